@@ -1,0 +1,53 @@
+# What each target does: `make help`.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+PROTOS := $(wildcard protos/userfold/v1/*.proto)
+GENERATED := protos/userfold/v1/user_service_pb2.py
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+.PHONY: help setup run test check lint types contracts proto wheel lock bench clean
+
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+
+
+setup: $(VENV)/.installed $(GENERATED) ## install everything, at the locked versions, into .venv
+
+run: setup ## start MongoDB, the server and the gateway, and print how to reach them
+	@exec $(BIN)/python -m server.run
+
+proto: $(GENERATED) ## generate the typed stubs from protos/
+
+$(VENV)/.installed: requirements.lock pyproject.toml protos/pyproject.toml
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { \
+	  echo 'Userfold needs Python 3.11 with venv. On Debian 12: apt-get install python3-venv' >&2; exit 1; }
+	@echo 'installing into $(VENV) ...' >&2
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) install --requirement requirements.lock
+	$(PIP) install --no-build-isolation --no-deps --editable protos --editable .
+	@touch $@
+
+# One command for all stubs; the descriptor image is what buf lints.
+$(GENERATED): $(PROTOS) $(VENV)/.installed
+	@mkdir -p build
+	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python -m grpc_tools.protoc \
+	  -Iprotos -I$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))') \
+	  --include_imports --include_source_info --descriptor_set_out=build/api.binpb \
+	  --python_out=protos --grpc_python_out=protos --mypy_out=protos --mypy_grpc_out=protos \
+	  $(PROTOS)
+	@touch $@
+
+lock: ## write requirements.lock anew from the pyproject files
+	@mkdir -p build
+	$(BIN)/python -c 'import tomllib; \
+	  project = tomllib.load(open("pyproject.toml", "rb"))["project"]; \
+	  groups = [project["dependencies"], *project["optional-dependencies"].values()]; \
+	  print(*[line for group in groups for line in group if line != "userfold-api"], sep="\n")' > build/requirements.in
+	$(BIN)/pip-compile --quiet --upgrade --allow-unsafe --strip-extras --no-annotate --no-header \
+	  --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --output-file requirements.lock build/requirements.in
