@@ -1,0 +1,50 @@
+"""Times as text, in all the forms that clients send, and the one form that is answered."""
+
+import re
+from datetime import UTC, date, datetime, timedelta
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_EPOCH_DAY = _EPOCH.toordinal()
+_YEAR_1 = -62_135_596_800
+_YEAR_10000 = 253_402_300_800
+
+# The zone is part of the time: a day alone has none.
+_FORM = re.compile(
+    r"""(?P<year>\d{4})-(?P<month>\d{2})-(?P<day>\d{2})
+        (?:[Tt\ ](?P<hour>[01]\d|2[0-3]):(?P<minute>[0-5]\d)(?::(?P<second>[0-5]\d)(?:[.,](?P<fraction>\d*))?)?
+           \ ?(?:[Zz]|UTC|GMT|(?P<sign>[+-])(?P<zone_hour>[01]\d|2[0-3])(?::?(?P<zone_minute>[0-5]\d))?)?
+        )?""",
+    re.ASCII | re.VERBOSE,
+)
+
+
+def parse(text: str) -> Timestamp | None:
+    """The time that a text tells, to the nanosecond (further digits are cut off); None where it tells none.
+
+    ISO 8601 with a date, and optionally a time and a zone (`Z`, `UTC`, `GMT`, `+05`, `+0530`, `+05:30`, after a blank
+    or not); without a zone it is UTC. The years 1 to 9999 in UTC.
+    """
+    found = _FORM.fullmatch(text)
+    if found is None:
+        return None
+    try:
+        days = date(int(found["year"]), int(found["month"]), int(found["day"])).toordinal() - _EPOCH_DAY
+    except ValueError:
+        return None
+    hour, minute, second = (int(found[part] or 0) for part in ("hour", "minute", "second"))
+    offset = int(found["zone_hour"] or 0) * 3600 + int(found["zone_minute"] or 0) * 60
+    seconds = days * 86400 + hour * 3600 + minute * 60 + second + (offset if found["sign"] == "-" else -offset)
+    if not _YEAR_1 <= seconds < _YEAR_10000:
+        return None
+    return Timestamp(seconds=seconds, nanos=int((found["fraction"] or "")[:9].ljust(9, "0")))
+
+
+def text_of(time: Timestamp) -> str:
+    """RFC 3339 in UTC, `2026-01-02T03:04:05Z`, with 0, 3, 6 or 9 fraction digits."""
+    whole = (_EPOCH + timedelta(seconds=time.seconds)).replace(tzinfo=None).isoformat()
+    fraction = f".{time.nanos:09}" if time.nanos else ""
+    while fraction.endswith("000"):
+        fraction = fraction[:-3]
+    return f"{whole}{fraction}Z"

@@ -1,0 +1,1 @@
+"""The Userfold server: folds partial updates of users into profiles in MongoDB, over gRPC."""

@@ -1,0 +1,85 @@
+"""The server put together: store, service, health and reflection on one gRPC server, from start to graceful stop."""
+
+import asyncio
+import time
+from collections.abc import Callable
+
+import grpc
+import structlog
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+from pymongo.errors import PyMongoError
+from userfold.v1 import user_service_pb2
+from userfold.v1.user_service_pb2_grpc import add_UserServiceServicer_to_server
+
+from server import derive
+from server.authentication import Authenticator
+from server.interceptor import StatusInterceptor
+from server.limits import MESSAGE_BYTES
+from server.service import UserService
+from server.settings import InvalidSetting
+from server.store.applications import MongoApplicationStore
+from server.store.database import connect, open_database, prepare
+from server.store.profiles import MongoProfileStore
+
+_log = structlog.get_logger("userfold.server")
+
+# How long requests in flight may take after the signal to stop, in seconds.
+_GRACE = 10.0
+
+_SERVICE = user_service_pb2.DESCRIPTOR.services_by_name["UserService"].full_name
+_OPTIONS = [
+    ("grpc.max_receive_message_length", MESSAGE_BYTES),
+    ("grpc.max_send_message_length", MESSAGE_BYTES),
+    # Else two servers started on one port would share it silently.
+    ("grpc.so_reuseport", 0),
+]
+
+
+async def serve(
+    *, mongodb_uri: str, database: str, grpc_address: str, stop: asyncio.Event, ready: Callable[[str], None]
+) -> None:
+    """Serve until `stop` is set, then finish what is in flight. `ready` is called with the address that is listened on.
+
+    Raises InvalidSetting where MongoDB cannot be used or the address not be listened on.
+    """
+    client = connect(mongodb_uri)
+    try:
+        opened = open_database(client, database)
+        try:
+            await prepare(opened)
+        except PyMongoError as error:
+            raise InvalidSetting(
+                f"the MongoDB of USERFOLD_MONGODB_URI cannot be used ({type(error).__name__},"
+                f" code {getattr(error, 'code', None)}); it must be a reachable replica set or sharded cluster on which"
+                f" the database {database!r} may be written and its collections be created"
+            ) from error
+        await asyncio.to_thread(derive.warm)
+        authenticator = Authenticator(MongoApplicationStore(opened), time.monotonic)
+        service = UserService(MongoProfileStore(opened), authenticator, time.time_ns)
+        await _serve(service, grpc_address, stop, ready)
+        await service.drain()
+    finally:
+        client.close()
+
+
+async def _serve(service: UserService, address: str, stop: asyncio.Event, ready: Callable[[str], None]) -> None:
+    server = grpc.aio.server(interceptors=[StatusInterceptor()], options=_OPTIONS)
+    add_UserServiceServicer_to_server(service, server)
+    healthy = health.aio.HealthServicer()  # type: ignore[attr-defined]  # The stubs leave it out.
+    health_pb2_grpc.add_HealthServicer_to_server(healthy, server)
+    reflection.enable_server_reflection((_SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
+    try:
+        port = server.add_insecure_port(address)
+    except RuntimeError as error:
+        raise InvalidSetting(
+            f"cannot listen on USERFOLD_GRPC_ADDRESS={address}: the port is taken, or the host is not of this machine"
+        ) from error
+    await server.start()
+    for name in ("", _SERVICE):
+        await healthy.set(name, health_pb2.HealthCheckResponse.SERVING)
+    ready(f"{address.rpartition(':')[0]}:{port}")
+    await stop.wait()
+    _log.info("stopping")
+    await healthy.enter_graceful_shutdown()
+    await server.stop(_GRACE)

@@ -1,0 +1,83 @@
+"""Child processes that do not outlive their parent."""
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+_PR_SET_PDEATHSIG = 1
+_HELD = {signal.SIGINT, signal.SIGTERM}
+# Loaded before any fork: what runs between fork and exec should find its work done.
+_LIBC = ctypes.CDLL(None)
+
+
+def start_child(
+    command: Sequence[str],
+    *,
+    environment: Mapping[str, str] | None = None,
+    stdout: int | None = None,
+    stderr: int | None = None,
+    pass_fds: Sequence[int] = (),
+) -> subprocess.Popen[bytes]:
+    """Start `command` in a session of its own, so that a Ctrl-C in the terminal reaches its parent alone.
+
+    On Linux the kernel sends it SIGTERM when its parent dies, even by SIGKILL. "Its parent" is the *thread* that called
+    this function: call it from the main thread, or the child ends with a thread that does. Elsewhere the parent has to
+    stop it. Raises OSError where the command cannot be executed.
+    """
+    parent = os.getpid()
+
+    def follow_parent() -> None:
+        # The parent's Python handlers mean nothing here and would swallow a signal that comes before exec.
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        if sys.platform == "linux":
+            _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _HELD)
+        if os.getppid() != parent:  # it died before prctl, so no signal will come
+            os._exit(1)
+
+    return subprocess.Popen(
+        command,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=stdout,
+        stderr=stderr,
+        pass_fds=pass_fds,
+        start_new_session=True,
+        preexec_fn=follow_parent,  # noqa: PLW1509 - nothing else arms the signal; it takes no lock
+    )
+
+
+@contextmanager
+def signals_held() -> Iterator[None]:
+    """Hold SIGINT and SIGTERM back, so that no handler's exception comes between a child's start and its record."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _HELD)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def stop_child(
+    process: subprocess.Popen[bytes], *, patience: float = 30, idle: Callable[[float], object] = time.sleep
+) -> None:
+    """Send SIGTERM, wait `patience` seconds, then SIGKILL. Does nothing to a process that has ended.
+
+    `idle` is called with a number of seconds to pass until the next look at the process.
+    """
+    process.terminate()
+    deadline = time.monotonic() + patience
+    while process.poll() is None and time.monotonic() < deadline:
+        idle(0.02)
+    process.kill()
+    process.wait()
+
+
+def describe_end(process: subprocess.Popen[bytes]) -> str:
+    """How an ended process ended: `exit status 1`, `signal SIGKILL`."""
+    status = process.returncode
+    return f"exit status {status}" if status >= 0 else f"signal {signal.Signals(-status).name}"

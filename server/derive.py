@@ -1,0 +1,113 @@
+"""Values that follow from what a caller sent: pure, and without any network call."""
+
+import hashlib
+import ipaddress
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache, lru_cache
+
+from disposable_email_domains import blocklist
+from email_validator import EmailNotValidError, validate_email
+from publicsuffixlist import PublicSuffixList
+from ua_parser import parse
+
+from server.model import JsonObject
+
+# Providers that give an address to anyone, by registrable domain; `_FREE_MAIL_NAMES` under every public suffix.
+_FREE_MAIL_DOMAINS = frozenset(
+    """
+    126.com 139.com 163.com 189.cn aim.com aol.com att.net bellsouth.net bigpond.com bk.ru bluewin.ch btinternet.com
+    charter.net comcast.net cox.net daum.net duck.com earthlink.net fastmail.com fastmail.fm foxmail.com free.fr
+    freenet.de frontier.com gmx.net gmx.us googlemail.com hanmail.net hey.com hushmail.com icloud.com inbox.ru
+    interia.pl laposte.net libero.it list.ru mac.com mail.com mail.ru me.com msn.com naver.com ntlworld.com o2.pl
+    onet.pl optonline.net orange.fr outlook.com pm.me proton.me protonmail.ch protonmail.com qq.com rambler.ru
+    rediffmail.com rocketmail.com sbcglobal.net seznam.cz sfr.fr shaw.ca sina.cn sina.com skynet.be sky.com sohu.com
+    t-online.de talktalk.net telenet.be telus.net terra.com.br tiscali.it tuta.com tuta.io tutanota.com tutanota.de
+    ukr.net uol.com.br verizon.net virgilio.it virginmedia.com wanadoo.fr web.de windowslive.com wp.pl ya.ru yeah.net
+    ymail.com zoho.com zohomail.com
+    """.split()
+)
+_FREE_MAIL_NAMES = frozenset({"gmail", "gmx", "hotmail", "live", "outlook", "yahoo", "yandex"})
+
+
+@dataclass(frozen=True, slots=True)
+class EmailFacts:
+    """What an email address tells: its Gravatar picture, its domain, and its company if it is a work address."""
+
+    avatar_url: str
+    email_domain: str
+    company_domain: str | None
+
+
+def email_facts(email: str) -> EmailFacts | None:
+    """The facts of an address; None where `email` is not one. Domains are in lower case and ASCII (IDNA)."""
+    try:
+        # No DNS query; `.test` is how test environments write addresses that reach nobody.
+        address = validate_email(email.strip(), check_deliverability=False, test_environment=True)
+    except EmailNotValidError:
+        return None
+    domain = address.ascii_domain.lower()
+    return EmailFacts(
+        avatar_url=f"https://www.gravatar.com/avatar/{hashlib.sha256(email.strip().lower().encode()).hexdigest()}",
+        email_domain=domain,
+        company_domain=_company_domain(domain),
+    )
+
+
+@lru_cache(maxsize=10_000)
+def _company_domain(domain: str) -> str | None:
+    company = _public_suffixes().privatesuffix(domain)
+    if company is None or company in _FREE_MAIL_DOMAINS or company.split(".", 1)[0] in _FREE_MAIL_NAMES:
+        return None
+    return None if domain in blocklist or company in blocklist else str(company)
+
+
+@cache
+def _public_suffixes() -> PublicSuffixList:
+    return PublicSuffixList(accept_unknown=True)
+
+
+@lru_cache(maxsize=10_000)
+def user_agent_facts(user_agent_string: str) -> JsonObject | None:
+    """Browser, operating system and device, as they are stored; None where nothing is recognised. Not to be changed."""
+    result = parse(user_agent_string)
+    facts: JsonObject = {}
+    if browser := result.user_agent:
+        parts = (browser.major, browser.minor, browser.patch, browser.patch_minor)
+        facts["browser"] = _known(name=browser.family, version=_version(parts))
+    if os := result.os:
+        facts["os"] = _known(name=os.family, version=_version((os.major, os.minor, os.patch, os.patch_minor)))
+    if device := result.device:
+        facts["device"] = _known(name=device.family, brand=device.brand, model=device.model)
+    return facts or None
+
+
+def _version(parts: Iterable[str | None]) -> str | None:
+    return ".".join(part for part in parts if part) or None
+
+
+def _known(**values: str | None) -> dict[str, str]:
+    return {name: value for name, value in values.items() if value}
+
+
+def is_ip_address(text: str) -> bool:
+    """Whether `text` is an IPv4 or IPv6 address."""
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def alias_digest(application_id: str, session_token: str) -> bytes:
+    """The 32 bytes that stand for a session token: they do not tell the token, nor match in another application.
+
+    An application id holds no NUL, so no two pairs have one digest.
+    """
+    return hashlib.sha256(f"{application_id}\0{session_token}".encode()).digest()
+
+
+def warm() -> None:
+    """Load the parsers' tables now, which takes 0.1 s and more, instead of at the first update."""
+    user_agent_facts("Mozilla/5.0")
+    _company_domain("userfold.test")

@@ -1,0 +1,72 @@
+"""What can go wrong, as facts. `status` says how each is told to a caller."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """One field of a request that breaks a rule.
+
+    `field` is a path from the request, never a value; `reason` is in UPPER_SNAKE; `description` is a fixed text.
+    """
+
+    field: str
+    reason: str
+    description: str
+
+
+class UserfoldError(Exception):
+    """The base of everything that a caller is told. Its text never leaves the process."""
+
+
+class InvalidRequest(UserfoldError):
+    """Fields of a request break rules; nothing of it was written. `violations` holds at least one."""
+
+    def __init__(self, violations: Sequence[Violation]) -> None:
+        super().__init__(f"{len(violations)} fields refused")
+        self.violations = tuple(violations)
+
+
+class MalformedRequest(UserfoldError):
+    """The bytes of a request are not the message that the method takes."""
+
+
+class BatchTooLarge(UserfoldError):
+    """A batch holds more updates than `limits.BATCH_UPDATES`; none was written."""
+
+
+class ProfileTooLarge(UserfoldError):
+    """The merged profile would pass `limits.PROFILE_BYTES`; nothing of the update was written."""
+
+
+class WriteOutcomeUnknown(UserfoldError):
+    """The database did not confirm a write: it may have been applied, and sending it again is safe."""
+
+
+class DatabaseUnavailable(UserfoldError):
+    """The database did not answer, and nothing was written."""
+
+
+class WriteRejected(UserfoldError):
+    """The database refused a write for a reason that no rule of ours foresees: a defect. `code` is MongoDB's."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__(f"MongoDB error {code}")
+        self.code = code
+
+
+class UserNotFound(UserfoldError):
+    """No update of that user was ever stored."""
+
+
+class CredentialMissing(UserfoldError):
+    """A call without any credential."""
+
+
+class CredentialUnknown(UserfoldError):
+    """A credential that belongs to no application."""
+
+
+class ReadNotPermitted(UserfoldError):
+    """A collector key, which may only write, on a call that reads."""

@@ -1,0 +1,34 @@
+"""The limits of what is accepted. The source of each is the merge table in the README."""
+
+ID_BYTES = 512
+"""A user id, company id or anonymous id, in UTF-8."""
+
+TEXT_BYTES = 8192
+"""A session token, a user agent, a field of a campaign, in UTF-8."""
+
+IP_ADDRESS_BYTES = 512
+"""An IP address, which is kept even where it is none."""
+
+METADATA_LEVELS = 20
+"""Objects and arrays inside each other, `metadata` itself being the first. MongoDB's pipelines fail at 30."""
+
+METADATA_LEAVES = 1000
+"""Values an update sets or removes in `metadata`, an array being one. 10,000 take MongoDB 0.24 s, 200,000 84 s."""
+
+UPDATE_BYTES = 4 * 1024 * 1024
+"""What one update may amount to as a MongoDB operation, whose hard limit is 16 MiB for everything in it."""
+
+PROFILE_BYTES = 1024 * 1024
+"""A stored profile, as BSON."""
+
+ALIASES = 1000
+"""Session tokens that lead to one profile; the oldest leave first."""
+
+BATCH_UPDATES = 1000
+"""Updates in one batch."""
+
+MESSAGE_BYTES = 72 * 1024 * 1024
+"""A gRPC message. A JSON array of digits grows 5.5-fold as a `Struct`, so a 12 MiB batch can be 66 MiB."""
+
+REPORTED = 20
+"""Violations or warnings told of one update."""

@@ -1,0 +1,117 @@
+"""What the server is about, as plain values: updates, profiles, and the write that folds the first into the second."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final
+
+# A JSON object as Python holds it; `object` stands for any JSON value.
+JsonObject = dict[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class UserUpdate:
+    """What a caller knows of one user. None means "not sent": the stored field stays as it is.
+
+    `modified_time` is in nanoseconds since 1970-01-01 UTC. `metadata` holds JSON values with the caller's own keys.
+    `client_address` is where the request came from.
+    """
+
+    user_id: str = ""
+    company_id: str | None = None
+    modified_time: int | None = None
+    ip_address: str | None = None
+    session_token: str | None = field(default=None, repr=False)
+    user_agent_string: str | None = None
+    metadata: JsonObject | None = None
+    campaign: Mapping[str, str] | None = None
+    anonymous_id: str | None = None
+    client_address: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Warning:
+    """A part of an update that was stored otherwise than sent, or not stored, without making the update fail."""
+
+    field: str
+    reason: str
+    description: str
+
+
+class Remove:
+    """The type of REMOVE: in a patch, the key goes."""
+
+    def __repr__(self) -> str:
+        return "REMOVE"
+
+
+REMOVE: Final = Remove()
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """In a patch, an object that replaces whatever is stored, instead of being merged into it."""
+
+    value: JsonObject
+
+
+Patch = dict[str, object]
+"""How a profile changes: a tree by stored (escaped) keys. A dict is merged into; `Whole`, a list or a scalar
+replaces; REMOVE removes. An empty dict, or one with nothing but removals, makes sure that an object is stored."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProfileWrite:
+    """One atomic write of one profile.
+
+    `profile_id` is the document's `_id`; `on_insert` holds what only a new profile gets; `aliases` are digests that
+    join the alias set. `exact` says that dot-paths cannot express the patch (see `plan.needs_exact`). `leaves` and `size` (in
+    bytes, roughly) bound what folding several writes into one may amount to.
+    """
+
+    profile_id: str
+    on_insert: Mapping[str, object]
+    patch: Patch
+    aliases: tuple[bytes, ...]
+    exact: bool
+    leaves: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedUpdate:
+    """An update that is valid: the write that applies it and what its caller should be warned of."""
+
+    write: ProfileWrite
+    warnings: Sequence[Warning]
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """One user's stored profile.
+
+    `modified_time` is in nanoseconds since 1970-01-01 UTC; `metadata` has the caller's own keys.
+    """
+
+    user_id: str
+    created_time: datetime
+    modified_time: int
+    metadata: JsonObject
+    alias_count: int
+    company_id: str | None = None
+    ip_address: str | None = None
+    user_agent_string: str | None = None
+    user_agent: Mapping[str, Mapping[str, str]] | None = None
+    campaign: Mapping[str, str] | None = None
+    anonymous_id: str | None = None
+    avatar_url: str | None = None
+    email_domain: str | None = None
+    company_domain: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Application:
+    """One product that sends updates: the owner of its profiles. `may_read` belongs to the credential it was known by."""
+
+    application_id: str
+    may_read: bool

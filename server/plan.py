@@ -1,0 +1,236 @@
+"""The merge table as a pure function: from an update and a time to the description of one MongoDB write.
+
+It knows no clock, no protobuf and no driver. Where a rule is not explained here, it is a row of the merge table in the
+README.
+"""
+
+import math
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+from server import limits
+from server.derive import alias_digest, email_facts, is_ip_address, user_agent_facts
+from server.errors import InvalidRequest, Violation
+from server.keys import escape_key, escape_value
+from server.model import REMOVE, JsonObject, Patch, PlannedUpdate, ProfileWrite, UserUpdate, Warning, Whole
+from server.patch import compose, needs_exact
+from server.paths import field_path
+
+RESERVED_NAMES = ("email", "name", "first_name", "last_name", "phone", "photo_url")
+"""The keys of metadata that hold texts and nothing else (the API page: "Reserved fields")."""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_NANOSECONDS_PER_MILLISECOND = 1_000_000
+
+
+def plan_update(application_id: str, update: UserUpdate, now: int) -> PlannedUpdate:
+    """The write that folds `update` into its profile at the time `now` (in nanoseconds since 1970-01-01 UTC).
+
+    Raises InvalidRequest, which names every field that breaks a rule, up to 20.
+    """
+    plan = _Plan()
+    profile_id, owner = plan.owner(application_id, update)
+    patch = plan.envelope(update, now)
+    if update.metadata:
+        patch["metadata"] = plan.metadata(update.metadata)
+        patch |= plan.derived_from_email(update.metadata)
+    if plan.violations:
+        raise InvalidRequest(plan.violations[: limits.REPORTED])
+    write = ProfileWrite(
+        profile_id=profile_id,
+        on_insert={"application_id": application_id, **owner, "created_time": stored_time(now)[0]},
+        patch=patch,
+        aliases=(alias_digest(application_id, update.session_token),) if update.session_token else (),
+        exact=needs_exact(patch),
+        leaves=plan.leaves,
+        size=plan.size,
+    )
+    return PlannedUpdate(write, tuple(plan.warnings[: limits.REPORTED]))
+
+
+def profile_id(application_id: str, user_id: str) -> str:
+    """The `_id` of a user's profile. An application id holds no `/`, so no two pairs share one."""
+    return f"{application_id}/u/{user_id}"
+
+
+def stored_time(nanoseconds: int) -> tuple[datetime, int]:
+    """A time as it is stored: a date, which MongoDB keeps to the millisecond, and the nanoseconds beyond."""
+    milliseconds, rest = divmod(nanoseconds, _NANOSECONDS_PER_MILLISECOND)
+    return _EPOCH + timedelta(milliseconds=milliseconds), rest
+
+
+def fold(writes: Sequence[ProfileWrite]) -> tuple[ProfileWrite, int]:
+    """One write that does what the first N of `writes` would do one after the other, and that N (at least 1).
+
+    All are of one profile. Folding stops at the limits of one update, so that no write grows without bound.
+    """
+    folded = writes[0]
+    count = 1
+    for write in writes[1:]:
+        leaves, size = folded.leaves + write.leaves, folded.size + write.size
+        if leaves > limits.METADATA_LEAVES or size > limits.UPDATE_BYTES:
+            break
+        patch = compose(folded.patch, write.patch)
+        aliases = tuple(dict.fromkeys(folded.aliases + write.aliases))
+        folded = ProfileWrite(folded.profile_id, folded.on_insert, patch, aliases, needs_exact(patch), leaves, size)
+        count += 1
+    return folded, count
+
+
+def _bytes(text: str) -> int:
+    return len(text) if text.isascii() else len(text.encode())
+
+
+class _Plan:
+    """What was found while planning one update."""
+
+    def __init__(self) -> None:
+        self.violations: list[Violation] = []
+        self.warnings: list[Warning] = []
+        self.leaves = 0
+        self.size = 0
+
+    def refuse(self, field: str, reason: str, description: str) -> None:
+        self.violations.append(Violation(field, reason, description))
+
+    def warn(self, field: str, reason: str, description: str) -> None:
+        self.warnings.append(Warning(field, reason, description))
+
+    def owner(self, application_id: str, update: UserUpdate) -> tuple[str, dict[str, object]]:
+        """Whose profile it is: its `_id`, and what names its owner in a new profile."""
+        if update.user_id:
+            self.text("user_id", update.user_id, limits.ID_BYTES)
+            return profile_id(application_id, update.user_id), {"user_id": update.user_id}
+        if update.anonymous_id:
+            # Kept apart by the letter: an anonymous id can never name a user.
+            return f"{application_id}/a/{update.anonymous_id}", {"anonymous_id": update.anonymous_id}
+        self.refuse("user_id", "REQUIRED", "a user_id is required: any text of 1 to 512 bytes")
+        return "", {}
+
+    def envelope(self, update: UserUpdate, now: int) -> Patch:
+        patch: Patch = {}
+        # The server's own time is kept to the millisecond: nobody could tell a difference below.
+        now -= now % _NANOSECONDS_PER_MILLISECOND
+        modified_time = now if update.modified_time is None else update.modified_time
+        patch["modified_time"], patch["modified_nanos"] = stored_time(modified_time)
+        if self.text("company_id", update.company_id, limits.ID_BYTES, warn_if_empty=True):
+            patch["company_id"] = update.company_id
+        if self.text("anonymous_id", update.anonymous_id, limits.ID_BYTES) and update.user_id:
+            patch["anonymous_id"] = update.anonymous_id
+        self.text("session_token", update.session_token, limits.TEXT_BYTES)
+        if update.ip_address and self.text("ip_address", update.ip_address, limits.IP_ADDRESS_BYTES):
+            patch["ip_address"] = update.ip_address
+            if not is_ip_address(update.ip_address):
+                self.warn("ip_address", "NOT_AN_IP_ADDRESS", "kept as sent, though it is no IP address")
+        elif update.client_address:
+            # In a field of its own: it must never replace an address that a caller gave.
+            patch["observed_ip_address"] = update.client_address
+        if update.user_agent_string and self.text("user_agent_string", update.user_agent_string, limits.TEXT_BYTES):
+            facts = user_agent_facts(update.user_agent_string)
+            patch["user_agent_string"] = update.user_agent_string
+            patch["user_agent"] = REMOVE if facts is None else Whole(facts)
+        campaign: Patch = {}
+        for name, value in (update.campaign or {}).items():
+            self.text(f"campaign.{name}", value, limits.TEXT_BYTES)
+            campaign[name] = value
+        if campaign:
+            patch["campaign"] = campaign
+        return patch
+
+    def text(self, field: str, value: str | None, most: int, *, warn_if_empty: bool = False) -> bool:
+        """Whether `value` is a text to store. One that is too long is refused, an empty one ignored."""
+        if not value:
+            if value == "" and warn_if_empty:
+                self.warn(field, "IGNORED", "an empty text is not stored")
+            return False
+        size = _bytes(value)
+        self.size += size
+        if size > most:
+            self.refuse(field, "TOO_LONG", f"longer than {most:,} bytes in UTF-8")
+        return size <= most
+
+    def metadata(self, metadata: JsonObject) -> Patch:
+        patch = self.merge({**metadata, **self.reserved(metadata)}, ["metadata"], len("metadata"))
+        if self.leaves > limits.METADATA_LEAVES:
+            self.refuse("metadata", "TOO_MANY_VALUES", f"more than {limits.METADATA_LEAVES:,} values in one update")
+        elif self.size > limits.UPDATE_BYTES:
+            self.refuse("metadata", "TOO_LARGE", f"values and their paths take more than {limits.UPDATE_BYTES:,} bytes")
+        return patch
+
+    def reserved(self, metadata: JsonObject) -> JsonObject:
+        """The reserved fields that are stored otherwise than sent."""
+        changed: JsonObject = {}
+        for name in RESERVED_NAMES:
+            value = metadata.get(name)
+            if value is None or isinstance(value, str):
+                continue
+            if isinstance(value, dict | list):
+                self.refuse(f"metadata.{name}", "WRONG_TYPE", "must be a text")
+                continue
+            if isinstance(value, float) and not math.isfinite(value):
+                continue  # Refused as any such number is.
+            changed[name] = str(value).lower() if isinstance(value, bool) else str(value)
+            self.warn(f"metadata.{name}", "KEPT_AS_TEXT", "a number or boolean here is kept as its JSON text")
+        return changed
+
+    def merge(self, values: JsonObject, path: list[str | int], path_bytes: int) -> Patch:
+        if len(path) > limits.METADATA_LEVELS:
+            self.refuse(field_path(path), "TOO_DEEP", f"nested deeper than {limits.METADATA_LEVELS} levels")
+            return {}
+        patch: Patch = {}
+        for key, value in values.items():
+            stored = escape_key(key)
+            inner_bytes = path_bytes + 1 + _bytes(stored)
+            if isinstance(value, dict):
+                path.append(key)
+                patch[stored] = self.merge(value, path, inner_bytes)
+                path.pop()
+                if value:
+                    continue
+            elif value is None:
+                patch[stored] = REMOVE
+            elif isinstance(value, str):
+                patch[stored] = value
+                self.size += _bytes(value)
+            elif isinstance(value, list | float):
+                patch[stored] = self.checked(value, [*path, key])
+            else:
+                patch[stored] = value
+            self.leaves += 1
+            self.size += inner_bytes + 8
+        return patch
+
+    def checked(self, value: object, path: list[str | int]) -> object:
+        """A value that replaces what is stored: an array with its keys escaped, and no number that JSON cannot hold."""
+        self.check(value, path)
+        return escape_value(value)
+
+    def check(self, value: object, path: list[str | int]) -> None:
+        self.size += 8
+        if isinstance(value, float):
+            if not math.isfinite(value):
+                self.refuse(field_path(path), "NOT_FINITE", "must be a finite number")
+        elif isinstance(value, str):
+            self.size += _bytes(value)
+        elif isinstance(value, dict | list):
+            if len(path) > limits.METADATA_LEVELS:
+                self.refuse(field_path(path), "TOO_DEEP", f"nested deeper than {limits.METADATA_LEVELS} levels")
+                return
+            for part, item in value.items() if isinstance(value, dict) else enumerate(value):
+                self.size += _bytes(part) if isinstance(part, str) else 0
+                self.check(item, [*path, part])
+
+    def derived_from_email(self, metadata: JsonObject) -> Patch:
+        if "email" not in metadata:
+            return {}
+        email = metadata["email"]
+        facts = email_facts(email) if isinstance(email, str) else None
+        if facts is None:
+            if email is not None:
+                self.warn("metadata.email", "NOT_AN_EMAIL_ADDRESS", "kept as sent; nothing is derived from it")
+            return {"avatar_url": REMOVE, "email_domain": REMOVE, "company_domain": REMOVE}
+        return {
+            "avatar_url": facts.avatar_url,
+            "email_domain": facts.email_domain,
+            "company_domain": facts.company_domain or REMOVE,
+        }

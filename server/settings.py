@@ -1,0 +1,46 @@
+"""What the operator sets, from the environment."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+class InvalidSetting(Exception):
+    """An environment variable has a value that cannot be used. The text names it, and is for the operator."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The server's settings.
+
+    `mongodb_uri` is None for the embedded MongoDB, whose data is below `data_dir`. Addresses are `HOST:PORT`, with port
+    0 for any free one.
+    """
+
+    mongodb_uri: str | None
+    database: str
+    data_dir: str
+    grpc_address: str
+    metrics_address: str | None
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> "Settings":
+        """The settings in `environment`; an empty variable is as if it were not set. Raises InvalidSetting."""
+        settings = cls(
+            mongodb_uri=environment.get("USERFOLD_MONGODB_URI") or None,
+            database=environment.get("USERFOLD_DATABASE") or "userfold",
+            data_dir=environment.get("USERFOLD_DATA_DIR") or ".userfold/",
+            grpc_address=environment.get("USERFOLD_GRPC_ADDRESS") or "127.0.0.1:50051",
+            metrics_address=environment.get("USERFOLD_SERVER_METRICS_ADDRESS") or None,
+        )
+        split_address("USERFOLD_GRPC_ADDRESS", settings.grpc_address)
+        if settings.metrics_address:
+            split_address("USERFOLD_SERVER_METRICS_ADDRESS", settings.metrics_address)
+        return settings
+
+
+def split_address(name: str, address: str) -> tuple[str, int]:
+    """The host and port of an address. Raises InvalidSetting, which names the variable `name`."""
+    host, _, port = address.rpartition(":")
+    if not host or not (port.isascii() and port.isdigit()) or int(port) > 65535:
+        raise InvalidSetting(f"{name} must be HOST:PORT, such as 127.0.0.1:50051 or [::1]:50051")
+    return host.strip("[]"), int(port)

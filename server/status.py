@@ -1,0 +1,129 @@
+"""How each error is told to a gRPC caller: the one shape, `google.rpc.Status`, in texts of our own."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from google.protobuf.any_pb2 import Any
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.message import Message
+from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
+from google.rpc.status_pb2 import Status
+from grpc import StatusCode
+
+from server import errors, limits
+
+DOMAIN: Final = "userfold"
+TRAILER: Final = "grpc-status-details-bin"
+"""The trailing metadata that carries the Status, by gRPC's convention."""
+
+# As JSON, the whole is to stay below 4 KiB: this is for the fields, and about 60 bytes around each.
+_FIELDS_BYTES = 3000
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a caller is told of one kind of error. `retry_after` is in seconds; None where sending again cannot help."""
+
+    code: StatusCode
+    reason: str
+    message: str
+    retry_after: int | None = None
+
+
+ANSWERS: Final[Mapping[type[errors.UserfoldError], Answer]] = {
+    errors.InvalidRequest: Answer(
+        StatusCode.INVALID_ARGUMENT, "INVALID_REQUEST", "Fields of the request break rules; nothing of it was written."
+    ),
+    errors.MalformedRequest: Answer(
+        StatusCode.INVALID_ARGUMENT,
+        "MALFORMED_REQUEST",
+        "The request is not the message that this method takes; metadata may be nested too deep to be read.",
+    ),
+    errors.BatchTooLarge: Answer(
+        StatusCode.INVALID_ARGUMENT,
+        "BATCH_TOO_LARGE",
+        f"A batch holds at most {limits.BATCH_UPDATES:,} users; none of this one was written.",
+    ),
+    errors.ProfileTooLarge: Answer(
+        StatusCode.INVALID_ARGUMENT,
+        "PROFILE_TOO_LARGE",
+        f"The merged profile would pass {limits.PROFILE_BYTES:,} bytes; nothing of the update was written.",
+    ),
+    errors.CredentialMissing: Answer(
+        StatusCode.UNAUTHENTICATED,
+        "CREDENTIAL_MISSING",
+        "Send a collector key as X-Moesif-Application-Id, or a management token as Authorization: Bearer.",
+    ),
+    errors.CredentialUnknown: Answer(
+        StatusCode.UNAUTHENTICATED, "CREDENTIAL_UNKNOWN", "The credential belongs to no application."
+    ),
+    errors.ReadNotPermitted: Answer(
+        StatusCode.PERMISSION_DENIED,
+        "READ_NOT_PERMITTED",
+        "A collector key may only write; reading needs a management token as Authorization: Bearer.",
+    ),
+    errors.UserNotFound: Answer(
+        StatusCode.NOT_FOUND, "USER_NOT_FOUND", "The application has no user with this user_id."
+    ),
+    errors.WriteOutcomeUnknown: Answer(
+        StatusCode.UNAVAILABLE,
+        "WRITE_OUTCOME_UNKNOWN",
+        "The database did not confirm the write, which may have been applied. Sending it again is safe.",
+        retry_after=1,
+    ),
+    errors.DatabaseUnavailable: Answer(
+        StatusCode.UNAVAILABLE,
+        "DATABASE_UNAVAILABLE",
+        "The database does not answer; nothing was written. Send it again later.",
+        retry_after=1,
+    ),
+}
+
+INTERNAL: Final = Answer(
+    StatusCode.INTERNAL, "INTERNAL", "A defect of the server. The operator finds it in the log by the error_id."
+)
+
+
+def answer_to(error: BaseException) -> Answer:
+    """What to tell of any exception: INTERNAL where it is none of ours."""
+    return ANSWERS.get(type(error), INTERNAL) if isinstance(error, errors.UserfoldError) else INTERNAL
+
+
+def status_from_error(error: BaseException, prefix: str = "", error_id: str = "") -> Status:
+    """The Status of an error, at most 4 KiB as JSON.
+
+    Fields are named from the request by `prefix` (such as `users[3].`). `error_id` leads to the log where the error is
+    INTERNAL.
+    """
+    answer = answer_to(error)
+    info = ErrorInfo(reason=answer.reason, domain=DOMAIN, metadata={"error_id": error_id} if error_id else None)
+    details: list[Message] = [info]
+    if isinstance(error, errors.InvalidRequest):
+        details.append(_bad_request(error.violations, prefix))
+    if answer.retry_after is not None:
+        details.append(RetryInfo(retry_delay=Duration(seconds=answer.retry_after)))
+    status = Status(code=number(answer.code), message=answer.message)
+    for detail in details:
+        packed = Any()
+        packed.Pack(detail)
+        status.details.append(packed)
+    return status
+
+
+def _bad_request(violations: tuple[errors.Violation, ...], prefix: str) -> BadRequest:
+    told = BadRequest()
+    room = _FIELDS_BYTES
+    for violation in violations[: limits.REPORTED]:
+        field = prefix + violation.field
+        room -= len(field.encode()) + len(violation.description.encode()) + len(violation.reason) + 60
+        if room < 0:
+            break
+        told.field_violations.add(field=field, description=violation.description, reason=violation.reason)
+    return told
+
+
+def number(code: StatusCode) -> int:
+    """The number of a status code on the wire."""
+    value: tuple[int, str] = code.value
+    return value[0]

@@ -1,0 +1,67 @@
+"""The connection to MongoDB and what must be there before the first update: collections, validator, indexes.
+
+The only module that imports Motor, which is at the end of its life: a move to PyMongo's own asynchronous client touches
+this file, and the annotations in the rest of this package.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from bson.codec_options import CodecOptions, DatetimeConversion
+from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorCollection, AsyncIOMotorDatabase
+from pymongo import WriteConcern
+from pymongo.errors import CollectionInvalid
+from pymongo.read_concern import ReadConcern
+
+from server.limits import ALIASES, PROFILE_BYTES
+
+Document = Mapping[str, Any]
+Client = AsyncIOMotorClient[dict[str, Any]]
+Database = AsyncIOMotorDatabase[dict[str, Any]]
+Collection = AsyncIOMotorCollection[dict[str, Any]]
+
+# An SDK gives up after 10 s: the answer, if only "outcome unknown", is to be there before.
+_TIMEOUT_MS = 8_000
+
+# Acknowledged only when a majority of the members has it in the journal, whatever the URI or the cluster says.
+_WRITE_CONCERN = WriteConcern(w="majority", j=True, wtimeout=_TIMEOUT_MS)
+
+# The last line of defence of two limits: MongoDB refuses a write that would pass them, with error 121.
+_PROFILE_VALIDATOR = {
+    "$expr": {"$lte": [{"$bsonSize": "$$ROOT"}, PROFILE_BYTES]},
+    f"aliases.{ALIASES}": {"$exists": False},
+}
+
+
+def connect(uri: str) -> Client:
+    """A client of the MongoDB at `uri`. Connects at first use; belongs to the running event loop."""
+    return AsyncIOMotorClient(
+        uri,
+        appname="userfold",
+        tz_aware=True,
+        retryWrites=True,
+        serverSelectionTimeoutMS=_TIMEOUT_MS,
+        connectTimeoutMS=_TIMEOUT_MS,
+        socketTimeoutMS=2 * _TIMEOUT_MS,
+    )
+
+
+def open_database(client: Client, name: str) -> Database:
+    """The database, with the guarantees that every read and write of ours needs."""
+    return client.get_database(
+        name,
+        codec_options=CodecOptions(tz_aware=True, datetime_conversion=DatetimeConversion.DATETIME_CLAMP),
+        write_concern=_WRITE_CONCERN,
+        read_concern=ReadConcern("majority"),
+    )
+
+
+async def prepare(database: Database) -> None:
+    """Create the collections, the validator and the indexes that are missing. Several servers may do so at once."""
+    try:
+        await database.create_collection("profiles", validator=_PROFILE_VALIDATOR)
+    except CollectionInvalid:
+        # It may be of an older version: an equal validator is no change.
+        await database.command("collMod", "profiles", validator=_PROFILE_VALIDATOR)
+    for digest in ("collector_digest", "token_digest"):
+        await database.get_collection("applications").create_index(digest, unique=True)

@@ -1,0 +1,113 @@
+"""Between protobuf messages and the model's plain values."""
+
+from collections.abc import Iterable, Mapping
+
+from typing import Any, cast
+
+from google.protobuf.struct_pb2 import ListValue, Struct, Value
+from google.protobuf.timestamp_pb2 import Timestamp
+from userfold.v1 import campaign_pb2, user_pb2, user_service_pb2
+
+from server.errors import InvalidRequest, Violation
+from server.model import JsonObject, Profile, UserUpdate, Warning
+from server.paths import field_path
+
+_NANOSECONDS = 1_000_000_000
+_YEAR_1 = -62_135_596_800
+_YEAR_10000 = 253_402_300_800
+_INT64 = 2**63
+
+
+def update_from_message(message: user_pb2.UserUpdate, client_address: str | None) -> UserUpdate:
+    """The update that a message holds. Raises InvalidRequest where protobuf allows what no JSON is."""
+    return UserUpdate(
+        user_id=message.user_id,
+        company_id=message.company_id if message.HasField("company_id") else None,
+        modified_time=_nanoseconds(message.modified_time) if message.HasField("modified_time") else None,
+        ip_address=message.ip_address if message.HasField("ip_address") else None,
+        session_token=message.session_token if message.HasField("session_token") else None,
+        user_agent_string=message.user_agent_string if message.HasField("user_agent_string") else None,
+        metadata=_object(message.metadata, ["metadata"]) if message.HasField("metadata") else None,
+        campaign={field.name: value for field, value in message.campaign.ListFields()}
+        if message.HasField("campaign")
+        else None,
+        anonymous_id=message.anonymous_id if message.HasField("anonymous_id") else None,
+        client_address=client_address,
+    )
+
+
+def _nanoseconds(timestamp: Timestamp) -> int:
+    if not (_YEAR_1 <= timestamp.seconds < _YEAR_10000 and 0 <= timestamp.nanos < _NANOSECONDS):
+        raise InvalidRequest([Violation("modified_time", "NOT_A_TIME", "must be in the years 1 to 9999")])
+    return timestamp.seconds * _NANOSECONDS + timestamp.nanos
+
+
+def _object(struct: Struct, path: list[str | int]) -> JsonObject:
+    return {key: _value(value, path, key) for key, value in struct.fields.items()}
+
+
+def _list(values: ListValue, path: list[str | int]) -> list[object]:
+    return [_value(value, path, index) for index, value in enumerate(values.values)]
+
+
+def _value(value: Value, path: list[str | int], part: str | int) -> object:
+    match value.WhichOneof("kind"):
+        case "string_value":
+            return value.string_value
+        case "number_value":
+            number = value.number_value
+            # A double that is an integer is stored as one, for those who look into the database. -0.0 is none.
+            if number.is_integer() and -_INT64 <= number < _INT64 and (number or str(number) == "0.0"):
+                return int(number)
+            return number
+        case "bool_value":
+            return value.bool_value
+        case "struct_value":
+            return _object(value.struct_value, [*path, part])
+        case "list_value":
+            return _list(value.list_value, [*path, part])
+        case "null_value":
+            return None
+        case _:
+            raise InvalidRequest([Violation(field_path([*path, part]), "NO_VALUE", "a Value without any kind")])
+
+
+def message_from_profile(profile: Profile) -> user_pb2.User:
+    """The message that answers a profile."""
+    user = user_pb2.User(
+        user_id=profile.user_id,
+        company_id=profile.company_id,
+        modified_time=Timestamp(
+            seconds=profile.modified_time // _NANOSECONDS, nanos=profile.modified_time % _NANOSECONDS
+        ),
+        ip_address=profile.ip_address,
+        user_agent_string=profile.user_agent_string,
+        user_agent=_user_agent_message(profile.user_agent) if profile.user_agent else None,
+        campaign=campaign_pb2.Campaign(**profile.campaign) if profile.campaign else None,
+        anonymous_id=profile.anonymous_id,
+        alias_count=profile.alias_count,
+        avatar_url=profile.avatar_url,
+        email_domain=profile.email_domain,
+        company_domain=profile.company_domain,
+    )
+    user.created_time.FromDatetime(profile.created_time)
+    user.metadata.SetInParent()
+    # The stub's type for a JSON object does not take the one of ours, which says less.
+    user.metadata.update(cast(Any, profile.metadata))
+    return user
+
+
+def _user_agent_message(facts: Mapping[str, Mapping[str, str]]) -> user_pb2.UserAgent:
+    return user_pb2.UserAgent(
+        browser=user_pb2.NameVersion(**facts["browser"]) if "browser" in facts else None,
+        os=user_pb2.NameVersion(**facts["os"]) if "os" in facts else None,
+        device=user_pb2.Device(**facts["device"]) if "device" in facts else None,
+    )
+
+
+def warning_messages(warnings: Iterable[Warning], prefix: str = "") -> list[user_service_pb2.Warning]:
+    """The messages of warnings, their fields named from the request by `prefix` (such as `users[3].`)."""
+    return [
+        user_service_pb2.Warning(field=prefix + item.field, reason=item.reason, description=item.description)
+        for item in warnings
+    ]
