@@ -11,24 +11,49 @@ PROTOS := $(wildcard protos/userfold/v1/*.proto)
 GENERATED := protos/userfold/v1/user_service_pb2.py
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help setup run test check lint types contracts proto wheel lock bench clean
+.PHONY: help setup run proto test check lint types contracts coverage wheel lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
-
 
 setup: $(VENV)/.installed $(GENERATED) ## install everything, at the locked versions, into .venv
 
 run: setup ## start MongoDB, the server and the gateway, and print how to reach them
 	@exec $(BIN)/python -m server.run
 
+test: setup ## run the tests
+	$(BIN)/pytest
+
+check: lint types contracts coverage ## what must pass before a change lands: lint, types, contracts, tests with coverage
+
+lint: setup
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/buf lint build/api.binpb
+	$(BIN)/deptry .
+
+types: setup
+	$(BIN)/mypy
+
+contracts: setup
+	$(BIN)/lint-imports
+
+coverage: setup
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report
+
 proto: $(GENERATED) ## generate the typed stubs from protos/
+
+wheel: setup ## build the wheels of the stubs and of the two programs, in dist/
+	$(PIP) wheel --no-build-isolation --no-deps --wheel-dir dist ./protos .
 
 $(VENV)/.installed: requirements.lock pyproject.toml protos/pyproject.toml
 	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { \
 	  echo 'Userfold needs Python 3.11 with venv. On Debian 12: apt-get install python3-venv' >&2; exit 1; }
 	@echo 'installing into $(VENV) ...' >&2
-	$(PYTHON) -m venv $(VENV)
+	$(PYTHON) -m venv --clear $(VENV)
 	$(PIP) install --requirement requirements.lock
 	$(PIP) install --no-build-isolation --no-deps --editable protos --editable .
 	@touch $@
@@ -39,9 +64,12 @@ $(GENERATED): $(PROTOS) $(VENV)/.installed
 	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python -m grpc_tools.protoc \
 	  -Iprotos -I$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))') \
 	  --include_imports --include_source_info --descriptor_set_out=build/api.binpb \
-	  --python_out=protos --grpc_python_out=protos --mypy_out=protos --mypy_grpc_out=protos \
+	  --python_out=protos --grpc_python_out=protos --mypy_out=quiet:protos --mypy_grpc_out=quiet:protos \
 	  $(PROTOS)
 	@touch $@
+
+clean: ## remove what was installed and generated, but no data
+	rm -rf $(VENV) build dist *.egg-info protos/*.egg-info protos/build protos/userfold/v1/*_pb2*
 
 lock: ## write requirements.lock anew from the pyproject files
 	@mkdir -p build

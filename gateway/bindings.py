@@ -7,6 +7,7 @@ names, custom methods, streaming. A body that is a repeated field is a top-level
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
@@ -63,6 +64,7 @@ class Binding:
     pattern: re.Pattern[str]
     rpc: str
     request: type[Message]
+    request_type: Descriptor
     response: type[Message]
     body: str
     body_message: Descriptor | None
@@ -92,8 +94,8 @@ def bindings_of(service: ServiceDescriptor) -> tuple[Binding, ...]:
     """The bindings of all annotated methods, in the order of matching. Raises UnsupportedBinding."""
     bindings = [binding for method in service.methods for binding in _bindings(method)]
     bindings.sort(key=lambda binding: (binding.rank, binding.method))
-    for one, next_one in zip(bindings, bindings[1:], strict=False):
-        if (one.method, one.pattern) == (next_one.method, next_one.pattern):
+    for one, next_one in pairwise(bindings):
+        if (one.method, one.rank) == (next_one.method, next_one.rank):
             raise UnsupportedBinding(f"{one.method} {one.template} is bound twice, to {one.rpc} and {next_one.rpc}")
     return tuple(bindings)
 
@@ -168,6 +170,7 @@ def _binding(method: MethodDescriptor, rule: http_pb2.HttpRule) -> Binding:
         pattern=pattern,
         rpc=f"/{method.containing_service.full_name}/{method.name}",
         request=GetMessageClass(request),
+        request_type=request,
         response=GetMessageClass(response),
         body=rule.body,
         body_message=body_message,
@@ -202,8 +205,9 @@ def _body_field(method: MethodDescriptor, name: str) -> tuple[Descriptor, bool]:
         raise UnsupportedBinding(f"{method.full_name}: the body {name!r} is no message field")
     if field.is_repeated:
         results = method.output_type.fields_by_name.get("results")
-        status = results.message_type.fields_by_name.get("status") if results and results.message_type else None
-        if results is None or not results.is_repeated or status is None or status.message_type.full_name != STATUS:
+        result = results.message_type if results is not None and results.is_repeated else None
+        status = result.fields_by_name.get("status") if result is not None else None
+        if status is None or status.message_type is None or status.message_type.full_name != STATUS:
             # Without a result for each item, one bad item could only fail them all.
             raise UnsupportedBinding(f"{method.full_name}: an array body needs `results` that have a {STATUS} each")
     return field.message_type, field.is_repeated

@@ -1,6 +1,6 @@
 """Protobuf messages to plain values for JSON, with the proto's own (snake_case) names."""
 
-from collections.abc import Mapping
+from base64 import b64encode
 from typing import Any, cast
 
 from google.protobuf.descriptor import FieldDescriptor
@@ -26,9 +26,10 @@ def plain(message: Message) -> Any:
             return timestamps.text_of(cast("Timestamp", message))
         case name if name.startswith("google.protobuf."):
             return MessageToDict(message, preserving_proto_field_name=True)
+    fields = cast("list[FieldDescriptor]", message.DESCRIPTOR.fields)
     return {
         field.name: _field(field, getattr(message, field.name))
-        for field in message.DESCRIPTOR.fields
+        for field in fields
         if not field.has_presence or message.HasField(field.name)
     }
 
@@ -41,7 +42,7 @@ def number(value: float) -> int | float:
 
 
 def _field(field: FieldDescriptor, value: Any) -> Any:
-    if isinstance(value, Mapping):
+    if field.message_type is not None and field.message_type.GetOptions().map_entry:
         inner = field.message_type.fields_by_name["value"]
         return {str(key): _single(inner, each) for key, each in value.items()}
     return [_single(field, each) for each in value] if field.is_repeated else _single(field, value)
@@ -54,7 +55,7 @@ def _single(field: FieldDescriptor, value: Any) -> Any:
         known = field.enum_type.values_by_number.get(value)
         return known.name if known else value
     if field.type == FieldDescriptor.TYPE_BYTES:
-        raise TypeError(f"{field.full_name}: bytes have no form in this API's JSON")
+        return b64encode(value).decode()
     return value
 
 

@@ -8,7 +8,6 @@ import grpc
 import structlog
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
-from pymongo.errors import PyMongoError
 from userfold.v1 import user_service_pb2
 from userfold.v1.user_service_pb2_grpc import add_UserServiceServicer_to_server
 
@@ -46,14 +45,7 @@ async def serve(
     client = connect(mongodb_uri)
     try:
         opened = open_database(client, database)
-        try:
-            await prepare(opened)
-        except PyMongoError as error:
-            raise InvalidSetting(
-                f"the MongoDB of USERFOLD_MONGODB_URI cannot be used ({type(error).__name__},"
-                f" code {getattr(error, 'code', None)}); it must be a reachable replica set or sharded cluster on which"
-                f" the database {database!r} may be written and its collections be created"
-            ) from error
+        await prepare(opened)
         await asyncio.to_thread(derive.warm)
         authenticator = Authenticator(MongoApplicationStore(opened), time.monotonic)
         service = UserService(MongoProfileStore(opened), authenticator, time.time_ns)

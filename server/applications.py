@@ -6,9 +6,8 @@ import os
 import sys
 from collections.abc import Sequence
 
-from pymongo.errors import DuplicateKeyError, PyMongoError
-
 from server.credentials import digest, generate_application_id, generate_collector_key, generate_management_token
+from server.errors import CredentialTaken
 from server.settings import InvalidSetting, Settings
 from server.store.applications import MongoApplicationStore
 from server.store.database import connect, open_database, prepare
@@ -23,11 +22,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         collector_key = options.collector_key or generate_collector_key()
         management_token = generate_management_token()
         ensure(uri, database, application_id, options.name, collector_key, management_token)
-    except DuplicateKeyError:
+    except CredentialTaken:
         print("userfold: another application has this collector key", file=sys.stderr)
-        return 1
-    except PyMongoError as error:
-        print(f"userfold: the MongoDB of USERFOLD_MONGODB_URI cannot be used: {type(error).__name__}", file=sys.stderr)
         return 1
     except InvalidSetting as error:
         print(f"userfold: {error}", file=sys.stderr)
@@ -40,7 +36,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def ensure(uri: str, database: str, application_id: str, name: str, collector_key: str, management_token: str) -> None:
-    """Register an application, or replace what is registered under its id. Raises pymongo's errors."""
+    """Register an application, or replace what is registered under its id.
+
+    Raises CredentialTaken, or InvalidSetting where the database cannot be used.
+    """
 
     async def run() -> None:
         client = connect(uri)

@@ -8,11 +8,11 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 _PR_SET_PDEATHSIG = 1
-_HELD = {signal.SIGINT, signal.SIGTERM}
-# Loaded before any fork: what runs between fork and exec should find its work done.
-_LIBC = ctypes.CDLL(None)
+# Looked up before any fork: the loader's lock may be held by a thread that does not exist after it.
+_prctl = ctypes.CDLL(None).prctl if sys.platform == "linux" else None
 
 
 def start_child(
@@ -32,11 +32,10 @@ def start_child(
     parent = os.getpid()
 
     def follow_parent() -> None:
-        # The parent's Python handlers mean nothing here and would swallow a signal that comes before exec.
+        # The parent's handlers mean nothing here, and would swallow a signal that comes before exec.
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        if sys.platform == "linux":
-            _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, _HELD)
+        if _prctl:
+            _prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
         if os.getppid() != parent:  # it died before prctl, so no signal will come
             os._exit(1)
 
@@ -54,12 +53,21 @@ def start_child(
 
 @contextmanager
 def signals_held() -> Iterator[None]:
-    """Hold SIGINT and SIGTERM back, so that no handler's exception comes between a child's start and its record."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, _HELD)
+    """Hold SIGINT and SIGTERM back, so that no handler's exception comes between a child's start and its record.
+
+    For the main thread. Handlers are exchanged, for a signal that this thread blocks is given to another one.
+    """
+    came: list[int] = []
+    before: dict[int, Any] = {}
     try:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            before[number] = signal.signal(number, lambda number, _: came.append(number))
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        for number in came:
+            signal.raise_signal(number)
 
 
 def stop_child(

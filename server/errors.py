@@ -68,5 +68,9 @@ class CredentialUnknown(UserfoldError):
     """A credential that belongs to no application."""
 
 
+class CredentialTaken(Exception):
+    """Another application has this credential. Told to operators only."""
+
+
 class ReadNotPermitted(UserfoldError):
     """A collector key, which may only write, on a call that reads."""

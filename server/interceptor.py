@@ -1,5 +1,8 @@
 """Around every method of ours: bytes to message, errors to Status, and what the operator sees of them."""
 
+# Some of gRPC's types are generic in the stubs alone.
+from __future__ import annotations
+
 import asyncio
 import time
 import traceback
@@ -17,10 +20,8 @@ from server.status import INTERNAL, TRAILER, answer_to, status_from_error
 
 _log = structlog.get_logger("userfold.server")
 
-Context = grpc.aio.ServicerContext[Any, Any]
 
-
-class StatusInterceptor(grpc.aio.ServerInterceptor[Any, Any]):
+class StatusInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # As above.
     """Answers every error of a method of ours in the one shape, and counts and logs it without any value.
 
     Left alone, grpc.aio would send the text of an exception to the caller.
@@ -38,7 +39,7 @@ class StatusInterceptor(grpc.aio.ServerInterceptor[Any, Any]):
         serve, parse = cast(Any, handler).unary_unary, cast(Any, handler).request_deserializer
         name = method.rpartition("/")[2]
 
-        async def answered(message: bytes, context: Context) -> object:
+        async def answered(message: bytes, context: grpc.aio.ServicerContext[Any, Any]) -> object:
             started = time.perf_counter()
             code = grpc.StatusCode.CANCELLED
             try:
@@ -65,7 +66,7 @@ def _parsed(message: bytes, parse: Callable[[bytes], object]) -> object:
         raise MalformedRequest from error
 
 
-async def _refuse(method: str, error: Exception, context: Context) -> None:
+async def _refuse(method: str, error: Exception, context: grpc.aio.ServicerContext[Any, Any]) -> None:
     status = status_from_error(error, error_id=record_refusal(method, error))
     await context.abort(answer_to(error).code, status.message, ((TRAILER, status.SerializeToString()),))
 

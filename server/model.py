@@ -65,8 +65,8 @@ class ProfileWrite:
     """One atomic write of one profile.
 
     `profile_id` is the document's `_id`; `on_insert` holds what only a new profile gets; `aliases` are digests that
-    join the alias set. `exact` says that dot-paths cannot express the patch (see `plan.needs_exact`). `leaves` and `size` (in
-    bytes, roughly) bound what folding several writes into one may amount to.
+    join the alias set. `exact` says that dot-paths cannot express the patch (see `patch.needs_exact`). `leaves` and
+    `size` (in bytes, roughly) bound what folding several writes into one may amount to.
     """
 
     profile_id: str
@@ -111,7 +111,7 @@ class Profile:
 
 @dataclass(frozen=True, slots=True)
 class Application:
-    """One product that sends updates: the owner of its profiles. `may_read` belongs to the credential it was known by."""
+    """One product that sends updates: the owner of its profiles. `may_read` is of the credential it was known by."""
 
     application_id: str
     may_read: bool

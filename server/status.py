@@ -1,5 +1,6 @@
 """How each error is told to a gRPC caller: the one shape, `google.rpc.Status`, in texts of our own."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -116,11 +117,15 @@ def _bad_request(violations: tuple[errors.Violation, ...], prefix: str) -> BadRe
     room = _FIELDS_BYTES
     for violation in violations[: limits.REPORTED]:
         field = prefix + violation.field
-        room -= len(field.encode()) + len(violation.description.encode()) + len(violation.reason) + 60
+        room -= _json_bytes(field) + _json_bytes(violation.description) + _json_bytes(violation.reason) + 60
         if room < 0:
             break
         told.field_violations.add(field=field, description=violation.description, reason=violation.reason)
     return told
+
+
+def _json_bytes(text: str) -> int:
+    return len(json.dumps(text, ensure_ascii=False).encode())
 
 
 def number(code: StatusCode) -> int:

@@ -1,7 +1,6 @@
 """Between protobuf messages and the model's plain values."""
 
 from collections.abc import Iterable, Mapping
-
 from typing import Any, cast
 
 from google.protobuf.struct_pb2 import ListValue, Struct, Value

@@ -2,10 +2,10 @@
 
 from typing import Protocol
 
-from pymongo.errors import PyMongoError
+from pymongo.errors import DuplicateKeyError, PyMongoError
 
 from server.credentials import Credential
-from server.errors import DatabaseUnavailable
+from server.errors import CredentialTaken, DatabaseUnavailable
 from server.model import Application
 from server.store.database import Database
 
@@ -35,11 +35,14 @@ class MongoApplicationStore:
     async def ensure(self, application_id: str, name: str, collector_digest: bytes, token_digest: bytes) -> None:
         """Register an application, or replace what is registered under its id.
 
-        Raises pymongo's DuplicateKeyError where another application has one of the credentials.
+        Raises CredentialTaken where another application has one of the credentials.
         """
         digests = {"collector_digest": collector_digest, "token_digest": token_digest}
-        await self._applications.update_one(
-            {"_id": application_id},
-            {"$set": {"name": name, **digests}, "$currentDate": {"modified_time": True}},
-            upsert=True,
-        )
+        try:
+            await self._applications.update_one(
+                {"_id": application_id},
+                {"$set": {"name": name, **digests}, "$currentDate": {"modified_time": True}},
+                upsert=True,
+            )
+        except DuplicateKeyError as error:
+            raise CredentialTaken from error

@@ -9,11 +9,12 @@ from typing import Any
 
 from bson.codec_options import CodecOptions, DatetimeConversion
 from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorCollection, AsyncIOMotorDatabase
-from pymongo import WriteConcern
-from pymongo.errors import CollectionInvalid
+from pymongo import ReadPreference, WriteConcern
+from pymongo.errors import CollectionInvalid, OperationFailure, PyMongoError
 from pymongo.read_concern import ReadConcern
 
 from server.limits import ALIASES, PROFILE_BYTES
+from server.settings import InvalidSetting
 
 Document = Mapping[str, Any]
 Client = AsyncIOMotorClient[dict[str, Any]]
@@ -26,6 +27,9 @@ _TIMEOUT_MS = 8_000
 # Acknowledged only when a majority of the members has it in the journal, whatever the URI or the cluster says.
 _WRITE_CONCERN = WriteConcern(w="majority", j=True, wtimeout=_TIMEOUT_MS)
 
+# MongoDB's error code where another server has just created the collection.
+_NAMESPACE_EXISTS = 48
+
 # The last line of defence of two limits: MongoDB refuses a write that would pass them, with error 121.
 _PROFILE_VALIDATOR = {
     "$expr": {"$lte": [{"$bsonSize": "$$ROOT"}, PROFILE_BYTES]},
@@ -33,17 +37,23 @@ _PROFILE_VALIDATOR = {
 }
 
 
-def connect(uri: str) -> Client:
-    """A client of the MongoDB at `uri`. Connects at first use; belongs to the running event loop."""
-    return AsyncIOMotorClient(
-        uri,
-        appname="userfold",
-        tz_aware=True,
-        retryWrites=True,
-        serverSelectionTimeoutMS=_TIMEOUT_MS,
-        connectTimeoutMS=_TIMEOUT_MS,
-        socketTimeoutMS=2 * _TIMEOUT_MS,
-    )
+def connect(uri: str, timeout_ms: int = _TIMEOUT_MS) -> Client:
+    """A client of the MongoDB at `uri`. Connects at first use; belongs to the running event loop.
+
+    A server that does not answer is waited for `timeout_ms`. Raises InvalidSetting where `uri` is none.
+    """
+    try:
+        return AsyncIOMotorClient(
+            uri,
+            appname="userfold",
+            tz_aware=True,
+            retryWrites=True,
+            serverSelectionTimeoutMS=timeout_ms,
+            connectTimeoutMS=timeout_ms,
+            socketTimeoutMS=2 * timeout_ms,
+        )
+    except (PyMongoError, ValueError) as error:
+        raise InvalidSetting("USERFOLD_MONGODB_URI is not a MongoDB connection string") from error
 
 
 def open_database(client: Client, name: str) -> Database:
@@ -53,14 +63,32 @@ def open_database(client: Client, name: str) -> Database:
         codec_options=CodecOptions(tz_aware=True, datetime_conversion=DatetimeConversion.DATETIME_CLAMP),
         write_concern=_WRITE_CONCERN,
         read_concern=ReadConcern("majority"),
+        read_preference=ReadPreference.PRIMARY,
     )
 
 
 async def prepare(database: Database) -> None:
-    """Create the collections, the validator and the indexes that are missing. Several servers may do so at once."""
+    """Create the collections, the validator and the indexes that are missing. Several servers may do so at once.
+
+    Raises InvalidSetting where MongoDB does not let us.
+    """
+    try:
+        await _create_what_is_missing(database)
+    except PyMongoError as error:
+        # The driver's own text may hold what the URI holds.
+        raise InvalidSetting(
+            f"the MongoDB of USERFOLD_MONGODB_URI cannot be used ({type(error).__name__}, code"
+            f" {getattr(error, 'code', None)}): it must be a replica set or sharded cluster that can be reached from"
+            f" here, on which collections of the database {database.name!r} may be created and written"
+        ) from error
+
+
+async def _create_what_is_missing(database: Database) -> None:
     try:
         await database.create_collection("profiles", validator=_PROFILE_VALIDATOR)
-    except CollectionInvalid:
+    except (CollectionInvalid, OperationFailure) as error:
+        if isinstance(error, OperationFailure) and error.code != _NAMESPACE_EXISTS:
+            raise
         # It may be of an older version: an equal validator is no change.
         await database.command("collMod", "profiles", validator=_PROFILE_VALIDATOR)
     for digest in ("collector_digest", "token_digest"):

@@ -10,11 +10,12 @@ from pymongo.uri_parser import parse_uri
 _ALREADY_INITIALIZED = 23
 
 
-def initiate(uri: str, seconds: float = 30) -> None:
+def initiate(uri: str, seconds: float = 60) -> None:
     """Make the mongod at `uri` (with `directConnection=true`) the primary and only member of its replica set.
 
     May be called at every start; a set that was last seen on another port is moved to this one. Blocks until the member
-    is writable. Raises TimeoutError where it is not after `seconds`.
+    is writable, as a rule for 0.1 seconds: only where a program that never answers has taken the former port, mongod
+    asks there for 30 seconds whether it is itself. Raises TimeoutError where it is not writable after `seconds`.
     """
     host, port = parse_uri(uri)["nodelist"][0]
     deadline = time.monotonic() + seconds

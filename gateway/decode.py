@@ -1,0 +1,231 @@
+"""JSON values to request messages, by descriptor. What is let pass, for every message alike:
+
+- names in snake_case or proto3's camelCase; of both, snake_case wins, with a warning
+- unknown names are ignored, with a warning; null is as if the field were not sent
+- `[]` where an object is expected is an empty object: PHP cannot tell them apart
+- an integer where a text is expected is its decimal text; in a `Campaign` also another number or a boolean
+- times in all the forms of `timestamps`; an empty text is as if the time were not sent
+- `email`, `name` and the other reserved names beside a `metadata` object are moved into it
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final, TypeAlias
+
+import orjson
+from google.protobuf.descriptor import Descriptor, FieldDescriptor
+from google.protobuf.message import Message
+from google.protobuf.message_factory import GetMessageClass
+from userfold.v1.campaign_pb2 import Campaign
+
+from gateway import structs, timestamps
+from gateway.bindings import FLOATS, INTEGERS, SCALARS, UnsupportedBinding
+from gateway.findings import Findings, Path, short_key
+
+RESERVED: Final = ("email", "name", "first_name", "last_name", "phone", "photo_url")
+"""The fields of `metadata` that some clients send beside it."""
+
+WRONG_TYPE: Final = "WRONG_TYPE"
+_STRUCT = "google.protobuf.Struct"
+_TIMESTAMP = "google.protobuf.Timestamp"
+_SCALAR_TEXT = frozenset({Campaign.DESCRIPTOR.full_name})
+
+_Reader: TypeAlias = Callable[[Any, Path, Findings], Any]
+"""From a JSON value that is not null to what a message's constructor takes; None for "not sent" or a violation."""
+
+
+class ObjectDecoder:
+    """Decodes JSON objects into the messages of one type. Raises UnsupportedBinding for fields it cannot read."""
+
+    def __init__(self, descriptor: Descriptor, known: dict[str, "ObjectDecoder"] | None = None) -> None:
+        known = {} if known is None else known
+        known[descriptor.full_name] = self
+        self.descriptor = descriptor
+        self._message = GetMessageClass(descriptor)
+        self._readers: dict[str, _Reader] = {field.name: _reader(field, known) for field in descriptor.fields}
+        self._camel_case = {field.json_name: field.name for field in descriptor.fields if field.json_name != field.name}
+        metadata = descriptor.fields_by_name.get("metadata")
+        has_metadata = metadata is not None and _is_struct(metadata)
+        self._reserved = {name for name in RESERVED if has_metadata and name not in self._readers}
+
+    def message(self, value: dict[str, Any], path: Path, findings: Findings) -> Message | None:
+        """The message of a parsed JSON object, which may be changed; None if there are violations."""
+        before = len(findings.violations)
+        arguments = self.arguments(value, path, findings)
+        return self._message(**arguments) if len(findings.violations) == before else None
+
+    def arguments(self, value: Mapping[str, Any], path: Path, findings: Findings) -> dict[str, Any]:
+        """The arguments for the message's constructor."""
+        named, reserved = self._sorted_out(value, path, findings)
+        if reserved:
+            self._move_into_metadata(named, reserved, path, findings)
+        arguments: dict[str, Any] = {}
+        for name, sent in named.items():
+            if sent is not None:
+                read = self._readers[name](sent, (*path, name), findings)
+                if read is not None:
+                    arguments[name] = read
+        return arguments
+
+    def _sorted_out(
+        self, value: Mapping[str, Any], path: Path, findings: Findings
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        named: dict[str, Any] = {}
+        reserved: dict[str, Any] = {}
+        for key, sent in value.items():
+            if key in self._readers:
+                named[key] = sent
+            elif (name := self._camel_case.get(key)) is not None:
+                if name in value:
+                    findings.warn((*path, key), "IGNORED", f"is ignored: {name} is given as well")
+                else:
+                    named[name] = sent
+            elif key in self._reserved:
+                reserved[key] = sent
+            else:
+                findings.warn((*path, short_key(key)), "UNKNOWN_FIELD", "is ignored: there is no such field")
+        return named, reserved
+
+    def _move_into_metadata(
+        self, named: dict[str, Any], reserved: dict[str, Any], path: Path, findings: Findings
+    ) -> None:
+        metadata = named.get("metadata")
+        if metadata is None or metadata == []:
+            metadata = {}
+        if not isinstance(metadata, dict):
+            return
+        for key, sent in reserved.items():
+            if sent is None:
+                continue
+            if key in metadata:
+                findings.warn((*path, key), "IGNORED", f"is ignored: metadata.{key} is given as well")
+            else:
+                metadata[key] = sent
+                findings.warn((*path, key), "MOVED_TO_METADATA", f"is stored as metadata.{key}")
+        if metadata:
+            named["metadata"] = metadata
+
+
+def scalar_from_text(field: FieldDescriptor, text: str, findings: Findings) -> str | bool | int | float | None:
+    """The value of a scalar field in a path or a query; None with a violation where it is none."""
+    if field.type == FieldDescriptor.TYPE_STRING:
+        return text
+    try:
+        value = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        value = text
+    read: str | bool | int | float | None = _SCALAR_READERS[field.type](value, (field.name,), findings)
+    return read
+
+
+def _reader(field: FieldDescriptor, known: dict[str, ObjectDecoder]) -> _Reader:
+    single = _single_reader(field, known)
+    if not field.is_repeated:
+        return single
+
+    def read_list(value: Any, path: Path, findings: Findings) -> Any:
+        if not isinstance(value, list):
+            findings.refuse(path, WRONG_TYPE, "must be an array")
+            return None
+        return [single(item, (*path, index), findings) for index, item in enumerate(value)]
+
+    return read_list
+
+
+def _single_reader(field: FieldDescriptor, known: dict[str, ObjectDecoder]) -> _Reader:
+    message = field.message_type
+    if message is None:
+        if field.type not in SCALARS:
+            raise UnsupportedBinding(f"{field.full_name}: its type cannot be read from JSON")
+        owner = field.containing_type
+        if field.type == FieldDescriptor.TYPE_STRING and owner is not None and owner.full_name in _SCALAR_TEXT:
+            return _read_scalar_text
+        return _SCALAR_READERS[field.type]
+    if _is_struct(field):
+        return _read_struct
+    if message.full_name == _TIMESTAMP:
+        return _read_timestamp
+    if message.full_name.startswith("google.") or message.GetOptions().map_entry:
+        raise UnsupportedBinding(f"{field.full_name}: its type cannot be read from JSON")
+    decoder = known.get(message.full_name) or ObjectDecoder(message, known)
+
+    def read_message(value: Any, path: Path, findings: Findings) -> Any:
+        members = _members(value, path, findings)
+        return None if members is None else decoder.arguments(members, path, findings)
+
+    return read_message
+
+
+def _is_struct(field: FieldDescriptor) -> bool:
+    return field.message_type is not None and field.message_type.full_name == _STRUCT
+
+
+def _members(value: Any, path: Path, findings: Findings) -> dict[str, Any] | None:
+    if value == []:
+        return {}
+    if isinstance(value, dict):
+        return value
+    findings.refuse(path, WRONG_TYPE, "must be an object")
+    return None
+
+
+def _read_struct(value: Any, path: Path, findings: Findings) -> dict[str, Any] | None:
+    members = _members(value, path, findings)
+    return members if members is not None and structs.make_exact(members, path, findings) else None
+
+
+def _read_timestamp(value: Any, path: Path, findings: Findings) -> Any:
+    if value == "":
+        findings.warn(path, "IGNORED", "is ignored: an empty text is no time")
+        return None
+    time = timestamps.parse(value) if isinstance(value, str) else None
+    if time is None:
+        findings.refuse(path, "NOT_A_TIME", "must be a time such as 2026-01-02T03:04:05Z, in the years 1 to 9999")
+    return time
+
+
+def _read_string(value: Any, path: Path, findings: Findings) -> str | None:
+    if isinstance(value, str):
+        return value
+    if type(value) is int:
+        return str(value)
+    findings.refuse(path, WRONG_TYPE, "must be a string")
+    return None
+
+
+def _read_scalar_text(value: Any, path: Path, findings: Findings) -> str | None:
+    if isinstance(value, bool | float):
+        findings.warn(path, "KEPT_AS_TEXT", "is kept as text")
+        return orjson.dumps(value).decode()
+    return _read_string(value, path, findings)
+
+
+def _read_bool(value: Any, path: Path, findings: Findings) -> bool | None:
+    if isinstance(value, bool):
+        return value
+    findings.refuse(path, WRONG_TYPE, "must be true or false")
+    return None
+
+
+def _read_float(value: Any, path: Path, findings: Findings) -> float | None:
+    if type(value) in (int, float) and abs(value) < 1e308:
+        return float(value)
+    findings.refuse(path, WRONG_TYPE, "must be a number")
+    return None
+
+
+def _integer_reader(least: int, greatest: int) -> _Reader:
+    def read_integer(value: Any, path: Path, findings: Findings) -> Any:
+        if type(value) is int and least <= value <= greatest:
+            return value
+        findings.refuse(path, WRONG_TYPE, f"must be an integer from {least} to {greatest}")
+        return None
+
+    return read_integer
+
+
+_SCALAR_READERS: Mapping[int, _Reader] = {
+    FieldDescriptor.TYPE_STRING: _read_string,
+    FieldDescriptor.TYPE_BOOL: _read_bool,
+    **dict.fromkeys(FLOATS, _read_float),
+    **{kind: _integer_reader(*bounds) for kind, bounds in INTEGERS.items()},
+}

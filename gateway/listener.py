@@ -1,0 +1,87 @@
+"""The HTTP/1.1 listener: uvicorn, without its plain-text pages, its access log, and its own ways of stopping."""
+
+import contextlib
+import socket
+from collections.abc import Callable, Iterator
+from typing import Final
+
+import orjson
+import uvicorn
+from starlette.types import ASGIApp
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from gateway import metrics
+from gateway.answer import answer_from_refusal
+from gateway.cors import ORIGIN
+from gateway.settings import InvalidSetting, Settings, split_address
+from gateway.status import refusal
+
+STOP_SECONDS: Final = 10
+"""How long requests in flight may take to end after the listener was told to stop."""
+
+_KEEP_ALIVE_SECONDS = 75
+_BACKLOG = 2048
+
+
+class JsonHttpProtocol(HttpToolsProtocol):
+    """HTTP/1.1 that answers even what is no HTTP in the one shape of errors."""
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer bytes that are no HTTP request, and close."""
+        answer = answer_from_refusal(refusal("HTTP_MALFORMED"))
+        metrics.REFUSALS.labels("none", "HTTP_MALFORMED").inc()
+        text = orjson.dumps(answer.body)
+        head = (
+            f"HTTP/1.1 {answer.http} Bad Request\r\ncontent-type: application/json\r\ncontent-length: {len(text)}\r\n"
+            f"{ORIGIN[0]}: {ORIGIN[1]}\r\nconnection: close\r\n\r\n"
+        )
+        self.transport.write(head.encode() + text)
+        self.transport.close()
+
+
+class Listener(uvicorn.Server):
+    """Serves an application on a bound socket until `should_exit` is set. Calls `ready` with the URL once it does."""
+
+    def __init__(self, app: ASGIApp, listening: socket.socket, ready: Callable[[str], None]) -> None:
+        super().__init__(
+            uvicorn.Config(
+                app,
+                http=JsonHttpProtocol,
+                ws="none",
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                # X-Forwarded-For is the application's matter: uvicorn would believe every local process.
+                proxy_headers=False,
+                timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+                timeout_graceful_shutdown=STOP_SECONDS,
+            )
+        )
+        self._listening = listening
+        self._ready = ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to listen."""
+        await super().startup(sockets)
+        host, port = self._listening.getsockname()[:2]
+        self._ready(f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}")
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave signals to the program: uvicorn would raise them again after a graceful stop."""
+        yield
+
+    async def run_until_stopped(self) -> None:
+        """Serve, then let the requests in flight end."""
+        await self.serve(sockets=[self._listening])
+
+
+def bind(settings: Settings) -> socket.socket:
+    """The socket to listen on. Raises InvalidSetting where the address cannot be had."""
+    host, port = split_address("USERFOLD_HTTP_ADDRESS", settings.http_address)
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        return socket.create_server((host, port), family=family, backlog=_BACKLOG)
+    except OSError as error:
+        raise InvalidSetting(f"USERFOLD_HTTP_ADDRESS: cannot listen there: {error.strerror}") from None

@@ -1,0 +1,12 @@
+"""What the operator can count. No label ever holds anything that a caller made up."""
+
+from typing import Final
+
+from prometheus_client import Counter, Histogram
+
+REQUESTS: Final = Histogram(
+    "userfold_gateway_request_seconds", "Time from a request's arrival to its answer.", ["route", "status"]
+)
+REFUSALS: Final = Counter(
+    "userfold_gateway_refusals", "Requests, and items of batches, that were refused.", ["route", "reason"]
+)

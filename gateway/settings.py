@@ -1,0 +1,79 @@
+"""What the operator sets, from the environment."""
+
+import ipaddress
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+_SEGMENTS = re.compile(r"(?:/[A-Za-z0-9._~-]+)*")
+
+
+class InvalidSetting(Exception):
+    """An environment variable has a value that cannot be used. The text names it, and is for the operator."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The gateway's settings.
+
+    Addresses are `HOST:PORT`, with port 0 for any free one where the gateway listens. `grpc_address` is any target of
+    gRPC. `path_prefix` is empty or begins, and does not end, with `/`. `trusted_proxies` are addresses and networks
+    whose `X-Forwarded-For` is believed. `rpc_seconds` is the deadline of a call: two client libraries give up after
+    10 s.
+    """
+
+    http_address: str = "127.0.0.1:8080"
+    grpc_address: str = "127.0.0.1:50051"
+    path_prefix: str = ""
+    trusted_proxies: tuple[str, ...] = ()
+    region: str = "local"
+    metrics_address: str | None = None
+    rpc_seconds: float = 9.0
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> "Settings":
+        """The settings in `environment`; an empty variable is as if it were not set. Raises InvalidSetting."""
+        settings = cls(
+            http_address=environment.get("USERFOLD_HTTP_ADDRESS") or cls().http_address,
+            grpc_address=environment.get("USERFOLD_GRPC_ADDRESS") or cls().grpc_address,
+            path_prefix=_prefix(environment.get("USERFOLD_PATH_PREFIX", "")),
+            trusted_proxies=_networks(environment.get("USERFOLD_TRUSTED_PROXIES", "")),
+            region=environment.get("USERFOLD_REGION") or cls().region,
+            metrics_address=environment.get("USERFOLD_GATEWAY_METRICS_ADDRESS") or None,
+        )
+        split_address("USERFOLD_HTTP_ADDRESS", settings.http_address)
+        if ":" not in settings.grpc_address:
+            raise InvalidSetting("USERFOLD_GRPC_ADDRESS must be HOST:PORT, such as 127.0.0.1:50051, or unix:PATH")
+        if settings.metrics_address:
+            split_address("USERFOLD_GATEWAY_METRICS_ADDRESS", settings.metrics_address)
+        return settings
+
+
+def split_address(name: str, address: str) -> tuple[str, int]:
+    """The host and port of an address. Raises InvalidSetting, which names the variable `name`."""
+    host, _, port = address.rpartition(":")
+    bracketed = host.startswith("[") and host.endswith("]")
+    if bracketed:
+        host = host[1:-1]
+    if not host or (":" in host) != bracketed or not re.fullmatch("[0-9]{1,5}", port) or int(port) > 65535:
+        raise InvalidSetting(f"{name} must be HOST:PORT, such as 127.0.0.1:8080 or [::1]:8080")
+    return host, int(port)
+
+
+def _prefix(text: str) -> str:
+    prefix = re.sub("/+", "/", f"/{text}").rstrip("/")
+    if not _SEGMENTS.fullmatch(prefix):
+        raise InvalidSetting("USERFOLD_PATH_PREFIX must be a path of letters, digits and ._~-, such as /userfold")
+    return prefix
+
+
+def _networks(text: str) -> tuple[str, ...]:
+    networks = tuple(each.strip() for each in text.split(",") if each.strip())
+    try:
+        for each in networks:
+            ipaddress.ip_network(each)
+    except ValueError:
+        raise InvalidSetting(
+            "USERFOLD_TRUSTED_PROXIES must be addresses or networks, such as 10.0.0.5,192.168.0.0/16"
+        ) from None
+    return networks

@@ -1,0 +1,46 @@
+"""JSON objects on their way into a `google.protobuf.Struct`, whose numbers are doubles."""
+
+from typing import Any, Final
+
+from gateway.findings import Findings, Path
+
+LEVELS: Final = 20
+"""Objects and arrays inside each other, the outermost being the first. Protobuf cannot carry more than about 32."""
+
+_EXACT = 2**53
+
+
+class _TooDeep(Exception):
+    pass
+
+
+def make_exact(value: dict[str, Any], path: Path, findings: Findings) -> bool:
+    """Replace, in place, each integer that a double cannot hold by its decimal string, with a warning.
+
+    False, with a violation that names the field, where the value is nested too deep.
+    """
+    try:
+        _visit(value, path, findings, 1)
+    except _TooDeep:
+        return False
+    return True
+
+
+def _visit(container: dict[str, Any] | list[Any], path: Path, findings: Findings, level: int) -> None:
+    if level > LEVELS:
+        findings.refuse(path, "TOO_DEEP", f"is nested deeper than {LEVELS} levels")
+        raise _TooDeep
+    items: Any = container.items() if isinstance(container, dict) else enumerate(container)
+    for key, value in items:
+        if isinstance(value, dict | list):
+            _visit(value, (*path, key), findings, level + 1)
+        elif type(value) is int and not -_EXACT <= value <= _EXACT and not _is_double(value):
+            container[key] = str(value)
+            findings.warn((*path, key), "INTEGER_KEPT_AS_TEXT", "is kept as text: a number would lose digits")
+
+
+def _is_double(value: int) -> bool:
+    try:
+        return int(float(value)) == value
+    except OverflowError:
+        return False

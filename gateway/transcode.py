@@ -1,0 +1,144 @@
+"""One request, end to end: body, decode, RPC, encode. What differs between methods is in their bindings."""
+
+import ipaddress
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any, Final
+from urllib.parse import parse_qsl
+
+import grpc
+from google.protobuf.message import Message
+from starlette.datastructures import Headers
+from starlette.types import Receive, Scope
+
+from gateway import body, encode, jsontext
+from gateway.answer import Answer, answer_from_refusal
+from gateway.batch import ITEMS, Batch, answer_batch, decode_batch
+from gateway.bindings import Binding
+from gateway.decode import ObjectDecoder, scalar_from_text
+from gateway.findings import MOST, Finding, Findings
+from gateway.status import Refusal, refusal, refusal_from_rpc
+
+CREDENTIALS: Final = ("x-moesif-application-id", "authorization")
+"""The headers that say who calls. They alone are passed on, as metadata of the same names."""
+
+CLIENT_ADDRESS: Final = "x-userfold-client-address"
+"""The metadata that holds the address of the HTTP client; empty where it is not known."""
+
+_LONGEST_CREDENTIAL = 4096  # gRPC refuses a call with more than 8 KiB of metadata, in a way that tells nothing.
+
+
+class Transcoder:
+    """Answers the HTTP requests of one binding. Raises UnsupportedBinding for a message that it cannot read."""
+
+    def __init__(self, binding: Binding, channel: grpc.aio.Channel, rpc_seconds: float) -> None:
+        self._binding = binding
+        self._rpc_seconds = rpc_seconds
+        self._decoder = ObjectDecoder(binding.body_message) if binding.body_message else None
+        self._call = channel.unary_unary(
+            binding.rpc,
+            request_serializer=binding.request.SerializeToString,
+            response_deserializer=binding.response.FromString,
+        )
+
+    async def answer(self, fields: Mapping[str, str], scope: Scope, receive: Receive) -> Answer:
+        """The answer to one request with these path parameters. Errors are answers too; what is raised is a defect."""
+        binding = self._binding
+        described = binding.body_message or binding.request_type
+        try:
+            headers = Headers(scope=scope)
+            metadata = _metadata(headers, scope)
+            arguments = self._scalars(fields, scope)
+            if self._decoder is None:
+                return self._success(await self._rpc(arguments, metadata), [])
+            parsed = await self._parsed_body(receive, headers)
+            if not binding.is_batch:
+                warnings = self._decode_object(self._decoder, parsed, arguments)
+                return self._success(await self._rpc(arguments, metadata), warnings)
+            batch = self._decode_array(self._decoder, parsed)
+            response: Any = await self._rpc({**arguments, binding.body: batch.messages}, metadata)
+            return answer_batch(batch, response.results, self._decoder.descriptor)
+        except Refusal as refused:
+            return answer_from_refusal(refused, described)
+
+    def _scalars(self, fields: Mapping[str, str], scope: Scope) -> dict[str, Any]:
+        findings = Findings()
+        known = self._binding.request_type.fields_by_name
+        arguments = {name: scalar_from_text(known[name], text, findings) for name, text in fields.items()}
+        if self._binding.query:
+            camel_case = {field.json_name: name for name, field in self._binding.query.items()}
+            for key, text in parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True):
+                name = camel_case.get(key, key)
+                if name in self._binding.query:
+                    arguments[name] = scalar_from_text(known[name], text, findings)
+        if findings.violations:
+            raise refusal("INVALID_REQUEST", violations=findings.violations)
+        return arguments
+
+    async def _parsed_body(self, receive: Receive, headers: Headers) -> Any:
+        limit = body.ARRAY_BYTES if self._binding.is_batch else body.OBJECT_BYTES
+        try:
+            text = await body.read_body(receive, headers, limit)
+            return jsontext.parse(text) if text else ""
+        except body.BodyTooLarge:
+            # The rest of a body that is not read would be taken for the next request.
+            raise refusal("BODY_TOO_LARGE", limit=limit, headers={"connection": "close"}) from None
+        except body.UnsupportedEncoding:
+            raise refusal("UNSUPPORTED_CONTENT_ENCODING") from None
+        except body.CorruptBody:
+            raise refusal("BODY_NOT_GZIP") from None
+        except body.ClientGone:
+            raise refusal("CLIENT_GONE") from None
+        except jsontext.NotJson as error:
+            raise refusal("BODY_NOT_JSON", byte=error.byte) from None
+
+    def _decode_object(self, decoder: ObjectDecoder, parsed: Any, arguments: dict[str, Any]) -> list[Finding]:
+        if not isinstance(parsed, dict):
+            raise refusal("BODY_NOT_AN_OBJECT")
+        findings = Findings()
+        if self._binding.body == "*":
+            # What the path says wins over the body.
+            arguments.update({**decoder.arguments(parsed, (), findings), **arguments})
+        else:
+            arguments[self._binding.body] = decoder.message(parsed, (), findings)
+        if findings.violations:
+            raise refusal("INVALID_REQUEST", violations=findings.violations)
+        return findings.warnings
+
+    def _decode_array(self, decoder: ObjectDecoder, parsed: Any) -> Batch:
+        items = [] if parsed is None else parsed
+        if not isinstance(items, list):
+            raise refusal("BODY_NOT_AN_ARRAY")
+        if len(items) > ITEMS:
+            raise refusal("BATCH_TOO_LARGE", limit=ITEMS, items=self._binding.body)
+        return decode_batch(decoder, self._binding.body, items)
+
+    async def _rpc(self, arguments: Mapping[str, Any], metadata: tuple[tuple[str, str], ...]) -> Message:
+        request = self._binding.request(**arguments)
+        try:
+            response: Message = await self._call(request, timeout=self._rpc_seconds, metadata=metadata)
+        except grpc.aio.AioRpcError as error:
+            raise refusal_from_rpc(error, is_write=self._binding.method != "GET") from None
+        return response
+
+    def _success(self, response: Message, decoding: list[Finding]) -> Answer:
+        told: dict[str, Any] = encode.plain(response)
+        warnings = [asdict(each) for each in decoding] + told.pop("warnings", [])
+        shown: dict[str, Any] = told.get(self._binding.response_body, {}) if self._binding.response_body else told
+        http = 201 if self._binding.method == "POST" and not self._binding.has_verb else 200
+        return Answer(http, shown | ({"warnings": warnings[:MOST]} if warnings else {}))
+
+
+def _metadata(headers: Headers, scope: Scope) -> tuple[tuple[str, str], ...]:
+    given = [(name, headers[name]) for name in CREDENTIALS if name in headers]
+    if any(len(value) > _LONGEST_CREDENTIAL or not (value.isascii() and value.isprintable()) for _, value in given):
+        raise refusal("CREDENTIAL_UNKNOWN")
+    return (*given, (CLIENT_ADDRESS, _client_address(scope)))
+
+
+def _client_address(scope: Scope) -> str:
+    client = scope.get("client")
+    try:
+        return str(ipaddress.ip_address(client[0])) if client else ""
+    except ValueError:  # A trusted proxy may write `unknown`, or a name.
+        return ""

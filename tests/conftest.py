@@ -1,0 +1,164 @@
+"""The real parts that tests stand on: one mongod, and the server and the gateway as an operator runs them."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import httpx2
+import hypothesis
+import pytest
+from pymongo import MongoClient
+from pymongo.database import Database
+
+from server.child import start_child, stop_child
+from server.credentials import digest, generate_application_id, generate_collector_key, generate_management_token
+from server.mongod import EmbeddedMongod
+from server.store.replica_set import initiate
+
+DATABASE = "userfold_test"
+
+
+@dataclass(frozen=True)
+class Application:
+    """A registered application, of one test alone: no test sees another's users."""
+
+    application_id: str
+    collector_key: str
+    management_token: str
+
+
+@dataclass(frozen=True)
+class Stack:
+    """A running server and gateway."""
+
+    http: str
+    grpc: str
+
+
+class Program:
+    """`python -m NAME`, until `stop`. `ready` holds what its ready line says."""
+
+    def __init__(self, name: str, **environment: str) -> None:
+        inherited = {key: value for key, value in os.environ.items() if not key.startswith("USERFOLD_")}
+        self.process = start_child(
+            [sys.executable, "-m", name],
+            environment=inherited | environment,
+            stdout=subprocess.PIPE,
+        )
+        assert self.process.stdout
+        words = self.process.stdout.readline().decode().split()
+        self.ready = dict(word.split("=", 1) for word in words if "=" in word)
+
+    def stop(self) -> int:
+        """Stop it as an operator does. Returns its exit status."""
+        stop_child(self.process)
+        assert self.process.stdout
+        self.process.stdout.close()
+        return self.process.returncode
+
+
+class Api:
+    """The HTTP API, as one application uses it."""
+
+    def __init__(self, url: str, application: Application) -> None:
+        self.client = httpx2.Client(base_url=url, timeout=30)
+        self.application = application
+        self.writer = {"X-Moesif-Application-Id": application.collector_key}
+        self.reader = {"Authorization": f"Bearer {application.management_token}"}
+
+    def update(self, user: object, **headers: str) -> httpx2.Response:
+        return self.client.post("/v1/users", json=user, headers=self.writer | headers)
+
+    def batch(self, users: object, **headers: str) -> httpx2.Response:
+        return self.client.post("/v1/users/batch", json=users, headers=self.writer | headers)
+
+    def raw(self, body: bytes, path: str = "/v1/users", **headers: str) -> httpx2.Response:
+        return self.client.post(path, content=body, headers=self.writer | headers)
+
+    def get(self, user_id: str) -> httpx2.Response:
+        return self.client.get(f"/v1/users/{percent_encoded(user_id)}", headers=self.reader)
+
+    def stored(self, *users: dict[str, Any], user_id: str = "u") -> Any:
+        """The profile after updates, each sent alone and accepted."""
+        for user in users:
+            answer = self.update({"user_id": user_id} | user)
+            assert answer.status_code == 201, answer.text
+        answer = self.get(user_id)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+
+def percent_encoded(text: str) -> str:
+    """Every byte encoded: clients may otherwise take `.` or `..` for parts of a path."""
+    return "".join(f"%{byte:02X}" for byte in text.encode())
+
+
+@pytest.fixture(scope="session")
+def mongod(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedMongod]:
+    """A real mongod, on which a test may also switch failures on."""
+    data_dir = tmp_path_factory.mktemp("mongod")
+    with EmbeddedMongod(data_dir, ["--setParameter", "enableTestCommands=1"]) as running:
+        initiate(running.uri)
+        yield running
+
+
+@pytest.fixture(scope="session")
+def database(mongod: EmbeddedMongod) -> Iterator[Database[dict[str, Any]]]:
+    """The database of the stack, for looking behind the scenes."""
+    with MongoClient[dict[str, Any]](mongod.uri, tz_aware=True) as client:
+        yield client[DATABASE]
+
+
+@pytest.fixture(scope="session")
+def stack(mongod: EmbeddedMongod) -> Iterator[Stack]:
+    """The server and the gateway, each a process of its own."""
+    server = Program(
+        "server",
+        USERFOLD_MONGODB_URI=mongod.uri,
+        USERFOLD_DATABASE=DATABASE,
+        USERFOLD_GRPC_ADDRESS="127.0.0.1:0",
+    )
+    try:
+        gateway = Program("gateway", USERFOLD_GRPC_ADDRESS=server.ready["grpc"], USERFOLD_HTTP_ADDRESS="127.0.0.1:0")
+        try:
+            yield Stack(http=gateway.ready["http"], grpc=server.ready["grpc"])
+        finally:
+            assert gateway.stop() == 0
+    finally:
+        assert server.stop() == 0
+
+
+@pytest.fixture
+def application(database: Database[dict[str, Any]]) -> Application:
+    """A new application."""
+    return register(database, generate_collector_key())
+
+
+def register(database: Database[dict[str, Any]], collector_key: str) -> Application:
+    """A new application with a collector key of the test's own choice."""
+    application = Application(generate_application_id(), collector_key, generate_management_token())
+    database.applications.insert_one(
+        {
+            "_id": application.application_id,
+            "name": "test",
+            "collector_digest": digest(application.collector_key),
+            "token_digest": digest(application.management_token),
+        }
+    )
+    return application
+
+
+@pytest.fixture
+def api(stack: Stack, application: Application) -> Iterator[Api]:
+    """The HTTP API of the stack, for a new application."""
+    api = Api(stack.http, application)
+    with api.client:
+        yield api
+
+
+# The same examples on every run, on any machine however busy.
+hypothesis.settings.register_profile("userfold", derandomize=True, deadline=None, database=None)
+hypothesis.settings.load_profile("userfold")

@@ -1,0 +1,178 @@
+"""A gRPC service that keeps what it was given and answers what it is told, and a gateway before it."""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import grpc
+import httpx2
+import orjson
+from google.protobuf.message import Message
+from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
+from google.rpc.status_pb2 import Status
+from userfold.v1 import user_service_pb2 as pb
+from userfold.v1.user_service_pb2_grpc import UserServiceServicer, add_UserServiceServicer_to_server
+
+from gateway.app import create_app
+from gateway.channel import MESSAGE_BYTES, open_channel
+from gateway.listener import Listener, bind
+from gateway.settings import Settings
+
+
+@dataclass
+class Failure:
+    """How a call is to fail: with a code alone, or with a Status or any other bytes in the trailer."""
+
+    code: grpc.StatusCode
+    details: str = "the text of a driver, with john@acmeinc.com"
+    trailer: bytes | None = None
+
+
+class FakeUserService(UserServiceServicer):
+    """Keeps each request with its metadata. `tell` is the next answer, until `reset`."""
+
+    def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        self.requests: list[Any] = []
+        self.metadata: list[Mapping[str, str]] = []
+        self.tell: Message | Failure | None = None
+        self.seconds = 0.0
+
+    @property
+    def request(self) -> Any:
+        """The one request that came."""
+        (request,) = self.requests
+        return request
+
+    async def UpdateUser(self, request: Any, context: Any) -> Any:
+        return await self._take(request, context, pb.UpdateUserResponse())
+
+    async def BatchUpdateUsers(self, request: Any, context: Any) -> Any:
+        return await self._take(request, context, pb.BatchUpdateUsersResponse(results=[{} for _ in request.users]))
+
+    async def GetUser(self, request: Any, context: Any) -> Any:
+        return await self._take(request, context, pb.GetUserResponse())
+
+    async def _take(self, request: Any, context: Any, default: Message) -> Message:
+        self.requests.append(request)
+        self.metadata.append(dict(context.invocation_metadata()))
+        await asyncio.sleep(self.seconds)
+        if isinstance(self.tell, Failure):
+            trailers = () if self.tell.trailer is None else (("grpc-status-details-bin", self.tell.trailer),)
+            await context.abort(self.tell.code, self.tell.details, trailers)
+        return self.tell if isinstance(self.tell, Message) else default
+
+
+@dataclass
+class Gateway:
+    """A gateway that listens, and clients for it."""
+
+    url: str
+    client: httpx2.AsyncClient
+    listener: Listener
+
+    async def post(self, path: str, value: object, **headers: str) -> httpx2.Response:
+        """Post a JSON value, or bytes as they are."""
+        content = value if isinstance(value, bytes) else orjson.dumps(value)
+        return await self.client.post(path, content=content, headers=headers)
+
+    async def raw(self, request: bytes) -> bytes:
+        """Everything that comes back for these bytes until the connection ends."""
+        port = int(self.url.rpartition(":")[2])
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        try:
+            writer.write(request)
+            await writer.drain()
+            return await asyncio.wait_for(reader.read(), 20)
+        finally:
+            writer.close()
+            with contextlib.suppress(ConnectionError):
+                await writer.wait_closed()
+
+
+@dataclass
+class Backend:
+    """A gRPC server with a fake service."""
+
+    address: str
+    service: FakeUserService = field(default_factory=FakeUserService)
+
+
+@contextlib.asynccontextmanager
+async def running_backend() -> AsyncIterator[Backend]:
+    """The server, on a free port."""
+    sizes = [("grpc.max_send_message_length", MESSAGE_BYTES), ("grpc.max_receive_message_length", MESSAGE_BYTES)]
+    server = grpc.aio.server(options=sizes)
+    backend = Backend("")
+    add_UserServiceServicer_to_server(backend.service, server)
+    backend.address = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
+    await server.start()
+    try:
+        yield backend
+    finally:
+        await server.stop(None)
+
+
+@contextlib.asynccontextmanager
+async def running_gateway(grpc_address: str, **settings: Any) -> AsyncIterator[Gateway]:
+    """A gateway before the server at `grpc_address`, on a free port of 127.0.0.1."""
+    given = Settings(http_address="127.0.0.1:0", grpc_address=grpc_address, **settings)
+    async with open_channel(given.grpc_address) as channel:
+        ready: asyncio.Queue[str] = asyncio.Queue()
+        listener = Listener(create_app(given, channel), bind(given), ready.put_nowait)
+        serving = asyncio.create_task(listener.run_until_stopped())
+        url = await ready.get()
+        try:
+            async with httpx2.AsyncClient(base_url=url, timeout=30, trust_env=False) as client:
+                yield Gateway(url, client, listener)
+        finally:
+            listener.should_exit = True
+            await serving
+
+
+def status_with(code: int, message: str, *details: Message) -> Status:
+    """A Status as the server sends it."""
+    status = Status(code=code, message=message)
+    for detail in details:
+        status.details.add().Pack(detail)
+    return status
+
+
+def error_info(reason: str, **metadata: str) -> ErrorInfo:
+    return ErrorInfo(reason=reason, domain="userfold", metadata=metadata)
+
+
+def bad_request(*fields: str) -> BadRequest:
+    told = BadRequest()
+    for name in fields:
+        told.field_violations.add(field=name, description="breaks a rule", reason="RULE")  # type: ignore[call-arg]
+    return told
+
+
+def retry_info(seconds: int, nanos: int = 0) -> RetryInfo:
+    info = RetryInfo()
+    info.retry_delay.seconds, info.retry_delay.nanos = seconds, nanos
+    return info
+
+
+def reasons(answer: Mapping[str, Any]) -> list[str]:
+    """The reasons in an error's ErrorInfo details."""
+    return [each["reason"] for each in answer["details"] if each["@type"].endswith("ErrorInfo")]
+
+
+def violations(answer: Mapping[str, Any]) -> Sequence[tuple[str, str]]:
+    """The field and reason of each violation of an error."""
+    told = [each["field_violations"] for each in answer["details"] if each["@type"].endswith("BadRequest")]
+    return [(each["field"], each["reason"]) for one in told for each in one]
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port

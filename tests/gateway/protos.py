@@ -1,0 +1,70 @@
+"""Messages and services that a test makes up."""
+
+import itertools
+from typing import Any
+
+from google.api import annotations_pb2, http_pb2
+from google.protobuf import descriptor_pool, timestamp_pb2
+from google.protobuf.descriptor import Descriptor, ServiceDescriptor
+from google.protobuf.descriptor_pb2 import DescriptorProto, FileDescriptorProto, ServiceDescriptorProto
+from google.protobuf.descriptor_pb2 import FieldDescriptorProto as Field
+from google.rpc import status_pb2
+from userfold.v1 import user_service_pb2
+
+_numbers = itertools.count()
+_IMPORTS = (annotations_pb2, timestamp_pb2, status_pb2, user_service_pb2)
+
+
+def message_type(name: str, *fields: tuple[Any, ...]) -> Descriptor:
+    """A message with these fields: `(name, kind)` or `(name, kind, "repeated")`."""
+    file = _file()
+    _add_message(file, name, fields)
+    return _added(file).message_types_by_name[name]  # type: ignore[no-any-return]
+
+
+def service_type(
+    rules: list[http_pb2.HttpRule | None],
+    request: list[tuple[Any, ...]],
+    response: list[tuple[Any, ...]] | None = None,
+    **method_options: bool,
+) -> ServiceDescriptor:
+    """A service with a method for each rule, all from `Request` to `Response`; `Result` has a Status."""
+    file = _file()
+    _add_message(file, "Item", [("user_id", Field.TYPE_STRING)])
+    _add_message(file, "Result", [("status", "google.rpc.Status")])
+    _add_message(file, "Request", request)
+    _add_message(file, "Response", response or [])
+    service: ServiceDescriptorProto = file.service.add(name="Service")
+    for number, rule in enumerate(rules):
+        method = service.method.add(
+            name=f"Method{number}", input_type="Request", output_type="Response", **method_options  # type: ignore[arg-type]
+        )
+        if rule is not None:
+            method.options.Extensions[annotations_pb2.http].CopyFrom(rule)
+    return _added(file).services_by_name["Service"]  # type: ignore[no-any-return]
+
+
+def _file() -> FileDescriptorProto:
+    number = next(_numbers)
+    dependencies = [each.DESCRIPTOR.name for each in _IMPORTS]
+    dependencies += ["google/protobuf/any.proto", "google/protobuf/struct.proto"]
+    return FileDescriptorProto(
+        name=f"made_up_{number}.proto", package=f"made_up_{number}", syntax="proto3", dependency=dependencies
+    )
+
+
+def _add_message(file: FileDescriptorProto, name: str, fields: Any) -> None:
+    message: DescriptorProto = file.message_type.add(name=name)
+    for number, (field, kind, *repeated) in enumerate(fields, start=1):
+        label = Field.LABEL_REPEATED if repeated else Field.LABEL_OPTIONAL
+        if isinstance(kind, str):
+            full_name = f".{kind}" if "." in kind else f".{file.package}.{kind}"
+            message.field.add(name=field, number=number, label=label, type=Field.TYPE_MESSAGE, type_name=full_name)
+        else:
+            message.field.add(name=field, number=number, label=label, type=kind)
+
+
+def _added(file: FileDescriptorProto) -> Any:
+    pool = descriptor_pool.Default()
+    pool.AddSerializedFile(file.SerializeToString())  # type: ignore[no-untyped-call]
+    return pool.FindFileByName(file.name)  # type: ignore[no-untyped-call]

@@ -1,0 +1,152 @@
+"""Batches over HTTP: good items are saved, bad ones named by their index in the body."""
+
+import grpc
+import orjson
+import pytest
+from google.rpc import code_pb2
+from userfold.v1 import user_service_pb2 as pb
+
+from gateway.status import MOST_BYTES
+from tests.gateway.fakes import (
+    Failure,
+    FakeUserService,
+    Gateway,
+    bad_request,
+    error_info,
+    reasons,
+    status_with,
+    violations,
+)
+
+INVALID = status_with(code_pb2.INVALID_ARGUMENT, "No.", error_info("INVALID_REQUEST"), bad_request("users[1].metadata.x"))
+
+
+async def test_a_batch_arrives_in_order_and_is_answered_201(gateway: Gateway, service: FakeUserService) -> None:
+    answer = await gateway.post("/v1/users/batch", [{"user_id": "1"}, {"userId": 2}, {"user_id": "1"}])
+    assert (answer.status_code, answer.json()) == (201, {"saved_count": 3})
+    assert [user.user_id for user in service.request.users] == ["1", "2", "1"]
+
+
+@pytest.mark.parametrize("body", [b"[]", b"null"])
+async def test_an_empty_batch_is_still_authenticated(gateway: Gateway, service: FakeUserService, body: bytes) -> None:
+    answer = await gateway.post("/v1/users/batch", body)
+    assert (answer.status_code, answer.json(), len(service.requests)) == (201, {"saved_count": 0}, 1)
+
+
+@pytest.mark.parametrize("body", [b"", b"{}", b"1"])
+async def test_a_batch_must_be_an_array(gateway: Gateway, service: FakeUserService, body: bytes) -> None:
+    answer = await gateway.post("/v1/users/batch", body)
+    assert (answer.status_code, reasons(answer.json())) == (400, ["BODY_NOT_AN_ARRAY"])
+    assert service.requests == []
+
+
+async def test_a_batch_holds_1000_items_and_no_more(gateway: Gateway, service: FakeUserService) -> None:
+    assert (await gateway.post("/v1/users/batch", [{"user_id": "1"}] * 1000)).json() == {"saved_count": 1000}
+    answer = await gateway.post("/v1/users/batch", [{"user_id": "1"}] * 1001)
+    assert (answer.status_code, reasons(answer.json())) == (400, ["BATCH_TOO_LARGE"])
+    assert answer.json()["message"] == "A batch holds at most 1,000 users; none of this one was written."
+    assert len(service.requests) == 1
+
+
+async def test_bad_items_do_not_stop_the_others_and_every_index_is_that_of_the_body(
+    gateway: Gateway, service: FakeUserService
+) -> None:
+    warning = pb.Warning(field="users[2].metadata.phone", reason="KEPT_AS_TEXT", description="is kept as text")
+    service.tell = pb.BatchUpdateUsersResponse(results=[{}, {"status": INVALID}, {"warnings": [warning]}])
+    items = [
+        "no object",
+        {"user_id": "a", "extra": 1},
+        {"user_id": "b", "metadata": {"list": [[], {"x": 2**63 + 1}]}, "modified_time": 5},
+        {"user_id": "c"},
+        {"user_id": "d"},
+    ]
+    answer = await gateway.post("/v1/users/batch", items)
+    told = answer.json()
+    assert [user.user_id for user in service.request.users] == ["a", "c", "d"]
+    assert (answer.status_code, told["code"], told["status"]) == (400, 3, "INVALID_ARGUMENT")
+    assert told["message"] == "3 of 5 users were refused; the others are saved."
+    assert (reasons(told), told["saved_count"]) == (["BATCH_PARTLY_REFUSED"], 2)
+    assert [(each["index"], violations(each["status"])) for each in told["refused"]] == [
+        (0, [("users[0]", "WRONG_TYPE")]),
+        (2, [("users[2].modified_time", "NOT_A_TIME")]),
+        (3, [("users[3].metadata.x", "RULE")]),
+    ]
+    assert [each["field"] for each in told["warnings"]] == ["users[1].extra", "users[4].metadata.phone"]
+
+
+async def test_a_batch_of_bad_items_alone_makes_an_empty_call(gateway: Gateway, service: FakeUserService) -> None:
+    answer = await gateway.post("/v1/users/batch", [None, []])
+    assert (answer.status_code, answer.json()["saved_count"], len(service.request.users)) == (400, 0, 0)
+    assert answer.json()["message"] == "2 of 2 users were refused."
+
+
+async def test_a_batch_that_may_not_write_is_refused_whole(gateway: Gateway, service: FakeUserService) -> None:
+    status = status_with(code_pb2.UNAUTHENTICATED, "Who?", error_info("CREDENTIAL_MISSING"))
+    service.tell = Failure(grpc.StatusCode.UNAUTHENTICATED, trailer=status.SerializeToString())
+    answer = await gateway.post("/v1/users/batch", [None, {"user_id": "1"}])
+    assert (answer.status_code, reasons(answer.json())) == (401, ["CREDENTIAL_MISSING"])
+    assert "refused" not in answer.json()
+
+
+@pytest.mark.parametrize(
+    ("codes", "http", "code", "retry_after"),
+    [
+        ([code_pb2.INVALID_ARGUMENT], 400, code_pb2.INVALID_ARGUMENT, None),
+        ([code_pb2.FAILED_PRECONDITION], 400, code_pb2.INVALID_ARGUMENT, None),
+        ([code_pb2.INVALID_ARGUMENT, code_pb2.INTERNAL], 500, code_pb2.INTERNAL, None),
+        ([code_pb2.INTERNAL, code_pb2.UNAVAILABLE], 503, code_pb2.UNAVAILABLE, "1"),
+        ([code_pb2.DEADLINE_EXCEEDED, code_pb2.UNKNOWN], 504, code_pb2.DEADLINE_EXCEEDED, None),
+        ([code_pb2.ABORTED], 409, code_pb2.ABORTED, None),
+    ],
+)
+async def test_what_is_the_servers_fault_is_the_whole_batchs_status(
+    gateway: Gateway,
+    service: FakeUserService,
+    codes: list[code_pb2.Code],
+    http: int,
+    code: int,
+    retry_after: str | None,
+) -> None:
+    failed = [{"status": status_with(each, "x", error_info("R"))} for each in codes]
+    service.tell = pb.BatchUpdateUsersResponse(results=[{}, *failed])
+    answer = await gateway.post("/v1/users/batch", [{"user_id": "1"}] * (len(codes) + 1))
+    told = answer.json()
+    assert (answer.status_code, told["code"], answer.headers.get("retry-after")) == (http, code, retry_after)
+    retries = [each for each in told["details"] if each["@type"].endswith("RetryInfo")]
+    assert len(retries) == (code in (code_pb2.UNAVAILABLE, code_pb2.DEADLINE_EXCEEDED))
+    assert (told["saved_count"], reasons(told)) == (1, ["BATCH_PARTLY_REFUSED"])
+
+
+async def test_each_refused_item_has_a_status_of_4_kib_at_most(gateway: Gateway, service: FakeUserService) -> None:
+    many = status_with(code_pb2.INVALID_ARGUMENT, "No.", error_info("R"), bad_request(*["users[0]." + "x" * 400] * 30))
+    service.tell = pb.BatchUpdateUsersResponse(results=[{"status": many}] * 50)
+    answer = await gateway.post("/v1/users/batch", [{"user_id": "1"}] * 50)
+    sizes = {len(orjson.dumps(each["status"])) for each in answer.json()["refused"]}
+    assert max(sizes) <= MOST_BYTES
+    assert len(answer.json()["refused"]) == 50
+
+
+async def test_an_index_that_the_request_does_not_have_is_left_alone(
+    gateway: Gateway, service: FakeUserService
+) -> None:
+    odd = status_with(code_pb2.INVALID_ARGUMENT, "No.", bad_request("users[7].x", "user_id"))
+    service.tell = pb.BatchUpdateUsersResponse(results=[{"status": odd}])
+    answer = await gateway.post("/v1/users/batch", [1, {"user_id": "1"}])
+    assert violations(answer.json()["refused"][1]["status"]) == [("users[7].x", "RULE"), ("user_id", "RULE")]
+
+
+async def test_an_answer_without_a_result_for_each_item_is_a_defect(
+    gateway: Gateway, service: FakeUserService
+) -> None:
+    service.tell = pb.BatchUpdateUsersResponse(results=[])
+    answer = await gateway.post("/v1/users/batch", [{"user_id": "1"}])
+    assert (answer.status_code, reasons(answer.json())) == (500, ["INTERNAL"])
+
+
+async def test_a_batch_of_12_mib_of_digits_passes_through(gateway: Gateway, service: FakeUserService) -> None:
+    digits = [list(range(10)) * 620] * 1000
+    body = orjson.dumps([{"user_id": "1", "metadata": {"d": each}} for each in digits])
+    assert 11.5 * 2**20 < len(body) <= 12 * 2**20
+    answer = await gateway.post("/v1/users/batch", body)
+    assert (answer.status_code, answer.json()) == (201, {"saved_count": 1000})
+    assert service.request.ByteSize() > 60 * 2**20

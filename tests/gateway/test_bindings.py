@@ -1,0 +1,145 @@
+"""The routes that the annotations make, and the annotations that are refused."""
+
+from typing import Any
+
+import pytest
+from google.api.http_pb2 import CustomHttpPattern, HttpRule
+from google.protobuf.descriptor_pb2 import FieldDescriptorProto as Field
+from userfold.v1 import user_service_pb2
+
+from gateway.bindings import InvalidPath, Match, MethodNotAllowed, UnsupportedBinding, bindings_of, match
+from tests.gateway.protos import service_type
+
+USERS = bindings_of(user_service_pb2.DESCRIPTOR.services_by_name["UserService"])
+ID = [("id", Field.TYPE_STRING)]
+
+
+def test_the_user_service_has_three_routes() -> None:
+    assert [(each.method, each.template, each.rpc, each.body, each.is_batch) for each in USERS] == [
+        ("POST", "/v1/users/batch", "/userfold.v1.UserService/BatchUpdateUsers", "users", True),
+        ("GET", "/v1/users/{user_id}", "/userfold.v1.UserService/GetUser", "", False),
+        ("POST", "/v1/users", "/userfold.v1.UserService/UpdateUser", "user", False),
+    ]
+    assert USERS[1].response_body == "user"
+    assert USERS[2].request is user_service_pb2.UpdateUserRequest
+    assert USERS[2].response is user_service_pb2.UpdateUserResponse
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "template", "fields"),
+    [
+        ("POST", "/v1/users", "/v1/users", {}),
+        ("POST", "/v1/users/batch", "/v1/users/batch", {}),
+        ("GET", "/v1/users/batch", "/v1/users/{user_id}", {"user_id": "batch"}),
+        ("GET", "/v1/users/a%2Fb", "/v1/users/{user_id}", {"user_id": "a/b"}),
+        ("HEAD", "/v1/users/a:b", "/v1/users/{user_id}", {"user_id": "a:b"}),
+        ("GET", "/v1/users/100%", "/v1/users/{user_id}", {"user_id": "100%"}),
+    ],
+)
+def test_a_request_finds_its_binding(method: str, path: str, template: str, fields: dict[str, str]) -> None:
+    found = match(USERS, method, path)
+    assert isinstance(found, Match)
+    assert (found.binding.template, found.fields) == (template, fields)
+
+
+@pytest.mark.parametrize("path", ["/", "", "/v1", "/v1/users/", "/v1/users/a/b", "/v1/users/%2F/", "/V1/users", "/v1/users\n"])
+def test_a_path_of_no_template_finds_nothing(path: str) -> None:
+    assert match(USERS, "GET", path) is None
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("GET", "/v1/users", ("OPTIONS", "POST")),
+        ("DELETE", "/v1/users/batch", ("GET", "HEAD", "OPTIONS", "POST")),
+        ("POST", "/v1/users/x", ("GET", "HEAD", "OPTIONS")),
+    ],
+)
+def test_another_method_is_told_all_that_are_allowed(method: str, path: str, allowed: tuple[str, ...]) -> None:
+    assert match(USERS, method, path) == MethodNotAllowed(allowed)
+
+
+def test_a_parameter_that_is_no_utf8_names_its_field() -> None:
+    with pytest.raises(InvalidPath) as caught:
+        match(USERS, "GET", "/v1/users/%ff")
+    assert caught.value.field == "user_id"
+
+
+def test_literals_and_verbs_are_tried_before_fields() -> None:
+    found = bindings_of(
+        service_type(
+            [
+                HttpRule(get="/v1/{id}"),
+                HttpRule(post="/v1/{id}:archive", body="*"),
+                HttpRule(get="/v1/{id}:show", additional_bindings=[HttpRule(get="/v1/fixed"), HttpRule(delete="/v1/{id}")]),
+                None,
+            ],
+            ID,
+        )
+    )
+    assert [(each.method, each.template) for each in found] == [
+        ("GET", "/v1/fixed"),
+        ("POST", "/v1/{id}:archive"),
+        ("GET", "/v1/{id}:show"),
+        ("DELETE", "/v1/{id}"),
+        ("GET", "/v1/{id}"),
+    ]
+    shown, plain = match(found, "GET", "/v1/a:show"), match(found, "GET", "/v1/a%3Ashow")
+    assert isinstance(shown, Match)
+    assert isinstance(plain, Match)
+    assert (shown.binding.has_verb, shown.fields) == (True, {"id": "a"})
+    assert (plain.binding.has_verb, plain.fields) == (False, {"id": "a:show"})
+    assert set(found[0].query) == {"id"}
+
+
+ARRAY = [("items", "Item", "repeated"), *ID]
+
+
+@pytest.mark.parametrize(
+    ("rule", "request_fields", "response_fields", "why"),
+    [
+        (HttpRule(custom=CustomHttpPattern(kind="LINK", path="/v1")), ID, [], "the pattern custom"),
+        (HttpRule(body="*"), ID, [], "the pattern None"),
+        (HttpRule(get="/v1", body="*"), ID, [], "a GET with a body"),
+        (HttpRule(get="v1/x"), ID, [], "the path"),
+        (HttpRule(get="/v1/*"), ID, [], "the path"),
+        (HttpRule(get="/v1/{id=users/*}"), ID, [], "the path"),
+        (HttpRule(get="/v1/{a.b}"), ID, [], "the path"),
+        (HttpRule(get="/v1/{id}/{id}"), ID, [], "the path"),
+        (HttpRule(get="/v1/"), ID, [], "the path"),
+        (HttpRule(get="/v1:verb/x"), ID, [], "a verb inside"),
+        (HttpRule(get="/v1/{other}"), ID, [], "'other' is no scalar"),
+        (HttpRule(get="/v1/{item}"), [("item", "Item")], [], "'item' is no scalar"),
+        (HttpRule(get="/v1"), [("tags", Field.TYPE_STRING, "repeated")], [], "'tags' is no scalar"),
+        (HttpRule(post="/v1", body="id"), ID, [], "no message field"),
+        (HttpRule(post="/v1", body="nothing"), ID, [], "no message field"),
+        (HttpRule(post="/v1", body="items"), ARRAY, [], "an array body needs"),
+        (HttpRule(post="/v1", body="items"), ARRAY, [("results", "Item", "repeated")], "an array body needs"),
+        (HttpRule(post="/v1", body="items"), ARRAY, [("results", "Result")], "an array body needs"),
+        (HttpRule(post="/v1", body="items"), ARRAY, [("results", Field.TYPE_STRING, "repeated")], "an array body needs"),
+        (HttpRule(get="/v1", response_body="x"), ID, [("x", Field.TYPE_STRING)], "response_body"),
+        (HttpRule(get="/v1", response_body="y"), ID, [], "response_body"),
+        (
+            HttpRule(get="/a", additional_bindings=[HttpRule(get="/b", additional_bindings=[HttpRule(get="/c")])]),
+            ID,
+            [],
+            "inside additional_bindings",
+        ),
+        (HttpRule(get="/a/{id}", additional_bindings=[HttpRule(get="/a/{id}")]), ID, [], "bound twice"),
+    ],
+)
+def test_an_annotation_that_cannot_be_served_is_refused(
+    rule: HttpRule, request_fields: list[Any], response_fields: list[Any], why: str
+) -> None:
+    with pytest.raises(UnsupportedBinding, match=why):
+        bindings_of(service_type([rule], request_fields, response_fields))
+
+
+def test_a_repeated_field_with_a_result_for_each_item_is_a_batch() -> None:
+    (found,) = bindings_of(service_type([HttpRule(put="/v1", body="items")], ARRAY, [("results", "Result", "repeated")]))
+    assert (found.is_batch, found.body, set(found.query)) == (True, "items", {"id"})
+
+
+def test_streaming_is_refused() -> None:
+    with pytest.raises(UnsupportedBinding, match="streaming"):
+        bindings_of(service_type([HttpRule(get="/v1")], ID, server_streaming=True))

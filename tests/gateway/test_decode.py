@@ -1,0 +1,259 @@
+"""The decoder's leniency, rule by rule, and what it refuses."""
+
+from typing import Any
+
+import pytest
+from google.protobuf.descriptor_pb2 import FieldDescriptorProto as Field
+from google.protobuf.timestamp_pb2 import Timestamp
+from hypothesis import given
+from hypothesis import strategies as st
+from userfold.v1 import user_pb2
+
+from gateway import encode, jsontext
+from gateway.bindings import UnsupportedBinding
+from gateway.decode import ObjectDecoder, scalar_from_text
+from gateway.findings import Findings, field_path, schema_name
+from tests.gateway.protos import message_type
+
+USER = ObjectDecoder(user_pb2.UserUpdate.DESCRIPTOR)
+
+
+def decoded(value: dict[str, Any]) -> tuple[user_pb2.UserUpdate, list[tuple[str, str]]]:
+    """The message and the field and reason of each warning. There must be no violation."""
+    findings = Findings()
+    message = USER.message(value, (), findings)
+    assert findings.violations == []
+    assert isinstance(message, user_pb2.UserUpdate)
+    return message, [(each.field, each.reason) for each in findings.warnings]
+
+
+def refused(value: dict[str, Any]) -> list[tuple[str, str]]:
+    findings = Findings()
+    assert USER.message(value, (), findings) is None
+    return [(each.field, each.reason) for each in findings.violations]
+
+
+@pytest.mark.parametrize(
+    ("sent", "message", "warnings"),
+    [
+        ({}, {}, []),
+        ({"user_id": None, "metadata": None, "campaign": None, "modified_time": None}, {}, []),
+        ({"userId": "1", "companyId": "2"}, {"user_id": "1", "company_id": "2"}, []),
+        ({"userId": "1", "user_id": "2"}, {"user_id": "2"}, [("userId", "IGNORED")]),
+        ({"user_id": None, "userId": "1"}, {}, [("userId", "IGNORED")]),
+        ({"user_id": 12345}, {"user_id": "12345"}, []),
+        ({"session_token": -5}, {"session_token": "-5"}, []),
+        ({"user_id": 2**64 + 1}, {"user_id": "18446744073709551617"}, []),
+        ({"metadata": []}, {"metadata": {}}, []),
+        ({"campaign": []}, {"campaign": {}}, []),
+        ({"campaign": {}}, {"campaign": {}}, []),
+        ({"campaign": {"gclid": None}}, {"campaign": {}}, []),
+        ({"campaign": {"utmSource": "x"}}, {"campaign": {"utm_source": "x"}}, []),
+        ({"campaign": {"utm_term": 5}}, {"campaign": {"utm_term": "5"}}, []),
+        ({"campaign": {"utm_term": 1.5}}, {"campaign": {"utm_term": "1.5"}}, [("campaign.utm_term", "KEPT_AS_TEXT")]),
+        ({"campaign": {"gclid": True}}, {"campaign": {"gclid": "true"}}, [("campaign.gclid", "KEPT_AS_TEXT")]),
+        ({"campaign": {"a.b": 1}}, {"campaign": {}}, [('campaign["a.b"]', "UNKNOWN_FIELD")]),
+        ({"extra": {"deep": 1}}, {}, [("extra", "UNKNOWN_FIELD")]),
+        ({"x" * 200: 1}, {}, [("x" * 63 + "…", "UNKNOWN_FIELD")][:0] or [('["' + "x" * 63 + '…"]', "UNKNOWN_FIELD")]),
+        ({"modified_time": ""}, {}, [("modified_time", "IGNORED")]),
+        (
+            {"modified_time": "1970-01-01T00:00:01Z"},
+            {"modified_time": Timestamp(seconds=1)},
+            [],
+        ),
+        ({"metadata": {"a": [], "b": {"c": []}}}, {"metadata": {"a": [], "b": {"c": []}}}, []),
+        ({"metadata": {"n": None}}, {"metadata": {"n": None}}, []),
+        ({"email": "a@b", "metadata": {"x": 1}}, {"metadata": {"x": 1, "email": "a@b"}}, [("email", "MOVED_TO_METADATA")]),
+        ({"phone": 5}, {"metadata": {"phone": 5}}, [("phone", "MOVED_TO_METADATA")]),
+        ({"phone": 5, "metadata": []}, {"metadata": {"phone": 5}}, [("phone", "MOVED_TO_METADATA")]),
+        ({"name": "x", "metadata": {"name": None}}, {"metadata": {"name": None}}, [("name", "IGNORED")]),
+        ({"name": None}, {}, []),
+        ({"name": None, "metadata": {}}, {"metadata": {}}, []),
+        ({"metadata": {"i": 2**53}}, {"metadata": {"i": 2**53}}, []),
+        ({"metadata": {"i": 2**53 + 2}}, {"metadata": {"i": 2**53 + 2}}, []),
+        (
+            {"metadata": {"i": 2**53 + 1}},
+            {"metadata": {"i": "9007199254740993"}},
+            [("metadata.i", "INTEGER_KEPT_AS_TEXT")],
+        ),
+        (
+            {"metadata": {"l": [{"a b": -(2**63) - 1}, 10**400]}},
+            {"metadata": {"l": [{"a b": "-9223372036854775809"}, str(10**400)]}},
+            [('metadata.l[0]["a b"]', "INTEGER_KEPT_AS_TEXT"), ("metadata.l[1]", "INTEGER_KEPT_AS_TEXT")],
+        ),
+        ({"metadata": {"": 1, "a.b": 2, "$set": 3, "0": 4}}, {"metadata": {"": 1, "a.b": 2, "$set": 3, "0": 4}}, []),
+    ],
+)
+def test_what_is_let_pass(sent: dict[str, Any], message: dict[str, Any], warnings: list[tuple[str, str]]) -> None:
+    assert decoded(sent) == (user_pb2.UserUpdate(**message), warnings)
+
+
+def nested(levels: int, inner: Any = 1) -> dict[str, Any]:
+    value: Any = inner
+    for level in range(levels):
+        value = {"a": value} if level % 2 or level == levels - 1 else [value]
+    assert isinstance(value, dict)
+    return value
+
+
+@pytest.mark.parametrize(
+    ("sent", "violations"),
+    [
+        ({"user_id": 1.5}, [("user_id", "WRONG_TYPE")]),
+        ({"user_id": True}, [("user_id", "WRONG_TYPE")]),
+        ({"session_token": ["x"]}, [("session_token", "WRONG_TYPE")]),
+        ({"metadata": "x"}, [("metadata", "WRONG_TYPE")]),
+        ({"metadata": ["x"], "email": "x"}, [("metadata", "WRONG_TYPE")]),
+        ({"campaign": "x"}, [("campaign", "WRONG_TYPE")]),
+        ({"campaign": {"gclid": {}}}, [("campaign.gclid", "WRONG_TYPE")]),
+        ({"modified_time": 1767323045}, [("modified_time", "NOT_A_TIME")]),
+        ({"modified_time": "soon"}, [("modified_time", "NOT_A_TIME")]),
+        ({"metadata": nested(21)}, [("metadata" + ".a[0]" * 10, "TOO_DEEP")]),
+        ({"metadata": nested(900)}, [("metadata.a" + ".a[0]" * 9 + ".a", "TOO_DEEP")]),
+        ({"user_id": [], "metadata": 1}, [("user_id", "WRONG_TYPE"), ("metadata", "WRONG_TYPE")]),
+    ],
+)
+def test_what_is_refused(sent: dict[str, Any], violations: list[tuple[str, str]]) -> None:
+    told = refused(sent)
+    if told[0][1] == "TOO_DEEP":
+        assert [(field.partition(".")[0], reason) for field, reason in told] == [("metadata", "TOO_DEEP")]
+    else:
+        assert told == violations
+
+
+def test_20_levels_of_metadata_can_be_parsed_by_the_receiver() -> None:
+    message, _ = decoded({"metadata": nested(20)})
+    assert user_pb2.UserUpdate.FromString(message.SerializeToString()) == message
+
+
+def test_20_violations_and_warnings_are_told_at_most() -> None:
+    findings = Findings()
+    USER.message({f"k{number}": 1 for number in range(50)}, (), findings)
+    for _ in range(50):
+        findings.refuse(("x",), "R", "d")
+    assert (len(findings.warnings), len(findings.violations)) == (20, 20)
+
+
+_NUMBERS = st.integers(-(2**53), 2**53) | st.floats(allow_nan=False, allow_infinity=False)
+_VALUES: st.SearchStrategy[Any] = st.recursive(
+    st.none() | st.booleans() | _NUMBERS | st.text(st.characters(exclude_categories=["Cs"])),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner, max_size=4),
+    max_leaves=20,
+)
+
+
+@given(st.dictionaries(st.text(st.characters(exclude_categories=["Cs"])), _VALUES, max_size=5))
+def test_metadata_comes_back_as_sent(metadata: dict[str, Any]) -> None:
+    import orjson
+
+    sent = jsontext.parse(orjson.dumps({"metadata": metadata}))
+    findings = Findings()
+    message = USER.message(sent, (), findings)
+    assert message is not None
+    again = user_pb2.UserUpdate.FromString(message.SerializeToString())
+    assert encode.plain(again).get("metadata") == jsontext.parse(orjson.dumps(metadata))
+
+
+@given(st.integers())
+def test_an_integer_comes_back_as_itself_or_as_its_digits(number: int) -> None:
+    message, warnings = decoded({"metadata": {"n": number}})
+    back = encode.plain(message)["metadata"]["n"]
+    assert str(back) == str(number) if abs(number) < 2**63 else True
+    assert bool(warnings) == isinstance(back, str)
+
+
+SCALARS = message_type(
+    "Scalars",
+    ("count", Field.TYPE_INT32),
+    ("big", Field.TYPE_UINT64),
+    ("ratio", Field.TYPE_DOUBLE),
+    ("on", Field.TYPE_BOOL),
+    ("text", Field.TYPE_STRING),
+    ("tags", Field.TYPE_STRING, "repeated"),
+)
+
+
+@pytest.mark.parametrize(
+    ("sent", "told"),
+    [
+        ({"count": 5, "big": 2**64 - 1, "ratio": 2, "on": True, "text": "x", "tags": ["a", 1]}, []),
+        ({"count": 2**31}, ["must be an integer from -2147483648 to 2147483647"]),
+        ({"big": -1}, ["must be an integer from 0 to 18446744073709551615"]),
+        ({"count": True}, ["must be an integer from -2147483648 to 2147483647"]),
+        ({"ratio": "1"}, ["must be a number"]),
+        ({"ratio": 10**400}, ["must be a number"]),
+        ({"on": 1}, ["must be true or false"]),
+        ({"tags": "a"}, ["must be an array"]),
+        ({"tags": ["a", {}]}, ["must be a string"]),
+    ],
+)
+def test_scalars_of_any_message_are_read(sent: dict[str, Any], told: list[str]) -> None:
+    findings = Findings()
+    message = ObjectDecoder(SCALARS).message(sent, (), findings)
+    assert [each.description for each in findings.violations] == told
+    assert (message is None) == bool(told)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "value"),
+    [
+        ("count", "5", 5),
+        ("count", "x", None),
+        ("count", "null", None),
+        ("ratio", "1.5", 1.5),
+        ("on", "true", True),
+        ("on", "yes", None),
+        ("text", "5", "5"),
+    ],
+)
+def test_scalars_in_a_path_are_read_from_their_text(name: str, text: str, value: Any) -> None:
+    findings = Findings()
+    assert scalar_from_text(SCALARS.fields_by_name[name], text, findings) == value
+    assert bool(findings.violations) == (value is None)
+
+
+def test_a_message_that_holds_itself_is_read() -> None:
+    tree = message_type("Tree", ("name", Field.TYPE_STRING), ("children", "Tree", "repeated"))
+    findings = Findings()
+    message = ObjectDecoder(tree).message({"name": "a", "children": [{"name": "b", "children": []}, []]}, (), findings)
+    assert encode.plain(message) == {  # type: ignore[arg-type]  # The assertion says that it is one.
+        "name": "a",
+        "children": [{"name": "b", "children": []}, {"name": "", "children": []}],
+    }
+
+
+@pytest.mark.parametrize("kind", [Field.TYPE_BYTES, "google.protobuf.Any", "google.rpc.Status"])
+def test_a_field_that_json_cannot_carry_is_refused_at_start_up(kind: Any) -> None:
+    with pytest.raises(UnsupportedBinding, match="field"):
+        ObjectDecoder(message_type("Odd", ("field", kind)))
+
+
+@pytest.mark.parametrize(
+    ("parts", "text"),
+    [
+        (("users", 3, "metadata", "sales_info", "stage"), "users[3].metadata.sales_info.stage"),
+        (("metadata", "a.b", "$set", "", "0", "a-b", 'q"'), 'metadata["a.b"]["$set"][""]["0"].a-b["q\\""]'),
+        (("metadata", "x" * 500), "metadata." + "x" * 150 + "…"),
+        (("metadata", "é" * 500), 'metadata["' + "é" * 149 + "…"),
+    ],
+)
+def test_a_path_names_a_field_in_160_characters(parts: tuple[str | int, ...], text: str) -> None:
+    assert field_path(parts) == text
+    assert len(text) <= 160
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("users[3].metadata.secret", "metadata"),
+        ('metadata["a.b"]', "metadata"),
+        ("campaign.utm_source", "campaign.utm_source"),
+        ("campaign.mine", "campaign"),
+        ("modified_time", "modified_time"),
+        ("users[3]", "*"),
+        ("john@acmeinc.com", "*"),
+        ("user_id.x", "user_id"),
+    ],
+)
+def test_logs_name_only_what_the_schema_knows(path: str, name: str) -> None:
+    assert schema_name(path, user_pb2.UserUpdate.DESCRIPTOR) == name

@@ -1,0 +1,53 @@
+"""The merge table once more, as naively as it reads: what a profile must be after a list of updates.
+
+It shares no code with the server, works on the caller's own keys, and is the judge in the property tests.
+"""
+
+import copy
+from typing import Any
+
+RESERVED = {"email", "name", "first_name", "last_name", "phone", "photo_url"}
+
+
+class ReferenceProfile:
+    """One profile. `fold` takes an update as its JSON object."""
+
+    def __init__(self) -> None:
+        self.fields: dict[str, Any] = {}
+        self.metadata: dict[str, Any] = {}
+        self.campaign: dict[str, Any] = {}
+        self.tokens: list[str] = []
+        self.last_modified_time_was_sent = False
+
+    def fold(self, update: dict[str, Any]) -> None:
+        for name in ("company_id", "modified_time", "ip_address", "user_agent_string", "anonymous_id"):
+            if update.get(name) is not None:
+                self.fields[name] = update[name]
+        self.last_modified_time_was_sent = update.get("modified_time") is not None
+        for name, value in dict(update.get("campaign") or {}).items():
+            if value is not None:
+                self.campaign[name] = value
+        token = update.get("session_token")
+        if token and token not in self.tokens:
+            self.tokens = [*self.tokens, token][-1000:]
+        metadata = copy.deepcopy(update.get("metadata") or {})
+        for name in RESERVED & set(metadata):
+            value = metadata[name]
+            if isinstance(value, bool):
+                metadata[name] = "true" if value else "false"
+            elif isinstance(value, int | float):
+                metadata[name] = str(value)
+        self.metadata = merged(self.metadata, metadata)
+
+
+def merged(stored: Any, sent: dict[str, Any]) -> dict[str, Any]:
+    """The object that `sent` leaves where `stored` was, which may be anything."""
+    result = dict(stored) if isinstance(stored, dict) else {}
+    for key, value in sent.items():
+        if value is None:
+            result.pop(key, None)
+        elif isinstance(value, dict):
+            result[key] = merged(result.get(key), value)
+        else:
+            result[key] = value
+    return result

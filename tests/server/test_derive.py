@@ -1,0 +1,62 @@
+import hashlib
+
+import pytest
+
+from server.derive import alias_digest, email_facts, is_ip_address, user_agent_facts
+
+_IPHONE = (
+    "Mozilla/5.0 (iPhone; CPU iPhone OS 17_0 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko)"
+    " Version/17.0 Mobile/15E148 Safari/604.1"
+)
+
+
+@pytest.mark.parametrize(
+    ("email", "domain", "company"),
+    [
+        ("john@acmeinc.com", "acmeinc.com", "acmeinc.com"),
+        ("  John@ACMEinc.com ", "acmeinc.com", "acmeinc.com"),
+        ("john@mail.eu.acme.co.uk", "mail.eu.acme.co.uk", "acme.co.uk"),
+        ("jörg@bücher.example.de", "xn--bcher-kva.example.de", "example.de"),
+        ("john@gmail.com", "gmail.com", None),
+        ("john@yahoo.co.jp", "yahoo.co.jp", None),
+        ("john@mailinator.com", "mailinator.com", None),
+        ("john@acme.test", "acme.test", "acme.test"),
+        ("john@co.uk", "co.uk", None),
+    ],
+)
+def test_an_address_tells_its_domain_and_company(email: str, domain: str, company: str | None) -> None:
+    facts = email_facts(email)
+    assert facts is not None
+    assert (facts.email_domain, facts.company_domain) == (domain, company)
+
+
+def test_the_picture_is_that_of_the_trimmed_address_in_lower_case() -> None:
+    facts = email_facts(" John@AcmeInc.com")
+    assert facts is not None
+    assert facts.avatar_url == "https://www.gravatar.com/avatar/" + hashlib.sha256(b"john@acmeinc.com").hexdigest()
+
+
+@pytest.mark.parametrize("text", ["", "john", "j@x", "john@", "@acme.com", "a b@acme.com", "john@acme..com", "x" * 400])
+def test_what_is_no_address_tells_nothing(text: str) -> None:
+    assert email_facts(text) is None
+
+
+def test_a_user_agent_tells_browser_system_and_device() -> None:
+    assert user_agent_facts(_IPHONE) == {
+        "browser": {"name": "Mobile Safari", "version": "17.0"},
+        "os": {"name": "iOS", "version": "17.0"},
+        "device": {"name": "iPhone", "brand": "Apple", "model": "iPhone"},
+    }
+    assert user_agent_facts("UA") is None
+
+
+def test_a_digest_is_bound_to_its_application() -> None:
+    assert alias_digest("a", "token") == hashlib.sha256(b"a\0token").digest()
+    assert alias_digest("a", "token") != alias_digest("b", "token")
+
+
+@pytest.mark.parametrize(
+    ("text", "is_one"), [("1.2.3.4", True), ("2001:db8::1", True), ("unknown", False), ("", False)]
+)
+def test_addresses_are_told_from_other_texts(text: str, is_one: bool) -> None:
+    assert is_ip_address(text) is is_one

@@ -1,0 +1,194 @@
+"""The store on a real mongod, its failures included."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from pymongo import MongoClient
+
+from server.errors import DatabaseUnavailable, ProfileTooLarge, UserfoldError, WriteOutcomeUnknown, WriteRejected
+from server.mongod import EmbeddedMongod
+from server.model import ProfileWrite, UserUpdate
+from server.plan import plan_update, profile_id
+from server.store.database import connect, open_database, prepare
+from server.store.profiles import MongoProfileStore
+
+_NOW = 1_767_323_045_000_000_000
+
+
+@pytest.fixture(scope="module")
+async def store(mongod: EmbeddedMongod) -> AsyncIterator[MongoProfileStore]:
+    client = connect(mongod.uri)
+    database = open_database(client, "userfold_store_test")
+    await prepare(database)
+    await prepare(database)
+    yield MongoProfileStore(database)
+    client.close()
+
+
+@pytest.fixture
+def user(request: pytest.FixtureRequest) -> str:
+    return str(request.node.name)
+
+
+def _write(user_id: str, **fields: Any) -> ProfileWrite:
+    return plan_update("app", UserUpdate(user_id=user_id, **fields), _NOW).write
+
+
+async def _metadata(store: MongoProfileStore, user_id: str) -> dict[str, Any] | None:
+    profile = await store.find(profile_id("app", user_id))
+    return None if profile is None else profile.metadata
+
+
+def _kinds(outcomes: Any) -> list[type[UserfoldError] | None]:
+    return [None if outcome is None else type(outcome) for outcome in outcomes]
+
+
+@contextmanager
+def _failing(mongod: EmbeddedMongod, times: int, **data: Any) -> Iterator[None]:
+    """MongoDB's own failure injection, for the next `times` update commands of any client."""
+    with MongoClient[dict[str, Any]](mongod.uri) as client:
+        failure = {"configureFailPoint": "failCommand", "mode": {"times": times}}
+        client.admin.command(failure | {"data": {"failCommands": ["update"], "appName": "userfold"} | data})
+        try:
+            yield
+        finally:
+            client.admin.command({"configureFailPoint": "failCommand", "mode": "off"})
+
+
+async def test_a_path_that_meets_a_scalar_is_redone_exactly_and_its_neighbours_are_untouched(
+    store: MongoProfileStore, user: str
+) -> None:
+    await store.apply([_write(user, metadata={"a": "text", "b": 1})])
+    outcomes = await store.apply(
+        [_write(user, metadata={"a": {"deep": {"er": 1}}}), _write(f"{user}2", metadata={"x": 1})]
+    )
+    assert outcomes == [None, None]
+    assert await _metadata(store, user) == {"a": {"deep": {"er": 1}}, "b": 1}
+    assert await _metadata(store, f"{user}2") == {"x": 1}
+
+
+async def test_updates_of_one_user_in_one_batch_are_applied_in_order(store: MongoProfileStore, user: str) -> None:
+    updates: list[dict[str, Any]] = [{"a": {"b": 1}}, {"a": 5}, {"a": {"c": 2}}, {"z": None}, {"a": {"c": None}}]
+    assert await store.apply([_write(user, metadata=metadata) for metadata in updates]) == [None] * 5
+    assert await _metadata(store, user) == {"a": {}}
+
+
+async def test_a_profile_that_grows_too_large_is_refused_alone_and_keeps_what_it_was(
+    store: MongoProfileStore, user: str
+) -> None:
+    outcomes = await store.apply(
+        [
+            _write(user, metadata={"a": "x" * 600_000}),
+            _write(f"{user}2", metadata={"b": 1}),
+            _write(user, metadata={"b": "x" * 600_000}),
+            _write(user, metadata={"c": 1}),
+        ]
+    )
+    assert _kinds(outcomes) == [None, None, ProfileTooLarge, None]
+    assert await _metadata(store, user) == {"a": "x" * 600_000, "c": 1}
+
+
+async def test_one_update_beyond_the_size_of_a_profile_is_refused(store: MongoProfileStore, user: str) -> None:
+    outcomes = await store.apply([_write(user, metadata={"a": {}, "b": "x" * (1 << 20)})])
+    assert _kinds(outcomes) == [ProfileTooLarge]
+    assert await _metadata(store, user) is None
+
+
+async def test_the_alias_set_keeps_the_latest_thousand(
+    store: MongoProfileStore, mongod: EmbeddedMongod, user: str
+) -> None:
+    tokens = [f"token-{number}" for number in range(1003)]
+    for start in range(0, 1003, 250):
+        assert set(await store.apply([_write(user, session_token=token) for token in tokens[start:][:250]])) == {None}
+    assert await store.apply([_write(user, session_token=tokens[500])]) == [None]
+    with MongoClient[dict[str, Any]](mongod.uri) as client:
+        document = client.userfold_store_test.profiles.find_one({"_id": profile_id("app", user)})
+    assert document is not None
+    assert document["aliases"] == [_write(user, session_token=token).aliases[0] for token in tokens[-1000:]]
+
+
+async def test_more_new_tokens_than_the_set_holds_keep_the_last(store: MongoProfileStore, user: str) -> None:
+    tokens = [_write(user, session_token=f"token-{number}") for number in range(1500)]
+    assert set(await store.apply(tokens)) == {None}
+    profile = await store.find(profile_id("app", user))
+    assert profile is not None
+    assert profile.alias_count == 1000
+
+
+async def test_racing_first_writes_of_one_user_all_arrive(store: MongoProfileStore, user: str) -> None:
+    outcomes = await asyncio.gather(*(store.apply([_write(user, metadata={f"k{n}": n})]) for n in range(64)))
+    assert outcomes == [[None]] * 64
+    assert await _metadata(store, user) == {f"k{n}": n for n in range(64)}
+
+
+async def test_a_write_that_the_majority_did_not_confirm_is_of_unknown_outcome(
+    store: MongoProfileStore, mongod: EmbeddedMongod, user: str
+) -> None:
+    with _failing(mongod, 1, writeConcernError={"code": 64, "errmsg": "waiting for replication timed out"}):
+        outcomes = await store.apply([_write(user, metadata={"a": 1}), _write(f"{user}2", metadata={"a": 1})])
+    assert _kinds(outcomes) == [WriteOutcomeUnknown] * 2
+
+
+async def test_write_errors_and_write_concern_errors_are_told_apart(
+    store: MongoProfileStore, mongod: EmbeddedMongod, user: str
+) -> None:
+    large = _write(user, metadata={"b": {}, "a": "x" * (1 << 20)})
+    with _failing(mongod, 1, writeConcernError={"code": 64, "errmsg": "waiting for replication timed out"}):
+        outcomes = await store.apply([large, _write(f"{user}2", metadata={"a": 1})])
+    assert _kinds(outcomes) == [ProfileTooLarge, WriteOutcomeUnknown]
+
+
+@pytest.mark.parametrize("code", [50, 64, 11602])
+async def test_a_command_that_ran_out_of_time_or_lost_its_primary_is_of_unknown_outcome(
+    store: MongoProfileStore, mongod: EmbeddedMongod, user: str, code: int
+) -> None:
+    with _failing(mongod, 2, errorCode=code):
+        assert _kinds(await store.apply([_write(user, metadata={"a": 1})])) == [WriteOutcomeUnknown]
+
+
+async def test_one_lost_connection_is_retried(store: MongoProfileStore, mongod: EmbeddedMongod, user: str) -> None:
+    with _failing(mongod, 1, closeConnection=True):
+        assert await store.apply([_write(user, metadata={"a": 1})]) == [None]
+
+
+async def test_connections_that_are_lost_again_leave_the_outcome_unknown_for_all_that_follows(
+    store: MongoProfileStore, mongod: EmbeddedMongod, user: str
+) -> None:
+    big = {f"k{n}": n for n in range(900)}
+    with _failing(mongod, 2, closeConnection=True):
+        outcomes = await store.apply([_write(user, metadata=big), _write(user, metadata=big), _write(user)])
+    assert _kinds(outcomes) == [WriteOutcomeUnknown] * 3
+
+
+async def test_an_error_that_nobody_foresaw_is_a_defect_with_its_code(
+    store: MongoProfileStore, mongod: EmbeddedMongod, user: str
+) -> None:
+    with _failing(mongod, 1, errorCode=13):
+        (outcome,) = await store.apply([_write(user, metadata={"a": 1})])
+    assert isinstance(outcome, WriteRejected)
+    assert outcome.code == 13
+
+
+async def test_a_duplicate_key_is_tried_again(store: MongoProfileStore, mongod: EmbeddedMongod, user: str) -> None:
+    # A unique index of an operator's own is the way to have one on purpose.
+    with MongoClient[dict[str, Any]](mongod.uri) as client:
+        profiles = client.userfold_store_test.profiles
+        profiles.create_index("metadata.unique", unique=True, sparse=True)
+        try:
+            await store.apply([_write(f"{user}2", metadata={"unique": 1})])
+            outcomes = await store.apply([_write(user, metadata={"unique": 1}), _write(f"{user}3", metadata={"a": 1})])
+        finally:
+            profiles.drop_index("metadata.unique_1")
+    assert _kinds(outcomes) == [WriteOutcomeUnknown, None]
+
+
+async def test_an_unreachable_database_is_told_as_such() -> None:
+    client = connect("mongodb://127.0.0.1:9/?directConnection=true", timeout_ms=50)
+    store = MongoProfileStore(open_database(client, "x"))
+    assert _kinds(await store.apply([_write("u")])) == [WriteOutcomeUnknown]
+    with pytest.raises(DatabaseUnavailable):
+        await store.find("app/u/u")
+    client.close()

@@ -1,0 +1,37 @@
+import pytest
+
+from server.settings import InvalidSetting, Settings, split_address
+
+
+def test_an_empty_environment_is_a_laptop() -> None:
+    assert Settings.from_environment({"USERFOLD_MONGODB_URI": ""}) == Settings(
+        mongodb_uri=None,
+        database="userfold",
+        data_dir=".userfold/",
+        grpc_address="127.0.0.1:50051",
+        metrics_address=None,
+    )
+
+
+def test_every_variable_is_read() -> None:
+    settings = Settings.from_environment(
+        {
+            "USERFOLD_MONGODB_URI": "mongodb://db/",
+            "USERFOLD_DATABASE": "d",
+            "USERFOLD_DATA_DIR": "/data",
+            "USERFOLD_GRPC_ADDRESS": "[::1]:0",
+            "USERFOLD_SERVER_METRICS_ADDRESS": "127.0.0.1:9100",
+        }
+    )
+    assert settings == Settings("mongodb://db/", "d", "/data", "[::1]:0", "127.0.0.1:9100")
+
+
+@pytest.mark.parametrize("name", ["USERFOLD_GRPC_ADDRESS", "USERFOLD_SERVER_METRICS_ADDRESS"])
+@pytest.mark.parametrize("value", ["50051", ":50051", "host:", "host:http", "host:65536", "host:٣"])
+def test_a_bad_address_is_refused_by_the_name_of_its_variable(name: str, value: str) -> None:
+    with pytest.raises(InvalidSetting, match=name):
+        Settings.from_environment({name: value})
+
+
+def test_an_address_is_split() -> None:
+    assert split_address("X", "[::1]:50051") == ("::1", 50051)

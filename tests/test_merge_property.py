@@ -1,0 +1,85 @@
+"""Hundreds of random sequences of updates on the real stack, read back over REST and gRPC, against the reference model."""
+
+import itertools
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+import grpc
+import pytest
+from google.protobuf.json_format import MessageToDict
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from userfold.v1.user_pb2 import User
+from userfold.v1.user_service_pb2 import GetUserRequest
+from userfold.v1.user_service_pb2_grpc import UserServiceStub
+
+from tests.conftest import Api, Stack
+from tests.reference import ReferenceProfile
+from tests.strategies import UPDATES
+
+_numbers = itertools.count()
+
+# One API for all examples is meant: each has a user of its own.
+_settings = settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+@pytest.fixture
+def read_over_grpc(stack: Stack, api: Api) -> Callable[[str], User]:
+    def read(user_id: str) -> User:
+        with grpc.insecure_channel(stack.grpc) as channel:
+            metadata = (("authorization", f"Bearer {api.application.management_token}"),)
+            request = GetUserRequest(user_id=user_id)
+            return UserServiceStub(channel).GetUser(request, timeout=10, metadata=metadata).user
+
+    return read
+
+
+def _check(profile: dict[str, Any], reference: ReferenceProfile) -> None:
+    assert profile["metadata"] == reference.metadata
+    assert profile.get("campaign", {}) == reference.campaign
+    assert profile.get("alias_count", profile.get("aliasCount", 0)) == len(reference.tokens)
+    for name in ("company_id", "user_agent_string", "anonymous_id"):
+        assert profile.get(name) == reference.fields.get(name)
+    assert profile["ip_address"] == reference.fields.get("ip_address", "127.0.0.1")
+
+
+def _check_time(text: str, reference: ReferenceProfile) -> None:
+    expected = reference.fields.get("modified_time")
+    if expected is not None and reference.last_modified_time_was_sent:
+        assert text == expected
+    else:
+        assert datetime.fromisoformat(text)
+
+
+@_settings
+@given(st.lists(UPDATES, min_size=1, max_size=5))
+def test_a_sequence_of_updates_reads_back_as_the_reference_says(
+    api: Api, read_over_grpc: Callable[[str], User], updates: list[dict[str, Any]]
+) -> None:
+    user_id = f"sequence/{next(_numbers)}"
+    reference = ReferenceProfile()
+    for update in updates:
+        answer = api.update({"user_id": user_id} | update)
+        assert answer.status_code == 201, answer.text
+        reference.fold(update)
+    profile = api.get(user_id).json()
+    _check(profile, reference)
+    _check_time(profile["modified_time"], reference)
+    message = read_over_grpc(user_id)
+    _check(MessageToDict(message, preserving_proto_field_name=True) | {"alias_count": message.alias_count}, reference)
+
+
+@_settings
+@given(st.lists(st.tuples(st.sampled_from("abc"), UPDATES), min_size=1, max_size=8))
+def test_a_batch_reads_back_as_its_updates_one_after_the_other(
+    api: Api, updates: list[tuple[str, dict[str, Any]]]
+) -> None:
+    number = next(_numbers)
+    references: dict[str, ReferenceProfile] = {}
+    for name, update in updates:
+        references.setdefault(f"batch/{number}/{name}", ReferenceProfile()).fold(update)
+    answer = api.batch([{"user_id": f"batch/{number}/{name}"} | update for name, update in updates])
+    assert answer.status_code == 201, answer.text
+    for user_id, reference in references.items():
+        _check(api.get(user_id).json(), reference)

@@ -1,0 +1,318 @@
+"""Every row of the merge table in the README, over HTTP, on a real MongoDB."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from tests.conftest import Api
+
+_STORED: list[Any] = [None, "text", 1, True, [1, 2], {"old": 1}, {}]
+
+
+def _metadata(api: Api, *metadata: dict[str, Any]) -> Any:
+    return api.stored(*({"metadata": item} for item in metadata))["metadata"]
+
+
+@pytest.mark.parametrize("absent", [{}, {"company_id": None, "campaign": None, "metadata": None, "ip_address": None}])
+def test_a_field_that_is_absent_or_null_in_the_envelope_is_unchanged(api: Api, absent: dict[str, Any]) -> None:
+    full = {
+        "company_id": "c",
+        "ip_address": "1.2.3.4",
+        "user_agent_string": "UA",
+        "campaign": {"utm_source": "google"},
+        "metadata": {"a": 1},
+        "modified_time": "2026-01-02T03:04:05Z",
+    }
+    before = api.stored(full)
+    assert api.stored(absent | {"modified_time": None}) | {"modified_time": before["modified_time"]} == before
+
+
+def test_null_in_a_campaign_is_unchanged(api: Api) -> None:
+    profile = api.stored(
+        {"campaign": {"utm_source": "google", "utm_term": "x"}},
+        {"campaign": {"utm_source": None, "utm_term": "y", "gclid": None}},
+    )
+    assert profile["campaign"] == {"utm_source": "google", "utm_term": "y"}
+
+
+def test_an_object_is_merged_into_recursively_and_siblings_stay(api: Api) -> None:
+    first = {"a": {"b": {"c": 1, "d": 2}, "e": 3}, "f": 4}
+    assert _metadata(api, first, {"a": {"b": {"d": 5, "g": 6}}}) == {
+        "a": {"b": {"c": 1, "d": 5, "g": 6}, "e": 3},
+        "f": 4,
+    }
+    profile = api.stored({"campaign": {"utm_source": "google"}}, {"campaign": {"utm_medium": "cpc"}})
+    assert profile["campaign"] == {"utm_source": "google", "utm_medium": "cpc"}
+
+
+@pytest.mark.parametrize("stored", _STORED, ids=str)
+@pytest.mark.parametrize("sent", ["new", 2, False, 0.5, ""], ids=str)
+def test_a_scalar_replaces_whatever_is_there(api: Api, stored: Any, sent: Any) -> None:
+    assert _metadata(api, {"k": stored, "s": 0}, {"k": sent}) == {"k": sent, "s": 0}
+
+
+@pytest.mark.parametrize("stored", _STORED, ids=str)
+@pytest.mark.parametrize("sent", [[], [3], [{"new": None}], [[]]], ids=str)
+def test_an_array_replaces_whatever_is_there_as_a_whole(api: Api, stored: Any, sent: Any) -> None:
+    assert _metadata(api, {"k": stored, "s": 0}, {"k": sent}) == {"k": sent, "s": 0}
+
+
+@pytest.mark.parametrize("stored", ["text", 1, True, [1, 2], [{"old": 1}], None], ids=str)
+def test_an_object_replaces_a_scalar_or_array(api: Api, stored: Any) -> None:
+    assert _metadata(api, {"k": {"j": stored}, "s": 0}, {"k": {"j": {"new": {"er": 1}}}}) == {
+        "k": {"j": {"new": {"er": 1}}},
+        "s": 0,
+    }
+
+
+@pytest.mark.parametrize(
+    ("stored", "becomes"), [({"old": 1}, {"old": 1}), (None, {}), ("text", {}), (1, {}), ([1], {}), ({}, {})], ids=str
+)
+@pytest.mark.parametrize("sent", [{}, {"gone": None}, {"gone": None, "too": None}], ids=str)
+def test_an_empty_object_makes_sure_that_an_object_is_stored(api: Api, stored: Any, becomes: Any, sent: Any) -> None:
+    assert _metadata(api, {"k": stored, "s": 0}, {"k": sent}) == {"k": becomes, "s": 0}
+    assert _metadata(api, {"deep": {"k": stored}}, {"deep": {"k": sent, "set": 1}})["deep"] == {"k": becomes, "set": 1}
+
+
+def test_null_removes_its_key(api: Api) -> None:
+    assert _metadata(api, {"a": 1, "b": {"c": 2, "d": 3}}, {"a": None, "b": {"c": None}, "never": None}) == {
+        "b": {"d": 3}
+    }
+
+
+def test_null_inside_an_array_stays(api: Api) -> None:
+    assert _metadata(api, {"a": [None, {"b": None}, [None]]}) == {"a": [None, {"b": None}, [None]]}
+
+
+@pytest.mark.parametrize("empty", [{}, []], ids=str)
+def test_an_empty_campaign_or_metadata_changes_nothing(api: Api, empty: Any) -> None:
+    before = api.stored({"campaign": {"utm_source": "google"}, "metadata": {"a": 1}})
+    after = api.stored({"campaign": empty, "metadata": empty})
+    assert after | {"modified_time": before["modified_time"]} == before
+
+
+def test_a_session_token_joins_the_aliases_and_never_replaces(api: Api) -> None:
+    tokens = ["one", "two", "one", "", 3]
+    assert [api.stored({"session_token": token})["alias_count"] for token in tokens] == [1, 2, 2, 2, 3]
+
+
+def test_at_most_a_thousand_aliases_stay(api: Api) -> None:
+    for start in range(0, 1100, 550):
+        answer = api.batch([{"user_id": "u", "session_token": f"t{number}"} for number in range(start, start + 550)])
+        assert answer.status_code == 201, answer.text
+    assert api.get("u").json()["alias_count"] == 1000
+
+
+@pytest.mark.parametrize(
+    ("sent", "stored"),
+    [
+        ("2026-01-02T03:04:05.914", "2026-01-02T03:04:05.914Z"),
+        ("2026-01-02T03:04:05+05:30", "2026-01-01T21:34:05Z"),
+        ("2026-01-02T03:04:05.123456789Z", "2026-01-02T03:04:05.123456789Z"),
+        ("2026-01-02 03:04:05 UTC", "2026-01-02T03:04:05Z"),
+        ("1970-01-01T00:00:00.000Z", "1970-01-01T00:00:00Z"),
+        ("0001-01-01T00:00:00Z", "0001-01-01T00:00:00Z"),
+        ("9999-12-31T23:59:59.999999999Z", "9999-12-31T23:59:59.999999999Z"),
+    ],
+)
+def test_a_modified_time_is_stored_and_an_old_one_does_no_harm(api: Api, sent: str, stored: str) -> None:
+    profile = api.stored({"modified_time": "2027-01-01T00:00:00Z"}, {"modified_time": sent, "company_id": "c"})
+    assert profile["modified_time"] == stored
+    assert profile["company_id"] == "c"
+
+
+def test_an_absent_modified_time_is_the_servers_time(api: Api) -> None:
+    before = datetime.now(UTC) - timedelta(seconds=1)
+    profile = api.stored({"modified_time": "2000-01-01T00:00:00Z"}, {})
+    assert before <= datetime.fromisoformat(profile["modified_time"]) <= datetime.now(UTC) + timedelta(seconds=1)
+
+
+def test_the_observed_address_never_replaces_an_explicit_one(api: Api) -> None:
+    assert api.stored({})["ip_address"] == "127.0.0.1"
+    assert api.stored({"ip_address": "1.2.3.4"}, {}, {"ip_address": None})["ip_address"] == "1.2.3.4"
+    assert api.stored({"ip_address": "2001:db8::1"})["ip_address"] == "2001:db8::1"
+
+
+def test_a_user_agent_is_stored_as_sent_and_parsed(api: Api) -> None:
+    user_agent = "Mozilla/5.0 (X11; Linux x86_64; rv:121.0) Gecko/20100101 Firefox/121.0"
+    profile = api.stored({"user_agent_string": user_agent})
+    assert profile["user_agent_string"] == user_agent
+    assert profile["user_agent"] == {
+        "browser": {"name": "Firefox", "version": "121.0"},
+        "os": {"name": "Linux"},
+    }
+    profile = api.stored({"user_agent_string": "UA"})
+    assert profile["user_agent_string"] == "UA"
+    assert "user_agent" not in profile
+
+
+def test_the_first_update_creates_the_profile_and_its_created_time_stays(api: Api) -> None:
+    before = datetime.now(UTC) - timedelta(seconds=1)
+    created = api.stored({})["created_time"]
+    assert before <= datetime.fromisoformat(created) <= datetime.now(UTC) + timedelta(seconds=1)
+    assert api.stored({"company_id": "c"}, {"metadata": {"a": {}}})["created_time"] == created
+
+
+def test_updates_of_different_fields_commute(api: Api) -> None:
+    updates: list[dict[str, Any]] = [
+        {"company_id": "c"},
+        {"metadata": {"a": {"b": 1}}},
+        {"metadata": {"a": {"c": {}}}},
+        {"campaign": {"gclid": "g"}},
+        {"session_token": "t"},
+    ]
+    one = api.stored(*updates, user_id="one")
+    other = api.stored(*reversed(updates), user_id="other")
+    own = ("user_id", "created_time", "modified_time")
+    assert {k: v for k, v in one.items() if k not in own} == {k: v for k, v in other.items() if k not in own}
+
+
+def test_updates_of_one_user_in_one_batch_are_applied_in_order(api: Api) -> None:
+    users: list[dict[str, Any]] = [
+        {"user_id": "u", "metadata": {"a": {"b": 1}, "x": 1}},
+        {"user_id": "v", "metadata": {"a": 1}},
+        {"user_id": "u", "metadata": {"a": "text"}},
+        {"user_id": "u", "metadata": {"a": {"c": 2}, "x": None}},
+    ]
+    assert api.batch(users).status_code == 201
+    assert api.get("u").json()["metadata"] == {"a": {"c": 2}}
+    assert api.get("v").json()["metadata"] == {"a": 1}
+
+
+def test_sending_again_changes_nothing_but_the_default_of_modified_time(api: Api) -> None:
+    update = {"session_token": "t", "metadata": {"a": {"b": [1]}, "gone": None, "empty": {}}, "campaign": {}}
+    first, second = api.stored(update), api.stored(update)
+    assert second | {"modified_time": first["modified_time"]} == first
+    timed = {**update, "modified_time": "2026-01-02T03:04:05Z"}
+    assert api.stored(timed) == api.stored(timed)
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "a.b",
+        "$set",
+        "",
+        "0",
+        "42",
+        "__proto__",
+        "_id",
+        "%2E",
+        "%",
+        "a\0b",
+        "k" * 1000,
+        "日本",
+        ".",
+        "$",
+        "$$ROOT",
+        "a..b",
+    ],
+    ids=lambda text: ascii(text)[:16],
+)
+def test_keys_are_exact(api: Api, key: str) -> None:
+    assert _metadata(api, {key: {key: [{key: 1}]}}, {key: {"more": 2}}) == {key: {key: [{key: 1}], "more": 2}}
+    assert _metadata(api, {key: "text"}, {key: {key: {}}}) == {key: {key: {}}}
+    assert _metadata(api, {key: None}) == {}
+
+
+def test_no_key_of_a_caller_reaches_a_field_of_ours(api: Api) -> None:
+    ours = ["_id", "user_id", "application_id", "aliases", "created_time", "metadata", "avatar_url", "modified_nanos"]
+    before = api.stored({"session_token": "t"})
+    after = api.stored({"metadata": dict.fromkeys(ours, "x")})
+    assert after["metadata"] == dict.fromkeys(ours, "x")
+    assert after | {"metadata": {}, "modified_time": before["modified_time"]} == before
+
+
+@pytest.mark.parametrize("text", ["24000", "0.1", "-1", "9007199254740991", "-9007199254740991", "1e-7", "123456.789"])
+def test_numbers_are_exact(api: Api, text: str) -> None:
+    assert api.raw(b'{"user_id": "u", "metadata": {"n": %s}}' % text.encode()).status_code == 201
+    assert f'"n":{text}' in api.get("u").text.replace(" ", "")
+
+
+@pytest.mark.parametrize(
+    "text", ["9007199254740993", "12345678901234567000", "-9223372036854775809", "1" + "0" * 30 + "1"]
+)
+def test_an_integer_that_a_double_cannot_hold_is_kept_as_text_with_a_warning(api: Api, text: str) -> None:
+    answer = api.raw(b'{"user_id": "u", "metadata": {"n": {"big": [%s]}}}' % text.encode())
+    assert answer.status_code == 201
+    (warning,) = answer.json()["warnings"]
+    assert warning["field"] == "metadata.n.big[0]"
+    assert text not in answer.text
+    assert api.get("u").json()["metadata"] == {"n": {"big": [text]}}
+
+
+@pytest.mark.parametrize(
+    "user_id",
+    [
+        "auth0|12",
+        "a/b",
+        "a:b",
+        "%2F",
+        "j@acme.com",
+        "用户",
+        "é" * 256,
+        " ",
+        ".",
+        "..",
+        "batch",
+        "a\0b",
+        "a//b",
+        "?",
+        "#",
+    ],
+    ids=lambda text: ascii(text)[:16],
+)
+def test_every_user_id_is_a_user_of_its_own(api: Api, user_id: str) -> None:
+    profile = api.stored({"company_id": user_id, "anonymous_id": user_id}, user_id=user_id)
+    assert (profile["user_id"], profile["company_id"], profile["anonymous_id"]) == (user_id, user_id, user_id)
+
+
+def test_an_email_derives_and_what_it_derived_changes_and_goes_with_it(api: Api) -> None:
+    derived = ("avatar_url", "email_domain", "company_domain")
+    first = api.stored({"metadata": {"email": "john@mail.acmeinc.com", "avatar_url": "mine"}})
+    assert first["avatar_url"].startswith("https://www.gravatar.com/avatar/")
+    assert (first["email_domain"], first["company_domain"]) == ("mail.acmeinc.com", "acmeinc.com")
+    assert first["metadata"] == {"email": "john@mail.acmeinc.com", "avatar_url": "mine"}
+    assert api.stored({"metadata": {"x": 1}})["company_domain"] == "acmeinc.com"
+    private = api.stored({"metadata": {"email": "john@gmail.com"}})
+    assert private["avatar_url"] != first["avatar_url"]
+    assert private["email_domain"] == "gmail.com"
+    assert "company_domain" not in private
+    for gone in (None, "nobody", ""):
+        api.stored({"metadata": {"email": "john@acmeinc.com"}})
+        assert not set(derived) & set(api.stored({"metadata": {"email": gone}}))
+
+
+def test_an_email_that_is_no_address_is_kept_with_a_warning(api: Api) -> None:
+    answer = api.update({"user_id": "u", "metadata": {"email": "j@x"}})
+    assert [warning["field"] for warning in answer.json()["warnings"]] == ["metadata.email"]
+    assert api.get("u").json()["metadata"] == {"email": "j@x"}
+
+
+def test_reserved_fields_are_texts(api: Api) -> None:
+    answer = api.update({"user_id": "u", "metadata": {"phone": 4155551212, "name": True, "first_name": 1.5}})
+    assert answer.status_code == 201
+    assert [warning["field"] for warning in answer.json()["warnings"]] == [
+        "metadata.name",
+        "metadata.first_name",
+        "metadata.phone",
+    ]
+    assert api.get("u").json()["metadata"] == {"phone": "4155551212", "name": "true", "first_name": "1.5"}
+    assert _metadata(api, {"phone": None, "name": None}) == {"first_name": "1.5"}
+
+
+@pytest.mark.parametrize("name", ["email", "name", "first_name", "last_name", "phone", "photo_url"])
+@pytest.mark.parametrize("value", [{}, {"a": 1}, [], ["x"]], ids=str)
+def test_an_object_or_array_in_a_reserved_field_is_refused_by_its_path(api: Api, name: str, value: Any) -> None:
+    answer = api.update({"user_id": "u", "company_id": "c", "metadata": {name: value}})
+    assert answer.status_code == 400
+    assert [violation["field"] for violation in answer.json()["details"][1]["field_violations"]] == [f"metadata.{name}"]
+    assert api.get("u").status_code == 404
+
+
+def test_reserved_names_at_the_top_level_are_folded_into_metadata(api: Api) -> None:
+    profile = api.stored({"email": "john@acmeinc.com", "first_name": "John", "phone": 1, "metadata": {"a": 1}})
+    assert profile["metadata"] == {"email": "john@acmeinc.com", "first_name": "John", "phone": "1", "a": 1}
+    assert profile["company_domain"] == "acmeinc.com"
+    assert api.stored({"email": None, "name": "J", "metadata": {"name": "K"}})["metadata"]["name"] == "K"

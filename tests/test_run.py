@@ -1,0 +1,240 @@
+"""`python -m server.run`: the whole stack, as an operator starts and stops it."""
+
+import json
+import os
+import re
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, Protocol
+
+import grpc
+import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from server.run import without_password
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+
+READY = re.compile(
+    r"userfold ready http=(?P<http>http://127\.0\.0\.1:[1-9]\d*) grpc=(?P<grpc>127\.0\.0\.1:[1-9]\d*) "
+    r"mongodb=(?P<mongodb>\S+) application_id=(?P<application_id>ufc_\S{64}) management_token=(?P<token>ufm_\S{64})\n"
+)
+PROGRAMS = ["gateway", "mongod", "server"]
+
+
+class Stack:
+    """A running `python -m server.run`, with free ports and what it prints."""
+
+    def __init__(self, data_dir: Path, **environment: str) -> None:
+        addresses = {"USERFOLD_GRPC_ADDRESS": "127.0.0.1:0", "USERFOLD_HTTP_ADDRESS": "127.0.0.1:0"}
+        own = {name: value for name, value in os.environ.items() if not name.startswith("USERFOLD_")}
+        self.errors = data_dir.with_suffix(".stderr")
+        with self.errors.open("wb") as stderr:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "server.run"],
+                env={**own, "USERFOLD_DATA_DIR": str(data_dir), **addresses, **environment},
+                stdout=subprocess.PIPE,
+                stderr=stderr,
+                text=True,
+            )
+
+    def ready(self) -> dict[str, str]:
+        assert self.process.stdout
+        line = self.process.stdout.readline()
+        match = READY.fullmatch(line)
+        assert match, line + self.errors.read_text()
+        return match.groupdict()
+
+    def children(self) -> dict[str, int]:
+        """The process ids of the programs that run for this stack."""
+        found = {}
+        for directory in Path("/proc").glob("[1-9]*"):
+            try:
+                parent = int((directory / "stat").read_text().rpartition(")")[2].split()[1])
+                words = (directory / "cmdline").read_text().split("\0")
+            except (FileNotFoundError, ProcessLookupError):
+                continue
+            if parent == self.process.pid and len(words) > 2:  # a zombie has none
+                found[words[2] if words[1] == "-m" else Path(words[0]).name] = int(directory.name)
+        return found
+
+    def ended(self) -> tuple[int, str, str]:
+        """Wait for the end: the exit status, and the rest of stdout and stderr."""
+        stdout, _ = self.process.communicate(timeout=60)
+        return self.process.returncode, stdout, self.errors.read_text()
+
+
+class Start(Protocol):
+    """Starts a stack on a data directory of this name, of the test alone."""
+
+    def __call__(self, name: str = "data", **environment: str) -> Stack: ...
+
+
+@pytest.fixture
+def home() -> Iterator[Path]:
+    # Not tmp_path: pytest would keep the last three, of 300 MB each.
+    with tempfile.TemporaryDirectory() as directory:
+        yield Path(directory)
+
+
+@pytest.fixture
+def start(home: Path) -> Iterator[Start]:
+    with ExitStack() as stacks:
+
+        def start(name: str = "data", **environment: str) -> Stack:
+            stack = Stack(home / name, **environment)
+            stacks.enter_context(stack.process)
+            stacks.callback(stack.process.terminate)
+            return stack
+
+        yield start
+
+
+def is_running(pid: int) -> bool:
+    try:
+        return bool(Path(f"/proc/{pid}/cmdline").read_bytes())  # a zombie has none
+    except FileNotFoundError:
+        return False
+
+
+def are_gone(pids: Mapping[str, int]) -> bool:
+    return not any(is_running(pid) for pid in pids.values())
+
+
+def test_it_starts_answers_stops_and_starts_again_with_the_same_keys(start: Start, home: Path) -> None:
+    stack = start()
+    first = stack.ready()
+    children = stack.children()
+    assert sorted(children) == PROGRAMS
+    with grpc.insecure_channel(first["grpc"]) as channel:
+        health: Any = health_pb2_grpc.HealthStub(channel)  # the stubs leave its methods out
+        answer = health.Check(health_pb2.HealthCheckRequest(), timeout=5)
+    assert answer.status == health_pb2.HealthCheckResponse.SERVING
+    with urllib.request.urlopen(f"{first['http']}/health/probe", timeout=5) as response:  # noqa: S310 - it is http
+        assert json.load(response)["status"] is True
+    keys = home / "data" / "demo-application.json"
+    assert stat.S_IMODE(keys.stat().st_mode) == 0o600
+
+    stack.process.send_signal(signal.SIGTERM)
+    status, stdout, stderr = stack.ended()
+    assert (status, stdout) == (0, "")
+    assert "Traceback" not in stderr
+    assert first["application_id"] not in stderr
+    assert first["token"] not in stderr
+    assert are_gone(children)
+
+    stack = start()
+    second = stack.ready()
+    children = stack.children()
+    assert (second["application_id"], second["token"]) == (first["application_id"], first["token"])
+    # As an impatient operator does.
+    stack.process.send_signal(signal.SIGINT)
+    time.sleep(0.1)
+    stack.process.send_signal(signal.SIGINT)
+    status, _, stderr = stack.ended()
+    assert status == 0
+    assert "Traceback" not in stderr
+    assert are_gone(children)
+
+
+@pytest.mark.parametrize("awaited", PROGRAMS)
+def test_a_signal_while_it_starts_stops_what_has_started(start: Start, awaited: str) -> None:
+    stack = start()
+    while awaited not in (children := stack.children()):
+        assert stack.process.poll() is None
+        time.sleep(0.005)
+    stack.process.send_signal(signal.SIGTERM)
+    status, stdout, stderr = stack.ended()
+    assert (status, stdout) == (0, "")
+    assert "userfold: " not in stderr
+    assert are_gone(children)
+
+
+@pytest.mark.parametrize("victim", PROGRAMS)
+def test_a_program_that_dies_stops_the_rest(start: Start, victim: str) -> None:
+    stack = start()
+    stack.ready()
+    children = stack.children()
+    os.kill(children[victim], signal.SIGKILL)
+    status, _, stderr = stack.ended()
+    assert status == 1
+    assert f"userfold: the {victim} ended by itself (signal SIGKILL)\n" in stderr
+    assert "Traceback" not in stderr
+    assert are_gone(children)
+
+
+def test_nothing_outlives_a_killed_launcher(start: Start) -> None:
+    stack = start()
+    stack.ready()
+    children = stack.children()
+    stack.process.kill()
+    stack.ended()
+    deadline = time.monotonic() + 20
+    while not are_gone(children):
+        assert time.monotonic() < deadline, children
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize(("variable", "program"), [("GRPC", "server"), ("HTTP", "gateway")])
+def test_a_port_in_use_is_told(start: Start, variable: str, program: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        stack = start(**{f"USERFOLD_{variable}_ADDRESS": f"127.0.0.1:{port}"})
+        status, stdout, stderr = stack.ended()
+    assert (status, stdout) == (1, "")
+    assert f"userfold: the {program} ended by itself (exit status 1)\n" in stderr
+    assert str(port) in stderr
+    assert "Traceback" not in stderr
+    assert stack.children() == {}
+
+
+def test_a_mongodb_of_the_operator_is_used_and_its_password_not_shown(start: Start) -> None:
+    stack = start()
+    uri = stack.ready()["mongodb"]
+    other = start("other", USERFOLD_MONGODB_URI=f"{uri}&appName=mine", USERFOLD_DATABASE="second")
+    assert other.ready()["mongodb"] == f"{uri}&appName=mine"
+    assert sorted(other.children()) == ["gateway", "server"]
+    for each in (other, stack):
+        each.process.terminate()
+        assert each.ended()[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("uri", "shown"),
+    [
+        ("mongodb://db:27017/?replicaSet=a", "mongodb://db:27017/?replicaSet=a"),
+        ("mongodb://me:s3cret@a:1,b:2/x", "mongodb://me@a:1,b:2/x"),
+        ("mongodb+srv://me:s%40cret:1@db/?appName=a@b", "mongodb+srv://me@db/?appName=a@b"),
+        (
+            "mongodb://me@db/?tlsCertificateKeyFilePassword=s3cret&tls=true",
+            "mongodb://me@db/?tlsCertificateKeyFilePassword=&tls=true",
+        ),
+    ],
+)
+def test_a_password_in_a_uri_is_not_shown(uri: str, shown: str) -> None:
+    assert without_password(uri) == shown
+
+
+def test_a_setting_that_cannot_be_used_is_told(start: Start) -> None:
+    status, _, stderr = start(USERFOLD_GRPC_ADDRESS="nowhere").ended()
+    assert status == 1
+    assert stderr.startswith("userfold: USERFOLD_GRPC_ADDRESS must be HOST:PORT")
+    assert len(stderr.splitlines()) == 1
+
+
+def test_damaged_keys_are_told(start: Start, home: Path) -> None:
+    (home / "data").mkdir()
+    (home / "data" / "demo-application.json").write_text("{")
+    status, _, stderr = start(USERFOLD_MONGODB_URI="mongodb://127.0.0.1:1").ended()
+    assert status == 1
+    assert "userfold: cannot register the demo application" in stderr
+    assert "Traceback" not in stderr
