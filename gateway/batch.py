@@ -36,7 +36,7 @@ _WORTH_A_RETRY = (code_pb2.UNAVAILABLE, code_pb2.DEADLINE_EXCEEDED)
 
 @dataclass(slots=True)
 class Batch:
-    """A decoded batch of the repeated field `name`.
+    """A batch of the repeated field `name`, as far as it is decoded.
 
     `messages` are the good items, `indexes` where they stood in the body, `refused` the Status of each other item by
     its index.
@@ -50,23 +50,20 @@ class Batch:
     warnings: list[Finding] = field(default_factory=list)
 
 
-def decode_batch(decoder: ObjectDecoder, name: str, items: Sequence[Any]) -> Batch:
-    """Decode the items of a JSON array, which may be changed."""
-    batch = Batch(name, len(items))
-    for index, item in enumerate(items):
-        findings = Findings()
-        message = None
-        if isinstance(item, dict):
-            message = decoder.message(item, (name, index), findings)
-        else:
-            findings.refuse((name, index), WRONG_TYPE, "must be an object")
-        if message is None:
-            batch.refused[index] = status.status_of_item(findings.violations)
-        else:
-            batch.messages.append(message)
-            batch.indexes.append(index)
-            batch.warnings += findings.warnings
-    return batch
+def decode_item(batch: Batch, decoder: ObjectDecoder, index: int, item: Any) -> None:
+    """Add one item of the JSON array, which may be changed, to the batch: as a message, or as refused."""
+    findings = Findings()
+    message = None
+    if isinstance(item, dict):
+        message = decoder.message(item, (batch.name, index), findings)
+    else:
+        findings.refuse((batch.name, index), WRONG_TYPE, "must be an object")
+    if message is None:
+        batch.refused[index] = status.status_of_item(findings.violations)
+    else:
+        batch.messages.append(message)
+        batch.indexes.append(index)
+        batch.warnings += findings.warnings
 
 
 def answer_batch(batch: Batch, results: Sequence[Any], message: Descriptor) -> Answer:

@@ -1,5 +1,6 @@
 """One request, end to end: body, decode, RPC, encode. What differs between methods is in their bindings."""
 
+import asyncio
 import ipaddress
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -13,7 +14,7 @@ from starlette.types import Receive, Scope
 
 from gateway import body, encode, jsontext
 from gateway.answer import Answer, answer_from_refusal
-from gateway.batch import ITEMS, Batch, answer_batch, decode_batch
+from gateway.batch import ITEMS, Batch, answer_batch, decode_item
 from gateway.bindings import Binding
 from gateway.decode import ObjectDecoder, scalar_from_text
 from gateway.findings import MOST, Finding, Findings
@@ -25,6 +26,7 @@ CREDENTIALS: Final = ("x-moesif-application-id", "authorization")
 CLIENT_ADDRESS: Final = "x-userfold-client-address"
 """The metadata that holds the address of the HTTP client; empty where it is not known."""
 
+_ITEMS_AT_ONCE = 20  # 12 MiB of digits take seconds to decode; other requests go in between.
 _LONGEST_CREDENTIAL = 4096  # gRPC refuses a call with more than 8 KiB of metadata, in a way that tells nothing.
 
 
@@ -55,7 +57,7 @@ class Transcoder:
             if not binding.is_batch:
                 warnings = self._decode_object(self._decoder, parsed, arguments)
                 return self._success(await self._rpc(arguments, metadata), warnings)
-            batch = self._decode_array(self._decoder, parsed)
+            batch = await self._decode_array(self._decoder, parsed)
             response: Any = await self._rpc({**arguments, binding.body: batch.messages}, metadata)
             return answer_batch(batch, response.results, self._decoder.descriptor)
         except Refusal as refused:
@@ -105,13 +107,18 @@ class Transcoder:
             raise refusal("INVALID_REQUEST", violations=findings.violations)
         return findings.warnings
 
-    def _decode_array(self, decoder: ObjectDecoder, parsed: Any) -> Batch:
+    async def _decode_array(self, decoder: ObjectDecoder, parsed: Any) -> Batch:
         items = [] if parsed is None else parsed
         if not isinstance(items, list):
             raise refusal("BODY_NOT_AN_ARRAY")
         if len(items) > ITEMS:
             raise refusal("BATCH_TOO_LARGE", limit=ITEMS, items=self._binding.body)
-        return decode_batch(decoder, self._binding.body, items)
+        batch = Batch(self._binding.body, len(items))
+        for index, item in enumerate(items):
+            if index % _ITEMS_AT_ONCE == 0:
+                await asyncio.sleep(0)
+            decode_item(batch, decoder, index, item)
+        return batch
 
     async def _rpc(self, arguments: Mapping[str, Any], metadata: tuple[tuple[str, str], ...]) -> Message:
         request = self._binding.request(**arguments)

@@ -60,8 +60,8 @@ def signals_held() -> Iterator[None]:
     came: list[int] = []
     before: dict[int, Any] = {}
     try:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            before[number] = signal.signal(number, lambda number, _: came.append(number))
+        for held in (signal.SIGINT, signal.SIGTERM):
+            before[held] = signal.signal(held, lambda number, _: came.append(number))
         yield
     finally:
         for number, handler in before.items():

@@ -5,7 +5,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import IO, Any
 
 import httpx2
 import hypothesis
@@ -41,12 +41,13 @@ class Stack:
 class Program:
     """`python -m NAME`, until `stop`. `ready` holds what its ready line says."""
 
-    def __init__(self, name: str, **environment: str) -> None:
+    def __init__(self, name: str, stderr: IO[bytes] | None = None, **environment: str) -> None:
         inherited = {key: value for key, value in os.environ.items() if not key.startswith("USERFOLD_")}
         self.process = start_child(
             [sys.executable, "-m", name],
             environment=inherited | environment,
             stdout=subprocess.PIPE,
+            stderr=stderr.fileno() if stderr else None,
         )
         assert self.process.stdout
         words = self.process.stdout.readline().decode().split()

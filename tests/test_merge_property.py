@@ -1,4 +1,4 @@
-"""Hundreds of random sequences of updates on the real stack, read back over REST and gRPC, against the reference model."""
+"""Hundreds of random sequences of updates on the real stack, read back over REST and gRPC, against the reference."""
 
 import itertools
 from collections.abc import Callable

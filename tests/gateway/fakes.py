@@ -42,6 +42,7 @@ class FakeUserService(UserServiceServicer):
         self.metadata: list[Mapping[str, str]] = []
         self.tell: Message | Failure | None = None
         self.seconds = 0.0
+        self.arrived = asyncio.Event()
 
     @property
     def request(self) -> Any:
@@ -53,7 +54,7 @@ class FakeUserService(UserServiceServicer):
         return await self._take(request, context, pb.UpdateUserResponse())
 
     async def BatchUpdateUsers(self, request: Any, context: Any) -> Any:
-        return await self._take(request, context, pb.BatchUpdateUsersResponse(results=[{} for _ in request.users]))
+        return await self._take(request, context, results(*({} for _ in request.users)))
 
     async def GetUser(self, request: Any, context: Any) -> Any:
         return await self._take(request, context, pb.GetUserResponse())
@@ -61,6 +62,7 @@ class FakeUserService(UserServiceServicer):
     async def _take(self, request: Any, context: Any, default: Message) -> Message:
         self.requests.append(request)
         self.metadata.append(dict(context.invocation_metadata()))
+        self.arrived.set()
         await asyncio.sleep(self.seconds)
         if isinstance(self.tell, Failure):
             trailers = () if self.tell.trailer is None else (("grpc-status-details-bin", self.tell.trailer),)
@@ -143,6 +145,11 @@ def status_with(code: int, message: str, *details: Message) -> Status:
     return status
 
 
+def results(*each: Any) -> pb.BatchUpdateUsersResponse:
+    """The answer to a batch: a dict with `status` or `warnings`, or an empty one, for each item."""
+    return pb.BatchUpdateUsersResponse(results=each)
+
+
 def error_info(reason: str, **metadata: str) -> ErrorInfo:
     return ErrorInfo(reason=reason, domain="userfold", metadata=metadata)
 
@@ -150,7 +157,7 @@ def error_info(reason: str, **metadata: str) -> ErrorInfo:
 def bad_request(*fields: str) -> BadRequest:
     told = BadRequest()
     for name in fields:
-        told.field_violations.add(field=name, description="breaks a rule", reason="RULE")  # type: ignore[call-arg]
+        told.field_violations.add(field=name, description="breaks a rule", reason="RULE")
     return told
 
 

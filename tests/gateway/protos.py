@@ -37,7 +37,10 @@ def service_type(
     service: ServiceDescriptorProto = file.service.add(name="Service")
     for number, rule in enumerate(rules):
         method = service.method.add(
-            name=f"Method{number}", input_type="Request", output_type="Response", **method_options  # type: ignore[arg-type]
+            name=f"Method{number}",
+            input_type="Request",
+            output_type="Response",
+            **method_options,
         )
         if rule is not None:
             method.options.Extensions[annotations_pb2.http].CopyFrom(rule)
@@ -66,5 +69,5 @@ def _add_message(file: FileDescriptorProto, name: str, fields: Any) -> None:
 
 def _added(file: FileDescriptorProto) -> Any:
     pool = descriptor_pool.Default()
-    pool.AddSerializedFile(file.SerializeToString())  # type: ignore[no-untyped-call]
-    return pool.FindFileByName(file.name)  # type: ignore[no-untyped-call]
+    pool.AddSerializedFile(file.SerializeToString())
+    return pool.FindFileByName(file.name)

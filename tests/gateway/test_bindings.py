@@ -42,7 +42,9 @@ def test_a_request_finds_its_binding(method: str, path: str, template: str, fiel
     assert (found.binding.template, found.fields) == (template, fields)
 
 
-@pytest.mark.parametrize("path", ["/", "", "/v1", "/v1/users/", "/v1/users/a/b", "/v1/users/%2F/", "/V1/users", "/v1/users\n"])
+@pytest.mark.parametrize(
+    "path", ["/", "", "/v1", "/v1/users/", "/v1/users/a/b", "/v1/users/%2F/", "/V1/users", "/v1/users\n"]
+)
 def test_a_path_of_no_template_finds_nothing(path: str) -> None:
     assert match(USERS, "GET", path) is None
 
@@ -71,7 +73,9 @@ def test_literals_and_verbs_are_tried_before_fields() -> None:
             [
                 HttpRule(get="/v1/{id}"),
                 HttpRule(post="/v1/{id}:archive", body="*"),
-                HttpRule(get="/v1/{id}:show", additional_bindings=[HttpRule(get="/v1/fixed"), HttpRule(delete="/v1/{id}")]),
+                HttpRule(
+                    get="/v1/{id}:show", additional_bindings=[HttpRule(get="/v1/fixed"), HttpRule(delete="/v1/{id}")]
+                ),
                 None,
             ],
             ID,
@@ -116,7 +120,12 @@ ARRAY = [("items", "Item", "repeated"), *ID]
         (HttpRule(post="/v1", body="items"), ARRAY, [], "an array body needs"),
         (HttpRule(post="/v1", body="items"), ARRAY, [("results", "Item", "repeated")], "an array body needs"),
         (HttpRule(post="/v1", body="items"), ARRAY, [("results", "Result")], "an array body needs"),
-        (HttpRule(post="/v1", body="items"), ARRAY, [("results", Field.TYPE_STRING, "repeated")], "an array body needs"),
+        (
+            HttpRule(post="/v1", body="items"),
+            ARRAY,
+            [("results", Field.TYPE_STRING, "repeated")],
+            "an array body needs",
+        ),
         (HttpRule(get="/v1", response_body="x"), ID, [("x", Field.TYPE_STRING)], "response_body"),
         (HttpRule(get="/v1", response_body="y"), ID, [], "response_body"),
         (
@@ -136,7 +145,9 @@ def test_an_annotation_that_cannot_be_served_is_refused(
 
 
 def test_a_repeated_field_with_a_result_for_each_item_is_a_batch() -> None:
-    (found,) = bindings_of(service_type([HttpRule(put="/v1", body="items")], ARRAY, [("results", "Result", "repeated")]))
+    (found,) = bindings_of(
+        service_type([HttpRule(put="/v1", body="items")], ARRAY, [("results", "Result", "repeated")])
+    )
     assert (found.is_batch, found.body, set(found.query)) == (True, "items", {"id"})
 
 

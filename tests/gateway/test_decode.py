@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import orjson
 import pytest
 from google.protobuf.descriptor_pb2 import FieldDescriptorProto as Field
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -54,7 +55,7 @@ def refused(value: dict[str, Any]) -> list[tuple[str, str]]:
         ({"campaign": {"gclid": True}}, {"campaign": {"gclid": "true"}}, [("campaign.gclid", "KEPT_AS_TEXT")]),
         ({"campaign": {"a.b": 1}}, {"campaign": {}}, [('campaign["a.b"]', "UNKNOWN_FIELD")]),
         ({"extra": {"deep": 1}}, {}, [("extra", "UNKNOWN_FIELD")]),
-        ({"x" * 200: 1}, {}, [("x" * 63 + "…", "UNKNOWN_FIELD")][:0] or [('["' + "x" * 63 + '…"]', "UNKNOWN_FIELD")]),
+        ({"x" * 200: 1}, {}, [('["' + "x" * 63 + '…"]', "UNKNOWN_FIELD")]),
         ({"modified_time": ""}, {}, [("modified_time", "IGNORED")]),
         (
             {"modified_time": "1970-01-01T00:00:01Z"},
@@ -63,7 +64,11 @@ def refused(value: dict[str, Any]) -> list[tuple[str, str]]:
         ),
         ({"metadata": {"a": [], "b": {"c": []}}}, {"metadata": {"a": [], "b": {"c": []}}}, []),
         ({"metadata": {"n": None}}, {"metadata": {"n": None}}, []),
-        ({"email": "a@b", "metadata": {"x": 1}}, {"metadata": {"x": 1, "email": "a@b"}}, [("email", "MOVED_TO_METADATA")]),
+        (
+            {"email": "a@b", "metadata": {"x": 1}},
+            {"metadata": {"x": 1, "email": "a@b"}},
+            [("email", "MOVED_TO_METADATA")],
+        ),
         ({"phone": 5}, {"metadata": {"phone": 5}}, [("phone", "MOVED_TO_METADATA")]),
         ({"phone": 5, "metadata": []}, {"metadata": {"phone": 5}}, [("phone", "MOVED_TO_METADATA")]),
         ({"name": "x", "metadata": {"name": None}}, {"metadata": {"name": None}}, [("name", "IGNORED")]),
@@ -144,8 +149,6 @@ _VALUES: st.SearchStrategy[Any] = st.recursive(
 
 @given(st.dictionaries(st.text(st.characters(exclude_categories=["Cs"])), _VALUES, max_size=5))
 def test_metadata_comes_back_as_sent(metadata: dict[str, Any]) -> None:
-    import orjson
-
     sent = jsontext.parse(orjson.dumps({"metadata": metadata}))
     findings = Findings()
     message = USER.message(sent, (), findings)

@@ -16,7 +16,7 @@ from gateway import jsontext
         (b"", 0),
         (b"{", 1),
         (b'{"a":NaN}', 5),
-        (b'{"a":-Infinity}', 5),
+        (b'{"a":-Infinity}', 6),
         (b"[1e400]", 1),
         (b'["\\ud800"]', 2),
         (b'["\xff"]', 2),
@@ -31,9 +31,7 @@ from gateway import jsontext
 def test_what_is_no_json_is_refused_with_the_byte(text: bytes, byte: int) -> None:
     with pytest.raises(jsontext.NotJson) as caught:
         jsontext.parse(text)
-    if byte or text[:1] != b"[":
-        assert abs(caught.value.byte - byte) <= 1
-    assert str(caught.value) == f"at byte {caught.value.byte}"
+    assert caught.value.byte == byte
 
 
 @pytest.mark.parametrize(

@@ -100,13 +100,13 @@ async def test_warnings_of_decoding_come_before_the_servers_and_are_20_at_most(
 async def test_a_profile_is_shown_by_its_proto_names_and_exact_numbers(
     gateway: Gateway, service: FakeUserService
 ) -> None:
-    user = user_pb2.User(
-        user_id="a/b",
-        created_time=Timestamp(seconds=0, nanos=5_000_000),
-        metadata={"stage": None, "value": 24000, "ratio": 0.1, "list": [1, {"x": True}], "huge": 1e300},
-        user_agent={"browser": {"name": "Firefox"}},
-    )
-    service.tell = pb.GetUserResponse(user=user)
+    user: dict[str, Any] = {
+        "user_id": "a/b",
+        "created_time": Timestamp(seconds=0, nanos=5_000_000),
+        "metadata": {"stage": None, "value": 24000, "ratio": 0.1, "list": [1, {"x": True}], "huge": 1e300},
+        "user_agent": {"browser": {"name": "Firefox"}},
+    }
+    service.tell = pb.GetUserResponse(user=user_pb2.User(**user))
     answer = await gateway.client.get("/v1/users/a%2Fb")
     assert (answer.status_code, answer.json()) == (
         200,
@@ -150,7 +150,7 @@ async def test_a_path_that_is_no_utf8_is_refused(gateway: Gateway, service: Fake
 
 
 async def test_head_is_get_without_the_body(gateway: Gateway, service: FakeUserService) -> None:
-    service.tell = pb.GetUserResponse(user={"user_id": "1"})
+    service.tell = pb.GetUserResponse(user=user_pb2.User(user_id="1"))
     full, head = await gateway.client.get("/v1/users/1"), await gateway.client.head("/v1/users/1")
     assert (head.status_code, head.content, head.headers["content-length"]) == (200, b"", str(len(full.content)))
 

@@ -9,8 +9,8 @@ import pytest
 from pymongo import MongoClient
 
 from server.errors import DatabaseUnavailable, ProfileTooLarge, UserfoldError, WriteOutcomeUnknown, WriteRejected
-from server.mongod import EmbeddedMongod
 from server.model import ProfileWrite, UserUpdate
+from server.mongod import EmbeddedMongod
 from server.plan import plan_update, profile_id
 from server.store.database import connect, open_database, prepare
 from server.store.profiles import MongoProfileStore

@@ -1,0 +1,232 @@
+"""Paths, prefixes, cross-origin requests, constants, and what the operator sees."""
+
+from typing import Any
+
+import orjson
+import pytest
+import structlog
+from google.api.http_pb2 import HttpRule
+from google.protobuf.descriptor_pb2 import FieldDescriptorProto as Field
+from prometheus_client import REGISTRY
+from userfold.v1 import user_service_pb2 as pb
+
+from gateway import bindings, transcode
+from gateway.app import create_app
+from gateway.bindings import UnsupportedBinding
+from gateway.channel import open_channel
+from gateway.settings import Settings
+from tests.gateway.fakes import Backend, FakeUserService, Gateway, reasons, running_gateway
+from tests.gateway.protos import service_type
+
+CONFIG = {
+    "sample_rate": 100,
+    "user_sample_rate": {},
+    "company_sample_rate": {},
+    "user_rules": {},
+    "company_rules": {},
+    "regex_config": [],
+}
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("/v1/config", CONFIG),
+        ("/v1/rules", []),
+        ("/health/probe", {"status": True, "region": "local"}),
+        ("//v1//config/", CONFIG),
+    ],
+)
+async def test_what_clients_ask_for_at_start_needs_no_credential(gateway: Gateway, path: str, value: object) -> None:
+    answer = await gateway.client.get(gateway.url + path)
+    assert (answer.status_code, answer.json()) == (200, value)
+    assert not [name for name in answer.headers if name.startswith("x-moesif")]
+    refused = await gateway.client.put(gateway.url + path)
+    assert (refused.status_code, refused.headers["allow"]) == (405, "GET, HEAD, OPTIONS")
+
+
+@pytest.mark.parametrize("path", ["//v1/users", "/v1/users/", "///v1///users//"])
+async def test_slashes_too_many_are_no_other_path_and_no_redirect(
+    gateway: Gateway, service: FakeUserService, path: str
+) -> None:
+    answer = await gateway.client.post(gateway.url + path, content=b'{"user_id":"1"}')
+    assert (answer.status_code, len(service.requests)) == (201, 1)
+
+
+async def test_a_prefix_is_taken_off_and_may_be_missing(backend: Backend, service: FakeUserService) -> None:
+    async with running_gateway(backend.address, path_prefix="/api/userfold", region="eu") as gateway:
+        for path in ("/api/userfold/v1/users", "/v1/users", "//api//userfold/v1/users/"):
+            answer = await gateway.client.post(gateway.url + path, content=b'{"user_id":"1"}')
+            assert answer.status_code == 201
+        assert (await gateway.client.get("/api/userfold/health/probe")).json() == {"status": True, "region": "eu"}
+        for path in ("/api/userfold", "/api/userfoldx/v1/users", "/api/v1/users", "/"):
+            assert (await gateway.client.get(path)).status_code == 404
+    async with running_gateway(backend.address, path_prefix="/v1") as gateway:
+        assert (await gateway.client.get("/v1/v1/rules")).json() == (await gateway.client.get("/v1/rules")).json() == []
+
+
+async def test_another_method_is_405_with_all_that_are_allowed(gateway: Gateway) -> None:
+    answer = await gateway.client.delete("/v1/users/batch")
+    assert (answer.status_code, answer.headers["allow"]) == (405, "GET, HEAD, OPTIONS, POST")
+    assert reasons(answer.json()) == ["METHOD_NOT_ALLOWED"]
+
+
+@pytest.mark.parametrize("path", ["/v1/users", "/v1/users/batch", "/nowhere", "/v1/config"])
+async def test_a_preflight_needs_nothing_and_allows_what_is_asked_for(gateway: Gateway, path: str) -> None:
+    asked = "content-type,x-moesif-application-id,x-moesif-sdk"
+    answer = await gateway.client.options(
+        path, headers={"Origin": "https://a", "Access-Control-Request-Headers": asked}
+    )
+    assert (answer.status_code, answer.content) == (204, b"")
+    assert answer.headers["access-control-allow-origin"] == "*"
+    assert answer.headers["access-control-allow-headers"] == asked
+    assert answer.headers["access-control-max-age"] == "86400"
+    assert "POST" in answer.headers["access-control-allow-methods"]
+    assert "access-control-allow-credentials" not in answer.headers
+
+
+async def test_options_without_headers_allows_those_that_clients_use(gateway: Gateway) -> None:
+    answer = await gateway.client.options("/v1/users")
+    names = answer.headers["access-control-allow-headers"].split(", ")
+    assert names == sorted(
+        ["authorization", "content-encoding", "content-type", "x-moesif-application-id", "x-moesif-sdk"]
+    )
+
+
+async def test_every_answer_may_be_read_by_every_page(
+    gateway: Gateway, service: FakeUserService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = [
+        await gateway.client.get("/v1/rules"),
+        await gateway.client.get("/nowhere"),
+        await gateway.post("/v1/users", b"{"),
+        await gateway.post("/v1/users", {"user_id": "1"}, Origin="https://a"),
+    ]
+    monkeypatch.setattr(transcode, "_metadata", lambda *_: 1 / 0)
+    answers.append(await gateway.post("/v1/users", {"user_id": "1"}))
+    assert [answer.status_code for answer in answers] == [200, 404, 400, 201, 500]
+    assert [answer.headers.get_list("access-control-allow-origin") for answer in answers] == [["*"]] * 5
+
+
+async def test_a_defect_is_told_by_an_id_that_is_in_the_log_and_nothing_else(
+    gateway: Gateway, service: FakeUserService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("john@acmeinc.com")
+
+    monkeypatch.setattr(transcode, "_metadata", fail)
+    with structlog.testing.capture_logs() as lines:
+        answer = await gateway.post("/v1/users", {"user_id": "1"})
+    told = answer.json()
+    error_id = told["details"][0]["metadata"]["error_id"]
+    assert (answer.status_code, reasons(told)) == (500, ["INTERNAL"])
+    defect, refused = lines
+    assert (defect["event"], defect["error_id"], defect["exception"]) == ("defect", error_id, "builtins.RuntimeError")
+    assert defect["traceback"][-1].endswith(" fail")
+    assert (refused["reason"], refused["error_id"]) == ("INTERNAL", error_id)
+    assert "acmeinc" not in answer.text + repr(lines)
+
+
+def refusals(route: str, reason: str) -> float:
+    return REGISTRY.get_sample_value("userfold_gateway_refusals_total", {"route": route, "reason": reason}) or 0.0
+
+
+async def test_every_refusal_is_a_line_and_a_count_without_anything_of_the_callers(
+    gateway: Gateway, service: FakeUserService
+) -> None:
+    before = refusals("/v1/users/batch", "INVALID_REQUEST"), refusals("none", "ROUTE_NOT_FOUND")
+    secret = {"user_id": "1", "metadata": {"secret-key": {}}, "modified_time": "secret", "secret": 1}
+    with structlog.testing.capture_logs() as lines:
+        await gateway.post("/v1/users/batch", [{"user_id": "1"}, secret, "secret"], Authorization="Bearer secret")
+        await gateway.post("/v1/users", {"campaign": {"gclid": {"secret": 1}}, "metadata": "secret"})
+        await gateway.client.get("/secret")
+    common = {"event": "refused", "log_level": "warning", "http_status": 400}
+    assert lines == [
+        common | {"reason": "BATCH_PARTLY_REFUSED", "route": "/v1/users/batch", "fields": []},
+        common | {"reason": "INVALID_REQUEST", "route": "/v1/users/batch", "fields": ["modified_time"], "index": "1"},
+        common | {"reason": "INVALID_REQUEST", "route": "/v1/users/batch", "fields": ["*"], "index": "2"},
+        common | {"reason": "INVALID_REQUEST", "route": "/v1/users", "fields": ["campaign.gclid", "metadata"]},
+        common | {"reason": "ROUTE_NOT_FOUND", "route": "none", "fields": [], "http_status": 404},
+    ]
+    after = refusals("/v1/users/batch", "INVALID_REQUEST"), refusals("none", "ROUTE_NOT_FOUND")
+    assert (after[0] - before[0], after[1] - before[1]) == (2, 1)
+
+
+@pytest.mark.parametrize("request_line", [b"NONSENSE\r\n\r\n", b"GET /v1/\xff HTTP/1.1\r\nHost: x\r\n\r\n"])
+async def test_what_is_no_http_has_the_one_shape_too(gateway: Gateway, request_line: bytes) -> None:
+    head, _, content = (await gateway.raw(request_line)).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 400 ")
+    assert b"access-control-allow-origin: *" in head
+    assert reasons(orjson.loads(content)) == ["HTTP_MALFORMED"]
+
+
+async def test_another_service_needs_no_code(backend: Backend) -> None:
+    """A whole message as the body, a query, a verb: what no route of UserService has."""
+    service = service_type(
+        [
+            HttpRule(post="/v1/things/{id}:touch", body="*"),
+            HttpRule(get="/v1/things", response_body="item"),
+            HttpRule(delete="/v1/things/{count}"),
+        ],
+        [("id", Field.TYPE_STRING), ("count", Field.TYPE_INT32)],
+        [("item", "Item"), ("id", Field.TYPE_STRING)],
+    )
+    seen: list[Any] = []
+
+    async def fake_call(request: Any, **_: Any) -> Any:
+        seen.append(request)
+        return response(item={"user_id": "x"}, id="y")
+
+    async with open_channel(backend.address) as channel:
+        transcoders = {each.template: transcode.Transcoder(each, channel, 1) for each in bindings.bindings_of(service)}
+    for transcoder in transcoders.values():
+        response = transcoder._binding.response
+        transcoder._call = fake_call  # type: ignore[assignment]
+
+    def request(body: bytes, query: bytes = b"") -> tuple[dict[str, Any], Any]:
+        async def receive() -> dict[str, Any]:
+            return {"type": "http.request", "body": body}
+
+        return {"type": "http", "headers": [], "query_string": query}, receive
+
+    touched = await transcoders["/v1/things/{id}:touch"].answer({"id": "a"}, *request(b'{"id":"b","count":3}'))
+    wrong = await transcoders["/v1/things/{id}:touch"].answer({"id": "a"}, *request(b'{"count":"x"}'))
+    shown = await transcoders["/v1/things"].answer({}, *request(b"", b"id=%C3%A9&count=4&other=1"))
+    refused = await transcoders["/v1/things"].answer({}, *request(b"", b"count=four"))
+    deleted = await transcoders["/v1/things/{count}"].answer({"count": "7"}, *request(b""))
+    assert [(each.http, each.body) for each in (touched, shown, deleted)] == [
+        (200, {"item": {"user_id": "x"}, "id": "y"}),
+        (200, {"user_id": "x"}),
+        (200, {"item": {"user_id": "x"}, "id": "y"}),
+    ]
+    assert [(each.id, each.count) for each in seen] == [("a", 3), ("é", 4), ("", 7)]
+    assert [(each.http, each.refused[0].fields) for each in (wrong, refused)] == [(400, ("count",)), (400, ("count",))]
+
+
+async def test_a_service_that_cannot_be_served_stops_the_start(backend: Backend) -> None:
+    odd = service_type([HttpRule(post="/v1", body="*")], [("data", Field.TYPE_BYTES)])
+    async with open_channel(backend.address) as channel:
+        with pytest.raises(UnsupportedBinding, match="data"):
+            create_app(Settings(), channel, odd)
+
+
+async def test_a_websocket_is_turned_away(backend: Backend) -> None:
+    sent: list[Any] = []
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "websocket.connect"}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    async with open_channel(backend.address) as channel:
+        app = create_app(Settings(), channel)
+        await app({"type": "websocket", "path": "/v1/users", "headers": [], "root_path": ""}, receive, send)
+    assert sent[0]["type"] == "websocket.close"
+
+
+async def test_a_success_says_nothing_to_the_log(gateway: Gateway, service: FakeUserService) -> None:
+    service.tell = pb.UpdateUserResponse()
+    with structlog.testing.capture_logs() as lines:
+        assert (await gateway.post("/v1/users", {"user_id": "1"})).status_code == 201
+    assert lines == []

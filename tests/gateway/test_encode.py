@@ -1,0 +1,70 @@
+"""Messages as JSON values."""
+
+import math
+from typing import Any
+
+import pytest
+from google.api.http_pb2 import HttpRule
+from google.protobuf.descriptor_pb2 import FieldDescriptorProto as Field
+from google.protobuf.message_factory import GetMessageClass
+from google.rpc.error_details_pb2 import ErrorInfo
+from userfold.v1 import user_pb2
+
+from gateway import encode
+from tests.gateway.protos import message_type
+
+
+@pytest.mark.parametrize(
+    ("sent", "told"),
+    [
+        (24000.0, "24000"),
+        (0.0, "0"),
+        (-0.0, "-0.0"),
+        (0.1, "0.1"),
+        (1e300, "1e+300"),
+        (2.0**63, "9.223372036854775808e+18"),
+        (-(2.0**62), "-4611686018427387904"),
+    ],
+)
+def test_a_number_is_an_integer_where_it_is_one(sent: float, told: str) -> None:
+    number = encode.number(sent)
+    assert number == float(told)
+    assert isinstance(number, int) == ("." not in told and "e" not in told)
+    assert math.copysign(1, number) == math.copysign(1, sent)
+
+
+def test_what_is_not_set_is_left_out_and_what_cannot_be_is_there() -> None:
+    empty: dict[str, Any] = {"metadata": {}, "campaign": {}, "company_id": ""}
+    assert encode.plain(user_pb2.User()) == {"user_id": "", "alias_count": 0}
+    assert encode.plain(user_pb2.User(**empty)) == {
+        "user_id": "",
+        "company_id": "",
+        "metadata": {},
+        "campaign": {},
+        "alias_count": 0,
+    }
+
+
+def test_other_types_follow_proto3_json() -> None:
+    kinds: list[tuple[Any, ...]] = [
+        ("data", Field.TYPE_BYTES),
+        ("numbers", Field.TYPE_INT32, "repeated"),
+        ("anything", "google.protobuf.Any"),
+        ("status", "google.rpc.Status"),
+        ("items", "google.protobuf.Value", "repeated"),
+    ]
+    message = GetMessageClass(message_type("Kinds", *kinds))(data=b"\xff", numbers=[1, 2], status={"code": 3})
+    message.items.add(number_value=1)  # type: ignore[attr-defined]
+    assert encode.plain(message) == {
+        "data": "/w==",
+        "numbers": [1, 2],
+        "status": {"code": 3, "message": "", "details": []},
+        "items": [1.0],
+    }
+
+
+def test_enums_are_told_by_name_and_maps_by_key() -> None:
+    told = encode.plain(Field(name="x", type=Field.TYPE_BOOL))
+    assert (told["name"], told["type"]) == ("x", "TYPE_BOOL")
+    assert encode.plain(ErrorInfo(metadata={"a": "b"}))["metadata"] == {"a": "b"}
+    assert encode.plain(HttpRule(get="/x"))["get"] == "/x"

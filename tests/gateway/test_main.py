@@ -1,0 +1,148 @@
+"""The program, as an operator runs it."""
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import httpx2
+import orjson
+import pytest
+import structlog
+
+from gateway import logs
+from tests.gateway.fakes import Backend, FakeUserService, free_port
+
+
+@contextmanager
+def program(**environment: str) -> Iterator[subprocess.Popen[bytes]]:
+    inherited = {key: value for key, value in os.environ.items() if not key.startswith("USERFOLD_")}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "gateway"],
+        env=inherited | {"USERFOLD_HTTP_ADDRESS": "127.0.0.1:0"} | environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    with process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def url_of(process: subprocess.Popen[bytes]) -> str:
+    assert process.stdout
+    line = process.stdout.readline().decode()
+    prefix = "userfold-gateway ready http="
+    assert line.startswith(prefix)
+    return line.removeprefix(prefix).rstrip("\n")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_stops_it_with_status_0(number: int) -> None:
+    with program() as process:
+        with urllib.request.urlopen(f"{url_of(process)}/v1/rules", timeout=10) as answer:  # noqa: S310  # Ours.
+            assert answer.read() == b"[]"
+        process.send_signal(number)
+        out, err = process.communicate(timeout=20)
+    assert (process.returncode, out, err) == (0, b"", b"")
+
+
+async def test_a_request_in_flight_ends_before_it_stops(backend: Backend, service: FakeUserService) -> None:
+    service.seconds = 1.0
+    with program(USERFOLD_GRPC_ADDRESS=backend.address) as process:
+        host, _, port = url_of(process).removeprefix("http://").rpartition(":")
+        reader, writer = await asyncio.open_connection(host, int(port))
+        writer.write(b"POST /v1/users HTTP/1.1\r\nHost: x\r\nContent-Length: 15\r\n\r\n" + b'{"user_id":"1"}')
+        await service.arrived.wait()
+        process.send_signal(signal.SIGTERM)
+        answer = await asyncio.wait_for(reader.read(), 20)
+        writer.close()
+        await writer.wait_closed()
+        assert await asyncio.to_thread(process.wait, 20) == 0
+    assert answer.startswith(b"HTTP/1.1 201 Created\r\n")
+
+
+def test_it_listens_on_ipv6_and_serves_metrics() -> None:
+    if not socket.has_ipv6:
+        pytest.skip("no IPv6 here")
+    metrics = f"127.0.0.1:{free_port()}"
+    with program(USERFOLD_HTTP_ADDRESS="[::1]:0", USERFOLD_GATEWAY_METRICS_ADDRESS=metrics) as process:
+        url = url_of(process)
+        assert url.startswith("http://[::1]:")
+        with pytest.raises(urllib.error.HTTPError) as caught:
+            urllib.request.urlopen(f"{url}/nowhere", timeout=10)  # noqa: S310  # Ours.
+        caught.value.close()
+        with urllib.request.urlopen(f"http://{metrics}/metrics", timeout=10) as answer:
+            text = answer.read().decode()
+        assert 'userfold_gateway_refusals_total{reason="ROUTE_NOT_FOUND",route="none"} 1.0' in text
+        assert 'userfold_gateway_request_seconds_count{route="none",status="404"} 1.0' in text
+        process.terminate()
+        _, err = process.communicate(timeout=20)
+    (line,) = err.splitlines()
+    told = orjson.loads(line)
+    assert (told["event"], told["reason"], told["http_status"]) == ("refused", "ROUTE_NOT_FOUND", 404)
+
+
+@pytest.mark.parametrize("name", ["USERFOLD_HTTP_ADDRESS", "USERFOLD_GATEWAY_METRICS_ADDRESS"])
+def test_an_address_in_use_is_one_line_that_names_the_variable(name: str) -> None:
+    with (
+        socket.create_server(("127.0.0.1", 0)) as taken,
+        program(**{name: f"127.0.0.1:{taken.getsockname()[1]}"}) as process,
+    ):
+        out, err = process.communicate(timeout=20)
+    assert (process.returncode, out) == (1, b"")
+    assert err.decode().startswith(f"userfold-gateway: {name}: cannot listen there: Address already in use")
+    assert len(err.splitlines()) == 1
+
+
+def test_a_host_that_does_not_exist_is_one_line_too() -> None:
+    with program(USERFOLD_HTTP_ADDRESS="no-such-host.invalid:0") as process:
+        _, err = process.communicate(timeout=20)
+    assert process.returncode == 1
+    assert err.decode().startswith("userfold-gateway: USERFOLD_HTTP_ADDRESS: cannot listen there: ")
+    assert len(err.splitlines()) == 1
+
+
+def test_a_bad_setting_is_one_line_that_names_the_variable() -> None:
+    with program(USERFOLD_TRUSTED_PROXIES="everyone") as process:
+        out, err = process.communicate(timeout=20)
+    assert (process.returncode, out) == (1, b"")
+    assert len(err.splitlines()) == 1
+    assert b"USERFOLD_TRUSTED_PROXIES" in err
+
+
+async def test_a_local_process_is_not_believed_whatever_uvicorns_variable_says(
+    backend: Backend, service: FakeUserService
+) -> None:
+    with program(FORWARDED_ALLOW_IPS="*", USERFOLD_GRPC_ADDRESS=backend.address) as process:
+        async with httpx2.AsyncClient(trust_env=False) as client:
+            headers = {"X-Forwarded-For": "203.0.113.7"}
+            await client.post(f"{url_of(process)}/v1/users", content=b"{}", headers=headers)
+    assert service.metadata[0]["x-userfold-client-address"] == "127.0.0.1"
+
+
+def test_a_librarys_record_is_one_line_without_the_exceptions_text(capsys: pytest.CaptureFixture[str]) -> None:
+    root = logging.getLogger()
+    before = root.handlers[:], root.level
+    try:
+        logs.configure()
+        try:
+            raise ValueError("john@acmeinc.com")
+        except ValueError:
+            logging.getLogger("library").exception("failed for %s", "john")
+        logging.getLogger("library").warning("careful")
+    finally:
+        structlog.reset_defaults()
+        root.handlers[:], root.level = before
+    first, second = (orjson.loads(line) for line in capsys.readouterr().err.splitlines())
+    assert (first["event"], first["logger"], first["exception"]) == ("failed for %s", "library", "ValueError")
+    assert "john" not in repr(first)
+    assert (second["event"], second["level"]) == ("careful", "warning")

@@ -1,0 +1,63 @@
+"""Many writers to one user, through two servers and two gateways: nothing is lost, and nobody sees an error."""
+
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from server.mongod import EmbeddedMongod
+from tests.conftest import DATABASE, Api, Program, Stack
+
+_WRITERS = 16
+_ROUNDS = 8
+
+
+@pytest.fixture(scope="module")
+def second_stack(mongod: EmbeddedMongod, stack: Stack) -> Iterator[Stack]:
+    """Another server and gateway on the same MongoDB."""
+    server = Program(
+        "server", USERFOLD_MONGODB_URI=mongod.uri, USERFOLD_DATABASE=DATABASE, USERFOLD_GRPC_ADDRESS="127.0.0.1:0"
+    )
+    gateway = Program("gateway", USERFOLD_GRPC_ADDRESS=server.ready["grpc"], USERFOLD_HTTP_ADDRESS="127.0.0.1:0")
+    yield Stack(http=gateway.ready["http"], grpc=server.ready["grpc"])
+    assert gateway.stop() == 0
+    assert server.stop() == 0
+
+
+@pytest.mark.parametrize("user_number", range(4))
+def test_sixteen_writers_race_to_create_one_user_and_lose_nothing(
+    stack: Stack, second_stack: Stack, api: Api, user_number: int
+) -> None:
+    user_id = f"raced-{user_number}"
+    start = threading.Barrier(_WRITERS)
+
+    def write(writer: int) -> list[tuple[int, str]]:
+        answers = []
+        own = Api((stack, second_stack)[writer % 2].http, api.application)
+        with own.client:
+            start.wait()
+            for number in range(_ROUNDS):
+                # `shared` is a scalar for some and an object for others, so that the exact path races too.
+                shared: Any = {f"w{writer}": {}} if writer % 4 == 0 else number
+                update = {
+                    "user_id": user_id,
+                    "session_token": f"{writer}-{number}",
+                    "metadata": {f"w{writer}": {f"k{number}": number, "last": number}, "shared": shared},
+                }
+                answer = own.update(update) if number % 2 else own.batch([update])
+                answers.append((answer.status_code, answer.text))
+        return answers
+
+    with ThreadPoolExecutor(_WRITERS) as pool:
+        answers = [answer for writer in pool.map(write, range(_WRITERS)) for answer in writer]
+    assert [answer for answer in answers if answer[0] != 201] == []
+    profile = api.get(user_id).json()
+    assert profile["alias_count"] == _WRITERS * _ROUNDS
+    metadata = profile["metadata"]
+    del metadata["shared"]
+    assert metadata == {
+        f"w{writer}": {f"k{number}": number for number in range(_ROUNDS)} | {"last": _ROUNDS - 1}
+        for writer in range(_WRITERS)
+    }
