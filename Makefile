@@ -49,23 +49,25 @@ proto: $(GENERATED) ## generate the typed stubs from protos/
 wheel: setup ## build the wheels of the stubs and of the two programs, in dist/
 	$(PIP) wheel --no-build-isolation --no-deps --wheel-dir dist ./protos .
 
+# Stdout belongs to `make run`'s one line: what is done on the way there is told on stderr.
 $(VENV)/.installed: requirements.lock pyproject.toml protos/pyproject.toml
 	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { \
 	  echo 'Userfold needs Python 3.11 with venv. On Debian 12: apt-get install python3-venv' >&2; exit 1; }
 	@echo 'installing into $(VENV) ...' >&2
-	$(PYTHON) -m venv --clear $(VENV)
-	$(PIP) install --requirement requirements.lock
-	$(PIP) install --no-build-isolation --no-deps --editable protos --editable .
+	@$(PYTHON) -m venv --clear $(VENV)
+	@$(PIP) install --requirement requirements.lock >&2
+	@$(PIP) --quiet install --no-build-isolation --no-deps --editable protos --editable . >&2
 	@touch $@
 
 # One command for all stubs; the descriptor image is what buf lints.
 $(GENERATED): $(PROTOS) $(VENV)/.installed
+	@echo 'generating the stubs ...' >&2
 	@mkdir -p build
-	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python -m grpc_tools.protoc \
+	@PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python -m grpc_tools.protoc \
 	  -Iprotos -I$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))') \
 	  --include_imports --include_source_info --descriptor_set_out=build/api.binpb \
 	  --python_out=protos --grpc_python_out=protos --mypy_out=quiet:protos --mypy_grpc_out=quiet:protos \
-	  $(PROTOS)
+	  $(PROTOS) >&2
 	@touch $@
 
 clean: ## remove what was installed and generated, but no data

@@ -126,12 +126,8 @@ def _run(stack: ExitStack, environment: Mapping[str, str]) -> NoReturn:
         uri = mongod.uri
     stack.enter_context(programs)
 
-    try:
-        demo = _demo_application(data_dir)
-        applications.ensure(uri, settings.database, name="Demo", **demo)
-    except Exception as error:
-        raise StackFailed(f"cannot register the demo application: {error!r}") from error
-
+    demo = _demo_application(data_dir)
+    applications.ensure(uri, settings.database, name="Demo", **demo)
     environment = {**environment, "USERFOLD_MONGODB_URI": uri}
     grpc = programs.start("server", environment)["grpc"]
     http = programs.start("gateway", {**environment, "USERFOLD_GRPC_ADDRESS": grpc})["http"]
@@ -158,7 +154,10 @@ def _demo_application(data_dir: Path) -> dict[str, str]:
         with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
             json.dump(demo, file)
         draft.replace(path)  # whole, or not at all
-    keys: dict[str, str] = json.loads(path.read_bytes())
+    try:
+        keys: dict[str, str] = json.loads(path.read_bytes())
+    except ValueError as error:
+        raise StackFailed(f"{path} is damaged; delete it to have new keys made") from error
     return keys
 
 

@@ -256,6 +256,7 @@ def test_a_path_names_a_field_in_160_characters(parts: tuple[str | int, ...], te
         ("users[3]", "*"),
         ("john@acmeinc.com", "*"),
         ("user_id.x", "user_id"),
+        ("campaign", "campaign"),
     ],
 )
 def test_logs_name_only_what_the_schema_knows(path: str, name: str) -> None:
