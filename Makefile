@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
 
-PYTHON ?= python3.11
+PYTHON ?= $(firstword $(foreach name,python3.11 python3,$(shell command -v $(name))))
 VENV := .venv
 BIN := $(VENV)/bin
 PROTOS := $(wildcard protos/userfold/v1/*.proto)
@@ -51,13 +51,23 @@ wheel: setup ## build the wheels of the stubs and of the two programs, in dist/
 
 # Stdout belongs to `make run`'s one line: what is done on the way there is told on stderr.
 $(VENV)/.installed: requirements.lock pyproject.toml protos/pyproject.toml
-	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { \
-	  echo 'Userfold needs Python 3.11 with venv. On Debian 12: apt-get install python3-venv' >&2; exit 1; }
+	@test -n '$(PYTHON)' || { echo 'Userfold needs Python 3.11: apt-get install python3 python3-venv' >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || $(MAKE) --silent venv-module
 	@echo 'installing into $(VENV) ...' >&2
 	@$(PYTHON) -m venv --clear $(VENV)
 	@$(PIP) install --requirement requirements.lock >&2
 	@$(PIP) --quiet install --no-build-isolation --no-deps --editable protos --editable . >&2
 	@touch $@
+
+# Debian keeps `venv` in a package of its own. Only where nobody can object is it installed without being asked for.
+.PHONY: venv-module
+venv-module:
+	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  echo 'installing python3-venv ...' >&2; \
+	  { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq --yes python3-venv; } >&2; \
+	else \
+	  echo 'Userfold needs the venv module of Python: sudo apt-get install python3-venv' >&2; exit 1; \
+	fi
 
 # One command for all stubs; the descriptor image is what buf lints.
 $(GENERATED): $(PROTOS) $(VENV)/.installed

@@ -166,8 +166,8 @@ def test_a_program_that_dies_stops_the_rest(start: Start, victim: str) -> None:
     children = stack.children()
     os.kill(children[victim], signal.SIGKILL)
     status, _, stderr = stack.ended()
-    assert status == 1
     assert f"userfold: the {victim} ended by itself (signal SIGKILL)\n" in stderr
+    assert status == 1
     assert "Traceback" not in stderr
     assert are_gone(children)
 

@@ -45,7 +45,7 @@ def finished(
 
 def run_python(source: str, **variables: str) -> str:
     """What a Python program prints."""
-    return run([sys.executable, "-c", source], **variables)
+    return run([sys.executable, "-c", source], cwd=None, **variables)
 
 
 def environment() -> dict[str, str]:

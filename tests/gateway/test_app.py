@@ -1,5 +1,6 @@
 """Paths, prefixes, cross-origin requests, constants, and what the operator sees."""
 
+import socket
 from typing import Any
 
 import orjson
@@ -14,6 +15,7 @@ from gateway import bindings, transcode
 from gateway.app import create_app
 from gateway.bindings import UnsupportedBinding
 from gateway.channel import open_channel
+from gateway.listener import bind
 from gateway.settings import Settings
 from tests.gateway.fakes import Backend, FakeUserService, Gateway, reasons, running_gateway
 from tests.gateway.protos import service_type
@@ -230,3 +232,11 @@ async def test_a_success_says_nothing_to_the_log(gateway: Gateway, service: Fake
     with structlog.testing.capture_logs() as lines:
         assert (await gateway.post("/v1/users", {"user_id": "1"})).status_code == 201
     assert lines == []
+
+
+def test_an_answer_does_not_wait_for_an_acknowledgement() -> None:
+    """Nagle's algorithm would cost each answer on a kept connection the 40 ms of a delayed acknowledgement."""
+    with bind(Settings(http_address="127.0.0.1:0")) as listening, socket.create_connection(listening.getsockname()):
+        connection, _ = listening.accept()
+        with connection:
+            assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)

@@ -1,0 +1,119 @@
+"""The package of the stubs: built as a wheel, installed where nothing of Userfold is, and used as its README says."""
+
+import json
+import re
+import shutil
+import sys
+import zipfile
+from collections.abc import Sequence
+from email.parser import Parser
+from pathlib import Path
+from typing import Final
+
+import pytest
+from google.protobuf import text_format
+from userfold.v1.user_pb2 import User
+
+from tests.clients.programs import finished, run
+from tests.conftest import Application, Stack
+
+_ROOT: Final = Path(__file__).parent.parent
+_PROTOS: Final = _ROOT / "protos"
+_PIP: Final = ("-m", "pip", "--disable-pip-version-check")
+_LITTER: Final = shutil.ignore_patterns("build", "*.egg-info", "__pycache__")
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel, built from a copy: setuptools leaves things behind."""
+    folder = tmp_path_factory.mktemp("wheel")
+    source = shutil.copytree(_PROTOS, folder / "protos", ignore=_LITTER)
+    options = ("--no-build-isolation", "--no-deps", "--no-index", "--wheel-dir", folder)
+    _succeeds([sys.executable, *_PIP, "wheel", *options, source])
+    (built,) = folder.glob("*.whl")
+    return built
+
+
+@pytest.fixture(scope="module")
+def python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The Python of an environment that holds the wheel and what it asks for, at the locked versions."""
+    environment = tmp_path_factory.mktemp("producer") / "venv"
+    _succeeds([sys.executable, "-m", "venv", environment])
+    python = environment / "bin" / "python"
+    _succeeds([python, *_PIP, "install", "--constraint", _ROOT / "requirements.lock", wheel])
+    return python
+
+
+def _succeeds(command: Sequence[str | Path]) -> None:
+    ended = finished(command)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+
+
+def test_the_wheel_holds_the_stubs_their_types_and_the_protos_alone(wheel: Path) -> None:
+    stubs = [f"{name}_pb2{kind}" for name in ("campaign", "user", "user_service") for kind in (".py", ".pyi")]
+    services = [f"{name}_pb2_grpc{kind}" for name in ("campaign", "user", "user_service") for kind in (".py", ".pyi")]
+    protos = ["campaign.proto", "user.proto", "user_service.proto"]
+    expected = {f"userfold/v1/{name}" for name in ("__init__.py", *stubs, *services, *protos)}
+    with zipfile.ZipFile(wheel) as archive:
+        names = {name for name in archive.namelist() if ".dist-info/" not in name}
+        for name in protos:
+            assert archive.read(f"userfold/v1/{name}") == (_PROTOS / "userfold" / "v1" / name).read_bytes()
+    assert names == expected | {"userfold/__init__.py", "userfold/py.typed"}
+
+
+def test_the_wheel_asks_for_the_runtimes_of_grpc_and_protobuf_alone(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        (path,) = (name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
+        metadata = Parser().parsestr(archive.read(path).decode())
+    asked = {re.split(r"[^a-z0-9-]", requirement)[0] for requirement in metadata.get_all("Requires-Dist", [])}
+    assert metadata["Name"] == "userfold-api"
+    assert asked == {"grpcio", "protobuf", "googleapis-common-protos"}
+
+
+def test_an_environment_with_the_wheel_holds_nothing_else_of_userfold(python: Path) -> None:
+    listed = json.loads(run([python, *_PIP, "list", "--format", "json"]))
+    installed = {package["name"].lower().replace("_", "-") for package in listed}
+    expected = {"userfold-api", "grpcio", "protobuf", "googleapis-common-protos", "typing-extensions"}
+    assert installed - {"pip", "setuptools"} == expected
+
+
+def test_the_example_of_the_packages_readme_updates_and_reads_a_user(
+    python: Path, stack: Stack, application: Application, tmp_path: Path
+) -> None:
+    found = re.search(r"```python\n(.*?)```", (_PROTOS / "README.md").read_text(), re.DOTALL)
+    assert found
+    source = found[1]
+    for old, new in (("127.0.0.1:50051", stack.grpc), ("MANAGEMENT_TOKEN", application.management_token)):
+        assert old in source
+        source = source.replace(old, new)
+    # -I: neither the checkout nor the caller's PYTHONPATH is where it imports from.
+    printed = text_format.Parse(run([python, "-I", "-c", source], cwd=tmp_path), User())
+    assert 0 <= (printed.modified_time.ToDatetime() - printed.created_time.ToDatetime()).total_seconds() < 60
+    printed.ClearField("created_time")
+    printed.ClearField("modified_time")
+    expected = User(user_id="12345", ip_address="127.0.0.1")
+    expected.metadata["title"] = "Software Engineer"
+    assert printed == expected
+
+
+def test_the_stubs_tell_type_checkers_what_a_message_holds(python: Path, tmp_path: Path) -> None:
+    (tmp_path / "producer.py").write_text(
+        "from userfold.v1.user_pb2 import UserUpdate\n"
+        "reveal_type(UserUpdate().session_token)\n"
+        "UserUpdate(user_id=1)\n"
+        "UserUpdate(nickname='J')\n"
+    )
+    options = (
+        "--strict",
+        "--no-error-summary",
+        "--config-file=",
+        "--cache-dir=/dev/null",
+        "--python-executable",
+        python,
+    )
+    told = finished([sys.executable, "-m", "mypy", *options, "producer.py"], cwd=tmp_path).stdout
+    assert 'producer.py:2: note: Revealed type is "str"' in told
+    assert re.findall(r"^(\S+): error: .*\[(.*)]$", told, re.MULTILINE) == [
+        ("producer.py:3", "arg-type"),
+        ("producer.py:4", "call-arg"),
+    ], told
