@@ -73,7 +73,10 @@ OWN: Final[Mapping[str, Row]] = {
     "HTTP_MALFORMED": Row(code_pb2.INVALID_ARGUMENT, "This is no valid HTTP/1.1 request."),
     "CREDENTIAL_UNKNOWN": Row(code_pb2.UNAUTHENTICATED, "The credential belongs to no application."),
     "CLIENT_GONE": Row(code_pb2.CANCELLED, "The connection was lost before the whole request had arrived."),
-    "INTERNAL": Row(code_pb2.INTERNAL, "A defect of the gateway. The operator finds it in the log by the error_id."),
+    "INTERNAL": Row(
+        code_pb2.INTERNAL,
+        "A defect of the gateway, found in its log by the error_id. Sending the request again is safe.",
+    ),
 }
 """The gateway's own errors, by reason."""
 

@@ -82,7 +82,9 @@ ANSWERS: Final[Mapping[type[errors.UserfoldError], Answer]] = {
 }
 
 INTERNAL: Final = Answer(
-    StatusCode.INTERNAL, "INTERNAL", "A defect of the server. The operator finds it in the log by the error_id."
+    StatusCode.INTERNAL,
+    "INTERNAL",
+    "A defect of the server, found in its log by the error_id. Sending the request again is safe.",
 )
 
 

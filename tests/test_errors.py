@@ -151,7 +151,10 @@ def test_a_defect(api: Api, database: Database[dict[str, Any]]) -> None:
     error_id = answer.json()["details"][0]["metadata"].pop("error_id")
     assert len(error_id) == 32
     expected = _body(
-        13, "INTERNAL", "INTERNAL", "A defect of the server. The operator finds it in the log by the error_id."
+        13,
+        "INTERNAL",
+        "INTERNAL",
+        "A defect of the server, found in its log by the error_id. Sending the request again is safe.",
     )
     expected["details"][0]["metadata"] = {"error_id": error_id}
     assert answer.json() == expected

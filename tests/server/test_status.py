@@ -107,7 +107,7 @@ def test_the_table_is_whole() -> None:
 def test_whatever_else_happens_is_told_by_an_id_alone(error: Exception) -> None:
     assert json_format.MessageToDict(status_from_error(error, error_id="4711")) == {
         "code": 13,
-        "message": "A defect of the server. The operator finds it in the log by the error_id.",
+        "message": "A defect of the server, found in its log by the error_id. Sending the request again is safe.",
         "details": [{"@type": _INFO, "reason": "INTERNAL", "domain": "userfold", "metadata": {"error_id": "4711"}}],
     }
 
