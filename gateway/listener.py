@@ -1,42 +1,21 @@
-"""The HTTP/1.1 listener: uvicorn, without its plain-text pages, its access log, and its own ways of stopping."""
+"""The HTTP/1.1 listener: uvicorn, without its access log and its own ways of stopping."""
 
 import contextlib
 import socket
 from collections.abc import Callable, Iterator
 from typing import Final
 
-import orjson
 import uvicorn
 from starlette.types import ASGIApp
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from gateway import metrics
-from gateway.answer import answer_from_refusal
-from gateway.cors import ORIGIN
+from gateway.http11 import JsonHttpProtocol
 from gateway.settings import InvalidSetting, Settings, split_address
-from gateway.status import refusal
 
 STOP_SECONDS: Final = 10
 """How long requests in flight may take to end after the listener was told to stop."""
 
 _KEEP_ALIVE_SECONDS = 75
 _BACKLOG = 2048
-
-
-class JsonHttpProtocol(HttpToolsProtocol):
-    """HTTP/1.1 that answers even what is no HTTP in the one shape of errors."""
-
-    def send_400_response(self, msg: str) -> None:
-        """Answer bytes that are no HTTP request, and close."""
-        answer = answer_from_refusal(refusal("HTTP_MALFORMED"))
-        metrics.REFUSALS.labels("none", "HTTP_MALFORMED").inc()
-        text = orjson.dumps(answer.body)
-        head = (
-            f"HTTP/1.1 {answer.http} Bad Request\r\ncontent-type: application/json\r\ncontent-length: {len(text)}\r\n"
-            f"{ORIGIN[0]}: {ORIGIN[1]}\r\nconnection: close\r\n\r\n"
-        )
-        self.transport.write(head.encode() + text)
-        self.transport.close()
 
 
 class Listener(uvicorn.Server):

@@ -7,6 +7,7 @@ import gzip
 import http.client
 import json
 import re
+import select
 import socket
 import struct
 import threading
@@ -482,6 +483,31 @@ def test_a_body_may_arrive_byte_by_byte(stack: Stack, api: Api) -> None:
             connection.socket.sendall(bytes([byte]))
         assert connection.received().status == 201
     check_stored(api, folded([_FULL_UPDATE]))
+
+
+_OFFER: Final = (b"Connection: Upgrade, HTTP2-Settings", b"Upgrade: h2c", b"HTTP2-Settings: AAEAAEAAAAIAAAAB")
+"""How a client that may speak HTTP/2, such as Java's own, offers it beside a request without TLS."""
+
+
+def test_an_offer_to_upgrade_the_protocol_is_ignored(stack: Stack, api: Api) -> None:
+    with connected(stack) as connection:
+        for _ in range(2):
+            assert connection.answer(_with_key(request(_FULL, _JSON, *_OFFER), api)).status == 201
+    check_stored(api, folded([_FULL_UPDATE]))
+
+
+def test_a_body_beside_an_offered_upgrade_is_never_taken_for_the_next_request(stack: Stack, api: Api) -> None:
+    inner = _with_key(request(b'{"user_id":"smuggled"}', _JSON), api)
+    head, separator, body = _with_key(request(inner, *_OFFER), api).partition(b"\r\n\r\n")
+    with connected(stack) as connection:
+        connection.socket.sendall(head + separator)
+        # Answered too early: what comes now would be taken for a request. Else nothing comes.
+        select.select([connection.socket], [], [], 0.2)
+        connection.socket.sendall(body)
+        answer = connection.received()
+        assert connection.answer(_with_key(request(_FULL, _JSON), api)).status == 201
+    assert (answer.status, answer.body["details"][0]["reason"]) == (400, "BODY_NOT_JSON")
+    assert api.get("smuggled").status_code == 404
 
 
 def test_a_browsers_first_page_view_and_its_later_identity_are_stored(

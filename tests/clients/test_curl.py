@@ -62,13 +62,7 @@ def test_the_pages_example_of_a_batch_names_another_route_and_is_told_so(
     assert (profiles.answered(api, "12345"), profiles.answered(api, "54321")) == (_JOHN, _MARY)
 
 
-# httptools skips the body of a request that offers an upgrade, as every client that may speak HTTP/2 does.
-_OFFERS_HTTP2: Final = pytest.param(
-    "--http2", marks=pytest.mark.xfail(strict=True, reason="the gateway loses the body beside `Upgrade: h2c`")
-)
-
-
-@pytest.mark.parametrize("options", ["--compressed", "--http1.0", _OFFERS_HTTP2, "--tr-encoding", "-H 'Expect:'"])
+@pytest.mark.parametrize("options", ["--compressed", "--http1.0", "--tr-encoding", "-H 'Expect:'"])
 def test_the_pages_example_works_with_other_options(stack: Stack, api: Api, tmp_path: Path, options: str) -> None:
     command = example("update_user.sh", **{_MAIN: stack.http, _KEY: api.application.collector_key})
     assert _with_status(tmp_path, command.replace("curl ", f"curl {options} ")) == (201, {})
