@@ -13,8 +13,8 @@ from gateway.status import refusal
 class JsonHttpProtocol(HttpToolsProtocol):
     """HTTP/1.1 that answers even what is no HTTP in the one shape of errors, and declines every upgrade.
 
-    A server may ignore an offer to upgrade (`Upgrade: h2c`, as `curl --http2` sends it), says RFC 9110, section 7.8. The
-    parser instead ends the message at its head: the body would be lost, or taken for a request of its own.
+    A server may ignore an offer to upgrade (`Upgrade: h2c`, as `curl --http2` sends it), says RFC 9110, section 7.8.
+    The parser instead ends the message at its head: the body would be lost, or taken for a request of its own.
     """
 
     def data_received(self, data: bytes) -> None:

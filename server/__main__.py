@@ -35,7 +35,7 @@ def main() -> int:
                 host, port = split_address("USERFOLD_SERVER_METRICS_ADDRESS", settings.metrics_address)
                 start_http_server(port, host)
             uvloop.run(_run(settings, uri))
-    except (InvalidSetting, MongodUnavailable) as error:
+    except (InvalidSetting, MongodUnavailable, OSError) as error:
         print(f"userfold-server: {error}", file=sys.stderr)
         return 1
     return 0

@@ -7,7 +7,6 @@ Prints one line on stdout, once everything answers; all else goes to stderr:
 The exit status is 0 after a signal, and 1 when a part cannot start or ends by itself.
 """
 
-import json
 import os
 import re
 import selectors
@@ -127,13 +126,15 @@ def _run(stack: ExitStack, environment: Mapping[str, str]) -> NoReturn:
     stack.enter_context(programs)
 
     demo = _demo_application(data_dir)
-    applications.ensure(uri, settings.database, name="Demo", **demo)
+    applications.ensure(
+        uri, settings.database, demo["application"], "Demo", demo["application_id"], demo["management_token"]
+    )
     environment = {**environment, "USERFOLD_MONGODB_URI": uri}
     grpc = programs.start("server", environment)["grpc"]
     http = programs.start("gateway", {**environment, "USERFOLD_GRPC_ADDRESS": grpc})["http"]
     print(
         f"userfold ready http={http} grpc={grpc} mongodb={without_password(uri)} "
-        f"application_id={demo['collector_key']} management_token={demo['management_token']}",
+        f"application_id={demo['application_id']} management_token={demo['management_token']}",
         flush=True,
     )
     while True:
@@ -141,23 +142,22 @@ def _run(stack: ExitStack, environment: Mapping[str, str]) -> NoReturn:
 
 
 def _demo_application(data_dir: Path) -> dict[str, str]:
-    """The keys of the demo application, made once for a data directory."""
-    path = data_dir / "demo-application.json"
+    """The keys of the demo application, made once for a data directory, in a file that a shell can read too."""
+    path = data_dir / "demo.env"
     if not path.exists():
         data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         demo = {
-            "application_id": credentials.generate_application_id(),
-            "collector_key": credentials.generate_collector_key(),
+            "application": credentials.generate_application_id(),
+            "application_id": credentials.generate_collector_key(),
             "management_token": credentials.generate_management_token(),
         }
         draft = path.with_suffix(".new")
         with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-            json.dump(demo, file)
+            file.writelines(f"{name}={value}\n" for name, value in demo.items())
         draft.replace(path)  # whole, or not at all
-    try:
-        keys: dict[str, str] = json.loads(path.read_bytes())
-    except ValueError as error:
-        raise StackFailed(f"{path} is damaged; delete it to have new keys made") from error
+    keys = dict(re.findall(r"^(\w+)=([\w-]+)$", path.read_text(), re.MULTILINE))
+    if keys.keys() != {"application", "application_id", "management_token"}:
+        raise StackFailed(f"{path} is damaged; delete it to have new keys made")
     return keys
 
 

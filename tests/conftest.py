@@ -3,8 +3,10 @@
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import IO, Any
 
 import httpx2
@@ -98,10 +100,13 @@ def percent_encoded(text: str) -> str:
 
 
 @pytest.fixture(scope="session")
-def mongod(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedMongod]:
+def mongod() -> Iterator[EmbeddedMongod]:
     """A real mongod, on which a test may also switch failures on."""
-    data_dir = tmp_path_factory.mktemp("mongod")
-    with EmbeddedMongod(data_dir, ["--setParameter", "enableTestCommands=1"]) as running:
+    with (
+        # Not pytest's, which would keep 300 MB of each of the last runs.
+        tempfile.TemporaryDirectory() as data_dir,
+        EmbeddedMongod(Path(data_dir), ["--setParameter", "enableTestCommands=1"]) as running,
+    ):
         initiate(running.uri)
         yield running
 

@@ -121,7 +121,7 @@ def test_it_starts_answers_stops_and_starts_again_with_the_same_keys(start: Star
     assert answer.status == health_pb2.HealthCheckResponse.SERVING
     with urllib.request.urlopen(f"{first['http']}/health/probe", timeout=5) as response:  # noqa: S310 - it is http
         assert json.load(response)["status"] is True
-    keys = home / "data" / "demo-application.json"
+    keys = home / "data" / "demo.env"
     assert stat.S_IMODE(keys.stat().st_mode) == 0o600
 
     stack.process.send_signal(signal.SIGTERM)
@@ -233,7 +233,7 @@ def test_a_setting_that_cannot_be_used_is_told(start: Start) -> None:
 
 def test_damaged_keys_are_told(start: Start, home: Path) -> None:
     (home / "data").mkdir()
-    (home / "data" / "demo-application.json").write_text("{")
+    (home / "data" / "demo.env").write_text("{")
     status, _, stderr = start(USERFOLD_MONGODB_URI="mongodb://127.0.0.1:1").ended()
     assert status == 1
-    assert stderr == f"userfold: {home}/data/demo-application.json is damaged; delete it to have new keys made\n"
+    assert stderr == f"userfold: {home}/data/demo.env is damaged; delete it to have new keys made\n"

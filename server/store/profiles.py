@@ -116,18 +116,19 @@ class MongoProfileStore:
             UpdateOne({"_id": write.profile_id}, exact_update(write) if exact else dotted_update(write), upsert=True)
             for write, exact in writes
         ]
+        errors: dict[int, int] = {}
+        unknown = False
         try:
             await self._profiles.bulk_write(operations, ordered=False)
         except BulkWriteError as error:
-            details = error.details
+            errors = {item["index"]: item["code"] for item in error.details["writeErrors"]}
             # Without any write error, too, a write concern error means that the majority did not confirm.
-            return {item["index"]: item["code"] for item in details["writeErrors"]}, bool(details["writeConcernErrors"])
+            unknown = bool(error.details["writeConcernErrors"])
         except ConnectionFailure:
-            return {}, True
+            unknown = True
         except PyMongoError as error:
-            code = getattr(error, "code", None) or 0
-            return dict.fromkeys(range(len(operations)), code), False
-        return {}, False
+            errors = dict.fromkeys(range(len(operations)), getattr(error, "code", None) or 0)
+        return errors, unknown
 
     async def find(self, profile_id: str) -> Profile | None:
         try:
