@@ -1,0 +1,91 @@
+"""The README's calls, copied out of it and run, against `python -m server.run`."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from server.child import start_child, stop_child
+
+_README = Path(__file__).parent.parent.joinpath("README.md").read_text()
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
+
+
+def _blocks(after: str, kind: str = "") -> list[str]:
+    """The code blocks of one kind under a heading."""
+    section = _README.split(f"\n## {after}\n")[1].split("\n## ")[0]
+    return [
+        text for found, text in re.findall(r"^```(\w*)\n(.*?)^```$", section, re.DOTALL | re.MULTILINE) if found == kind
+    ]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str]]:
+    """The folder of a new user in which the stack runs, and the URL of the gateway."""
+    folder = tmp_path_factory.mktemp("user")
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("USERFOLD_")}
+    addresses = {"USERFOLD_GRPC_ADDRESS": "127.0.0.1:0", "USERFOLD_HTTP_ADDRESS": "127.0.0.1:0"}
+    data = {"USERFOLD_DATA_DIR": str(folder / ".userfold")}
+    stack = start_child(
+        [sys.executable, "-m", "server.run"], environment=environment | addresses | data, stdout=subprocess.PIPE
+    )
+    assert stack.stdout
+    line = stack.stdout.readline().decode()
+    shown = re.search(r"^userfold ready .*$", _README, re.MULTILINE)
+    assert shown
+    assert re.findall(r"(\w+)=", line) == re.findall(r"(\w+)=", shown[0])
+    yield folder, re.findall(r"http=(\S+)", line)[0]
+    stop_child(stack)
+    stack.stdout.close()
+    assert stack.returncode == 0
+
+
+def _run(folder: Path, url: str, script: str) -> str:
+    script = script.replace("http://127.0.0.1:8080", url)
+    return subprocess.run(["bash", "-euc", script], cwd=folder, capture_output=True, text=True, check=True).stdout
+
+
+def test_the_first_calls_answer_what_the_readme_says(folder: tuple[Path, str]) -> None:
+    first, second = _blocks("A first call")
+    keys = ". .userfold/demo.env\n"
+    assert first.startswith(keys)
+    answer = _run(*folder, first)
+    assert answer.startswith("HTTP/1.1 201 Created\n")
+    assert answer.endswith("\n\n{}")
+    update, read = second.split("\n\n")
+    warned = _run(*folder, keys + update)
+    assert warned in _README
+    (shown,) = _blocks("A first call", "json")
+    profile: Any = json.loads(_run(*folder, keys + read))
+    for name in ("created_time", "modified_time"):
+        assert _TIME.fullmatch(profile.pop(name))
+    expected: Any = json.loads(shown)
+    assert profile == {name: value for name, value in expected.items() if not name.endswith("_time")}
+
+
+def test_the_client_library_works_as_shown(folder: tuple[Path, str]) -> None:
+    (program,) = _blocks("A first call", "python")
+    key = re.findall(r"^application_id=(.*)$", (folder[0] / ".userfold/demo.env").read_text(), re.MULTILINE)[0]
+    program = program.replace("http://127.0.0.1:8080", folder[1]).replace("APPLICATION_ID", key)
+    subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_the_error_is_as_shown(folder: tuple[Path, str]) -> None:
+    (shown,) = _blocks("Answers and limits", "json")
+    script = """. .userfold/demo.env
+        curl -s http://127.0.0.1:8080/v1/users -H "X-Moesif-Application-Id: $application_id" \\
+          -d '{"user_id":"x","metadata":{"email":[]}}'
+    """
+    assert json.loads(_run(*folder, script)) == json.loads(shown)
+
+
+def test_every_path_that_the_readme_names_is_there() -> None:
+    root = Path(__file__).parent.parent
+    for path in set(re.findall(r"`((?:server|gateway|tests|protos)/[\w/.]*)`", _README)):
+        assert (root / path).exists(), path
