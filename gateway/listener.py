@@ -44,7 +44,7 @@ class Listener(uvicorn.Server):
         """Begin to listen."""
         await super().startup(sockets)
         host, port = self._listening.getsockname()[:2]
-        self._ready(f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}")
+        self._ready(listener_url(host, port))
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -54,6 +54,11 @@ class Listener(uvicorn.Server):
     async def run_until_stopped(self) -> None:
         """Serve, then let the requests in flight end."""
         await self.serve(sockets=[self._listening])
+
+
+def listener_url(host: str, port: int) -> str:
+    """The URL of an address."""
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def bind(settings: Settings) -> socket.socket:

@@ -22,8 +22,6 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from server.run import without_password
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-
 READY = re.compile(
     r"userfold ready http=(?P<http>http://127\.0\.0\.1:[1-9]\d*) grpc=(?P<grpc>127\.0\.0\.1:[1-9]\d*) "
     r"mongodb=(?P<mongodb>\S+) application_id=(?P<application_id>ufc_\S{64}) management_token=(?P<token>ufm_\S{64})\n"

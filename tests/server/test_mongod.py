@@ -91,7 +91,6 @@ def test_it_is_a_replica_set_on_the_loopback_interface_in_a_private_directory(da
     assert mongod.process.returncode == 0
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="prctl is Linux's")
 def test_it_ends_with_a_killed_parent_and_the_next_one_waits_for_it(data_dir: Path) -> None:
     with subprocess.Popen([sys.executable, "-c", PARENT, data_dir], stdout=subprocess.PIPE) as parent:
         assert parent.stdout
