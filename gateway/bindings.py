@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Final
+from typing import Final, TypeGuard
 from urllib.parse import unquote_to_bytes
 
 from google.api import annotations_pb2, http_pb2
@@ -17,6 +17,9 @@ from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
 STATUS: Final = "google.rpc.Status"
+
+CLIENT_ADDRESSES: Final = "client_addresses"
+"""The field of a batch's request that says where each of its items came from."""
 
 INTEGERS: Final[Mapping[int, tuple[int, int]]] = {
     **dict.fromkeys(
@@ -51,11 +54,26 @@ class InvalidPath(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class Group:
+    """The RPC that does for many bodies at once what a binding's RPC does for one.
+
+    Its request has a body in each item of the repeated field `items`, and as many `client_addresses`.
+    """
+
+    rpc: str
+    request: type[Message]
+    response: type[Message]
+    items: str
+
+
+@dataclass(frozen=True, slots=True)
 class Binding:
     """One HTTP method and path template of one RPC.
 
     `body` is "*", the name of a field, or empty for none; `body_message` describes the JSON object that is read, or
-    each item of the array where `is_batch`. `query` are the scalar fields that neither the path nor the body fills.
+    each item of the array where `is_batch`. `query` are the fields that the path does not fill, where there is no body;
+    beside a body they cannot be reached over HTTP.
+    `group` is there where the requests of several clients may travel together.
     `rank` sorts literal segments before fields, and paths with a `:verb` before those without.
     """
 
@@ -72,6 +90,7 @@ class Binding:
     response_body: str
     query: Mapping[str, FieldDescriptor]
     has_verb: bool
+    group: Group | None
     rank: tuple[tuple[int, str], ...]
 
 
@@ -160,15 +179,14 @@ def _binding(method: MethodDescriptor, rule: http_pb2.HttpRule) -> Binding:
         body_message, is_batch = _body_field(method, rule.body)
     if rule.response_body and not _is_message(response.fields_by_name.get(rule.response_body)):
         raise UnsupportedBinding(f"{method.full_name}: response_body {rule.response_body!r} is no singular message")
-    taken = {*pattern.groupindex, rule.body}
-    query = {} if rule.body == "*" else {field.name: field for field in request.fields if field.name not in taken}
+    query = {} if rule.body else {field.name: field for field in request.fields if field.name not in pattern.groupindex}
     for field in query:
         _require_scalar(method, request, field)
     return Binding(
         method=_METHODS[kind],
         template=template,
         pattern=pattern,
-        rpc=f"/{method.containing_service.full_name}/{method.name}",
+        rpc=_path(method),
         request=GetMessageClass(request),
         request_type=request,
         response=GetMessageClass(response),
@@ -178,6 +196,7 @@ def _binding(method: MethodDescriptor, rule: http_pb2.HttpRule) -> Binding:
         response_body=rule.response_body,
         query=query,
         has_verb=has_verb,
+        group=_group(method, rule.body) if _is_groupable(method, rule, pattern) else None,
         rank=rank,
     )
 
@@ -204,16 +223,56 @@ def _body_field(method: MethodDescriptor, name: str) -> tuple[Descriptor, bool]:
     if field is None or field.message_type is None or field.message_type.GetOptions().map_entry:
         raise UnsupportedBinding(f"{method.full_name}: the body {name!r} is no message field")
     if field.is_repeated:
-        results = method.output_type.fields_by_name.get("results")
-        result = results.message_type if results is not None and results.is_repeated else None
-        status = result.fields_by_name.get("status") if result is not None else None
-        if status is None or status.message_type is None or status.message_type.full_name != STATUS:
+        if _result(method) is None:
             # Without a result for each item, one bad item could only fail them all.
             raise UnsupportedBinding(f"{method.full_name}: an array body needs `results` that have a {STATUS} each")
     return field.message_type, field.is_repeated
 
 
-def _is_message(field: FieldDescriptor | None) -> bool:
+def _is_groupable(method: MethodDescriptor, rule: http_pb2.HttpRule, pattern: re.Pattern[str]) -> bool:
+    """Whether a request is its body alone, and the answer nothing but warnings."""
+    body = method.input_type.fields_by_name.get(rule.body)
+    answered = {field.name for field in method.output_type.fields}
+    return _is_message(body) and not pattern.groupindex and not rule.response_body and answered <= {"warnings"}
+
+
+def _group(method: MethodDescriptor, body: str) -> Group | None:
+    """The batch method of a method, found by the names of AIP-231: BatchUpdateUsers for UpdateUser."""
+    batch = method.containing_service.methods_by_name.get(f"Batch{method.name}s")
+    if batch is None or batch.client_streaming or batch.server_streaming:
+        return None
+    addresses = batch.input_type.fields_by_name.get(CLIENT_ADDRESSES)
+    item = method.input_type.fields_by_name[body].message_type
+    items = [each.name for each in batch.input_type.fields if each.is_repeated and each.message_type is item]
+    result = _result(batch)
+    warned = result.fields_by_name.get("warnings") if result is not None else None
+    if (
+        len(items) != 1
+        or addresses is None
+        or not addresses.is_repeated
+        or addresses.type != FieldDescriptor.TYPE_STRING
+        or warned is None
+        or not warned.is_repeated
+    ):
+        return None
+    return Group(_path(batch), GetMessageClass(batch.input_type), GetMessageClass(batch.output_type), items[0])
+
+
+def _result(method: MethodDescriptor) -> Descriptor | None:
+    """What describes each of a method's `results`; None where it has none with a Status."""
+    results = method.output_type.fields_by_name.get("results")
+    result = results.message_type if results is not None and results.is_repeated else None
+    status = result.fields_by_name.get("status") if result is not None else None
+    if _is_message(status) and status.message_type is not None and status.message_type.full_name == STATUS:
+        return result
+    return None
+
+
+def _path(method: MethodDescriptor) -> str:
+    return f"/{method.containing_service.full_name}/{method.name}"
+
+
+def _is_message(field: FieldDescriptor | None) -> TypeGuard[FieldDescriptor]:
     return field is not None and field.message_type is not None and not field.is_repeated
 
 

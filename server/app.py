@@ -13,6 +13,7 @@ from userfold.v1.user_service_pb2_grpc import add_UserServiceServicer_to_server
 
 from server import derive
 from server.authentication import Authenticator
+from server.group import GroupedProfileStore
 from server.interceptor import StatusInterceptor
 from server.limits import MESSAGE_BYTES
 from server.service import UserService
@@ -48,9 +49,9 @@ async def serve(
         await prepare(opened)
         await asyncio.to_thread(derive.warm)
         authenticator = Authenticator(MongoApplicationStore(opened), time.monotonic)
-        service = UserService(MongoProfileStore(opened), authenticator, time.time_ns)
-        await _serve(service, grpc_address, stop, ready)
-        await service.drain()
+        profiles = GroupedProfileStore(MongoProfileStore(opened))
+        await _serve(UserService(profiles, authenticator, time.time_ns), grpc_address, stop, ready)
+        await profiles.drain()
     finally:
         client.close()
 

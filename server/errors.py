@@ -36,6 +36,10 @@ class BatchTooLarge(UserfoldError):
     """A batch holds more updates than `limits.BATCH_UPDATES`; none was written."""
 
 
+class Overloaded(UserfoldError):
+    """More updates are waiting than `limits.WAITING_UPDATES`; none of these was written."""
+
+
 class ProfileTooLarge(UserfoldError):
     """The merged profile would pass `limits.PROFILE_BYTES`; nothing of the update was written."""
 

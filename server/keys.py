@@ -16,7 +16,7 @@ _EMPTY = "%"
 
 def escape_key(key: str) -> str:
     """The stored form of a caller's key."""
-    if key.isalpha():
+    if key.isidentifier():
         return key
     if not key:
         return _EMPTY

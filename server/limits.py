@@ -27,6 +27,21 @@ ALIASES = 1000
 BATCH_UPDATES = 1000
 """Updates in one batch."""
 
+GROUP_UPDATES = 1000
+"""Updates that are written to MongoDB in one bulk."""
+
+GROUP_BYTES = 16 * 1024 * 1024
+"""What the updates of one bulk may amount to, roughly. MongoDB takes 48 MB in one message."""
+
+WAITING_UPDATES = 20_000
+"""Updates that one server holds while they wait for MongoDB. More are refused at once."""
+
+WAITING_BYTES = 128 * 1024 * 1024
+"""What those may amount to, roughly."""
+
+STREAM_UPDATES = 4000
+"""Updates of one stream that may wait for their acknowledgement before the server reads on."""
+
 MESSAGE_BYTES = 72 * 1024 * 1024
 """A gRPC message. A JSON array of digits grows 5.5-fold as a `Struct`, so a 12 MiB batch can be 66 MiB."""
 

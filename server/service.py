@@ -1,8 +1,7 @@
-"""The three methods of UserService: translate, plan, store, translate back."""
+"""The methods of UserService: translate, plan, store, translate back."""
 
-import asyncio
 import ipaddress
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Sequence
 from typing import Any
 from urllib.parse import unquote
 
@@ -10,35 +9,36 @@ import grpc
 from userfold.v1 import user_service_pb2 as pb
 from userfold.v1.user_service_pb2_grpc import UserServiceServicer
 
-from server import limits, metrics, wire
+from server import limits, wire
 from server.authentication import Authenticator
-from server.errors import BatchTooLarge, InvalidRequest, ReadNotPermitted, UserfoldError, UserNotFound, Violation
-from server.interceptor import record_refusal
-from server.model import Application, PlannedUpdate, ProfileWrite
+from server.batch import plan_batch, results_of, writes_of
+from server.errors import BatchTooLarge, InvalidRequest, ReadNotPermitted, UserNotFound, Violation
+from server.group import GroupedProfileStore
+from server.interceptor import status_of_update
 from server.plan import plan_update, profile_id
-from server.status import status_from_error
-from server.store.profiles import Outcome, ProfileStore
+from server.stream import UpdateStream
 
 CLIENT_ADDRESS = "x-userfold-client-address"
 """The metadata in which the gateway passes on the address of its client."""
 
 Context = grpc.aio.ServicerContext[Any, Any]
+Metadata = Iterable[tuple[str, str | bytes]]
 
 
 class UserService(UserServiceServicer):
     """The service over a store. `clock` tells the time in nanoseconds since 1970-01-01 UTC."""
 
-    def __init__(self, profiles: ProfileStore, authenticator: Authenticator, clock: Callable[[], int]) -> None:
+    def __init__(self, profiles: GroupedProfileStore, authenticator: Authenticator, clock: Callable[[], int]) -> None:
         self._profiles = profiles
         self._authenticator = authenticator
         self._clock = clock
-        self._writing: set[asyncio.Task[Sequence[Outcome]]] = set()
 
     async def UpdateUser(self, request: pb.UpdateUserRequest, context: Context) -> pb.UpdateUserResponse:
-        application = await self._authenticate(context)
-        update = wire.update_from_message(request.user, _client_address(context))
+        metadata = context.invocation_metadata() or ()
+        application = await self._authenticator.authenticate(metadata)
+        update = wire.update_from_message(request.user, _client_address(metadata, context))
         planned = plan_update(application.application_id, update, self._clock())
-        (outcome,) = await self._apply([planned.write])
+        (outcome,) = await self._profiles.submit([planned.write])
         if outcome is not None:
             raise outcome
         return pb.UpdateUserResponse(warnings=wire.warning_messages(planned.warnings))
@@ -46,38 +46,35 @@ class UserService(UserServiceServicer):
     async def BatchUpdateUsers(
         self, request: pb.BatchUpdateUsersRequest, context: Context
     ) -> pb.BatchUpdateUsersResponse:
-        application = await self._authenticate(context)
+        metadata = context.invocation_metadata() or ()
+        application = await self._authenticator.authenticate(metadata)
         if len(request.users) > limits.BATCH_UPDATES:
             raise BatchTooLarge
-        planned = self._plan_batch(application, request, _client_address(context))
-        writes = [item.write for item in planned if isinstance(item, PlannedUpdate)]
-        outcomes = iter(await self._apply(writes))
+        addresses = _client_addresses(request, metadata, context)
+        planned = plan_batch(application.application_id, request.users, addresses, self._clock())
+        outcomes = await self._profiles.submit(writes_of(planned))
         response = pb.BatchUpdateUsersResponse()
-        for index, item in enumerate(planned):
+        for index, (error, warnings) in enumerate(results_of(planned, outcomes)):
+            result = response.results.add()
             prefix = f"users[{index}]."
-            error = next(outcomes) if isinstance(item, PlannedUpdate) else item
             if error is not None:
-                error_id = record_refusal("BatchUpdateUsers", error)
-                response.results.add(status=status_from_error(error, prefix, error_id))
-            elif isinstance(item, PlannedUpdate):
-                response.results.add(warnings=wire.warning_messages(item.warnings, prefix))
+                result.status.CopyFrom(status_of_update("BatchUpdateUsers", error, prefix))
+            elif warnings:
+                result.warnings.extend(wire.warning_messages(warnings, prefix))
         return response
 
-    def _plan_batch(
-        self, application: Application, request: pb.BatchUpdateUsersRequest, client_address: str | None
-    ) -> list[PlannedUpdate | UserfoldError]:
-        now = self._clock()
-        planned: list[PlannedUpdate | UserfoldError] = []
-        for user in request.users:
-            try:
-                update = wire.update_from_message(user, client_address)
-                planned.append(plan_update(application.application_id, update, now))
-            except InvalidRequest as error:
-                planned.append(error)
-        return planned
+    async def StreamUpdateUsers(
+        self, request_iterator: AsyncIterable[pb.StreamUpdateUsersRequest], context: Context
+    ) -> AsyncIterator[pb.StreamUpdateUsersResponse]:
+        metadata = context.invocation_metadata() or ()
+        application = await self._authenticator.authenticate(metadata)
+        address = _client_address(metadata, context)
+        stream = UpdateStream(self._profiles, application.application_id, address, self._clock)
+        async for response in stream.acknowledge(request_iterator):
+            yield response
 
     async def GetUser(self, request: pb.GetUserRequest, context: Context) -> pb.GetUserResponse:
-        application = await self._authenticate(context)
+        application = await self._authenticator.authenticate(context.invocation_metadata() or ())
         if not application.may_read:
             raise ReadNotPermitted
         if not request.user_id:
@@ -87,29 +84,21 @@ class UserService(UserServiceServicer):
             raise UserNotFound
         return pb.GetUserResponse(user=wire.message_from_profile(profile))
 
-    async def drain(self) -> None:
-        """Wait until MongoDB has answered every write, those of callers that went away included."""
-        while self._writing:
-            await asyncio.wait(self._writing)
 
-    async def _authenticate(self, context: Context) -> Application:
-        return await self._authenticator.authenticate(context.invocation_metadata() or ())
-
-    async def _apply(self, writes: Sequence[ProfileWrite]) -> Sequence[Outcome]:
-        if not writes:
-            return []
-        # A caller's cancel or deadline ends its wait, never a write half-way.
-        task = asyncio.ensure_future(self._profiles.apply(writes))
-        self._writing.add(task)
-        task.add_done_callback(self._writing.discard)
-        outcomes = await asyncio.shield(task)
-        metrics.UPDATES.inc(sum(outcome is None for outcome in outcomes))
-        return outcomes
+def _client_addresses(
+    request: pb.BatchUpdateUsersRequest, metadata: Metadata, context: Context
+) -> Sequence[str | None]:
+    """The client address of each update of a batch."""
+    if not request.client_addresses:
+        return [_client_address(metadata, context)] * len(request.users)
+    if len(request.client_addresses) != len(request.users):
+        raise InvalidRequest([Violation("client_addresses", "WRONG_LENGTH", "must be as many as users, or none")])
+    return [_address(text) for text in request.client_addresses]
 
 
-def _client_address(context: Context) -> str | None:
+def _client_address(metadata: Metadata, context: Context) -> str | None:
     """The address of the request's client: as the gateway tells it, else of the peer. None for a local socket."""
-    for name, value in context.invocation_metadata() or ():
+    for name, value in metadata:
         if name == CLIENT_ADDRESS and isinstance(value, str):
             return _address(value)
     kind, _, address = context.peer().partition(":")

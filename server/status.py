@@ -73,6 +73,12 @@ ANSWERS: Final[Mapping[type[errors.UserfoldError], Answer]] = {
         "The database did not confirm the write, which may have been applied. Sending it again is safe.",
         retry_after=1,
     ),
+    errors.Overloaded: Answer(
+        StatusCode.RESOURCE_EXHAUSTED,
+        "OVERLOADED",
+        "More updates are waiting than the server holds; nothing was written. Send it again later.",
+        retry_after=1,
+    ),
     errors.DatabaseUnavailable: Answer(
         StatusCode.UNAVAILABLE,
         "DATABASE_UNAVAILABLE",

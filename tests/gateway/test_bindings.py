@@ -148,7 +148,14 @@ def test_a_repeated_field_with_a_result_for_each_item_is_a_batch() -> None:
     (found,) = bindings_of(
         service_type([HttpRule(put="/v1", body="items")], ARRAY, [("results", "Result", "repeated")])
     )
-    assert (found.is_batch, found.body, set(found.query)) == (True, "items", {"id"})
+    assert (found.is_batch, found.body) == (True, "items")
+
+
+def test_fields_beside_a_body_are_not_reachable() -> None:
+    (found,) = bindings_of(
+        service_type([HttpRule(post="/v1", body="item")], [("item", "Item"), ("item_tags", "Item", "repeated"), *ID])
+    )
+    assert found.query == {}
 
 
 def test_streaming_is_refused() -> None:

@@ -18,6 +18,7 @@ from userfold.v1.user_pb2 import User, UserUpdate
 from server.authentication import Authenticator
 from server.credentials import Credential
 from server.errors import ProfileTooLarge, WriteOutcomeUnknown
+from server.group import GroupedProfileStore
 from server.model import Application, Profile, ProfileWrite
 from server.service import UserService
 from server.status import status_from_error
@@ -91,7 +92,7 @@ def store() -> FakeProfileStore:
 @pytest.fixture
 def service(store: FakeProfileStore) -> UserService:
     authenticator = Authenticator(FakeApplications(), lambda: 0.0)
-    return UserService(store, authenticator, lambda: int(_NOW.timestamp() * 1000) * 1_000_000)
+    return UserService(GroupedProfileStore(store), authenticator, lambda: int(_NOW.timestamp() * 1000) * 1_000_000)
 
 
 @pytest.fixture
@@ -186,28 +187,3 @@ def test_a_profile_is_answered_whole(testing: Any, store: FakeProfileStore) -> N
 def test_an_empty_batch_asks_nothing_of_the_store(testing: Any, store: FakeProfileStore) -> None:
     assert not _call(testing, "BatchUpdateUsers", pb.BatchUpdateUsersRequest()).results
     assert store.applied == []
-
-
-async def test_draining_waits_for_writes_whose_callers_are_gone(service: UserService, store: FakeProfileStore) -> None:
-    begun, go_on = asyncio.Event(), asyncio.Event()
-    applied: list[Sequence[ProfileWrite]] = []
-
-    async def slow(writes: Sequence[ProfileWrite]) -> Sequence[Outcome]:
-        begun.set()
-        await go_on.wait()
-        applied.append(writes)
-        return [None]
-
-    store.apply = slow  # type: ignore[method-assign]  # A slower store, for this test alone.
-    request: Any = pb.UpdateUserRequest(user=UserUpdate(user_id="u"))
-    context: Any = Context("ipv4:127.0.0.1:1")
-    call = asyncio.ensure_future(service.UpdateUser(request, context))
-    await begun.wait()
-    call.cancel()
-    draining = asyncio.ensure_future(service.drain())
-    await asyncio.wait([call])
-    assert call.cancelled()
-    assert not draining.done()
-    go_on.set()
-    await draining
-    assert len(applied) == 1

@@ -78,6 +78,13 @@ _TABLE: list[tuple[UserfoldError, int, str, str, list[object]]] = [
         list(_RETRY),
     ),
     (
+        errors.Overloaded(),
+        8,
+        "OVERLOADED",
+        "More updates are waiting than the server holds; nothing was written. Send it again later.",
+        list(_RETRY),
+    ),
+    (
         errors.DatabaseUnavailable(),
         14,
         "DATABASE_UNAVAILABLE",

@@ -1,0 +1,45 @@
+"""Several updates at once: each planned on its own, and told on its own what became of it."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TypeAlias
+
+from userfold.v1 import user_pb2
+
+from server import wire
+from server.errors import InvalidRequest, UserfoldError
+from server.model import PlannedUpdate, ProfileWrite, Warning
+from server.plan import plan_update
+from server.store.profiles import Outcome
+
+Planned: TypeAlias = Sequence[PlannedUpdate | InvalidRequest]
+"""Updates in the order in which they came, each planned or refused."""
+
+
+def plan_batch(
+    application_id: str, updates: Iterable[user_pb2.UserUpdate], addresses: Iterable[str | None], now: int
+) -> Planned:
+    """Plan updates of one application, which came from these client addresses, at the time `now` in nanoseconds."""
+    planned: list[PlannedUpdate | InvalidRequest] = []
+    for message, address in zip(updates, addresses, strict=True):
+        try:
+            planned.append(plan_update(application_id, wire.update_from_message(message, address), now))
+        except InvalidRequest as error:
+            planned.append(error)
+    return planned
+
+
+def writes_of(planned: Planned) -> list[ProfileWrite]:
+    """The writes of the updates that are not refused."""
+    return [item.write for item in planned if isinstance(item, PlannedUpdate)]
+
+
+def results_of(
+    planned: Planned, outcomes: Iterable[Outcome]
+) -> Iterator[tuple[UserfoldError | None, Sequence[Warning]]]:
+    """What became of each update, from the outcomes of `writes_of`: its error, or its warnings."""
+    settled = iter(outcomes)
+    for item in planned:
+        if isinstance(item, PlannedUpdate):
+            yield next(settled), item.warnings
+        else:
+            yield item, ()

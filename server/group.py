@@ -1,0 +1,159 @@
+"""Group commit: the writes that arrive while others are under way form the next group."""
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+from typing import Final, cast
+
+from server import limits, metrics
+from server.errors import Overloaded, UserfoldError
+from server.model import Profile, ProfileWrite
+from server.store.profiles import Outcome, ProfileStore
+
+GROUPS: Final = 2
+"""Groups under way at once: while MongoDB syncs one to its journal, it works on the other."""
+
+
+class GroupedProfileStore:
+    """A profile store that applies the writes of many callers together, and tells each caller of its own.
+
+    There is no timer: a write that finds nothing under way is applied at once. Groups take writes from one application
+    after the other, so none waits behind another's flood. No two groups hold writes of one profile, so those stay in
+    their order. Belongs to the running event loop.
+    """
+
+    def __init__(self, store: ProfileStore, *, waiting: int = limits.WAITING_UPDATES) -> None:
+        self._store = store
+        self._most_waiting = waiting
+        self._queues: dict[object, deque[_Waiting]] = {}
+        self._updates = 0
+        self._bytes = 0
+        self._busy: set[str] = set()
+        self._groups: set[asyncio.Task[None]] = set()
+        self._start_is_due = False
+        self._settled = asyncio.Event()
+
+    async def find(self, profile_id: str) -> Profile | None:
+        """As the store's own."""
+        return await self._store.find(profile_id)
+
+    def submit(self, writes: Sequence[ProfileWrite]) -> "asyncio.Future[Sequence[Outcome]]":
+        """Apply writes of one application, and tell what became of each, in the order given.
+
+        They are applied whatever becomes of the caller. Raises Overloaded, and applies none, where too many wait.
+        """
+        call = _Call(writes)
+        if not writes:
+            call.done.set_result([])
+            return call.done
+        size = sum(write.size for write in writes)
+        if self._updates and not self._has_room(len(writes), size):
+            raise Overloaded
+        self._updates += len(writes)
+        self._bytes += size
+        queue = self._queues.setdefault(writes[0].on_insert["application_id"], deque())
+        queue.extend([_Waiting(call, index, write) for index, write in enumerate(writes)])
+        self._start_soon()
+        return call.done
+
+    async def room(self, updates: int) -> None:
+        """Wait until `submit` would take so many updates and leave as much again for others."""
+        while self._updates and not self._has_room(2 * updates, 0):
+            self._settled.clear()
+            await self._settled.wait()
+
+    async def drain(self) -> None:
+        """Wait until every write is answered, those of callers that went away included."""
+        while self._updates:
+            self._settled.clear()
+            await self._settled.wait()
+
+    def _has_room(self, updates: int, size: int) -> bool:
+        return self._updates + updates <= self._most_waiting and self._bytes + size <= limits.WAITING_BYTES
+
+    def _start_soon(self) -> None:
+        # Once for all that arrives in this turn of the loop.
+        if not self._start_is_due:
+            self._start_is_due = True
+            asyncio.get_running_loop().call_soon(self._start)
+
+    def _start(self) -> None:
+        self._start_is_due = False
+        while len(self._groups) < GROUPS and (group := self._next_group()):
+            self._busy.update(waiting.write.profile_id for waiting in group)
+            task = asyncio.get_running_loop().create_task(self._commit(group))
+            self._groups.add(task)
+
+    def _next_group(self) -> "list[_Waiting]":
+        group: list[_Waiting] = []
+        held: dict[object, list[_Waiting]] = {}
+        turns = deque(self._queues.items())
+        size = seen = 0
+        # Writes that must wait for another of their profile are looked at too: not for ever.
+        while turns and size < limits.GROUP_BYTES and max(len(group), seen // 2) < limits.GROUP_UPDATES:
+            application, queue = turns.popleft()
+            waiting = queue.popleft()
+            seen += 1
+            if waiting.write.profile_id in self._busy:
+                held.setdefault(application, []).append(waiting)
+            else:
+                group.append(waiting)
+                size += waiting.write.size
+            if queue:
+                turns.append((application, queue))
+        for application, kept in held.items():
+            self._queues[application].extendleft(reversed(kept))
+        # The next group begins where this one ended.
+        ahead = dict(turns)
+        self._queues = ahead | {
+            application: queue for application, queue in self._queues.items() if queue and application not in ahead
+        }
+        return group
+
+    async def _commit(self, group: "list[_Waiting]") -> None:
+        try:
+            outcomes: Sequence[Outcome | Exception] = await self._store.apply([waiting.write for waiting in group])
+        except Exception as defect:
+            outcomes = [defect] * len(group)
+        self._groups.discard(cast(asyncio.Task[None], asyncio.current_task()))
+        self._busy.difference_update(waiting.write.profile_id for waiting in group)
+        self._updates -= len(group)
+        self._bytes -= sum(waiting.write.size for waiting in group)
+        self._settled.set()
+        self._start_soon()
+        metrics.UPDATES.inc(sum(outcome is None for outcome in outcomes))
+        for waiting, outcome in zip(group, outcomes, strict=True):
+            waiting.call.settle(waiting.index, outcome)
+
+
+class _Waiting:
+    """One write of a call."""
+
+    __slots__ = ("call", "index", "write")
+
+    def __init__(self, call: "_Call", index: int, write: ProfileWrite) -> None:
+        self.call = call
+        self.index = index
+        self.write = write
+
+
+class _Call:
+    """The writes of one caller: answered together, though they may travel in several groups."""
+
+    __slots__ = ("_left", "_outcomes", "done")
+
+    def __init__(self, writes: Sequence[ProfileWrite]) -> None:
+        self._outcomes: list[Outcome] = [None] * len(writes)
+        self._left = len(writes)
+        self.done: asyncio.Future[Sequence[Outcome]] = asyncio.get_running_loop().create_future()
+
+    def settle(self, index: int, outcome: "Outcome | Exception") -> None:
+        if outcome is not None and not isinstance(outcome, UserfoldError):
+            # A defect of the store's is told to everyone who waits for it.
+            if not self.done.done():
+                self.done.set_exception(outcome)
+            return
+        self._outcomes[index] = outcome
+        self._left -= 1
+        if not self._left and not self.done.done():
+            self.done.set_result(self._outcomes)

@@ -1,0 +1,101 @@
+"""A stream of updates: read while there is room, acknowledged as MongoDB answers."""
+
+import asyncio
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
+
+from userfold.v1 import user_service_pb2 as pb
+
+from server import limits, wire
+from server.batch import Planned, plan_batch, results_of, writes_of
+from server.errors import BatchTooLarge
+from server.group import GroupedProfileStore
+from server.interceptor import status_of_update
+from server.store.profiles import Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class _Settled:
+    """The updates of one message, and what became of them. `number` is that of the first."""
+
+    number: int
+    planned: Planned
+    outcomes: asyncio.Future[Sequence[Outcome]]
+
+
+class UpdateStream:
+    """The updates of one stream. `clock` tells the time in nanoseconds since 1970-01-01 UTC."""
+
+    def __init__(
+        self,
+        profiles: GroupedProfileStore,
+        application_id: str,
+        client_address: str | None,
+        clock: Callable[[], int],
+    ) -> None:
+        self._profiles = profiles
+        self._application_id = application_id
+        self._client_address = client_address
+        self._clock = clock
+        self._unacknowledged = 0
+        self._acknowledged = asyncio.Event()
+        self._settled: list[_Settled] = []
+        self._moved = asyncio.Event()
+
+    async def acknowledge(
+        self, requests: AsyncIterable[pb.StreamUpdateUsersRequest]
+    ) -> AsyncIterator[pb.StreamUpdateUsersResponse]:
+        """Answer the requests, whatever is settled by then in one response. Raises BatchTooLarge, at the end."""
+        reading = asyncio.ensure_future(self._read(requests))
+        reading.add_done_callback(lambda _: self._moved.set())
+        try:
+            while self._unacknowledged or not reading.done():
+                self._moved.clear()
+                if not self._settled:
+                    await self._moved.wait()
+                    continue
+                settled, self._settled = self._settled, []
+                yield _response(settled)
+                # Only now: a producer that takes no acknowledgements is not read from for ever.
+                self._unacknowledged -= sum(len(each.planned) for each in settled)
+                self._acknowledged.set()
+            await reading
+        finally:
+            reading.cancel()
+
+    async def _read(self, requests: AsyncIterable[pb.StreamUpdateUsersRequest]) -> None:
+        number = 0
+        async for request in requests:
+            count = len(request.users)
+            if count > limits.BATCH_UPDATES:
+                raise BatchTooLarge
+            addresses = [self._client_address] * count
+            planned = plan_batch(self._application_id, request.users, addresses, self._clock())
+            while self._unacknowledged and self._unacknowledged + count > limits.STREAM_UPDATES:
+                self._acknowledged.clear()
+                await self._acknowledged.wait()
+            await self._profiles.room(count)
+            if count:
+                self._submit(number, planned)
+            number += count
+
+    def _submit(self, number: int, planned: Planned) -> None:
+        self._unacknowledged += len(planned)
+
+        def settle(outcomes: asyncio.Future[Sequence[Outcome]]) -> None:
+            self._settled.append(_Settled(number, planned, outcomes))
+            self._moved.set()
+
+        self._profiles.submit(writes_of(planned)).add_done_callback(settle)
+
+
+def _response(settled: Sequence[_Settled]) -> pb.StreamUpdateUsersResponse:
+    response = pb.StreamUpdateUsersResponse()
+    for each in settled:
+        for offset, (error, warnings) in enumerate(results_of(each.planned, each.outcomes.result())):
+            acknowledgement = response.acknowledgements.add(sequence_number=each.number + offset)
+            if error is not None:
+                acknowledgement.status.CopyFrom(status_of_update("StreamUpdateUsers", error))
+            elif warnings:
+                acknowledgement.warnings.extend(wire.warning_messages(warnings))
+    return response

@@ -1,0 +1,230 @@
+"""Group commit over a store that answers when the test says so."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from server import limits
+from server.errors import Overloaded, ProfileTooLarge, WriteOutcomeUnknown
+from server.group import GROUPS, GroupedProfileStore
+from server.model import Profile, ProfileWrite, UserUpdate
+from server.plan import plan_update
+from server.store.profiles import Outcome
+
+
+class FakeProfileStore:
+    """Keeps the groups that it was given, and answers each only when it is let go on."""
+
+    def __init__(self) -> None:
+        self.groups: list[list[str]] = []
+        self.outcomes: dict[str, Outcome] = {}
+        self.defect: Exception | None = None
+        self._waiting: list[asyncio.Future[None]] = []
+
+    async def apply(self, writes: Sequence[ProfileWrite]) -> Sequence[Outcome]:
+        self.groups.append([_name(write) for write in writes])
+        gate: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(gate)
+        await gate
+        if self.defect:
+            raise self.defect
+        return [self.outcomes.get(_name(write)) for write in writes]
+
+    async def find(self, profile_id: str) -> Profile | None:
+        return None
+
+    async def answer(self) -> None:
+        """Let the oldest group be answered, and what follows from that happen."""
+        self._waiting.pop(0).set_result(None)
+        await turns()
+
+
+async def turns() -> None:
+    """Enough turns of the loop for all that is ready to happen."""
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
+def _name(write: ProfileWrite) -> str:
+    return f"{write.profile_id}={write.patch.get('company_id')}"
+
+
+def _write(user_id: str, mark: str = "1", application: str = "app", **fields: Any) -> ProfileWrite:
+    return plan_update(application, UserUpdate(user_id, company_id=mark, **fields), 0).write
+
+
+@pytest.fixture
+def store() -> FakeProfileStore:
+    return FakeProfileStore()
+
+
+@pytest.fixture
+def grouped(store: FakeProfileStore) -> GroupedProfileStore:
+    return GroupedProfileStore(store)
+
+
+async def test_a_write_that_finds_nothing_under_way_is_applied_at_once(
+    grouped: GroupedProfileStore, store: FakeProfileStore
+) -> None:
+    done = grouped.submit([_write("u")])
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert store.groups == [["app/u/u=1"]]
+    await store.answer()
+    assert done.result() == [None]
+
+
+async def test_what_arrives_meanwhile_forms_the_next_group(
+    grouped: GroupedProfileStore, store: FakeProfileStore
+) -> None:
+    first = [grouped.submit([_write(f"first{number}")]) for number in range(3)]
+    await turns()
+    assert [len(group) for group in store.groups] == [3]
+    for number in range(GROUPS - 1):
+        grouped.submit([_write(f"more{number}")])
+        await turns()
+    later = [grouped.submit([_write(f"later{number}")]) for number in range(50)]
+    await turns()
+    assert len(store.groups) == GROUPS
+    await store.answer()
+    assert all(done.done() for done in first)
+    assert [len(group) for group in store.groups[GROUPS:]] == [50]
+    assert not any(done.done() for done in later)
+    for _ in range(GROUPS):
+        await store.answer()
+    assert all(done.result() == [None] for done in later)
+
+
+async def test_each_caller_is_told_of_its_own_writes(grouped: GroupedProfileStore, store: FakeProfileStore) -> None:
+    store.outcomes = {"app/u/b=1": ProfileTooLarge(), "app/u/d=1": WriteOutcomeUnknown()}
+    calls = [grouped.submit([_write("a"), _write("b")]), grouped.submit([_write("c")]), grouped.submit([_write("d")])]
+    await turns()
+    await store.answer()
+    kinds = [[outcome and type(outcome) for outcome in call.result()] for call in calls]
+    assert kinds == [[None, ProfileTooLarge], [None], [WriteOutcomeUnknown]]
+
+
+async def test_the_writes_of_one_profile_stay_in_order_and_never_meet_in_two_groups(
+    grouped: GroupedProfileStore, store: FakeProfileStore
+) -> None:
+    for mark in "123":
+        grouped.submit([_write("u", mark)])
+        await turns()
+        grouped.submit([_write(f"other{mark}")])
+        await turns()
+    under_way = [name for group in store.groups for name in group if name.startswith("app/u/u=")]
+    assert under_way == ["app/u/u=1"]
+    grouped.submit([_write("u", "4"), _write("u", "5")])
+    for _ in range(20):
+        if not store._waiting:
+            break
+        await store.answer()
+    order = [name for group in store.groups for name in group if name.startswith("app/u/u=")]
+    assert order == [f"app/u/u={mark}" for mark in "12345"]
+
+
+async def test_one_applications_flood_does_not_starve_another(
+    grouped: GroupedProfileStore, store: FakeProfileStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "GROUP_UPDATES", 10)
+    for number in range(GROUPS):
+        grouped.submit([_write(f"busy{number}", application="flood")])
+        await turns()
+    grouped.submit([_write(f"u{number}", application="flood") for number in range(500)])
+    single = grouped.submit([_write("u", application="single")])
+    small = grouped.submit([_write(f"v{number}", application="small") for number in range(8)])
+    await store.answer()
+    assert "single/u/u=1" in store.groups[GROUPS]
+    for _ in range(GROUPS + 3):
+        await store.answer()
+    assert single.done()
+    assert small.done()
+
+
+async def test_a_group_is_bounded_in_updates_and_bytes(
+    grouped: GroupedProfileStore, store: FakeProfileStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    grouped.submit([_write(f"u{number}") for number in range(limits.GROUP_UPDATES + 1)])
+    await turns()
+    assert [len(group) for group in store.groups] == [limits.GROUP_UPDATES, 1]
+    monkeypatch.setattr(limits, "GROUP_BYTES", 3000)
+    await store.answer()
+    await store.answer()
+    grouped.submit([_write(f"u{number}", user_agent_string="x" * 1000) for number in range(5)])
+    await turns()
+    assert [len(group) for group in store.groups[2:]] == [3, 2]
+
+
+async def test_more_than_may_wait_is_refused_at_once_and_the_rest_is_not_touched(store: FakeProfileStore) -> None:
+    grouped = GroupedProfileStore(store, waiting=10)
+    large = grouped.submit([_write(f"u{number}") for number in range(20)])
+    with pytest.raises(Overloaded):
+        grouped.submit([_write("v")])
+    await turns()
+    await store.answer()
+    assert large.result() == [None] * 20
+    done = grouped.submit([_write("v")])
+    await turns()
+    await store.answer()
+    assert done.result() == [None]
+
+
+async def test_waiting_bytes_are_bounded_too(grouped: GroupedProfileStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "WAITING_BYTES", 1500)
+    grouped.submit([_write("u", user_agent_string="x" * 1000)])
+    with pytest.raises(Overloaded):
+        grouped.submit([_write("v", user_agent_string="x" * 1000)])
+
+
+async def test_room_is_waited_for(store: FakeProfileStore) -> None:
+    grouped = GroupedProfileStore(store, waiting=10)
+    await grouped.room(1000)
+    grouped.submit([_write(f"u{number}") for number in range(9)])
+    room = asyncio.ensure_future(grouped.room(2))
+    await turns()
+    assert not room.done()
+    await store.answer()
+    await room
+
+
+async def test_a_caller_that_goes_away_leaves_its_writes_and_draining_waits_for_them(
+    grouped: GroupedProfileStore, store: FakeProfileStore
+) -> None:
+    async def call() -> None:
+        await grouped.submit([_write("u")])
+
+    caller = asyncio.ensure_future(call())
+    await turns()
+    caller.cancel()
+    draining = asyncio.ensure_future(grouped.drain())
+    await turns()
+    assert caller.cancelled()
+    assert not draining.done()
+    await store.answer()
+    await draining
+    assert store.groups == [["app/u/u=1"]]
+
+
+async def test_a_defect_of_the_store_is_told_to_all_and_the_next_group_is_fine(
+    grouped: GroupedProfileStore, store: FakeProfileStore
+) -> None:
+    store.defect = RuntimeError("broken")
+    calls = [grouped.submit([_write("a"), _write("b")]), grouped.submit([_write("c")])]
+    await turns()
+    await store.answer()
+    for call in calls:
+        with pytest.raises(RuntimeError):
+            call.result()
+    store.defect = None
+    done = grouped.submit([_write("a")])
+    await turns()
+    await store.answer()
+    assert done.result() == [None]
+
+
+async def test_no_writes_are_answered_at_once(grouped: GroupedProfileStore, store: FakeProfileStore) -> None:
+    assert await grouped.submit([]) == []
+    assert await grouped.find("x") is None
+    assert store.groups == []
