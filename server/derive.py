@@ -39,6 +39,7 @@ class EmailFacts:
     company_domain: str | None
 
 
+@lru_cache(maxsize=10_000)
 def email_facts(email: str) -> EmailFacts | None:
     """The facts of an address; None where `email` is not one. Domains are in lower case and ASCII (IDNA)."""
     try:
@@ -90,6 +91,7 @@ def _known(**values: str | None) -> dict[str, str]:
     return {name: value for name, value in values.items() if value}
 
 
+@lru_cache(maxsize=10_000)
 def is_ip_address(text: str) -> bool:
     """Whether `text` is an IPv4 or IPv6 address."""
     try:

@@ -10,8 +10,11 @@ from server.errors import Overloaded, UserfoldError
 from server.model import Profile, ProfileWrite
 from server.store.profiles import Outcome, ProfileStore
 
-GROUPS: Final = 2
+GROUPS: Final = 1
 """Groups under way at once: while MongoDB syncs one to its journal, it works on the other."""
+
+
+_MOST_TURNS = 64
 
 
 class GroupedProfileStore:
@@ -72,12 +75,16 @@ class GroupedProfileStore:
         return self._updates + updates <= self._most_waiting and self._bytes + size <= limits.WAITING_BYTES
 
     def _start_soon(self) -> None:
-        # Once for all that arrives in this turn of the loop.
         if not self._start_is_due:
             self._start_is_due = True
-            asyncio.get_running_loop().call_soon(self._start)
+            asyncio.get_running_loop().call_soon(self._start, 0, self._updates)
 
-    def _start(self) -> None:
+    def _start(self, turns: int, before: int) -> None:
+        # As long as every turn of the loop brings more, the loop is what is busy, and a group of few would only add to
+        # its work: each group costs as much as several writes.
+        if turns < _MOST_TURNS and self._updates > before:
+            asyncio.get_running_loop().call_soon(self._start, turns + 1, self._updates)
+            return
         self._start_is_due = False
         while len(self._groups) < GROUPS and (group := self._next_group()):
             self._busy.update(waiting.write.profile_id for waiting in group)

@@ -41,8 +41,16 @@ def needs_exact(patch: Patch) -> bool:
 
     `$unset` below a scalar is silently nothing, and below nothing creates nothing.
     """
-    return any(isinstance(change, dict) and (not _sets(change) or needs_exact(change)) for change in patch.values())
+    return not all(_sets_throughout(change) for change in patch.values() if isinstance(change, dict))
 
 
-def _sets(patch: Patch) -> bool:
-    return any(change is not REMOVE and (not isinstance(change, dict) or _sets(change)) for change in patch.values())
+def _sets_throughout(patch: Patch) -> bool:
+    sets = False
+    for change in patch.values():
+        if isinstance(change, dict):
+            if not _sets_throughout(change):
+                return False
+            sets = True
+        elif change is not REMOVE:
+            sets = True
+    return sets

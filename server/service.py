@@ -2,6 +2,7 @@
 
 import ipaddress
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Sequence
+from functools import lru_cache
 from typing import Any
 from urllib.parse import unquote
 
@@ -105,6 +106,7 @@ def _client_address(metadata: Metadata, context: Context) -> str | None:
     return _address(unquote(address).rpartition(":")[0].strip("[]")) if kind in ("ipv4", "ipv6") else None
 
 
+@lru_cache(maxsize=10_000)
 def _address(text: str) -> str | None:
     try:
         return str(ipaddress.ip_address(text))
