@@ -9,12 +9,11 @@ import structlog
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 from userfold.v1 import user_service_pb2
-from userfold.v1.user_service_pb2_grpc import add_UserServiceServicer_to_server
 
 from server import derive
 from server.authentication import Authenticator
 from server.group import GroupedProfileStore
-from server.interceptor import StatusInterceptor
+from server.handlers import handlers_of
 from server.limits import MESSAGE_BYTES
 from server.service import UserService
 from server.settings import InvalidSetting
@@ -27,7 +26,7 @@ _log = structlog.get_logger("userfold.server")
 # How long requests in flight may take after the signal to stop, in seconds.
 _GRACE = 10.0
 
-_SERVICE = user_service_pb2.DESCRIPTOR.services_by_name["UserService"].full_name
+_SERVICE = user_service_pb2.DESCRIPTOR.services_by_name["UserService"]
 _OPTIONS = [
     ("grpc.max_receive_message_length", MESSAGE_BYTES),
     ("grpc.max_send_message_length", MESSAGE_BYTES),
@@ -57,11 +56,11 @@ async def serve(
 
 
 async def _serve(service: UserService, address: str, stop: asyncio.Event, ready: Callable[[str], None]) -> None:
-    server = grpc.aio.server(interceptors=[StatusInterceptor()], options=_OPTIONS)
-    add_UserServiceServicer_to_server(service, server)
+    server = grpc.aio.server(options=_OPTIONS)
+    server.add_generic_rpc_handlers((handlers_of(_SERVICE, service),))
     healthy = health.aio.HealthServicer()  # type: ignore[attr-defined]  # The stubs leave it out.
     health_pb2_grpc.add_HealthServicer_to_server(healthy, server)
-    reflection.enable_server_reflection((_SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
+    reflection.enable_server_reflection((_SERVICE.full_name, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
     try:
         port = server.add_insecure_port(address)
     except RuntimeError as error:
@@ -69,7 +68,7 @@ async def _serve(service: UserService, address: str, stop: asyncio.Event, ready:
             f"cannot listen on USERFOLD_GRPC_ADDRESS={address}: the port is taken, or the host is not of this machine"
         ) from error
     await server.start()
-    for name in ("", _SERVICE):
+    for name in ("", _SERVICE.full_name):
         await healthy.set(name, health_pb2.HealthCheckResponse.SERVING)
     ready(f"{address.rpartition(':')[0]}:{port}")
     await stop.wait()

@@ -15,7 +15,7 @@ from server.authentication import Authenticator
 from server.batch import plan_batch, results_of, writes_of
 from server.errors import BatchTooLarge, InvalidRequest, ReadNotPermitted, UserNotFound, Violation
 from server.group import GroupedProfileStore
-from server.interceptor import status_of_update
+from server.handlers import status_of_update
 from server.plan import plan_update, profile_id
 from server.stream import UpdateStream
 

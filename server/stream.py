@@ -10,7 +10,7 @@ from server import limits, wire
 from server.batch import Planned, plan_batch, results_of, writes_of
 from server.errors import BatchTooLarge
 from server.group import GroupedProfileStore
-from server.interceptor import status_of_update
+from server.handlers import status_of_update
 from server.store.profiles import Outcome
 
 

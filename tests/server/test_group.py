@@ -148,12 +148,13 @@ async def test_a_group_is_bounded_in_updates_and_bytes(
 ) -> None:
     grouped.submit([_write(f"u{number}") for number in range(limits.GROUP_UPDATES + 1)])
     await turns()
+    await store.answer()
     assert [len(group) for group in store.groups] == [limits.GROUP_UPDATES, 1]
     monkeypatch.setattr(limits, "GROUP_BYTES", 3000)
     await store.answer()
-    await store.answer()
     grouped.submit([_write(f"u{number}", user_agent_string="x" * 1000) for number in range(5)])
     await turns()
+    await store.answer()
     assert [len(group) for group in store.groups[2:]] == [3, 2]
 
 

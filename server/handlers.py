@@ -6,12 +6,14 @@ from __future__ import annotations
 import time
 import traceback
 import uuid
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterable, AsyncIterator
 from typing import Any, cast
 
 import grpc
 import structlog
-from google.protobuf.message import DecodeError
+from google.protobuf.descriptor import ServiceDescriptor
+from google.protobuf.message import DecodeError, Message
+from google.protobuf.message_factory import GetMessageClass
 from google.rpc.status_pb2 import Status
 
 from server import metrics
@@ -23,50 +25,42 @@ _log = structlog.get_logger("userfold.server")
 Context = grpc.aio.ServicerContext[Any, Any]
 
 
-class StatusInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # As above.
-    """Answers every error of a method of ours in the one shape, and counts and logs it without any value.
+def handlers_of(service: ServiceDescriptor, servicer: object) -> grpc.GenericRpcHandler[Any, Any]:
+    """The methods of a servicer as a gRPC server takes them: every error is answered in the one shape.
 
-    Left alone, grpc.aio would send the text of an exception to the caller.
+    Left alone, grpc.aio would send the text of an exception to the caller. An interceptor could do the same, but it is
+    asked for its handler at every call: it cost 100 of 400 us.
     """
-
-    async def intercept_service(  # type: ignore[override]  # A method that is not there has no handler.
-        self,
-        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler[Any, Any] | None]],
-        handler_call_details: grpc.HandlerCallDetails,
-    ) -> grpc.RpcMethodHandler[Any, Any] | None:
-        handler = await continuation(handler_call_details)
-        method: str = handler_call_details.method
-        if handler is None or not method.startswith("/userfold."):
-            return handler
-        found: Any = handler
-        wrap = _stream if found.request_streaming else _unary
-        serve = found.stream_stream if found.request_streaming else found.unary_unary
-        return wrap(method.rpartition("/")[2], serve, found.request_deserializer, found.response_serializer)
+    handlers = {}
+    for method in service.methods:
+        wrap = _stream if method.client_streaming else _unary
+        handlers[method.name] = wrap(method.name, getattr(servicer, method.name), GetMessageClass(method.input_type))
+    return grpc.method_handlers_generic_handler(service.full_name, handlers)
 
 
-def _unary(name: str, serve: Any, parse: Any, serialize: Any) -> grpc.RpcMethodHandler[Any, Any]:
+def _unary(name: str, serve: Any, message: type[Message]) -> grpc.RpcMethodHandler[Any, Any]:
     seconds = metrics.REQUESTS.labels(name, "OK")
 
-    async def answered(message: bytes, context: Context) -> object:
+    async def answered(text: bytes, context: Context) -> bytes:
         started = time.perf_counter()
         try:
-            response = await serve(_parsed(message, parse), context)
+            response: Message = await serve(_parsed(text, message), context)
         except Exception as error:
             metrics.REQUESTS.labels(name, answer_to(error).code.name).observe(time.perf_counter() - started)
             await _refuse(name, error, context)
         seconds.observe(time.perf_counter() - started)
-        return response
+        return response.SerializeToString()
 
-    return grpc.unary_unary_rpc_method_handler(cast(Any, answered), response_serializer=serialize)
+    return grpc.unary_unary_rpc_method_handler(cast(Any, answered))
 
 
-def _stream(name: str, serve: Any, parse: Any, serialize: Any) -> grpc.RpcMethodHandler[Any, Any]:
-    async def answered(messages: AsyncIterable[bytes], context: Context) -> AsyncIterator[object]:
+def _stream(name: str, serve: Any, message: type[Message]) -> grpc.RpcMethodHandler[Any, Any]:
+    async def answered(texts: AsyncIterable[bytes], context: Context) -> AsyncIterator[bytes]:
         started = time.perf_counter()
         code = grpc.StatusCode.CANCELLED
         try:
-            async for response in serve(_all_parsed(messages, parse), context):
-                yield response
+            async for response in serve(_all_parsed(texts, message), context):
+                yield response.SerializeToString()
             code = grpc.StatusCode.OK
         except Exception as error:
             code = answer_to(error).code
@@ -74,17 +68,17 @@ def _stream(name: str, serve: Any, parse: Any, serialize: Any) -> grpc.RpcMethod
         finally:
             metrics.REQUESTS.labels(name, code.name).observe(time.perf_counter() - started)
 
-    return grpc.stream_stream_rpc_method_handler(cast(Any, answered), response_serializer=serialize)
+    return grpc.stream_stream_rpc_method_handler(cast(Any, answered))
 
 
-async def _all_parsed(messages: AsyncIterable[bytes], parse: Callable[[bytes], object]) -> AsyncIterator[object]:
-    async for message in messages:
-        yield _parsed(message, parse)
+async def _all_parsed(texts: AsyncIterable[bytes], message: type[Message]) -> AsyncIterator[Message]:
+    async for text in texts:
+        yield _parsed(text, message)
 
 
-def _parsed(message: bytes, parse: Callable[[bytes], object]) -> object:
+def _parsed(text: bytes, message: type[Message]) -> Message:
     try:
-        return parse(message)
+        return message.FromString(text)
     except DecodeError as error:
         raise MalformedRequest from error
 
