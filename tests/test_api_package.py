@@ -15,7 +15,7 @@ from google.protobuf import text_format
 from userfold.v1.user_pb2 import User
 
 from tests.clients.programs import finished, run
-from tests.conftest import Application, Stack
+from tests.conftest import Api, Application, Stack
 
 _ROOT: Final = Path(__file__).parent.parent
 _PROTOS: Final = _ROOT / "protos"
@@ -77,15 +77,19 @@ def test_an_environment_with_the_wheel_holds_nothing_else_of_userfold(python: Pa
     assert installed - {"pip", "setuptools"} == expected
 
 
-def test_the_example_of_the_packages_readme_updates_and_reads_a_user(
-    python: Path, stack: Stack, application: Application, tmp_path: Path
-) -> None:
-    found = re.search(r"```python\n(.*?)```", (_PROTOS / "README.md").read_text(), re.DOTALL)
-    assert found
-    source = found[1]
+def _example(number: int, stack: Stack, application: Application) -> str:
+    """A program of the package's README, for this server and application."""
+    source: str = re.findall(r"```python\n(.*?)```", (_PROTOS / "README.md").read_text(), re.DOTALL)[number]
     for old, new in (("127.0.0.1:50051", stack.grpc), ("MANAGEMENT_TOKEN", application.management_token)):
         assert old in source
         source = source.replace(old, new)
+    return source
+
+
+def test_the_first_example_of_the_packages_readme_updates_and_reads_a_user(
+    python: Path, stack: Stack, application: Application, tmp_path: Path
+) -> None:
+    source = _example(0, stack, application)
     # -I: neither the checkout nor the caller's PYTHONPATH is where it imports from.
     printed = text_format.Parse(run([python, "-I", "-c", source], cwd=tmp_path), User())
     assert 0 <= (printed.modified_time.ToDatetime() - printed.created_time.ToDatetime()).total_seconds() < 60
@@ -94,6 +98,18 @@ def test_the_example_of_the_packages_readme_updates_and_reads_a_user(
     expected = User(user_id="12345", ip_address="127.0.0.1")
     expected.metadata["title"] = "Software Engineer"
     assert printed == expected
+
+
+def test_the_producer_of_the_packages_readme_streams_and_tells_what_is_refused(
+    python: Path, api: Api, stack: Stack, application: Application, tmp_path: Path
+) -> None:
+    source = _example(1, stack, application)
+    assert run([python, "-I", "-c", source], cwd=tmp_path) == ""
+    assert [api.get(user_id).json()["metadata"] for user_id in ("0", "4999")] == [{"visits": 0}, {"visits": 4999}]
+    broken = source.replace("str(number)", '"x" * (513 * (number == 7)) or str(number)')
+    assert broken != source
+    told = run([python, "-I", "-c", broken], cwd=tmp_path)
+    assert told == f"refused: {'x' * 513} Fields of the request break rules; nothing of it was written.\n"
 
 
 def test_the_stubs_tell_type_checkers_what_a_message_holds(python: Path, tmp_path: Path) -> None:
