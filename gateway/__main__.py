@@ -1,6 +1,7 @@
 """`python -m gateway`: the HTTP gateway alone."""
 
 import asyncio
+import gc
 import os
 import signal
 import sys
@@ -31,6 +32,8 @@ def main() -> int:
 async def _run(settings: Settings) -> None:
     async with open_channel(settings.grpc_address) as channel:
         listener = Listener(create_app(settings, channel), bind(settings), _ready)
+        # What is there by now stays: no collection needs to look at it again.
+        gc.freeze()
 
         def stop() -> None:
             listener.should_exit = True

@@ -1,5 +1,6 @@
 """The ASGI application: finds what a path means, and tells the operator of every refusal."""
 
+import functools
 import re
 import time
 import uuid
@@ -11,6 +12,7 @@ import orjson
 import structlog
 from google.protobuf.descriptor import ServiceDescriptor
 from starlette.applications import Starlette
+from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 from starlette.routing import Match as RouteMatch
@@ -20,7 +22,7 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from gateway import bindings, logs, metrics
 from gateway.answer import Answer, Refused, answer_from_refusal
-from gateway.cors import CrossOrigin
+from gateway.cors import ORIGIN, preflight
 from gateway.findings import Finding
 from gateway.settings import Settings
 from gateway.status import refusal
@@ -36,13 +38,18 @@ _log = structlog.get_logger("userfold.gateway")
 
 def create_app(settings: Settings, channel: grpc.aio.Channel, service: ServiceDescriptor = SERVICE) -> ASGIApp:
     """The whole HTTP face of a service. Raises UnsupportedBinding for an annotation that it cannot serve."""
-    app: Any = Starlette(routes=[Routes(settings, channel, service)])
+    app: Any = _Application(routes=[Routes(settings, channel, service)])
     # A client would turn the redirected POST into a GET.
     app.router.redirect_slashes = False
-    app = CrossOrigin(app)
     if settings.trusted_proxies:
         app = ProxyHeadersMiddleware(app, list(settings.trusted_proxies))
     return cast("ASGIApp", app)
+
+
+class _Application(Starlette):
+    def build_middleware_stack(self) -> ASGIApp:
+        """The router alone: `Routes` answers every exception itself, in the one shape."""
+        return self.router
 
 
 class Routes(BaseRoute):
@@ -54,10 +61,7 @@ class Routes(BaseRoute):
     def __init__(self, settings: Settings, channel: grpc.aio.Channel, service: ServiceDescriptor) -> None:
         self._prefix = settings.path_prefix
         self._bindings = bindings.bindings_of(service)
-        self._transcoders = {
-            (binding.method, binding.template): Transcoder(binding, channel, settings.rpc_seconds)
-            for binding in self._bindings
-        }
+        self._transcoders = {binding: Transcoder(binding, channel, settings.rpc_seconds) for binding in self._bindings}
         self._constants: Mapping[str, Any] = {
             "/v1/config": {
                 "sample_rate": 100,
@@ -70,40 +74,57 @@ class Routes(BaseRoute):
             "/v1/rules": [],
             "/health/probe": {"status": True, "region": settings.region},
         }
+        # Found once: nearly all requests have one of these paths.
+        self._fixed = {
+            (binding.method, path): self._find(binding.method, path)
+            for binding in self._bindings
+            if not binding.pattern.groupindex
+            for path in (binding.template.encode(), f"{self._prefix}{binding.template}".encode())
+        }
 
     def matches(self, scope: Scope) -> tuple[RouteMatch, Scope]:
         """Every HTTP request matches."""
         return (RouteMatch.FULL if scope["type"] == "http" else RouteMatch.NONE), {}
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request; log and count it."""
+        """Answer one request; log and count it, unless it is OPTIONS."""
+        if scope["method"] == "OPTIONS":
+            await preflight(Headers(scope=scope))(scope, receive, send)
+            return
         started = time.perf_counter()
         route, answer = await self._answer(scope, receive)
         for refused in answer.refused:
             _tell(route, refused)
-        response = Response(orjson.dumps(answer.body), answer.http, answer.headers, "application/json")
-        await response(scope, receive, send)
-        metrics.REQUESTS.labels(route, str(answer.http)).observe(time.perf_counter() - started)
+        await _response(answer)(scope, receive, send)
+        metrics.requests(route, answer.http).observe(time.perf_counter() - started)
 
     async def _answer(self, scope: Scope, receive: Receive) -> tuple[str, Answer]:
         route = NO_ROUTE
         try:
-            for path in self._paths(scope["raw_path"]):
-                if path in self._constants:
-                    return path, self._constant(path, scope["method"])
-                found = bindings.match(self._bindings, scope["method"], path)
-                if isinstance(found, bindings.Match):
-                    route = found.binding.template
-                    transcoder = self._transcoders[found.binding.method, route]
-                    return route, await transcoder.answer(found.fields, scope, receive)
-                if found is not None:
-                    return NO_ROUTE, _not_allowed(found.allowed)
+            method, raw_path = scope["method"], scope["raw_path"]
+            found = self._fixed.get((method, raw_path)) or self._find(method, raw_path)
+            if isinstance(found, bindings.Match):
+                route = found.binding.template
+                return route, await self._transcoders[found.binding].answer(found.fields, scope, receive)
+            if isinstance(found, bindings.MethodNotAllowed):
+                return NO_ROUTE, _not_allowed(found.allowed)
+            if found is not None:
+                return found, self._constant(found, method)
         except bindings.InvalidPath as error:
             violation = Finding(error.field, "NOT_UTF8", "must be percent-encoded UTF-8")
             return NO_ROUTE, answer_from_refusal(refusal("INVALID_REQUEST", violations=[violation]))
         except Exception as error:
             return route, _defect(error, route)
         return NO_ROUTE, answer_from_refusal(refusal("ROUTE_NOT_FOUND"))
+
+    def _find(self, method: str, raw_path: bytes) -> bindings.Match | bindings.MethodNotAllowed | str | None:
+        """What a path leads to: a binding, one with other methods, the path of a constant, or nothing."""
+        for path in self._paths(raw_path):
+            if path in self._constants:
+                return path
+            if found := bindings.match(self._bindings, method, path):
+                return found
+        return None
 
     def _paths(self, raw_path: bytes) -> Iterator[str]:
         """What a path may mean: with the prefix taken off, or as it is. Runs of `/` are one; one at the end is none."""
@@ -116,6 +137,19 @@ class Routes(BaseRoute):
         if method in ("GET", "HEAD"):
             return Answer(200, self._constants[path])
         return _not_allowed(bindings.allow({"GET"}))
+
+
+def _response(answer: Answer) -> Response:
+    if answer.body == {} and not answer.headers:
+        return _empty(answer.http)
+    headers = dict((ORIGIN, *answer.headers.items()))
+    return Response(orjson.dumps(answer.body), answer.http, headers, "application/json")
+
+
+@functools.cache
+def _empty(http: int) -> Response:
+    """The answer that nearly all updates have."""
+    return Response(b"{}", http, dict([ORIGIN]), "application/json")
 
 
 def _not_allowed(allowed: tuple[str, ...]) -> Answer:

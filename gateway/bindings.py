@@ -66,7 +66,7 @@ class Group:
     items: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Binding:
     """One HTTP method and path template of one RPC.
 
@@ -222,10 +222,9 @@ def _body_field(method: MethodDescriptor, name: str) -> tuple[Descriptor, bool]:
     field = method.input_type.fields_by_name.get(name)
     if field is None or field.message_type is None or field.message_type.GetOptions().map_entry:
         raise UnsupportedBinding(f"{method.full_name}: the body {name!r} is no message field")
-    if field.is_repeated:
-        if _result(method) is None:
-            # Without a result for each item, one bad item could only fail them all.
-            raise UnsupportedBinding(f"{method.full_name}: an array body needs `results` that have a {STATUS} each")
+    if field.is_repeated and _result(method) is None:
+        # Without a result for each item, one bad item could only fail them all.
+        raise UnsupportedBinding(f"{method.full_name}: an array body needs `results` that have a {STATUS} each")
     return field.message_type, field.is_repeated
 
 

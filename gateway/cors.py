@@ -2,8 +2,8 @@
 
 from typing import Final
 
-from starlette.datastructures import Headers, MutableHeaders
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.datastructures import Headers
+from starlette.responses import Response
 
 ORIGIN: Final = ("access-control-allow-origin", "*")
 """On every answer, with an Origin or not: a cache must not serve an answer without it to a browser."""
@@ -12,32 +12,15 @@ _METHODS = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
 _HEADERS = "authorization, content-encoding, content-type, x-moesif-application-id, x-moesif-sdk"
 
 
-class CrossOrigin:
-    """ASGI middleware that allows every origin, and answers OPTIONS itself."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async def send_allowed(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                MutableHeaders(scope=message).append(*ORIGIN)
-            await send(message)
-
-        if scope["type"] == "http" and scope["method"] == "OPTIONS":
-            await send_allowed(_preflight(Headers(scope=scope)))
-            await send({"type": "http.response.body"})
-        else:
-            await self._app(scope, receive, send_allowed)
-
-
-def _preflight(asked: Headers) -> Message:
-    headers = MutableHeaders(
-        {
+def preflight(asked: Headers) -> Response:
+    """The answer to OPTIONS, which allows everything that is asked for."""
+    return Response(
+        status_code=204,
+        headers={
             "access-control-allow-methods": _METHODS,
             "access-control-allow-headers": asked.get("access-control-request-headers", _HEADERS),
             "access-control-max-age": "86400",
             "vary": "access-control-request-headers",
-        }
+            ORIGIN[0]: ORIGIN[1],
+        },
     )
-    return {"type": "http.response.start", "status": 204, "headers": headers.raw}

@@ -193,7 +193,7 @@ def _read_string(value: Any, path: Path, findings: Findings) -> str | None:
 
 
 def _read_scalar_text(value: Any, path: Path, findings: Findings) -> str | None:
-    if isinstance(value, bool | float):
+    if type(value) in (bool, float):
         findings.warn(path, "KEPT_AS_TEXT", "is kept as text")
         return orjson.dumps(value).decode()
     return _read_string(value, path, findings)

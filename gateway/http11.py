@@ -1,5 +1,8 @@
 """HTTP/1.1 on one connection: uvicorn's protocol, where it does less than RFC 9110 asks or than our clients need."""
 
+import asyncio
+from typing import Any, cast
+
 import httptools
 import orjson
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -16,6 +19,10 @@ class JsonHttpProtocol(HttpToolsProtocol):
     A server may ignore an offer to upgrade (`Upgrade: h2c`, as `curl --http2` sends it), says RFC 9110, section 7.8.
     The parser instead ends the message at its head: the body would be lost, or taken for a request of its own.
     """
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # As uvicorn has it.
+        """Begin with a connection."""
+        super().connection_made(cast("asyncio.Transport", _OneWrite(transport)))
 
     def data_received(self, data: bytes) -> None:
         """Take bytes of the connection."""
@@ -62,3 +69,35 @@ class JsonHttpProtocol(HttpToolsProtocol):
         )
         self.transport.write(head.encode() + text)
         self.transport.close()
+
+
+class _OneWrite:
+    """A transport that sends at once what is written in one turn of the event loop.
+
+    uvicorn writes an answer's head and its body apart, which would be two packets and two system calls.
+    """
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        self._loop = asyncio.get_running_loop()
+        self._held: list[bytes] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def write(self, data: bytes) -> None:
+        if not self._held:
+            self._loop.call_soon(self._flush)
+        self._held.append(data)
+
+    def close(self) -> None:
+        self._flush()
+        self._transport.close()
+
+    def is_closing(self) -> bool:
+        return self._transport.is_closing()
+
+    def _flush(self) -> None:
+        if self._held and not self._transport.is_closing():
+            self._transport.write(b"".join(self._held))
+        self._held.clear()

@@ -2,14 +2,14 @@
 
 import codecs
 import json
-import re
 from typing import Any
 
 import orjson
 
 # orjson turns integers outside [-2^63, 2^64 - 1] into floats without a word. Those have at least this many digits;
 # what else has (a digit string, a long fraction) only costs the second parsing.
-_LONG_NUMBER = re.compile(rb"[0-9]{19}")
+_LONG_NUMBER = b"0" * 19
+_DIGITS_TO_0 = bytes.maketrans(b"123456789", b"000000000")
 
 
 class NotJson(Exception):
@@ -30,7 +30,7 @@ def parse(text: bytes) -> Any:
     document = text[start:]
     try:
         value = orjson.loads(document)
-        return json.loads(document) if _LONG_NUMBER.search(document) else value
+        return json.loads(document) if _LONG_NUMBER in document.translate(_DIGITS_TO_0) else value
     except orjson.JSONDecodeError as error:
         raise NotJson(start + _byte_offset(document, error.pos)) from None
     except RecursionError:

@@ -1,5 +1,6 @@
 """What the operator can count. No label ever holds anything that a caller made up."""
 
+import functools
 from typing import Final
 
 from prometheus_client import Counter, Histogram
@@ -10,3 +11,9 @@ REQUESTS: Final = Histogram(
 REFUSALS: Final = Counter(
     "userfold_gateway_refusals", "Requests, and items of batches, that were refused.", ["route", "reason"]
 )
+
+
+@functools.cache
+def requests(route: str, http: int) -> Histogram:
+    """The histogram of the requests of one route with one HTTP status."""
+    return REQUESTS.labels(route, str(http))

@@ -56,6 +56,8 @@ class Row:
     retry_after: int | None = None
 
 
+_UNKNOWN_OUTCOME = "The server did not answer, and the write may have been applied. Sending it again is safe."
+
 OWN: Final[Mapping[str, Row]] = {
     "ROUTE_NOT_FOUND": Row(code_pb2.NOT_FOUND, "There is nothing at this path."),
     "METHOD_NOT_ALLOWED": Row(code_pb2.UNIMPLEMENTED, "This path does not have this method.", 405),
@@ -72,6 +74,13 @@ OWN: Final[Mapping[str, Row]] = {
     "INVALID_REQUEST": Row(code_pb2.INVALID_ARGUMENT, "Fields of the request break rules; nothing of it was written."),
     "HTTP_MALFORMED": Row(code_pb2.INVALID_ARGUMENT, "This is no valid HTTP/1.1 request."),
     "CREDENTIAL_UNKNOWN": Row(code_pb2.UNAUTHENTICATED, "The credential belongs to no application."),
+    "OVERLOADED": Row(
+        code_pb2.RESOURCE_EXHAUSTED, "More is waiting than the gateway holds; nothing was written.", retry_after=1
+    ),
+    "WRITE_OUTCOME_UNKNOWN": Row(code_pb2.DEADLINE_EXCEEDED, _UNKNOWN_OUTCOME, retry_after=1),
+    "NOT_SENT_IN_TIME": Row(
+        code_pb2.DEADLINE_EXCEEDED, "The server was too busy to be asked in time; nothing was written.", retry_after=1
+    ),
     "CLIENT_GONE": Row(code_pb2.CANCELLED, "The connection was lost before the whole request had arrived."),
     "INTERNAL": Row(
         code_pb2.INTERNAL,
@@ -80,11 +89,9 @@ OWN: Final[Mapping[str, Row]] = {
 }
 """The gateway's own errors, by reason."""
 
-_UNKNOWN_OUTCOME = "The server did not answer, and the write may have been applied. Sending it again is safe."
-
 WRITE_FAILED: Final[Mapping[int, Row]] = {
     code_pb2.UNAVAILABLE: Row(code_pb2.UNAVAILABLE, _UNKNOWN_OUTCOME, retry_after=1),
-    code_pb2.DEADLINE_EXCEEDED: Row(code_pb2.DEADLINE_EXCEEDED, _UNKNOWN_OUTCOME, retry_after=1),
+    code_pb2.DEADLINE_EXCEEDED: OWN["WRITE_OUTCOME_UNKNOWN"],
     code_pb2.CANCELLED: Row(code_pb2.CANCELLED, _UNKNOWN_OUTCOME),
     code_pb2.UNKNOWN: Row(code_pb2.UNKNOWN, _UNKNOWN_OUTCOME),
     code_pb2.INTERNAL: Row(code_pb2.INTERNAL, _UNKNOWN_OUTCOME),

@@ -8,6 +8,7 @@ LEVELS: Final = 20
 """Objects and arrays inside each other, the outermost being the first. Protobuf cannot carry more than about 32."""
 
 _EXACT = 2**53
+_CONTAINERS = (dict, list)
 
 
 class _TooDeep(Exception):
@@ -32,7 +33,7 @@ def _visit(container: dict[str, Any] | list[Any], path: Path, findings: Findings
         raise _TooDeep
     items: Any = container.items() if isinstance(container, dict) else enumerate(container)
     for key, value in items:
-        if isinstance(value, dict | list):
+        if isinstance(value, _CONTAINERS):
             _visit(value, (*path, key), findings, level + 1)
         elif type(value) is int and not -_EXACT <= value <= _EXACT and not _is_double(value):
             container[key] = str(value)

@@ -29,16 +29,16 @@ def parse(text: str) -> Timestamp | None:
     found = _FORM.fullmatch(text)
     if found is None:
         return None
+    year, month, day, hour, minute, second, fraction, sign, zone_hour, zone_minute = found.groups(default="0")
     try:
-        days = date(int(found["year"]), int(found["month"]), int(found["day"])).toordinal() - _EPOCH_DAY
+        days = date(int(year), int(month), int(day)).toordinal() - _EPOCH_DAY
     except ValueError:
         return None
-    hour, minute, second = (int(found[part] or 0) for part in ("hour", "minute", "second"))
-    offset = int(found["zone_hour"] or 0) * 3600 + int(found["zone_minute"] or 0) * 60
-    seconds = days * 86400 + hour * 3600 + minute * 60 + second + (offset if found["sign"] == "-" else -offset)
+    offset = int(zone_hour) * 3600 + int(zone_minute) * 60
+    seconds = days * 86400 + int(hour) * 3600 + int(minute) * 60 + int(second) + (offset if sign == "-" else -offset)
     if not _YEAR_1 <= seconds < _YEAR_10000:
         return None
-    return Timestamp(seconds=seconds, nanos=int((found["fraction"] or "")[:9].ljust(9, "0")))
+    return Timestamp(seconds=seconds, nanos=int(fraction[:9].ljust(9, "0")))
 
 
 def text_of(time: Timestamp) -> str:

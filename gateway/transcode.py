@@ -1,6 +1,7 @@
 """One request, end to end: body, decode, RPC, encode. What differs between methods is in their bindings."""
 
 import asyncio
+import functools
 import ipaddress
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -18,6 +19,8 @@ from gateway.batch import ITEMS, Batch, answer_batch, decode_item
 from gateway.bindings import Binding
 from gateway.decode import ObjectDecoder, scalar_from_text
 from gateway.findings import MOST, Finding, Findings
+from gateway.gather import Limits
+from gateway.group import Credentials, GroupCall
 from gateway.status import Refusal, refusal, refusal_from_rpc
 
 CREDENTIALS: Final = ("x-moesif-application-id", "authorization")
@@ -37,6 +40,7 @@ class Transcoder:
         self._binding = binding
         self._rpc_seconds = rpc_seconds
         self._decoder = ObjectDecoder(binding.body_message) if binding.body_message else None
+        self._group = GroupCall(binding.group, channel, Limits(rpc_seconds)) if binding.group else None
         self._call = channel.unary_unary(
             binding.rpc,
             request_serializer=binding.request.SerializeToString,
@@ -49,14 +53,21 @@ class Transcoder:
         described = binding.body_message or binding.request_type
         try:
             headers = Headers(scope=scope)
-            metadata = _metadata(headers, scope)
+            credentials = _metadata(headers)
+            client_address = _client_address(scope)
+            metadata = (*credentials, (CLIENT_ADDRESS, client_address))
             arguments = self._scalars(fields, scope)
             if self._decoder is None:
-                return self._success(await self._rpc(arguments, metadata), [])
+                return self._success(encode.plain(await self._rpc(arguments, metadata)), [])
             parsed = await self._parsed_body(receive, headers)
             if not binding.is_batch:
                 warnings = self._decode_object(self._decoder, parsed, arguments)
-                return self._success(await self._rpc(arguments, metadata), warnings)
+                if self._group is not None:
+                    item = arguments[binding.body]
+                    told = {"warnings": await self._group.warnings(credentials, item, client_address)}
+                else:
+                    told = encode.plain(await self._rpc(arguments, metadata))
+                return self._success(told, warnings)
             batch = await self._decode_array(self._decoder, parsed)
             response: Any = await self._rpc({**arguments, binding.body: batch.messages}, metadata)
             return answer_batch(batch, response.results, self._decoder.descriptor)
@@ -102,7 +113,7 @@ class Transcoder:
             # What the path says wins over the body.
             arguments.update({**decoder.arguments(parsed, (), findings), **arguments})
         else:
-            arguments[self._binding.body] = decoder.message(parsed, (), findings)
+            arguments[self._binding.body] = decoder.arguments(parsed, (), findings)
         if findings.violations:
             raise refusal("INVALID_REQUEST", violations=findings.violations)
         return findings.warnings
@@ -128,24 +139,28 @@ class Transcoder:
             raise refusal_from_rpc(error, is_write=self._binding.method != "GET") from None
         return response
 
-    def _success(self, response: Message, decoding: list[Finding]) -> Answer:
-        told: dict[str, Any] = encode.plain(response)
+    def _success(self, told: dict[str, Any], decoding: list[Finding]) -> Answer:
         warnings = [asdict(each) for each in decoding] + told.pop("warnings", [])
         shown: dict[str, Any] = told.get(self._binding.response_body, {}) if self._binding.response_body else told
         http = 201 if self._binding.method == "POST" and not self._binding.has_verb else 200
         return Answer(http, shown | ({"warnings": warnings[:MOST]} if warnings else {}))
 
 
-def _metadata(headers: Headers, scope: Scope) -> tuple[tuple[str, str], ...]:
-    given = [(name, headers[name]) for name in CREDENTIALS if name in headers]
+def _metadata(headers: Headers) -> Credentials:
+    given = [(name, value) for name in CREDENTIALS if (value := headers.get(name)) is not None]
     if any(len(value) > _LONGEST_CREDENTIAL or not (value.isascii() and value.isprintable()) for _, value in given):
         raise refusal("CREDENTIAL_UNKNOWN")
-    return (*given, (CLIENT_ADDRESS, _client_address(scope)))
+    return tuple(given)
 
 
 def _client_address(scope: Scope) -> str:
     client = scope.get("client")
+    return _canonical(client[0]) if client else ""
+
+
+@functools.lru_cache(1024)
+def _canonical(address: str) -> str:
     try:
-        return str(ipaddress.ip_address(client[0])) if client else ""
+        return str(ipaddress.ip_address(address))
     except ValueError:  # A trusted proxy may write `unknown`, or a name.
         return ""

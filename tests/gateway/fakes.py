@@ -32,7 +32,13 @@ class Failure:
 
 
 class FakeUserService(UserServiceServicer):
-    """Keeps each request with its metadata. `tell` is the next answer, until `reset`."""
+    """Keeps each request with its metadata. `tell` is the next answer, until `reset`.
+
+    `outcomes` are those of single updates by their user's id, with the fields as they are named where one comes alone.
+
+    An RPC that brings the requests of several clients together is kept as it came in `groups`; what it holds, and what
+    it is told, is as if each had come alone.
+    """
 
     def __init__(self) -> None:
         self.reset()
@@ -40,6 +46,8 @@ class FakeUserService(UserServiceServicer):
     def reset(self) -> None:
         self.requests: list[Any] = []
         self.metadata: list[Mapping[str, str]] = []
+        self.groups: list[Any] = []
+        self.outcomes: dict[str, pb.UpdateResult] = {}
         self.tell: Message | Failure | None = None
         self.seconds = 0.0
         self.arrived = asyncio.Event()
@@ -51,9 +59,25 @@ class FakeUserService(UserServiceServicer):
         return request
 
     async def UpdateUser(self, request: Any, context: Any) -> Any:
-        return await self._take(request, context, pb.UpdateUserResponse())
+        outcome = self.outcomes.get(request.user.user_id, pb.UpdateResult())
+        if outcome.status.code:
+            code = next(each for each in grpc.StatusCode if each.value[0] == outcome.status.code)
+            self.tell = Failure(code, trailer=outcome.status.SerializeToString())
+        return await self._take(request, context, pb.UpdateUserResponse(warnings=outcome.warnings))
+
+    @property
+    def user_ids(self) -> list[list[str]]:
+        """The ids in each group, in their order."""
+        return [[user.user_id for user in group.users] for group in self.groups]
+
+    @property
+    def client_addresses(self) -> list[str]:
+        """Where the updates came from that came in groups."""
+        return [address for group in self.groups for address in group.client_addresses]
 
     async def BatchUpdateUsers(self, request: Any, context: Any) -> Any:
+        if request.client_addresses:
+            return await self._take_group(request, context)
         return await self._take(request, context, results(*({} for _ in request.users)))
 
     async def GetUser(self, request: Any, context: Any) -> Any:
@@ -61,6 +85,19 @@ class FakeUserService(UserServiceServicer):
 
     async def _take(self, request: Any, context: Any, default: Message) -> Message:
         self.requests.append(request)
+        return await self._answer(context, default)
+
+    async def _take_group(self, request: Any, context: Any) -> Message:
+        self.groups.append(request)
+        self.requests += [pb.UpdateUserRequest(user=user) for user in request.users]
+        told = await self._answer(context, pb.UpdateUserResponse())
+        if isinstance(told, pb.UpdateUserResponse):
+            default = pb.UpdateResult(warnings=told.warnings)
+            outcomes = [self.outcomes.get(user.user_id, default) for user in request.users]
+            return results(*(_numbered(outcome, index) for index, outcome in enumerate(outcomes)))
+        return told
+
+    async def _answer(self, context: Any, default: Message) -> Message:
         self.metadata.append(dict(context.invocation_metadata()))
         self.arrived.set()
         await asyncio.sleep(self.seconds)
@@ -135,6 +172,23 @@ async def running_gateway(grpc_address: str, **settings: Any) -> AsyncIterator[G
         finally:
             listener.should_exit = True
             await serving
+
+
+def _numbered(outcome: pb.UpdateResult, index: int) -> pb.UpdateResult:
+    status = status_with(outcome.status.code, outcome.status.message)
+    for detail in outcome.status.details:
+        told = BadRequest()
+        if detail.Unpack(told):
+            for violation in told.field_violations:
+                violation.field = f"users[{index}].{violation.field}"
+            status.details.add().Pack(told)
+        else:
+            status.details.append(detail)
+    warnings = [
+        pb.Warning(field=f"users[{index}].{each.field}", reason=each.reason, description=each.description)
+        for each in outcome.warnings
+    ]
+    return pb.UpdateResult(status=status if status.code else None, warnings=warnings)
 
 
 def status_with(code: int, message: str, *details: Message) -> Status:

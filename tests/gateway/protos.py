@@ -47,6 +47,31 @@ def service_type(
     return _added(file).services_by_name["Service"]  # type: ignore[no-any-return]
 
 
+def grouped_service(
+    rule: http_pb2.HttpRule,
+    *,
+    request: list[tuple[Any, ...]] | None = None,
+    response: list[tuple[Any, ...]] | None = None,
+    batch_request: list[tuple[Any, ...]],
+    result: list[tuple[Any, ...]],
+    batch_name: str = "BatchPutThings",
+    **batch_options: bool,
+) -> ServiceDescriptor:
+    """A service with PutThing, bound by `rule`, and with what may be its batch method."""
+    file = _file()
+    _add_message(file, "Item", [("user_id", Field.TYPE_STRING)])
+    _add_message(file, "Request", request or [("item", "Item"), ("id", Field.TYPE_STRING)])
+    _add_message(file, "Response", [("warnings", "Item", "repeated")] if response is None else response)
+    _add_message(file, "BatchRequest", batch_request)
+    _add_message(file, "Result", result)
+    _add_message(file, "BatchResponse", [("results", "Result", "repeated")])
+    service: ServiceDescriptorProto = file.service.add(name="Service")
+    method = service.method.add(name="PutThing", input_type="Request", output_type="Response")
+    method.options.Extensions[annotations_pb2.http].CopyFrom(rule)
+    service.method.add(name=batch_name, input_type="BatchRequest", output_type="BatchResponse", **batch_options)
+    return _added(file).services_by_name["Service"]  # type: ignore[no-any-return]
+
+
 def _file() -> FileDescriptorProto:
     number = next(_numbers)
     dependencies = [each.DESCRIPTOR.name for each in _IMPORTS]

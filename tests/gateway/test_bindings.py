@@ -8,7 +8,7 @@ from google.protobuf.descriptor_pb2 import FieldDescriptorProto as Field
 from userfold.v1 import user_service_pb2
 
 from gateway.bindings import InvalidPath, Match, MethodNotAllowed, UnsupportedBinding, bindings_of, match
-from tests.gateway.protos import service_type
+from tests.gateway.protos import grouped_service, service_type
 
 USERS = bindings_of(user_service_pb2.DESCRIPTOR.services_by_name["UserService"])
 ID = [("id", Field.TYPE_STRING)]
@@ -21,6 +21,11 @@ def test_the_user_service_has_three_routes() -> None:
         ("POST", "/v1/users", "/userfold.v1.UserService/UpdateUser", "user", False),
     ]
     assert USERS[1].response_body == "user"
+    assert [each.group and (each.group.rpc, each.group.items) for each in USERS] == [
+        None,
+        None,
+        ("/userfold.v1.UserService/BatchUpdateUsers", "users"),
+    ]
     assert USERS[2].request is user_service_pb2.UpdateUserRequest
     assert USERS[2].response is user_service_pb2.UpdateUserResponse
 
@@ -161,3 +166,47 @@ def test_fields_beside_a_body_are_not_reachable() -> None:
 def test_streaming_is_refused() -> None:
     with pytest.raises(UnsupportedBinding, match="streaming"):
         bindings_of(service_type([HttpRule(get="/v1")], ID, server_streaming=True))
+
+
+PUT = HttpRule(post="/v1", body="item")
+ADDRESSES = ("client_addresses", Field.TYPE_STRING, "repeated")
+MANY = ("things", "Item", "repeated")
+RESULT = [("status", "google.rpc.Status"), ("warnings", "Item", "repeated")]
+
+
+def test_bodies_may_travel_in_the_batch_method_that_has_a_place_for_all_of_them() -> None:
+    (found,) = bindings_of(grouped_service(PUT, batch_request=[MANY, ADDRESSES], result=RESULT))
+    assert found.group
+    assert found.group.rpc.endswith(".Service/BatchPutThings")
+    assert found.group.items == "things"
+    assert found.group.request.DESCRIPTOR.name == "BatchRequest"
+    assert found.group.response.DESCRIPTOR.name == "BatchResponse"
+
+
+@pytest.mark.parametrize(
+    ("rule", "more"),
+    [
+        (PUT, {"batch_name": "BatchPutThing"}),
+        (PUT, {"client_streaming": True}),
+        (PUT, {"server_streaming": True}),
+        (PUT, {"batch_request": [MANY]}),
+        (PUT, {"batch_request": [MANY, ("client_addresses", Field.TYPE_STRING)]}),
+        (PUT, {"batch_request": [MANY, ("client_addresses", Field.TYPE_INT32, "repeated")]}),
+        (PUT, {"batch_request": [("things", "Item"), ADDRESSES]}),
+        (PUT, {"batch_request": [("things", "Result", "repeated"), ADDRESSES]}),
+        (PUT, {"batch_request": [MANY, ("others", "Item", "repeated"), ADDRESSES]}),
+        (PUT, {"result": [("warnings", "Item", "repeated")]}),
+        (PUT, {"result": [("status", "google.rpc.Status")]}),
+        (PUT, {"result": [("status", "google.rpc.Status"), ("warnings", "Item")]}),
+        (PUT, {"response": [("item", "Item")]}),
+        (HttpRule(post="/v1", body="*"), {}),
+        (HttpRule(post="/v1/{id}", body="item"), {}),
+        (HttpRule(post="/v1", body="item", response_body="item"), {"response": [("item", "Item")]}),
+    ],
+)
+def test_bodies_go_alone_where_a_batch_could_not_carry_all_of_a_request_or_an_answer(
+    rule: HttpRule, more: dict[str, Any]
+) -> None:
+    fields: dict[str, Any] = {"batch_request": [MANY, ADDRESSES], "result": RESULT}
+    (found,) = bindings_of(grouped_service(rule, **fields | more))
+    assert found.group is None

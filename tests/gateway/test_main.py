@@ -124,7 +124,7 @@ async def test_a_local_process_is_not_believed_whatever_uvicorns_variable_says(
         async with httpx2.AsyncClient(trust_env=False) as client:
             headers = {"X-Forwarded-For": "203.0.113.7"}
             await client.post(f"{url_of(process)}/v1/users", content=b"{}", headers=headers)
-    assert service.metadata[0]["x-userfold-client-address"] == "127.0.0.1"
+    assert service.client_addresses == ["127.0.0.1"]
 
 
 def test_a_librarys_record_is_one_line_without_the_exceptions_text(capsys: pytest.CaptureFixture[str]) -> None:

@@ -51,8 +51,17 @@ async def test_only_credentials_and_the_client_address_are_passed_on(
     assert {name: value for name, value in metadata.items() if name != "user-agent"} == {
         "x-moesif-application-id": "a key with spaces",
         "authorization": "Bearer T",
-        "x-userfold-client-address": "127.0.0.1",
     }
+    assert service.client_addresses == ["127.0.0.1"]
+
+
+async def test_what_goes_alone_has_the_client_address_in_its_metadata(
+    gateway: Gateway, service: FakeUserService
+) -> None:
+    await gateway.post("/v1/users/batch", [EXAMPLE])
+    await gateway.client.get("/v1/users/1")
+    assert [metadata["x-userfold-client-address"] for metadata in service.metadata] == ["127.0.0.1"] * 2
+    assert service.groups == []
 
 
 @pytest.mark.parametrize("key", ["schlüssel".encode(), b"a\tb", b"k" * 5000])
@@ -81,7 +90,9 @@ async def test_x_forwarded_for_is_believed_of_trusted_proxies_only(
 ) -> None:
     async with running_gateway(backend.address, trusted_proxies=trusted) as gateway:
         await gateway.post("/v1/users", {"user_id": "1"}, **{"X-Forwarded-For": forwarded})
-    assert service.metadata[0]["x-userfold-client-address"] == address
+        await gateway.client.get("/v1/users/1", headers={"X-Forwarded-For": forwarded})
+    assert service.client_addresses == [address]
+    assert service.metadata[1]["x-userfold-client-address"] == address
 
 
 async def test_warnings_of_decoding_come_before_the_servers_and_are_20_at_most(

@@ -1,0 +1,190 @@
+"""Groups: what travels together, in which order, and what each item is told. Over a sender that keeps what it gets."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from gateway.gather import Full, Gatherer, Limits, NotAnsweredInTime, NotSentInTime
+
+
+class FakeSender:
+    """Keeps each group, and answers it when `go` is called: each item in upper case, or what `failure` says."""
+
+    def __init__(self) -> None:
+        self.groups: list[tuple[str, list[bytes]]] = []
+        self.seconds: list[float] = []
+        self.failure: Exception | None = None
+        self.missing = 0
+        self._held: list[asyncio.Event] = []
+
+    async def send(self, key: str, items: Sequence[bytes], seconds: float) -> Sequence[bytes]:
+        self.groups.append((key, list(items)))
+        self.seconds.append(seconds)
+        self._held.append(held := asyncio.Event())
+        await held.wait()
+        if self.failure:
+            raise self.failure
+        return [item.upper() for item in items][self.missing :]
+
+    def go(self) -> None:
+        self._held.pop(0).set()
+
+
+async def turns(count: int = 6) -> None:
+    for _ in range(count):
+        await asyncio.sleep(0)
+
+
+def gatherer_of(sender: FakeSender, **limits: Any) -> Gatherer[str, bytes]:
+    return Gatherer(sender.send, Limits(**{"seconds": 5.0} | limits))
+
+
+def ask(gatherer: Gatherer[str, bytes], *items: bytes, key: str = "k") -> list[asyncio.Task[bytes]]:
+    return [asyncio.ensure_future(gatherer.result(key, item)) for item in items]
+
+
+async def finish(sender: FakeSender, *asked: asyncio.Task[bytes]) -> list[Any]:
+    """The outcomes of all, letting each group go as it comes."""
+    while not all(each.done() for each in asked):
+        if sender._held:
+            sender.go()
+        await asyncio.sleep(0)
+    return await asyncio.gather(*asked, return_exceptions=True)
+
+
+async def test_a_lone_item_leaves_without_any_wait() -> None:
+    sender = FakeSender()
+    asked = ask(gatherer_of(sender), b"a")
+    await turns(3)  # Its task, the end of the turn in which it came, the group's task.
+    assert sender.groups == [("k", [b"a"])]
+    assert await finish(sender, *asked) == [b"A"]
+
+
+async def test_what_comes_in_one_turn_of_the_loop_travels_together_in_its_order() -> None:
+    sender = FakeSender()
+    asked = ask(gatherer_of(sender), b"a", b"b", b"c")
+    assert await finish(sender, *asked) == [b"A", b"B", b"C"]
+    assert sender.groups == [("k", [b"a", b"b", b"c"])]
+
+
+async def test_what_comes_while_all_groups_are_under_way_is_the_next_one() -> None:
+    sender = FakeSender()
+    gatherer = gatherer_of(sender)
+    asked = []
+    for items in ([b"a"], [b"b"], [b"c"], [b"d", b"e"]):
+        asked += ask(gatherer, *items)
+        await turns()
+    assert sender.groups == [("k", [b"a"]), ("k", [b"b"])]
+    sender.go()
+    await turns()
+    assert sender.groups[2:] == [("k", [b"c", b"d", b"e"])]
+    assert await finish(sender, *asked) == [b"A", b"B", b"C", b"D", b"E"]
+
+
+async def test_different_keys_never_share_a_group_and_do_not_wait_for_each_other() -> None:
+    sender = FakeSender()
+    gatherer = gatherer_of(sender, groups=1)
+    asked = ask(gatherer, b"a") + ask(gatherer, b"b", key="other") + ask(gatherer, b"c")
+    await turns()
+    assert sender.groups == [("k", [b"a", b"c"]), ("other", [b"b"])]
+    await finish(sender, *asked)
+
+
+async def test_nothing_is_kept_of_a_key_that_is_idle() -> None:
+    sender = FakeSender()
+    gatherer = gatherer_of(sender, groups=1)
+    asked = [each for key in "abc" for each in ask(gatherer, b"1", b"2", key=key)]
+    asked[0].cancel()
+    await finish(sender, *asked)
+    (gone,) = ask(gatherer, b"x", key="gone")
+    await turns(1)
+    gone.cancel()
+    await turns()
+    assert (gatherer._queues, gatherer._sending) == ({}, set())
+    assert (gatherer._waiting_items, gatherer._waiting_octets) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("limits", "items", "groups"),
+    [
+        ({"items": 2}, [b"a", b"b", b"c", b"d", b"e"], [[b"a", b"b"], [b"c", b"d"], [b"e"]]),
+        ({"octets": 5}, [b"aaa", b"bb", b"c", b"dddd"], [[b"aaa", b"bb"], [b"c", b"dddd"]]),
+        ({"octets": 2}, [b"a", b"larger", b"b", b"c"], [[b"a"], [b"larger"], [b"b", b"c"]]),
+    ],
+)
+async def test_a_group_has_its_limits(limits: dict[str, int], items: list[bytes], groups: list[list[bytes]]) -> None:
+    sender = FakeSender()
+    asked = ask(gatherer_of(sender, **limits), *items)
+    assert await finish(sender, *asked) == [item.upper() for item in items]
+    assert [sent for _, sent in sender.groups] == groups
+
+
+@pytest.mark.parametrize("limits", [{"waiting_items": 2}, {"waiting_octets": 2}])
+async def test_what_there_is_no_room_for_is_turned_away_at_once(limits: dict[str, int]) -> None:
+    sender = FakeSender()
+    gatherer = gatherer_of(sender, groups=1, **limits)
+    asked = ask(gatherer, b"a")
+    await turns()
+    asked += ask(gatherer, b"b", b"c", key="k")
+    refused = ask(gatherer, b"d", key="other")
+    await turns(2)
+    assert isinstance(refused[0].exception(), Full)
+    assert await finish(sender, *asked) == [b"A", b"B", b"C"]
+    assert await finish(sender, *ask(gatherer, b"d")) == [b"D"]
+
+
+async def test_an_item_whose_time_is_over_while_it_waits_is_not_sent() -> None:
+    sender = FakeSender()
+    gatherer = gatherer_of(sender, groups=1, seconds=0.05)
+    sent = ask(gatherer, b"a")
+    await turns()
+    (waiting,) = ask(gatherer, b"b")
+    with pytest.raises(NotSentInTime):
+        await waiting
+    assert isinstance(sent[0].exception(), NotAnsweredInTime)
+    fresh = ask(gatherer, b"c")
+    assert await finish(sender, *fresh) == [b"C"]
+    assert sender.groups == [("k", [b"a"]), ("k", [b"c"])]
+
+
+async def test_each_item_of_a_group_has_its_own_time_and_the_group_that_of_the_last() -> None:
+    sender = FakeSender()
+    gatherer = gatherer_of(sender, groups=1, seconds=0.2)
+    first = ask(gatherer, b"-")
+    await turns()
+    early = ask(gatherer, b"a")
+    await asyncio.sleep(0.1)
+    late = ask(gatherer, b"b")
+    await turns()
+    sender.go()
+    await turns()
+    assert sender.groups[1:] == [("k", [b"a", b"b"])]
+    assert 0.1 < sender.seconds[1] <= 0.2
+    with pytest.raises(NotAnsweredInTime):
+        await early[0]
+    assert await finish(sender, *first, *late) == [b"-", b"B"]
+
+
+async def test_a_caller_that_gives_up_takes_only_its_own_item_away() -> None:
+    sender = FakeSender()
+    gatherer = gatherer_of(sender, groups=1)
+    sent = ask(gatherer, b"a", b"b")
+    await turns()
+    waiting = ask(gatherer, b"c", b"d")
+    await turns()
+    sent[0].cancel()
+    waiting[0].cancel()
+    await turns()
+    assert await finish(sender, sent[1], waiting[1]) == [b"B", b"D"]
+    assert sender.groups == [("k", [b"a", b"b"]), ("k", [b"d"])]
+
+
+async def test_the_failure_of_a_group_is_that_of_each_item_and_of_no_other_group() -> None:
+    sender = FakeSender()
+    gatherer = gatherer_of(sender)
+    sender.failure = OSError("down")
+    assert await finish(sender, *ask(gatherer, b"a", b"b")) == [sender.failure] * 2
+    sender.failure = None
+    assert await finish(sender, *ask(gatherer, b"a")) == [b"A"]

@@ -1,0 +1,260 @@
+"""Concurrent requests that travel together: each is answered as if it had gone alone."""
+
+import asyncio
+from typing import Any
+
+import grpc
+import httpx2
+import pytest
+from google.rpc import code_pb2
+from userfold.v1 import user_service_pb2 as pb
+
+from gateway import bindings, transcode
+from gateway.bindings import bindings_of
+from gateway.gather import Limits
+from gateway.group import GroupCall
+from gateway.status import Refusal, reason_of
+from tests.gateway.fakes import (
+    Backend,
+    Failure,
+    FakeUserService,
+    Gateway,
+    bad_request,
+    error_info,
+    reasons,
+    results,
+    retry_info,
+    running_gateway,
+    status_with,
+)
+
+KEY = {"X-Moesif-Application-Id": "key"}
+
+
+def warned(*fields: str) -> pb.UpdateResult:
+    return pb.UpdateResult(warnings=[pb.Warning(field=each, reason="KEPT_AS_TEXT", description="x") for each in fields])
+
+
+def refused(code: int, *details: Any) -> pb.UpdateResult:
+    return pb.UpdateResult(status=status_with(code, "No.", *details))
+
+
+OUTCOMES = {
+    "saved": pb.UpdateResult(),
+    "warned": warned("metadata.phone", 'metadata["users[1].x"]'),
+    "invalid": refused(code_pb2.INVALID_ARGUMENT, error_info("INVALID_REQUEST"), bad_request("user_id", "metadata.x")),
+    "large": refused(code_pb2.INVALID_ARGUMENT, error_info("PROFILE_TOO_LARGE")),
+    "unknown": refused(code_pb2.UNAVAILABLE, error_info("WRITE_OUTCOME_UNKNOWN"), retry_info(1)),
+    "later": refused(code_pb2.UNAVAILABLE, error_info("DATABASE_UNAVAILABLE"), retry_info(2, 5)),
+    "overloaded": refused(code_pb2.RESOURCE_EXHAUSTED, error_info("OVERLOADED"), retry_info(3)),
+    "defect": refused(code_pb2.INTERNAL, error_info("INTERNAL", error_id="abc")),
+    "denied": refused(code_pb2.PERMISSION_DENIED, error_info("READ_NOT_PERMITTED")),
+    "aborted": refused(code_pb2.ABORTED),
+}
+BODIES: list[Any] = [
+    *({"user_id": user_id, "extra": 1, "metadata": {"n": 2**63}} for user_id in OUTCOMES),
+    *({"user_id": user_id} for user_id in OUTCOMES),
+    {"user_id": "bad", "modified_time": 5},
+    [],
+    b"{",
+]
+
+
+async def posts(gateway: Gateway, bodies: list[Any], **headers: str) -> list[httpx2.Response]:
+    return list(await asyncio.gather(*(gateway.post("/v1/users", body, **KEY | headers) for body in bodies)))
+
+
+def told(answer: httpx2.Response) -> Any:
+    return answer.status_code, sorted(set(answer.headers.items()) - {("date", answer.headers.get("date"))}), answer.text
+
+
+async def one_under_way(gateway: Gateway, service: FakeUserService) -> asyncio.Task[Any]:
+    """Keep each group under way for a moment, so that what is posted next travels together."""
+    service.seconds = 0.2
+    first = asyncio.ensure_future(gateway.post("/v1/users", {"user_id": "first"}, **KEY))
+    await service.arrived.wait()
+    return first
+
+
+@pytest.fixture
+def one_group(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transcode, "Limits", lambda seconds: Limits(seconds, groups=1))
+
+
+@pytest.mark.usefixtures("one_group")
+async def test_each_is_answered_exactly_as_if_it_had_gone_alone(
+    backend: Backend, service: FakeUserService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service.outcomes = OUTCOMES
+    async with running_gateway(backend.address) as gateway:
+        first = await one_under_way(gateway, service)
+        together = [told(each) for each in await posts(gateway, BODIES)]
+        await first
+    sent = [["first"], sorted([*OUTCOMES, *OUTCOMES])]
+    assert [sorted(group) for group in service.user_ids] == sent
+
+    service.reset()
+    service.outcomes = OUTCOMES
+    monkeypatch.setattr(bindings, "_group", lambda *_: None)
+    alone = []
+    async with running_gateway(backend.address) as gateway:
+        for body in BODIES:
+            service.tell = None
+            alone.append(told(await gateway.post("/v1/users", body, **KEY)))
+    assert service.groups == []
+    assert together == alone
+
+
+async def test_different_credentials_never_travel_together(backend: Backend, service: FakeUserService) -> None:
+    callers = [{"X-Moesif-Application-Id": "a"}, {"X-Moesif-Application-Id": "b"}, {"Authorization": "Bearer a"}, {}]
+    async with running_gateway(backend.address) as gateway:
+        requests = [
+            gateway.post("/v1/users", {"user_id": str(number)}, **caller)
+            for number, caller in enumerate(callers)
+            for _ in range(5)
+        ]
+        assert {each.status_code for each in await asyncio.gather(*requests)} == {201}
+    for ids, metadata in zip(service.user_ids, service.metadata, strict=True):
+        (number,) = set(ids)
+        given = {"x-moesif-application-id", "authorization"} & metadata.keys()
+        assert {name: metadata[name] for name in given} == {
+            name.lower(): value for name, value in callers[int(number)].items()
+        }
+
+
+UNAUTHENTICATED = status_with(code_pb2.UNAUTHENTICATED, "Who?", error_info("CREDENTIAL_UNKNOWN"))
+
+
+@pytest.mark.usefixtures("one_group")
+@pytest.mark.parametrize(
+    ("failure", "http", "reason"),
+    [
+        (
+            Failure(grpc.StatusCode.UNAUTHENTICATED, trailer=UNAUTHENTICATED.SerializeToString()),
+            401,
+            "CREDENTIAL_UNKNOWN",
+        ),
+        (Failure(grpc.StatusCode.UNAVAILABLE), 503, "WRITE_OUTCOME_UNKNOWN"),
+        (Failure(grpc.StatusCode.DEADLINE_EXCEEDED), 504, "WRITE_OUTCOME_UNKNOWN"),
+        (results(), 500, "INTERNAL"),
+    ],
+)
+async def test_what_all_are_refused_for_is_told_to_each(
+    backend: Backend, service: FakeUserService, failure: Any, http: int, reason: str
+) -> None:
+    async with running_gateway(backend.address) as gateway:
+        first = await one_under_way(gateway, service)
+        service.tell = failure
+        answers = await posts(gateway, [{"user_id": "1"}] * 5)
+        await first
+    assert {each.status_code for each in answers} == {http}
+    assert [reasons(each.json()) for each in answers] == [[reason]] * 5
+    assert len(service.groups) == 2
+
+
+async def test_a_request_that_is_late_is_told_that_the_outcome_is_unknown(
+    backend: Backend, service: FakeUserService
+) -> None:
+    service.seconds = 5
+    async with running_gateway(backend.address, rpc_seconds=0.1) as gateway:
+        answers = await posts(gateway, [{"user_id": "1"}] * 5)
+    assert {each.status_code for each in answers} == {504}
+    assert [reasons(each.json()) for each in answers] == [["WRITE_OUTCOME_UNKNOWN"]] * 5
+
+
+class DeafChannel:
+    """A channel whose calls never end, whatever their deadline."""
+
+    def unary_unary(self, *_: Any, **__: Any) -> Any:
+        async def call(*_: Any, **__: Any) -> Any:
+            await asyncio.sleep(0.3)
+
+        return call
+
+
+async def test_a_request_that_was_never_sent_is_told_so() -> None:
+    (group,) = (each.group for each in bindings_of(pb.DESCRIPTOR.services_by_name["UserService"]) if each.group)
+    deaf: Any = DeafChannel()
+    call = GroupCall(group, deaf, Limits(0.05, groups=1, waiting_items=1))
+    sent = asyncio.ensure_future(call.warnings((), {"user_id": "1"}, ""))
+    await asyncio.sleep(0.01)
+    outcomes = await asyncio.gather(
+        sent, *(call.warnings((), {"user_id": "2"}, "") for _ in range(2)), return_exceptions=True
+    )
+    kinds = [(each.http, reason_of(each.status)) for each in outcomes if isinstance(each, Refusal)]
+    assert kinds == [(504, "WRITE_OUTCOME_UNKNOWN"), (504, "NOT_SENT_IN_TIME"), (429, "OVERLOADED")]
+    await asyncio.sleep(0.3)
+
+
+async def test_more_than_may_wait_is_429_with_a_time_to_wait(
+    backend: Backend, service: FakeUserService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transcode, "Limits", lambda seconds: Limits(seconds, groups=1, waiting_items=3))
+    async with running_gateway(backend.address) as gateway:
+        first = await one_under_way(gateway, service)
+        answers = await posts(gateway, [{"user_id": "1"}] * 5)
+        await first
+    turned_away = [each for each in answers if each.status_code != 201]
+    assert [(each.status_code, each.headers["retry-after"]) for each in turned_away] == [(429, "1")] * 2
+    assert turned_away[0].json() == {
+        "code": 8,
+        "status": "RESOURCE_EXHAUSTED",
+        "message": "More is waiting than the gateway holds; nothing was written.",
+        "details": [
+            {"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": "OVERLOADED", "domain": "userfold"},
+            {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retry_delay": "1s"},
+        ],
+    }
+
+
+def posted(user_id: str, *more: str) -> bytes:
+    body = f'{{"user_id":"{user_id}"}}'
+    head = ["POST /v1/users HTTP/1.1", "Host: x", f"Content-Length: {len(body)}", *more]
+    return "\r\n".join([*head, "", body]).encode()
+
+
+async def test_requests_behind_each_other_on_one_connection_keep_their_order(
+    gateway: Gateway, service: FakeUserService
+) -> None:
+    ids = [str(number) for number in range(20)]
+    requests = [posted(user_id) for user_id in ids[:-1]]
+    answers = await gateway.raw(b"".join([*requests, posted(ids[-1], "Connection: close")]))
+    assert answers.count(b"HTTP/1.1 201 Created\r\n") == 20
+    assert service.user_ids == [[user_id] for user_id in ids]
+
+
+@pytest.mark.usefixtures("one_group")
+async def test_a_client_that_goes_away_changes_nothing_for_the_others(
+    backend: Backend, service: FakeUserService
+) -> None:
+    async with running_gateway(backend.address) as gateway:
+        first = await one_under_way(gateway, service)
+        gone = asyncio.ensure_future(gateway.post("/v1/users", {"user_id": "gone"}, **KEY))
+        others = asyncio.ensure_future(posts(gateway, [{"user_id": "1"}, {"user_id": "2"}]))
+        await asyncio.sleep(0.05)
+        gone.cancel()
+        assert [each.status_code for each in await others] == [201, 201]
+        await first
+    # As where it goes alone: what had arrived whole is done, for a client may send and not wait for the answer.
+    assert [sorted(ids) for ids in service.user_ids] == [["first"], ["1", "2", "gone"]]
+
+
+@pytest.mark.usefixtures("one_group")
+async def test_what_waits_when_the_gateway_stops_is_still_answered(backend: Backend, service: FakeUserService) -> None:
+    async with running_gateway(backend.address) as gateway:
+        first = await one_under_way(gateway, service)
+        waiting = asyncio.ensure_future(posts(gateway, [{"user_id": "1"}] * 3))
+        await asyncio.sleep(0.05)
+        gateway.listener.should_exit = True
+        assert [each.status_code for each in await waiting] == [201] * 3
+        await first
+    assert len(service.groups) == 2
+
+
+async def test_many_at_once_travel_together(gateway: Gateway, service: FakeUserService) -> None:
+    service.seconds = 0.05
+    answers = await posts(gateway, [{"user_id": str(number)} for number in range(50)])
+    assert {(each.status_code, each.text) for each in answers} == {(201, "{}")}
+    assert sorted(int(each) for ids in service.user_ids for each in ids) == list(range(50))
+    assert len(service.groups) < 10
+    assert service.client_addresses == ["127.0.0.1"] * 50
