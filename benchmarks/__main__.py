@@ -1,0 +1,122 @@
+"""`python -m benchmarks`: all of it, on one machine, in bounded time. `make bench` installs what it needs first."""
+
+import argparse
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks import million, rounds
+from benchmarks.processes import BenchmarkFailed
+from benchmarks.report import document, markdown
+from benchmarks.runs import Sample
+from benchmarks.stack import HERE, PEERS_PYTHON, Stack
+from benchmarks.versions import machine, versions
+from server.mongod import MongodUnavailable
+
+_PARTS = {
+    "single": rounds.single,
+    "batch": rounds.batch,
+    "rpc": rounds.rpc,
+    "latency": rounds.latency,
+    "aliases": rounds.aliases,
+    "fairness": rounds.fairness,
+}
+_MILLION = "profiles"
+
+
+def main() -> int:
+    """Measure, and print the tables. Only a whole run replaces the results that the README quotes."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="a smoke test of two minutes")
+    parser.add_argument("--rounds", type=int, help="interleaved rounds (default: 5)")
+    parser.add_argument("--seconds", type=float, help="of each run (default: 4)")
+    parser.add_argument("--profiles", type=int, help="as many are many (default: 1000000)")
+    parser.add_argument("--only", type=lambda text: text.split(","), help=f"of {','.join([*_PARTS, _MILLION])}")
+    options = parser.parse_args()
+    options.rounds = options.rounds or (1 if options.quick else 5)
+    options.seconds = options.seconds or (1.0 if options.quick else 4.0)
+    options.profiles = options.profiles or (20_000 if options.quick else 1_000_000)
+    parts = options.only or [*_PARTS, _MILLION]
+    if unknown := {*parts} - {*_PARTS, _MILLION}:
+        parser.error(f"unknown: {', '.join(sorted(unknown))}")
+    whole = not options.quick and not options.only
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # after everything is stopped
+    build = HERE.parent / "build"
+    build.mkdir(exist_ok=True)
+    # On the checkout's disk: a /tmp in memory would know no journal.
+    directory = Path(tempfile.mkdtemp(prefix="bench-", dir=build))
+    try:
+        found = _measure(directory, parts, options.rounds, options.seconds, options.profiles)
+    except (BenchmarkFailed, MongodUnavailable) as error:
+        kept = build / "bench-failed"
+        shutil.rmtree(kept, ignore_errors=True)
+        kept.mkdir()
+        for log in directory.glob("*.log"):
+            shutil.copy(log, kept)
+        print(f"benchmark failed: {error}\nlogs are in {kept}", file=sys.stderr)
+        return 1
+    finally:
+        shutil.rmtree(directory)
+    _write(found, HERE / "results" if whole else build / "bench")
+    return 0
+
+
+def _measure(directory: Path, parts: Sequence[str], count: int, seconds: float, profiles: int) -> dict[str, Any]:
+    started = time.monotonic()
+
+    def tell(text: str) -> None:
+        print(f"[{time.monotonic() - started:5.0f} s] {text}", file=sys.stderr, flush=True)
+
+    samples: dict[str, list[Sample]] = {}
+    memory: Sequence[dict[str, int]] = ()
+    tell("starting everything ...")
+    with Stack(directory) as stack:
+        rounds.warm_up(stack, min(seconds, 2))
+        groups = [part(stack, seconds) for name, part in _PARTS.items() if name in parts]
+        if _MILLION in parts:
+            few = million.grow(stack, "few", million.FEW)
+            tell(f"storing {profiles:,} profiles ...")
+            many = million.grow(stack, "many", profiles)
+            memory = many.memory
+            pair = [(few, "profiles/few"), (many, "profiles/many")]
+            groups.append([million.throughput(stack, seconds, grown, key) for grown, key in pair])
+        for number in range(count):
+            for group in groups:
+                for step in rounds.in_turn(group, number):
+                    sample = step.run(number)
+                    samples.setdefault(step.key, []).append(sample)
+                    told = f"{sample.rate:8,.0f}/s, p50 {sample.p50_ms:.2f} ms"
+                    tell(f"round {number + 1} of {count}: {step.key:18} {told}")
+        setting = {
+            "date": time.strftime("%Y-%m-%d"),
+            "rounds": count,
+            "seconds": seconds,
+            "profiles": profiles,
+            "machine": machine(),
+            "versions": versions(stack),
+            "contenders": {contender.name: contender.writes for contender in stack.contenders},
+        }
+    order = [step.key for group in groups for step in group]
+    return document({key: samples[key] for key in order}, memory, setting)
+
+
+def _write(found: dict[str, Any], directory: Path) -> None:
+    directory.mkdir(parents=True, exist_ok=True)
+    results = directory / "latest.json"
+    results.write_text(json.dumps(found, indent=1) + "\n")
+    (directory / "latest.md").write_text(markdown(found))
+    command = [str(PEERS_PYTHON), "-m", "benchmarks.plot", str(results), str(directory / "latest.png")]
+    subprocess.run(command, check=True, cwd=HERE.parent)
+    print(markdown(found))
+    print(f"written to {directory}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,73 @@
+"""The floor under every batch: the bare driver, in a process of its own, writing operations that are built beforehand.
+
+`python -m benchmarks.driver_load '{"uri": ..., ...}'`; the operations are the ones of the plain application. Those of
+the first batch are stored before the clock starts.
+"""
+
+import asyncio
+import gc
+import itertools
+import json
+import sys
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import uvloop
+from motor.motor_asyncio import AsyncIOMotorClient
+from pymongo import UpdateOne, WriteConcern
+
+from benchmarks.plain_app import User, operation
+from benchmarks.users import body_of
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """The operations of one bulk write, and the fields that they set."""
+
+    operations: list[UpdateOne]
+    to_set: list[dict[str, Any]]
+
+
+def _batch(ids: list[str]) -> _Batch:
+    pairs = [operation(User.model_validate_json(body_of(each)), "127.0.0.1") for each in ids]
+    return _Batch([UpdateOne(*pair, upsert=True) for pair in pairs], [update["$set"] for _, update in pairs])
+
+
+async def _run(options: dict[str, Any], base: _Batch, batches: list[_Batch]) -> None:
+    client: AsyncIOMotorClient[dict[str, Any]] = AsyncIOMotorClient(options["uri"])
+    users = client["bare"].get_collection("users", write_concern=WriteConcern(w="majority", j=True))
+    await users.bulk_write(base.operations, ordered=False)
+    numbers = itertools.count()
+    latencies: list[float] = []
+    started, cpu_started = time.perf_counter(), time.process_time()
+    deadline = started + options["seconds"]
+
+    async def writer() -> None:
+        now = time.perf_counter()
+        while now < deadline:
+            batch = batches[next(numbers) % len(batches)]
+            # A new time, as every update has: one that changes nothing would cost MongoDB next to nothing.
+            modified_time = datetime.now(UTC)
+            for fields in batch.to_set:
+                fields["modified_time"] = modified_time
+            await users.bulk_write(batch.operations, ordered=False)
+            before, now = now, time.perf_counter()
+            latencies.append(now - before)
+
+    await asyncio.gather(*(writer() for _ in range(options["concurrency"])))
+    seconds, cpu_seconds = time.perf_counter() - started, time.process_time() - cpu_started
+    latencies.sort()
+    p50, p99 = (latencies[int(len(latencies) * share)] * 1000 for share in (0.5, 0.99))
+    calls = len(latencies)
+    found = {"calls": calls, "sent": calls, "seconds": seconds, "p50_ms": p50, "p99_ms": p99}
+    print(json.dumps(found | {"cpu_seconds": cpu_seconds}))
+
+
+if __name__ == "__main__":
+    given = json.loads(sys.argv[1])
+    first, *others = [_batch(ids) for ids in json.loads(Path(given["ids"]).read_text())]
+    gc.freeze()
+    uvloop.run(_run(given, first, others))

@@ -1,0 +1,32 @@
+"""A bare grpc.aio server that answers each message with itself: the floor under every RPC in Python."""
+
+import asyncio
+import signal
+
+import grpc
+import uvloop
+
+METHOD = "/userfold.benchmarks.Echo/Echo"
+
+
+async def _echo(message: bytes, _: object) -> bytes:
+    return message
+
+
+async def _serve() -> None:
+    server = grpc.aio.server()
+    service, _, method = METHOD.strip("/").partition("/")
+    # Without serializers, messages stay bytes.
+    handlers = {method: grpc.unary_unary_rpc_method_handler(_echo)}
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, handlers),))
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    print(f"userfold-echo ready grpc=127.0.0.1:{port}", flush=True)
+    stop = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    await stop.wait()
+    await server.stop(1)
+
+
+if __name__ == "__main__":
+    uvloop.run(_serve())

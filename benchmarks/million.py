@@ -1,0 +1,85 @@
+"""A million profiles: what storing them does to our memory, and what having them does to our throughput."""
+
+import random
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from benchmarks import http_load
+from benchmarks.contenders import Contender
+from benchmarks.http_load import raw_request, write_frames
+from benchmarks.processes import BenchmarkFailed, resident_bytes
+from benchmarks.rounds import BATCH_CONNECTIONS, CONNECTIONS, Step
+from benchmarks.runs import Sample, cpu_of, sample_of, updates_for, verify
+from benchmarks.stack import Stack
+from benchmarks.users import BATCH, Load
+
+FEW = 1000
+_SLICE_SECONDS = 10.0
+_SLICE_UPDATES = 15_000 * int(_SLICE_SECONDS)
+_MOST_SECONDS = 600
+
+
+@dataclass(frozen=True, slots=True)
+class Grown:
+    """A Userfold on a database of its own, and the users in it. `memory` has a row for each look at the processes:
+    updates so far, then resident bytes by process."""
+
+    userfold: Contender
+    ids: Sequence[str]
+    memory: Sequence[dict[str, int]]
+
+
+def grow(stack: Stack, database: str, profiles: int) -> Grown:
+    """Start a new server and gateway and store so many profiles through them, over HTTP, a hundred in a request."""
+    userfold, _ = stack.start_userfold(database)
+    ids: list[str] = []
+    memory = [_memory(userfold, 0)]
+    deadline = time.monotonic() + _MOST_SECONDS
+    updates = part = 0
+    while len(ids) < profiles:
+        if time.monotonic() > deadline:
+            raise BenchmarkFailed(f"only {len(ids)} of {profiles} profiles were stored in {_MOST_SECONDS} seconds")
+        load = Load(f"{database}{part}", min(_SLICE_UPDATES, profiles - len(ids)), all_new=True)
+        frames = stack.directory / "requests"
+        requests = (userfold.batch(batch) for batch in load.batches())
+        write_frames((raw_request(userfold.url, userfold.headers, request) for request in requests), frames)
+        # A load that is shorter than its time is sent again from its beginning.
+        seconds = max(1.0, min(_SLICE_SECONDS, len(load.ids) / 15_000))
+        measured = http_load.send(userfold.url, frames, BATCH_CONNECTIONS, seconds)
+        load.base.clear()  # was not stored
+        verify(userfold, load, measured, BATCH)
+        # Without the last ones, of which some may not have been stored when the load ended.
+        unanswered = measured.sent - measured.calls
+        ids += load.ids[: max(0, measured.sent - 4 * unanswered) * BATCH]
+        updates += measured.calls * BATCH
+        part += 1
+        memory.append(_memory(userfold, updates))
+    return Grown(userfold, ids, memory)
+
+
+def throughput(stack: Stack, seconds: float, grown: Grown, key: str) -> Step:
+    """Updates of random ones of the users that are there, one a request."""
+
+    def run(number: int) -> Sample:
+        draw = random.Random(number)  # noqa: S311 - No secret.
+        sent = draw.choices(grown.ids, k=updates_for(seconds, batched=False))
+        frames = stack.directory / "requests"
+        userfold = grown.userfold
+        requests = (raw_request(userfold.url, userfold.headers, userfold.single(user_id)) for user_id in sent)
+        write_frames(requests, frames)
+        before = userfold.collection.estimated_document_count()
+        with cpu_of(stack, userfold.services) as cpu:
+            measured = http_load.send(userfold.url, frames, CONNECTIONS, seconds)
+        if userfold.collection.estimated_document_count() != before:
+            raise BenchmarkFailed("updates of users who were there have made new ones")
+        for user_id in sent[:20]:
+            userfold.check_profile(user_id)
+        return sample_of(measured, 1, cpu(measured.calls))
+
+    return Step(key, run)
+
+
+def _memory(userfold: Contender, updates: int) -> dict[str, int]:
+    services = {service.name.rpartition("-")[2]: resident_bytes(service.pid) for service in userfold.services}
+    return {"updates": updates, **services}

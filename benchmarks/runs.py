@@ -1,0 +1,154 @@
+"""One load run: what is needed is stored, the load is sent, what it cost is measured, what it wrote is verified."""
+
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, field
+from typing import Any
+
+from benchmarks import http_load
+from benchmarks.contenders import Contender
+from benchmarks.echo_server import METHOD
+from benchmarks.http_load import Measured, raw_request, write_frames
+from benchmarks.messages import STREAM_UPDATE_USERS, UPDATE_USER, stream_frame, unary_frame
+from benchmarks.processes import BenchmarkFailed, Service, cpu_seconds, run_load
+from benchmarks.stack import HERE, PEERS_PYTHON, Stack
+from benchmarks.users import BATCH, Load
+
+_SINGLES_A_SECOND = 10_000
+_BATCHED_A_SECOND = 40_000
+"""More than any contender takes: the requests of a run are built before it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """What one run measured. `cpu_us` holds microseconds of CPU time for each update, by process,
+    `load` being the load generator."""
+
+    rate: float
+    p50_ms: float
+    p99_ms: float
+    cpu_us: Mapping[str, float] = field(default_factory=dict)
+
+
+@contextmanager
+def cpu_of(stack: Stack, services: Sequence[Service]) -> Iterator[Callable[[int], dict[str, float]]]:
+    """Measure CPU time. What is yielded tells it for each of so many updates, once the block has ended."""
+    # The part of a name that tells which stack of Userfold it is of is left out.
+    pids = {service.name.rpartition("-")[2]: service.pid for service in services} | {"mongod": stack.mongod_pid}
+    before = {name: cpu_seconds(pid) for name, pid in pids.items()}
+    spent: dict[str, float] = {}
+    yield lambda updates: {name: round(seconds * 1e6 / updates, 1) for name, seconds in spent.items()}
+    spent |= {name: cpu_seconds(pid) - before[name] for name, pid in pids.items()}
+    for service in services:
+        service.check()
+
+
+def over_http(
+    stack: Stack,
+    contender: Contender,
+    load: Load,
+    *,
+    batched: bool,
+    connections: int,
+    seconds: float,
+    meanwhile: AbstractContextManager[object] | None = None,
+) -> Sample:
+    """Send a load to a contender, one update or a hundred in a request, `meanwhile` being entered for just that."""
+    store_base(contender, load)
+    size = BATCH if batched else 1
+    requests = map(contender.batch, load.batches()) if batched else map(contender.single, load.ids)
+    frames = stack.directory / "requests"
+    write_frames((raw_request(contender.url, contender.headers, request) for request in requests), frames)
+    with meanwhile or nullcontext(), cpu_of(stack, contender.services) as cpu:
+        measured = http_load.send(contender.url, frames, connections, seconds)
+    verify(contender, load, measured, size)
+    return sample_of(measured, size, cpu(measured.calls * size))
+
+
+def over_grpc(stack: Stack, load: Load, *, stream: bool, concurrency: int, seconds: float) -> Sample:
+    """Send a load to Userfold's server, through UpdateUser or StreamUpdateUsers."""
+    store_base(stack.userfold, load)
+    frames = stack.directory / "messages"
+    write_frames(map(stream_frame, load.batches()) if stream else map(unary_frame, load.ids), frames)
+    with cpu_of(stack, stack.userfold.services[:1]) as cpu:
+        measured = _grpc_load(
+            target=stack.grpc,
+            method=STREAM_UPDATE_USERS if stream else UPDATE_USER,
+            metadata={name.lower(): value for name, value in stack.userfold.headers.items()},
+            frames=str(frames),
+            concurrency=concurrency,
+            seconds=seconds,
+        )
+    size = BATCH if stream else 1
+    verify(stack.userfold, load, measured, size)
+    return sample_of(measured, size, cpu(measured.calls * size))
+
+
+def echo(stack: Stack, load: Load, *, concurrency: int, seconds: float) -> Sample:
+    """Send the messages of `over_grpc` to the bare echo."""
+    frames = stack.directory / "messages"
+    write_frames(map(unary_frame, load.ids), frames)
+    metadata = {name.lower(): value for name, value in stack.userfold.headers.items()}
+    with cpu_of(stack, [stack.echo]) as cpu:
+        measured = _grpc_load(
+            target=stack.echo_target,
+            method=METHOD,
+            metadata=metadata,
+            frames=str(frames),
+            concurrency=concurrency,
+            seconds=seconds,
+        )
+    return sample_of(measured, 1, cpu(measured.calls))
+
+
+def bare_driver(stack: Stack, load: Load, *, concurrency: int, seconds: float) -> Sample:
+    """Write a load with the bare driver's `bulk_write`, a hundred at a time."""
+    ids = stack.directory / "ids.json"
+    ids.write_text(json.dumps([load.base, *load.batches()]))
+    options = {"uri": stack.uri, "ids": str(ids), "concurrency": concurrency, "seconds": seconds}
+    with cpu_of(stack, []) as cpu:
+        command = [str(PEERS_PYTHON), "-m", "benchmarks.driver_load", json.dumps(options)]
+        measured = Measured(**json.loads(run_load(command, seconds, cwd=HERE.parent)))
+    stored = stack.client.bare.users.count_documents({"_id": {"$gte": f"{load.name}-", "$lt": f"{load.name}."}})
+    if stored != load.stored_after(measured.sent * BATCH):
+        raise BenchmarkFailed(f"the bare driver stored {stored} users of {load.stored_after(measured.sent * BATCH)}")
+    return sample_of(measured, BATCH, cpu(measured.calls * BATCH))
+
+
+def store_base(contender: Contender, load: Load) -> None:
+    """Store the users that are there before a load."""
+    for start in range(0, len(load.base), BATCH):
+        contender.send(contender.batch(load.base[start : start + BATCH]))
+
+
+def verify(contender: Contender, load: Load, measured: Measured, size: int) -> None:
+    """Raise BenchmarkFailed unless all users that were sent are stored, and as they were sent."""
+    most = load.stored_after(measured.sent * size)
+    # What was on its way when the load ended may be stored or not.
+    least = most - (measured.sent - measured.calls) * size
+    deadline = time.monotonic() + 10
+    while not least <= (stored := contender.count(load.name)) <= most:
+        if stored > most or time.monotonic() > deadline:
+            raise BenchmarkFailed(f"{contender.name} stored {stored} users of {load.name}, not {least} to {most}")
+        time.sleep(0.1)
+    for user_id in load.sample(measured.sent * size):
+        contender.check_profile(user_id)
+
+
+def sample_of(measured: Measured, size: int, cpu_us: dict[str, float]) -> Sample:
+    """The sample of a run whose calls carried `size` updates each."""
+    load = {"load": round(measured.cpu_seconds * 1e6 / (measured.calls * size), 1)}
+    return Sample(round(measured.rate * size, 1), round(measured.p50_ms, 3), round(measured.p99_ms, 3), cpu_us | load)
+
+
+def updates_for(seconds: float, *, batched: bool) -> int:
+    """How many updates a load needs that is to last so long."""
+    return int(seconds * (_BATCHED_A_SECOND if batched else _SINGLES_A_SECOND))
+
+
+def _grpc_load(**options: Any) -> Measured:
+    command = [sys.executable, "-m", "benchmarks.grpc_load", json.dumps(options)]
+    return Measured(**json.loads(run_load(command, options["seconds"], cwd=HERE.parent)))

