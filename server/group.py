@@ -10,8 +10,11 @@ from server.errors import Overloaded, UserfoldError
 from server.model import Profile, ProfileWrite
 from server.store.profiles import Outcome, ProfileStore
 
-GROUPS: Final = 1
+GROUPS: Final = 2
 """Groups under way at once: while MongoDB syncs one to its journal, it works on the other."""
+
+LARGE: Final = 100
+"""What a group must have to be started beside another: with less, it is cheaper to let more come together."""
 
 
 _MOST_TURNS = 64
@@ -30,6 +33,7 @@ class GroupedProfileStore:
         self._most_waiting = waiting
         self._queues: dict[object, deque[_Waiting]] = {}
         self._updates = 0
+        self._under_way = 0
         self._bytes = 0
         self._busy: set[str] = set()
         self._groups: set[asyncio.Task[None]] = set()
@@ -86,10 +90,14 @@ class GroupedProfileStore:
             asyncio.get_running_loop().call_soon(self._start, turns + 1, self._updates)
             return
         self._start_is_due = False
-        while len(self._groups) < GROUPS and (group := self._next_group()):
+        while self._may_start() and (group := self._next_group()):
+            self._under_way += len(group)
             self._busy.update(waiting.write.profile_id for waiting in group)
             task = asyncio.get_running_loop().create_task(self._commit(group))
             self._groups.add(task)
+
+    def _may_start(self) -> bool:
+        return not self._groups or (len(self._groups) < GROUPS and self._updates - self._under_way >= LARGE)
 
     def _next_group(self) -> "list[_Waiting]":
         group: list[_Waiting] = []
@@ -124,6 +132,7 @@ class GroupedProfileStore:
             outcomes = [defect] * len(group)
         self._groups.discard(cast(asyncio.Task[None], asyncio.current_task()))
         self._busy.difference_update(waiting.write.profile_id for waiting in group)
+        self._under_way -= len(group)
         self._updates -= len(group)
         self._bytes -= sum(waiting.write.size for waiting in group)
         self._settled.set()

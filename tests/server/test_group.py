@@ -8,7 +8,7 @@ import pytest
 
 from server import limits
 from server.errors import Overloaded, ProfileTooLarge, WriteOutcomeUnknown
-from server.group import GROUPS, GroupedProfileStore
+from server.group import GROUPS, LARGE, GroupedProfileStore
 from server.model import Profile, ProfileWrite, UserUpdate
 from server.plan import plan_update
 from server.store.profiles import Outcome
@@ -82,19 +82,26 @@ async def test_what_arrives_meanwhile_forms_the_next_group(
     first = [grouped.submit([_write(f"first{number}")]) for number in range(3)]
     await turns()
     assert [len(group) for group in store.groups] == [3]
-    for number in range(GROUPS - 1):
-        grouped.submit([_write(f"more{number}")])
-        await turns()
     later = [grouped.submit([_write(f"later{number}")]) for number in range(50)]
     await turns()
-    assert len(store.groups) == GROUPS
+    assert len(store.groups) == 1
     await store.answer()
     assert all(done.done() for done in first)
-    assert [len(group) for group in store.groups[GROUPS:]] == [50]
+    assert [len(group) for group in store.groups] == [3, 50]
     assert not any(done.done() for done in later)
-    for _ in range(GROUPS):
-        await store.answer()
+    await store.answer()
     assert all(done.result() == [None] for done in later)
+
+
+async def test_a_large_group_is_started_beside_another(grouped: GroupedProfileStore, store: FakeProfileStore) -> None:
+    grouped.submit([_write("first")])
+    await turns()
+    for batch in range(GROUPS + 1):
+        grouped.submit([_write(f"u{batch}-{number}") for number in range(LARGE)])
+        await turns()
+    assert [len(group) for group in store.groups] == [1, *[LARGE] * (GROUPS - 1)]
+    await store.answer()
+    assert [len(group) for group in store.groups] == [1, *[LARGE] * (GROUPS - 1), 2 * LARGE]
 
 
 async def test_each_caller_is_told_of_its_own_writes(grouped: GroupedProfileStore, store: FakeProfileStore) -> None:
@@ -129,15 +136,14 @@ async def test_one_applications_flood_does_not_starve_another(
     grouped: GroupedProfileStore, store: FakeProfileStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(limits, "GROUP_UPDATES", 10)
-    for number in range(GROUPS):
-        grouped.submit([_write(f"busy{number}", application="flood")])
-        await turns()
+    grouped.submit([_write("busy", application="flood")])
+    await turns()
     grouped.submit([_write(f"u{number}", application="flood") for number in range(500)])
     single = grouped.submit([_write("u", application="single")])
     small = grouped.submit([_write(f"v{number}", application="small") for number in range(8)])
-    await store.answer()
-    assert "single/u/u=1" in store.groups[GROUPS]
-    for _ in range(GROUPS + 3):
+    await turns()
+    assert "single/u/u=1" in store.groups[1]
+    for _ in range(5):
         await store.answer()
     assert single.done()
     assert small.done()
@@ -229,3 +235,20 @@ async def test_no_writes_are_answered_at_once(grouped: GroupedProfileStore, stor
     assert await grouped.submit([]) == []
     assert await grouped.find("x") is None
     assert store.groups == []
+
+
+async def test_a_group_beside_another_leaves_the_profiles_of_that_one_alone(
+    grouped: GroupedProfileStore, store: FakeProfileStore
+) -> None:
+    grouped.submit([_write("u", "1")])
+    await turns()
+    later = grouped.submit([_write("u", "2"), *(_write(f"v{number}") for number in range(LARGE)), _write("u", "3")])
+    await turns()
+    assert [len(group) for group in store.groups] == [1, LARGE]
+    assert not any(name.startswith("app/u/u=") for name in store.groups[1])
+    await store.answer()
+    assert store.groups[2:] == []
+    await store.answer()
+    assert store.groups[2:] == [["app/u/u=2", "app/u/u=3"]]
+    await store.answer()
+    assert later.result() == [None] * (LARGE + 2)
