@@ -4,6 +4,7 @@ All write to databases of their own on one mongod, acknowledged by a majority an
 """
 
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -15,7 +16,7 @@ from benchmarks.processes import BenchmarkFailed, Service
 from benchmarks.users import body_of, expected_of
 
 
-class Contender:
+class Contender(ABC):
     """A server that stores profiles, as a client sees it. `id_prefix` stands before user ids in its collection."""
 
     name: ClassVar[str]
@@ -80,9 +81,9 @@ class Contender:
         if found != expected or self.tokens_of(stored) != tokens:
             raise BenchmarkFailed(f"{self.name} stored {user_id} as {json.dumps(stored)}")
 
+    @abstractmethod
     def tokens_of(self, stored: Mapping[str, Any]) -> int:
         """How many session tokens there are in what was read back of a user."""
-        raise NotImplementedError
 
 
 class Userfold(Contender):
