@@ -13,7 +13,9 @@ class _Forward(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         error = record.exc_info[1] if record.exc_info else None
         known = {"exception": type(error).__name__, "traceback": locations(error)} if error else {}
-        structlog.get_logger().log(record.levelno, record.msg, logger=record.name, **known)
+        # asyncio writes the exception, or a callback's arguments, into the message itself.
+        event = "unhandled in the event loop" if record.name == "asyncio" else record.msg
+        structlog.get_logger().log(record.levelno, event, logger=record.name, **known)
 
 
 def configure() -> None:

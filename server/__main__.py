@@ -32,13 +32,20 @@ def main() -> int:
                 initiate(mongod.uri)
                 uri = mongod.uri
             if settings.metrics_address:
-                host, port = split_address("USERFOLD_SERVER_METRICS_ADDRESS", settings.metrics_address)
-                start_http_server(port, host)
+                _serve_metrics(settings.metrics_address)
             uvloop.run(_run(settings, uri))
     except (InvalidSetting, MongodUnavailable, OSError) as error:
         print(f"userfold-server: {error}", file=sys.stderr)
         return 1
     return 0
+
+
+def _serve_metrics(address: str) -> None:
+    host, port = split_address("USERFOLD_SERVER_METRICS_ADDRESS", address)
+    try:
+        start_http_server(port, host)
+    except OSError as error:
+        raise InvalidSetting(f"USERFOLD_SERVER_METRICS_ADDRESS: cannot listen there: {error.strerror}") from None
 
 
 async def _run(settings: Settings, uri: str) -> None:

@@ -16,7 +16,7 @@ GROUPS: Final = 2
 LARGE: Final = 100
 """What a group must have to be started beside another: with less, it is cheaper to let more come together."""
 
-
+# Turns of the event loop for which a group may wait for more: a loop that is never idle must not keep it for ever.
 _MOST_TURNS = 64
 
 

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import time
-import traceback
 import uuid
 from collections.abc import AsyncIterable, AsyncIterator
 from typing import Any, cast
@@ -16,7 +15,7 @@ from google.protobuf.message import DecodeError, Message
 from google.protobuf.message_factory import GetMessageClass
 from google.rpc.status_pb2 import Status
 
-from server import metrics
+from server import logs, metrics
 from server.errors import InvalidRequest, MalformedRequest, UserfoldError
 from server.status import INTERNAL, TRAILER, answer_to, status_from_error
 
@@ -102,9 +101,8 @@ def record_refusal(method: str, error: BaseException) -> str:
     metrics.REFUSALS.labels(method, answer.reason).inc()
     if answer is INTERNAL:
         error_id = uuid.uuid4().hex
-        # Where it happened, but not the exception's text, which may hold values.
-        places = [f"{frame.filename}:{frame.lineno}" for frame in traceback.extract_tb(error.__traceback__)]
         code = str(error) if isinstance(error, UserfoldError) else None
+        places = logs.locations(error)
         _log.error("defect", method=method, error_id=error_id, type=type(error).__name__, detail=code, places=places)
         return error_id
     violations = error.violations if isinstance(error, InvalidRequest) else ()

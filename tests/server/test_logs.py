@@ -1,0 +1,48 @@
+import asyncio
+import json
+import logging
+from collections.abc import Iterator
+
+import pytest
+import structlog
+
+from server import logs
+
+
+@pytest.fixture
+def configured() -> Iterator[None]:
+    root = logging.getLogger()
+    before = root.handlers[:], root.level
+    logs.configure()
+    yield
+    root.handlers[:], level = before
+    root.setLevel(level)
+    structlog.reset_defaults()
+
+
+async def test_what_asyncio_says_of_a_lost_exception_holds_nothing_of_its_text(
+    configured: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[None] = loop.create_future()
+    try:
+        raise ValueError("john@acmeinc.com")
+    except ValueError as error:
+        context = {"message": "Future exception was never retrieved", "future": future, "exception": error}
+        future.set_exception(error)
+        assert future.exception()
+        loop.default_exception_handler(context)
+    told = json.loads(capsys.readouterr().err)
+    assert "john" not in str(told)
+    assert (told["event"], told["logger"], told["exception"]) == (
+        "unhandled in the event loop",
+        "asyncio",
+        "ValueError",
+    )
+    assert told["traceback"][0].endswith("holds_nothing_of_its_text")
+
+
+def test_what_a_library_logs_is_told_without_its_values(configured: None, capsys: pytest.CaptureFixture[str]) -> None:
+    logging.getLogger("library").warning("failed for %s", "john@acmeinc.com")
+    told = json.loads(capsys.readouterr().err)
+    assert (told["event"], told["logger"], told["level"]) == ("failed for %s", "library", "warning")
