@@ -10,7 +10,8 @@ from server import logs
 
 
 @pytest.fixture
-def configured() -> Iterator[None]:
+def configured(capsys: pytest.CaptureFixture[str]) -> Iterator[None]:
+    # After capsys: the log goes to the stderr of this moment.
     root = logging.getLogger()
     before = root.handlers[:], root.level
     logs.configure()
