@@ -2,6 +2,7 @@ import asyncio
 import json
 import logging
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 import structlog
@@ -9,20 +10,20 @@ import structlog
 from server import logs
 
 
-@pytest.fixture
-def configured(capsys: pytest.CaptureFixture[str]) -> Iterator[None]:
-    # After capsys: the log goes to the stderr of this moment.
+@contextmanager
+def configured() -> Iterator[None]:
     root = logging.getLogger()
     before = root.handlers[:], root.level
-    logs.configure()
-    yield
-    root.handlers[:], level = before
-    root.setLevel(level)
-    structlog.reset_defaults()
+    try:
+        logs.configure()
+        yield
+    finally:
+        structlog.reset_defaults()
+        root.handlers[:], root.level = before
 
 
 async def test_what_asyncio_says_of_a_lost_exception_holds_nothing_of_its_text(
-    configured: None, capsys: pytest.CaptureFixture[str]
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     loop = asyncio.get_running_loop()
     future: asyncio.Future[None] = loop.create_future()
@@ -32,7 +33,8 @@ async def test_what_asyncio_says_of_a_lost_exception_holds_nothing_of_its_text(
         context = {"message": "Future exception was never retrieved", "future": future, "exception": error}
         future.set_exception(error)
         assert future.exception()
-        loop.default_exception_handler(context)
+        with configured():
+            loop.default_exception_handler(context)
     told = json.loads(capsys.readouterr().err)
     assert "john" not in str(told)
     assert (told["event"], told["logger"], told["exception"]) == (
@@ -43,7 +45,8 @@ async def test_what_asyncio_says_of_a_lost_exception_holds_nothing_of_its_text(
     assert told["traceback"][0].endswith("holds_nothing_of_its_text")
 
 
-def test_what_a_library_logs_is_told_without_its_values(configured: None, capsys: pytest.CaptureFixture[str]) -> None:
-    logging.getLogger("library").warning("failed for %s", "john@acmeinc.com")
+def test_what_a_library_logs_is_told_without_its_values(capsys: pytest.CaptureFixture[str]) -> None:
+    with configured():
+        logging.getLogger("library").warning("failed for %s", "john@acmeinc.com")
     told = json.loads(capsys.readouterr().err)
     assert (told["event"], told["logger"], told["level"]) == ("failed for %s", "library", "warning")
