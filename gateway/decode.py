@@ -6,6 +6,9 @@
 - an integer where a text is expected is its decimal text; in a `Campaign` also another number or a boolean
 - times in all the forms of `timestamps`; an empty text is as if the time were not sent
 - `email`, `name` and the other reserved names beside a `metadata` object are moved into it
+
+A `Struct` travels as JSON text where the message has a field of bytes for that, named as its own with `_json` behind:
+building one and reading it is most of what an update costs.
 """
 
 from collections.abc import Callable, Mapping
@@ -41,8 +44,16 @@ class ObjectDecoder:
         known[descriptor.full_name] = self
         self.descriptor = descriptor
         self._message = GetMessageClass(descriptor)
-        self._readers: dict[str, _Reader] = {field.name: _reader(field, known) for field in descriptor.fields}
-        self._camel_case = {field.json_name: field.name for field in descriptor.fields if field.json_name != field.name}
+        # Structs that may go as text: by the name of the field, that of its sibling.
+        self._texts = {
+            field.name: f"{field.name}_json"
+            for field in descriptor.fields
+            if _is_struct(field) and f"{field.name}_json" in descriptor.fields_by_name
+        }
+        fields = [field for field in descriptor.fields if field.name not in self._texts.values()]
+        self._readers: dict[str, _Reader] = {field.name: _reader(field, known) for field in fields}
+        self._readers |= dict.fromkeys(self._texts, _read_struct_as_text)
+        self._camel_case = {field.json_name: field.name for field in fields if field.json_name != field.name}
         metadata = descriptor.fields_by_name.get("metadata")
         has_metadata = metadata is not None and _is_struct(metadata)
         self._reserved = {name for name in RESERVED if has_metadata and name not in self._readers}
@@ -63,7 +74,7 @@ class ObjectDecoder:
             if sent is not None:
                 read = self._readers[name](sent, (*path, name), findings)
                 if read is not None:
-                    arguments[name] = read
+                    arguments[self._texts.get(name, name)] = read
         return arguments
 
     def _sorted_out(
@@ -171,6 +182,11 @@ def _members(value: Any, path: Path, findings: Findings) -> dict[str, Any] | Non
 def _read_struct(value: Any, path: Path, findings: Findings) -> dict[str, Any] | None:
     members = _members(value, path, findings)
     return members if members is not None and structs.make_exact(members, path, findings) else None
+
+
+def _read_struct_as_text(value: Any, path: Path, findings: Findings) -> bytes | None:
+    members = _read_struct(value, path, findings)
+    return None if members is None else orjson.dumps(members)
 
 
 def _read_timestamp(value: Any, path: Path, findings: Findings) -> Any:

@@ -35,13 +35,15 @@ def _visit(container: dict[str, Any] | list[Any], path: Path, findings: Findings
     for key, value in items:
         if isinstance(value, _CONTAINERS):
             _visit(value, (*path, key), findings, level + 1)
-        elif type(value) is int and not -_EXACT <= value <= _EXACT and not _is_double(value):
-            container[key] = str(value)
-            findings.warn((*path, key), "INTEGER_KEPT_AS_TEXT", "is kept as text: a number would lose digits")
+        elif type(value) is int and not -_EXACT <= value <= _EXACT:
+            container[key] = _exact(value)
+            if isinstance(container[key], str):
+                findings.warn((*path, key), "INTEGER_KEPT_AS_TEXT", "is kept as text: a number would lose digits")
 
 
-def _is_double(value: int) -> bool:
+def _exact(value: int) -> float | str:
     try:
-        return int(float(value)) == value
+        double = float(value)
     except OverflowError:
-        return False
+        return str(value)
+    return double if int(double) == value else str(value)

@@ -2,6 +2,7 @@
 
 import hashlib
 import ipaddress
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache, lru_cache
@@ -39,20 +40,34 @@ class EmailFacts:
     company_domain: str | None
 
 
-@lru_cache(maxsize=10_000)
+# What nearly all addresses look like. Whether one is valid depends on nothing but its domain, which is remembered.
+_PLAIN_ADDRESS = re.compile(r"[A-Za-z0-9_+-]+(?:\.[A-Za-z0-9_+-]+)*@([A-Za-z0-9.-]+)")
+_PLAIN_LENGTH = 128
+
+
 def email_facts(email: str) -> EmailFacts | None:
     """The facts of an address; None where `email` is not one. Domains are in lower case and ASCII (IDNA)."""
+    address = email.strip()
+    plain = _PLAIN_ADDRESS.fullmatch(address) if len(address) <= _PLAIN_LENGTH else None
+    domain = _domain_of_plain(plain[1]) if plain else _domain(address)
+    if domain is None:
+        return None
+    picture = hashlib.sha256(address.lower().encode()).hexdigest()
+    return EmailFacts(f"https://www.gravatar.com/avatar/{picture}", domain, _company_domain(domain))
+
+
+@lru_cache(maxsize=10_000)
+def _domain_of_plain(domain: str) -> str | None:
+    return _domain(f"a@{domain}")
+
+
+def _domain(address: str) -> str | None:
     try:
         # No DNS query; `.test` is how test environments write addresses that reach nobody.
-        address = validate_email(email.strip(), check_deliverability=False, test_environment=True)
+        valid = validate_email(address, check_deliverability=False, test_environment=True)
     except EmailNotValidError:
         return None
-    domain = address.ascii_domain.lower()
-    return EmailFacts(
-        avatar_url=f"https://www.gravatar.com/avatar/{hashlib.sha256(email.strip().lower().encode()).hexdigest()}",
-        email_domain=domain,
-        company_domain=_company_domain(domain),
-    )
+    return str(valid.ascii_domain).lower()
 
 
 @lru_cache(maxsize=10_000)

@@ -34,15 +34,6 @@ def unescape_key(stored: str) -> str:
     return _ESCAPED.sub(lambda match: chr(int(match[1], 16)), stored)
 
 
-def escape_value(value: object) -> object:
-    """A JSON value with every key in it escaped."""
-    if isinstance(value, dict):
-        return {escape_key(key): escape_value(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [escape_value(item) for item in value]
-    return value
-
-
 def unescape_object(value: JsonObject) -> JsonObject:
     """A stored object with every key in it as the caller wrote it."""
     return cast(JsonObject, _unescape_value(value))

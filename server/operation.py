@@ -4,7 +4,7 @@ Both are plain dicts and lists: only the store knows the driver. The facts about
 """
 
 from server.limits import ALIASES
-from server.model import Patch, ProfileWrite, Remove, Whole
+from server.model import REMOVE, Patch, ProfileWrite, Remove, Whole
 
 UpdateDocument = dict[str, object]
 Pipeline = list[dict[str, object]]
@@ -25,9 +25,11 @@ def dotted_update(write: ProfileWrite) -> UpdateDocument:
 
 def _flatten(patch: Patch, prefix: str, to_set: dict[str, object], to_unset: dict[str, object]) -> None:
     for key, change in patch.items():
-        if isinstance(change, dict):
+        if isinstance(change, str):  # As nearly all are.
+            to_set[prefix + key] = change
+        elif isinstance(change, dict):
             _flatten(change, f"{prefix}{key}.", to_set, to_unset)
-        elif isinstance(change, Remove):
+        elif change is REMOVE:
             to_unset[prefix + key] = ""
         else:
             to_set[prefix + key] = change.value if isinstance(change, Whole) else change

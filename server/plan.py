@@ -7,11 +7,12 @@ README.
 import math
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from typing import cast
 
 from server import limits
 from server.derive import alias_digest, email_facts, is_ip_address, user_agent_facts
 from server.errors import InvalidRequest, Violation
-from server.keys import escape_key, escape_value
+from server.keys import escape_key
 from server.model import REMOVE, JsonObject, Patch, PlannedUpdate, ProfileWrite, UserUpdate, Warning, Whole
 from server.patch import compose, needs_exact
 from server.paths import field_path
@@ -21,6 +22,8 @@ RESERVED_NAMES = ("email", "name", "first_name", "last_name", "phone", "photo_ur
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NANOSECONDS_PER_MILLISECOND = 1_000_000
+_EXACT = 2**53
+_INT64 = 2**63
 
 
 def plan_update(application_id: str, update: UserUpdate, now: int) -> PlannedUpdate:
@@ -41,7 +44,7 @@ def plan_update(application_id: str, update: UserUpdate, now: int) -> PlannedUpd
         on_insert={"application_id": application_id, **owner, "created_time": stored_time(now)[0]},
         patch=patch,
         aliases=(alias_digest(application_id, update.session_token),) if update.session_token else (),
-        exact=needs_exact(patch),
+        exact=plan.exact,
         leaves=plan.leaves,
         size=plan.size,
     )
@@ -77,6 +80,19 @@ def fold(writes: Sequence[ProfileWrite]) -> tuple[ProfileWrite, int]:
     return folded, count
 
 
+def stored_number(number: float) -> int | float:
+    """A finite JSON number as it is stored: of the value that a double has, like every number of ours.
+
+    A double that is an integer is stored as one, for those who look into the database. -0.0 is none.
+    """
+    if isinstance(number, int) and -_EXACT <= number <= _EXACT:
+        return number
+    double = float(number)
+    if double.is_integer() and -_INT64 <= double < _INT64 and (double or str(double) == "0.0"):
+        return int(double)
+    return double
+
+
 def _bytes(text: str) -> int:
     return len(text) if text.isascii() else len(text.encode())
 
@@ -87,6 +103,8 @@ class _Plan:
     def __init__(self) -> None:
         self.violations: list[Violation] = []
         self.warnings: list[Warning] = []
+        self.exact = False
+        """Whether dot-paths cannot express the metadata's patch: what `needs_exact` tells, found on the way."""
         self.leaves = 0
         self.size = 0
 
@@ -113,9 +131,11 @@ class _Plan:
         now -= now % _NANOSECONDS_PER_MILLISECOND
         modified_time = now if update.modified_time is None else update.modified_time
         patch["modified_time"], patch["modified_nanos"] = stored_time(modified_time)
-        if self.text("company_id", update.company_id, limits.ID_BYTES, warn_if_empty=True):
+        if update.company_id is not None and self.text(
+            "company_id", update.company_id, limits.ID_BYTES, warn_if_empty=True
+        ):
             patch["company_id"] = update.company_id
-        if self.text("anonymous_id", update.anonymous_id, limits.ID_BYTES) and update.user_id:
+        if update.anonymous_id and self.text("anonymous_id", update.anonymous_id, limits.ID_BYTES) and update.user_id:
             patch["anonymous_id"] = update.anonymous_id
         self.text("session_token", update.session_token, limits.TEXT_BYTES)
         if update.ip_address and self.text("ip_address", update.ip_address, limits.IP_ADDRESS_BYTES):
@@ -129,12 +149,10 @@ class _Plan:
             facts = user_agent_facts(update.user_agent_string)
             patch["user_agent_string"] = update.user_agent_string
             patch["user_agent"] = REMOVE if facts is None else Whole(facts)
-        campaign: Patch = {}
-        for name, value in (update.campaign or {}).items():
-            self.text(f"campaign.{name}", value, limits.TEXT_BYTES)
-            campaign[name] = value
-        if campaign:
-            patch["campaign"] = campaign
+        if update.campaign:
+            for name, value in update.campaign.items():
+                self.text(f"campaign.{name}", value, limits.TEXT_BYTES)
+            patch["campaign"] = {**update.campaign}
         return patch
 
     def text(self, field: str, value: str | None, most: int, *, warn_if_empty: bool = False) -> bool:
@@ -150,7 +168,8 @@ class _Plan:
         return size <= most
 
     def metadata(self, metadata: JsonObject) -> Patch:
-        patch = self.merge({**metadata, **self.reserved(metadata)}, ["metadata"], len("metadata"))
+        changed = self.reserved(metadata)
+        patch = self.merge({**metadata, **changed} if changed else metadata, ["metadata"], len("metadata"))
         if self.leaves > limits.METADATA_LEAVES:
             self.refuse("metadata", "TOO_MANY_VALUES", f"more than {limits.METADATA_LEAVES:,} values in one update")
         elif self.size > limits.UPDATE_BYTES:
@@ -169,7 +188,7 @@ class _Plan:
                 continue
             if isinstance(value, float) and not math.isfinite(value):
                 continue  # Refused as any such number is.
-            changed[name] = str(value).lower() if isinstance(value, bool) else str(value)
+            changed[name] = str(value).lower() if isinstance(value, bool) else str(stored_number(cast(float, value)))
             self.warn(f"metadata.{name}", "KEPT_AS_TEXT", "a number or boolean here is kept as its JSON text")
         return changed
 
@@ -178,47 +197,59 @@ class _Plan:
             self.refuse(field_path(path), "TOO_DEEP", f"nested deeper than {limits.METADATA_LEVELS} levels")
             return {}
         patch: Patch = {}
+        sets = False
+        leaves = size = 0
         for key, value in values.items():
-            stored = escape_key(key)
-            inner_bytes = path_bytes + 1 + _bytes(stored)
-            if isinstance(value, dict):
+            stored = key if key.isidentifier() else escape_key(key)
+            inner_bytes = path_bytes + 1 + (len(stored) if stored.isascii() else len(stored.encode()))
+            if isinstance(value, str):
+                patch[stored] = value
+                size += len(value) if value.isascii() else len(value.encode())
+                sets = True
+            elif isinstance(value, dict):
                 path.append(key)
                 patch[stored] = self.merge(value, path, inner_bytes)
                 path.pop()
+                sets = True
                 if value:
                     continue
             elif value is None:
                 patch[stored] = REMOVE
-            elif isinstance(value, str):
-                patch[stored] = value
-                self.size += _bytes(value)
-            elif isinstance(value, list | float):
-                patch[stored] = self.checked(value, [*path, key])
             else:
-                patch[stored] = value
-            self.leaves += 1
-            self.size += inner_bytes + 8
+                patch[stored] = self.checked(value, path, key)
+                sets = True
+            leaves += 1
+            size += inner_bytes + 8
+        self.exact |= not sets
+        self.leaves += leaves
+        self.size += size
         return patch
 
-    def checked(self, value: object, path: list[str | int]) -> object:
-        """A value that replaces what is stored: an array with its keys escaped, and no number that JSON cannot hold."""
-        self.check(value, path)
-        return escape_value(value)
+    def checked(self, value: object, path: list[str | int], part: str | int) -> object:
+        """A value as it is stored: keys escaped, numbers those that a double holds. What JSON cannot hold is refused.
 
-    def check(self, value: object, path: list[str | int]) -> None:
-        self.size += 8
-        if isinstance(value, float):
-            if not math.isfinite(value):
-                self.refuse(field_path(path), "NOT_FINITE", "must be a finite number")
+        Its place is `part` below `path`.
+        """
+        if value is None or isinstance(value, bool):
+            return value
+        if isinstance(value, int | float):
+            if math.isfinite(value):
+                return stored_number(value)
+            self.refuse(field_path([*path, part]), "NOT_FINITE", "must be a finite number")
         elif isinstance(value, str):
             self.size += _bytes(value)
+            return value
         elif isinstance(value, dict | list):
+            path = [*path, part]
             if len(path) > limits.METADATA_LEVELS:
                 self.refuse(field_path(path), "TOO_DEEP", f"nested deeper than {limits.METADATA_LEVELS} levels")
-                return
-            for part, item in value.items() if isinstance(value, dict) else enumerate(value):
-                self.size += _bytes(part) if isinstance(part, str) else 0
-                self.check(item, [*path, part])
+            elif isinstance(value, list):
+                self.size += 8 * len(value)
+                return [self.checked(item, path, index) for index, item in enumerate(value)]
+            else:
+                self.size += sum(8 + _bytes(key) for key in value)
+                return {escape_key(key): self.checked(item, path, key) for key, item in value.items()}
+        return None
 
     def derived_from_email(self, metadata: JsonObject) -> Patch:
         if "email" not in metadata:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
+import orjson
 from google.protobuf.struct_pb2 import ListValue, Struct, Value
 from google.protobuf.timestamp_pb2 import Timestamp
 from userfold.v1 import campaign_pb2, user_pb2, user_service_pb2
@@ -14,7 +15,6 @@ from server.paths import field_path
 _NANOSECONDS = 1_000_000_000
 _YEAR_1 = -62_135_596_800
 _YEAR_10000 = 253_402_300_800
-_INT64 = 2**63
 
 
 def update_from_message(message: user_pb2.UserUpdate, client_address: str | None) -> UserUpdate:
@@ -26,7 +26,7 @@ def update_from_message(message: user_pb2.UserUpdate, client_address: str | None
         ip_address=message.ip_address if message.HasField("ip_address") else None,
         session_token=message.session_token if message.HasField("session_token") else None,
         user_agent_string=message.user_agent_string if message.HasField("user_agent_string") else None,
-        metadata=_object(message.metadata, ["metadata"]) if message.HasField("metadata") else None,
+        metadata=_metadata(message),
         campaign={field.name: value for field, value in message.campaign.ListFields()}
         if message.HasField("campaign")
         else None,
@@ -39,6 +39,20 @@ def _nanoseconds(timestamp: Timestamp) -> int:
     if not (_YEAR_1 <= timestamp.seconds < _YEAR_10000 and 0 <= timestamp.nanos < _NANOSECONDS):
         raise InvalidRequest([Violation("modified_time", "NOT_A_TIME", "must be in the years 1 to 9999")])
     return timestamp.seconds * _NANOSECONDS + timestamp.nanos
+
+
+def _metadata(message: user_pb2.UserUpdate) -> JsonObject | None:
+    if not message.HasField("metadata_json"):
+        return _object(message.metadata, ["metadata"]) if message.HasField("metadata") else None
+    if message.HasField("metadata"):
+        raise InvalidRequest([Violation("metadata_json", "CONFLICT", "must not be set together with metadata")])
+    try:
+        value = orjson.loads(message.metadata_json)
+    except orjson.JSONDecodeError:
+        value = None
+    if not isinstance(value, dict):
+        raise InvalidRequest([Violation("metadata_json", "NOT_A_JSON_OBJECT", "must be a JSON object in UTF-8")])
+    return value
 
 
 def _object(struct: Struct, path: list[str | int]) -> JsonObject:
@@ -54,11 +68,7 @@ def _value(value: Value, path: list[str | int], part: str | int) -> object:
         case "string_value":
             return value.string_value
         case "number_value":
-            number = value.number_value
-            # A double that is an integer is stored as one, for those who look into the database. -0.0 is none.
-            if number.is_integer() and -_INT64 <= number < _INT64 and (number or str(number) == "0.0"):
-                return int(number)
-            return number
+            return value.number_value
         case "bool_value":
             return value.bool_value
         case "struct_value":

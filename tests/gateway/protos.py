@@ -4,7 +4,7 @@ import itertools
 from typing import Any
 
 from google.api import annotations_pb2, http_pb2
-from google.protobuf import descriptor_pool, timestamp_pb2
+from google.protobuf import descriptor_pool, struct_pb2, timestamp_pb2
 from google.protobuf.descriptor import Descriptor, ServiceDescriptor
 from google.protobuf.descriptor_pb2 import DescriptorProto, FileDescriptorProto, ServiceDescriptorProto
 from google.protobuf.descriptor_pb2 import FieldDescriptorProto as Field
@@ -12,7 +12,7 @@ from google.rpc import status_pb2
 from userfold.v1 import user_service_pb2
 
 _numbers = itertools.count()
-_IMPORTS = (annotations_pb2, timestamp_pb2, status_pb2, user_service_pb2)
+_IMPORTS = (annotations_pb2, struct_pb2, timestamp_pb2, status_pb2, user_service_pb2)
 
 
 def message_type(name: str, *fields: tuple[Any, ...]) -> Descriptor:

@@ -20,11 +20,19 @@ USER = ObjectDecoder(user_pb2.UserUpdate.DESCRIPTOR)
 
 
 def decoded(value: dict[str, Any]) -> tuple[user_pb2.UserUpdate, list[tuple[str, str]]]:
-    """The message and the field and reason of each warning. There must be no violation."""
+    """The message, with `metadata` in place of its text, and the field and reason of each warning.
+
+    There must be no violation.
+    """
     findings = Findings()
     message = USER.message(value, (), findings)
     assert findings.violations == []
     assert isinstance(message, user_pb2.UserUpdate)
+    assert not message.HasField("metadata")
+    if message.HasField("metadata_json"):
+        message.metadata.SetInParent()
+        message.metadata.update(orjson.loads(message.metadata_json))
+        message.ClearField("metadata_json")
     return message, [(each.field, each.reason) for each in findings.warnings]
 
 
@@ -148,13 +156,23 @@ _VALUES: st.SearchStrategy[Any] = st.recursive(
 
 
 @given(st.dictionaries(st.text(st.characters(exclude_categories=["Cs"])), _VALUES, max_size=5))
-def test_metadata_comes_back_as_sent(metadata: dict[str, Any]) -> None:
-    sent = jsontext.parse(orjson.dumps({"metadata": metadata}))
-    findings = Findings()
-    message = USER.message(sent, (), findings)
-    assert message is not None
-    again = user_pb2.UserUpdate.FromString(message.SerializeToString())
-    assert encode.plain(again).get("metadata") == jsontext.parse(orjson.dumps(metadata))
+def test_metadata_arrives_as_sent_as_text_or_as_a_struct(metadata: dict[str, Any]) -> None:
+    expected = jsontext.parse(orjson.dumps(metadata))
+    message, _ = decoded({"metadata": jsontext.parse(orjson.dumps(metadata))})
+    assert encode.plain(message)["metadata"] == expected
+    as_struct = ObjectDecoder(_STRUCT_ALONE).message({"metadata": expected}, (), Findings())
+    assert as_struct is not None
+    again = type(as_struct).FromString(as_struct.SerializeToString())
+    assert encode.plain(again)["metadata"] == expected
+
+
+_STRUCT_ALONE = message_type("Alone", ("metadata", "google.protobuf.Struct"))
+
+
+def test_the_text_of_a_struct_is_no_field_of_its_own() -> None:
+    message, warnings = decoded({"metadata_json": "{}", "metadataJson": "{}"})
+    assert message == user_pb2.UserUpdate()
+    assert warnings == [("metadata_json", "UNKNOWN_FIELD"), ("metadataJson", "UNKNOWN_FIELD")]
 
 
 @given(st.integers())

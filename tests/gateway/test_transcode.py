@@ -4,6 +4,7 @@ import asyncio
 from typing import Any
 
 import grpc
+import orjson
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 from google.rpc import code_pb2
@@ -39,7 +40,9 @@ async def test_one_user_arrives_as_sent_and_is_answered_201(gateway: Gateway, se
     answer = await gateway.post("/v1/users", EXAMPLE, **KEY)
     assert (answer.status_code, answer.json()) == (201, {})
     time = Timestamp(seconds=1767323045, nanos=914_000_000)
-    assert service.request == pb.UpdateUserRequest(user=user_pb2.UserUpdate(**EXAMPLE | {"modified_time": time}))
+    expected = {name: value for name, value in EXAMPLE.items() if name != "metadata"} | {"modified_time": time}
+    text = orjson.dumps(EXAMPLE["metadata"])
+    assert service.request == pb.UpdateUserRequest(user=user_pb2.UserUpdate(**expected, metadata_json=text))
 
 
 async def test_only_credentials_and_the_client_address_are_passed_on(

@@ -1,6 +1,9 @@
 import hashlib
 
 import pytest
+from email_validator import EmailNotValidError, validate_email
+from hypothesis import given
+from hypothesis import strategies as st
 
 from server.derive import alias_digest, email_facts, is_ip_address, user_agent_facts
 
@@ -39,6 +42,34 @@ def test_the_picture_is_that_of_the_trimmed_address_in_lower_case() -> None:
 @pytest.mark.parametrize("text", ["", "john", "j@x", "john@", "@acme.com", "a b@acme.com", "john@acme..com", "x" * 400])
 def test_what_is_no_address_tells_nothing(text: str) -> None:
     assert email_facts(text) is None
+
+
+_PARTS = st.text("aZ0.+-_ @'ü\t", max_size=8) | st.sampled_from(
+    [
+        "john",
+        "acme.com",
+        "mail.acme.co.uk",
+        "-",
+        "x" * 63,
+        "x" * 64,
+        "localhost",
+        "a.test",
+        "xn--bcher-kva.de",
+        "1.2.3.4",
+    ]
+)
+
+
+@given(st.lists(_PARTS, min_size=1, max_size=4).map("@".join) | st.tuples(_PARTS, _PARTS).map("@acme.".join))
+def test_the_short_way_and_the_long_way_tell_the_same(email: str) -> None:
+    try:
+        whole = validate_email(email.strip(), check_deliverability=False, test_environment=True)
+    except EmailNotValidError:
+        assert email_facts(email) is None
+    else:
+        facts = email_facts(email)
+        assert facts is not None
+        assert facts.email_domain == whole.ascii_domain.lower()
 
 
 def test_a_user_agent_tells_browser_system_and_device() -> None:

@@ -230,6 +230,13 @@ def _deep(levels: int) -> UserUpdate:
             ("metadata.a", "NOT_FINITE"),
         ),
         (_deep(20), ("metadata" + ".k" * 20, "TOO_DEEP")),
+        (UserUpdate(user_id="u", metadata_json=b'{"k":' * 21 + b"1" + b"}" * 21), ("metadata" + ".k" * 20, "TOO_DEEP")),
+        (UserUpdate(user_id="u", metadata_json=b"[" * 900 + b"]" * 900), ("metadata_json", "NOT_A_JSON_OBJECT")),
+        (UserUpdate(user_id="u", metadata_json=b"{" * 9999), ("metadata_json", "NOT_A_JSON_OBJECT")),
+        (UserUpdate(user_id="u", metadata_json=b'{"a":"\xff"}'), ("metadata_json", "NOT_A_JSON_OBJECT")),
+        (UserUpdate(user_id="u", metadata_json=b'{"a":NaN}'), ("metadata_json", "NOT_A_JSON_OBJECT")),
+        (UserUpdate(user_id="u", metadata_json=b""), ("metadata_json", "NOT_A_JSON_OBJECT")),
+        (UserUpdate(user_id="u", metadata_json=b"{}", metadata=struct_pb2.Struct()), ("metadata_json", "CONFLICT")),
     ],
 )
 async def test_what_protobuf_allows_and_json_does_not_is_refused_by_its_path(
@@ -260,6 +267,21 @@ async def test_minus_zero_and_doubles_beyond_every_integer_come_back(client: Cli
     )
     stored = (await client.get()).metadata
     assert {key: str(stored[key]) for key in stored} == {key: str(metadata[key]) for key in metadata}
+
+
+async def test_metadata_as_text_means_what_the_same_struct_means(client: Client) -> None:
+    text = (
+        b'{"email": 5.0, "zero": -0.0, "one": 1.0, "half": 0.5, "huge": 1e300, "big": 9007199254740993, "a.b": {},'
+        b' "beyond": 18446744073709551615, "list": [null, 2.0, {"$x": 123456789012345678901234567890, "y": "\\u0000"}]}'
+    )
+    struct = json_format.Parse(text, struct_pb2.Struct())
+    stored = []
+    for update in (UserUpdate(user_id="u", metadata_json=text), UserUpdate(user_id="v", metadata=struct)):
+        response = await client.stub.UpdateUser(pb.UpdateUserRequest(user=update), metadata=client.writer)
+        assert [warning.reason for warning in response.warnings] == ["KEPT_AS_TEXT", "NOT_AN_EMAIL_ADDRESS"]
+        stored.append((await client.get(update.user_id)).metadata)
+    assert stored[0] == stored[1]
+    assert stored[0]["list"][2]["$x"] == 123456789012345678901234567890.0
 
 
 async def test_a_call_that_is_cancelled_during_its_write_leaves_the_write_whole(
