@@ -117,6 +117,8 @@ class Inflater:
 
 
 def _inflater(headers: Headers, limit: int) -> Inflater | None:
+    if "content-encoding" not in headers:
+        return None
     named = ",".join(headers.getlist("content-encoding")).lower().split(",")
     codings = [coding for each in named if (coding := each.strip()) not in ("", "identity")]
     if not codings:

@@ -1,6 +1,7 @@
 """The server put together: store, service, health and reflection on one gRPC server, from start to graceful stop."""
 
 import asyncio
+import gc
 import time
 from collections.abc import Callable
 
@@ -47,6 +48,8 @@ async def serve(
         opened = open_database(client, database)
         await prepare(opened)
         await asyncio.to_thread(derive.warm)
+        # What is there by now stays: no collection needs to look at it again.
+        gc.freeze()
         authenticator = Authenticator(MongoApplicationStore(opened), time.monotonic)
         profiles = GroupedProfileStore(MongoProfileStore(opened))
         await _serve(UserService(profiles, authenticator, time.time_ns), grpc_address, stop, ready)

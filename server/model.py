@@ -9,7 +9,8 @@ from typing import Final
 JsonObject = dict[str, object]
 
 
-@dataclass(frozen=True, slots=True)
+# Not frozen, though nobody changes them: one of each is made for every update, and freezing costs microseconds.
+@dataclass(slots=True)
 class UserUpdate:
     """What a caller knows of one user. None means "not sent": the stored field stays as it is.
 
@@ -60,7 +61,7 @@ Patch = dict[str, object]
 replaces; REMOVE removes. An empty dict, or one with nothing but removals, makes sure that an object is stored."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ProfileWrite:
     """One atomic write of one profile.
 
@@ -78,7 +79,7 @@ class ProfileWrite:
     size: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class PlannedUpdate:
     """An update that is valid: the write that applies it and what its caller should be warned of."""
 

@@ -93,10 +93,6 @@ def stored_number(number: float) -> int | float:
     return double
 
 
-def _bytes(text: str) -> int:
-    return len(text) if text.isascii() else len(text.encode())
-
-
 class _Plan:
     """What was found while planning one update."""
 
@@ -151,7 +147,10 @@ class _Plan:
             patch["user_agent"] = REMOVE if facts is None else Whole(facts)
         if update.campaign:
             for name, value in update.campaign.items():
-                self.text(f"campaign.{name}", value, limits.TEXT_BYTES)
+                size = len(value) if value.isascii() else len(value.encode())
+                self.size += size
+                if size > limits.TEXT_BYTES:
+                    self.too_long(f"campaign.{name}", limits.TEXT_BYTES)
             patch["campaign"] = {**update.campaign}
         return patch
 
@@ -161,11 +160,14 @@ class _Plan:
             if value == "" and warn_if_empty:
                 self.warn(field, "IGNORED", "an empty text is not stored")
             return False
-        size = _bytes(value)
+        size = len(value) if value.isascii() else len(value.encode())
         self.size += size
         if size > most:
-            self.refuse(field, "TOO_LONG", f"longer than {most:,} bytes in UTF-8")
+            self.too_long(field, most)
         return size <= most
+
+    def too_long(self, field: str, most: int) -> None:
+        self.refuse(field, "TOO_LONG", f"longer than {most:,} bytes in UTF-8")
 
     def metadata(self, metadata: JsonObject) -> Patch:
         changed = self.reserved(metadata)
@@ -237,7 +239,7 @@ class _Plan:
                 return stored_number(value)
             self.refuse(field_path([*path, part]), "NOT_FINITE", "must be a finite number")
         elif isinstance(value, str):
-            self.size += _bytes(value)
+            self.size += len(value.encode())
             return value
         elif isinstance(value, dict | list):
             path = [*path, part]
@@ -247,7 +249,7 @@ class _Plan:
                 self.size += 8 * len(value)
                 return [self.checked(item, path, index) for index, item in enumerate(value)]
             else:
-                self.size += sum(8 + _bytes(key) for key in value)
+                self.size += sum(8 + len(key.encode()) for key in value)
                 return {escape_key(key): self.checked(item, path, key) for key, item in value.items()}
         return None
 
