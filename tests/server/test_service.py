@@ -279,7 +279,7 @@ async def test_metadata_as_text_means_what_the_same_struct_means(client: Client)
     for update in (UserUpdate(user_id="u", metadata_json=text), UserUpdate(user_id="v", metadata=struct)):
         response = await client.stub.UpdateUser(pb.UpdateUserRequest(user=update), metadata=client.writer)
         assert [warning.reason for warning in response.warnings] == ["KEPT_AS_TEXT", "NOT_AN_EMAIL_ADDRESS"]
-        stored.append((await client.get(update.user_id)).metadata)
+        stored.append(json_format.MessageToDict((await client.get(update.user_id)).metadata))
     assert stored[0] == stored[1]
     assert stored[0]["list"][2]["$x"] == 123456789012345678901234567890.0
 
