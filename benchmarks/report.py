@@ -34,17 +34,21 @@ class Row:
 
 _FLOODED = "`POST /v1/users`, 1 connection, median latency in another application's flood of batches"
 
+# It has no other way to write many at once: the lighter job, but not an upsert.
+_EVE = "Eve, which inserts new users"
+
 ROWS = (
     Row("`POST /v1/users`, 64 connections", "single/userfold", ("single/plain",), "rate", 3),
-    Row("`POST /v1/users/batch` of 100, 8 connections", "batch/userfold", ("batch/bare",), "rate", 0.75),
     Row("`POST /v1/users/batch` of 100, 8 connections", "batch/userfold", ("batch/bare-1",), "rate", 0.75),
+    Row("`POST /v1/users/batch` of 100, 8 connections", "batch/userfold", ("batch/bare",), "rate", None),
     Row("`POST /v1/users/batch` of 100, 8 connections", "batch/userfold", ("batch/plain",), "rate", None),
     Row("gRPC `UpdateUser`, 64 callers", "rpc/userfold", ("rpc/echo",), "rate", 0.5),
-    Row("gRPC `StreamUpdateUsers`, 1 stream", "stream/userfold", ("batch/bare",), "rate", 0.6),
     Row("gRPC `StreamUpdateUsers`, 1 stream", "stream/userfold", ("batch/bare-1",), "rate", 0.6),
+    Row("gRPC `StreamUpdateUsers`, 1 stream", "stream/userfold", ("batch/bare",), "rate", None),
     Row("`POST /v1/users`, 1 connection, median latency", "latency/userfold", ("latency/plain",), "p50_ms", 1.8),
     Row("`POST /v1/users`, 64 connections", "single/userfold", ("single/parse", "single/eve"), "rate", 4),
-    Row("`POST /v1/users/batch` of 100, 8 connections", "batch/userfold", ("batch/parse", "batch/eve"), "rate", 4),
+    Row("`POST /v1/users/batch` of 100, 8 connections", "batch/userfold", ("batch/parse",), "rate", 4),
+    Row("`POST /v1/users/batch` of 100, 8 connections", "batch/userfold", ("batch/eve",), "rate", None, _EVE),
     Row(
         "`POST /v1/users`, 64 connections, many profiles stored",
         "profiles/many",
