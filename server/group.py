@@ -17,7 +17,10 @@ LARGE: Final = 100
 """What a group must have to be started beside another: with less, it is cheaper to let more come together."""
 
 # Turns of the event loop for which a group may wait for more: a loop that is never idle must not keep it for ever.
-_MOST_TURNS = 64
+_MOST_TURNS = 128
+
+# Turns without anything new after which a group of several starts: gRPC takes a few to bring a call.
+_QUIET_TURNS = 4
 
 
 class GroupedProfileStore:
@@ -38,6 +41,7 @@ class GroupedProfileStore:
         self._busy: set[str] = set()
         self._groups: set[asyncio.Task[None]] = set()
         self._start_is_due = False
+        self._patience = 1
         self._settled = asyncio.Event()
 
     async def find(self, profile_id: str) -> Profile | None:
@@ -81,16 +85,19 @@ class GroupedProfileStore:
     def _start_soon(self) -> None:
         if not self._start_is_due:
             self._start_is_due = True
-            asyncio.get_running_loop().call_soon(self._start, 0, self._updates)
+            asyncio.get_running_loop().call_soon(self._start, 0, 0, self._updates)
 
-    def _start(self, turns: int, before: int) -> None:
-        # As long as every turn of the loop brings more, the loop is what is busy, and a group of few would only add to
+    def _start(self, turns: int, quiet: int, before: int) -> None:
+        # As long as the turns of the loop bring more, the loop is what is busy, and a group of few would only add to
         # its work: each group costs as much as several writes.
-        if turns < _MOST_TURNS and self._updates > before:
-            asyncio.get_running_loop().call_soon(self._start, turns + 1, self._updates)
+        quiet = quiet + 1 if self._updates == before else 0
+        if turns < _MOST_TURNS and quiet < self._patience:
+            asyncio.get_running_loop().call_soon(self._start, turns + 1, quiet, self._updates)
             return
         self._start_is_due = False
         while self._may_start() and (group := self._next_group()):
+            # A lone caller waits for nobody.
+            self._patience = _QUIET_TURNS if len(group) > 1 else 1
             self._under_way += len(group)
             self._busy.update(waiting.write.profile_id for waiting in group)
             task = asyncio.get_running_loop().create_task(self._commit(group))

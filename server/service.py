@@ -102,7 +102,12 @@ def _client_address(metadata: Metadata, context: Context) -> str | None:
     for name, value in metadata:
         if name == CLIENT_ADDRESS and isinstance(value, str):
             return _address(value)
-    kind, _, address = context.peer().partition(":")
+    return _address_of_peer(context.peer())
+
+
+@lru_cache(maxsize=10_000)
+def _address_of_peer(peer: str) -> str | None:
+    kind, _, address = peer.partition(":")
     return _address(unquote(address).rpartition(":")[0].strip("[]")) if kind in ("ipv4", "ipv6") else None
 
 
