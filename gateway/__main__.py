@@ -4,16 +4,25 @@ import asyncio
 import gc
 import os
 import signal
+import subprocess
 import sys
+from contextlib import ExitStack
+from typing import NoReturn
 
+import structlog
 import uvloop
-from prometheus_client import start_http_server
+from prometheus_client import REGISTRY, CollectorRegistry, start_http_server
 
 from gateway import logs
 from gateway.app import create_app
 from gateway.channel import open_channel
-from gateway.listener import Listener, bind
+from gateway.listener import Listener, bind, cannot_listen, listener_url
 from gateway.settings import InvalidSetting, Settings, split_address
+from processes.child import describe_end
+from processes.programs import ProgramFailed
+from processes.workers import is_worker, kept_address, run_workers, summed_metrics
+
+_log = structlog.get_logger("userfold.gateway")
 
 
 def main() -> int:
@@ -21,17 +30,41 @@ def main() -> int:
     logs.configure()
     try:
         settings = Settings.from_environment(os.environ)
-        _serve_metrics(settings)
-        uvloop.run(_run(settings))
-    except InvalidSetting as error:
+        if is_worker():
+            uvloop.run(_run(settings))
+        elif settings.workers == 1:
+            _serve_metrics(settings, REGISTRY)
+            uvloop.run(_run(settings))
+        else:
+            _run_workers(settings)
+    except (InvalidSetting, ProgramFailed) as error:
         print(f"userfold-gateway: {error}", file=sys.stderr)
         return 1
     return 0
 
 
+def _run_workers(settings: Settings) -> NoReturn:
+    host, port = split_address("USERFOLD_HTTP_ADDRESS", settings.http_address)
+    with ExitStack() as stack:
+        try:
+            port = stack.enter_context(kept_address(host, port))
+        except OSError as error:
+            raise cannot_listen(error) from None
+        environment, registry = stack.enter_context(summed_metrics())
+        _serve_metrics(settings, registry)
+        environment["USERFOLD_HTTP_ADDRESS"] = f"{settings.http_address.rpartition(':')[0]}:{port}"
+        url = listener_url(host, port)
+        run_workers("gateway", settings.workers, environment, ready=lambda: _ready(url), ended=_ended)
+
+
+def _ended(worker: subprocess.Popen[bytes]) -> None:
+    _log.error("worker ended", how=describe_end(worker))
+
+
 async def _run(settings: Settings) -> None:
-    async with open_channel(settings.grpc_address) as channel:
-        listener = Listener(create_app(settings, channel), bind(settings), _ready)
+    async with open_channel(settings.grpc_address, connections=settings.workers) as channel:
+        listening = bind(settings, shares_address=is_worker())
+        listener = Listener(create_app(settings, channel), listening, _ready)
         # What is there by now stays: no collection needs to look at it again.
         gc.freeze()
 
@@ -47,12 +80,12 @@ def _ready(url: str) -> None:
     print(f"userfold-gateway ready http={url}", flush=True)
 
 
-def _serve_metrics(settings: Settings) -> None:
+def _serve_metrics(settings: Settings, registry: CollectorRegistry) -> None:
     if settings.metrics_address is None:
         return
     host, port = split_address("USERFOLD_GATEWAY_METRICS_ADDRESS", settings.metrics_address)
     try:
-        start_http_server(port, host)
+        start_http_server(port, host, registry)
     except OSError as error:
         raise InvalidSetting(f"USERFOLD_GATEWAY_METRICS_ADDRESS: cannot listen there: {error.strerror}") from None
 

@@ -7,7 +7,6 @@ import uuid
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, cast
 
-import grpc
 import orjson
 import structlog
 from google.protobuf.descriptor import ServiceDescriptor
@@ -19,6 +18,7 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from gateway import bindings, logs, metrics
 from gateway.answer import Answer, Refused, answer_from_refusal
+from gateway.channel import Channel
 from gateway.cors import ORIGIN, preflight
 from gateway.findings import Finding
 from gateway.settings import Settings
@@ -33,7 +33,7 @@ NO_ROUTE: Final = "none"
 _log = structlog.get_logger("userfold.gateway")
 
 
-def create_app(settings: Settings, channel: grpc.aio.Channel, service: ServiceDescriptor = SERVICE) -> ASGIApp:
+def create_app(settings: Settings, channel: Channel, service: ServiceDescriptor = SERVICE) -> ASGIApp:
     """The whole HTTP face of a service. Raises UnsupportedBinding for an annotation that it cannot serve."""
     app: Any = Application(settings, channel, service)
     if settings.trusted_proxies:
@@ -48,7 +48,7 @@ class Application:
     know the bindings; each would cost a twentieth of a request.
     """
 
-    def __init__(self, settings: Settings, channel: grpc.aio.Channel, service: ServiceDescriptor) -> None:
+    def __init__(self, settings: Settings, channel: Channel, service: ServiceDescriptor) -> None:
         self._prefix = settings.path_prefix
         self._bindings = bindings.bindings_of(service)
         self._transcoders = {binding: Transcoder(binding, channel, settings.rpc_seconds) for binding in self._bindings}

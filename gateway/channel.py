@@ -1,6 +1,8 @@
 """The gateway's connection to the server."""
 
-from typing import Final
+import itertools
+from collections.abc import Callable, Sequence
+from typing import Any, Final, Self, TypeAlias
 
 import grpc
 
@@ -19,6 +21,40 @@ _OPTIONS = (
 )
 
 
-def open_channel(address: str) -> grpc.aio.Channel:
-    """A channel to a gRPC target. It connects by itself, and again after a loss."""
-    return grpc.aio.insecure_channel(address, options=_OPTIONS)
+def open_channel(address: str, *, connections: int = 1) -> "Channel":
+    """A channel to a gRPC target. It connects by itself, and again after a loss.
+
+    A channel is one connection, and leads to one of the processes that share an address: several are used in turn.
+    """
+    if connections == 1:
+        return grpc.aio.insecure_channel(address, options=_OPTIONS)
+    # Else gRPC would give them all the same connection.
+    options = (*_OPTIONS, ("grpc.use_local_subchannel_pool", 1))
+    return ChannelsInTurn([grpc.aio.insecure_channel(address, options=options) for _ in range(connections)])
+
+
+class ChannelsInTurn:
+    """Several channels as one: each call takes the next."""
+
+    def __init__(self, channels: Sequence[grpc.aio.Channel]) -> None:
+        self._channels = channels
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for channel in self._channels:
+            await channel.close(None)
+
+    def unary_unary(self, method: str, **serializers: Any) -> Callable[..., Any]:
+        """As a channel's own."""
+        calls = itertools.cycle([channel.unary_unary(method, **serializers) for channel in self._channels])
+
+        def call(request: Any, **options: Any) -> Any:
+            return next(calls)(request, **options)
+
+        return call
+
+
+Channel: TypeAlias = grpc.aio.Channel | ChannelsInTurn
+"""What the gateway calls through."""

@@ -8,6 +8,7 @@ from google.rpc import code_pb2
 
 from gateway import encode
 from gateway.bindings import CLIENT_ADDRESSES, Group
+from gateway.channel import Channel
 from gateway.gather import Full, Gatherer, Limits, NotAnsweredInTime, NotSentInTime
 from gateway.status import Refusal, refusal, refusal_from_rpc, with_fields_renamed
 
@@ -24,7 +25,7 @@ _ASKED_IN_VAIN: Final = {
 class GroupCall:
     """Calls the RPC of a group. Each body has `limits.seconds` from its arrival."""
 
-    def __init__(self, group: Group, channel: grpc.aio.Channel, limits: Limits) -> None:
+    def __init__(self, group: Group, channel: Channel, limits: Limits) -> None:
         self._group = group
         self._gatherer: Gatherer[Credentials, tuple[int, Any]] = Gatherer(self._send, limits)
         # It sends bytes as they are: messages behind each other are one message, their repeated fields joined.

@@ -61,15 +61,23 @@ def listener_url(host: str, port: int) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def bind(settings: Settings) -> socket.socket:
-    """The socket to listen on. Raises InvalidSetting where the address cannot be had."""
+def bind(settings: Settings, *, shares_address: bool = False) -> socket.socket:
+    """The socket to listen on, as other processes may do too if it `shares_address`.
+
+    Raises InvalidSetting where the address cannot be had.
+    """
     host, port = split_address("USERFOLD_HTTP_ADDRESS", settings.http_address)
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        listening = socket.create_server((host, port), family=family, backlog=_BACKLOG)
+        listening = socket.create_server((host, port), family=family, backlog=_BACKLOG, reuse_port=shares_address)
     except OSError as error:
-        raise InvalidSetting(f"USERFOLD_HTTP_ADDRESS: cannot listen there: {error.strerror}") from None
+        raise cannot_listen(error) from None
     # Connections inherit it, and asyncio would set it only on sockets that say they are TCP, which this one does not.
     # Without, an answer's second packet waits 40 ms for the client's delayed acknowledgement of the first.
     listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return listening
+
+
+def cannot_listen(error: OSError) -> InvalidSetting:
+    """What to raise where the address of the gateway cannot be had."""
+    return InvalidSetting(f"USERFOLD_HTTP_ADDRESS: cannot listen there: {error.strerror}")

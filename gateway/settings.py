@@ -5,6 +5,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+_MOST_WORKERS = 64
 _SEGMENTS = re.compile(r"(?:/[A-Za-z0-9._~-]+)*")
 
 
@@ -19,7 +20,7 @@ class Settings:
     Addresses are `HOST:PORT`, with port 0 for any free one where the gateway listens. `grpc_address` is any target of
     gRPC. `path_prefix` is empty or begins, and does not end, with `/`. `trusted_proxies` are addresses and networks
     whose `X-Forwarded-For` is believed. `rpc_seconds` is the deadline of a call: two client libraries give up after
-    10 s.
+    10 s. `workers` processes serve, 1 to 64, and as many servers are taken to be behind the gRPC address.
     """
 
     http_address: str = "127.0.0.1:8080"
@@ -29,6 +30,7 @@ class Settings:
     region: str = "local"
     metrics_address: str | None = None
     rpc_seconds: float = 9.0
+    workers: int = 1
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> "Settings":
@@ -40,6 +42,7 @@ class Settings:
             trusted_proxies=_networks(environment.get("USERFOLD_TRUSTED_PROXIES", "")),
             region=environment.get("USERFOLD_REGION") or cls().region,
             metrics_address=environment.get("USERFOLD_GATEWAY_METRICS_ADDRESS") or None,
+            workers=_workers(environment.get("USERFOLD_WORKERS") or "1"),
         )
         split_address("USERFOLD_HTTP_ADDRESS", settings.http_address)
         if ":" not in settings.grpc_address:
@@ -77,3 +80,9 @@ def _networks(text: str) -> tuple[str, ...]:
             "USERFOLD_TRUSTED_PROXIES must be addresses or networks, such as 10.0.0.5,192.168.0.0/16"
         ) from None
     return networks
+
+
+def _workers(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and 1 <= int(text[:3]) <= _MOST_WORKERS and len(text) < 4):
+        raise InvalidSetting(f"USERFOLD_WORKERS must be a number of processes from 1 to {_MOST_WORKERS}")
+    return int(text)

@@ -17,6 +17,7 @@ from gateway import body, encode, jsontext
 from gateway.answer import Answer, answer_from_refusal
 from gateway.batch import ITEMS, Batch, answer_batch, decode_item
 from gateway.bindings import Binding
+from gateway.channel import Channel
 from gateway.decode import ObjectDecoder, scalar_from_text
 from gateway.findings import MOST, Finding, Findings
 from gateway.gather import Limits
@@ -36,7 +37,7 @@ _LONGEST_CREDENTIAL = 4096  # gRPC refuses a call with more than 8 KiB of metada
 class Transcoder:
     """Answers the HTTP requests of one binding. Raises UnsupportedBinding for a message that it cannot read."""
 
-    def __init__(self, binding: Binding, channel: grpc.aio.Channel, rpc_seconds: float) -> None:
+    def __init__(self, binding: Binding, channel: Channel, rpc_seconds: float) -> None:
         self._binding = binding
         self._rpc_seconds = rpc_seconds
         self._decoder = ObjectDecoder(binding.body_message) if binding.body_message else None

@@ -3,16 +3,21 @@
 import asyncio
 import os
 import signal
+import subprocess
 import sys
 from contextlib import ExitStack
 from pathlib import Path
+from typing import NoReturn
 
 import structlog
 import uvloop
-from prometheus_client import start_http_server
+from prometheus_client import REGISTRY, CollectorRegistry, start_http_server
 
+from processes.child import describe_end
+from processes.programs import ProgramFailed
+from processes.workers import is_worker, kept_address, run_workers, summed_metrics
 from server import logs
-from server.app import serve
+from server.app import cannot_listen, serve
 from server.mongod import EmbeddedMongod, MongodUnavailable
 from server.settings import InvalidSetting, Settings, split_address
 from server.store.replica_set import initiate
@@ -31,21 +36,50 @@ def main() -> int:
                 mongod = stack.enter_context(EmbeddedMongod(Path(settings.data_dir)))
                 initiate(mongod.uri)
                 uri = mongod.uri
-            if settings.metrics_address:
-                _serve_metrics(settings.metrics_address)
-            uvloop.run(_run(settings, uri))
-    except (InvalidSetting, MongodUnavailable, OSError) as error:
+            if is_worker():
+                uvloop.run(_run(settings, uri))
+            elif settings.workers == 1:
+                _serve_metrics(settings, REGISTRY)
+                uvloop.run(_run(settings, uri))
+            else:
+                _run_workers(stack, settings, uri)
+    except (InvalidSetting, MongodUnavailable, ProgramFailed, OSError) as error:
         print(f"userfold-server: {error}", file=sys.stderr)
         return 1
     return 0
 
 
-def _serve_metrics(address: str) -> None:
-    host, port = split_address("USERFOLD_SERVER_METRICS_ADDRESS", address)
+def _run_workers(stack: ExitStack, settings: Settings, uri: str) -> NoReturn:
+    host, port = split_address("USERFOLD_GRPC_ADDRESS", settings.grpc_address)
     try:
-        start_http_server(port, host)
+        port = stack.enter_context(kept_address(host, port))
+    except OSError as error:
+        raise cannot_listen(settings.grpc_address) from error
+    address = f"{settings.grpc_address.rpartition(':')[0]}:{port}"
+    metrics, registry = stack.enter_context(summed_metrics())
+    _serve_metrics(settings, registry)
+    environment = {"USERFOLD_MONGODB_URI": uri, "USERFOLD_GRPC_ADDRESS": address, **metrics}
+    run_workers("server", settings.workers, environment, ready=lambda: _ready(settings, uri, address), ended=_ended)
+
+
+def _ended(worker: subprocess.Popen[bytes]) -> None:
+    _log.error("worker ended", how=describe_end(worker))
+
+
+def _serve_metrics(settings: Settings, registry: CollectorRegistry) -> None:
+    if not settings.metrics_address:
+        return
+    host, port = split_address("USERFOLD_SERVER_METRICS_ADDRESS", settings.metrics_address)
+    try:
+        start_http_server(port, host, registry)
     except OSError as error:
         raise InvalidSetting(f"USERFOLD_SERVER_METRICS_ADDRESS: cannot listen there: {error.strerror}") from None
+
+
+def _ready(settings: Settings, uri: str, address: str) -> None:
+    _log.info("ready", grpc=address)
+    shown = uri if settings.mongodb_uri is None else "USERFOLD_MONGODB_URI"
+    print(f"userfold-server ready grpc={address} mongodb={shown}", flush=True)
 
 
 async def _run(settings: Settings, uri: str) -> None:
@@ -53,12 +87,14 @@ async def _run(settings: Settings, uri: str) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
 
-    def ready(address: str) -> None:
-        _log.info("ready", grpc=address)
-        shown = uri if settings.mongodb_uri is None else "USERFOLD_MONGODB_URI"
-        print(f"userfold-server ready grpc={address} mongodb={shown}", flush=True)
-
-    await serve(mongodb_uri=uri, database=settings.database, grpc_address=settings.grpc_address, stop=stop, ready=ready)
+    await serve(
+        mongodb_uri=uri,
+        database=settings.database,
+        grpc_address=settings.grpc_address,
+        stop=stop,
+        ready=lambda address: _ready(settings, uri, address),
+        shares_address=is_worker(),
+    )
 
 
 if __name__ == "__main__":

@@ -31,15 +31,21 @@ _SERVICE = user_service_pb2.DESCRIPTOR.services_by_name["UserService"]
 _OPTIONS = [
     ("grpc.max_receive_message_length", MESSAGE_BYTES),
     ("grpc.max_send_message_length", MESSAGE_BYTES),
-    # Else two servers started on one port would share it silently.
-    ("grpc.so_reuseport", 0),
 ]
 
 
 async def serve(
-    *, mongodb_uri: str, database: str, grpc_address: str, stop: asyncio.Event, ready: Callable[[str], None]
+    *,
+    mongodb_uri: str,
+    database: str,
+    grpc_address: str,
+    stop: asyncio.Event,
+    ready: Callable[[str], None],
+    shares_address: bool = False,
 ) -> None:
     """Serve until `stop` is set, then finish what is in flight. `ready` is called with the address that is listened on.
+
+    Other processes may listen on it too if it `shares_address`.
 
     Raises InvalidSetting where MongoDB cannot be used or the address not be listened on.
     """
@@ -52,14 +58,18 @@ async def serve(
         gc.freeze()
         authenticator = Authenticator(MongoApplicationStore(opened), time.monotonic)
         profiles = GroupedProfileStore(MongoProfileStore(opened))
-        await _serve(UserService(profiles, authenticator, time.time_ns), grpc_address, stop, ready)
+        service = UserService(profiles, authenticator, time.time_ns)
+        await _serve(service, grpc_address, stop, ready, shares_address)
         await profiles.drain()
     finally:
         client.close()
 
 
-async def _serve(service: UserService, address: str, stop: asyncio.Event, ready: Callable[[str], None]) -> None:
-    server = grpc.aio.server(options=_OPTIONS)
+async def _serve(
+    service: UserService, address: str, stop: asyncio.Event, ready: Callable[[str], None], shares_address: bool
+) -> None:
+    # gRPC's default is to share: two servers started on one port would not notice.
+    server = grpc.aio.server(options=[*_OPTIONS, ("grpc.so_reuseport", int(shares_address))])
     server.add_generic_rpc_handlers((handlers_of(_SERVICE, service),))
     healthy = health.aio.HealthServicer()  # type: ignore[attr-defined]  # The stubs leave it out.
     health_pb2_grpc.add_HealthServicer_to_server(healthy, server)
@@ -67,9 +77,7 @@ async def _serve(service: UserService, address: str, stop: asyncio.Event, ready:
     try:
         port = server.add_insecure_port(address)
     except RuntimeError as error:
-        raise InvalidSetting(
-            f"cannot listen on USERFOLD_GRPC_ADDRESS={address}: the port is taken, or the host is not of this machine"
-        ) from error
+        raise cannot_listen(address) from error
     await server.start()
     for name in ("", _SERVICE.full_name):
         await healthy.set(name, health_pb2.HealthCheckResponse.SERVING)
@@ -78,3 +86,10 @@ async def _serve(service: UserService, address: str, stop: asyncio.Event, ready:
     _log.info("stopping")
     await healthy.enter_graceful_shutdown()
     await server.stop(_GRACE)
+
+
+def cannot_listen(address: str) -> InvalidSetting:
+    """What to raise where the address of the server cannot be had."""
+    return InvalidSetting(
+        f"cannot listen on USERFOLD_GRPC_ADDRESS={address}: the port is taken, or the host is not of this machine"
+    )

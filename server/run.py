@@ -9,115 +9,41 @@ The exit status is 0 after a signal, and 1 when a part cannot start or ends by i
 
 import os
 import re
-import selectors
-import signal
-import subprocess
 import sys
-import time
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from typing import NoReturn, Self
+from typing import NoReturn
 
+from processes.programs import ProgramFailed, Programs, exit_on_signals, ignore_signals
 from server import applications, credentials
-from server.child import describe_end, signals_held, start_child, stop_child
 from server.mongod import EmbeddedMongod, MongodUnavailable
 from server.settings import InvalidSetting, Settings
 from server.store import replica_set
-
-_START_SECONDS = 60
 
 
 class StackFailed(Exception):
     """The stack cannot start or go on; the message says why."""
 
 
-class _Programs:
-    """The processes of the stack in the order of their start, and the standard output of those that are ours."""
-
-    def __init__(self) -> None:
-        self._processes: dict[str, subprocess.Popen[bytes]] = {}
-        self._outputs = selectors.DefaultSelector()
-        self._partial_lines: dict[str, bytes] = {}
-        self._ready: dict[str, dict[str, str]] = {}
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for process in reversed(self._processes.values()):
-            # Still read from while they stop: a full pipe would keep them.
-            stop_child(process, idle=self._pass_output_on)
-
-    def watch(self, name: str, process: subprocess.Popen[bytes]) -> None:
-        self._processes[name] = process
-        if process.stdout:
-            self._outputs.register(process.stdout, selectors.EVENT_READ, name)
-
-    def start(self, name: str, environment: Mapping[str, str]) -> dict[str, str]:
-        """Start `python -m name` and return the fields of its line `userfold-NAME ready KEY=VALUE ...`."""
-        with signals_held():
-            command = [sys.executable, "-m", name]
-            self.watch(name, start_child(command, environment=environment, stdout=subprocess.PIPE))
-        deadline = time.monotonic() + _START_SECONDS
-        while name not in self._ready:
-            self.check()
-            if time.monotonic() > deadline:
-                raise StackFailed(f"the {name} is not ready after {_START_SECONDS} seconds")
-        return self._ready[name]
-
-    def check(self) -> None:
-        """Pass output on for up to 0.2 seconds. Raises StackFailed where a process has ended."""
-        self._pass_output_on(0.2)
-        for name, process in self._processes.items():
-            if process.poll() is not None:
-                raise StackFailed(f"the {name} ended by itself ({describe_end(process)})")
-
-    def _pass_output_on(self, seconds: float) -> None:
-        for key, _ in self._outputs.select(seconds):
-            chunk = os.read(key.fd, 65536)
-            if not chunk:
-                self._outputs.unregister(key.fileobj)
-            *lines, partial = (self._partial_lines.get(key.data, b"") + chunk).split(b"\n")
-            self._partial_lines[key.data] = partial
-            for line in lines:
-                if line.startswith(f"userfold-{key.data} ready ".encode()):
-                    fields = line.decode().split(" ")[2:]
-                    self._ready[key.data] = dict(field.split("=", 1) for field in fields)
-                else:
-                    print(line.decode(errors="replace"), file=sys.stderr)
-
-
 def main() -> int:
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _interrupt)
+    exit_on_signals()
     try:
         with ExitStack() as stack:
             try:
                 _run(stack, os.environ)
             finally:
-                _ignore_interrupts()
-    except (InvalidSetting, MongodUnavailable, StackFailed, OSError) as error:
+                ignore_signals()
+    except (InvalidSetting, MongodUnavailable, ProgramFailed, StackFailed, OSError) as error:
         print(f"userfold: {error}", file=sys.stderr)
         return 1
-
-
-def _interrupt(*_: object) -> NoReturn:
-    _ignore_interrupts()
-    raise SystemExit(0)
-
-
-def _ignore_interrupts() -> None:
-    """From here on the stack is being stopped in good order, which no further signal may break."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: None)
 
 
 def _run(stack: ExitStack, environment: Mapping[str, str]) -> NoReturn:
     settings = Settings.from_environment(environment)
     data_dir = Path(settings.data_dir)
     uri = settings.mongodb_uri
-    programs = _Programs()
+    programs = Programs()
     if uri is None:
         mongod = stack.enter_context(EmbeddedMongod(data_dir))
         programs.watch("mongod", mongod.process)
@@ -130,8 +56,8 @@ def _run(stack: ExitStack, environment: Mapping[str, str]) -> NoReturn:
         uri, settings.database, demo["application"], "Demo", demo["application_id"], demo["management_token"]
     )
     environment = {**environment, "USERFOLD_MONGODB_URI": uri}
-    grpc = programs.start("server", environment)["grpc"]
-    http = programs.start("gateway", {**environment, "USERFOLD_GRPC_ADDRESS": grpc})["http"]
+    grpc = _start(programs, "server", environment)["grpc"]
+    http = _start(programs, "gateway", {**environment, "USERFOLD_GRPC_ADDRESS": grpc})["http"]
     print(
         f"userfold ready http={http} grpc={grpc} mongodb={without_password(uri)} "
         f"application_id={demo['application_id']} management_token={demo['management_token']}",
@@ -139,6 +65,12 @@ def _run(stack: ExitStack, environment: Mapping[str, str]) -> NoReturn:
     )
     while True:
         programs.check()
+
+
+def _start(programs: Programs, name: str, environment: Mapping[str, str]) -> dict[str, str]:
+    """Start one of ours, and return the fields of its ready line."""
+    programs.start(name, [sys.executable, "-m", name], environment)
+    return programs.wait_until_ready(name)
 
 
 def _demo_application(data_dir: Path) -> dict[str, str]:

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+_MOST_WORKERS = 64
+
 
 class InvalidSetting(Exception):
     """An environment variable has a value that cannot be used. The text names it, and is for the operator."""
@@ -13,7 +15,7 @@ class Settings:
     """The server's settings.
 
     `mongodb_uri` is None for the embedded MongoDB, whose data is below `data_dir`. Addresses are `HOST:PORT`, with port
-    0 for any free one.
+    0 for any free one. `workers` processes serve, 1 to 64.
     """
 
     mongodb_uri: str | None
@@ -21,6 +23,7 @@ class Settings:
     data_dir: str
     grpc_address: str
     metrics_address: str | None
+    workers: int
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> "Settings":
@@ -31,6 +34,7 @@ class Settings:
             data_dir=environment.get("USERFOLD_DATA_DIR") or ".userfold/",
             grpc_address=environment.get("USERFOLD_GRPC_ADDRESS") or "127.0.0.1:50051",
             metrics_address=environment.get("USERFOLD_SERVER_METRICS_ADDRESS") or None,
+            workers=_workers(environment.get("USERFOLD_WORKERS") or "1"),
         )
         split_address("USERFOLD_GRPC_ADDRESS", settings.grpc_address)
         if settings.metrics_address:
@@ -44,3 +48,9 @@ def split_address(name: str, address: str) -> tuple[str, int]:
     if not host or not (port.isascii() and port.isdigit()) or int(port) > 65535:
         raise InvalidSetting(f"{name} must be HOST:PORT, such as 127.0.0.1:50051 or [::1]:50051")
     return host.strip("[]"), int(port)
+
+
+def _workers(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and 1 <= int(text[:3]) <= _MOST_WORKERS and len(text) < 4):
+        raise InvalidSetting(f"USERFOLD_WORKERS must be a number of processes from 1 to {_MOST_WORKERS}")
+    return int(text)

@@ -15,7 +15,7 @@ import pytest
 from pymongo import MongoClient
 from pymongo.database import Database
 
-from server.child import start_child, stop_child
+from processes.child import start_child, stop_child
 from server.credentials import digest, generate_application_id, generate_collector_key, generate_management_token
 from server.mongod import EmbeddedMongod
 from server.store.replica_set import initiate

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from server.child import start_child, stop_child
+from processes.child import start_child, stop_child
 
 _README = Path(__file__).parent.parent.joinpath("README.md").read_text()
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")

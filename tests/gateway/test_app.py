@@ -183,7 +183,7 @@ async def test_another_service_needs_no_code(backend: Backend) -> None:
         transcoders = {each.template: transcode.Transcoder(each, channel, 1) for each in bindings.bindings_of(service)}
     for transcoder in transcoders.values():
         response = transcoder._binding.response
-        transcoder._call = fake_call  # type: ignore[assignment]
+        transcoder._call = fake_call
 
     def request(body: bytes, query: bytes = b"") -> tuple[dict[str, Any], Any]:
         async def receive() -> dict[str, Any]:

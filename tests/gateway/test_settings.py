@@ -27,6 +27,7 @@ def test_everything_can_be_set() -> None:
             "USERFOLD_TRUSTED_PROXIES": "10.0.0.1, 192.168.0.0/16,::1,",
             "USERFOLD_REGION": "eu",
             "USERFOLD_GATEWAY_METRICS_ADDRESS": "0.0.0.0:9100",
+            "USERFOLD_WORKERS": "64",
         }
     ) == Settings(
         http_address="[::1]:0",
@@ -35,6 +36,7 @@ def test_everything_can_be_set() -> None:
         trusted_proxies=("10.0.0.1", "192.168.0.0/16", "::1"),
         region="eu",
         metrics_address="0.0.0.0:9100",
+        workers=64,
     )
 
 
@@ -53,6 +55,9 @@ def test_everything_can_be_set() -> None:
         ("USERFOLD_TRUSTED_PROXIES", "*"),
         ("USERFOLD_TRUSTED_PROXIES", "10.0.0.1/8"),
         ("USERFOLD_GATEWAY_METRICS_ADDRESS", "9100"),
+        ("USERFOLD_WORKERS", "0"),
+        ("USERFOLD_WORKERS", "65"),
+        ("USERFOLD_WORKERS", "many"),
     ],
 )
 def test_a_value_that_cannot_be_used_names_its_variable(name: str, value: str) -> None:

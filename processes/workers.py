@@ -1,0 +1,90 @@
+"""Several workers of one program: they listen on one address with SO_REUSEPORT, and are watched by their parent."""
+
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Final, NoReturn
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.multiprocess import MultiProcessCollector
+
+from processes.programs import Programs, exit_on_signals, ignore_signals
+
+WORKER: Final = "worker"
+"""The argument that tells a program that it is a worker, and shows it to those who look at the processes."""
+
+_PAUSE_SECONDS = 1.0
+_METRICS = "PROMETHEUS_MULTIPROC_DIR"
+
+
+def is_worker() -> bool:
+    """Whether this process is a worker: another one looks after the address, the metrics and the signals' order."""
+    return sys.argv[1:] == [WORKER]
+
+
+@contextlib.contextmanager
+def kept_address(host: str, port: int) -> Iterator[int]:
+    """Keep an address for workers, also while none of them listens. Yields its port, a free one for 0.
+
+    Raises OSError where somebody else has the address: with SO_REUSEPORT alone, neither would notice.
+    """
+    family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+    with socket.socket(family) as alone:
+        alone.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        alone.bind((host, port))
+        port = alone.getsockname()[1]
+    with socket.socket(family) as kept:
+        kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        kept.bind((host, port))
+        yield port
+
+
+@contextlib.contextmanager
+def summed_metrics() -> Iterator[tuple[dict[str, str], CollectorRegistry]]:
+    """The environment in which workers keep their metrics together, and where the sum of them is."""
+    with tempfile.TemporaryDirectory(prefix="userfold-metrics-") as directory:
+        registry = CollectorRegistry()
+        MultiProcessCollector(registry, path=directory)  # type: ignore[no-untyped-call]  # The library has no types.
+        yield {_METRICS: directory}, registry
+
+
+def run_workers(
+    module: str,
+    count: int,
+    environment: Mapping[str, str],
+    *,
+    ready: Callable[[], None],
+    ended: Callable[[subprocess.Popen[bytes]], None],
+) -> NoReturn:
+    """Run `python -m module worker` so many times, until SIGINT or SIGTERM, which raise SystemExit(0) once all ended.
+
+    `ready` is called when all are ready. One that ends by itself later is told by `ended`, and replaced after a second.
+    Raises ProgramFailed where one ends before all were ready.
+    """
+    command = [sys.executable, "-m", module, WORKER]
+    names = [f"{module}'s worker {number}" for number in range(1, count + 1)]
+    exit_on_signals()
+    with Programs() as programs:
+        try:
+            for name in names:
+                programs.start(name, command, {**os.environ, **environment})
+            for name in names:
+                programs.wait_until_ready(name)
+            ready()
+            replaced_at: dict[str, float] = {}
+            while True:
+                for name, process in programs.ended().items():
+                    if name not in replaced_at:
+                        ended(process)
+                        replaced_at[name] = time.monotonic() + _PAUSE_SECONDS
+                for name in [name for name, due in replaced_at.items() if due <= time.monotonic()]:
+                    del replaced_at[name]
+                    programs.start(name, command, {**os.environ, **environment})
+        finally:
+            ignore_signals()
+            programs.terminate()
