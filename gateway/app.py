@@ -45,7 +45,7 @@ class Application:
     """The ASGI application: all paths, those that lead nowhere included, so that every answer has the same shape.
 
     It looks at the path as it was sent: `a%2Fb` is one segment, and stays one. No framework's router does, nor does one
-    know the bindings; each would cost a twentieth of a request.
+    know the bindings; each would cost a twentieth of a request. Of HTTP alone: the listener declines all else.
     """
 
     def __init__(self, settings: Settings, channel: Channel, service: ServiceDescriptor) -> None:

@@ -212,21 +212,6 @@ async def test_a_service_that_cannot_be_served_stops_the_start(backend: Backend)
             create_app(Settings(), channel, odd)
 
 
-async def test_a_websocket_is_turned_away(backend: Backend) -> None:
-    sent: list[Any] = []
-
-    async def receive() -> dict[str, Any]:
-        return {"type": "websocket.connect"}
-
-    async def send(message: Any) -> None:
-        sent.append(message)
-
-    async with open_channel(backend.address) as channel:
-        app = create_app(Settings(), channel)
-        await app({"type": "websocket", "path": "/v1/users", "headers": [], "root_path": ""}, receive, send)
-    assert sent[0]["type"] == "websocket.close"
-
-
 async def test_a_success_says_nothing_to_the_log(gateway: Gateway, service: FakeUserService) -> None:
     service.tell = pb.UpdateUserResponse()
     with structlog.testing.capture_logs() as lines:
