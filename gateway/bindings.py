@@ -13,6 +13,7 @@ from urllib.parse import unquote_to_bytes
 
 from google.api import annotations_pb2, http_pb2
 from google.protobuf.descriptor import Descriptor, FieldDescriptor, MethodDescriptor, ServiceDescriptor
+from google.protobuf.descriptor_pb2 import MethodOptions
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
@@ -74,6 +75,7 @@ class Binding:
     each item of the array where `is_batch`. `query` are the fields that the path does not fill, where there is no body;
     beside a body they cannot be reached over HTTP.
     `group` is there where the requests of several clients may travel together.
+    `is_write` unless it is a GET, or the method says that it has no side effects.
     `rank` sorts literal segments before fields, and paths with a `:verb` before those without.
     """
 
@@ -90,6 +92,7 @@ class Binding:
     response_body: str
     query: Mapping[str, FieldDescriptor]
     has_verb: bool
+    is_write: bool
     group: Group | None
     rank: tuple[tuple[int, str], ...]
 
@@ -196,6 +199,7 @@ def _binding(method: MethodDescriptor, rule: http_pb2.HttpRule) -> Binding:
         response_body=rule.response_body,
         query=query,
         has_verb=has_verb,
+        is_write=kind != "get" and method.GetOptions().idempotency_level != MethodOptions.NO_SIDE_EFFECTS,
         group=_group(method, rule.body) if _is_groupable(method, rule, pattern) else None,
         rank=rank,
     )

@@ -137,7 +137,7 @@ class Transcoder:
         try:
             response: Message = await self._call(request, timeout=self._rpc_seconds, metadata=metadata)
         except grpc.aio.AioRpcError as error:
-            raise refusal_from_rpc(error, is_write=self._binding.method != "GET") from None
+            raise refusal_from_rpc(error, is_write=self._binding.is_write) from None
         return response
 
     def _success(self, told: dict[str, Any], decoding: list[Finding]) -> Answer:

@@ -7,7 +7,7 @@ from typing import Final, cast
 
 from server import limits, metrics
 from server.errors import Overloaded, UserfoldError
-from server.model import Profile, ProfileWrite
+from server.model import Lookup, Profile, ProfileWrite
 from server.store.profiles import Outcome, ProfileStore
 
 GROUPS: Final = 2
@@ -47,6 +47,10 @@ class GroupedProfileStore:
     async def find(self, profile_id: str) -> Profile | None:
         """As the store's own."""
         return await self._store.find(profile_id)
+
+    async def look_up(self, lookup: Lookup) -> tuple[Sequence[Profile], bool]:
+        """As the store's own."""
+        return await self._store.look_up(lookup)
 
     def submit(self, writes: Sequence[ProfileWrite]) -> "asyncio.Future[Sequence[Outcome]]":
         """Apply writes of one application, and tell what became of each, in the order given.

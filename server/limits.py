@@ -47,3 +47,9 @@ MESSAGE_BYTES = 72 * 1024 * 1024
 
 REPORTED = 20
 """Violations or warnings told of one update."""
+
+LOOKUP_USERS = 1000
+"""The most users that one look-up answers."""
+
+LOOKUP_USERS_BY_DEFAULT = 100
+"""Where the caller does not say how many."""

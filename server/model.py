@@ -67,7 +67,8 @@ class ProfileWrite:
 
     `profile_id` is the document's `_id`; `on_insert` holds what only a new profile gets; `aliases` are digests that
     join the alias set. `exact` says that dot-paths cannot express the patch (see `patch.needs_exact`). `leaves` and
-    `size` (in bytes, roughly) bound what folding several writes into one may amount to.
+    `size` (in bytes, roughly) bound what folding several writes into one may amount to. `first_campaign` is kept, as
+    a whole, by a profile that has none.
     """
 
     profile_id: str
@@ -77,6 +78,7 @@ class ProfileWrite:
     exact: bool
     leaves: int
     size: int
+    first_campaign: Mapping[str, str] | None = None
 
 
 @dataclass(slots=True)
@@ -104,6 +106,7 @@ class Profile:
     user_agent_string: str | None = None
     user_agent: Mapping[str, Mapping[str, str]] | None = None
     campaign: Mapping[str, str] | None = None
+    initial_campaign: Mapping[str, str] | None = None
     anonymous_id: str | None = None
     avatar_url: str | None = None
     email_domain: str | None = None
@@ -116,3 +119,16 @@ class Application:
 
     application_id: str
     may_read: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Lookup:
+    """What the profiles to find have in common: `value` in the stored field `field` (or among its elements).
+
+    At most `most` of them are wanted, the latest first.
+    """
+
+    application_id: str
+    field: str
+    value: object
+    most: int

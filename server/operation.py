@@ -20,6 +20,9 @@ def dotted_update(write: ProfileWrite) -> UpdateDocument:
         update["$unset"] = to_unset
     if write.aliases:
         update["$addToSet"] = {"aliases": write.aliases[0] if len(write.aliases) == 1 else {"$each": write.aliases}}
+    if write.first_campaign:
+        # The first element stays: of all that are ever pushed, the first one.
+        update["$push"] = {"initial_campaign": {"$each": [write.first_campaign], "$slice": 1}}
     return update
 
 
@@ -47,6 +50,8 @@ def exact_update(write: ProfileWrite) -> Pipeline:
     fields |= {name: _expression(change, name, removed) for name, change in write.patch.items()}
     if write.aliases:
         fields["aliases"] = _added_aliases(write.aliases)
+    if write.first_campaign:
+        fields["initial_campaign"] = {"$ifNull": ["$initial_campaign", {"$literal": [write.first_campaign]}]}
     pipeline: Pipeline = [{"$set": fields}]
     if removed:
         # In a stage of its own, where every path leads through objects: the first stage made them so.

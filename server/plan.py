@@ -47,6 +47,8 @@ def plan_update(application_id: str, update: UserUpdate, now: int) -> PlannedUpd
         exact=plan.exact,
         leaves=plan.leaves,
         size=plan.size,
+        # Without any text in it, nothing is known of how the user came.
+        first_campaign=update.campaign if update.campaign and any(update.campaign.values()) else None,
     )
     return PlannedUpdate(write, tuple(plan.warnings[: limits.REPORTED]))
 
@@ -75,7 +77,10 @@ def fold(writes: Sequence[ProfileWrite]) -> tuple[ProfileWrite, int]:
             break
         patch = compose(folded.patch, write.patch)
         aliases = tuple(dict.fromkeys(folded.aliases + write.aliases))
-        folded = ProfileWrite(folded.profile_id, folded.on_insert, patch, aliases, needs_exact(patch), leaves, size)
+        campaign = folded.first_campaign or write.first_campaign
+        folded = ProfileWrite(
+            folded.profile_id, folded.on_insert, patch, aliases, needs_exact(patch), leaves, size, campaign
+        )
         count += 1
     return folded, count
 

@@ -16,6 +16,8 @@ from server.batch import plan_batch, results_of, writes_of
 from server.errors import BatchTooLarge, InvalidRequest, ReadNotPermitted, UserNotFound, Violation
 from server.group import GroupedProfileStore
 from server.handlers import status_of_update
+from server.lookup import plan_lookup
+from server.model import Application
 from server.plan import plan_update, profile_id
 from server.stream import UpdateStream
 
@@ -75,15 +77,26 @@ class UserService(UserServiceServicer):
             yield response
 
     async def GetUser(self, request: pb.GetUserRequest, context: Context) -> pb.GetUserResponse:
-        application = await self._authenticator.authenticate(context.invocation_metadata() or ())
-        if not application.may_read:
-            raise ReadNotPermitted
+        application = await self._reader(context)
         if not request.user_id:
             raise InvalidRequest([Violation("user_id", "REQUIRED", "a user_id is required")])
         profile = await self._profiles.find(profile_id(application.application_id, request.user_id))
         if profile is None:
             raise UserNotFound
         return pb.GetUserResponse(user=wire.message_from_profile(profile))
+
+    async def LookupUsers(self, request: pb.LookupUsersRequest, context: Context) -> pb.LookupUsersResponse:
+        application = await self._reader(context)
+        lookup = plan_lookup(application.application_id, wire.lookup_from_message(request), request.max_users)
+        profiles, has_more = await self._profiles.look_up(lookup)
+        return pb.LookupUsersResponse(users=map(wire.message_from_profile, profiles), has_more=has_more)
+
+    async def _reader(self, context: Context) -> Application:
+        """The application of a call that reads."""
+        application = await self._authenticator.authenticate(context.invocation_metadata() or ())
+        if not application.may_read:
+            raise ReadNotPermitted
+        return application
 
 
 def _client_addresses(

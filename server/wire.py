@@ -81,6 +81,11 @@ def _value(value: Value, path: list[str | int], part: str | int) -> object:
             raise InvalidRequest([Violation(field_path([*path, part]), "NO_VALUE", "a Value without any kind")])
 
 
+def lookup_from_message(message: user_service_pb2.LookupUsersRequest) -> dict[str, str]:
+    """What a look-up asks for, by field."""
+    return {field.name: value for field, value in message.ListFields() if field.has_presence}
+
+
 def message_from_profile(profile: Profile) -> user_pb2.User:
     """The message that answers a profile."""
     user = user_pb2.User(
@@ -93,6 +98,7 @@ def message_from_profile(profile: Profile) -> user_pb2.User:
         user_agent_string=profile.user_agent_string,
         user_agent=_user_agent_message(profile.user_agent) if profile.user_agent else None,
         campaign=campaign_pb2.Campaign(**profile.campaign) if profile.campaign else None,
+        initial_campaign=campaign_pb2.Campaign(**profile.initial_campaign) if profile.initial_campaign else None,
         anonymous_id=profile.anonymous_id,
         alias_count=profile.alias_count,
         avatar_url=profile.avatar_url,

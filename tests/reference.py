@@ -16,6 +16,7 @@ class ReferenceProfile:
         self.fields: dict[str, Any] = {}
         self.metadata: dict[str, Any] = {}
         self.campaign: dict[str, Any] = {}
+        self.initial_campaign: dict[str, Any] = {}
         self.tokens: list[str] = []
         self.last_modified_time_was_sent = False
 
@@ -27,6 +28,9 @@ class ReferenceProfile:
         for name, value in dict(update.get("campaign") or {}).items():
             if value is not None:
                 self.campaign[name] = value
+        campaign = {name: value for name, value in dict(update.get("campaign") or {}).items() if value is not None}
+        if any(campaign.values()) and not self.initial_campaign:
+            self.initial_campaign = campaign
         token = update.get("session_token")
         if token and token not in self.tokens:
             self.tokens = [*self.tokens, token][-1000:]

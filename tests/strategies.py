@@ -33,7 +33,7 @@ _RESERVED: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
 
 # Envelope texts come back as sent, so equality is the whole check.
 _CAMPAIGN = st.dictionaries(
-    st.sampled_from(["utm_source", "utm_medium", "referrer", "gclid"]), st.sampled_from(["s", "é", "$x", None])
+    st.sampled_from(["utm_source", "utm_medium", "referrer", "gclid"]), st.sampled_from(["s", "é", "$x", "", None])
 )
 UPDATES: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
     {},

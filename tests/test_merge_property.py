@@ -38,6 +38,7 @@ def read_over_grpc(stack: Stack, api: Api) -> Callable[[str], User]:
 def _check(profile: dict[str, Any], reference: ReferenceProfile) -> None:
     assert profile["metadata"] == reference.metadata
     assert profile.get("campaign", {}) == reference.campaign
+    assert profile.get("initial_campaign", {}) == reference.initial_campaign
     assert profile.get("alias_count", profile.get("aliasCount", 0)) == len(reference.tokens)
     for name in ("company_id", "user_agent_string", "anonymous_id"):
         assert profile.get(name) == reference.fields.get(name)

@@ -85,6 +85,30 @@ def test_null_inside_an_array_stays(api: Api) -> None:
     assert _metadata(api, {"a": [None, {"b": None}, [None]]}) == {"a": [None, {"b": None}, [None]]}
 
 
+def test_the_first_campaign_stays_whole_as_the_initial_one(api: Api) -> None:
+    profile = api.stored(
+        {"metadata": {"before": "any campaign"}},
+        {"campaign": {}},
+        {"campaign": {"utm_source": None, "utm_term": ""}},
+        {"campaign": {"utm_source": "google", "utm_medium": None, "utm_term": ""}},
+        {"campaign": {"utm_source": "bing", "utm_medium": "cpc"}},
+    )
+    assert profile["initial_campaign"] == {"utm_source": "google", "utm_term": ""}
+    assert profile["campaign"] == {"utm_source": "bing", "utm_medium": "cpc", "utm_term": ""}
+
+
+def test_the_first_campaign_is_the_first_in_a_batch_and_on_the_exact_way_too(api: Api) -> None:
+    values: tuple[Any, ...] = (1, {}, 3)
+    users = [{"user_id": "u", "metadata": {"n": value}, "campaign": {"gclid": str(value)}} for value in values]
+    assert api.batch(users).status_code == 201
+    assert api.get("u").json()["initial_campaign"] == {"gclid": "1"}
+    # `{}` in the metadata needs the exact pipeline.
+    exact = {"metadata": {"empty": {}}, "campaign": {"gclid": "$first"}}
+    assert api.stored(exact, {**exact, "campaign": {"gclid": "second"}}, user_id="v")["initial_campaign"] == {
+        "gclid": "$first"
+    }
+
+
 @pytest.mark.parametrize("empty", [{}, []], ids=str)
 def test_an_empty_campaign_or_metadata_changes_nothing(api: Api, empty: Any) -> None:
     before = api.stored({"campaign": {"utm_source": "google"}, "metadata": {"a": 1}})

@@ -104,5 +104,10 @@ async def _create_what_is_missing(database: Database) -> None:
             await database.command("collMod", "profiles", validator=_PROFILE_VALIDATOR)
             break
         # Another storage engine than WiredTiger knows no such pages.
+    profiles = database.get_collection("profiles")
+    # Bound to the application already, unlike the others. A profile without the field costs nothing.
+    await profiles.create_index("aliases", sparse=True)
+    for field in ("avatar_url", "company_id"):
+        await profiles.create_index(["application_id", field], partialFilterExpression={field: {"$exists": True}})
     for digest in ("collector_digest", "token_digest"):
         await database.get_collection("applications").create_index(digest, unique=True)

@@ -10,7 +10,7 @@ from pymongo.errors import BulkWriteError, ConnectionFailure, PyMongoError
 
 from server.errors import DatabaseUnavailable, ProfileTooLarge, UserfoldError, WriteOutcomeUnknown, WriteRejected
 from server.keys import unescape_object
-from server.model import Profile, ProfileWrite
+from server.model import Lookup, Profile, ProfileWrite
 from server.operation import dotted_update, exact_update
 from server.plan import fold
 from server.store.database import Database
@@ -25,12 +25,15 @@ _DUPLICATE_KEY = 11000
 _TOO_LARGE = frozenset({10334, 17280, 17419, 17420})
 _OUTCOME_UNKNOWN = frozenset({50, 64, 91, 189, 10107, 11600, 11601, 11602, 13435, 13436})
 
+# How long MongoDB may look for profiles, in milliseconds: a caller waits no longer.
+_MOST_MS = 5_000
+
 # Racing upserts on exactly {_id} do not fail on MongoDB 6; elsewhere one retry is nearly always enough.
 _ATTEMPTS = 5
 
 _PROFILE_FIELDS = (
     *("user_id", "company_id", "created_time", "modified_time", "modified_nanos", "ip_address", "observed_ip_address"),
-    *("user_agent_string", "user_agent", "metadata", "campaign", "anonymous_id"),
+    *("user_agent_string", "user_agent", "metadata", "campaign", "initial_campaign", "anonymous_id"),
     *("avatar_url", "email_domain", "company_domain"),
 )
 _PROJECTION: Mapping[str, Any] = {
@@ -52,6 +55,10 @@ class ProfileStore(Protocol):
     async def find(self, profile_id: str) -> Profile | None:
         """The profile, with every write in it that was acknowledged before the call. Must raise DatabaseUnavailable
         when the database does not answer."""
+
+    async def look_up(self, lookup: Lookup) -> tuple[Sequence[Profile], bool]:
+        """The users' profiles that have something in common, the latest `modified_time` first, and whether there are
+        more. Must not answer those of visitors without a user id. Must see what `find` sees, and raise as it does."""
 
 
 class MongoProfileStore:
@@ -137,6 +144,17 @@ class MongoProfileStore:
             raise DatabaseUnavailable from error
         return None if document is None else profile_from_document(document)
 
+    async def look_up(self, lookup: Lookup) -> tuple[Sequence[Profile], bool]:
+        query = {"application_id": lookup.application_id, lookup.field: lookup.value, "user_id": {"$exists": True}}
+        try:
+            cursor = self._profiles.find(query, projection=_PROJECTION, max_time_ms=_MOST_MS)
+            cursor.sort([("modified_time", -1), ("modified_nanos", -1), ("_id", 1)]).limit(lookup.most + 1)
+            documents = await cursor.to_list(lookup.most + 1)
+        except PyMongoError as error:
+            raise DatabaseUnavailable from error
+        found = [profile_from_document(document) for document in documents[: lookup.most]]
+        return found, len(documents) > lookup.most
+
 
 def _failure(code: int) -> UserfoldError:
     if code == _VALIDATION_FAILED or code in _TOO_LARGE:
@@ -158,5 +176,7 @@ def profile_from_document(document: Mapping[str, Any]) -> Profile:
         metadata=unescape_object(document.get("metadata", {})),
         alias_count=document["alias_count"],
         ip_address=document.get("ip_address", document.get("observed_ip_address")),
+        # Stored as an array of one, which is what one write can keep the first of.
+        initial_campaign=next(iter(document.get("initial_campaign", ())), None),
         **{name: document.get(name) for name in same + derived},
     )

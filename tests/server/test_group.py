@@ -9,7 +9,7 @@ import pytest
 from server import limits
 from server.errors import Overloaded, ProfileTooLarge, WriteOutcomeUnknown
 from server.group import GROUPS, LARGE, GroupedProfileStore
-from server.model import Profile, ProfileWrite, UserUpdate
+from server.model import Lookup, Profile, ProfileWrite, UserUpdate
 from server.plan import plan_update
 from server.store.profiles import Outcome
 
@@ -34,6 +34,9 @@ class FakeProfileStore:
 
     async def find(self, profile_id: str) -> Profile | None:
         return None
+
+    async def look_up(self, lookup: Lookup) -> tuple[Sequence[Profile], bool]:
+        return [], False
 
     async def answer(self) -> None:
         """Let the oldest group be answered, and what follows from that happen."""

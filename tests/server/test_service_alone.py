@@ -19,7 +19,7 @@ from server.authentication import Authenticator
 from server.credentials import Credential
 from server.errors import ProfileTooLarge, WriteOutcomeUnknown
 from server.group import GroupedProfileStore
-from server.model import Application, Profile, ProfileWrite
+from server.model import Application, Lookup, Profile, ProfileWrite
 from server.service import UserService
 from server.status import status_from_error
 from server.store.profiles import Outcome
@@ -36,6 +36,7 @@ class FakeProfileStore:
         self.applied: list[list[ProfileWrite]] = []
         self.outcomes: list[Outcome] = []
         self.profiles: dict[str, Profile] = {}
+        self.lookups: list[Lookup] = []
 
     async def apply(self, writes: Sequence[ProfileWrite]) -> Sequence[Outcome]:
         self.applied.append(list(writes))
@@ -43,6 +44,10 @@ class FakeProfileStore:
 
     async def find(self, profile_id: str) -> Profile | None:
         return self.profiles.get(profile_id)
+
+    async def look_up(self, lookup: Lookup) -> tuple[Sequence[Profile], bool]:
+        self.lookups.append(lookup)
+        return list(self.profiles.values()), True
 
 
 class FakeApplications:
@@ -153,6 +158,13 @@ async def test_what_the_store_says_of_a_batch_goes_to_the_update_it_is_of(
     assert results[3].status == status_from_error(WriteOutcomeUnknown())
 
 
+def test_a_look_up_is_planned_and_answered_whole(testing: Any, store: FakeProfileStore) -> None:
+    store.profiles["app/u/u"] = Profile(user_id="u", created_time=_NOW, modified_time=0, metadata={}, alias_count=0)
+    answer = _call(testing, "LookupUsers", pb.LookupUsersRequest(company_id="c"))
+    assert ([user.user_id for user in answer.users], answer.has_more) == (["u"], True)
+    assert store.lookups == [Lookup("app", "company_id", "c", 100)]
+
+
 def test_a_profile_is_answered_whole(testing: Any, store: FakeProfileStore) -> None:
     store.profiles["app/u/u"] = Profile(
         user_id="u",
@@ -169,6 +181,7 @@ def test_a_profile_is_answered_whole(testing: Any, store: FakeProfileStore) -> N
             "device": {"name": "Thing", "brand": "Acme", "model": "T1"},
         },
         campaign={"utm_source": "google"},
+        initial_campaign={"utm_source": "bing"},
         anonymous_id="anon",
         avatar_url="https://example.com/a",
         email_domain="acme.com",

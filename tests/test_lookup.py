@@ -1,0 +1,118 @@
+"""Who a token, an address or a company belongs to, asked over both faces of the running stack."""
+
+from typing import Any
+
+import grpc
+import pytest
+from pymongo.database import Database
+from userfold.v1 import user_service_pb2 as pb
+from userfold.v1.user_service_pb2_grpc import UserServiceStub
+
+from tests.conftest import Api, Application, Stack, register
+
+
+def look_up(api: Api, **asked: Any) -> Any:
+    return api.client.post("/v1/users:lookup", json=asked, headers=api.reader)
+
+
+def found(api: Api, **asked: Any) -> list[str]:
+    """The ids of the users that are answered."""
+    answer = look_up(api, **asked)
+    assert answer.status_code == 200, answer.text
+    return [user["user_id"] for user in answer.json()["users"]]
+
+
+def test_a_token_finds_all_who_share_it_the_latest_first(api: Api) -> None:
+    for user_id, day in (("old", 1), ("latest", 3), ("between", 2), ("other", 9)):
+        token = "t" if user_id != "other" else "t2"
+        api.stored({"session_token": token, "modified_time": f"2026-01-0{day}T00:00:00Z"}, user_id=user_id)
+    assert found(api, session_token="t") == ["latest", "between", "old"]
+    api.stored({"modified_time": "2026-01-08T00:00:00.000000001Z"}, user_id="old")
+    api.stored({"modified_time": "2026-01-08T00:00:00.000000002Z"}, user_id="between")
+    assert found(api, session_token="t") == ["between", "old", "latest"]
+
+
+def test_what_is_answered_is_the_profile(api: Api) -> None:
+    profile = api.stored({"session_token": "t", "company_id": "c", "metadata": {"email": "john@acme.com", "a.b": 1}})
+    for asked in ({"session_token": "t"}, {"company_id": "c"}, {"email": "john@acme.com"}):
+        assert look_up(api, **asked).json() == {"users": [profile], "has_more": False}
+
+
+@pytest.mark.parametrize("email", ["John@Acme.com", " john@ACME.COM ", "john@acme.com"])
+def test_the_case_of_an_address_does_not_matter(api: Api, email: str) -> None:
+    api.stored({"metadata": {"email": "JOHN@acme.com"}})
+    assert found(api, email=email) == ["u"]
+
+
+def test_an_address_that_was_replaced_finds_nobody(api: Api) -> None:
+    api.stored({"metadata": {"email": "john@acme.com"}}, {"metadata": {"email": "jack@acme.com"}})
+    assert (found(api, email="john@acme.com"), found(api, email="jack@acme.com")) == ([], ["u"])
+    api.stored({"metadata": {"email": None}})
+    assert found(api, email="jack@acme.com") == []
+
+
+def test_so_many_are_answered_and_told_whether_there_are_more(api: Api) -> None:
+    users = [{"user_id": f"u{number}", "company_id": "c"} for number in range(101)]
+    assert api.batch(users).status_code == 201
+    assert len(found(api, company_id="c")) == 100
+    assert look_up(api, company_id="c").json()["has_more"] is True
+    whole = look_up(api, company_id="c", max_users=101).json()
+    assert (len(whole["users"]), whole["has_more"]) == (101, False)
+
+
+def test_a_visitor_without_a_user_id_is_no_user(api: Api) -> None:
+    assert api.update({"anonymous_id": "a", "company_id": "c", "session_token": "t"}).status_code == 201
+    assert (found(api, company_id="c"), found(api, session_token="t")) == ([], [])
+
+
+def test_no_application_finds_another_ones_users(api: Api, stack: Stack, database: Database[dict[str, Any]]) -> None:
+    update = {"session_token": "t", "company_id": "c", "metadata": {"email": "john@acme.com"}}
+    api.stored(update)
+    other = Api(stack.http, register(database, "the other one's"))
+    with other.client:
+        for asked in ({"session_token": "t"}, {"company_id": "c"}, {"email": "john@acme.com"}):
+            assert look_up(other, **asked).json() == {"users": [], "has_more": False}
+
+
+@pytest.mark.parametrize(
+    ("asked", "violations"),
+    [
+        ({}, [("session_token", "NOT_EXACTLY_ONE")]),
+        ({"session_token": "t", "email": "john@acme.com"}, [("session_token", "NOT_EXACTLY_ONE")]),
+        ({"session_token": ""}, [("session_token", "REQUIRED")]),
+        ({"email": "john"}, [("email", "NOT_AN_EMAIL_ADDRESS")]),
+        ({"company_id": "c", "max_users": 1001}, [("max_users", "OUT_OF_RANGE")]),
+        ({"company_id": "c", "max_users": -1}, [("max_users", "OUT_OF_RANGE")]),
+        ({"company_id": {"$ne": ""}}, [("company_id", "WRONG_TYPE")]),
+    ],
+)
+def test_what_cannot_be_looked_up_is_refused(
+    api: Api, asked: dict[str, Any], violations: list[tuple[str, str]]
+) -> None:
+    answer = look_up(api, **asked)
+    assert answer.status_code == 400
+    details = answer.json()["details"][-1]["field_violations"]
+    assert [(each["field"], each["reason"]) for each in details] == violations
+
+
+def test_a_collector_key_may_not_look_up(api: Api) -> None:
+    answer = api.client.post("/v1/users:lookup", json={"session_token": "t"}, headers=api.writer)
+    assert (answer.status_code, answer.json()["details"][0]["reason"]) == (403, "READ_NOT_PERMITTED")
+
+
+async def test_grpc_answers_the_same(api: Api, stack: Stack, application: Application) -> None:
+    api.stored({"session_token": "t"})
+    async with grpc.aio.insecure_channel(stack.grpc) as channel:
+        response = await UserServiceStub(channel).LookupUsers(
+            pb.LookupUsersRequest(session_token="t"),
+            metadata=(("authorization", f"Bearer {application.management_token}"),),
+        )
+    assert [user.user_id for user in response.users] == ["u"]
+
+
+@pytest.mark.parametrize("field", ["aliases", "avatar_url", "company_id"])
+def test_an_index_serves_every_look_up(database: Database[dict[str, Any]], field: str) -> None:
+    query = {"application_id": "a", field: "x", "user_id": {"$exists": True}}
+    plan = database.profiles.find(query).explain()["queryPlanner"]["winningPlan"]
+    assert "COLLSCAN" not in str(plan)
+    assert field in str(plan["inputStage"]["keyPattern"])
