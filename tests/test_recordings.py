@@ -179,6 +179,8 @@ def _expected(user_id: str, reference: ReferenceProfile) -> dict[str, Any]:
         fields["modified_time"] = _utc(fields["modified_time"])
     if reference.campaign:
         fields["campaign"] = reference.campaign
+    if reference.initial_campaign:
+        fields["initial_campaign"] = reference.initial_campaign
     facts = profiles.derived(email) if "." in (email := reference.metadata.get("email", "")) else {}
     always = {"user_id": user_id, "ip_address": "127.0.0.1", "alias_count": len(reference.tokens)}
     return always | facts | {"metadata": reference.metadata} | fields

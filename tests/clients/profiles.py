@@ -41,11 +41,12 @@ def derived(email: str) -> dict[str, str]:
 
 
 def profile(user_id: str, **fields: Any) -> dict[str, Any]:
-    """A whole profile but for its times: of a user whose updates came from this machine."""
+    """A whole profile but for its times: of a user whose updates came from this machine, with one campaign."""
     sent = fields.get("metadata", {})
     facts = derived(sent["email"]) if "email" in sent else {}
     always = {"user_id": user_id, "ip_address": "127.0.0.1", "metadata": {}, "alias_count": 0}
-    return always | facts | fields
+    first = {"initial_campaign": fields["campaign"]} if "campaign" in fields else {}
+    return always | facts | first | fields
 
 
 def answered(api: Api, user_id: str) -> Any:

@@ -57,6 +57,7 @@ client.update_users_batch([])
     changed = {
         "metadata": {"title": "CTO"},
         "campaign": {"utm_source": "s"},
+        "initial_campaign": {"utm_source": "s"},
         "modified_time": "2026-01-02T03:04:05.678901Z",
         "alias_count": 2,
     }
