@@ -52,6 +52,10 @@ class GroupedProfileStore:
         """As the store's own."""
         return await self._store.look_up(lookup)
 
+    async def remove_alias(self, profile_id: str, alias: bytes) -> bool | None:
+        """As the store's own."""
+        return await self._store.remove_alias(profile_id, alias)
+
     def submit(self, writes: Sequence[ProfileWrite]) -> "asyncio.Future[Sequence[Outcome]]":
         """Apply writes of one application, and tell what became of each, in the order given.
 

@@ -13,6 +13,7 @@ from userfold.v1.user_service_pb2_grpc import UserServiceServicer
 from server import limits, wire
 from server.authentication import Authenticator
 from server.batch import plan_batch, results_of, writes_of
+from server.derive import alias_digest
 from server.errors import BatchTooLarge, InvalidRequest, ReadNotPermitted, UserNotFound, Violation
 from server.group import GroupedProfileStore
 from server.handlers import status_of_update
@@ -78,8 +79,7 @@ class UserService(UserServiceServicer):
 
     async def GetUser(self, request: pb.GetUserRequest, context: Context) -> pb.GetUserResponse:
         application = await self._reader(context)
-        if not request.user_id:
-            raise InvalidRequest([Violation("user_id", "REQUIRED", "a user_id is required")])
+        _require(user_id=request.user_id)
         profile = await self._profiles.find(profile_id(application.application_id, request.user_id))
         if profile is None:
             raise UserNotFound
@@ -91,12 +91,29 @@ class UserService(UserServiceServicer):
         profiles, has_more = await self._profiles.look_up(lookup)
         return pb.LookupUsersResponse(users=map(wire.message_from_profile, profiles), has_more=has_more)
 
+    async def RemoveAlias(self, request: pb.RemoveAliasRequest, context: Context) -> pb.RemoveAliasResponse:
+        application = await self._reader(context)
+        _require(user_id=request.user_id, session_token=request.session_token)
+        removed = await self._profiles.remove_alias(
+            profile_id(application.application_id, request.user_id),
+            alias_digest(application.application_id, request.session_token),
+        )
+        if removed is None:
+            raise UserNotFound
+        return pb.RemoveAliasResponse(removed=removed)
+
     async def _reader(self, context: Context) -> Application:
-        """The application of a call that reads."""
+        """The application of a call that needs a management token."""
         application = await self._authenticator.authenticate(context.invocation_metadata() or ())
         if not application.may_read:
             raise ReadNotPermitted
         return application
+
+
+def _require(**fields: str) -> None:
+    """Raise InvalidRequest, which names each of the fields that is empty."""
+    if empty := [name for name, text in fields.items() if not text]:
+        raise InvalidRequest([Violation(name, "REQUIRED", "must not be empty") for name in empty])
 
 
 def _client_addresses(

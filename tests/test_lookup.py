@@ -100,6 +100,37 @@ def test_a_collector_key_may_not_look_up(api: Api) -> None:
     assert (answer.status_code, answer.json()["details"][0]["reason"]) == (403, "READ_NOT_PERMITTED")
 
 
+def remove(api: Api, user_id: str, session_token: str, **headers: str) -> Any:
+    body = {"session_token": session_token}
+    return api.client.post(f"/v1/users/{user_id}:removeAlias", json=body, headers=headers or api.reader)
+
+
+def test_a_token_that_is_removed_finds_its_user_no_more(api: Api) -> None:
+    api.stored({"session_token": "t"}, {"session_token": "kept"}, user_id="one")
+    api.stored({"session_token": "t"}, user_id="two")
+    answer = remove(api, "one", "t")
+    assert (answer.status_code, answer.json()) == (200, {"removed": True})
+    assert (found(api, session_token="t"), found(api, session_token="kept")) == (["two"], ["one"])
+    assert api.get("one").json()["alias_count"] == 1
+    assert remove(api, "one", "t").json() == {"removed": False}
+    api.stored({"session_token": "t"}, user_id="one")
+    assert set(found(api, session_token="t")) == {"one", "two"}
+
+
+def test_only_a_reader_of_the_users_own_application_removes_its_tokens(
+    api: Api, stack: Stack, database: Database[dict[str, Any]]
+) -> None:
+    api.stored({"session_token": "t"})
+    other = Api(stack.http, register(database, "a third one's"))
+    with other.client:
+        nobody = remove(other, "u", "t")
+        assert (nobody.status_code, nobody.json()) == (404, remove(other, "never there", "t").json())
+    assert remove(api, "u", "t", **api.writer).status_code == 403
+    assert found(api, session_token="t") == ["u"]
+    refused = remove(api, "u", "").json()["details"][-1]["field_violations"]
+    assert [(each["field"], each["reason"]) for each in refused] == [("session_token", "REQUIRED")]
+
+
 async def test_grpc_answers_the_same(api: Api, stack: Stack, application: Application) -> None:
     api.stored({"session_token": "t"})
     async with grpc.aio.insecure_channel(stack.grpc) as channel:

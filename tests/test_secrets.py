@@ -106,6 +106,10 @@ def test_no_secret_reaches_a_log_an_error_or_a_metric(watched: Watched, database
         api.client.get(f"/v1/users/{_CANARY}%FF", headers=api.reader),
         api.client.get(f"/nothing/{_CANARY}?token={_CANARY}", headers=api.reader),
         api.client.put(f"/v1/users/{_CANARY}", headers=api.writer),
+        api.client.post("/v1/users:lookup", json={"email": _CANARY}, headers=api.reader),
+        api.client.post("/v1/users:lookup", json={"session_token": [_CANARY]}, headers=api.reader),
+        api.client.post("/v1/users:lookup", json={_CANARY: _CANARY}, headers=api.writer),
+        api.client.post(f"/v1/users/{_CANARY}:removeAlias", json={"session_token": _CANARY}, headers=api.reader),
     ]
     admin = database.client.admin
     for failure in ({"errorCode": 13}, {"errorCode": 50}):
@@ -114,7 +118,7 @@ def test_no_secret_reaches_a_log_an_error_or_a_metric(watched: Watched, database
         answers.append(api.update(_secret_user(user_id="other")))
     assert [answer.status_code for answer in answers] == [
         *[201, 201, 201, 400, 400, 400, 400, 400, 201, 400],
-        *[400, 400, 400, 401, 401, 403, 404, 400, 404, 405, 500, 503],
+        *[400, 400, 400, 401, 401, 403, 404, 400, 404, 405, 400, 400, 403, 404, 500, 503],
     ]
     for answer in answers:
         # A path names the caller's own keys, and only to that caller; here the key itself is the canary.

@@ -60,6 +60,10 @@ class ProfileStore(Protocol):
         """The users' profiles that have something in common, the latest `modified_time` first, and whether there are
         more. Must not answer those of visitors without a user id. Must see what `find` sees, and raise as it does."""
 
+    async def remove_alias(self, profile_id: str, alias: bytes) -> bool | None:
+        """Take an alias away, durably, and tell whether it was there; None where there is no profile. Must raise the
+        errors that `apply` tells."""
+
 
 class MongoProfileStore:
     """The profile store in the collection `profiles` of a MongoDB database."""
@@ -154,6 +158,15 @@ class MongoProfileStore:
             raise DatabaseUnavailable from error
         found = [profile_from_document(document) for document in documents[: lookup.most]]
         return found, len(documents) > lookup.most
+
+    async def remove_alias(self, profile_id: str, alias: bytes) -> bool | None:
+        try:
+            result = await self._profiles.update_one({"_id": profile_id}, {"$pull": {"aliases": alias}})
+        except ConnectionFailure as error:
+            raise WriteOutcomeUnknown from error
+        except PyMongoError as error:
+            raise _failure(getattr(error, "code", None) or 0) from error
+        return bool(result.modified_count) if result.matched_count else None
 
 
 def _failure(code: int) -> UserfoldError:

@@ -14,23 +14,25 @@ USERS = bindings_of(user_service_pb2.DESCRIPTOR.services_by_name["UserService"])
 ID = [("id", Field.TYPE_STRING)]
 
 
-def test_the_user_service_has_four_routes() -> None:
+def test_the_user_service_has_five_routes() -> None:
     assert [(each.method, each.template, each.rpc, each.body, each.is_batch) for each in USERS] == [
         ("POST", "/v1/users/batch", "/userfold.v1.UserService/BatchUpdateUsers", "users", True),
         ("POST", "/v1/users:lookup", "/userfold.v1.UserService/LookupUsers", "*", False),
+        ("POST", "/v1/users/{user_id}:removeAlias", "/userfold.v1.UserService/RemoveAlias", "*", False),
         ("GET", "/v1/users/{user_id}", "/userfold.v1.UserService/GetUser", "", False),
         ("POST", "/v1/users", "/userfold.v1.UserService/UpdateUser", "user", False),
     ]
-    assert USERS[2].response_body == "user"
-    assert [each.is_write for each in USERS] == [True, False, False, True]
+    assert USERS[3].response_body == "user"
+    assert [each.is_write for each in USERS] == [True, False, True, False, True]
     assert [each.group and (each.group.rpc, each.group.items) for each in USERS] == [
+        None,
         None,
         None,
         None,
         ("/userfold.v1.UserService/BatchUpdateUsers", "users"),
     ]
-    assert USERS[3].request is user_service_pb2.UpdateUserRequest
-    assert USERS[3].response is user_service_pb2.UpdateUserResponse
+    assert USERS[4].request is user_service_pb2.UpdateUserRequest
+    assert USERS[4].response is user_service_pb2.UpdateUserResponse
 
 
 @pytest.mark.parametrize(

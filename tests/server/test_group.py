@@ -35,6 +35,9 @@ class FakeProfileStore:
     async def find(self, profile_id: str) -> Profile | None:
         return None
 
+    async def remove_alias(self, profile_id: str, alias: bytes) -> bool | None:
+        return None
+
     async def look_up(self, lookup: Lookup) -> tuple[Sequence[Profile], bool]:
         return [], False
 

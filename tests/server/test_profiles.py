@@ -9,7 +9,7 @@ import pytest
 from pymongo import MongoClient
 
 from server.errors import DatabaseUnavailable, ProfileTooLarge, UserfoldError, WriteOutcomeUnknown, WriteRejected
-from server.model import ProfileWrite, UserUpdate
+from server.model import Lookup, ProfileWrite, UserUpdate
 from server.mongod import EmbeddedMongod
 from server.plan import plan_update, profile_id
 from server.store.database import connect, open_database, prepare
@@ -192,3 +192,27 @@ async def test_an_unreachable_database_is_told_as_such() -> None:
     with pytest.raises(DatabaseUnavailable):
         await store.find("app/u/u")
     client.close()
+
+
+@pytest.mark.parametrize(
+    ("failure", "error"),
+    [
+        ({"errorCode": 13}, WriteRejected),
+        ({"errorCode": 50}, WriteOutcomeUnknown),
+        ({"closeConnection": True}, WriteOutcomeUnknown),
+    ],
+)
+async def test_an_alias_that_may_still_be_there_is_told(
+    mongod: EmbeddedMongod, store: MongoProfileStore, user: str, failure: dict[str, Any], error: type[UserfoldError]
+) -> None:
+    # The driver tries once more where it may.
+    with _failing(mongod, times=2, **failure), pytest.raises(error):
+        await store.remove_alias(profile_id("app", user), b"x")
+    assert await store.remove_alias(profile_id("app", user), b"x") is None
+
+
+async def test_a_look_up_that_fails_is_told(mongod: EmbeddedMongod, store: MongoProfileStore) -> None:
+    lookup = Lookup("app", "company_id", "c", 1)
+    with _failing(mongod, times=2, failCommands=["find"], errorCode=50), pytest.raises(DatabaseUnavailable):
+        await store.look_up(lookup)
+    assert await store.look_up(lookup) == ([], False)

@@ -190,7 +190,7 @@ async def test_a_user_that_nobody_stored_is_not_found(
     with pytest.raises(grpc.aio.AioRpcError) as refusal:
         await client.get("")
     assert _told(_status(refusal.value)) == _expected(
-        errors.InvalidRequest, _fields(("user_id", "REQUIRED", "a user_id is required"))
+        errors.InvalidRequest, _fields(("user_id", "REQUIRED", "must not be empty"))
     )
 
 

@@ -45,6 +45,9 @@ class FakeProfileStore:
     async def find(self, profile_id: str) -> Profile | None:
         return self.profiles.get(profile_id)
 
+    async def remove_alias(self, profile_id: str, alias: bytes) -> bool | None:
+        return None
+
     async def look_up(self, lookup: Lookup) -> tuple[Sequence[Profile], bool]:
         self.lookups.append(lookup)
         return list(self.profiles.values()), True
