@@ -55,6 +55,8 @@ def grow(stack: Stack, database: str, profiles: int) -> Grown:
         updates += measured.calls * BATCH
         part += 1
         memory.append(_memory(userfold, updates))
+    # What MongoDB has yet to write of them is no work of whoever is measured next.
+    stack.client.admin.command("fsync")
     return Grown(userfold, ids, memory)
 
 
