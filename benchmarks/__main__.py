@@ -91,6 +91,8 @@ def _measure(directory: Path, parts: Sequence[str], count: int, seconds: float, 
             for group in groups:
                 for step in rounds.in_turn(group, number):
                     sample = step.run(number)
+                    # What MongoDB has yet to write of it is no work of whoever is measured next.
+                    stack.client.admin.command("fsync")
                     samples.setdefault(step.key, []).append(sample)
                     told = f"{sample.rate:8,.0f}/s, p50 {sample.p50_ms:.2f} ms"
                     tell(f"round {number + 1} of {count}: {step.key:18} {told}")

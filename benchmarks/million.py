@@ -55,8 +55,7 @@ def grow(stack: Stack, database: str, profiles: int) -> Grown:
         updates += measured.calls * BATCH
         part += 1
         memory.append(_memory(userfold, updates))
-    # What MongoDB has yet to write of them is no work of whoever is measured next.
-    stack.client.admin.command("fsync")
+    stack.client.admin.command("fsync")  # as after every run
     return Grown(userfold, ids, memory)
 
 
