@@ -17,7 +17,7 @@ from benchmarks.users import body_of, expected_of
 
 
 class Contender(ABC):
-    """A server that stores profiles, as a client sees it. `id_prefix` stands before user ids in its collection."""
+    """A server that stores profiles, as a client sees it. `id_field` holds the user's id in its collection."""
 
     name: ClassVar[str]
     title: ClassVar[str]
@@ -34,13 +34,13 @@ class Contender(ABC):
         *,
         headers: Mapping[str, str] | None = None,
         reading: Mapping[str, str] | None = None,
-        id_prefix: str = "",
+        id_field: str = "_id",
     ) -> None:
         self.url = url
         self.services = services
         self.headers = dict(headers or {})
         self.collection = collection
-        self._id_prefix = id_prefix
+        self._id_field = id_field
         # A new connection for each: between two runs, some servers close one that was kept.
         limits = httpx2.Limits(max_keepalive_connections=0)
         headers_read = self.headers | dict(reading or {})
@@ -68,8 +68,7 @@ class Contender(ABC):
     def count(self, load: str) -> int:
         """How many users of a load are stored."""
         # `.` follows `-`: the ids between are those that begin with `LOAD-`.
-        first, beyond = f"{self._id_prefix}{load}-", f"{self._id_prefix}{load}."
-        return self.collection.count_documents({"_id": {"$gte": first, "$lt": beyond}})
+        return self.collection.count_documents({self._id_field: {"$gte": f"{load}-", "$lt": f"{load}."}})
 
     def check_profile(self, user_id: str, tokens: int = 1) -> None:
         """Raise BenchmarkFailed where the user is not stored as sent, with so many session tokens."""

@@ -102,7 +102,7 @@ class Stack:
             self.client[database].profiles,
             headers={"X-Moesif-Application-Id": key},
             reading={"Authorization": f"Bearer {token}"},
-            id_prefix=f"{application}/u/",
+            id_field="user_id",
         )
 
     def _start_plain(self) -> Plain:

@@ -36,7 +36,9 @@ INTEGERS: Final[Mapping[int, tuple[int, int]]] = {
 
 FLOATS: Final = (FieldDescriptor.TYPE_DOUBLE, FieldDescriptor.TYPE_FLOAT)
 SCALARS: Final = frozenset({*INTEGERS, *FLOATS, FieldDescriptor.TYPE_STRING, FieldDescriptor.TYPE_BOOL})
-"""The types that a path or a query can carry."""
+"""The types that a path or a query can carry, with TIMESTAMP."""
+
+TIMESTAMP: Final = "google.protobuf.Timestamp"
 
 _SEGMENT = re.compile(r"(?:(?P<literal>[A-Za-z0-9._~-]+)|\{(?P<field>[a-z][a-z0-9_]*)\})(?::(?P<verb>[A-Za-z0-9_]+))?")
 _METHODS = {"get": "GET", "put": "PUT", "post": "POST", "delete": "DELETE", "patch": "PATCH"}
@@ -275,11 +277,16 @@ def _path(method: MethodDescriptor) -> str:
     return f"/{method.containing_service.full_name}/{method.name}"
 
 
+def is_timestamp(field: FieldDescriptor) -> bool:
+    """Whether a field holds a time."""
+    return field.message_type is not None and field.message_type.full_name == TIMESTAMP
+
+
 def _is_message(field: FieldDescriptor | None) -> TypeGuard[FieldDescriptor]:
     return field is not None and field.message_type is not None and not field.is_repeated
 
 
 def _require_scalar(method: MethodDescriptor, request: Descriptor, name: str) -> None:
     field = request.fields_by_name.get(name)
-    if field is None or field.is_repeated or field.type not in SCALARS:
+    if field is None or field.is_repeated or not (field.type in SCALARS or is_timestamp(field)):
         raise UnsupportedBinding(f"{method.full_name}: {name!r} is no scalar field for the path or the query")

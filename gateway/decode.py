@@ -21,7 +21,7 @@ from google.protobuf.message_factory import GetMessageClass
 from userfold.v1.campaign_pb2 import Campaign
 
 from gateway import structs, timestamps
-from gateway.bindings import FLOATS, INTEGERS, SCALARS, UnsupportedBinding
+from gateway.bindings import FLOATS, INTEGERS, SCALARS, UnsupportedBinding, is_timestamp
 from gateway.findings import Findings, Path, short_key
 
 RESERVED: Final = ("email", "name", "first_name", "last_name", "phone", "photo_url")
@@ -29,7 +29,6 @@ RESERVED: Final = ("email", "name", "first_name", "last_name", "phone", "photo_u
 
 WRONG_TYPE: Final = "WRONG_TYPE"
 _STRUCT = "google.protobuf.Struct"
-_TIMESTAMP = "google.protobuf.Timestamp"
 _SCALAR_TEXT = frozenset({Campaign.DESCRIPTOR.full_name})
 
 _Reader: TypeAlias = Callable[[Any, Path, Findings], Any]
@@ -116,16 +115,17 @@ class ObjectDecoder:
             named["metadata"] = metadata
 
 
-def scalar_from_text(field: FieldDescriptor, text: str, findings: Findings) -> str | bool | int | float | None:
-    """The value of a scalar field in a path or a query; None with a violation where it is none."""
+def scalar_from_text(field: FieldDescriptor, text: str, findings: Findings) -> Any:
+    """The value of a scalar field or a time in a path or a query; None with a violation where it is none."""
     if field.type == FieldDescriptor.TYPE_STRING:
         return text
+    if is_timestamp(field):
+        return _read_timestamp(text, (field.name,), findings)
     try:
         value = orjson.loads(text)
     except orjson.JSONDecodeError:
         value = text
-    read: str | bool | int | float | None = _SCALAR_READERS[field.type](value, (field.name,), findings)
-    return read
+    return _SCALAR_READERS[field.type](value, (field.name,), findings)
 
 
 def _reader(field: FieldDescriptor, known: dict[str, ObjectDecoder]) -> _Reader:
@@ -153,7 +153,7 @@ def _single_reader(field: FieldDescriptor, known: dict[str, ObjectDecoder]) -> _
         return _SCALAR_READERS[field.type]
     if _is_struct(field):
         return _read_struct
-    if message.full_name == _TIMESTAMP:
+    if is_timestamp(field):
         return _read_timestamp
     if message.full_name.startswith("google.") or message.GetOptions().map_entry:
         raise UnsupportedBinding(f"{field.full_name}: its type cannot be read from JSON")

@@ -124,6 +124,13 @@ def alias_digest(application_id: str, session_token: str) -> bytes:
     return hashlib.sha256(f"{application_id}\0{session_token}".encode()).digest()
 
 
+def owner_digest(application_id: str, kind: str, owner_id: str) -> str:
+    """What stands for the owner of a profile in its `_id`, in hexadecimal: it does not tell the owner's id, nor match in
+    another application. Neither an application id nor a kind holds NUL, so no two owners have one digest.
+    """
+    return hashlib.sha256(f"{application_id}\0{kind}\0{owner_id}".encode()).hexdigest()
+
+
 def warm() -> None:
     """Load the parsers' tables now, which takes 0.1 s and more, instead of at the first update."""
     user_agent_facts("Mozilla/5.0")

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import cast
 
 from server import limits
-from server.derive import alias_digest, email_facts, is_ip_address, user_agent_facts
+from server.derive import alias_digest, email_facts, is_ip_address, owner_digest, user_agent_facts
 from server.errors import InvalidRequest, Violation
 from server.keys import escape_key
 from server.model import REMOVE, JsonObject, Patch, PlannedUpdate, ProfileWrite, UserUpdate, Warning, Whole
@@ -54,8 +54,13 @@ def plan_update(application_id: str, update: UserUpdate, now: int) -> PlannedUpd
 
 
 def profile_id(application_id: str, user_id: str) -> str:
-    """The `_id` of a user's profile. An application id holds no `/`, so no two pairs share one."""
-    return f"{application_id}/u/{user_id}"
+    """The `_id` of a user's profile: a digest, which may outlive the user where an erasure is kept up."""
+    return f"{application_id}/u/{owner_digest(application_id, 'u', user_id)}"
+
+
+def visitor_id(application_id: str, anonymous_id: str) -> str:
+    """The `_id` of the profile of a visitor without a user id, kept apart from users by the letter."""
+    return f"{application_id}/a/{owner_digest(application_id, 'a', anonymous_id)}"
 
 
 def stored_time(nanoseconds: int) -> tuple[datetime, int]:
@@ -121,8 +126,7 @@ class _Plan:
             self.text("user_id", update.user_id, limits.ID_BYTES)
             return profile_id(application_id, update.user_id), {"user_id": update.user_id}
         if update.anonymous_id:
-            # Kept apart by the letter: an anonymous id can never name a user.
-            return f"{application_id}/a/{update.anonymous_id}", {"anonymous_id": update.anonymous_id}
+            return visitor_id(application_id, update.anonymous_id), {"anonymous_id": update.anonymous_id}
         self.refuse("user_id", "REQUIRED", "a user_id is required: any text of 1 to 512 bytes")
         return "", {}
 

@@ -234,7 +234,7 @@ def test_a_path_that_is_not_there(api: Api) -> None:
 
 
 def test_a_method_that_the_path_does_not_have(api: Api) -> None:
-    answer = api.client.delete("/v1/users/batch")
+    answer = api.client.put("/v1/users/batch")
     assert answer.status_code == 405
-    assert answer.headers["allow"] == "GET, HEAD, OPTIONS, POST"
+    assert answer.headers["allow"] == "DELETE, GET, HEAD, OPTIONS, POST"
     assert answer.json() == _body(12, "UNIMPLEMENTED", "METHOD_NOT_ALLOWED", "This path does not have this method.")

@@ -68,8 +68,8 @@ async def test_a_prefix_is_taken_off_and_may_be_missing(backend: Backend, servic
 
 
 async def test_another_method_is_405_with_all_that_are_allowed(gateway: Gateway) -> None:
-    answer = await gateway.client.delete("/v1/users/batch")
-    assert (answer.status_code, answer.headers["allow"]) == (405, "GET, HEAD, OPTIONS, POST")
+    answer = await gateway.client.put("/v1/users/batch")
+    assert (answer.status_code, answer.headers["allow"]) == (405, "DELETE, GET, HEAD, OPTIONS, POST")
     assert reasons(answer.json()) == ["METHOD_NOT_ALLOWED"]
 
 

@@ -14,25 +14,32 @@ USERS = bindings_of(user_service_pb2.DESCRIPTOR.services_by_name["UserService"])
 ID = [("id", Field.TYPE_STRING)]
 
 
-def test_the_user_service_has_five_routes() -> None:
-    assert [(each.method, each.template, each.rpc, each.body, each.is_batch) for each in USERS] == [
-        ("POST", "/v1/users/batch", "/userfold.v1.UserService/BatchUpdateUsers", "users", True),
-        ("POST", "/v1/users:lookup", "/userfold.v1.UserService/LookupUsers", "*", False),
-        ("POST", "/v1/users/{user_id}:removeAlias", "/userfold.v1.UserService/RemoveAlias", "*", False),
-        ("GET", "/v1/users/{user_id}", "/userfold.v1.UserService/GetUser", "", False),
-        ("POST", "/v1/users", "/userfold.v1.UserService/UpdateUser", "user", False),
+def test_the_routes_of_the_user_service() -> None:
+    assert [(each.method, each.template, each.rpc.rpartition("/")[2], each.body) for each in USERS] == [
+        ("GET", "/v1/campaigns:report", "ReportCampaigns", ""),
+        ("POST", "/v1/users/batch", "BatchUpdateUsers", "users"),
+        ("POST", "/v1/users:batchDelete", "BatchDeleteUsers", "*"),
+        ("POST", "/v1/users:batchExport", "BatchExportUsers", "*"),
+        ("POST", "/v1/users:batchRemoveAliases", "BatchRemoveAliases", "*"),
+        ("GET", "/v1/users:count", "CountUsers", ""),
+        ("POST", "/v1/users:lookup", "LookupUsers", "*"),
+        ("GET", "/v1/users/{user_id}:export", "ExportUser", ""),
+        ("POST", "/v1/users/{user_id}:removeAlias", "RemoveAlias", "*"),
+        ("DELETE", "/v1/users/{user_id}", "DeleteUser", ""),
+        ("GET", "/v1/users/{user_id}", "GetUser", ""),
+        ("GET", "/v1/users", "ListUsers", ""),
+        ("POST", "/v1/users", "UpdateUser", "user"),
     ]
-    assert USERS[3].response_body == "user"
-    assert [each.is_write for each in USERS] == [True, False, True, False, True]
-    assert [each.group and (each.group.rpc, each.group.items) for each in USERS] == [
-        None,
-        None,
-        None,
-        None,
-        ("/userfold.v1.UserService/BatchUpdateUsers", "users"),
-    ]
-    assert USERS[4].request is user_service_pb2.UpdateUserRequest
-    assert USERS[4].response is user_service_pb2.UpdateUserResponse
+    found = {each.rpc.rpartition("/")[2]: each for each in USERS}
+    assert found["GetUser"].response_body == "user"
+    reads = {"GetUser", "LookupUsers", "ListUsers", "CountUsers", "ExportUser", "BatchExportUsers", "ReportCampaigns"}
+    assert {name for name, each in found.items() if not each.is_write} == reads
+    assert {name for name, each in found.items() if each.is_batch} == {"BatchUpdateUsers"}
+    assert {name: (each.group.rpc, each.group.items) for name, each in found.items() if each.group} == {
+        "UpdateUser": ("/userfold.v1.UserService/BatchUpdateUsers", "users")
+    }
+    assert found["UpdateUser"].request is user_service_pb2.UpdateUserRequest
+    assert found["UpdateUser"].response is user_service_pb2.UpdateUserResponse
 
 
 @pytest.mark.parametrize(
@@ -62,9 +69,9 @@ def test_a_path_of_no_template_finds_nothing(path: str) -> None:
 @pytest.mark.parametrize(
     ("method", "path", "allowed"),
     [
-        ("GET", "/v1/users", ("OPTIONS", "POST")),
-        ("DELETE", "/v1/users/batch", ("GET", "HEAD", "OPTIONS", "POST")),
-        ("POST", "/v1/users/x", ("GET", "HEAD", "OPTIONS")),
+        ("DELETE", "/v1/users", ("GET", "HEAD", "OPTIONS", "POST")),
+        ("PUT", "/v1/users/batch", ("DELETE", "GET", "HEAD", "OPTIONS", "POST")),
+        ("POST", "/v1/users/x", ("DELETE", "GET", "HEAD", "OPTIONS")),
     ],
 )
 def test_another_method_is_told_all_that_are_allowed(method: str, path: str, allowed: tuple[str, ...]) -> None:

@@ -36,13 +36,12 @@ def test_a_number_is_an_integer_where_it_is_one(sent: float, told: str) -> None:
 
 def test_what_is_not_set_is_left_out_and_what_cannot_be_is_there() -> None:
     empty: dict[str, Any] = {"metadata": {}, "campaign": {}, "company_id": ""}
-    assert encode.plain(user_pb2.User()) == {"user_id": "", "alias_count": 0}
+    assert encode.plain(user_pb2.User()) == {"user_id": ""}
     assert encode.plain(user_pb2.User(**empty)) == {
         "user_id": "",
         "company_id": "",
         "metadata": {},
         "campaign": {},
-        "alias_count": 0,
     }
 
 

@@ -54,7 +54,8 @@ async def turns() -> None:
 
 
 def _name(write: ProfileWrite) -> str:
-    return f"{write.profile_id}={write.patch.get('company_id')}"
+    owner = write.on_insert
+    return f"{owner['application_id']}/{owner['user_id']}={write.patch.get('company_id')}"
 
 
 def _write(user_id: str, mark: str = "1", application: str = "app", **fields: Any) -> ProfileWrite:
@@ -77,7 +78,7 @@ async def test_a_write_that_finds_nothing_under_way_is_applied_at_once(
     done = grouped.submit([_write("u")])
     await asyncio.sleep(0)
     await asyncio.sleep(0)
-    assert store.groups == [["app/u/u=1"]]
+    assert store.groups == [["app/u=1"]]
     await store.answer()
     assert done.result() == [None]
 
@@ -111,7 +112,7 @@ async def test_a_large_group_is_started_beside_another(grouped: GroupedProfileSt
 
 
 async def test_each_caller_is_told_of_its_own_writes(grouped: GroupedProfileStore, store: FakeProfileStore) -> None:
-    store.outcomes = {"app/u/b=1": ProfileTooLarge(), "app/u/d=1": WriteOutcomeUnknown()}
+    store.outcomes = {"app/b=1": ProfileTooLarge(), "app/d=1": WriteOutcomeUnknown()}
     calls = [grouped.submit([_write("a"), _write("b")]), grouped.submit([_write("c")]), grouped.submit([_write("d")])]
     await turns()
     await store.answer()
@@ -127,15 +128,15 @@ async def test_the_writes_of_one_profile_stay_in_order_and_never_meet_in_two_gro
         await turns()
         grouped.submit([_write(f"other{mark}")])
         await turns()
-    under_way = [name for group in store.groups for name in group if name.startswith("app/u/u=")]
-    assert under_way == ["app/u/u=1"]
+    under_way = [name for group in store.groups for name in group if name.startswith("app/u=")]
+    assert under_way == ["app/u=1"]
     grouped.submit([_write("u", "4"), _write("u", "5")])
     for _ in range(20):
         if not store._waiting:
             break
         await store.answer()
-    order = [name for group in store.groups for name in group if name.startswith("app/u/u=")]
-    assert order == [f"app/u/u={mark}" for mark in "12345"]
+    order = [name for group in store.groups for name in group if name.startswith("app/u=")]
+    assert order == [f"app/u={mark}" for mark in "12345"]
 
 
 async def test_one_applications_flood_does_not_starve_another(
@@ -148,7 +149,7 @@ async def test_one_applications_flood_does_not_starve_another(
     single = grouped.submit([_write("u", application="single")])
     small = grouped.submit([_write(f"v{number}", application="small") for number in range(8)])
     await turns()
-    assert "single/u/u=1" in store.groups[1]
+    assert "single/u=1" in store.groups[1]
     for _ in range(5):
         await store.answer()
     assert single.done()
@@ -217,7 +218,7 @@ async def test_a_caller_that_goes_away_leaves_its_writes_and_draining_waits_for_
     assert not draining.done()
     await store.answer()
     await draining
-    assert store.groups == [["app/u/u=1"]]
+    assert store.groups == [["app/u=1"]]
 
 
 async def test_a_defect_of_the_store_is_told_to_all_and_the_next_group_is_fine(
@@ -251,10 +252,10 @@ async def test_a_group_beside_another_leaves_the_profiles_of_that_one_alone(
     later = grouped.submit([_write("u", "2"), *(_write(f"v{number}") for number in range(LARGE)), _write("u", "3")])
     await turns()
     assert [len(group) for group in store.groups] == [1, LARGE]
-    assert not any(name.startswith("app/u/u=") for name in store.groups[1])
+    assert not any(name.startswith("app/u=") for name in store.groups[1])
     await store.answer()
     assert store.groups[2:] == []
     await store.answer()
-    assert store.groups[2:] == [["app/u/u=2", "app/u/u=3"]]
+    assert store.groups[2:] == [["app/u=2", "app/u=3"]]
     await store.answer()
     assert later.result() == [None] * (LARGE + 2)

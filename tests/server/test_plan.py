@@ -9,7 +9,7 @@ from server import limits
 from server.errors import InvalidRequest
 from server.model import PlannedUpdate, UserUpdate
 from server.operation import dotted_update
-from server.plan import fold, plan_update
+from server.plan import fold, plan_update, profile_id
 
 _NOW = 1_767_323_045_678_901_234
 
@@ -40,7 +40,7 @@ def test_a_plan_is_one_write_on_dot_paths() -> None:
         client_address="192.0.2.1",
     )
     update = dotted_update(planned.write)
-    assert planned.write.profile_id == "app/u/u"
+    assert planned.write.profile_id == profile_id("app", "u")
     assert update["$set"] == {
         "modified_time": datetime(2026, 1, 2, 3, 4, 5, 678_000, tzinfo=UTC),
         "modified_nanos": 0,

@@ -190,7 +190,7 @@ async def test_an_unreachable_database_is_told_as_such() -> None:
     store = MongoProfileStore(open_database(client, "x"))
     assert _kinds(await store.apply([_write("u")])) == [WriteOutcomeUnknown]
     with pytest.raises(DatabaseUnavailable):
-        await store.find("app/u/u")
+        await store.find(profile_id("app", "u"))
     client.close()
 
 

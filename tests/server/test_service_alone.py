@@ -20,6 +20,7 @@ from server.credentials import Credential
 from server.errors import ProfileTooLarge, WriteOutcomeUnknown
 from server.group import GroupedProfileStore
 from server.model import Application, Lookup, Profile, ProfileWrite
+from server.plan import profile_id
 from server.service import UserService
 from server.status import status_from_error
 from server.store.profiles import Outcome
@@ -124,7 +125,7 @@ async def test_an_update_is_planned_at_the_time_of_the_clock(service: UserServic
     context: Any = Context("ipv6:%5B2001:db8::1%5D:4711")
     assert await service.UpdateUser(request, context) == pb.UpdateUserResponse()
     ((write,),) = store.applied
-    assert write.profile_id == "app/u/u"
+    assert write.profile_id == profile_id("app", "u")
     assert write.on_insert["created_time"] == _NOW
     assert write.patch == {"modified_time": _NOW, "modified_nanos": 0, "observed_ip_address": "2001:db8::1"}
 
@@ -155,21 +156,23 @@ async def test_what_the_store_says_of_a_batch_goes_to_the_update_it_is_of(
     request: Any = pb.BatchUpdateUsersRequest(users=users)
     context: Any = Context("ipv4:127.0.0.1:1")
     results = (await service.BatchUpdateUsers(request, context)).results
-    assert [write.profile_id for write in store.applied[0]] == ["app/u/a", "app/u/b", "app/u/c"]
+    assert [write.profile_id for write in store.applied[0]] == [profile_id("app", user_id) for user_id in "abc"]
     assert [result.HasField("status") for result in results] == [False, True, True, True]
     assert results[2].status == status_from_error(ProfileTooLarge())
     assert results[3].status == status_from_error(WriteOutcomeUnknown())
 
 
 def test_a_look_up_is_planned_and_answered_whole(testing: Any, store: FakeProfileStore) -> None:
-    store.profiles["app/u/u"] = Profile(user_id="u", created_time=_NOW, modified_time=0, metadata={}, alias_count=0)
+    store.profiles[profile_id("app", "u")] = Profile(
+        user_id="u", created_time=_NOW, modified_time=0, metadata={}, alias_count=0
+    )
     answer = _call(testing, "LookupUsers", pb.LookupUsersRequest(company_id="c"))
     assert ([user.user_id for user in answer.users], answer.has_more) == (["u"], True)
     assert store.lookups == [Lookup("app", "company_id", "c", 100)]
 
 
 def test_a_profile_is_answered_whole(testing: Any, store: FakeProfileStore) -> None:
-    store.profiles["app/u/u"] = Profile(
+    store.profiles[profile_id("app", "u")] = Profile(
         user_id="u",
         created_time=_NOW,
         modified_time=1_000_000_002,
