@@ -125,8 +125,8 @@ def alias_digest(application_id: str, session_token: str) -> bytes:
 
 
 def owner_digest(application_id: str, kind: str, owner_id: str) -> str:
-    """What stands for the owner of a profile in its `_id`, in hexadecimal: it does not tell the owner's id, nor match in
-    another application. Neither an application id nor a kind holds NUL, so no two owners have one digest.
+    """What stands for the owner of a profile in its `_id`, in hexadecimal: it does not tell the owner's id, nor match
+    in another application. Neither an application id nor a kind holds NUL, so no two owners have one digest.
     """
     return hashlib.sha256(f"{application_id}\0{kind}\0{owner_id}".encode()).hexdigest()
 
