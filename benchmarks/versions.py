@@ -12,7 +12,7 @@ from typing import Any
 from benchmarks.stack import CACHE, CORES, HERE, NODE, PARSE, PEERS_PYTHON, Stack
 
 _OURS = (
-    *("grpcio", "protobuf", "motor", "pymongo", "starlette", "uvicorn", "uvloop", "httptools", "orjson"),
+    *("grpcio", "protobuf", "motor", "pymongo", "uvloop", "httptools", "orjson"),
     *("googleapis-common-protos",),
 )
 

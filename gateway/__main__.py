@@ -14,7 +14,7 @@ import uvloop
 from prometheus_client import REGISTRY, CollectorRegistry, start_http_server
 
 from gateway import logs
-from gateway.app import create_app
+from gateway.app import Application
 from gateway.channel import open_channel
 from gateway.listener import Listener, bind, cannot_listen, listener_url
 from gateway.settings import InvalidSetting, Settings, split_address
@@ -66,15 +66,11 @@ def _ended(worker: subprocess.Popen[bytes]) -> None:
 async def _run(settings: Settings) -> None:
     async with open_channel(settings.grpc_address, connections=settings.workers) as channel:
         listening = bind(settings, shares_address=is_worker())
-        listener = Listener(create_app(settings, channel), listening, _ready)
+        listener = Listener(Application(settings, channel), listening, _ready)
         # What is there by now stays: no collection needs to look at it again.
         gc.freeze()
-
-        def stop() -> None:
-            listener.should_exit = True
-
         for number in (signal.SIGINT, signal.SIGTERM):
-            asyncio.get_running_loop().add_signal_handler(number, stop)
+            asyncio.get_running_loop().add_signal_handler(number, listener.stop)
         await listener.run_until_stopped()
 
 

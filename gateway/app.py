@@ -1,28 +1,25 @@
-"""The ASGI application: finds what a path means, and tells the operator of every refusal."""
+"""The application: finds what a path means, and tells the operator of every refusal."""
 
 import functools
 import re
 import time
 import uuid
-from collections.abc import Iterator, Mapping
-from typing import Any, Final, cast
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final
 
-import orjson
 import structlog
 from google.protobuf.descriptor import ServiceDescriptor
-from starlette.datastructures import Headers
-from starlette.responses import Response
-from starlette.types import ASGIApp, Receive, Scope, Send
 from userfold.v1 import user_service_pb2
-from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
-from gateway import bindings, logs, metrics
+from gateway import bindings, body, logs, metrics
 from gateway.answer import Answer, Refused, answer_from_refusal
 from gateway.channel import Channel
-from gateway.cors import ORIGIN, preflight
+from gateway.cors import preflight
 from gateway.findings import Finding
+from gateway.proxies import TrustedProxies
+from gateway.request import Request
 from gateway.settings import Settings
-from gateway.status import refusal
+from gateway.status import Refusal, refusal
 from gateway.transcode import Transcoder
 
 SERVICE: Final = user_service_pb2.DESCRIPTOR.services_by_name["UserService"]
@@ -33,22 +30,16 @@ NO_ROUTE: Final = "none"
 _log = structlog.get_logger("userfold.gateway")
 
 
-def create_app(settings: Settings, channel: Channel, service: ServiceDescriptor = SERVICE) -> ASGIApp:
-    """The whole HTTP face of a service. Raises UnsupportedBinding for an annotation that it cannot serve."""
-    app: Any = Application(settings, channel, service)
-    if settings.trusted_proxies:
-        app = ProxyHeadersMiddleware(app, list(settings.trusted_proxies))
-    return cast("ASGIApp", app)
-
-
 class Application:
-    """The ASGI application: all paths, those that lead nowhere included, so that every answer has the same shape.
+    """Answers all requests, those whose paths lead nowhere included, so that every answer has the same shape.
 
     It looks at the path as it was sent: `a%2Fb` is one segment, and stays one. No framework's router does, nor does one
-    know the bindings; each would cost a twentieth of a request. Of HTTP alone: the listener declines all else.
+    know the bindings. Raises UnsupportedBinding for an annotation that it cannot serve. Belongs to the running event
+    loop.
     """
 
-    def __init__(self, settings: Settings, channel: Channel, service: ServiceDescriptor) -> None:
+    def __init__(self, settings: Settings, channel: Channel, service: ServiceDescriptor = SERVICE) -> None:
+        self._proxies = TrustedProxies(settings.trusted_proxies)
         self._prefix = settings.path_prefix
         self._bindings = bindings.bindings_of(service)
         self._transcoders = {binding: Transcoder(binding, channel, settings.rpc_seconds) for binding in self._bindings}
@@ -72,36 +63,56 @@ class Application:
             for path in (binding.template.encode(), f"{self._prefix}{binding.template}".encode())
         }
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request; log and count it, unless it is OPTIONS."""
-        if scope["method"] == "OPTIONS":
-            await preflight(Headers(scope=scope))(scope, receive, send)
-            return
-        started = time.perf_counter()
-        route, answer = await self._answer(scope, receive)
-        for refused in answer.refused:
-            _tell(route, refused)
-        await _response(answer)(scope, receive, send)
-        metrics.requests(route, answer.http).observe(time.perf_counter() - started)
+    def body_limit(self, method: str, path: bytes) -> int:
+        """The most bytes that the body of such a request may have as it is sent."""
+        found = self._fixed.get((method, path))
+        if found is None:
+            try:
+                found = self._find(method, path)
+            except bindings.InvalidPath:
+                return body.OBJECT_BYTES
+        is_batch = isinstance(found, bindings.Match) and found.binding.is_batch
+        return body.ARRAY_BYTES if is_batch else body.OBJECT_BYTES
 
-    async def _answer(self, scope: Scope, receive: Receive) -> tuple[str, Answer]:
+    def handle(self, request: Request, respond: Callable[[Answer], None]) -> Callable[[], object] | None:
+        """Answer one request; log and count it, unless it is OPTIONS."""
+        if request.method == "OPTIONS":
+            respond(preflight(request.headers))
+            return None
+        request.client = self._proxies.client(request.client, request.headers.get(b"x-forwarded-for"))
+        started = time.perf_counter()
         route = NO_ROUTE
         try:
-            method, raw_path = scope["method"], scope["raw_path"]
-            found = self._fixed.get((method, raw_path)) or self._find(method, raw_path)
+            found = self._fixed.get((request.method, request.path)) or self._find(request.method, request.path)
             if isinstance(found, bindings.Match):
                 route = found.binding.template
-                return route, await self._transcoders[found.binding].answer(found.fields, scope, receive)
+                done = functools.partial(self._done, route, started, respond)
+                return self._transcoders[found.binding].answer(found.fields, request, done)
             if isinstance(found, bindings.MethodNotAllowed):
-                return NO_ROUTE, _not_allowed(found.allowed)
-            if found is not None:
-                return found, self._constant(found, method)
+                answer = _not_allowed(found.allowed)
+            elif found is not None:
+                route, answer = found, self._constant(found, request.method)
+            else:
+                answer = answer_from_refusal(refusal("ROUTE_NOT_FOUND"))
         except bindings.InvalidPath as error:
             violation = Finding(error.field, "NOT_UTF8", "must be percent-encoded UTF-8")
-            return NO_ROUTE, answer_from_refusal(refusal("INVALID_REQUEST", violations=[violation]))
+            answer = answer_from_refusal(refusal("INVALID_REQUEST", violations=[violation]))
         except Exception as error:
-            return route, _defect(error, route)
-        return NO_ROUTE, answer_from_refusal(refusal("ROUTE_NOT_FOUND"))
+            answer = _defect(error, route)
+        self._done(route, started, respond, answer)
+        return None
+
+    def refuse(self, refused: Refusal, respond: Callable[[Answer], None]) -> None:
+        """Answer what never became a request."""
+        self._done(NO_ROUTE, time.perf_counter(), respond, answer_from_refusal(refused))
+
+    def _done(self, route: str, started: float, respond: Callable[[Answer], None], answer: Answer | Exception) -> None:
+        if isinstance(answer, Exception):
+            answer = _defect(answer, route)
+        for refused in answer.refused:
+            _tell(route, refused)
+        respond(answer)
+        metrics.requests(route, answer.http).observe(time.perf_counter() - started)
 
     def _find(self, method: str, raw_path: bytes) -> bindings.Match | bindings.MethodNotAllowed | str | None:
         """What a path leads to: a binding, one with other methods, the path of a constant, or nothing."""
@@ -123,19 +134,6 @@ class Application:
         if method in ("GET", "HEAD"):
             return Answer(200, self._constants[path])
         return _not_allowed(bindings.allow({"GET"}))
-
-
-def _response(answer: Answer) -> Response:
-    if answer.body == {} and not answer.headers:
-        return _empty(answer.http)
-    headers = dict((ORIGIN, *answer.headers.items()))
-    return Response(orjson.dumps(answer.body), answer.http, headers, "application/json")
-
-
-@functools.cache
-def _empty(http: int) -> Response:
-    """The answer that nearly all updates have."""
-    return Response(b"{}", http, dict([ORIGIN]), "application/json")
 
 
 def _not_allowed(allowed: tuple[str, ...]) -> Answer:

@@ -1,9 +1,9 @@
 """Cross-origin requests from browsers: every answer may be read by every page, and no cookies are used."""
 
+from collections.abc import Mapping
 from typing import Final
 
-from starlette.datastructures import Headers
-from starlette.responses import Response
+from gateway.answer import Answer
 
 ORIGIN: Final = ("access-control-allow-origin", "*")
 """On every answer, with an Origin or not: a cache must not serve an answer without it to a browser."""
@@ -12,15 +12,16 @@ _METHODS = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
 _HEADERS = "authorization, content-encoding, content-type, x-moesif-application-id, x-moesif-sdk"
 
 
-def preflight(asked: Headers) -> Response:
+def preflight(headers: Mapping[bytes, bytes]) -> Answer:
     """The answer to OPTIONS, which allows everything that is asked for."""
-    return Response(
-        status_code=204,
-        headers={
+    asked = headers.get(b"access-control-request-headers")
+    return Answer(
+        204,
+        None,
+        {
             "access-control-allow-methods": _METHODS,
-            "access-control-allow-headers": asked.get("access-control-request-headers", _HEADERS),
+            "access-control-allow-headers": asked.decode("latin-1") if asked else _HEADERS,
             "access-control-max-age": "86400",
             "vary": "access-control-request-headers",
-            ORIGIN[0]: ORIGIN[1],
         },
     )

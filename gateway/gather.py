@@ -7,8 +7,8 @@ gateway, the larger its groups. What arrives when nothing is under way leaves in
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Hashable, Sequence
-from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from dataclasses import dataclass
+from typing import Generic, TypeAlias, TypeVar
 
 _Key = TypeVar("_Key", bound=Hashable)
 _Result = TypeVar("_Result")
@@ -42,26 +42,44 @@ class Limits:
     waiting_octets: int = 64 * 1024 * 1024
 
 
-@dataclass(eq=False, slots=True)
 class _Item(Generic[_Result]):
-    data: bytes
-    deadline: float
-    answer: asyncio.Future[_Result]
-    is_waiting: bool = True
+    """Something on its way. `settle` is called once, with its result or with what went wrong."""
+
+    __slots__ = ("data", "deadline", "is_waiting", "settle")
+
+    def __init__(self, data: bytes, deadline: float, settle: "Settle[_Result]") -> None:
+        self.data = data
+        self.deadline = deadline
+        self.settle: Settle[_Result] | None = settle
+        self.is_waiting = True
+
+    def finish(self, outcome: "_Result | Exception") -> None:
+        """Tell what became of it, if nothing was told."""
+        settle, self.settle = self.settle, None
+        if settle is not None:
+            settle(outcome)
 
 
-@dataclass(eq=False, slots=True)
+Settle: TypeAlias = Callable[[_Result | Exception], object]
+"""What is told a result, or what went wrong. It must not raise."""
+
+
 class _Queue(Generic[_Result]):
-    items: deque[_Item[_Result]] = field(default_factory=deque)
-    under_way: int = 0
-    is_woken: bool = False
+    """The items of one key."""
+
+    __slots__ = ("is_woken", "items", "under_way")
+
+    def __init__(self) -> None:
+        self.items: deque[_Item[_Result]] = deque()
+        self.under_way = 0
+        self.is_woken = False
 
 
 class Gatherer(Generic[_Key, _Result]):
     """Sends items in groups, in the order of their arrival, and gives each its own result.
 
     `send` takes a key, the group's items and the seconds that it may take, and must answer one result for each item.
-    What it raises is raised for each item of the group.
+    What it raises is told to each item of the group. Belongs to the running event loop.
     """
 
     def __init__(
@@ -69,33 +87,28 @@ class Gatherer(Generic[_Key, _Result]):
     ) -> None:
         self._send = send
         self._limits = limits
+        self._loop = asyncio.get_running_loop()
         self._queues: dict[_Key, _Queue[_Result]] = {}
         self._waiting_items = 0
         self._waiting_octets = 0
         self._sending: set[asyncio.Task[None]] = set()
+        # All have the same time, so the first to come is the first whose time is over: one timer is enough.
+        self._unsettled: deque[_Item[_Result]] = deque()
+        self._timer: asyncio.TimerHandle | None = None
 
-    async def result(self, key: _Key, data: bytes) -> _Result:
-        """The result of one item. Raises Full, NotSentInTime, NotAnsweredInTime, and what `send` raises.
-
-        An item whose caller is cancelled before it is sent is not sent.
-        """
+    def submit(self, key: _Key, data: bytes, settle: Settle[_Result]) -> None:
+        """Send an item. It is told its result, NotSentInTime, NotAnsweredInTime, or what `send` raises. Raises Full."""
         if self._waiting_items >= self._limits.waiting_items or (
             self._waiting_octets + len(data) > self._limits.waiting_octets
         ):
             raise Full
-        loop = asyncio.get_running_loop()
-        item: _Item[_Result] = _Item(data, loop.time() + self._limits.seconds, loop.create_future())
-        timer = loop.call_at(item.deadline, _expire, item)
-        queue = self._enqueue(key, item)
-        try:
-            return await item.answer
-        finally:
-            timer.cancel()
-            if item.is_waiting:
-                queue.items.remove(item)
-                self._leave(item)
+        item: _Item[_Result] = _Item(data, self._loop.time() + self._limits.seconds, settle)
+        self._unsettled.append(item)
+        if self._timer is None:
+            self._timer = self._loop.call_at(item.deadline, self._expire)
+        self._enqueue(key, item)
 
-    def _enqueue(self, key: _Key, item: _Item[_Result]) -> _Queue[_Result]:
+    def _enqueue(self, key: _Key, item: _Item[_Result]) -> None:
         queue = self._queues.get(key)
         if queue is None:
             queue = self._queues[key] = _Queue()
@@ -105,8 +118,7 @@ class Gatherer(Generic[_Key, _Result]):
         if queue.under_way < self._limits.groups and not queue.is_woken:
             queue.is_woken = True
             # After all else that this turn of the loop has read from its connections.
-            asyncio.get_running_loop().call_soon(self._wake, key, queue)
-        return queue
+            self._loop.call_soon(self._wake, key, queue)
 
     def _wake(self, key: _Key, queue: _Queue[_Result]) -> None:
         queue.is_woken = False
@@ -115,7 +127,7 @@ class Gatherer(Generic[_Key, _Result]):
     def _send_waiting(self, key: _Key, queue: _Queue[_Result]) -> None:
         while queue.under_way < self._limits.groups and (group := self._next_group(queue)):
             queue.under_way += 1
-            task = asyncio.get_running_loop().create_task(self._exchange(key, queue, group))
+            task = self._loop.create_task(self._exchange(key, queue, group))
             self._sending.add(task)
             task.add_done_callback(self._sending.discard)
         if not (queue.under_way or queue.items or queue.is_woken):
@@ -129,33 +141,34 @@ class Gatherer(Generic[_Key, _Result]):
             if group and len(item.data) > room:
                 break
             queue.items.popleft()
-            self._leave(item)
-            if not item.answer.done():  # Else its time is over, or its caller is gone.
+            item.is_waiting = False
+            self._waiting_items -= 1
+            self._waiting_octets -= len(item.data)
+            if item.settle is not None:  # Else its time is over.
                 room -= len(item.data)
                 group.append(item)
         return group
 
     async def _exchange(self, key: _Key, queue: _Queue[_Result], group: list[_Item[_Result]]) -> None:
         try:
-            seconds = group[-1].deadline - asyncio.get_running_loop().time()
-            results = await self._send(key, [item.data for item in group], seconds)
+            results = await self._send(key, [item.data for item in group], group[-1].deadline - self._loop.time())
             for item, result in zip(group, results, strict=True):
-                if not item.answer.done():
-                    item.answer.set_result(result)
+                item.finish(result)
         except Exception as error:
             for item in group:
-                if not item.answer.done():
-                    item.answer.set_exception(error)
+                item.finish(error)
         finally:
             queue.under_way -= 1
             self._send_waiting(key, queue)
+            self._forget_settled()
 
-    def _leave(self, item: _Item[_Result]) -> None:
-        item.is_waiting = False
-        self._waiting_items -= 1
-        self._waiting_octets -= len(item.data)
+    def _forget_settled(self) -> None:
+        while self._unsettled and self._unsettled[0].settle is None:
+            self._unsettled.popleft()
 
-
-def _expire(item: _Item[_Result]) -> None:
-    if not item.answer.done():
-        item.answer.set_exception(NotSentInTime() if item.is_waiting else NotAnsweredInTime())
+    def _expire(self) -> None:
+        now = self._loop.time()
+        while self._unsettled and (self._unsettled[0].settle is None or self._unsettled[0].deadline <= now):
+            item = self._unsettled.popleft()
+            item.finish(NotSentInTime() if item.is_waiting else NotAnsweredInTime())
+        self._timer = self._loop.call_at(self._unsettled[0].deadline, self._expire) if self._unsettled else None

@@ -1,6 +1,7 @@
 """The requests of several clients in one RPC, each with its own outcome: as if it had gone alone."""
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeAlias
 
 import grpc
@@ -15,8 +16,13 @@ from gateway.status import Refusal, refusal, refusal_from_rpc, with_fields_renam
 Credentials: TypeAlias = tuple[tuple[str, str], ...]
 """Metadata that says who calls. Only what has the same travels together."""
 
+_Outcome: TypeAlias = tuple[int, Any]
+"""An item's place in its group, and its result."""
+
+Warned: TypeAlias = Callable[[list[dict[str, Any]] | Exception], object]
+"""What is told the server's warnings, as plain values; or a Refusal, or a defect."""
+
 _ASKED_IN_VAIN: Final = {
-    Full: "OVERLOADED",
     NotSentInTime: "NOT_SENT_IN_TIME",
     NotAnsweredInTime: "WRITE_OUTCOME_UNKNOWN",
 }
@@ -27,33 +33,47 @@ class GroupCall:
 
     def __init__(self, group: Group, channel: Channel, limits: Limits) -> None:
         self._group = group
-        self._gatherer: Gatherer[Credentials, tuple[int, Any]] = Gatherer(self._send, limits)
+        self._gatherer: Gatherer[Credentials, _Outcome] = Gatherer(self._send, limits)
         # It sends bytes as they are: messages behind each other are one message, their repeated fields joined.
         self._call = channel.unary_unary(
             group.rpc, request_serializer=bytes, response_deserializer=group.response.FromString
         )
 
-    async def warnings(self, credentials: Credentials, body: Any, client_address: str) -> list[dict[str, Any]]:
-        """The server's warnings, as plain values, about one body: a message or the arguments of one.
+    def send(self, credentials: Credentials, body: Any, client_address: str, warned: Warned) -> None:
+        """Send one body, which is the arguments of a message, and tell the server's warnings about it.
 
-        Raises Refusal, also for what the whole group is refused for.
+        A Refusal may also be what the whole group is refused for. Raises one where too many wait.
         """
         request = self._group.request(**{self._group.items: [body], CLIENT_ADDRESSES: [client_address]})
         try:
-            index, result = await self._gatherer.result(credentials, request.SerializeToString())
-        except (Full, NotSentInTime, NotAnsweredInTime) as error:
-            raise refusal(_ASKED_IN_VAIN[type(error)]) from None
-        except grpc.aio.AioRpcError as error:
-            raise refusal_from_rpc(error, is_write=True) from None
+            self._gatherer.submit(credentials, request.SerializeToString(), functools.partial(self._settle, warned))
+        except Full:
+            raise refusal("OVERLOADED") from None
+
+    def _settle(self, warned: Warned, outcome: _Outcome | Exception) -> None:
+        try:
+            told: list[dict[str, Any]] | Exception = self._warnings(outcome)
+        except Exception as error:
+            told = error
+        warned(told)
+
+    def _warnings(self, outcome: _Outcome | Exception) -> list[dict[str, Any]]:
+        if isinstance(outcome, NotSentInTime | NotAnsweredInTime):
+            raise refusal(_ASKED_IN_VAIN[type(outcome)])
+        if isinstance(outcome, grpc.aio.AioRpcError):
+            raise refusal_from_rpc(outcome, is_write=True)
+        if isinstance(outcome, Exception):
+            raise outcome
+        index, result = outcome
+        if not result.ByteSize():
+            return []
         prefix = f"{self._group.items}[{index}]."
         if result.status.code != code_pb2.OK:
             raise Refusal(with_fields_renamed(result.status, lambda path: path.removeprefix(prefix)))
         told = [encode.plain(warning) for warning in result.warnings]
         return [warning | {"field": warning["field"].removeprefix(prefix)} for warning in told]
 
-    async def _send(
-        self, credentials: Credentials, requests: Sequence[bytes], seconds: float
-    ) -> Sequence[tuple[int, Any]]:
+    async def _send(self, credentials: Credentials, requests: Sequence[bytes], seconds: float) -> Sequence[_Outcome]:
         response: Any = await self._call(b"".join(requests), timeout=seconds, metadata=credentials)
         results = list(enumerate(response.results))
         if len(results) != len(requests):

@@ -1,103 +1,304 @@
-"""HTTP/1.1 on one connection: uvicorn's protocol, where it does less than RFC 9110 asks or than our clients need."""
+"""HTTP/1.1 on one connection: bytes to requests, answers to bytes, with bounds on size and time.
+
+The bodies of this API are read whole and answered whole, which is all that is done here: a framework that streams them
+costs a third of an update's CPU time. The parser is httptools (llhttp), which is strict about what frames a message.
+"""
 
 import asyncio
-from typing import Any, cast
+import math
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Final, Protocol, cast
 
 import httptools
-import orjson
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from gateway import metrics
-from gateway.answer import answer_from_refusal
-from gateway.cors import ORIGIN
-from gateway.status import refusal
+from gateway.answer import Answer
+from gateway.connections import Connections
+from gateway.request import Request
+from gateway.response import response_bytes
+from gateway.status import Refusal, refusal
+
+IDLE_SECONDS: Final = 75.0
+"""How long a connection may wait for its next request."""
+
+HEAD_SECONDS: Final = 20.0
+"""How long the head of a request may take to arrive, from its first byte."""
+
+BODY_SECONDS: Final = 60.0
+"""How long a body may take to arrive, and an answer to be taken."""
+
+HEAD_BYTES: Final = 64 * 1024
+"""The most that the head of a request may have. What the public API needs is a few hundred bytes."""
+
+DRAIN_BYTES: Final = 64 * 1024 * 1024
+"""How much of a body that is too large is read, to be thrown away: a client that is still sending could not receive
+the answer."""
+
+DRAIN_SECONDS: Final = 5.0
+"""How long that may take."""
+
+_LISTS: Final = (b"content-encoding", b"x-forwarded-for")
+
+Respond = Callable[[Answer], None]
 
 
-class JsonHttpProtocol(HttpToolsProtocol):
-    """HTTP/1.1 that answers even what is no HTTP in the one shape of errors, and declines every upgrade.
+class Handler(Protocol):
+    """What answers requests."""
 
-    A server may ignore an offer to upgrade (`Upgrade: h2c`, as `curl --http2` sends it), says RFC 9110, section 7.8.
-    The parser instead ends the message at its head: the body would be lost, or taken for a request of its own.
-    """
+    def body_limit(self, method: str, path: bytes) -> int:
+        """The most bytes that the body of such a request may have as it is sent."""
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # As uvicorn has it.
-        """Begin with a connection."""
-        super().connection_made(cast("asyncio.Transport", _OneWrite(transport)))
+    def handle(self, request: Request, respond: Respond) -> Callable[[], object] | None:
+        """Answer a request. Must call `respond` once, at any time. What is returned is called if the client goes."""
+
+    def refuse(self, refused: Refusal, respond: Respond) -> None:
+        """Answer what is no request to be handled. Must call `respond` at once."""
+
+
+class HttpConnection(asyncio.Protocol):
+    """One connection. Requests that are sent without waiting for answers are answered in their order."""
+
+    def __init__(self, handler: Handler, connections: Connections) -> None:
+        self._handler = handler
+        self._connections = connections
+        self._loop = asyncio.get_running_loop()
+        self._transport: asyncio.Transport = cast(Any, None)
+        self._client = ""
+        self._waiting: deque[Request | Refusal] = deque()
+        self._answering: Request | Refusal | None = None
+        self._abandon: Callable[[], object] | None = None
+        self._is_over = False
+        """Nothing more is read."""
+        self._is_paused = False
+        self._has_head = False
+        self.deadline = math.inf
+        """When `expire` is to be called, by the loop's clock."""
+        self._begin_parsing()
+        self.on_message_begin()
+        self._is_within = False
+        """A request has begun to arrive, and not yet ended."""
+
+    # What asyncio calls.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        peer = transport.get_extra_info("peername")
+        self._client = peer[0] if isinstance(peer, tuple) else ""
+        self._connections.open.add(self)
+        self.deadline = self._loop.time() + IDLE_SECONDS
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._connections.left(self)
+        self._is_over = True
+        self._waiting.clear()
+        if self._abandon is not None:
+            self._abandon()
+            self._abandon = None
 
     def data_received(self, data: bytes) -> None:
-        """Take bytes of the connection."""
-        self._unset_keepalive_if_required()
+        if self._is_over:
+            return
+        was_within_head = self._is_within and not self._has_head
+        if not self._is_within:
+            self._is_within, self._has_head = True, False
+            self.deadline = self._loop.time() + HEAD_SECONDS
         try:
-            self.parser.feed_data(data)
+            self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as offer:
-            self._decline(rest=data[offer.args[0] :])
+            self._decline_upgrade(rest=data[offer.args[0] :])
         except httptools.HttpParserError:
-            self.send_400_response("")
+            self._refuse("HTTP_MALFORMED")
+        if was_within_head and self._is_within and not self._has_head:
+            # The parser keeps a header to itself until it has the whole.
+            self._head_bytes += len(data)
+            if self._head_bytes > HEAD_BYTES:
+                self._refuse("HEAD_TOO_LARGE")
+        self._answer_next()
+
+    def eof_received(self) -> bool:
+        # A client may end its side behind the last request, and still wait for the answers.
+        self._is_over = True
+        return bool(self._answering or self._waiting)
+
+    def pause_writing(self) -> None:
+        # Who does not take answers does not get more of them.
+        self._is_paused = True
+        self._transport.pause_reading()
+        self.deadline = self._loop.time() + BODY_SECONDS
+
+    def resume_writing(self) -> None:
+        self._is_paused = False
+        self._rest()
+        self._answer_next()
+
+    # What the listener calls.
+
+    def expire(self) -> None:
+        """End what has taken too long."""
+        self.deadline = math.inf
+        if self._is_paused:
+            self._transport.abort()
+        elif self._is_within and not self._is_over:
+            self._refuse("BODY_TOO_LARGE" if self._is_draining else "REQUEST_TOO_SLOW")
+            self._answer_next()
+        else:
+            self._transport.close()
+
+    def stop(self) -> None:
+        """Close when what is under way is answered."""
+        if not (self._answering or self._waiting or self._is_within):
+            self._transport.close()
+
+    def abort(self) -> None:
+        """Close now."""
+        self._transport.abort()
+
+    # What the parser calls.
+
+    def on_message_begin(self) -> None:
+        self._url = b""
+        self._headers: dict[bytes, bytes] = {}
+        self._body = bytearray()
+        self._limit = self._head_bytes = self._header_bytes = self._drained = 0
+        self._is_within, self._has_head, self._is_draining = True, False, False
+        self.deadline = self._loop.time() + HEAD_SECONDS
+
+    def on_url(self, url: bytes) -> None:
+        self._url += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        name = name.lower()
+        self._header_bytes += len(name) + len(value)
+        if name not in self._headers:
+            self._headers[name] = value
+        elif name in _LISTS:
+            self._headers[name] += b"," + value
 
     def on_headers_complete(self) -> None:
-        """Begin with a request, but for one whose head is to be read again."""
-        if not self.parser.should_upgrade():
-            super().on_headers_complete()
+        if self._is_over or self._parser.should_upgrade():
+            return
+        self._has_head = True
+        self._method = self._parser.get_method().decode("ascii")
+        self._path, _, self._query = self._url.partition(b"?")
+        if not self._path.startswith(b"/"):
+            self._take_apart_url()
+        if self._header_bytes + len(self._url) > HEAD_BYTES:
+            self._refuse("HEAD_TOO_LARGE")
+            return
+        self.deadline = self._loop.time() + BODY_SECONDS
+        self._limit = self._handler.body_limit(self._method, self._path)
+        expects = self._headers.get(b"expect", b"").lower() == b"100-continue"
+        if int(self._headers.get(b"content-length", b"0")) > self._limit:
+            if expects:
+                self._refuse("BODY_TOO_LARGE")
+            else:
+                self._drain()
+        elif expects and not (self._answering or self._waiting):
+            self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    def on_body(self, body: bytes) -> None:
+        if self._is_over:
+            return
+        if self._is_draining:
+            self._drained += len(body)
+            if self._drained > DRAIN_BYTES:
+                self._refuse("BODY_TOO_LARGE")
+            return
+        self._body += body
+        if len(self._body) > self._limit:
+            self._drain()
 
     def on_message_complete(self) -> None:
-        """End a request, but for one whose head is to be read again."""
-        if not self.parser.should_upgrade():
-            super().on_message_complete()
-
-    def _decline(self, rest: bytes) -> None:
-        """Read the head again as if nothing had been offered, and then the rest."""
-        method = self.parser.get_method()
-        if method == b"CONNECT":  # It is nothing but an upgrade.
-            self.send_400_response("")
+        if self._is_over or self._parser.should_upgrade():
             return
-        head = [b"%s %s HTTP/%s" % (method, self.url, self.parser.get_http_version().encode())]
-        head += [b"%s: %s" % header for header in self.headers if header[0] != b"upgrade"]
-        self.parser = httptools.HttpRequestParser(self)
-        # As uvicorn has it.
-        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+        if self._is_draining:
+            self._refuse("BODY_TOO_LARGE")
+            return
+        self._is_within = False
+        self.deadline = math.inf
+        keeps_alive = self._parser.should_keep_alive() and self._parser.get_http_version() == "1.1"
+        self._is_over = not keeps_alive
+        request = Request(
+            self._method, self._path, self._query, self._headers, bytes(self._body), self._client, keeps_alive
+        )
+        self._waiting.append(request)
+
+    # Reading.
+
+    def _begin_parsing(self) -> None:
+        self._parser = httptools.HttpRequestParser(self)
+        # Data behind a request that says "Connection: close" is no error of that request.
+        self._parser.set_dangerous_leniencies(lenient_data_after_close=True)
+
+    def _take_apart_url(self) -> None:
+        try:
+            parts = httptools.parse_url(self._url)
+            self._path, self._query = parts.path or b"/", parts.query or b""
+        except httptools.HttpParserInvalidURLError:
+            pass  # `*`, or the HOST:PORT of CONNECT: a path that leads nowhere.
+
+    def _drain(self) -> None:
+        self._is_draining = True
+        self._drained = len(self._body)
+        self._body.clear()
+        self.deadline = self._loop.time() + DRAIN_SECONDS
+
+    def _decline_upgrade(self, rest: bytes) -> None:
+        """Read the head again as if no upgrade had been offered, and then the rest.
+
+        A server may ignore the offer (`Upgrade: h2c`, as `curl --http2` sends it), says RFC 9110, section 7.8. The
+        parser instead ends the message at its head: the body would be lost, or taken for a request of its own.
+        """
+        method = self._parser.get_method()
+        if method == b"CONNECT":  # It is nothing but an upgrade.
+            self._refuse("HTTP_MALFORMED")
+            return
+        head = [b"%s %s HTTP/%s" % (method, self._url, self._parser.get_http_version().encode())]
+        head += [b"%s: %s" % header for header in self._headers.items() if header[0] != b"upgrade"]
+        self._begin_parsing()
         self.data_received(b"\r\n".join(head) + b"\r\n\r\n" + rest)
 
-    def send_400_response(self, msg: str) -> None:
-        """Answer bytes that are no HTTP request, and close."""
-        answer = answer_from_refusal(refusal("HTTP_MALFORMED"))
-        metrics.REFUSALS.labels("none", "HTTP_MALFORMED").inc()
-        self.logger.warning("Invalid HTTP request received.")
-        text = orjson.dumps(answer.body)
-        head = (
-            f"HTTP/1.1 {answer.http} Bad Request\r\ncontent-type: application/json\r\ncontent-length: {len(text)}\r\n"
-            f"{ORIGIN[0]}: {ORIGIN[1]}\r\nconnection: close\r\n\r\n"
-        )
-        self.transport.write(head.encode() + text)
-        self.transport.close()
+    def _refuse(self, reason: str) -> None:
+        """Answer with an error behind what is under way, and close."""
+        if not self._is_over:
+            self._is_over = True
+            # What is not read of the request would be taken for the next one.
+            self._waiting.append(refusal(reason, headers={"connection": "close"}, limit=self._limit))
 
+    # Answering.
 
-class _OneWrite:
-    """A transport that sends at once what is written in one turn of the event loop.
+    def _answer_next(self) -> None:
+        if self._answering is None and self._waiting and not self._is_paused:
+            answering = self._answering = self._waiting.popleft()
+            if isinstance(answering, Refusal):
+                self._handler.refuse(answering, self._respond)
+            else:
+                abandon = self._handler.handle(answering, self._respond)
+                if self._answering is answering:
+                    self._abandon = abandon
+        if self._waiting and not self._transport.is_closing():
+            # The parser went on to the end of what it was given; what is still on its way can wait.
+            self._transport.pause_reading()
 
-    uvicorn writes an answer's head and its body apart, which would be two packets and two system calls.
-    """
+    def _respond(self, answer: Answer) -> None:
+        answered, self._answering, self._abandon = self._answering, None, None
+        if self._transport.is_closing():
+            return
+        is_last = self._is_over and not self._waiting
+        closes = "connection" in answer.headers or is_last or (self._connections.is_stopping and not self._waiting)
+        is_head = isinstance(answered, Request) and answered.method == "HEAD"
+        self._transport.write(response_bytes(answer, self._connections.date, closes=closes, is_head=is_head))
+        if closes:
+            self._is_over = True
+            self._transport.close()
+        elif self._waiting:
+            self._loop.call_soon(self._answer_next)
+        elif not self._is_paused:
+            self._rest()
 
-    def __init__(self, transport: asyncio.Transport) -> None:
-        self._transport = transport
-        self._loop = asyncio.get_running_loop()
-        self._held: list[bytes] = []
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._transport, name)
-
-    def write(self, data: bytes) -> None:
-        if not self._held:
-            self._loop.call_soon(self._flush)
-        self._held.append(data)
-
-    def close(self) -> None:
-        self._flush()
-        self._transport.close()
-
-    def is_closing(self) -> bool:
-        return self._transport.is_closing()
-
-    def _flush(self) -> None:
-        if self._held and not self._transport.is_closing():
-            self._transport.write(b"".join(self._held))
-        self._held.clear()
+    def _rest(self) -> None:
+        """Read on where nothing is to be answered."""
+        if not (self._answering or self._waiting or self._transport.is_closing()):
+            self._transport.resume_reading()
+            if not self._is_within:
+                self.deadline = self._loop.time() + IDLE_SECONDS

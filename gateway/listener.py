@@ -1,59 +1,54 @@
-"""The HTTP/1.1 listener: uvicorn, without its access log and its own ways of stopping."""
+"""The HTTP/1.1 listener: accepts connections until it is told to stop, then lets those end that are under way."""
 
-import contextlib
+import asyncio
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from email.utils import formatdate
 from typing import Final
 
-import uvicorn
-from starlette.types import ASGIApp
-
-from gateway.http11 import JsonHttpProtocol
+from gateway.connections import Connections
+from gateway.http11 import Handler, HttpConnection
 from gateway.settings import InvalidSetting, Settings, split_address
 
 STOP_SECONDS: Final = 10
 """How long requests in flight may take to end after the listener was told to stop."""
 
-_KEEP_ALIVE_SECONDS = 75
 _BACKLOG = 2048
 
 
-class Listener(uvicorn.Server):
-    """Serves an application on a bound socket until `should_exit` is set. Calls `ready` with the URL once it does."""
+class Listener:
+    """Serves a handler on a bound socket until `stop` is called. Calls `ready` with the URL once it does."""
 
-    def __init__(self, app: ASGIApp, listening: socket.socket, ready: Callable[[str], None]) -> None:
-        super().__init__(
-            uvicorn.Config(
-                app,
-                http=JsonHttpProtocol,
-                ws="none",
-                lifespan="off",
-                log_config=None,
-                access_log=False,
-                server_header=False,
-                # X-Forwarded-For is the application's matter: uvicorn would believe every local process.
-                proxy_headers=False,
-                timeout_keep_alive=_KEEP_ALIVE_SECONDS,
-                timeout_graceful_shutdown=STOP_SECONDS,
-            )
-        )
+    def __init__(self, handler: Handler, listening: socket.socket, ready: Callable[[str], None]) -> None:
+        self._handler = handler
         self._listening = listening
         self._ready = ready
+        self._stopped = asyncio.Event()
+        self._connections = Connections()
 
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Begin to listen."""
-        await super().startup(sockets)
-        host, port = self._listening.getsockname()[:2]
-        self._ready(listener_url(host, port))
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Leave signals to the program: uvicorn would raise them again after a graceful stop."""
-        yield
+    def stop(self) -> None:
+        """Accept nothing more, and let the requests in flight end."""
+        self._stopped.set()
 
     async def run_until_stopped(self) -> None:
         """Serve, then let the requests in flight end."""
-        await self.serve(sockets=[self._listening])
+        loop = asyncio.get_running_loop()
+        ticking = loop.create_task(self._tick())
+        server = await loop.create_server(
+            lambda: HttpConnection(self._handler, self._connections), sock=self._listening
+        )
+        self._ready(listener_url(*self._listening.getsockname()[:2]))
+        await self._stopped.wait()
+        server.close()
+        self._connections.stop()
+        await self._connections.closed(STOP_SECONDS)
+        ticking.cancel()
+
+    async def _tick(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            self._connections.second(loop.time(), formatdate(usegmt=True))
+            await asyncio.sleep(1)
 
 
 def listener_url(host: str, port: int) -> str:

@@ -73,6 +73,8 @@ OWN: Final[Mapping[str, Row]] = {
     "BATCH_PARTLY_REFUSED": Row(code_pb2.INVALID_ARGUMENT, "{refused:,} of {total:,} {items} were refused{rest}."),
     "INVALID_REQUEST": Row(code_pb2.INVALID_ARGUMENT, "Fields of the request break rules; nothing of it was written."),
     "HTTP_MALFORMED": Row(code_pb2.INVALID_ARGUMENT, "This is no valid HTTP/1.1 request."),
+    "HEAD_TOO_LARGE": Row(code_pb2.INVALID_ARGUMENT, "The head of the request is larger than any client's.", 431),
+    "REQUEST_TOO_SLOW": Row(code_pb2.DEADLINE_EXCEEDED, "The request took too long to arrive; nothing was read.", 408),
     "CREDENTIAL_UNKNOWN": Row(code_pb2.UNAUTHENTICATED, "The credential belongs to no application."),
     "OVERLOADED": Row(
         code_pb2.RESOURCE_EXHAUSTED, "More is waiting than the gateway holds; nothing was written.", retry_after=1

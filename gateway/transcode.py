@@ -2,16 +2,13 @@
 
 import asyncio
 import functools
-import ipaddress
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 from urllib.parse import parse_qsl
 
 import grpc
 from google.protobuf.message import Message
-from starlette.datastructures import Headers
-from starlette.types import Receive, Scope
 
 from gateway import body, encode, jsontext
 from gateway.answer import Answer, answer_from_refusal
@@ -22,15 +19,20 @@ from gateway.decode import ObjectDecoder, scalar_from_text
 from gateway.findings import MOST, Finding, Findings
 from gateway.gather import Limits
 from gateway.group import Credentials, GroupCall
+from gateway.request import Request
 from gateway.status import Refusal, refusal, refusal_from_rpc
 
-CREDENTIALS: Final = ("x-moesif-application-id", "authorization")
+_CREDENTIALS: Final = ((b"x-moesif-application-id", "x-moesif-application-id"), (b"authorization", "authorization"))
 """The headers that say who calls. They alone are passed on, as metadata of the same names."""
 
 CLIENT_ADDRESS: Final = "x-userfold-client-address"
 """The metadata that holds the address of the HTTP client; empty where it is not known."""
 
 _ITEMS_AT_ONCE = 20  # 12 MiB of digits take seconds to decode; other requests go in between.
+Done: TypeAlias = Callable[[Answer | Exception], object]
+"""What is told the answer to a request, once; or a defect."""
+
+_SAVED = Answer(201, {})
 _LONGEST_CREDENTIAL = 4096  # gRPC refuses a call with more than 8 KiB of metadata, in a way that tells nothing.
 
 
@@ -41,6 +43,9 @@ class Transcoder:
         self._binding = binding
         self._rpc_seconds = rpc_seconds
         self._decoder = ObjectDecoder(binding.body_message) if binding.body_message else None
+        self._described = binding.body_message or binding.request_type
+        self._decoding = asyncio.Lock()
+        self._tasks: set[asyncio.Task[Answer]] = set()
         self._group = GroupCall(binding.group, channel, Limits(rpc_seconds)) if binding.group else None
         self._call = channel.unary_unary(
             binding.rpc,
@@ -48,40 +53,69 @@ class Transcoder:
             response_deserializer=binding.response.FromString,
         )
 
-    async def answer(self, fields: Mapping[str, str], scope: Scope, receive: Receive) -> Answer:
-        """The answer to one request with these path parameters. Errors are answers too; what is raised is a defect."""
-        binding = self._binding
-        described = binding.body_message or binding.request_type
+    def answer(self, fields: Mapping[str, str], request: Request, done: Done) -> Callable[[], object] | None:
+        """Answer one request with these path parameters. What is returned gives it up, where it can be."""
         try:
-            headers = Headers(scope=scope)
-            credentials = _metadata(headers)
-            client_address = _client_address(scope)
-            metadata = (*credentials, (CLIENT_ADDRESS, client_address))
-            arguments = self._scalars(fields, scope)
+            credentials = _credentials(request.headers)
+            arguments = self._scalars(fields, request.query)
+            if self._group is not None and self._decoder is not None:
+                warnings = self._decode_object(self._decoder, self._parsed_body(request), arguments)
+                finish = functools.partial(self._finish, warnings, done)
+                self._group.send(credentials, arguments[self._binding.body], request.client, finish)
+                return None
+        except Refusal as refused:
+            done(answer_from_refusal(refused, self._described))
+            return None
+        task = asyncio.get_running_loop().create_task(self._exchange(request, credentials, arguments))
+        self._tasks.add(task)
+        task.add_done_callback(functools.partial(self._ended, done))
+        # What has arrived is written, whoever has gone: some clients send an update and do not wait for the answer.
+        return None if self._binding.is_write else task.cancel
+
+    def _finish(self, decoding: list[Finding], done: Done, told: list[dict[str, Any]] | Exception) -> None:
+        """Answer a request that went in a group."""
+        if isinstance(told, Refusal):
+            done(answer_from_refusal(told, self._described))
+        elif isinstance(told, Exception):
+            done(told)
+        elif told or decoding:
+            done(self._success({"warnings": told}, decoding))
+        else:
+            done(_SAVED)
+
+    def _ended(self, done: Done, task: asyncio.Task[Answer]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled():
+            error = task.exception()
+            done(error if isinstance(error, Exception) else task.result())
+
+    async def _exchange(self, request: Request, credentials: Credentials, arguments: dict[str, Any]) -> Answer:
+        metadata = (*credentials, (CLIENT_ADDRESS, request.client))
+        try:
             if self._decoder is None:
                 return self._success(encode.plain(await self._rpc(arguments, metadata)), [])
-            parsed = await self._parsed_body(receive, headers)
-            if not binding.is_batch:
-                warnings = self._decode_object(self._decoder, parsed, arguments)
-                if self._group is not None:
-                    item = arguments[binding.body]
-                    told = {"warnings": await self._group.warnings(credentials, item, client_address)}
-                else:
-                    told = encode.plain(await self._rpc(arguments, metadata))
-                return self._success(told, warnings)
-            batch = await self._decode_array(self._decoder, parsed)
-            response: Any = await self._rpc({**arguments, binding.body: batch.messages}, metadata)
+            if not self._binding.is_batch:
+                warnings = self._decode_object(self._decoder, self._parsed_body(request), arguments)
+                return self._success(encode.plain(await self._rpc(arguments, metadata)), warnings)
+            # One after the other: of many at once, each turn of the loop would take a slice of all of them, and single
+            # updates would wait for turn after turn.
+            async with self._decoding:
+                batch = await self._decode_array(self._decoder, self._parsed_body(request))
+                message = self._binding.request(**{**arguments, self._binding.body: batch.messages})
+            response: Any = await self._send(message, metadata)
             return answer_batch(batch, response.results, self._decoder.descriptor)
         except Refusal as refused:
-            return answer_from_refusal(refused, described)
+            return answer_from_refusal(refused, self._described)
 
-    def _scalars(self, fields: Mapping[str, str], scope: Scope) -> dict[str, Any]:
+    def _scalars(self, fields: Mapping[str, str], query: bytes) -> dict[str, Any]:
+        if not (fields or query):
+            return {}
         findings = Findings()
         known = self._binding.request_type.fields_by_name
         arguments = {name: scalar_from_text(known[name], text, findings) for name, text in fields.items()}
         if self._binding.query:
             camel_case = {field.json_name: name for name, field in self._binding.query.items()}
-            for key, text in parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True):
+            for key, text in parse_qsl(query.decode("latin-1"), keep_blank_values=True):
                 name = camel_case.get(key, key)
                 if name in self._binding.query:
                     arguments[name] = scalar_from_text(known[name], text, findings)
@@ -89,20 +123,17 @@ class Transcoder:
             raise refusal("INVALID_REQUEST", violations=findings.violations)
         return arguments
 
-    async def _parsed_body(self, receive: Receive, headers: Headers) -> Any:
+    def _parsed_body(self, request: Request) -> Any:
         limit = body.ARRAY_BYTES if self._binding.is_batch else body.OBJECT_BYTES
         try:
-            text = await body.read_body(receive, headers, limit)
+            text = body.decoded_body(request.body, request.headers.get(b"content-encoding"), limit)
             return jsontext.parse(text) if text else ""
         except body.BodyTooLarge:
-            # The rest of a body that is not read would be taken for the next request.
-            raise refusal("BODY_TOO_LARGE", limit=limit, headers={"connection": "close"}) from None
+            raise refusal("BODY_TOO_LARGE", limit=limit) from None
         except body.UnsupportedEncoding:
             raise refusal("UNSUPPORTED_CONTENT_ENCODING") from None
         except body.CorruptBody:
             raise refusal("BODY_NOT_GZIP") from None
-        except body.ClientGone:
-            raise refusal("CLIENT_GONE") from None
         except jsontext.NotJson as error:
             raise refusal("BODY_NOT_JSON", byte=error.byte) from None
 
@@ -133,7 +164,9 @@ class Transcoder:
         return batch
 
     async def _rpc(self, arguments: Mapping[str, Any], metadata: tuple[tuple[str, str], ...]) -> Message:
-        request = self._binding.request(**arguments)
+        return await self._send(self._binding.request(**arguments), metadata)
+
+    async def _send(self, request: Message, metadata: tuple[tuple[str, str], ...]) -> Message:
         try:
             response: Message = await self._call(request, timeout=self._rpc_seconds, metadata=metadata)
         except grpc.aio.AioRpcError as error:
@@ -147,21 +180,14 @@ class Transcoder:
         return Answer(http, shown | ({"warnings": warnings[:MOST]} if warnings else {}))
 
 
-def _metadata(headers: Headers) -> Credentials:
-    given = [(name, value) for name in CREDENTIALS if (value := headers.get(name)) is not None]
-    if any(len(value) > _LONGEST_CREDENTIAL or not (value.isascii() and value.isprintable()) for _, value in given):
-        raise refusal("CREDENTIAL_UNKNOWN")
-    return tuple(given)
-
-
-def _client_address(scope: Scope) -> str:
-    client = scope.get("client")
-    return _canonical(client[0]) if client else ""
-
-
 @functools.lru_cache(1024)
-def _canonical(address: str) -> str:
-    try:
-        return str(ipaddress.ip_address(address))
-    except ValueError:  # A trusted proxy may write `unknown`, or a name.
-        return ""
+def _metadata(name: str, value: bytes) -> tuple[str, str]:
+    """A credential as metadata. Raises Refusal for what cannot be one."""
+    text = value.decode("latin-1")
+    if len(text) > _LONGEST_CREDENTIAL or not (text.isascii() and text.isprintable()):
+        raise refusal("CREDENTIAL_UNKNOWN")
+    return name, text
+
+
+def _credentials(headers: Mapping[bytes, bytes]) -> Credentials:
+    return tuple([_metadata(name, headers[key]) for key, name in _CREDENTIALS if key in headers])

@@ -16,7 +16,7 @@ from google.rpc.status_pb2 import Status
 from userfold.v1 import user_service_pb2 as pb
 from userfold.v1.user_service_pb2_grpc import UserServiceServicer, add_UserServiceServicer_to_server
 
-from gateway.app import create_app
+from gateway.app import Application
 from gateway.channel import MESSAGE_BYTES, open_channel
 from gateway.listener import Listener, bind
 from gateway.settings import Settings
@@ -163,14 +163,14 @@ async def running_gateway(grpc_address: str, **settings: Any) -> AsyncIterator[G
     given = Settings(http_address="127.0.0.1:0", grpc_address=grpc_address, **settings)
     async with open_channel(given.grpc_address) as channel:
         ready: asyncio.Queue[str] = asyncio.Queue()
-        listener = Listener(create_app(given, channel), bind(given), ready.put_nowait)
+        listener = Listener(Application(given, channel), bind(given), ready.put_nowait)
         serving = asyncio.create_task(listener.run_until_stopped())
         url = await ready.get()
         try:
             async with httpx2.AsyncClient(base_url=url, timeout=30, trust_env=False) as client:
                 yield Gateway(url, client, listener)
         finally:
-            listener.should_exit = True
+            listener.stop()
             await serving
 
 

@@ -1,5 +1,6 @@
 """Paths, prefixes, cross-origin requests, constants, and what the operator sees."""
 
+import asyncio
 import socket
 from typing import Any
 
@@ -12,10 +13,11 @@ from prometheus_client import REGISTRY
 from userfold.v1 import user_service_pb2 as pb
 
 from gateway import bindings, transcode
-from gateway.app import create_app
+from gateway.app import Application
 from gateway.bindings import UnsupportedBinding
 from gateway.channel import open_channel
 from gateway.listener import bind
+from gateway.request import Request
 from gateway.settings import Settings
 from tests.gateway.fakes import Backend, FakeUserService, Gateway, reasons, running_gateway
 from tests.gateway.protos import service_type
@@ -104,7 +106,7 @@ async def test_every_answer_may_be_read_by_every_page(
         await gateway.post("/v1/users", b"{"),
         await gateway.post("/v1/users", {"user_id": "1"}, Origin="https://a"),
     ]
-    monkeypatch.setattr(transcode, "_metadata", lambda *_: 1 / 0)
+    monkeypatch.setattr(transcode, "_credentials", lambda *_: 1 / 0)
     answers.append(await gateway.post("/v1/users", {"user_id": "1"}))
     assert [answer.status_code for answer in answers] == [200, 404, 400, 201, 500]
     assert [answer.headers.get_list("access-control-allow-origin") for answer in answers] == [["*"]] * 5
@@ -116,7 +118,7 @@ async def test_a_defect_is_told_by_an_id_that_is_in_the_log_and_nothing_else(
     def fail(*_: object) -> None:
         raise RuntimeError("john@acmeinc.com")
 
-    monkeypatch.setattr(transcode, "_metadata", fail)
+    monkeypatch.setattr(transcode, "_credentials", fail)
     with structlog.testing.capture_logs() as lines:
         answer = await gateway.post("/v1/users", {"user_id": "1"})
     told = answer.json()
@@ -185,17 +187,16 @@ async def test_another_service_needs_no_code(backend: Backend) -> None:
         response = transcoder._binding.response
         transcoder._call = fake_call
 
-    def request(body: bytes, query: bytes = b"") -> tuple[dict[str, Any], Any]:
-        async def receive() -> dict[str, Any]:
-            return {"type": "http.request", "body": body}
+    async def answer(template: str, fields: dict[str, str], body: bytes = b"", query: bytes = b"") -> Any:
+        done: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        transcoders[template].answer(fields, Request("POST", b"/", query, body=body), done.set_result)
+        return await done
 
-        return {"type": "http", "headers": [], "query_string": query}, receive
-
-    touched = await transcoders["/v1/things/{id}:touch"].answer({"id": "a"}, *request(b'{"id":"b","count":3}'))
-    wrong = await transcoders["/v1/things/{id}:touch"].answer({"id": "a"}, *request(b'{"count":"x"}'))
-    shown = await transcoders["/v1/things"].answer({}, *request(b"", b"id=%C3%A9&count=4&other=1"))
-    refused = await transcoders["/v1/things"].answer({}, *request(b"", b"count=four"))
-    deleted = await transcoders["/v1/things/{count}"].answer({"count": "7"}, *request(b""))
+    touched = await answer("/v1/things/{id}:touch", {"id": "a"}, b'{"id":"b","count":3}')
+    wrong = await answer("/v1/things/{id}:touch", {"id": "a"}, b'{"count":"x"}')
+    shown = await answer("/v1/things", {}, query=b"id=%C3%A9&count=4&other=1")
+    refused = await answer("/v1/things", {}, query=b"count=four")
+    deleted = await answer("/v1/things/{count}", {"count": "7"})
     assert [(each.http, each.body) for each in (touched, shown, deleted)] == [
         (200, {"item": {"user_id": "x"}, "id": "y"}),
         (200, {"user_id": "x"}),
@@ -209,7 +210,7 @@ async def test_a_service_that_cannot_be_served_stops_the_start(backend: Backend)
     odd = service_type([HttpRule(post="/v1", body="*")], [("data", Field.TYPE_BYTES)])
     async with open_channel(backend.address) as channel:
         with pytest.raises(UnsupportedBinding, match="data"):
-            create_app(Settings(), channel, odd)
+            Application(Settings(), channel, odd)
 
 
 async def test_a_success_says_nothing_to_the_log(gateway: Gateway, service: FakeUserService) -> None:

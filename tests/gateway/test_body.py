@@ -7,8 +7,6 @@ import zlib
 
 import orjson
 import pytest
-from starlette.datastructures import Headers
-from starlette.types import Message
 
 from gateway import body
 from tests.gateway.fakes import FakeUserService, Gateway, reasons
@@ -147,20 +145,3 @@ async def test_a_client_that_hangs_up_half_way_sends_nothing_on(gateway: Gateway
         await writer.wait_closed()
     assert (await gateway.post("/v1/users", {"user_id": "1"})).status_code == 201
     assert len(service.requests) == 1
-
-
-async def test_draining_ends_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(body, "_DRAIN_SECONDS", 0.02)
-    monkeypatch.setattr(body, "_DRAIN_BYTES", 100)
-
-    async def endless() -> Message:
-        return {"type": "http.request", "body": b"x" * 60, "more_body": True}
-
-    async def silent() -> Message:
-        await asyncio.sleep(60)
-        raise AssertionError
-
-    declared = Headers({"content-length": "11"})
-    for receive, headers in ((endless, Headers()), (endless, declared), (silent, declared)):
-        with pytest.raises(body.BodyTooLarge):
-            await body.read_body(receive, headers, 10)

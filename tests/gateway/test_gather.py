@@ -41,8 +41,22 @@ def gatherer_of(sender: FakeSender, **limits: Any) -> Gatherer[str, bytes]:
     return Gatherer(sender.send, Limits(**{"seconds": 5.0} | limits))
 
 
+async def result(gatherer: Gatherer[str, bytes], key: str, data: bytes) -> bytes:
+    """The result of one item."""
+    settled: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+
+    def settle(outcome: bytes | Exception) -> None:
+        if isinstance(outcome, Exception):
+            settled.set_exception(outcome)
+        else:
+            settled.set_result(outcome)
+
+    gatherer.submit(key, data, settle)
+    return await settled
+
+
 def ask(gatherer: Gatherer[str, bytes], *items: bytes, key: str = "k") -> list[asyncio.Task[bytes]]:
-    return [asyncio.ensure_future(gatherer.result(key, item)) for item in items]
+    return [asyncio.ensure_future(result(gatherer, key, item)) for item in items]
 
 
 async def finish(sender: FakeSender, *asked: asyncio.Task[bytes]) -> list[Any]:
@@ -96,12 +110,7 @@ async def test_nothing_is_kept_of_a_key_that_is_idle() -> None:
     sender = FakeSender()
     gatherer = gatherer_of(sender, groups=1)
     asked = [each for key in "abc" for each in ask(gatherer, b"1", b"2", key=key)]
-    asked[0].cancel()
     await finish(sender, *asked)
-    (gone,) = ask(gatherer, b"x", key="gone")
-    await turns(1)
-    gone.cancel()
-    await turns()
     assert (gatherer._queues, gatherer._sending) == ({}, set())
     assert (gatherer._waiting_items, gatherer._waiting_octets) == (0, 0)
 
@@ -167,20 +176,6 @@ async def test_each_item_of_a_group_has_its_own_time_and_the_group_that_of_the_l
     assert await finish(sender, *first, *late) == [b"-", b"B"]
 
 
-async def test_a_caller_that_gives_up_takes_only_its_own_item_away() -> None:
-    sender = FakeSender()
-    gatherer = gatherer_of(sender, groups=1)
-    sent = ask(gatherer, b"a", b"b")
-    await turns()
-    waiting = ask(gatherer, b"c", b"d")
-    await turns()
-    sent[0].cancel()
-    waiting[0].cancel()
-    await turns()
-    assert await finish(sender, sent[1], waiting[1]) == [b"B", b"D"]
-    assert sender.groups == [("k", [b"a", b"b"]), ("k", [b"d"])]
-
-
 async def test_the_failure_of_a_group_is_that_of_each_item_and_of_no_other_group() -> None:
     sender = FakeSender()
     gatherer = gatherer_of(sender)
@@ -188,3 +183,14 @@ async def test_the_failure_of_a_group_is_that_of_each_item_and_of_no_other_group
     assert await finish(sender, *ask(gatherer, b"a", b"b")) == [sender.failure] * 2
     sender.failure = None
     assert await finish(sender, *ask(gatherer, b"a")) == [b"A"]
+
+
+async def test_an_item_is_told_once_whatever_comes_late() -> None:
+    sender = FakeSender()
+    gatherer = gatherer_of(sender, seconds=0.02)
+    told: list[bytes | Exception] = []
+    gatherer.submit("k", b"a", told.append)
+    await asyncio.sleep(0.05)
+    sender.go()
+    await turns()
+    assert [type(each) for each in told] == [NotAnsweredInTime]

@@ -176,12 +176,14 @@ async def test_a_request_that_was_never_sent_is_told_so() -> None:
     (group,) = (each.group for each in bindings_of(pb.DESCRIPTOR.services_by_name["UserService"]) if each.group)
     deaf: Any = DeafChannel()
     call = GroupCall(group, deaf, Limits(0.05, groups=1, waiting_items=1))
-    sent = asyncio.ensure_future(call.warnings((), {"user_id": "1"}, ""))
+    told: asyncio.Queue[Any] = asyncio.Queue()
+    call.send((), {"user_id": "1"}, "", told.put_nowait)
     await asyncio.sleep(0.01)
-    outcomes = await asyncio.gather(
-        sent, *(call.warnings((), {"user_id": "2"}, "") for _ in range(2)), return_exceptions=True
-    )
-    kinds = [(each.http, reason_of(each.status)) for each in outcomes if isinstance(each, Refusal)]
+    call.send((), {"user_id": "2"}, "", told.put_nowait)
+    with pytest.raises(Refusal) as caught:
+        call.send((), {"user_id": "3"}, "", told.put_nowait)
+    outcomes = [await told.get(), await told.get(), caught.value]
+    kinds = [(each.http, reason_of(each.status)) for each in outcomes]
     assert kinds == [(504, "WRITE_OUTCOME_UNKNOWN"), (504, "NOT_SENT_IN_TIME"), (429, "OVERLOADED")]
     await asyncio.sleep(0.3)
 
@@ -245,7 +247,7 @@ async def test_what_waits_when_the_gateway_stops_is_still_answered(backend: Back
         first = await one_under_way(gateway, service)
         waiting = asyncio.ensure_future(posts(gateway, [{"user_id": "1"}] * 3))
         await asyncio.sleep(0.05)
-        gateway.listener.should_exit = True
+        gateway.listener.stop()
         assert [each.status_code for each in await waiting] == [201] * 3
         await first
     assert len(service.groups) == 2

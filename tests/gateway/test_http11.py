@@ -1,61 +1,345 @@
-"""What the connection itself does, beside uvicorn."""
+"""What a connection itself does: framing, order, and bounds on size and time."""
 
 import asyncio
+import math
+import re
+from collections.abc import Callable
 from typing import Any
 
-from gateway.http11 import _OneWrite
-from tests.gateway.fakes import FakeUserService, Gateway
+import orjson
+import pytest
+
+from gateway import http11
+from gateway.answer import Answer, answer_from_refusal
+from gateway.connections import Connections
+from gateway.http11 import HttpConnection
+from gateway.request import Request
+from gateway.status import Refusal
+from tests.gateway.fakes import FakeUserService, Gateway, reasons
+
+POST = b"POST /v1/users HTTP/1.1\r\nHost: x\r\nContent-Length: 15\r\n\r\n" + b'{"user_id":"1"}'
+LIMIT = 100
 
 
 class FakeTransport:
     """Keeps what is written, until it is closed."""
 
     def __init__(self) -> None:
-        self.written: list[bytes] = []
+        self.written = b""
         self.closed = False
+        self.reading = True
+        self.aborted = False
 
     def write(self, data: bytes) -> None:
         assert not self.closed
-        self.written.append(data)
+        self.written += data
 
     def close(self) -> None:
         self.closed = True
 
+    def abort(self) -> None:
+        self.closed = self.aborted = True
+
     def is_closing(self) -> bool:
         return self.closed
 
-    def get_extra_info(self, name: str) -> str:
-        return name
+    def pause_reading(self) -> None:
+        self.reading = False
+
+    def resume_reading(self) -> None:
+        self.reading = True
+
+    def get_extra_info(self, name: str) -> Any:
+        return ("192.0.2.1", 4711)
 
 
-async def test_what_is_written_in_one_turn_of_the_loop_is_one_write() -> None:
-    transport: Any = FakeTransport()
-    one = _OneWrite(transport)
-    one.write(b"head ")
-    one.write(b"body")
-    assert transport.written == []
-    await asyncio.sleep(0)
-    one.write(b"next")
-    await asyncio.sleep(0)
-    assert transport.written == [b"head body", b"next"]
-    assert one.get_extra_info("peername") == "peername"
+class FakeHandler:
+    """Keeps the requests, and answers each when the test says so."""
+
+    def __init__(self) -> None:
+        self.requests: list[Request] = []
+        self.left: list[bytes] = []
+        self._respond: list[Callable[[Answer], None]] = []
+
+    def body_limit(self, method: str, path: bytes) -> int:
+        return LIMIT
+
+    def handle(self, request: Request, respond: Callable[[Answer], None]) -> Callable[[], object] | None:
+        self.requests.append(request)
+        self._respond.append(respond)
+        return lambda: self.left.append(request.path)
+
+    def refuse(self, refused: Refusal, respond: Callable[[Answer], None]) -> None:
+        respond(answer_from_refusal(refused))
+
+    async def answer(self, answer: Answer | None = None) -> None:
+        """Answer the oldest, and let what follows from that happen."""
+        self._respond.pop(0)(answer or Answer(200, []))
+        await asyncio.sleep(0)
 
 
-async def test_what_is_written_before_the_end_is_sent_and_what_is_written_after_it_is_not() -> None:
-    transport: Any = FakeTransport()
-    one = _OneWrite(transport)
-    one.write(b"last")
-    one.close()
-    one.write(b"late")
-    await asyncio.sleep(0)
-    assert (transport.written, one.is_closing()) == ([b"last"], True)
+class Peer:
+    """A connection, as its client sees it."""
+
+    def __init__(self) -> None:
+        self.handler = FakeHandler()
+        self.connections = Connections()
+        self.connections.second(0, "DATE")
+        self.transport = FakeTransport()
+        self.connection = HttpConnection(self.handler, self.connections)
+        transport: Any = self.transport
+        self.connection.connection_made(transport)
+
+    def send(self, data: bytes) -> None:
+        self.connection.data_received(data)
+
+    @property
+    def statuses(self) -> list[int]:
+        """Those of the responses so far."""
+        return [int(status) for status in re.findall(rb"HTTP/1\.1 (\d{3}) ", self.transport.written)]
+
+    @property
+    def reasons(self) -> list[str]:
+        """Those of the last response."""
+        return reasons(orjson.loads(self.transport.written.rpartition(b"\r\n\r\n")[2]))
+
+    def pass_deadline(self) -> None:
+        """Let the time be over for what is under way."""
+        assert self.connection.deadline < math.inf
+        self.connections.second(self.connection.deadline + 1, "DATE")
+
+
+@pytest.fixture
+async def peer() -> Peer:
+    return Peer()
+
+
+async def test_a_request_is_told_whole(peer: Peer) -> None:
+    peer.send(b"POST //a%2Fb?x=1&y HTTP/1.1\r\nX-One: a\r\nx-one: b\r\nContent-Encoding: identity\r\ncontent-enc")
+    peer.send(b"oding: gzip\r\nX-Forwarded-For: 1\r\nX-Forwarded-For: 2\r\nContent-Length: 4\r\n\r\nab")
+    assert peer.handler.requests == []
+    peer.send(b"cd")
+    (request,) = peer.handler.requests
+    assert (request.method, request.path, request.query, request.body) == ("POST", b"//a%2Fb", b"x=1&y", b"abcd")
+    assert (request.client, request.headers[b"x-one"]) == ("192.0.2.1", b"a")
+    assert (request.headers[b"content-encoding"], request.headers[b"x-forwarded-for"]) == (b"identity,gzip", b"1,2")
+
+
+async def test_a_byte_at_a_time_makes_the_same_request(peer: Peer) -> None:
+    for byte in POST:
+        peer.send(bytes([byte]))
+    (request,) = peer.handler.requests
+    assert (request.path, request.body) == (b"/v1/users", b'{"user_id":"1"}')
+
+
+@pytest.mark.parametrize(
+    ("target", "path", "query"),
+    [(b"http://h:1/p/q?r", b"/p/q", b"r"), (b"http://h", b"/", b""), (b"*", b"*", b""), (b"/?", b"/", b"")],
+)
+async def test_every_form_of_a_target_is_a_path(peer: Peer, target: bytes, path: bytes, query: bytes) -> None:
+    peer.send(b"OPTIONS %b HTTP/1.1\r\n\r\n" % target)
+    (request,) = peer.handler.requests
+    assert (request.path, request.query) == (path, query)
+
+
+async def test_a_response_has_a_date_a_length_and_no_body_for_head(peer: Peer) -> None:
+    peer.send(b"HEAD / HTTP/1.1\r\n\r\n")
+    await peer.handler.answer(Answer(200, {"a": 1}, {"allow": "GET"}))
+    assert peer.transport.written == (
+        b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 7\r\nallow: GET\r\n"
+        b"access-control-allow-origin: *\r\ndate: DATE\r\n\r\n"
+    )
+
+
+async def test_requests_that_do_not_wait_are_answered_in_their_order(peer: Peer) -> None:
+    peer.send(b"".join(b"GET /%d HTTP/1.1\r\n\r\n" % number for number in range(3)))
+    assert ([each.path for each in peer.handler.requests], peer.transport.reading) == ([b"/0"], False)
+    for number in range(3):
+        assert len(peer.handler.requests) == number + 1
+        await peer.handler.answer()
+    assert (peer.statuses, peer.transport.reading, peer.transport.closed) == ([200] * 3, True, False)
+
+
+@pytest.mark.parametrize("head", [b"GET / HTTP/1.0\r\n\r\n", b"GET / HTTP/1.1\r\nConnection: close\r\n\r\n"])
+async def test_a_connection_that_is_to_close_does_and_says_so(peer: Peer, head: bytes) -> None:
+    peer.send(head + b"GET /late HTTP/1.1\r\n\r\n")
+    await peer.handler.answer()
+    assert b"\r\nconnection: close\r\n" in peer.transport.written
+    assert (len(peer.handler.requests), peer.transport.closed) == (1, True)
+
+
+async def test_a_client_that_ends_its_side_is_still_answered(peer: Peer) -> None:
+    peer.send(POST)
+    assert peer.connection.eof_received() is True
+    await peer.handler.answer()
+    assert (peer.statuses, peer.transport.closed) == ([200], True)
+
+
+async def test_a_client_that_ends_its_side_with_nothing_under_way_is_let_go(peer: Peer) -> None:
+    peer.send(POST[:20])
+    assert peer.connection.eof_received() is False
+
+
+async def test_a_client_that_goes_gives_up_its_request_and_gets_nothing(peer: Peer) -> None:
+    peer.send(POST + POST)
+    peer.transport.closed = True
+    peer.connection.connection_lost(None)
+    assert (peer.handler.left, peer.connections.open) == ([b"/v1/users"], set())
+    await peer.handler.answer()
+    assert (len(peer.handler.requests), peer.transport.written) == (1, b"")
+
+
+async def test_bytes_that_are_no_request_are_answered_behind_what_is_under_way(peer: Peer) -> None:
+    peer.send(POST + b"NONSENSE\r\n\r\n")
+    peer.send(b"more")
+    await peer.handler.answer()
+    assert (peer.statuses, peer.reasons, peer.transport.closed) == ([200, 400], ["HTTP_MALFORMED"], True)
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"POST / HTTP/1.1\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
+        b"POST / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
+        b"POST / HTTP/1.1\r\nContent-Length: +1\r\n\r\n",
+        b"POST / HTTP/1.1\r\nTransfer-Encoding: gzip\r\n\r\n",
+        b"POST / HTTP/1.1\r\nA : b\r\n\r\n",
+        b"POST / HTTP/1.1\r\n A: b\r\n\r\n",
+        b"CONNECT a:1 HTTP/1.1\r\n\r\n",
+    ],
+)
+async def test_what_two_parsers_could_take_for_two_things_is_no_request(peer: Peer, head: bytes) -> None:
+    peer.send(head)
+    assert (peer.statuses, peer.handler.requests, peer.transport.closed) == ([400], [], True)
+
+
+async def test_an_offer_to_upgrade_is_declined_with_body_and_next_request_intact(peer: Peer) -> None:
+    offer = b"POST /first HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: h2c\r\nContent-Length: 4\r\n\r\n"
+    peer.send(offer + b"body" + b"GET /second HTTP/1.1\r\n\r\n")
+    await peer.handler.answer()
+    assert [(each.path, each.body) for each in peer.handler.requests] == [(b"/first", b"body"), (b"/second", b"")]
+
+
+@pytest.mark.parametrize("piece", [1000, 1_000_000])
+async def test_a_head_without_end_is_refused(peer: Peer, piece: int) -> None:
+    peer.send(b"GET / HTTP/1.1\r\n")
+    for _ in range(4 * http11.HEAD_BYTES // piece + 2):
+        peer.send(b"a" * piece)
+    assert (peer.statuses, peer.transport.closed) == ([431], True)
+
+
+async def test_a_head_of_too_many_headers_is_refused(peer: Peer) -> None:
+    peer.send(b"GET / HTTP/1.1\r\n" + b"a: b\r\n" * http11.HEAD_BYTES + b"\r\n")
+    assert (peer.statuses, peer.reasons, peer.transport.closed) == ([431], ["HEAD_TOO_LARGE"], True)
+
+
+async def test_a_head_behind_a_long_body_is_none_too_large(peer: Peer) -> None:
+    """What arrives together with it is not counted."""
+    peer.handler.body_limit = lambda *_: 10**6  # type: ignore[method-assign]  # Of this test alone.
+    peer.send(b"POST / HTTP/1.1\r\nContent-Length: 200000\r\n\r\n" + b"x" * 200_000 + b"GET / HT")
+    peer.send(b"TP/1.1\r\n\r\n")
+    await peer.handler.answer()
+    await peer.handler.answer()
+    assert peer.statuses == [200, 200]
+
+
+async def test_what_is_thrown_away_of_a_body_has_an_end(peer: Peer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http11, "DRAIN_BYTES", 1000)
+    peer.send(b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n")
+    for _ in range(5):
+        peer.send(b"64\r\n" + b"x" * 100 + b"\r\n")
+    assert peer.statuses == []
+    for _ in range(10):
+        peer.send(b"64\r\n" + b"x" * 100 + b"\r\n")
+    assert (peer.statuses, peer.reasons, peer.transport.closed) == ([413], ["BODY_TOO_LARGE"], True)
+
+
+async def test_throwing_away_takes_no_longer_than_it_may(peer: Peer) -> None:
+    peer.send(b"POST / HTTP/1.1\r\nContent-Length: 1000\r\n\r\nx")
+    assert peer.statuses == []
+    peer.pass_deadline()
+    assert (peer.statuses, peer.reasons, peer.transport.closed) == ([413], ["BODY_TOO_LARGE"], True)
+
+
+@pytest.mark.parametrize("sent", [b"GE", b"GET / HTTP/1.1\r\nHost", b"POST / HTTP/1.1\r\nContent-Length: 9\r\n\r\nx"])
+async def test_a_request_that_does_not_end_in_time_is_told_so(peer: Peer, sent: bytes) -> None:
+    peer.send(sent)
+    peer.pass_deadline()
+    assert (peer.statuses, peer.reasons, peer.transport.closed) == ([408], ["REQUEST_TOO_SLOW"], True)
+
+
+async def test_a_byte_now_and_then_does_not_prolong_the_time_of_a_head(peer: Peer) -> None:
+    peer.send(b"G")
+    deadline = peer.connection.deadline
+    await asyncio.sleep(0.01)
+    peer.send(b"ET / HTTP/1.1\r\nA: b")
+    assert peer.connection.deadline - deadline < http11.HEAD_SECONDS / 2
+
+
+async def test_a_connection_without_requests_is_closed_without_a_word(peer: Peer) -> None:
+    peer.pass_deadline()
+    assert (peer.transport.written, peer.transport.closed) == (b"", True)
+
+
+async def test_a_request_under_way_has_the_time_that_its_handler_takes(peer: Peer) -> None:
+    peer.send(POST)
+    assert peer.connection.deadline == math.inf
+    await peer.handler.answer()
+    assert peer.connection.deadline < math.inf
+
+
+async def test_a_client_that_takes_no_answers_is_not_read_from_and_at_last_cut_off(peer: Peer) -> None:
+    peer.send(POST)
+    peer.connection.pause_writing()
+    await peer.handler.answer()
+    assert not peer.transport.reading
+    peer.send(POST)
+    assert len(peer.handler.requests) == 1
+    peer.connection.resume_writing()
+    assert len(peer.handler.requests) == 2
+    await peer.handler.answer()
+    assert (peer.statuses, peer.transport.reading) == ([200, 200], True)
+    peer.connection.pause_writing()
+    peer.pass_deadline()
+    assert peer.transport.aborted
+
+
+async def test_stopping_closes_what_is_idle_and_lets_end_what_is_under_way(peer: Peer) -> None:
+    peer.send(POST)
+    peer.connections.stop()
+    assert peer.transport.reading
+    await peer.handler.answer()
+    assert b"connection: close" in peer.transport.written
+    peer.connection.connection_lost(None)
+    await peer.connections.closed(0)
+    assert (peer.transport.closed, peer.transport.aborted) == (True, False)
+    idle = Peer()
+    idle.connections.stop()
+    assert idle.transport.closed
+
+
+async def test_what_does_not_end_in_time_is_cut_off_when_stopping(peer: Peer) -> None:
+    peer.send(POST)
+    peer.connections.stop()
+    await peer.connections.closed(0)
+    assert peer.transport.aborted
+
+
+async def test_expect_is_answered_once_and_not_before_earlier_answers(peer: Peer) -> None:
+    head = b"POST / HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n"
+    peer.send(head)
+    assert peer.transport.written == b"HTTP/1.1 100 Continue\r\n\r\n"
+    peer.send(b"body" + head)
+    assert peer.transport.written == b"HTTP/1.1 100 Continue\r\n\r\n"
+    assert peer.handler.requests[0].body == b"body"
 
 
 async def test_an_answer_is_one_packet(gateway: Gateway, service: FakeUserService) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", int(gateway.url.rpartition(":")[2]))
-    writer.write(b"POST /v1/users HTTP/1.1\r\nHost: x\r\nContent-Length: 15\r\n\r\n" + b'{"user_id":"1"}')
+    writer.write(POST)
     answer = await reader.read(4096)
     writer.close()
     await writer.wait_closed()
     assert answer.startswith(b"HTTP/1.1 201 Created\r\n")
+    assert b"\r\ndate: " in answer
     assert answer.endswith(b"\r\n\r\n{}")

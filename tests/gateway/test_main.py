@@ -117,10 +117,10 @@ def test_a_bad_setting_is_one_line_that_names_the_variable() -> None:
     assert b"USERFOLD_TRUSTED_PROXIES" in err
 
 
-async def test_a_local_process_is_not_believed_whatever_uvicorns_variable_says(
+async def test_a_local_process_is_not_believed_as_a_proxy_without_being_named(
     backend: Backend, service: FakeUserService
 ) -> None:
-    with program(FORWARDED_ALLOW_IPS="*", USERFOLD_GRPC_ADDRESS=backend.address) as process:
+    with program(USERFOLD_GRPC_ADDRESS=backend.address) as process:
         async with httpx2.AsyncClient(trust_env=False) as client:
             headers = {"X-Forwarded-For": "203.0.113.7"}
             await client.post(f"{url_of(process)}/v1/users", content=b"{}", headers=headers)

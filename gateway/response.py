@@ -1,0 +1,34 @@
+"""An answer as the bytes of an HTTP/1.1 response."""
+
+from http import HTTPStatus
+from typing import Final
+
+import orjson
+
+from gateway.answer import Answer
+from gateway.cors import ORIGIN
+
+_ORIGIN = f"{ORIGIN[0]}: {ORIGIN[1]}\r\n".encode()
+_PHRASES: Final = {status.value: status.phrase for status in HTTPStatus} | {499: "Client Closed Request"}
+_NO_CONTENT = 204
+
+# What nearly all updates are answered.
+_SAVED = b"HTTP/1.1 201 Created\r\ncontent-type: application/json\r\ncontent-length: 2\r\n" + _ORIGIN
+
+
+def response_bytes(answer: Answer, date: bytes, *, closes: bool = False, is_head: bool = False) -> bytes:
+    """The response, with the whole header line `date` in it.
+
+    It says so if the connection `closes` behind it; to HEAD it tells a body's length alone.
+    """
+    if answer.http == 201 and not (answer.body or answer.headers or closes):
+        return b"%b%b\r\n{}" % (_SAVED, date)
+    content = b"" if answer.http == _NO_CONTENT else orjson.dumps(answer.body)
+    lines = [f"HTTP/1.1 {answer.http} {_PHRASES[answer.http]}"]
+    if content:
+        lines += ["content-type: application/json", f"content-length: {len(content)}"]
+    lines += [f"{name}: {value}" for name, value in answer.headers.items()]
+    if closes and "connection" not in answer.headers:
+        lines.append("connection: close")
+    head = "\r\n".join([*lines, ""]).encode("latin-1")
+    return b"%b%b%b\r\n%b" % (head, _ORIGIN, date, b"" if is_head else content)
