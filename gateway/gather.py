@@ -1,7 +1,9 @@
 """What arrives one by one travels in groups, and never waits for company.
 
 For each key a few groups are under way at a time. What arrives meanwhile waits, and is the next group: the busier the
-gateway, the larger its groups. What arrives when nothing is under way leaves in the same turn of the event loop.
+gateway, the larger its groups, each about as large as the others. What arrives alone when nothing is under way leaves
+in the same turn of the event loop; where several travelled together, the next group waits for as long as each turn
+brings more.
 """
 
 import asyncio
@@ -12,6 +14,16 @@ from typing import Generic, TypeAlias, TypeVar
 
 _Key = TypeVar("_Key", bound=Hashable)
 _Result = TypeVar("_Result")
+
+
+# Turns of the event loop without anything new after which a group leaves, where several travelled together.
+_QUIET_TURNS = 4
+
+# Turns for which it may wait at all: a loop that is never idle must not keep it for ever.
+_MOST_TURNS = 128
+
+# What a group may have in any case: less would cost more than it saves.
+_LEAST = 8
 
 
 class Full(Exception):
@@ -67,12 +79,13 @@ Settle: TypeAlias = Callable[[_Result | Exception], object]
 class _Queue(Generic[_Result]):
     """The items of one key."""
 
-    __slots__ = ("is_woken", "items", "under_way")
+    __slots__ = ("groups_under_way", "is_woken", "items", "items_under_way", "patience")
 
     def __init__(self) -> None:
         self.items: deque[_Item[_Result]] = deque()
-        self.under_way = 0
+        self.groups_under_way = self.items_under_way = 0
         self.is_woken = False
+        self.patience = 0
 
 
 class Gatherer(Generic[_Key, _Result]):
@@ -115,28 +128,38 @@ class Gatherer(Generic[_Key, _Result]):
         queue.items.append(item)
         self._waiting_items += 1
         self._waiting_octets += len(item.data)
-        if queue.under_way < self._limits.groups and not queue.is_woken:
-            queue.is_woken = True
-            # After all else that this turn of the loop has read from its connections.
-            self._loop.call_soon(self._wake, key, queue)
+        self._wake(key, queue)
 
     def _wake(self, key: _Key, queue: _Queue[_Result]) -> None:
-        queue.is_woken = False
-        self._send_waiting(key, queue)
+        if queue.groups_under_way < self._limits.groups and not queue.is_woken:
+            queue.is_woken = True
+            # After all else that this turn of the loop has read from its connections.
+            self._loop.call_soon(self._send_waiting, key, queue, 0, 0, len(queue.items))
 
-    def _send_waiting(self, key: _Key, queue: _Queue[_Result]) -> None:
-        while queue.under_way < self._limits.groups and (group := self._next_group(queue)):
-            queue.under_way += 1
+    def _send_waiting(self, key: _Key, queue: _Queue[_Result], turns: int, quiet: int, before: int) -> None:
+        quiet = quiet + 1 if len(queue.items) == before else 0
+        if turns < _MOST_TURNS and quiet < queue.patience:
+            self._loop.call_soon(self._send_waiting, key, queue, turns + 1, quiet, len(queue.items))
+            return
+        queue.is_woken = False
+        while queue.groups_under_way < self._limits.groups and (group := self._next_group(queue)):
+            queue.groups_under_way += 1
+            queue.items_under_way += len(group)
+            queue.patience = _QUIET_TURNS if len(group) > 1 else 0
             task = self._loop.create_task(self._exchange(key, queue, group))
             self._sending.add(task)
             task.add_done_callback(self._sending.discard)
-        if not (queue.under_way or queue.items or queue.is_woken):
+        if not (queue.groups_under_way or queue.items):
             del self._queues[key]
 
     def _next_group(self, queue: _Queue[_Result]) -> list[_Item[_Result]]:
         group: list[_Item[_Result]] = []
         room = self._limits.octets
-        while queue.items and len(group) < self._limits.items:
+        # Its share: while the server works on one group, the callers of another are answered and send again. If one
+        # took all that wait, it would be turn and turn about.
+        share = -(-(len(queue.items) + queue.items_under_way) // self._limits.groups)
+        most = min(self._limits.items, max(_LEAST, share))
+        while queue.items and len(group) < most:
             item = queue.items[0]
             if group and len(item.data) > room:
                 break
@@ -158,8 +181,9 @@ class Gatherer(Generic[_Key, _Result]):
             for item in group:
                 item.finish(error)
         finally:
-            queue.under_way -= 1
-            self._send_waiting(key, queue)
+            queue.groups_under_way -= 1
+            queue.items_under_way -= len(group)
+            self._wake(key, queue)
             self._forget_settled()
 
     def _forget_settled(self) -> None:

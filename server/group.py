@@ -13,8 +13,11 @@ from server.store.profiles import Outcome, ProfileStore
 GROUPS: Final = 2
 """Groups under way at once: while MongoDB syncs one to its journal, it works on the other."""
 
-LARGE: Final = 100
+LARGE: Final = 32
 """What a group must have to be started beside another: with less, it is cheaper to let more come together."""
+
+SHARED: Final = 100
+"""The most of a group in which several applications have writes: none is to wait for the whole group of a flood."""
 
 # Turns of the event loop for which a group may wait for more: a loop that is never idle must not keep it for ever.
 _MOST_TURNS = 128
@@ -65,7 +68,7 @@ class GroupedProfileStore:
         if not writes:
             call.done.set_result([])
             return call.done
-        size = sum(write.size for write in writes)
+        size = writes[0].size if len(writes) == 1 else sum([write.size for write in writes])
         if self._updates and not self._has_room(len(writes), size):
             raise Overloaded
         self._updates += len(writes)
@@ -114,13 +117,23 @@ class GroupedProfileStore:
     def _may_start(self) -> bool:
         return not self._groups or (len(self._groups) < GROUPS and self._updates - self._under_way >= LARGE)
 
+    def _most(self) -> int:
+        """How many the next group may take: its share, so that all groups are about as large.
+
+        While MongoDB works on one of them, the callers of another are answered and send again. If one took all that
+        wait, it would be turn and turn about.
+        """
+        most = limits.GROUP_UPDATES if len(self._queues) == 1 else SHARED
+        return min(most, max(LARGE, -(-self._updates // GROUPS)))
+
     def _next_group(self) -> "list[_Waiting]":
+        most = self._most()
         group: list[_Waiting] = []
         held: dict[object, list[_Waiting]] = {}
         turns = deque(self._queues.items())
         size = seen = 0
         # Writes that must wait for another of their profile are looked at too: not for ever.
-        while turns and size < limits.GROUP_BYTES and max(len(group), seen // 2) < limits.GROUP_UPDATES:
+        while turns and size < limits.GROUP_BYTES and max(len(group), seen // 2) < most:
             application, queue = turns.popleft()
             waiting = queue.popleft()
             seen += 1

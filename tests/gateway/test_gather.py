@@ -111,6 +111,7 @@ async def test_nothing_is_kept_of_a_key_that_is_idle() -> None:
     gatherer = gatherer_of(sender, groups=1)
     asked = [each for key in "abc" for each in ask(gatherer, b"1", b"2", key=key)]
     await finish(sender, *asked)
+    await turns()
     assert (gatherer._queues, gatherer._sending) == ({}, set())
     assert (gatherer._waiting_items, gatherer._waiting_octets) == (0, 0)
 
@@ -194,3 +195,20 @@ async def test_an_item_is_told_once_whatever_comes_late() -> None:
     sender.go()
     await turns()
     assert [type(each) for each in told] == [NotAnsweredInTime]
+
+
+async def test_groups_are_about_as_large_as_each_other_and_take_what_each_turn_brings() -> None:
+    sender = FakeSender()
+    gatherer = gatherer_of(sender)
+    asked = ask(gatherer, *[b"%d" % number for number in range(40)])
+    await turns()
+    assert [len(items) for _, items in sender.groups] == [20, 20]
+    for number in range(20):
+        # One in each turn, as from clients that send again when they are answered.
+        asked += ask(gatherer, b"next%d" % number)
+        if number == 3:
+            sender.go()
+        await turns(1)
+    await turns(20)
+    assert [len(items) for _, items in sender.groups] == [20, 20, 20]
+    await finish(sender, *asked)

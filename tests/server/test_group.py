@@ -8,7 +8,7 @@ import pytest
 
 from server import limits
 from server.errors import Overloaded, ProfileTooLarge, WriteOutcomeUnknown
-from server.group import GROUPS, LARGE, GroupedProfileStore
+from server.group import GROUPS, LARGE, SHARED, GroupedProfileStore
 from server.model import Lookup, Profile, ProfileWrite, UserUpdate
 from server.plan import plan_update
 from server.store.profiles import Outcome
@@ -89,12 +89,12 @@ async def test_what_arrives_meanwhile_forms_the_next_group(
     first = [grouped.submit([_write(f"first{number}")]) for number in range(3)]
     await turns()
     assert [len(group) for group in store.groups] == [3]
-    later = [grouped.submit([_write(f"later{number}")]) for number in range(50)]
+    later = [grouped.submit([_write(f"later{number}")]) for number in range(30)]
     await turns()
     assert len(store.groups) == 1
     await store.answer()
     assert all(done.done() for done in first)
-    assert [len(group) for group in store.groups] == [3, 50]
+    assert [len(group) for group in store.groups] == [3, 30]
     assert not any(done.done() for done in later)
     await store.answer()
     assert all(done.result() == [None] for done in later)
@@ -108,7 +108,8 @@ async def test_a_large_group_is_started_beside_another(grouped: GroupedProfileSt
         await turns()
     assert [len(group) for group in store.groups] == [1, *[LARGE] * (GROUPS - 1)]
     await store.answer()
-    assert [len(group) for group in store.groups] == [1, *[LARGE] * (GROUPS - 1), 2 * LARGE]
+    # Half of what waits and is under way.
+    assert [len(group) for group in store.groups] == [1, *[LARGE] * (GROUPS - 1), LARGE + LARGE // 2]
 
 
 async def test_each_caller_is_told_of_its_own_writes(grouped: GroupedProfileStore, store: FakeProfileStore) -> None:
@@ -156,19 +157,33 @@ async def test_one_applications_flood_does_not_starve_another(
     assert small.done()
 
 
+async def test_a_group_of_several_applications_is_small(grouped: GroupedProfileStore, store: FakeProfileStore) -> None:
+    grouped.submit([_write(f"u{number}", application="flood") for number in range(1000)])
+    await turns()
+    single = grouped.submit([_write("u", application="single")])
+    await store.answer()
+    assert [len(group) for group in store.groups] == [limits.GROUP_UPDATES] * 2 + [SHARED]
+    assert "single/u=1" in store.groups[-1]
+    await store.answer()
+    await store.answer()
+    assert single.done()
+
+
 async def test_a_group_is_bounded_in_updates_and_bytes(
     grouped: GroupedProfileStore, store: FakeProfileStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    grouped.submit([_write(f"u{number}") for number in range(limits.GROUP_UPDATES + 1)])
+    monkeypatch.setattr(limits, "GROUP_UPDATES", 40)
+    grouped.submit([_write(f"u{number}") for number in range(100)])
     await turns()
     await store.answer()
-    assert [len(group) for group in store.groups] == [limits.GROUP_UPDATES, 1]
+    await store.answer()
+    assert [len(group) for group in store.groups] == [40, 40, 20]
     monkeypatch.setattr(limits, "GROUP_BYTES", 3000)
     await store.answer()
     grouped.submit([_write(f"u{number}", user_agent_string="x" * 1000) for number in range(5)])
     await turns()
     await store.answer()
-    assert [len(group) for group in store.groups[2:]] == [3, 2]
+    assert [len(group) for group in store.groups[3:]] == [3, 2]
 
 
 async def test_more_than_may_wait_is_refused_at_once_and_the_rest_is_not_touched(store: FakeProfileStore) -> None:
