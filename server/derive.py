@@ -4,8 +4,8 @@ import hashlib
 import ipaddress
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from functools import cache, lru_cache
+from typing import NamedTuple
 
 from disposable_email_domains import blocklist
 from email_validator import EmailNotValidError, validate_email
@@ -31,8 +31,7 @@ _FREE_MAIL_DOMAINS = frozenset(
 _FREE_MAIL_NAMES = frozenset({"gmail", "gmx", "hotmail", "live", "outlook", "yahoo", "yandex"})
 
 
-@dataclass(frozen=True, slots=True)
-class EmailFacts:
+class EmailFacts(NamedTuple):
     """What an email address tells: its Gravatar picture, its domain, and its company if it is a work address."""
 
     avatar_url: str

@@ -33,7 +33,9 @@ def plan_update(application_id: str, update: UserUpdate, now: int) -> PlannedUpd
     """
     plan = _Plan()
     profile_id, owner = plan.owner(application_id, update)
-    patch = plan.envelope(update, now)
+    # The server's own time is kept to the millisecond: nobody could tell a difference below.
+    created_time, _ = stored_time(now)
+    patch = plan.envelope(update, created_time)
     if update.metadata:
         patch["metadata"] = plan.metadata(update.metadata)
         patch |= plan.derived_from_email(update.metadata)
@@ -41,7 +43,7 @@ def plan_update(application_id: str, update: UserUpdate, now: int) -> PlannedUpd
         raise InvalidRequest(plan.violations[: limits.REPORTED])
     write = ProfileWrite(
         profile_id=profile_id,
-        on_insert={"application_id": application_id, **owner, "created_time": stored_time(now)[0]},
+        on_insert={"application_id": application_id, **owner, "created_time": created_time},
         patch=patch,
         aliases=(alias_digest(application_id, update.session_token),) if update.session_token else (),
         exact=plan.exact,
@@ -130,12 +132,9 @@ class _Plan:
         self.refuse("user_id", "REQUIRED", "a user_id is required: any text of 1 to 512 bytes")
         return "", {}
 
-    def envelope(self, update: UserUpdate, now: int) -> Patch:
-        patch: Patch = {}
-        # The server's own time is kept to the millisecond: nobody could tell a difference below.
-        now -= now % _NANOSECONDS_PER_MILLISECOND
-        modified_time = now if update.modified_time is None else update.modified_time
-        patch["modified_time"], patch["modified_nanos"] = stored_time(modified_time)
+    def envelope(self, update: UserUpdate, now: datetime) -> Patch:
+        time, nanos = (now, 0) if update.modified_time is None else stored_time(update.modified_time)
+        patch: Patch = {"modified_time": time, "modified_nanos": nanos}
         if update.company_id is not None and self.text(
             "company_id", update.company_id, limits.ID_BYTES, warn_if_empty=True
         ):

@@ -25,6 +25,8 @@ from server.stream import UpdateStream
 CLIENT_ADDRESS = "x-userfold-client-address"
 """The metadata in which the gateway passes on the address of its client."""
 
+_NOTHING_TO_TELL = pb.UpdateUserResponse()
+
 Context = grpc.aio.ServicerContext[Any, Any]
 Metadata = Iterable[tuple[str, str | bytes]]
 
@@ -45,6 +47,8 @@ class UserService(UserServiceServicer):
         (outcome,) = await self._profiles.submit([planned.write])
         if outcome is not None:
             raise outcome
+        if not planned.warnings:
+            return _NOTHING_TO_TELL
         return pb.UpdateUserResponse(warnings=wire.warning_messages(planned.warnings))
 
     async def BatchUpdateUsers(

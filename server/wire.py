@@ -56,7 +56,9 @@ def _metadata(message: user_pb2.UserUpdate) -> JsonObject | None:
 
 
 def _object(struct: Struct, path: list[str | int]) -> JsonObject:
-    return {key: _value(value, path, key) for key, value in struct.fields.items()}
+    fields = struct.fields
+    # Not `items()`, which protobuf's map leaves to Python.
+    return {key: _value(fields[key], path, key) for key in fields}
 
 
 def _list(values: ListValue, path: list[str | int]) -> list[object]:
