@@ -72,6 +72,8 @@ class MongoProfileStore:
         self._profiles = database.get_collection("profiles")
 
     async def apply(self, writes: Sequence[ProfileWrite]) -> Sequence[Outcome]:
+        if len({write.profile_id for write in writes}) == len(writes):
+            return await self._write(writes)
         outcomes: list[Outcome] = [None] * len(writes)
         queues: dict[str, deque[int]] = {}
         for index, write in enumerate(writes):
