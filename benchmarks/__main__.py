@@ -87,6 +87,7 @@ def _measure(directory: Path, parts: Sequence[str], count: int, seconds: float, 
             memory = many.memory
             pair = [(few, "profiles/few"), (many, "profiles/many")]
             groups.append([million.throughput(stack, seconds, grown, key) for grown, key in pair])
+            groups.append(million.look_ups(stack, seconds, many))
         for number in range(count):
             for group in groups:
                 for step in rounds.in_turn(group, number):

@@ -43,7 +43,8 @@ class Contender(ABC):
         self._id_field = id_field
         # A new connection for each: between two runs, some servers close one that was kept.
         limits = httpx2.Limits(max_keepalive_connections=0)
-        headers_read = self.headers | dict(reading or {})
+        self.reading = dict(reading or {})
+        headers_read = self.headers | self.reading
         self._client = httpx2.Client(base_url=url, headers=headers_read, timeout=60, limits=limits)
 
     def single(self, user_id: str) -> Request:

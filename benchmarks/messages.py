@@ -5,10 +5,11 @@ from typing import Final
 
 from google.protobuf.json_format import ParseDict
 from userfold.v1.user_pb2 import UserUpdate
-from userfold.v1.user_service_pb2 import StreamUpdateUsersRequest, UpdateUserRequest
+from userfold.v1.user_service_pb2 import LookupUsersRequest, StreamUpdateUsersRequest, UpdateUserRequest
 
-from benchmarks.users import update_of
+from benchmarks.users import token_of, update_of
 
+LOOKUP_USERS: Final = "/userfold.v1.UserService/LookupUsers"
 UPDATE_USER: Final = "/userfold.v1.UserService/UpdateUser"
 STREAM_UPDATE_USERS: Final = "/userfold.v1.UserService/StreamUpdateUsers"
 _TEMPLATE: Final = ParseDict(update_of(""), UserUpdate())
@@ -33,3 +34,8 @@ def unary_frame(user_id: str) -> bytes:
 def stream_frame(ids: Sequence[str]) -> bytes:
     """One message of StreamUpdateUsers."""
     return StreamUpdateUsersRequest(users=map(message_of, ids)).SerializeToString()
+
+
+def lookup_frame(user_id: str) -> bytes:
+    """The request of LookupUsers that finds a user by the session token of its update."""
+    return LookupUsersRequest(session_token=token_of(user_id)).SerializeToString()

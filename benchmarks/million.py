@@ -10,7 +10,7 @@ from benchmarks.contenders import Contender
 from benchmarks.http_load import raw_request, write_frames
 from benchmarks.processes import BenchmarkFailed, resident_bytes
 from benchmarks.rounds import BATCH_CONNECTIONS, CONNECTIONS, Step
-from benchmarks.runs import Sample, cpu_of, sample_of, updates_for, verify
+from benchmarks.runs import Sample, cpu_of, find_one, look_up, sample_of, updates_for, verify
 from benchmarks.stack import Stack
 from benchmarks.users import BATCH, Load
 
@@ -18,6 +18,7 @@ FEW = 1000
 _SLICE_SECONDS = 10.0
 _SLICE_UPDATES = 15_000 * int(_SLICE_SECONDS)
 _MOST_SECONDS = 600
+_CALLERS = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,13 +27,14 @@ class Grown:
     updates so far, then resident bytes by process."""
 
     userfold: Contender
+    target: str
     ids: Sequence[str]
     memory: Sequence[dict[str, int]]
 
 
 def grow(stack: Stack, database: str, profiles: int) -> Grown:
     """Start a new server and gateway and store so many profiles through them, over HTTP, a hundred in a request."""
-    userfold, _ = stack.start_userfold(database)
+    userfold, target = stack.start_userfold(database)
     ids: list[str] = []
     memory = [_memory(userfold, 0)]
     deadline = time.monotonic() + _MOST_SECONDS
@@ -56,7 +58,7 @@ def grow(stack: Stack, database: str, profiles: int) -> Grown:
         part += 1
         memory.append(_memory(userfold, updates))
     stack.client.admin.command("fsync")  # as after every run
-    return Grown(userfold, ids, memory)
+    return Grown(userfold, target, ids, memory)
 
 
 def throughput(stack: Stack, seconds: float, grown: Grown, key: str) -> Step:
@@ -79,6 +81,23 @@ def throughput(stack: Stack, seconds: float, grown: Grown, key: str) -> Step:
         return sample_of(measured, 1, cpu(measured.calls))
 
     return Step(key, run)
+
+
+def look_ups(stack: Stack, seconds: float, grown: Grown) -> Sequence[Step]:
+    """Who has a session token: our server's answer, and the bare driver's `find_one`."""
+
+    def drawn(number: int) -> Sequence[str]:
+        draw = random.Random(number)  # noqa: S311 - No secret.
+        return draw.choices(grown.ids, k=updates_for(seconds, batched=False))
+
+    def ours(number: int) -> Sample:
+        ids = drawn(number)
+        return look_up(stack, grown.userfold, grown.target, ids, concurrency=_CALLERS, seconds=seconds)
+
+    def bare(number: int) -> Sample:
+        return find_one(stack, grown.userfold, drawn(number), concurrency=_CALLERS, seconds=seconds)
+
+    return [Step("lookup/userfold", ours), Step("lookup/find", bare)]
 
 
 def _memory(userfold: Contender, updates: int) -> dict[str, int]:

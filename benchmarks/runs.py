@@ -12,10 +12,11 @@ from benchmarks import http_load
 from benchmarks.contenders import Contender
 from benchmarks.echo_server import METHOD
 from benchmarks.http_load import Measured, raw_request, write_frames
-from benchmarks.messages import STREAM_UPDATE_USERS, UPDATE_USER, stream_frame, unary_frame
+from benchmarks.messages import LOOKUP_USERS, STREAM_UPDATE_USERS, UPDATE_USER, lookup_frame, stream_frame, unary_frame
 from benchmarks.processes import BenchmarkFailed, Service, cpu_seconds, run_load
 from benchmarks.stack import HERE, PEERS_PYTHON, Stack
-from benchmarks.users import BATCH, Load
+from benchmarks.users import BATCH, Load, token_of
+from server.derive import alias_digest
 
 _SINGLES_A_SECOND = 10_000
 _BATCHED_A_SECOND = 40_000
@@ -66,6 +67,39 @@ def over_http(
         measured = http_load.send(contender.url, frames, connections, seconds)
     verify(contender, load, measured, size)
     return sample_of(measured, size, cpu(measured.calls * size))
+
+
+def look_up(
+    stack: Stack, userfold: Contender, target: str, ids: Sequence[str], *, concurrency: int, seconds: float
+) -> Sample:
+    """Ask Userfold's server who the session tokens of users belong to."""
+    frames = stack.directory / "messages"
+    write_frames(map(lookup_frame, ids), frames)
+    with cpu_of(stack, userfold.services[:1]) as cpu:
+        measured = _grpc_load(
+            target=target,
+            method=LOOKUP_USERS,
+            metadata={name.lower(): value for name, value in userfold.reading.items()},
+            frames=str(frames),
+            concurrency=concurrency,
+            seconds=seconds,
+        )
+    return sample_of(measured, 1, cpu(measured.calls))
+
+
+def find_one(stack: Stack, userfold: Contender, ids: Sequence[str], *, concurrency: int, seconds: float) -> Sample:
+    """Find the same profiles with the bare driver, on the same index."""
+    first = userfold.collection.find_one({"user_id": {"$exists": True}}) or {}
+    digests = stack.directory / "digests"
+    digests.write_text(" ".join(alias_digest(first["application_id"], token_of(each)).hex() for each in ids))
+    options = {"uri": stack.uri, "database": userfold.collection.database.name, "digests": str(digests)} | {
+        "concurrency": concurrency,
+        "seconds": seconds,
+    }
+    with cpu_of(stack, []) as cpu:
+        command = [sys.executable, "-m", "benchmarks.find_load", json.dumps(options)]
+        measured = Measured(**json.loads(run_load(command, seconds, cwd=HERE.parent)))
+    return sample_of(measured, 1, cpu(measured.calls))
 
 
 def over_grpc(stack: Stack, load: Load, *, stream: bool, concurrency: int, seconds: float) -> Sample:

@@ -40,6 +40,11 @@ def body_of(user_id: str) -> str:
     return _BODY.replace(_PLACE, user_id)
 
 
+def token_of(user_id: str) -> str:
+    """The session token in the update of a user."""
+    return f"token-of-{user_id}"
+
+
 def update_of(user_id: str) -> dict[str, Any]:
     """The update of a user."""
     update: dict[str, Any] = json.loads(body_of(user_id))
