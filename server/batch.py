@@ -5,11 +5,13 @@ from typing import TypeAlias
 
 from userfold.v1 import user_pb2
 
-from server import wire
+from server import limits, wire
 from server.errors import InvalidRequest, UserfoldError
-from server.model import PlannedUpdate, ProfileWrite, Warning
+from server.model import PlannedUpdate, ProfileWrite, Suppressed, Warning
 from server.plan import plan_update
 from server.store.profiles import Outcome
+
+_SUPPRESSED = Warning("user_id", "SUPPRESSED", "accepted, but not stored: the user is erased")
 
 Planned: TypeAlias = Sequence[PlannedUpdate | InvalidRequest]
 """Updates in the order in which they came, each planned or refused."""
@@ -39,7 +41,9 @@ def results_of(
     """What became of each update, from the outcomes of `writes_of`: its error, or its warnings."""
     settled = iter(outcomes)
     for item in planned:
-        if isinstance(item, PlannedUpdate):
-            yield next(settled), item.warnings
-        else:
+        if not isinstance(item, PlannedUpdate):
             yield item, ()
+        elif isinstance(outcome := next(settled), Suppressed):
+            yield None, (*item.warnings[: limits.REPORTED - 1], _SUPPRESSED)
+        else:
+            yield outcome, item.warnings

@@ -7,7 +7,7 @@ from typing import Final, cast
 
 from server import limits, metrics
 from server.errors import Overloaded, UserfoldError
-from server.model import Lookup, Profile, ProfileWrite
+from server.model import SUPPRESSED, Lookup, Profile, ProfileWrite
 from server.store.profiles import Outcome, ProfileStore
 
 GROUPS: Final = 2
@@ -166,6 +166,7 @@ class GroupedProfileStore:
         self._settled.set()
         self._start_soon()
         metrics.UPDATES.inc(sum(outcome is None for outcome in outcomes))
+        metrics.SUPPRESSED.inc(sum(outcome is SUPPRESSED for outcome in outcomes))
         for waiting, outcome in zip(group, outcomes, strict=True):
             waiting.call.settle(waiting.index, outcome)
 
@@ -192,7 +193,7 @@ class _Call:
         self.done: asyncio.Future[Sequence[Outcome]] = asyncio.get_running_loop().create_future()
 
     def settle(self, index: int, outcome: "Outcome | Exception") -> None:
-        if outcome is not None and not isinstance(outcome, UserfoldError):
+        if isinstance(outcome, Exception) and not isinstance(outcome, UserfoldError):
             # A defect of the store's is told to everyone who waits for it.
             if not self.done.done():
                 self.done.set_exception(outcome)

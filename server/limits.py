@@ -48,6 +48,12 @@ MESSAGE_BYTES = 72 * 1024 * 1024
 REPORTED = 20
 """Violations or warnings told of one update."""
 
+SUPPRESS_DAYS = 3650
+"""For so many days at most, updates of a user who was erased may be suppressed."""
+
+EXPORT_BYTES = 32 * 1024 * 1024
+"""What one batch of exports may amount to."""
+
 LOOKUP_USERS = 1000
 """The most users that one look-up answers."""
 

@@ -11,3 +11,6 @@ REFUSALS: Final = Counter(
     "userfold_server_refusals", "Requests and updates that were answered with an error.", ["method", "reason"]
 )
 UPDATES: Final = Counter("userfold_server_updates", "Updates that are stored.")
+SUPPRESSED: Final = Counter(
+    "userfold_server_suppressed_updates", "Updates of erased users that were accepted and not stored."
+)

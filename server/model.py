@@ -132,3 +132,30 @@ class Lookup:
     field: str
     value: object
     most: int
+
+
+@dataclass(frozen=True, slots=True)
+class Erasure:
+    """The profile to erase, with that of the visitor whom it names; until `suppressed_until`, it does not come back."""
+
+    application_id: str
+    profile_id: str
+    suppressed_until: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class AliasRemoval:
+    """An alias to take from a profile."""
+
+    profile_id: str
+    alias: bytes
+
+
+class Suppressed:
+    """The type of SUPPRESSED: the user is erased, and the update was accepted but not stored."""
+
+    def __repr__(self) -> str:
+        return "SUPPRESSED"
+
+
+SUPPRESSED: Final = Suppressed()

@@ -44,12 +44,10 @@ class UserService(UserServiceServicer):
         application = await self._authenticator.authenticate(metadata)
         update = wire.update_from_message(request.user, _client_address(metadata, context))
         planned = plan_update(application.application_id, update, self._clock())
-        (outcome,) = await self._profiles.submit([planned.write])
-        if outcome is not None:
-            raise outcome
-        if not planned.warnings:
-            return _NOTHING_TO_TELL
-        return pb.UpdateUserResponse(warnings=wire.warning_messages(planned.warnings))
+        ((error, warnings),) = results_of([planned], await self._profiles.submit([planned.write]))
+        if error is not None:
+            raise error
+        return pb.UpdateUserResponse(warnings=wire.warning_messages(warnings)) if warnings else _NOTHING_TO_TELL
 
     async def BatchUpdateUsers(
         self, request: pb.BatchUpdateUsersRequest, context: Context

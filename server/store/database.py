@@ -30,10 +30,13 @@ _WRITE_CONCERN = WriteConcern(w="majority", j=True, wtimeout=_TIMEOUT_MS)
 # MongoDB's error code where another server has just created the collection.
 _NAMESPACE_EXISTS = 48
 
-# The last line of defence of two limits: MongoDB refuses a write that would pass them, with error 121.
+# The last line of defence of two limits and one promise: MongoDB refuses a write that would break them, with error 121.
 _PROFILE_VALIDATOR = {
     "$expr": {"$lte": [{"$bsonSize": "$$ROOT"}, PROFILE_BYTES]},
     f"aliases.{ALIASES}": {"$exists": False},
+    # A tombstone stays one: each update sets the other field. So MongoDB refuses the late update of an erased user in
+    # the write itself, and nobody has to look before.
+    "$or": [{"suppressed_until": {"$exists": False}}, {"modified_time": {"$exists": False}}],
 }
 
 # Updates come in no order, and each makes all of a page dirty, to be written again. Pages of 8 KB instead of 32 save
@@ -107,6 +110,8 @@ async def _create_what_is_missing(database: Database) -> None:
     profiles = database.get_collection("profiles")
     # Bound to the application already, unlike the others. A profile without the field costs nothing.
     await profiles.create_index("aliases", sparse=True)
+    # Tombstones go by themselves, within a minute of their end.
+    await profiles.create_index("suppressed_until", expireAfterSeconds=0, sparse=True)
     for field in ("avatar_url", "company_id"):
         await profiles.create_index(["application_id", field], partialFilterExpression={field: {"$exists": True}})
     for digest in ("collector_digest", "token_digest"):

@@ -8,22 +8,22 @@ from typing import Any, Protocol
 from pymongo import UpdateOne
 from pymongo.errors import BulkWriteError, ConnectionFailure, PyMongoError
 
-from server.errors import DatabaseUnavailable, ProfileTooLarge, UserfoldError, WriteOutcomeUnknown, WriteRejected
+from server.errors import DatabaseUnavailable, ProfileTooLarge, UserfoldError, WriteOutcomeUnknown
 from server.keys import unescape_object
-from server.model import Lookup, Profile, ProfileWrite
+from server.model import SUPPRESSED, Lookup, Profile, ProfileWrite, Suppressed
 from server.operation import dotted_update, exact_update
 from server.plan import fold
 from server.store.database import Database
+from server.store.failures import (
+    DUPLICATE_KEY,
+    PATH_MEETS_NON_OBJECT,
+    VALIDATION_FAILED,
+    failure_of,
+    failure_of_code,
+)
 
-Outcome = UserfoldError | None
+Outcome = UserfoldError | Suppressed | None
 """What became of a write: None means that a majority of MongoDB's members has it in the journal."""
-
-# MongoDB's error codes.
-_PATH_MEETS_NON_OBJECT = 28
-_VALIDATION_FAILED = 121
-_DUPLICATE_KEY = 11000
-_TOO_LARGE = frozenset({10334, 17280, 17419, 17420})
-_OUTCOME_UNKNOWN = frozenset({50, 64, 91, 189, 10107, 11600, 11601, 11602, 13435, 13436})
 
 # How long MongoDB may look for profiles, in milliseconds: a caller waits no longer.
 _MOST_MS = 5_000
@@ -102,6 +102,7 @@ class MongoProfileStore:
         outcomes: list[Outcome] = [None] * len(writes)
         exact = [write.exact for write in writes]
         pending = list(range(len(writes)))
+        refused = []
         for _ in range(_ATTEMPTS):
             errors, unknown = await self._bulk_write([(writes[index], exact[index]) for index in pending])
             again = []
@@ -109,18 +110,34 @@ class MongoProfileStore:
                 code = errors.get(position)
                 if code is None:
                     outcomes[index] = WriteOutcomeUnknown() if unknown else None
-                elif code == _DUPLICATE_KEY:
+                elif code == DUPLICATE_KEY:
                     outcomes[index] = WriteOutcomeUnknown()
                     again.append(index)
-                elif code in (_PATH_MEETS_NON_OBJECT, _VALIDATION_FAILED) and not exact[index]:
+                elif code in (PATH_MEETS_NON_OBJECT, VALIDATION_FAILED) and not exact[index]:
                     exact[index] = True
                     again.append(index)
                 else:
-                    outcomes[index] = _failure(code)
+                    outcomes[index] = failure_of_code(code)
+                    if code == VALIDATION_FAILED:
+                        refused.append(index)
             pending = again
             if not pending:
                 break
+        if refused:
+            suppressed = await self._suppressed([writes[index].profile_id for index in refused])
+            for index in refused:
+                if writes[index].profile_id in suppressed:
+                    outcomes[index] = SUPPRESSED
         return outcomes
+
+    async def _suppressed(self, profile_ids: Sequence[str]) -> set[str]:
+        """Those of the profiles that are tombstones: the validator lets no update turn one into a profile."""
+        query = {"_id": {"$in": profile_ids}, "suppressed_until": {"$exists": True}}
+        try:
+            return {document["_id"] async for document in self._profiles.find(query, projection={"_id": 1})}
+        except PyMongoError:
+            # Nothing was written: too large is then as good an answer as any.
+            return set()
 
     async def _bulk_write(self, writes: Iterable[tuple[ProfileWrite, bool]]) -> tuple[Mapping[int, int], bool]:
         """One bulk write: the error codes by position, and whether all that has no error is of unknown outcome."""
@@ -167,14 +184,8 @@ class MongoProfileStore:
         except ConnectionFailure as error:
             raise WriteOutcomeUnknown from error
         except PyMongoError as error:
-            raise _failure(getattr(error, "code", None) or 0) from error
+            raise failure_of(error) from error
         return bool(result.modified_count) if result.matched_count else None
-
-
-def _failure(code: int) -> UserfoldError:
-    if code == _VALIDATION_FAILED or code in _TOO_LARGE:
-        return ProfileTooLarge()
-    return WriteOutcomeUnknown() if code in _OUTCOME_UNKNOWN else WriteRejected(code)
 
 
 def profile_from_document(document: Mapping[str, Any]) -> Profile:

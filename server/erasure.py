@@ -1,0 +1,41 @@
+"""What erases a user, or takes a session token from one: from a request to the profiles that it is about."""
+
+from datetime import datetime, timedelta
+
+from server import limits
+from server.derive import alias_digest
+from server.errors import InvalidRequest, Violation
+from server.model import AliasRemoval, Erasure
+from server.plan import profile_id, stored_time
+
+
+def plan_erasure(application_id: str, user_id: str, suppressed_until: datetime | None) -> Erasure:
+    """The erasure of one user. Raises InvalidRequest, which names `user_id`."""
+    require_id("user_id", user_id)
+    return Erasure(application_id, profile_id(application_id, user_id), suppressed_until)
+
+
+def plan_suppression(days: int, now: int) -> datetime | None:
+    """When updates are no longer suppressed, from the days asked for at the time `now` (in nanoseconds since 1970-01-01
+    UTC); None for not at all. Raises InvalidRequest, which names `suppress_days`.
+    """
+    if not 0 <= days <= limits.SUPPRESS_DAYS:
+        text = f"must be 1 to {limits.SUPPRESS_DAYS:,} days, or 0 for none"
+        raise InvalidRequest([Violation("suppress_days", "OUT_OF_RANGE", text)])
+    return stored_time(now)[0] + timedelta(days=days) if days else None
+
+
+def plan_alias_removal(application_id: str, user_id: str, session_token: str) -> AliasRemoval:
+    """The removal of one session token from one user. Raises InvalidRequest, which names what is empty or too long."""
+    require_id("user_id", user_id)
+    if not session_token:
+        raise InvalidRequest([Violation("session_token", "REQUIRED", "must not be empty")])
+    return AliasRemoval(profile_id(application_id, user_id), alias_digest(application_id, session_token))
+
+
+def require_id(field: str, user_id: str) -> None:
+    """Raise InvalidRequest for what no update could have carried as the id of a user."""
+    if not user_id:
+        raise InvalidRequest([Violation(field, "REQUIRED", "must not be empty")])
+    if len(user_id.encode()) > limits.ID_BYTES:
+        raise InvalidRequest([Violation(field, "TOO_LONG", f"longer than {limits.ID_BYTES:,} bytes in UTF-8")])
