@@ -9,7 +9,7 @@ from server.call import Metadata
 from server.credentials import Credential, StoredCredential, credential_from_metadata
 from server.errors import CredentialUnknown
 from server.model import Application
-from server.scopes import Need, require
+from server.scopes import Need, granted, require
 
 # How long an answer may be used again, in seconds: a revoked credential works no longer than the first, and a new
 # one, tried before it was there, waits no longer than the second.
@@ -77,7 +77,7 @@ class Authenticator:
         stored = await self._credentials.find(credential.digest)
         application, seconds = None, _UNKNOWN_FOR
         if stored is not None and stored.kind is credential.kind and (left := self._seconds_left(stored)) > 0:
-            application = Application(stored.application_id, stored.kind, stored.scopes)
+            application = Application(stored.application_id, stored.kind, granted(stored.scopes))
             seconds = min(_KNOWN_FOR, left)
         self._cache[credential] = (asked + seconds, application)
         self._cache.move_to_end(credential)

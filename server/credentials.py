@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import lru_cache
+from typing import NamedTuple
 
 from server.errors import CredentialMissing, CredentialReplaced
 from server.model import Kind, Scope
@@ -17,8 +18,7 @@ COLLECTOR_KEY = "x-moesif-application-id"
 _BEARER = re.compile(r"bearer +(.*)", re.IGNORECASE | re.DOTALL)
 
 
-@dataclass(frozen=True, slots=True)
-class Credential:
+class Credential(NamedTuple):
     """What a call shows of its caller: the kind, told by where it was sent, and the SHA-256 digest."""
 
     kind: Kind
@@ -97,18 +97,25 @@ def rotate(
 
 def credential_from_metadata(metadata: Iterable[tuple[str, str | bytes]]) -> Credential:
     """The credential of a call: its bearer token, else its collector key. Raises CredentialMissing."""
-    collector_key = ""
+    collector_key = None
     for name, value in metadata:
-        if name == "authorization" and isinstance(value, str) and (bearer := _BEARER.fullmatch(value)):
-            return _credential(Kind.MANAGEMENT, bearer[1].strip())
-        if name == COLLECTOR_KEY and isinstance(value, str):
-            collector_key = value.strip()
-    if not collector_key:
+        if name == "authorization" and (token := _management_token(value)):
+            return token
+        if name == COLLECTOR_KEY:
+            collector_key = _collector_key(value)
+    if collector_key is None:
         raise CredentialMissing
-    return _credential(Kind.COLLECTOR, collector_key)
+    return collector_key
 
 
-# A header may have 8 KiB: these are 8 MiB at most. Most calls show one of a few credentials.
+# Most calls show one of a few credentials. A header may have 8 KiB: these are 8 MiB of each kind at most.
 @lru_cache(maxsize=1024)
-def _credential(kind: Kind, secret: str) -> Credential:
-    return Credential(kind, digest(secret))
+def _management_token(header: str | bytes) -> Credential | None:
+    bearer = _BEARER.fullmatch(header) if isinstance(header, str) else None
+    return Credential(Kind.MANAGEMENT, digest(bearer[1].strip())) if bearer else None
+
+
+@lru_cache(maxsize=1024)
+def _collector_key(header: str | bytes) -> Credential | None:
+    key = header.strip() if isinstance(header, str) else ""
+    return Credential(Kind.COLLECTOR, digest(key)) if key else None

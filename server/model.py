@@ -135,7 +135,7 @@ class Kind(StrEnum):
 class Application:
     """One product that sends updates: the owner of its profiles.
 
-    `kind` and `scopes` are those of the credential that it was known by.
+    `kind` and `scopes` are those of the credential that it was known by; with ADMIN, all scopes are there.
     """
 
     application_id: str

@@ -42,7 +42,10 @@ COLLECTOR_SCOPES: Final = frozenset({Scope.WRITE_USERS})
 
 def require(need: Need, application: Application) -> None:
     """Raise ScopeMissing unless the credential that the application was known by is what a method needs."""
-    if application.kind is Kind.COLLECTOR and not need.collector_key:
+    if need.scope not in application.scopes or (not need.collector_key and application.kind is Kind.COLLECTOR):
         raise ScopeMissing(need.scope)
-    if need.scope not in application.scopes and Scope.ADMIN not in application.scopes:
-        raise ScopeMissing(need.scope)
+
+
+def granted(scopes: frozenset[Scope]) -> frozenset[Scope]:
+    """The scopes that a credential has which was given these: all, where ADMIN is among them."""
+    return frozenset(Scope) if Scope.ADMIN in scopes else scopes

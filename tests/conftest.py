@@ -164,11 +164,24 @@ def register(database: Database[dict[str, Any]], collector_key: str) -> Applicat
 
 
 def grant(
-    database: Database[dict[str, Any]], application: Application, kind: Kind, secret: str, scopes: Iterable[Scope]
+    database: Database[dict[str, Any]],
+    application: Application,
+    kind: Kind,
+    secret: str,
+    scopes: Iterable[Scope],
+    expire_time: datetime | None = None,
 ) -> None:
     """Give an application another credential."""
-    owner, now = application.application_id, datetime.now(UTC)
-    credential = StoredCredential(digest(secret), generate_credential_id(), owner, kind, "", frozenset(scopes), now)
+    credential = StoredCredential(
+        digest=digest(secret),
+        credential_id=generate_credential_id(),
+        application_id=application.application_id,
+        kind=kind,
+        name="",
+        scopes=frozenset(scopes),
+        created_time=datetime.now(UTC),
+        expire_time=expire_time,
+    )
     database.credentials.insert_one(document_from_credential(credential))
 
 

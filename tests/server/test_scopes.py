@@ -8,7 +8,7 @@ from userfold.v1 import user_service_pb2 as pb
 
 from server.errors import ScopeMissing
 from server.model import Application, Kind, Scope
-from server.scopes import COLLECTOR_SCOPES, NEEDS, Need, require
+from server.scopes import COLLECTOR_SCOPES, NEEDS, Need, granted, require
 
 _PROTO = Path(__file__).parents[2] / "protos/userfold/v1/user_service.proto"
 
@@ -26,7 +26,7 @@ def test_every_method_needs_what_its_comment_says() -> None:
 @pytest.mark.parametrize("held", Scope)
 @pytest.mark.parametrize("needed", [scope for scope in Scope if scope is not Scope.ADMIN])
 def test_a_scope_lets_its_own_methods_be_called_and_admin_all(held: Scope, needed: Scope) -> None:
-    application = Application("app", Kind.MANAGEMENT, frozenset({held}))
+    application = Application("app", Kind.MANAGEMENT, granted(frozenset({held})))
     if held in (needed, Scope.ADMIN):
         require(Need(needed), application)
     else:
