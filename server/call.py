@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from server.model import Application
@@ -15,7 +15,7 @@ class Call:
     """A call whose credential may do what its method does: the application that it belongs to, and its metadata."""
 
     application: Application
-    metadata: Metadata
+    metadata: Metadata = field(repr=False)
 
 
 # gRPC runs every call in a task of its own, and with it in a context of its own.

@@ -19,7 +19,7 @@ from pymongo.database import Database
 
 from server import applications
 from server.authentication import Authenticator
-from server.credentials import digest, generate_application_id, generate_collector_key, generate_management_token
+from server.credentials import digest, generate_collector_key
 from server.errors import CredentialUnknown
 from server.mongod import EmbeddedMongod
 from server.store.applications import MongoApplicationStore
@@ -109,39 +109,6 @@ def test_an_application_whose_key_is_taken_is_not_registered(
     run = _run(mongod, "create", "Not registered", "--collector-key", application.collector_key)
     assert run.returncode == 1
     assert database.applications.find_one({"name": "Not registered"}) is None
-
-
-def test_ensuring_again_keeps_everything_and_makes_the_keys_work(
-    mongod: EmbeddedMongod, database: Database[dict[str, Any]]
-) -> None:
-    application_id = generate_application_id()
-    of_it = {"application_id": application_id}
-    keys = generate_collector_key(), generate_management_token()
-    applications.ensure(mongod.uri, DATABASE, application_id, "Demo", *keys)
-    before = list(database.credentials.find(of_it))
-    other = _made(_run(mongod, "create-token", application_id, "--name", "x", "--scopes", "read:users"))
-    assert _run(mongod, "rotate", before[0]["credential_id"]).returncode == 0
-    assert _run(mongod, "revoke", before[1]["credential_id"]).returncode == 0
-    applications.ensure(mongod.uri, DATABASE, application_id, "Demo", *keys)
-    after = {each["_id"]: each for each in database.credentials.find(of_it)}
-    assert after[before[0]["_id"]] == before[0]
-    assert set(after) > {*map(digest, keys), digest(other.secret)}
-
-
-def test_applications_of_an_older_version_get_their_credentials_and_let_others_be_registered(
-    mongod: EmbeddedMongod, database: Database[dict[str, Any]]
-) -> None:
-    older = database.client.userfold_older_test
-    keys = generate_collector_key(), generate_management_token()
-    old = {"_id": "demo", "name": "Demo", "collector_digest": digest(keys[0]), "token_digest": digest(keys[1])}
-    older.applications.insert_one(old)
-    for name in ("collector_digest", "token_digest"):
-        older.applications.create_index(name, unique=True)
-    for application_id in ("demo", "one", "two"):
-        applications.ensure(mongod.uri, older.name, application_id, application_id, *keys)
-        keys = generate_collector_key(), generate_management_token()
-    assert older.credentials.count_documents({"_id": old["token_digest"], "application_id": "demo"}) == 1
-    assert older.applications.count_documents({}) == 3
 
 
 @dataclass
@@ -270,13 +237,10 @@ def test_the_list_shows_every_credential_and_no_secret(
     mongod: EmbeddedMongod, application: Application, database: Database[dict[str, Any]]
 ) -> None:
     owner = application.application_id
-    words = ["--name", "Support desk", "--scopes", "read:users,delete:users"]
-    token = _made(_run(mongod, "create-token", owner, *words))
+    token = _made(_run(mongod, "create-token", owner, "--name", "Support desk", "--scopes", "read:users,delete:users"))
     run = _run(mongod, "list")
     assert (run.returncode, run.stderr) == (0, "")
-    heading, *lines = run.stdout.splitlines()
-    assert heading.split() == "APPLICATION APPLICATION NAME CREDENTIAL KIND NAME SCOPES CREATED EXPIRES".split()
-    shown = [re.split(r"  +", line) for line in lines if owner in line]
+    shown = [re.split(r"  +", line) for line in run.stdout.splitlines() if owner in line]
     assert [each[3:6] for each in shown] == [
         ["collector key", "-", "write:users"],
         ["management token", "-", "admin"],
@@ -287,7 +251,6 @@ def test_the_list_shows_every_credential_and_no_secret(
         assert secret not in run.stdout
     for document in database.credentials.find({"application_id": owner}):
         assert document["_id"].hex() not in run.stdout
-        assert repr(document["_id"])[2:-1] not in run.stdout
 
 
 @pytest.mark.parametrize(
