@@ -56,21 +56,26 @@ async def serve(
         await asyncio.to_thread(derive.warm)
         # What is there by now stays: no collection needs to look at it again.
         gc.freeze()
-        authenticator = Authenticator(MongoApplicationStore(opened), time.monotonic)
+        authenticator = Authenticator(MongoApplicationStore(opened), time.monotonic, time.time)
         profiles = GroupedProfileStore(MongoProfileStore(opened))
-        service = UserService(profiles, authenticator, time.time_ns)
-        await _serve(service, grpc_address, stop, ready, shares_address)
+        service = UserService(profiles, time.time_ns)
+        await _serve(service, authenticator, grpc_address, stop, ready, shares_address)
         await profiles.drain()
     finally:
         client.close()
 
 
 async def _serve(
-    service: UserService, address: str, stop: asyncio.Event, ready: Callable[[str], None], shares_address: bool
+    service: UserService,
+    authenticator: Authenticator,
+    address: str,
+    stop: asyncio.Event,
+    ready: Callable[[str], None],
+    shares_address: bool,
 ) -> None:
     # gRPC's default is to share: two servers started on one port would not notice.
     server = grpc.aio.server(options=[*_OPTIONS, ("grpc.so_reuseport", int(shares_address))])
-    server.add_generic_rpc_handlers((handlers_of(_SERVICE, service),))
+    server.add_generic_rpc_handlers((handlers_of(_SERVICE, service, authenticator),))
     healthy = health.aio.HealthServicer()  # type: ignore[attr-defined]  # The stubs leave it out.
     health_pb2_grpc.add_HealthServicer_to_server(healthy, server)
     reflection.enable_server_reflection((_SERVICE.full_name, health.SERVICE_NAME, reflection.SERVICE_NAME), server)

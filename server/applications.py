@@ -1,70 +1,191 @@
-"""`python -m server.applications create NAME`: register an application and print its credentials, once."""
+"""`python -m server.applications`: the applications, their collector keys and their management tokens."""
 
 import argparse
 import asyncio
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from typing import TypeAlias
 
-from server.credentials import digest, generate_application_id, generate_collector_key, generate_management_token
-from server.errors import CredentialTaken
+from server.credentials import (
+    StoredCredential,
+    digest,
+    generate_application_id,
+    generate_collector_key,
+    generate_credential_id,
+    generate_management_token,
+    generate_secret,
+    rotate,
+)
+from server.errors import DatabaseUnavailable, OperatorError
+from server.inventory import lines_of
+from server.model import Kind, Scope
+from server.scopes import COLLECTOR_SCOPES
 from server.settings import InvalidSetting, Settings
 from server.store.applications import MongoApplicationStore
 from server.store.database import connect, open_database, prepare
+
+Command: TypeAlias = Callable[[MongoApplicationStore, argparse.Namespace], Awaitable[None]]
+
+_LABELS = {Kind.COLLECTOR: "application_id", Kind.MANAGEMENT: "management_token"}
+_EVERYWHERE = "Servers that have it in use see that within 30 seconds."
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command. The exit status: 0, or 1 with one line on stderr that says why."""
     options = _parser().parse_args(arguments)
     try:
-        uri, database = _database()
-        application_id = generate_application_id()
-        collector_key = options.collector_key or generate_collector_key()
-        management_token = generate_management_token()
-        ensure(uri, database, application_id, options.name, collector_key, management_token)
-    except CredentialTaken:
-        print("userfold: another application has this collector key", file=sys.stderr)
-        return 1
-    except InvalidSetting as error:
+        asyncio.run(_run(options.command, options))
+    except (InvalidSetting, OperatorError) as error:
         print(f"userfold: {error}", file=sys.stderr)
         return 1
-    print(f"application       {application_id}  {options.name}")
-    print(f"application_id    {collector_key}")
-    print(f"management_token  {management_token}")
-    print("Keep both: they cannot be shown again.", file=sys.stderr)
     return 0
 
 
 def ensure(uri: str, database: str, application_id: str, name: str, collector_key: str, management_token: str) -> None:
-    """Register an application, or replace what is registered under its id.
+    """Register an application with these credentials, the token with all scopes, or bring to this what is registered
+    under its id. Other credentials of the application stay.
 
     Raises CredentialTaken, or InvalidSetting where the database cannot be used.
     """
 
     async def run() -> None:
-        client = connect(uri)
-        try:
-            opened = open_database(client, database)
-            await prepare(opened)
-            store = MongoApplicationStore(opened)
-            await store.ensure(application_id, name, digest(collector_key), digest(management_token))
-        finally:
-            client.close()
+        async with _open(uri, database) as store:
+            await _ensure(store, application_id, name, collector_key, management_token)
 
     asyncio.run(run())
 
 
+async def _run(command: Command, options: argparse.Namespace) -> None:
+    settings = Settings.from_environment(os.environ)
+    if settings.mongodb_uri is None:
+        raise InvalidSetting(
+            "set USERFOLD_MONGODB_URI to the MongoDB that the servers use (`make run` prints its own as mongodb=...)"
+        )
+    async with _open(settings.mongodb_uri, settings.database) as store:
+        await command(store, options)
+
+
+@asynccontextmanager
+async def _open(uri: str, database: str) -> AsyncIterator[MongoApplicationStore]:
+    client = connect(uri)
+    try:
+        opened = open_database(client, database)
+        await prepare(opened)
+        yield MongoApplicationStore(opened)
+    except DatabaseUnavailable as error:
+        raise InvalidSetting("the MongoDB of USERFOLD_MONGODB_URI does not answer") from error
+    finally:
+        client.close()
+
+
+async def _ensure(
+    store: MongoApplicationStore, application_id: str, name: str, collector_key: str, management_token: str
+) -> None:
+    key = _issue(application_id, Kind.COLLECTOR, collector_key)
+    token = _issue(application_id, Kind.MANAGEMENT, management_token, "first", frozenset({Scope.ADMIN}))
+    await store.ensure(application_id, name, [key, token])
+
+
+async def _create(store: MongoApplicationStore, options: argparse.Namespace) -> None:
+    application_id = generate_application_id()
+    collector_key = options.collector_key or generate_collector_key()
+    management_token = generate_management_token()
+    await _ensure(store, application_id, options.name, collector_key, management_token)
+    print(f"application       {application_id}  {options.name}")
+    print(f"application_id    {collector_key}")
+    print(f"management_token  {management_token}")
+    print("Keep both: they cannot be shown again.", file=sys.stderr)
+
+
+async def _list(store: MongoApplicationStore, _: argparse.Namespace) -> None:
+    print(*lines_of(await store.list_all(), datetime.now(UTC)), sep="\n")
+
+
+async def _create_token(store: MongoApplicationStore, options: argparse.Namespace) -> None:
+    secret = generate_management_token()
+    lifetime = None if options.expires_in is None else timedelta(days=options.expires_in)
+    token = _issue(options.application_id, Kind.MANAGEMENT, secret, options.name, options.scopes, lifetime)
+    await store.add(token)
+    _show(token, secret)
+
+
+async def _create_key(store: MongoApplicationStore, options: argparse.Namespace) -> None:
+    secret = options.collector_key or generate_collector_key()
+    key = _issue(options.application_id, Kind.COLLECTOR, secret)
+    await store.add(key)
+    _show(key, secret)
+
+
+async def _rotate(store: MongoApplicationStore, options: argparse.Namespace) -> None:
+    old = await store.get(options.credential_id)
+    secret = generate_secret(old.kind)
+    old, new = rotate(old, secret, datetime.now(UTC), timedelta(hours=options.overlap))
+    await store.replace(old, new)
+    _show(new, secret)
+    print(f"{old.credential_id} works until {old.expire_time:%Y-%m-%d %H:%M} UTC. {_EVERYWHERE}", file=sys.stderr)
+
+
+async def _revoke(store: MongoApplicationStore, options: argparse.Namespace) -> None:
+    await store.revoke(options.credential_id)
+    print(f"revoked           {options.credential_id}")
+    print(_EVERYWHERE, file=sys.stderr)
+
+
+def _issue(
+    application_id: str,
+    kind: Kind,
+    secret: str,
+    name: str = "",
+    scopes: frozenset[Scope] = COLLECTOR_SCOPES,
+    lifetime: timedelta | None = None,
+) -> StoredCredential:
+    now = datetime.now(UTC)
+    end = None if lifetime is None else now + lifetime
+    return StoredCredential(digest(secret), generate_credential_id(), application_id, kind, name, scopes, now, end)
+
+
+def _show(credential: StoredCredential, secret: str) -> None:
+    print(f"credential        {credential.credential_id}  {credential.name}".rstrip())
+    print(f"{_LABELS[credential.kind]:<18}{secret}")
+    print("Keep it: it cannot be shown again.", file=sys.stderr)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m server.applications", description=__doc__)
-    commands = parser.add_subparsers(required=True)
-    create = commands.add_parser("create", help="register an application and print its credentials, once")
-    create.add_argument("name", help="what people call it")
-    create.add_argument(
-        "--collector-key",
-        metavar="KEY",
-        type=_collector_key,
-        help="an application id that deployed clients send already, instead of a new one",
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def add(name: str, command: Command, text: str) -> argparse.ArgumentParser:
+        added = commands.add_parser(name, help=text, description=text)
+        added.set_defaults(command=command)
+        return added
+
+    create = add("create", _create, "register an application, and print its first key and token, once")
+    create.add_argument("name", type=_name, help="what people call it")
+    add("list", _list, "list applications and their credentials, without the secrets")
+    token = add("create-token", _create_token, "give an application a management token, and print it, once")
+    token.add_argument("application_id", metavar="APPLICATION_ID", help="as `list` shows it")
+    token.add_argument("--name", type=_name, required=True, help="who or what it is for")
+    token.add_argument(
+        "--scopes", type=_scopes, required=True, help=f"what it may do, by commas: {', '.join(Scope)} (which is all)"
     )
+    token.add_argument("--expires-in", metavar="DAYS", type=_days, help="it never does without")
+    key = add("create-key", _create_key, "give an application another collector key, and print it, once")
+    key.add_argument("application_id", metavar="APPLICATION_ID", help="as `list` shows it")
+    for each in (create, key):
+        each.add_argument(
+            "--collector-key",
+            metavar="KEY",
+            type=_collector_key,
+            help="an application id that deployed clients send already, instead of a new one",
+        )
+    rotated = add("rotate", _rotate, "make another key or token that may do the same, and let this one end soon")
+    rotated.add_argument("--overlap", metavar="HOURS", type=_hours, default=24.0, help="both work until then (24)")
+    revoked = add("revoke", _revoke, "end a key or token at once, for good")
+    for each in (rotated, revoked):
+        each.add_argument("credential_id", metavar="CREDENTIAL_ID", help="as `list` shows it")
     return parser
 
 
@@ -74,13 +195,35 @@ def _collector_key(text: str) -> str:
     return text
 
 
-def _database() -> tuple[str, str]:
-    settings = Settings.from_environment(os.environ)
-    if settings.mongodb_uri is None:
-        raise InvalidSetting(
-            "set USERFOLD_MONGODB_URI to the MongoDB that the servers use (`make run` prints its own as mongodb=...)"
-        )
-    return settings.mongodb_uri, settings.database
+def _name(text: str) -> str:
+    if not (text.strip() == text and text.isprintable() and 1 <= len(text) <= 100):
+        raise argparse.ArgumentTypeError("must be 1 to 100 printable characters, without blanks at the ends")
+    return text
+
+
+def _scopes(text: str) -> frozenset[Scope]:
+    try:
+        return frozenset(Scope(each.strip()) for each in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"must be some of {', '.join(Scope)}, by commas") from None
+
+
+def _days(text: str) -> float:
+    return _number(text, 36_500)
+
+
+def _hours(text: str) -> float:
+    return _number(text, 8_760, least=0)
+
+
+def _number(text: str, most: float, least: float = 0.001) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = -1.0
+    if not least <= number <= most:
+        raise argparse.ArgumentTypeError(f"must be a number from {least:g} to {most:,}")
+    return number
 
 
 if __name__ == "__main__":

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from server.model import Scope
+
 
 @dataclass(frozen=True, slots=True)
 class Violation:
@@ -69,12 +71,44 @@ class CredentialMissing(UserfoldError):
 
 
 class CredentialUnknown(UserfoldError):
-    """A credential that belongs to no application."""
+    """A credential that belongs to no application, or has expired: the two are not told apart."""
 
 
-class CredentialTaken(Exception):
-    """Another application has this credential. Told to operators only."""
+class ScopeMissing(UserfoldError):
+    """A credential that is known but may not do this, for which a management token needs `scope`."""
+
+    def __init__(self, scope: Scope) -> None:
+        super().__init__(scope)
+        self.scope = scope
 
 
-class ReadNotPermitted(UserfoldError):
-    """A collector key, which may only write, on a call that reads."""
+class OperatorError(Exception):
+    """The base of what only an operator is told, who manages applications. Its text is for them."""
+
+
+class ApplicationNotFound(OperatorError):
+    """No application has this id."""
+
+    def __init__(self) -> None:
+        super().__init__("no application has this id")
+
+
+class CredentialTaken(OperatorError):
+    """An application has this credential already."""
+
+    def __init__(self) -> None:
+        super().__init__("an application has this collector key already")
+
+
+class CredentialNotFound(OperatorError):
+    """No credential has this id."""
+
+    def __init__(self) -> None:
+        super().__init__("no credential has this id")
+
+
+class CredentialReplaced(OperatorError):
+    """A credential that was rotated already, into the one with the id `replaced_by`."""
+
+    def __init__(self, replaced_by: str) -> None:
+        super().__init__(f"this credential was rotated already, into {replaced_by}")

@@ -1,11 +1,13 @@
-"""Around every method of ours: bytes to message, errors to Status, and what the operator sees of them."""
+"""Around every method of ours: whether its caller may call it, bytes to message, errors to Status, and what the
+operator sees of them."""
 
 # Some of gRPC's types are generic in the stubs alone.
 from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import AsyncIterable, AsyncIterator
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable
+from functools import partial
 from typing import Any, cast
 
 import grpc
@@ -16,7 +18,11 @@ from google.protobuf.message_factory import GetMessageClass
 from google.rpc.status_pb2 import Status
 
 from server import logs, metrics
-from server.errors import InvalidRequest, MalformedRequest, UserfoldError
+from server.authentication import Authenticator
+from server.call import Call, Metadata, begin
+from server.errors import CredentialUnknown, InvalidRequest, MalformedRequest, UserfoldError
+from server.model import Application
+from server.scopes import NEEDS
 from server.status import INTERNAL, TRAILER, answer_to, status_from_error
 
 _log = structlog.get_logger("userfold.server")
@@ -24,8 +30,15 @@ _log = structlog.get_logger("userfold.server")
 Context = grpc.aio.ServicerContext[Any, Any]
 
 
-def handlers_of(service: ServiceDescriptor, servicer: object) -> grpc.GenericRpcHandler[Any, Any]:
-    """The methods of a servicer as a gRPC server takes them: every error is answered in the one shape.
+Authorize = Callable[[Metadata], Awaitable[Application]]
+"""Finds the application of a call whose credential is what its method needs, or raises what the caller is told."""
+
+
+def handlers_of(
+    service: ServiceDescriptor, servicer: object, authenticator: Authenticator
+) -> grpc.GenericRpcHandler[Any, Any]:
+    """The methods of a servicer as a gRPC server takes them: none is called without the scope that it needs, and every
+    error is answered in the one shape.
 
     Left alone, grpc.aio would send the text of an exception to the caller. An interceptor could do the same, but it is
     asked for its handler at every call: it cost 100 of 400 us.
@@ -33,16 +46,20 @@ def handlers_of(service: ServiceDescriptor, servicer: object) -> grpc.GenericRpc
     handlers = {}
     for method in service.methods:
         wrap = _stream if method.client_streaming else _unary
-        handlers[method.name] = wrap(method.name, getattr(servicer, method.name), GetMessageClass(method.input_type))
+        authorize = partial(authenticator.authorize, need=NEEDS[method.name])
+        serve = getattr(servicer, method.name)
+        handlers[method.name] = wrap(method.name, serve, GetMessageClass(method.input_type), authorize)
     return grpc.method_handlers_generic_handler(service.full_name, handlers)
 
 
-def _unary(name: str, serve: Any, message: type[Message]) -> grpc.RpcMethodHandler[Any, Any]:
+def _unary(name: str, serve: Any, message: type[Message], authorize: Authorize) -> grpc.RpcMethodHandler[Any, Any]:
     seconds = metrics.REQUESTS.labels(name, "OK")
 
     async def answered(text: bytes, context: Context) -> bytes:
         started = time.perf_counter()
         try:
+            metadata = context.invocation_metadata() or ()
+            begin(Call(await authorize(metadata), metadata))
             response: Message = await serve(_parsed(text, message), context)
         except Exception as error:
             metrics.REQUESTS.labels(name, answer_to(error).code.name).observe(time.perf_counter() - started)
@@ -53,12 +70,15 @@ def _unary(name: str, serve: Any, message: type[Message]) -> grpc.RpcMethodHandl
     return grpc.unary_unary_rpc_method_handler(cast(Any, answered))
 
 
-def _stream(name: str, serve: Any, message: type[Message]) -> grpc.RpcMethodHandler[Any, Any]:
+def _stream(name: str, serve: Any, message: type[Message], authorize: Authorize) -> grpc.RpcMethodHandler[Any, Any]:
     async def answered(texts: AsyncIterable[bytes], context: Context) -> AsyncIterator[bytes]:
         started = time.perf_counter()
         code = grpc.StatusCode.CANCELLED
         try:
-            async for response in serve(_all_parsed(texts, message), context):
+            metadata = context.invocation_metadata() or ()
+            call = Call(await authorize(metadata), metadata)
+            begin(call)
+            async for response in serve(_all_parsed(texts, message, call, authorize), context):
                 yield response.SerializeToString()
             code = grpc.StatusCode.OK
         except Exception as error:
@@ -70,8 +90,13 @@ def _stream(name: str, serve: Any, message: type[Message]) -> grpc.RpcMethodHand
     return grpc.stream_stream_rpc_method_handler(cast(Any, answered))
 
 
-async def _all_parsed(texts: AsyncIterable[bytes], message: type[Message]) -> AsyncIterator[Message]:
+async def _all_parsed(
+    texts: AsyncIterable[bytes], message: type[Message], call: Call, authorize: Authorize
+) -> AsyncIterator[Message]:
     async for text in texts:
+        # A stream may outlive its credential, which by then may even be another application's.
+        if (await authorize(call.metadata)).application_id != call.application.application_id:
+            raise CredentialUnknown
         yield _parsed(text, message)
 
 

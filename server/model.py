@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import StrEnum
 from typing import Final
 
 # A JSON object as Python holds it; `object` stands for any JSON value.
@@ -113,12 +114,33 @@ class Profile:
     company_domain: str | None = None
 
 
+class Scope(StrEnum):
+    """What a credential may be for. ADMIN stands for all, those of later versions included."""
+
+    READ_USERS = "read:users"
+    WRITE_USERS = "write:users"
+    DELETE_USERS = "delete:users"
+    READ_CAMPAIGNS = "read:campaigns"
+    ADMIN = "admin"
+
+
+class Kind(StrEnum):
+    """The kinds of credential: a collector key, which deployed clients send, and a management token."""
+
+    COLLECTOR = "collector"
+    MANAGEMENT = "management"
+
+
 @dataclass(frozen=True, slots=True)
 class Application:
-    """One product that sends updates: the owner of its profiles. `may_read` is of the credential it was known by."""
+    """One product that sends updates: the owner of its profiles.
+
+    `kind` and `scopes` are those of the credential that it was known by; with ADMIN, all scopes are there.
+    """
 
     application_id: str
-    may_read: bool
+    kind: Kind
+    scopes: frozenset[Scope]
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from typing import NoReturn
 
 from processes.programs import ProgramFailed, Programs, exit_on_signals, ignore_signals
 from server import applications, credentials
+from server.errors import OperatorError
 from server.mongod import EmbeddedMongod, MongodUnavailable
 from server.settings import InvalidSetting, Settings
 from server.store import replica_set
@@ -34,7 +35,7 @@ def main() -> int:
                 _run(stack, os.environ)
             finally:
                 ignore_signals()
-    except (InvalidSetting, MongodUnavailable, ProgramFailed, StackFailed, OSError) as error:
+    except (InvalidSetting, MongodUnavailable, OperatorError, ProgramFailed, StackFailed, OSError) as error:
         print(f"userfold: {error}", file=sys.stderr)
         return 1
 

@@ -1,7 +1,7 @@
 """The methods of UserService: translate, plan, store, translate back."""
 
 import ipaddress
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Sequence
 from functools import lru_cache
 from typing import Any
 from urllib.parse import unquote
@@ -11,14 +11,13 @@ from userfold.v1 import user_service_pb2 as pb
 from userfold.v1.user_service_pb2_grpc import UserServiceServicer
 
 from server import limits, wire
-from server.authentication import Authenticator
 from server.batch import plan_batch, results_of, writes_of
+from server.call import Metadata, current_call
 from server.derive import alias_digest
-from server.errors import BatchTooLarge, InvalidRequest, ReadNotPermitted, UserNotFound, Violation
+from server.errors import BatchTooLarge, InvalidRequest, UserNotFound, Violation
 from server.group import GroupedProfileStore
 from server.handlers import status_of_update
 from server.lookup import plan_lookup
-from server.model import Application
 from server.plan import plan_update, profile_id
 from server.stream import UpdateStream
 
@@ -28,22 +27,23 @@ CLIENT_ADDRESS = "x-userfold-client-address"
 _NOTHING_TO_TELL = pb.UpdateUserResponse()
 
 Context = grpc.aio.ServicerContext[Any, Any]
-Metadata = Iterable[tuple[str, str | bytes]]
 
 
 class UserService(UserServiceServicer):
-    """The service over a store. `clock` tells the time in nanoseconds since 1970-01-01 UTC."""
+    """The service over a store. `clock` tells the time in nanoseconds since 1970-01-01 UTC.
 
-    def __init__(self, profiles: GroupedProfileStore, authenticator: Authenticator, clock: Callable[[], int]) -> None:
+    By the time that a method is called, `handlers` has made sure that the credential may do this: `current_call` tells
+    the application.
+    """
+
+    def __init__(self, profiles: GroupedProfileStore, clock: Callable[[], int]) -> None:
         self._profiles = profiles
-        self._authenticator = authenticator
         self._clock = clock
 
     async def UpdateUser(self, request: pb.UpdateUserRequest, context: Context) -> pb.UpdateUserResponse:
-        metadata = context.invocation_metadata() or ()
-        application = await self._authenticator.authenticate(metadata)
-        update = wire.update_from_message(request.user, _client_address(metadata, context))
-        planned = plan_update(application.application_id, update, self._clock())
+        call = current_call()
+        update = wire.update_from_message(request.user, _client_address(call.metadata, context))
+        planned = plan_update(call.application.application_id, update, self._clock())
         ((error, warnings),) = results_of([planned], await self._profiles.submit([planned.write]))
         if error is not None:
             raise error
@@ -52,12 +52,11 @@ class UserService(UserServiceServicer):
     async def BatchUpdateUsers(
         self, request: pb.BatchUpdateUsersRequest, context: Context
     ) -> pb.BatchUpdateUsersResponse:
-        metadata = context.invocation_metadata() or ()
-        application = await self._authenticator.authenticate(metadata)
         if len(request.users) > limits.BATCH_UPDATES:
             raise BatchTooLarge
-        addresses = _client_addresses(request, metadata, context)
-        planned = plan_batch(application.application_id, request.users, addresses, self._clock())
+        call = current_call()
+        addresses = _client_addresses(request, call.metadata, context)
+        planned = plan_batch(call.application.application_id, request.users, addresses, self._clock())
         outcomes = await self._profiles.submit(writes_of(planned))
         response = pb.BatchUpdateUsersResponse()
         for index, (error, warnings) in enumerate(results_of(planned, outcomes)):
@@ -72,15 +71,14 @@ class UserService(UserServiceServicer):
     async def StreamUpdateUsers(
         self, request_iterator: AsyncIterable[pb.StreamUpdateUsersRequest], context: Context
     ) -> AsyncIterator[pb.StreamUpdateUsersResponse]:
-        metadata = context.invocation_metadata() or ()
-        application = await self._authenticator.authenticate(metadata)
-        address = _client_address(metadata, context)
-        stream = UpdateStream(self._profiles, application.application_id, address, self._clock)
+        call = current_call()
+        address = _client_address(call.metadata, context)
+        stream = UpdateStream(self._profiles, call.application.application_id, address, self._clock)
         async for response in stream.acknowledge(request_iterator):
             yield response
 
     async def GetUser(self, request: pb.GetUserRequest, context: Context) -> pb.GetUserResponse:
-        application = await self._reader(context)
+        application = current_call().application
         _require(user_id=request.user_id)
         profile = await self._profiles.find(profile_id(application.application_id, request.user_id))
         if profile is None:
@@ -88,13 +86,13 @@ class UserService(UserServiceServicer):
         return pb.GetUserResponse(user=wire.message_from_profile(profile))
 
     async def LookupUsers(self, request: pb.LookupUsersRequest, context: Context) -> pb.LookupUsersResponse:
-        application = await self._reader(context)
+        application = current_call().application
         lookup = plan_lookup(application.application_id, wire.lookup_from_message(request), request.max_users)
         profiles, has_more = await self._profiles.look_up(lookup)
         return pb.LookupUsersResponse(users=map(wire.message_from_profile, profiles), has_more=has_more)
 
     async def RemoveAlias(self, request: pb.RemoveAliasRequest, context: Context) -> pb.RemoveAliasResponse:
-        application = await self._reader(context)
+        application = current_call().application
         _require(user_id=request.user_id, session_token=request.session_token)
         removed = await self._profiles.remove_alias(
             profile_id(application.application_id, request.user_id),
@@ -103,13 +101,6 @@ class UserService(UserServiceServicer):
         if removed is None:
             raise UserNotFound
         return pb.RemoveAliasResponse(removed=removed)
-
-    async def _reader(self, context: Context) -> Application:
-        """The application of a call that needs a management token."""
-        application = await self._authenticator.authenticate(context.invocation_metadata() or ())
-        if not application.may_read:
-            raise ReadNotPermitted
-        return application
 
 
 def _require(**fields: str) -> None:

@@ -59,10 +59,10 @@ ANSWERS: Final[Mapping[type[errors.UserfoldError], Answer]] = {
     errors.CredentialUnknown: Answer(
         StatusCode.UNAUTHENTICATED, "CREDENTIAL_UNKNOWN", "The credential belongs to no application."
     ),
-    errors.ReadNotPermitted: Answer(
+    errors.ScopeMissing: Answer(
         StatusCode.PERMISSION_DENIED,
-        "READ_NOT_PERMITTED",
-        "A collector key may only write; reading needs a management token as Authorization: Bearer.",
+        "SCOPE_MISSING",
+        "The credential may not do this: it takes a management token with the scope that the metadata names.",
     ),
     errors.UserNotFound: Answer(
         StatusCode.NOT_FOUND, "USER_NOT_FOUND", "The application has no user with this user_id."
@@ -108,6 +108,8 @@ def status_from_error(error: BaseException, prefix: str = "", error_id: str = ""
     answer = answer_to(error)
     info = ErrorInfo(reason=answer.reason, domain=DOMAIN, metadata={"error_id": error_id} if error_id else None)
     details: list[Message] = [info]
+    if isinstance(error, errors.ScopeMissing):
+        info.metadata["scope"] = error.scope
     if isinstance(error, errors.InvalidRequest):
         details.append(_bad_request(error.violations, prefix))
     if answer.retry_after is not None:

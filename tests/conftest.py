@@ -4,8 +4,9 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
 
@@ -16,8 +17,18 @@ from pymongo import MongoClient
 from pymongo.database import Database
 
 from processes.child import start_child, stop_child
-from server.credentials import digest, generate_application_id, generate_collector_key, generate_management_token
+from server.credentials import (
+    StoredCredential,
+    digest,
+    generate_application_id,
+    generate_collector_key,
+    generate_credential_id,
+    generate_management_token,
+)
+from server.model import Kind, Scope
 from server.mongod import EmbeddedMongod
+from server.scopes import COLLECTOR_SCOPES
+from server.store.applications import document_from_credential
 from server.store.replica_set import initiate
 
 DATABASE = "userfold_test"
@@ -146,15 +157,32 @@ def application(database: Database[dict[str, Any]]) -> Application:
 def register(database: Database[dict[str, Any]], collector_key: str) -> Application:
     """A new application with a collector key of the test's own choice."""
     application = Application(generate_application_id(), collector_key, generate_management_token())
-    database.applications.insert_one(
-        {
-            "_id": application.application_id,
-            "name": "test",
-            "collector_digest": digest(application.collector_key),
-            "token_digest": digest(application.management_token),
-        }
-    )
+    database.applications.insert_one({"_id": application.application_id, "name": "test"})
+    grant(database, application, Kind.COLLECTOR, collector_key, COLLECTOR_SCOPES)
+    grant(database, application, Kind.MANAGEMENT, application.management_token, {Scope.ADMIN})
     return application
+
+
+def grant(
+    database: Database[dict[str, Any]],
+    application: Application,
+    kind: Kind,
+    secret: str,
+    scopes: Iterable[Scope],
+    expire_time: datetime | None = None,
+) -> None:
+    """Give an application another credential."""
+    credential = StoredCredential(
+        digest=digest(secret),
+        credential_id=generate_credential_id(),
+        application_id=application.application_id,
+        kind=kind,
+        name="",
+        scopes=frozenset(scopes),
+        created_time=datetime.now(UTC),
+        expire_time=expire_time,
+    )
+    database.credentials.insert_one(document_from_credential(credential))
 
 
 @pytest.fixture

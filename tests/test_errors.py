@@ -16,8 +16,8 @@ _FIELDS = "type.googleapis.com/google.rpc.BadRequest"
 _RETRY = {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retry_delay": "1s"}
 
 
-def _body(code: int, status: str, reason: str, message: str, *details: object) -> dict[str, Any]:
-    info = {"@type": _INFO, "reason": reason, "domain": "userfold"}
+def _body(code: int, status: str, reason: str, message: str, *details: object, **more: object) -> dict[str, Any]:
+    info = {"@type": _INFO, "reason": reason, "domain": "userfold"} | more
     return {"code": code, "status": status, "message": message, "details": [info, *details]}
 
 
@@ -72,8 +72,9 @@ def test_reading_with_a_collector_key(api: Api) -> None:
     assert answer.json() == _body(
         7,
         "PERMISSION_DENIED",
-        "READ_NOT_PERMITTED",
-        "A collector key may only write; reading needs a management token as Authorization: Bearer.",
+        "SCOPE_MISSING",
+        "The credential may not do this: it takes a management token with the scope that the metadata names.",
+        metadata={"scope": "read:users"},
     )
 
 

@@ -97,7 +97,7 @@ def test_what_cannot_be_looked_up_is_refused(
 
 def test_a_collector_key_may_not_look_up(api: Api) -> None:
     answer = api.client.post("/v1/users:lookup", json={"session_token": "t"}, headers=api.writer)
-    assert (answer.status_code, answer.json()["details"][0]["reason"]) == (403, "READ_NOT_PERMITTED")
+    assert (answer.status_code, answer.json()["details"][0]["reason"]) == (403, "SCOPE_MISSING")
 
 
 def remove(api: Api, user_id: str, session_token: str, **headers: str) -> Any:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from processes.child import start_child, stop_child
+from server.scopes import NEEDS
 
 _README = Path(__file__).parent.parent.joinpath("README.md").read_text()
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
@@ -40,6 +41,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str
     shown = re.search(r"^userfold ready .*$", _README, re.MULTILINE)
     assert shown
     assert re.findall(r"(\w+)=", line) == re.findall(r"(\w+)=", shown[0])
+    folder.joinpath("mongodb").write_text(re.findall(r"mongodb=(\S+)", line)[0])
     yield folder, re.findall(r"http=(\S+)", line)[0]
     stop_child(stack)
     stack.stdout.close()
@@ -83,6 +85,36 @@ def test_the_error_is_as_shown(folder: tuple[Path, str]) -> None:
           -d '{"user_id":"x","metadata":{"email":[]}}'
     """
     assert json.loads(_run(*folder, script)) == json.loads(shown)
+
+
+def test_credentials_are_managed_as_shown(folder: tuple[Path, str]) -> None:
+    commands, _ = _blocks("Applications, credentials and scopes")
+    export, create, *rest = commands.splitlines()
+    uri = folder[0].joinpath("mongodb").read_text()
+    export = ". .userfold/demo.env\n" + re.sub("'mongodb:.*'", f"'{uri}'", export)
+    python = f"{sys.executable} -m"
+    printed = _run(*folder, f"{export}\n{create}".replace("python -m", python))
+    credential_id, secret = re.findall(r"^credential +(\w{12})  Support desk\nmanagement_token +(\S+)$", printed)[0]
+    token = (
+        f'curl -s -o /dev/null -w "%{{http_code}}" http://127.0.0.1:8080/v1/users -H "Authorization: Bearer {secret}"'
+    )
+    assert _run(*folder, f"{token} -d '{{}}'") == "403"
+    script = "\n".join(rest).replace("CREDENTIAL_ID", credential_id)
+    listed, rotated = _run(*folder, f"{export}\n{script}".replace("python -m", python)).split("\ncredential ")
+    assert re.search(rf" {credential_id}  management token  Support desk  read:users  ", listed)
+    assert rotated.endswith(f"\nrevoked           {credential_id}\n")
+
+
+def test_a_missing_scope_is_told_as_shown(folder: tuple[Path, str]) -> None:
+    _, call = _blocks("Applications, credentials and scopes")
+    (shown,) = _blocks("Applications, credentials and scopes", "json")
+    assert json.loads(_run(*folder, f". .userfold/demo.env\n{call}")) == json.loads(shown)
+
+
+def test_the_scopes_are_those_of_the_methods() -> None:
+    rows = re.findall(r"^\| `([a-z:]+)` \| (`[A-Z].*) \|$", _README, re.MULTILINE)
+    shown = {(scope, method) for scope, methods in rows for method in re.findall(r"`(\w+)`", methods)}
+    assert shown == {(need.scope.value, method) for method, need in NEEDS.items()}
 
 
 def test_every_path_that_the_readme_names_is_there() -> None:

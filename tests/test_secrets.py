@@ -139,7 +139,7 @@ def test_no_secret_reaches_a_log_an_error_or_a_metric(watched: Watched, database
 def test_no_secret_is_stored_but_as_a_digest(api: Api, database: Database[dict[str, Any]]) -> None:
     assert api.update({"user_id": "u", "session_token": f"token-{_CANARY}"}).status_code == 201
     application: Application = api.application
-    for collection in ("profiles", "applications"):
+    for collection in ("profiles", "applications", "credentials"):
         stored = repr(list(database[collection].find()))
         for secret in (f"token-{_CANARY}", application.collector_key, application.management_token):
             assert secret not in stored

@@ -1,48 +1,158 @@
-"""Applications in MongoDB, known by the digests of their credentials."""
+"""Applications and their credentials in MongoDB, which holds digests alone."""
 
-from typing import Protocol
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, TypeAlias
 
 from pymongo.errors import DuplicateKeyError, PyMongoError
 
-from server.credentials import Credential
-from server.errors import CredentialTaken, DatabaseUnavailable
-from server.model import Application
-from server.store.database import Database
+from server.credentials import StoredCredential
+from server.errors import (
+    ApplicationNotFound,
+    CredentialNotFound,
+    CredentialReplaced,
+    CredentialTaken,
+    DatabaseUnavailable,
+)
+from server.model import Kind, Scope
+from server.store.database import Database, Session
 
-
-class ApplicationStore(Protocol):
-    """Where applications are kept."""
-
-    async def find(self, credential: Credential) -> Application | None:
-        """The application that a credential belongs to. Must raise DatabaseUnavailable when the database does not
-        answer."""
+Listed: TypeAlias = Sequence[tuple[str, str, Sequence[StoredCredential]]]
+"""The id, the name and the credentials of each application."""
 
 
 class MongoApplicationStore:
-    """The application store in the collection `applications` of a MongoDB database. It never sees a credential."""
+    """Applications in the collection `applications` of a MongoDB database, and their credentials in `credentials`, each
+    under its digest. Every method raises DatabaseUnavailable when the database does not answer."""
 
     def __init__(self, database: Database) -> None:
+        self._database = database
         self._applications = database.get_collection("applications")
+        self._credentials = database.get_collection("credentials")
 
-    async def find(self, credential: Credential) -> Application | None:
-        field = "token_digest" if credential.may_read else "collector_digest"
-        try:
-            document = await self._applications.find_one({field: credential.digest}, projection={"_id": 1})
-        except PyMongoError as error:
-            raise DatabaseUnavailable from error
-        return None if document is None else Application(document["_id"], credential.may_read)
+    async def find(self, digest: bytes) -> StoredCredential | None:
+        """The credential with this digest, whether it has expired or not."""
+        return await self._find({"_id": digest})
 
-    async def ensure(self, application_id: str, name: str, collector_digest: bytes, token_digest: bytes) -> None:
-        """Register an application, or replace what is registered under its id.
+    async def get(self, credential_id: str) -> StoredCredential:
+        """The credential with this id. Raises CredentialNotFound."""
+        credential = await self._find({"credential_id": credential_id})
+        if credential is None:
+            raise CredentialNotFound
+        return credential
 
-        Raises CredentialTaken where another application has one of the credentials.
+    async def list_all(self) -> Listed:
+        """All applications by their names, each with its credentials, the oldest first."""
+        with _errors():
+            applications = await self._applications.find().sort([("name", 1), ("_id", 1)]).to_list(None)
+            documents = await self._credentials.find().sort([("created_time", 1), ("_id", 1)]).to_list(None)
+        credentials: dict[str, list[StoredCredential]] = {}
+        for document in documents:
+            credentials.setdefault(document["application_id"], []).append(credential_from_document(document))
+        return [(each["_id"], each["name"], credentials.get(each["_id"], [])) for each in applications]
+
+    async def ensure(self, application_id: str, name: str, credentials: Sequence[StoredCredential]) -> None:
+        """Register an application with these credentials, all or nothing. What is registered is brought to this state,
+        under the credential ids that it has; other credentials of the application stay.
+
+        Raises CredentialTaken where another application has one of them.
         """
-        digests = {"collector_digest": collector_digest, "token_digest": token_digest}
-        try:
-            await self._applications.update_one(
-                {"_id": application_id},
-                {"$set": {"name": name, **digests}, "$currentDate": {"modified_time": True}},
-                upsert=True,
-            )
-        except DuplicateKeyError as error:
-            raise CredentialTaken from error
+
+        async def write(session: Session) -> None:
+            register = {"$set": {"name": name}}
+            await self._applications.update_one({"_id": application_id}, register, upsert=True, session=session)
+            for credential in credentials:
+                document = document_from_credential(credential)
+                key = {field: document.pop(field) for field in ("_id", "application_id")}
+                once = {field: document.pop(field) for field in ("credential_id", "created_time")}
+                update = {"$set": document, "$setOnInsert": once, "$unset": {"expire_time": "", "replaced_by": ""}}
+                await self._credentials.update_one(key, update, upsert=True, session=session)
+
+        await self._together(write)
+
+    async def add(self, credential: StoredCredential) -> None:
+        """Give a credential to its application. Raises ApplicationNotFound or CredentialTaken."""
+        with _errors():
+            # No application ever goes away, so it is still there afterwards.
+            if await self._applications.find_one({"_id": credential.application_id}) is None:
+                raise ApplicationNotFound
+            await self._credentials.insert_one(document_from_credential(credential))
+
+    async def replace(self, old: StoredCredential, new: StoredCredential) -> None:
+        """Add the credential `new`, and give `old` its end and its `replaced_by`, both or neither.
+
+        Raises CredentialNotFound or CredentialReplaced where somebody else was faster.
+        """
+
+        async def write(session: Session) -> None:
+            end = {"$set": {"expire_time": old.expire_time, "replaced_by": old.replaced_by}}
+            before = await self._credentials.find_one_and_update({"_id": old.digest}, end, session=session)
+            if before is None:
+                raise CredentialNotFound
+            if "replaced_by" in before:
+                raise CredentialReplaced(before["replaced_by"])
+            await self._credentials.insert_one(document_from_credential(new), session=session)
+
+        await self._together(write)
+
+    async def revoke(self, credential_id: str) -> None:
+        """Delete the credential with this id. Raises CredentialNotFound."""
+        with _errors():
+            result = await self._credentials.delete_one({"credential_id": credential_id})
+        if not result.deleted_count:
+            raise CredentialNotFound
+
+    async def _find(self, query: Mapping[str, Any]) -> StoredCredential | None:
+        with _errors():
+            document = await self._credentials.find_one(query)
+        return None if document is None else credential_from_document(document)
+
+    async def _together(self, write: Callable[[Session], Coroutine[Any, Any, None]]) -> None:
+        """Write in one transaction."""
+        with _errors():
+            async with await self._database.client.start_session() as session:
+                # A transaction has the guarantees of the client, not those of the database.
+                await session.with_transaction(
+                    write, write_concern=self._database.write_concern, read_concern=self._database.read_concern
+                )
+
+
+@contextmanager
+def _errors() -> Iterator[None]:
+    try:
+        yield
+    except DuplicateKeyError as error:
+        raise CredentialTaken from error
+    except PyMongoError as error:
+        raise DatabaseUnavailable from error
+
+
+def document_from_credential(credential: StoredCredential) -> dict[str, Any]:
+    """The document that a credential is stored as."""
+    document: dict[str, Any] = {
+        "_id": credential.digest,
+        "credential_id": credential.credential_id,
+        "application_id": credential.application_id,
+        "kind": credential.kind,
+        "name": credential.name,
+        "scopes": sorted(credential.scopes),
+        "created_time": credential.created_time,
+    }
+    ended = {"expire_time": credential.expire_time, "replaced_by": credential.replaced_by}
+    return document | {name: value for name, value in ended.items() if value is not None}
+
+
+def credential_from_document(document: Mapping[str, Any]) -> StoredCredential:
+    """The credential that a stored document is. A scope of a later version is left out: nothing here needs it."""
+    known = set(Scope)
+    return StoredCredential(
+        digest=bytes(document["_id"]),
+        credential_id=document["credential_id"],
+        application_id=document["application_id"],
+        kind=Kind(document["kind"]),
+        name=document["name"],
+        scopes=frozenset(Scope(text) for text in document["scopes"] if text in known),
+        created_time=document["created_time"],
+        expire_time=document.get("expire_time"),
+        replaced_by=document.get("replaced_by"),
+    )

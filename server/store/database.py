@@ -8,7 +8,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from bson.codec_options import CodecOptions, DatetimeConversion
-from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorCollection, AsyncIOMotorDatabase
+from motor.motor_asyncio import (
+    AsyncIOMotorClient,
+    AsyncIOMotorClientSession,
+    AsyncIOMotorCollection,
+    AsyncIOMotorDatabase,
+)
 from pymongo import ReadPreference, WriteConcern
 from pymongo.errors import CollectionInvalid, OperationFailure, PyMongoError
 from pymongo.read_concern import ReadConcern
@@ -20,6 +25,7 @@ Document = Mapping[str, Any]
 Client = AsyncIOMotorClient[dict[str, Any]]
 Database = AsyncIOMotorDatabase[dict[str, Any]]
 Collection = AsyncIOMotorCollection[dict[str, Any]]
+Session = AsyncIOMotorClientSession
 
 # An SDK gives up after 10 s: the answer, if only "outcome unknown", is to be there before.
 _TIMEOUT_MS = 8_000
@@ -27,8 +33,9 @@ _TIMEOUT_MS = 8_000
 # Acknowledged only when a majority of the members has it in the journal, whatever the URI or the cluster says.
 _WRITE_CONCERN = WriteConcern(w="majority", j=True, wtimeout=_TIMEOUT_MS)
 
-# MongoDB's error code where another server has just created the collection.
+# MongoDB's error codes: another server has just created the collection; there is no such collection, or index.
 _NAMESPACE_EXISTS = 48
+_NOT_THERE = frozenset({26, 27})
 
 # The last line of defence of two limits and one promise: MongoDB refuses a write that would break them, with error 121.
 _PROFILE_VALIDATOR = {
@@ -114,5 +121,11 @@ async def _create_what_is_missing(database: Database) -> None:
     await profiles.create_index("suppressed_until", expireAfterSeconds=0, sparse=True)
     for field in ("avatar_url", "company_id"):
         await profiles.create_index(["application_id", field], partialFilterExpression={field: {"$exists": True}})
-    for digest in ("collector_digest", "token_digest"):
-        await database.get_collection("applications").create_index(digest, unique=True)
+    await database.get_collection("credentials").create_index("credential_id", unique=True)
+    # Of a time when an application held the digests itself: they would let only one be without.
+    for name in ("collector_digest_1", "token_digest_1"):
+        try:
+            await database.get_collection("applications").drop_index(name)
+        except OperationFailure as error:
+            if error.code not in _NOT_THERE:
+                raise

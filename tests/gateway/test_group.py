@@ -48,7 +48,7 @@ OUTCOMES = {
     "later": refused(code_pb2.UNAVAILABLE, error_info("DATABASE_UNAVAILABLE"), retry_info(2, 5)),
     "overloaded": refused(code_pb2.RESOURCE_EXHAUSTED, error_info("OVERLOADED"), retry_info(3)),
     "defect": refused(code_pb2.INTERNAL, error_info("INTERNAL", error_id="abc")),
-    "denied": refused(code_pb2.PERMISSION_DENIED, error_info("READ_NOT_PERMITTED")),
+    "denied": refused(code_pb2.PERMISSION_DENIED, error_info("SCOPE_MISSING")),
     "aborted": refused(code_pb2.ABORTED),
 }
 BODIES: list[Any] = [

@@ -1,30 +1,48 @@
 """`python -m server.applications`, and what it leaves in the database."""
 
+import io
 import os
+import re
 import subprocess
 import sys
+import time
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, nullcontext, redirect_stderr, redirect_stdout
+from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from pymongo.database import Database
 
 from server import applications
-from server.credentials import digest, generate_application_id, generate_collector_key, generate_management_token
+from server.authentication import Authenticator
+from server.credentials import digest, generate_collector_key
+from server.errors import CredentialUnknown
 from server.mongod import EmbeddedMongod
+from server.store.applications import MongoApplicationStore
+from server.store.database import connect, open_database
 from tests.conftest import DATABASE, Api, Application, Stack
 
 
 def _run(mongod: EmbeddedMongod | None, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run the command, in a thread that has no event loop yet."""
     environment = {key: value for key, value in os.environ.items() if not key.startswith("USERFOLD_")}
     if mongod:
         environment |= {"USERFOLD_MONGODB_URI": mongod.uri, "USERFOLD_DATABASE": DATABASE}
-    return subprocess.run(
-        [sys.executable, "-m", "server.applications", *arguments],
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    with (
+        ThreadPoolExecutor(1) as thread,
+        patch.dict(os.environ, environment, clear=True),
+        redirect_stdout(io.StringIO()) as stdout,
+        redirect_stderr(io.StringIO()) as stderr,
+    ):
+        try:
+            status = thread.submit(applications.main, arguments).result()
+        except SystemExit as end:
+            status = int(end.code or 0)
+    return subprocess.CompletedProcess(arguments, status, stdout.getvalue(), stderr.getvalue())
 
 
 def _printed(run: subprocess.CompletedProcess[str]) -> Application:
@@ -36,7 +54,13 @@ def _printed(run: subprocess.CompletedProcess[str]) -> Application:
 def test_a_created_application_can_write_and_read(
     mongod: EmbeddedMongod, stack: Stack, database: Database[dict[str, Any]]
 ) -> None:
-    run = _run(mongod, "create", "My product")
+    run = subprocess.run(
+        [sys.executable, "-m", "server.applications", "create", "My product"],
+        env=os.environ | {"USERFOLD_MONGODB_URI": mongod.uri, "USERFOLD_DATABASE": DATABASE},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert run.returncode == 0, run.stderr
     application = _printed(run)
     assert len(application.collector_key) >= 50
@@ -46,7 +70,11 @@ def test_a_created_application_can_write_and_read(
     document = database.applications.find_one({"_id": application.application_id})
     assert document is not None
     assert document["name"] == "My product"
-    assert document["collector_digest"] == digest(application.collector_key)
+    credentials = database.credentials.find({"application_id": application.application_id})
+    assert {each["_id"]: (each["kind"], each["scopes"]) for each in credentials} == {
+        digest(application.collector_key): ("collector", ["write:users"]),
+        digest(application.management_token): ("management", ["admin"]),
+    }
 
 
 def test_clients_that_are_out_there_keep_their_application_id(mongod: EmbeddedMongod, stack: Stack) -> None:
@@ -59,7 +87,7 @@ def test_clients_that_are_out_there_keep_their_application_id(mongod: EmbeddedMo
     with api.client:
         assert api.stored({})["user_id"] == "u"
     again = _run(mongod, "create", "Twice", "--collector-key", key)
-    assert (again.returncode, again.stderr) == (1, "userfold: another application has this collector key\n")
+    assert (again.returncode, again.stderr) == (1, "userfold: an application has this collector key already\n")
 
 
 @pytest.mark.parametrize("key", ["", " x", "x" * 1025, "é"])
@@ -75,11 +103,196 @@ def test_without_a_database_it_says_what_to_set() -> None:
     assert run.stderr.startswith("userfold: set USERFOLD_MONGODB_URI")
 
 
-def test_ensuring_again_replaces_the_credentials(mongod: EmbeddedMongod, database: Database[dict[str, Any]]) -> None:
-    application_id = generate_application_id()
-    for _ in range(2):
-        key, token = generate_collector_key(), generate_management_token()
-        applications.ensure(mongod.uri, DATABASE, application_id, "Demo", key, token)
-    document = database.applications.find_one({"_id": application_id})
+def test_an_application_whose_key_is_taken_is_not_registered(
+    mongod: EmbeddedMongod, application: Application, database: Database[dict[str, Any]]
+) -> None:
+    run = _run(mongod, "create", "Not registered", "--collector-key", application.collector_key)
+    assert run.returncode == 1
+    assert database.applications.find_one({"name": "Not registered"}) is None
+
+
+@dataclass
+class Made:
+    """A credential as it is printed when it is made."""
+
+    credential_id: str
+    label: str
+    secret: str = field(repr=False)
+
+
+def _made(run: subprocess.CompletedProcess[str]) -> Made:
+    assert run.returncode == 0, run.stderr
+    (_, credential_id, *_), (label, secret) = (line.split() for line in run.stdout.splitlines())
+    assert secret not in run.stderr
+    return Made(credential_id, label, secret)
+
+
+def _statuses(stack: Stack, application: Application, secret: str) -> list[int]:
+    """What a bearer of this token is answered who reads, writes and takes a token away."""
+    headers = {"Authorization": f"Bearer {secret}"}
+    with Api(stack.http, application).client as client:
+        return [
+            client.get("/v1/users/u", headers=headers).status_code,
+            client.post("/v1/users", json={"user_id": "u"}, headers=headers).status_code,
+            client.post("/v1/users/u:removeAlias", json={"session_token": "t"}, headers=headers).status_code,
+        ]
+
+
+def test_a_token_may_do_what_it_was_created_for(mongod: EmbeddedMongod, stack: Stack, api: Api) -> None:
+    api.stored({})
+    owner = api.application
+    for scopes, expected in (
+        ("read:users", [200, 403, 403]),
+        ("write:users", [403, 201, 200]),
+        ("write:users, read:users", [200, 201, 200]),
+        ("delete:users,read:campaigns", [403, 403, 403]),
+        ("admin", [200, 201, 200]),
+    ):
+        run = _run(mongod, "create-token", owner.application_id, "--name", "Support", "--scopes", scopes)
+        made = _made(run)
+        assert (made.label, run.stdout.split()[2]) == ("management_token", "Support")
+        assert _statuses(stack, owner, made.secret) == expected, scopes
+
+
+def test_a_token_ends_after_its_days(
+    mongod: EmbeddedMongod, application: Application, database: Database[dict[str, Any]]
+) -> None:
+    words = ["create-token", application.application_id, "--name", "x", "--scopes", "read:users", "--expires-in", "1.5"]
+    document = database.credentials.find_one({"credential_id": _made(_run(mongod, *words)).credential_id})
     assert document is not None
-    assert (document["collector_digest"], document["token_digest"]) == (digest(key), digest(token))
+    assert document["expire_time"] - document["created_time"] == timedelta(days=1.5)
+
+
+def test_an_application_may_have_several_collector_keys(mongod: EmbeddedMongod, stack: Stack, api: Api) -> None:
+    made = _made(_run(mongod, "create-key", api.application.application_id))
+    chosen = f"chosen {generate_collector_key()}"
+    run = _run(mongod, "create-key", api.application.application_id, "--collector-key", chosen)
+    assert run.stdout.splitlines()[1] == f"application_id    {chosen}"
+    for number, key in enumerate((made.secret, chosen)):
+        answer = api.update({"user_id": "u", "metadata": {f"k{number}": 1}}, **{"X-Moesif-Application-Id": key})
+        assert answer.status_code == 201
+    assert api.get("u").json()["metadata"] == {"k0": 1, "k1": 1}
+    again = _run(mongod, "create-key", api.application.application_id, "--collector-key", chosen)
+    assert (again.returncode, again.stderr) == (1, "userfold: an application has this collector key already\n")
+
+
+@pytest.mark.parametrize("kind", ["token", "key"])
+async def test_what_is_rotated_and_what_takes_its_place_work_together_until_the_overlap_is_over(
+    mongod: EmbeddedMongod, application: Application, kind: str
+) -> None:
+    more = ["--name", "x", "--scopes", "read:users", "--expires-in", "90"] if kind == "token" else []
+    old = _made(_run(mongod, f"create-{kind}", application.application_id, *more))
+    rotated = _run(mongod, "rotate", old.credential_id, "--overlap", "1")
+    new = _made(rotated)
+    assert re.search(
+        rf"^{old.credential_id} works until \d{{4}}-\d\d-\d\d \d\d:\d\d UTC\.", rotated.stderr, re.MULTILINE
+    )
+    assert new.label == old.label
+    for hours, known in ((0, True), (0.9, True), (1.1, False)):
+        async with _authenticating(mongod, hours) as authenticator:
+            found = await authenticator.authenticate(_shown(kind, new.secret))
+            assert found.application_id == application.application_id
+            with nullcontext() if known else pytest.raises(CredentialUnknown):
+                assert await authenticator.authenticate(_shown(kind, old.secret)) == found
+    again = _run(mongod, "rotate", old.credential_id)
+    assert (again.returncode, again.stderr) == (
+        1,
+        f"userfold: this credential was rotated already, into {new.credential_id}\n",
+    )
+
+
+async def test_what_is_revoked_works_for_thirty_more_seconds_at_most(
+    mongod: EmbeddedMongod, application: Application
+) -> None:
+    for kind, more in (("token", ["--name", "x", "--scopes", "admin"]), ("key", [])):
+        made = _made(_run(mongod, f"create-{kind}", application.application_id, *more))
+        async with _authenticating(mongod) as authenticator:
+            assert await authenticator.authenticate(_shown(kind, made.secret))
+            revoked = _run(mongod, "revoke", made.credential_id)
+            assert (revoked.returncode, revoked.stdout.split()) == (0, ["revoked", made.credential_id])
+            _Clock.seconds += 30
+            with pytest.raises(CredentialUnknown):
+                await authenticator.authenticate(_shown(kind, made.secret))
+        assert _run(mongod, "revoke", made.credential_id).stderr == "userfold: no credential has this id\n"
+
+
+class _Clock:
+    seconds = 0.0
+
+
+@asynccontextmanager
+async def _authenticating(mongod: EmbeddedMongod, hours: float = 0) -> AsyncIterator[Authenticator]:
+    """A server's authenticator, so many hours from now."""
+    client = connect(mongod.uri)
+    store = MongoApplicationStore(open_database(client, DATABASE))
+    yield Authenticator(store, lambda: _Clock.seconds, lambda: time.time() + hours * 3600)
+    client.close()
+
+
+def _shown(kind: str, secret: str) -> list[tuple[str, str | bytes]]:
+    return [("authorization", f"Bearer {secret}") if kind == "token" else ("x-moesif-application-id", secret)]
+
+
+def test_the_list_shows_every_credential_and_no_secret(
+    mongod: EmbeddedMongod, application: Application, database: Database[dict[str, Any]]
+) -> None:
+    owner = application.application_id
+    token = _made(_run(mongod, "create-token", owner, "--name", "Support desk", "--scopes", "read:users,delete:users"))
+    run = _run(mongod, "list")
+    assert (run.returncode, run.stderr) == (0, "")
+    shown = [re.split(r"  +", line) for line in run.stdout.splitlines() if owner in line]
+    assert [each[3:6] for each in shown] == [
+        ["collector key", "-", "write:users"],
+        ["management token", "-", "admin"],
+        ["management token", "Support desk", "delete:users,read:users"],
+    ]
+    assert shown[2][2] == token.credential_id
+    for secret in (application.collector_key, application.management_token, token.secret):
+        assert secret not in run.stdout
+    for document in database.credentials.find({"application_id": owner}):
+        assert document["_id"].hex() not in run.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "error"),
+    [
+        (["create-token", "nobody", "--name", "x", "--scopes", "admin"], "no application has this id"),
+        (["create-key", "nobody"], "no application has this id"),
+        (["rotate", "nothing"], "no credential has this id"),
+        (["revoke", "nothing"], "no credential has this id"),
+    ],
+)
+def test_what_is_not_there_is_told_in_one_line(mongod: EmbeddedMongod, words: list[str], error: str) -> None:
+    run = _run(mongod, *words)
+    assert (run.returncode, run.stdout, run.stderr) == (1, "", f"userfold: {error}\n")
+
+
+_TOKEN = ["create-token", "x", "--name", "x", "--scopes", "admin"]
+
+
+@pytest.mark.parametrize(
+    ("words", "error"),
+    [
+        (["create", " x"], "must be 1 to 100 printable characters"),
+        (["create", "x\ny"], "must be 1 to 100 printable characters"),
+        ([*_TOKEN[:-1], "read:users,read:everything"], "must be some of read:users, write:users"),
+        ([*_TOKEN[:-1], ""], "must be some of read:users, write:users"),
+        ([*_TOKEN, "--expires-in", "0"], "must be a number from 0.001 to 36,500"),
+        ([*_TOKEN, "--expires-in", "nan"], "must be a number from 0.001 to 36,500"),
+        (["rotate", "x", "--overlap", "-1"], "must be a number from 0 to 8,760"),
+        (["rotate", "x", "--overlap", "soon"], "must be a number from 0 to 8,760"),
+        (["create-token", "x", "--scopes", "admin"], "--name"),
+        ([], "COMMAND"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(words: list[str], error: str) -> None:
+    run = _run(None, *words)
+    assert run.returncode == 2
+    assert error in " ".join(run.stderr.split())
+
+
+def test_a_database_that_stops_answering_is_told(mongod: EmbeddedMongod, database: Database[dict[str, Any]]) -> None:
+    failing = {"failCommands": ["delete"], "errorCode": 13, "appName": "userfold"}
+    database.client.admin.command({"configureFailPoint": "failCommand", "mode": {"times": 1}, "data": failing})
+    run = _run(mongod, "revoke", "x")
+    assert (run.returncode, run.stderr) == (1, "userfold: the MongoDB of USERFOLD_MONGODB_URI does not answer\n")

@@ -1,38 +1,50 @@
 import asyncio
 import re
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from server.authentication import Authenticator
 from server.credentials import (
     Credential,
+    StoredCredential,
     credential_from_metadata,
     digest,
     generate_application_id,
     generate_collector_key,
     generate_management_token,
 )
-from server.errors import CredentialMissing, CredentialUnknown, DatabaseUnavailable
-from server.model import Application
+from server.errors import CredentialMissing, CredentialUnknown, DatabaseUnavailable, ScopeMissing
+from server.model import Application, Kind, Scope
+from server.scopes import NEEDS
 
 _COLLECTOR = [("x-moesif-application-id", "key")]
+_TOKEN = [("authorization", "Bearer token")]
+_CREATED = datetime(2026, 1, 1, tzinfo=UTC)
+
+_KEY = StoredCredential(
+    digest("key"), "c0", "app", Kind.COLLECTOR, "", frozenset({Scope.WRITE_USERS}), created_time=_CREATED
+)
+_READER = StoredCredential(
+    digest("token"), "c1", "app", Kind.MANAGEMENT, "support", frozenset({Scope.READ_USERS}), created_time=_CREATED
+)
 
 
-class FakeApplications:
+class FakeCredentials:
     """Keeps what it was asked; `known` may change under way."""
 
-    def __init__(self) -> None:
-        self.known: dict[Credential, str] = {Credential(digest("key"), may_read=False): "app"}
-        self.asked: list[Credential] = []
+    def __init__(self, *known: StoredCredential) -> None:
+        self.known = {each.digest: each for each in known or (_KEY,)}
+        self.asked: list[bytes] = []
         self.available = True
 
-    async def find(self, credential: Credential) -> Application | None:
-        self.asked.append(credential)
+    async def find(self, digest: bytes) -> StoredCredential | None:
+        self.asked.append(digest)
         await asyncio.sleep(0)
         if not self.available:
             raise DatabaseUnavailable
-        application_id = self.known.get(credential)
-        return None if application_id is None else Application(application_id, credential.may_read)
+        return self.known.get(digest)
 
 
 class Clock:
@@ -42,49 +54,95 @@ class Clock:
         return self.now
 
 
+def _authenticator(credentials: FakeCredentials, clock: Clock | None = None) -> Authenticator:
+    """One for which the credentials were created at 1000 on its clock."""
+    clock = clock or Clock()
+    return Authenticator(credentials, clock, lambda: _CREATED.timestamp() + clock.now - 1000)
+
+
 async def test_a_look_up_is_used_again_for_thirty_seconds_and_no_longer() -> None:
-    applications, clock = FakeApplications(), Clock()
-    authenticator = Authenticator(applications, clock)
+    credentials, clock = FakeCredentials(), Clock()
+    authenticator = _authenticator(credentials, clock)
     for clock.now in (1000.0, 1029.9):
-        assert await authenticator.authenticate(_COLLECTOR) == Application("app", may_read=False)
-    assert len(applications.asked) == 1
-    applications.known.clear()
+        assert await authenticator.authenticate(_COLLECTOR) == Application(
+            "app", Kind.COLLECTOR, frozenset({Scope.WRITE_USERS})
+        )
+    assert len(credentials.asked) == 1
+    credentials.known.clear()
     clock.now = 1030.0
     with pytest.raises(CredentialUnknown):
         await authenticator.authenticate(_COLLECTOR)
 
 
+async def test_a_credential_that_expires_while_it_is_in_use_works_no_longer_and_is_as_one_that_never_was() -> None:
+    credentials, clock = FakeCredentials(replace(_READER, expire_time=_CREATED + timedelta(seconds=10))), Clock()
+    authenticator = _authenticator(credentials, clock)
+    for clock.now in (1000.0, 1009.9):
+        assert (await authenticator.authenticate(_TOKEN)).scopes == {Scope.READ_USERS}
+    for clock.now in (1010.0, 1012.9, 1040.0):
+        with pytest.raises(CredentialUnknown):
+            await authenticator.authenticate(_TOKEN)
+    assert len(credentials.asked) == 3
+
+
+async def test_a_credential_that_ends_later_is_looked_up_as_often_as_any() -> None:
+    credentials, clock = FakeCredentials(replace(_READER, expire_time=_CREATED + timedelta(days=1))), Clock()
+    authenticator = _authenticator(credentials, clock)
+    for clock.now in (1000.0, 1029.9):
+        await authenticator.authenticate(_TOKEN)
+    credentials.known.clear()
+    clock.now = 1030.0
+    with pytest.raises(CredentialUnknown):
+        await authenticator.authenticate(_TOKEN)
+
+
+@pytest.mark.parametrize(
+    "metadata", [[("x-moesif-application-id", "token")], [("authorization", "Bearer key")]], ids=["token", "key"]
+)
+async def test_a_credential_is_unknown_where_the_other_kind_is_sent(metadata: list[tuple[str, str | bytes]]) -> None:
+    with pytest.raises(CredentialUnknown):
+        await _authenticator(FakeCredentials(_KEY, _READER)).authenticate(metadata)
+
+
+async def test_a_credential_may_do_what_its_scopes_say_and_nothing_else() -> None:
+    authenticator = _authenticator(FakeCredentials(_READER))
+    assert (await authenticator.authorize(_TOKEN, NEEDS["GetUser"])).application_id == "app"
+    with pytest.raises(ScopeMissing) as missing:
+        await authenticator.authorize(_TOKEN, NEEDS["UpdateUser"])
+    assert missing.value.scope is Scope.WRITE_USERS
+
+
 async def test_a_new_application_is_known_soon_after_it_was_tried_too_early() -> None:
-    applications, clock = FakeApplications(), Clock()
-    known, applications.known = applications.known, {}
-    authenticator = Authenticator(applications, clock)
+    credentials, clock = FakeCredentials(), Clock()
+    known, credentials.known = credentials.known, {}
+    authenticator = _authenticator(credentials, clock)
     with pytest.raises(CredentialUnknown):
         await authenticator.authenticate(_COLLECTOR)
-    applications.known = known
+    credentials.known = known
     clock.now += 3
     assert await authenticator.authenticate(_COLLECTOR)
 
 
 async def test_calls_that_come_together_share_one_look_up() -> None:
-    applications = FakeApplications()
-    authenticator = Authenticator(applications, Clock())
+    credentials = FakeCredentials()
+    authenticator = _authenticator(credentials)
     await asyncio.gather(*(authenticator.authenticate(_COLLECTOR) for _ in range(50)))
-    assert len(applications.asked) == 1
+    assert len(credentials.asked) == 1
 
 
 async def test_a_failed_look_up_is_not_kept() -> None:
-    applications = FakeApplications()
-    applications.available = False
-    authenticator = Authenticator(applications, Clock())
+    credentials = FakeCredentials()
+    credentials.available = False
+    authenticator = _authenticator(credentials)
     with pytest.raises(DatabaseUnavailable):
         await authenticator.authenticate(_COLLECTOR)
-    applications.available = True
+    credentials.available = True
     assert await authenticator.authenticate(_COLLECTOR)
 
 
 async def test_a_flood_of_unknown_keys_does_not_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("server.authentication._MOST", 10)
-    authenticator = Authenticator(FakeApplications(), Clock())
+    authenticator = _authenticator(FakeCredentials())
     for number in range(100):
         with pytest.raises(CredentialUnknown):
             await authenticator.authenticate([("x-moesif-application-id", f"unknown-{number}")])
@@ -92,30 +150,30 @@ async def test_a_flood_of_unknown_keys_does_not_fill_the_memory(monkeypatch: pyt
 
 
 async def test_a_caller_that_goes_away_does_not_end_the_look_up_of_others() -> None:
-    applications = FakeApplications()
-    authenticator = Authenticator(applications, Clock())
+    credentials = FakeCredentials()
+    authenticator = _authenticator(credentials)
     first = asyncio.ensure_future(authenticator.authenticate(_COLLECTOR))
     second = asyncio.ensure_future(authenticator.authenticate(_COLLECTOR))
     await asyncio.sleep(0)
     first.cancel()
-    assert await second == Application("app", may_read=False)
+    assert await second == Application("app", Kind.COLLECTOR, frozenset({Scope.WRITE_USERS}))
 
 
 @pytest.mark.parametrize(
-    ("metadata", "secret", "may_read"),
+    ("metadata", "secret", "kind"),
     [
-        ([("x-moesif-application-id", "a key with blanks")], "a key with blanks", False),
-        ([("authorization", "Bearer token")], "token", True),
-        ([("authorization", "bearer   token ")], "token", True),
-        ([("x-moesif-application-id", "key"), ("authorization", "Bearer token")], "token", True),
-        ([("x-moesif-application-id", "key"), ("authorization", "Basic eA==")], "key", False),
-        ([("other", "x"), ("x-moesif-application-id", "key"), ("user-agent", "y")], "key", False),
+        ([("x-moesif-application-id", "a key with blanks")], "a key with blanks", Kind.COLLECTOR),
+        ([("authorization", "Bearer token")], "token", Kind.MANAGEMENT),
+        ([("authorization", "bearer   token ")], "token", Kind.MANAGEMENT),
+        ([("x-moesif-application-id", "key"), ("authorization", "Bearer token")], "token", Kind.MANAGEMENT),
+        ([("x-moesif-application-id", "key"), ("authorization", "Basic eA==")], "key", Kind.COLLECTOR),
+        ([("other", "x"), ("x-moesif-application-id", "key"), ("user-agent", "y")], "key", Kind.COLLECTOR),
     ],
 )
 def test_a_credential_is_taken_from_two_headers(
-    metadata: list[tuple[str, str | bytes]], secret: str, may_read: bool
+    metadata: list[tuple[str, str | bytes]], secret: str, kind: Kind
 ) -> None:
-    assert credential_from_metadata(metadata) == Credential(digest(secret), may_read)
+    assert credential_from_metadata(metadata) == Credential(kind, digest(secret))
 
 
 @pytest.mark.parametrize("metadata", [[], [("authorization", "Basic eA==")], [("x-moesif-application-id", " ")]])

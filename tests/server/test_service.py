@@ -73,9 +73,9 @@ def _told(status: Status) -> Any:
     return json_format.MessageToDict(status, preserving_proto_field_name=True)
 
 
-def _expected(error: type[errors.UserfoldError], *details: object) -> Any:
+def _expected(error: type[errors.UserfoldError], *details: object, **info: object) -> Any:
     answer = ANSWERS[error]
-    info = {"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": answer.reason, "domain": "userfold"}
+    info = {"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": answer.reason, "domain": "userfold"} | info
     return {"code": answer.code.value[0], "message": answer.message, "details": [info, *details]}
 
 
@@ -176,7 +176,7 @@ async def test_a_collector_key_may_not_read_and_a_management_token_may_do_both(c
     assert (await client.get()).user_id == "u"
     with pytest.raises(grpc.aio.AioRpcError) as refusal:
         await client.get(metadata=client.writer)
-    assert _told(_status(refusal.value)) == _expected(errors.ReadNotPermitted)
+    assert _told(_status(refusal.value)) == _expected(errors.ScopeMissing, metadata={"scope": "read:users"})
 
 
 async def test_a_user_that_nobody_stored_is_not_found(

@@ -15,11 +15,10 @@ from google.protobuf.json_format import MessageToDict
 from userfold.v1 import user_service_pb2 as pb
 from userfold.v1.user_pb2 import User, UserUpdate
 
-from server.authentication import Authenticator
-from server.credentials import Credential
+from server.call import Call, begin
 from server.errors import ProfileTooLarge, WriteOutcomeUnknown
 from server.group import GroupedProfileStore
-from server.model import Application, Lookup, Profile, ProfileWrite
+from server.model import Application, Kind, Lookup, Profile, ProfileWrite, Scope
 from server.plan import profile_id
 from server.service import UserService
 from server.status import status_from_error
@@ -27,7 +26,7 @@ from server.store.profiles import Outcome
 
 _METHODS = pb.DESCRIPTOR.services_by_name["UserService"].methods_by_name
 _NOW = datetime(2026, 1, 2, 3, 4, 5, 678_000, tzinfo=UTC)
-_READER = (("authorization", "Bearer token"),)
+_APPLICATION = Application("app", Kind.MANAGEMENT, frozenset({Scope.ADMIN}))
 
 
 class FakeProfileStore:
@@ -54,13 +53,6 @@ class FakeProfileStore:
         return list(self.profiles.values()), True
 
 
-class FakeApplications:
-    """Every credential is of the application `app`."""
-
-    async def find(self, credential: Credential) -> Application:
-        return Application("app", credential.may_read)
-
-
 class Synchronous:
     """The adapter: the service's methods as grpcio-testing calls them."""
 
@@ -72,7 +64,7 @@ class Synchronous:
         method = getattr(self._service, name)
 
         def call(request: object, context: grpc.ServicerContext) -> object:
-            return self._runner.run(method(request, context))
+            return self._runner.run(_serve(method, request, context))
 
         return call
 
@@ -87,10 +79,16 @@ class Context:
         self._peer = peer
 
     def invocation_metadata(self) -> tuple[tuple[str, str], ...]:
-        return _READER
+        return ()
 
     def peer(self) -> str:
         return self._peer
+
+
+async def _serve(method: Any, request: object, context: Any) -> Any:
+    """Call a method as the server does once the caller may call it."""
+    begin(Call(_APPLICATION, context.invocation_metadata()))
+    return await method(request, context)
 
 
 @pytest.fixture
@@ -100,8 +98,7 @@ def store() -> FakeProfileStore:
 
 @pytest.fixture
 def service(store: FakeProfileStore) -> UserService:
-    authenticator = Authenticator(FakeApplications(), lambda: 0.0)
-    return UserService(GroupedProfileStore(store), authenticator, lambda: int(_NOW.timestamp() * 1000) * 1_000_000)
+    return UserService(GroupedProfileStore(store), lambda: int(_NOW.timestamp() * 1000) * 1_000_000)
 
 
 @pytest.fixture
@@ -114,7 +111,7 @@ def testing(service: UserService) -> Iterator[Any]:
 
 def _call(testing: Any, method: str, request: object) -> Any:
     # grpcio-testing's context has no peer to ask for an address.
-    metadata = (*_READER, ("x-userfold-client-address", "192.0.2.1"))
+    metadata = (("x-userfold-client-address", "192.0.2.1"),)
     response, _, code, _ = testing.invoke_unary_unary(_METHODS[method], metadata, request, None).termination()
     assert code is grpc.StatusCode.OK
     return response
@@ -123,7 +120,7 @@ def _call(testing: Any, method: str, request: object) -> Any:
 async def test_an_update_is_planned_at_the_time_of_the_clock(service: UserService, store: FakeProfileStore) -> None:
     request: Any = pb.UpdateUserRequest(user=UserUpdate(user_id="u"))
     context: Any = Context("ipv6:%5B2001:db8::1%5D:4711")
-    assert await service.UpdateUser(request, context) == pb.UpdateUserResponse()
+    assert await _serve(service.UpdateUser, request, context) == pb.UpdateUserResponse()
     ((write,),) = store.applied
     assert write.profile_id == profile_id("app", "u")
     assert write.on_insert["created_time"] == _NOW
@@ -136,7 +133,7 @@ async def test_a_peer_without_an_address_is_not_observed(
 ) -> None:
     request: Any = pb.UpdateUserRequest(user=UserUpdate(user_id="u"))
     context: Any = Context(peer)
-    await service.UpdateUser(request, context)
+    await _serve(service.UpdateUser, request, context)
     assert "observed_ip_address" not in store.applied[0][0].patch
 
 
@@ -145,7 +142,7 @@ async def test_what_the_store_says_of_one_update_is_raised(service: UserService,
     request: Any = pb.UpdateUserRequest(user=UserUpdate(user_id="u"))
     context: Any = Context("ipv4:127.0.0.1:1")
     with pytest.raises(WriteOutcomeUnknown):
-        await service.UpdateUser(request, context)
+        await _serve(service.UpdateUser, request, context)
 
 
 async def test_what_the_store_says_of_a_batch_goes_to_the_update_it_is_of(
@@ -155,7 +152,7 @@ async def test_what_the_store_says_of_a_batch_goes_to_the_update_it_is_of(
     users = [UserUpdate(user_id="a"), UserUpdate(), UserUpdate(user_id="b"), UserUpdate(user_id="c")]
     request: Any = pb.BatchUpdateUsersRequest(users=users)
     context: Any = Context("ipv4:127.0.0.1:1")
-    results = (await service.BatchUpdateUsers(request, context)).results
+    results = (await _serve(service.BatchUpdateUsers, request, context)).results
     assert [write.profile_id for write in store.applied[0]] == [profile_id("app", user_id) for user_id in "abc"]
     assert [result.HasField("status") for result in results] == [False, True, True, True]
     assert results[2].status == status_from_error(ProfileTooLarge())

@@ -9,6 +9,7 @@ from google.rpc.status_pb2 import Status
 
 from server import errors
 from server.errors import UserfoldError, Violation
+from server.model import Scope
 from server.status import ANSWERS, status_from_error
 
 assert error_details_pb2  # Known to the descriptor pool, so that `Any` can be told as JSON.
@@ -63,10 +64,10 @@ _TABLE: list[tuple[UserfoldError, int, str, str, list[object]]] = [
     ),
     (errors.CredentialUnknown(), 16, "CREDENTIAL_UNKNOWN", "The credential belongs to no application.", []),
     (
-        errors.ReadNotPermitted(),
+        errors.ScopeMissing(Scope.READ_CAMPAIGNS),
         7,
-        "READ_NOT_PERMITTED",
-        "A collector key may only write; reading needs a management token as Authorization: Bearer.",
+        "SCOPE_MISSING",
+        "The credential may not do this: it takes a management token with the scope that the metadata names.",
         [],
     ),
     (errors.UserNotFound(), 5, "USER_NOT_FOUND", "The application has no user with this user_id.", []),
@@ -99,7 +100,9 @@ def test_an_error_is_told_in_the_one_shape(
     error: UserfoldError, code: int, reason: str, message: str, details: list[object]
 ) -> None:
     status = status_from_error(error, prefix="users[3].")
-    info = {"@type": _INFO, "reason": reason, "domain": "userfold"}
+    info: dict[str, object] = {"@type": _INFO, "reason": reason, "domain": "userfold"}
+    if isinstance(error, errors.ScopeMissing):
+        info["metadata"] = {"scope": "read:campaigns"}
     assert json_format.MessageToDict(status) == {"code": code, "message": message, "details": [info, *details]}
 
 

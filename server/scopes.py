@@ -1,0 +1,51 @@
+"""Which credential each method takes: the one place that says so."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from server.errors import ScopeMissing
+from server.model import Application, Kind, Scope
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """What a method asks of a credential: a management token with `scope`, or, where `collector_key`, such a key."""
+
+    scope: Scope
+    collector_key: bool = False
+
+
+_FOLD: Final = Need(Scope.WRITE_USERS, collector_key=True)
+
+NEEDS: Final[Mapping[str, Need]] = {
+    "UpdateUser": _FOLD,
+    "BatchUpdateUsers": _FOLD,
+    "StreamUpdateUsers": _FOLD,
+    "RemoveAlias": Need(Scope.WRITE_USERS),
+    "BatchRemoveAliases": Need(Scope.WRITE_USERS),
+    "GetUser": Need(Scope.READ_USERS),
+    "LookupUsers": Need(Scope.READ_USERS),
+    "ListUsers": Need(Scope.READ_USERS),
+    "CountUsers": Need(Scope.READ_USERS),
+    "ExportUser": Need(Scope.READ_USERS),
+    "BatchExportUsers": Need(Scope.READ_USERS),
+    "DeleteUser": Need(Scope.DELETE_USERS),
+    "BatchDeleteUsers": Need(Scope.DELETE_USERS),
+    "ReportCampaigns": Need(Scope.READ_CAMPAIGNS),
+}
+"""By the name of the method. A method that is not here is not served: the server does not start."""
+
+COLLECTOR_SCOPES: Final = frozenset({Scope.WRITE_USERS})
+"""What a collector key is for, within the methods that take one."""
+
+
+def require(need: Need, application: Application) -> None:
+    """Raise ScopeMissing unless the credential that the application was known by is what a method needs."""
+    if need.scope not in application.scopes or (not need.collector_key and application.kind is Kind.COLLECTOR):
+        raise ScopeMissing(need.scope)
+
+
+def granted(scopes: frozenset[Scope]) -> frozenset[Scope]:
+    """The scopes that a credential has which was given these: all, where ADMIN is among them."""
+    return frozenset(Scope) if Scope.ADMIN in scopes else scopes

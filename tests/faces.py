@@ -1,0 +1,89 @@
+"""The two faces of the running stack: any method of the contract, asked over gRPC or over HTTP."""
+
+import json
+from collections.abc import Mapping
+from typing import Any, Protocol, cast
+
+import grpc
+import httpx2
+from google.protobuf import json_format
+from google.protobuf.message import Message
+from google.rpc.error_details_pb2 import ErrorInfo
+from google.rpc.status_pb2 import Status
+from userfold.v1 import user_service_pb2 as pb
+
+from gateway.bindings import Binding, bindings_of
+from tests.conftest import percent_encoded
+
+SERVICE = pb.DESCRIPTOR.services_by_name["UserService"]
+
+BINDINGS = {binding.rpc.rpartition("/")[2]: binding for binding in bindings_of(SERVICE)}
+"""The route of each method that has one."""
+
+Answer = tuple[object, ...]
+"""Everything that a caller is told."""
+
+Credential = Mapping[str, str]
+"""The header, or the metadata, that a call is sent with."""
+
+
+class Face(Protocol):
+    """One of the two ways to call a method."""
+
+    def ask(self, method: str, request: Message, credential: Credential) -> Answer:
+        """Everything that the caller is told, byte by byte."""
+
+    def reason(self, answer: Answer) -> tuple[str, str]:
+        """The reason of an error, and the scope that its metadata names; empty texts for none."""
+
+
+class Grpc:
+    def __init__(self, channel: grpc.Channel) -> None:
+        self._channel = channel
+
+    def ask(self, method: str, request: Message, credential: Credential) -> Answer:
+        path = f"/{SERVICE.full_name}/{method}"
+        metadata = tuple((name.lower(), value) for name, value in credential.items())
+        sent: Any = request.SerializeToString()
+        try:
+            if SERVICE.methods_by_name[method].client_streaming:
+                open_stream: Any = self._channel.stream_stream(path, bytes, bytes)
+                return ("OK", *open_stream(iter([sent]), metadata=metadata, timeout=30))
+            call: Any = self._channel.unary_unary(path, bytes, bytes)
+            return ("OK", call(sent, metadata=metadata, timeout=30))
+        except grpc.RpcError as refusal:
+            error: Any = refusal
+            return (error.code().name, error.details(), *sorted(error.trailing_metadata()))
+
+    def reason(self, answer: Answer) -> tuple[str, str]:
+        trailers: Any = answer[2:]
+        info = ErrorInfo()
+        if answer[0] != "OK":
+            Status.FromString(dict(trailers)["grpc-status-details-bin"]).details[0].Unpack(info)
+        return info.reason, info.metadata.get("scope", "")
+
+
+class Http:
+    def __init__(self, client: httpx2.Client) -> None:
+        self._client = client
+
+    def ask(self, method: str, request: Message, credential: Credential) -> Answer:
+        answer = self._client.request(**_route(BINDINGS[method], request), headers=dict(credential))
+        headers = sorted((name, value) for name, value in answer.headers.items() if name != "date")
+        return (answer.status_code, answer.content, *headers)
+
+    def reason(self, answer: Answer) -> tuple[str, str]:
+        told: Any = json.loads(cast(bytes, answer[1]))
+        info = told["details"][0] if answer[0] not in (200, 201) else {}
+        return info.get("reason", ""), info.get("metadata", {}).get("scope", "")
+
+
+def _route(binding: Binding, request: Message) -> dict[str, Any]:
+    """A request as it goes over HTTP: the method, the URL, and the body or the query."""
+    fields = json_format.MessageToDict(request, preserving_proto_field_name=True)
+    url = binding.template
+    for name in binding.pattern.groupindex:
+        url = url.replace(f"{{{name}}}", percent_encoded(fields.pop(name)))
+    if not binding.body:
+        return {"method": binding.method, "url": url, "params": fields}
+    return {"method": binding.method, "url": url, "json": fields if binding.body == "*" else fields[binding.body]}

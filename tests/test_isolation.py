@@ -1,0 +1,277 @@
+"""Two applications go through every method and every route: neither learns or changes anything of the other, and no
+credential acts beyond its scopes.
+
+The methods are those of the descriptor, the routes those of its annotations. A method needs a row in `_REQUESTS`: what
+it is asked about one user of an application.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, cast
+
+import grpc
+import httpx2
+import pytest
+from google.protobuf import struct_pb2
+from google.protobuf.message import Message
+from pymongo.database import Database
+from userfold.v1 import user_service_pb2 as pb
+from userfold.v1.campaign_pb2 import Campaign
+from userfold.v1.user_pb2 import UserUpdate
+from userfold.v1.user_service_pb2_grpc import UserServiceServicer
+
+from gateway.bindings import bindings_of
+from server.credentials import generate_collector_key, generate_management_token
+from server.model import Kind, Scope
+from server.scopes import NEEDS
+from server.service import UserService
+from tests.conftest import Application, Stack, grant, register
+from tests.faces import BINDINGS, SERVICE, Answer, Credential, Face, Grpc, Http
+
+_METHODS = [method.name for method in SERVICE.methods]
+
+
+class Ids:
+    """What an application calls its things, as nobody else does."""
+
+    def __init__(self, marker: str) -> None:
+        self.user_id = f"user-{marker}"
+        self.company_id = f"company-{marker}"
+        self.anonymous_id = f"visitor-{marker}"
+        self.session_token = f"token-{marker}"
+        self.email = f"{marker}@acme.com"
+        self.utm_source = f"source-{marker}"
+
+    def update(self) -> UserUpdate:
+        """An update that holds all of them, and always the same."""
+        metadata = struct_pb2.Struct()
+        metadata.update({"email": self.email, "value": 1})
+        update = UserUpdate(
+            **{name: getattr(self, name) for name in ("user_id", "company_id", "anonymous_id", "session_token")},
+            ip_address="192.0.2.1",
+            metadata=metadata,
+            campaign=Campaign(utm_source=self.utm_source),
+        )
+        update.modified_time.FromSeconds(1)
+        return update
+
+    def filters(self) -> list[str]:
+        """Filters that match the user, and no filter, which does so too."""
+        named = [f'{name} = "{getattr(self, name)}"' for name in ("user_id", "company_id", "anonymous_id")]
+        return [*named, f'campaign.utm_source = "{self.utm_source}"', f'metadata.email = "{self.email}"', ""]
+
+
+# What each method is asked. Everything but updates is answered otherwise where the user is there.
+_REQUESTS: Mapping[str, Callable[[Ids], Sequence[Message]]] = {
+    "UpdateUser": lambda ids: [pb.UpdateUserRequest(user=ids.update())],
+    "BatchUpdateUsers": lambda ids: [pb.BatchUpdateUsersRequest(users=[ids.update()])],
+    "StreamUpdateUsers": lambda ids: [pb.StreamUpdateUsersRequest(users=[ids.update()])],
+    "GetUser": lambda ids: [pb.GetUserRequest(user_id=ids.user_id)],
+    "LookupUsers": lambda ids: [
+        pb.LookupUsersRequest(session_token=ids.session_token),
+        pb.LookupUsersRequest(email=ids.email),
+        pb.LookupUsersRequest(company_id=ids.company_id),
+    ],
+    "RemoveAlias": lambda ids: [pb.RemoveAliasRequest(user_id=ids.user_id, session_token=ids.session_token)],
+    "BatchRemoveAliases": lambda ids: [
+        pb.BatchRemoveAliasesRequest(
+            requests=[pb.RemoveAliasRequest(user_id=ids.user_id, session_token=ids.session_token)]
+        )
+    ],
+    "ListUsers": lambda ids: [pb.ListUsersRequest(filter=text) for text in ids.filters()],
+    "CountUsers": lambda ids: [pb.CountUsersRequest(filter=text) for text in ids.filters()],
+    "DeleteUser": lambda ids: [pb.DeleteUserRequest(user_id=ids.user_id, suppress_days=1)],
+    "BatchDeleteUsers": lambda ids: [pb.BatchDeleteUsersRequest(user_ids=[ids.user_id], suppress_days=1)],
+    "ExportUser": lambda ids: [pb.ExportUserRequest(user_id=ids.user_id)],
+    "BatchExportUsers": lambda ids: [pb.BatchExportUsersRequest(user_ids=[ids.user_id])],
+    "ReportCampaigns": lambda ids: [
+        pb.ReportCampaignsRequest(filter=text, group_by="campaign.utm_source", value="metadata.value")
+        for text in ids.filters()
+    ],
+}
+
+
+@pytest.fixture(scope="module")
+def faces(stack: Stack) -> Iterator[Mapping[str, Face]]:
+    with grpc.insecure_channel(stack.grpc) as channel, httpx2.Client(base_url=stack.http, timeout=30) as client:
+        yield {"grpc": Grpc(channel), "http": Http(client)}
+
+
+class World:
+    """The applications of one test, and all that is stored."""
+
+    def __init__(self, faces: Mapping[str, Face], database: Database[dict[str, Any]]) -> None:
+        self._grpc = faces["grpc"]
+        self._database = database
+
+    def new_application(self) -> Application:
+        return register(self._database, generate_collector_key())
+
+    def token(self, application: Application, *scopes: Scope, expire_time: datetime | None = None) -> Credential:
+        secret = generate_management_token()
+        grant(self._database, application, Kind.MANAGEMENT, secret, scopes, expire_time)
+        return _bearer(secret)
+
+    def store(self, application: Application, ids: Ids) -> None:
+        """Store the user; whatever anybody did before, it is neither refused nor warned of."""
+        request = pb.UpdateUserRequest(user=ids.update())
+        assert self._grpc.ask("UpdateUser", request, _key(application.collector_key)) == ("OK", b"")
+
+    def seen_by(self, application: Application, ids: Ids) -> list[Answer]:
+        """All that an application can read of a user, of whom there is something to read."""
+        reading = [name for name in _METHODS if NEEDS[name].scope in (Scope.READ_USERS, Scope.READ_CAMPAIGNS)]
+        return [
+            self._grpc.ask(name, request, _bearer(application.management_token))
+            for name in reading
+            if _is_served(name)
+            for request in _REQUESTS[name](ids)
+        ]
+
+    def stored(self, application: Application) -> dict[str, list[dict[str, Any]]]:
+        """Every document of an application's users, whose ids all begin with its own."""
+        owned = {"_id": {"$gte": f"{application.application_id}/", "$lt": f"{application.application_id}0"}}
+        names = self._database.list_collection_names()
+        return {name: list(self._database[name].find(owned).sort("_id")) for name in names}
+
+
+@pytest.fixture
+def world(faces: Mapping[str, Face], database: Database[dict[str, Any]]) -> World:
+    return World(faces, database)
+
+
+def _key(secret: str) -> Credential:
+    return {"X-Moesif-Application-Id": secret}
+
+
+def _bearer(secret: str) -> Credential:
+    return {"Authorization": f"Bearer {secret}"}
+
+
+def _is_served(method: str) -> bool:
+    return getattr(UserService, method) is not getattr(UserServiceServicer, method)
+
+
+def _credentials(method: str, application: Application) -> list[Credential]:
+    """Those of an application's first two credentials that may call a method."""
+    keys = [_key(application.collector_key)] if NEEDS[method].collector_key else []
+    return [_bearer(application.management_token), *keys]
+
+
+def _every(methods: Iterable[str]) -> list[Any]:
+    """Each method over each face that it has."""
+    return [
+        pytest.param(face, method, id=f"{method}-{face}")
+        for method in methods
+        for face in ("grpc", "http")
+        if face == "grpc" or method in BINDINGS
+    ]
+
+
+def test_every_method_of_the_contract_is_asked() -> None:
+    assert set(_REQUESTS) == set(_METHODS)
+    assert set(BINDINGS) == set(_METHODS) - {"StreamUpdateUsers"}
+    assert len(bindings_of(SERVICE)) == len(BINDINGS)
+
+
+@pytest.mark.parametrize(("face", "method"), _every(_METHODS))
+def test_another_application_is_answered_as_if_there_was_nobody_and_changes_nothing(
+    faces: Mapping[str, Face], world: World, face: str, method: str
+) -> None:
+    if not _is_served(method):
+        pytest.skip("not served yet")
+    owner = world.new_application()
+    ids = Ids(owner.application_id)
+
+    def answers_to_others() -> list[Answer]:
+        return [
+            faces[face].ask(method, request, credential)
+            for credential in _credentials(method, world.new_application())
+            for request in _REQUESTS[method](ids)
+        ]
+
+    nobody_is_there = answers_to_others()
+    world.store(owner, ids)
+    stored, seen = world.stored(owner), world.seen_by(owner, ids)
+    assert answers_to_others() == nobody_is_there
+    assert (world.stored(owner), world.seen_by(owner, ids)) == (stored, seen)
+    # The requests are such that a difference would show, as it does to the owner.
+    if not NEEDS[method].collector_key:
+        (credential,) = _credentials(method, owner)
+        for request, other in zip(_REQUESTS[method](ids), nobody_is_there, strict=True):
+            assert faces[face].ask(method, request, credential) != other
+
+
+def test_what_an_application_has_of_its_own_stays_as_it_is_whatever_another_does(
+    faces: Mapping[str, Face], world: World
+) -> None:
+    owner, other = world.new_application(), world.new_application()
+    ids = Ids(owner.application_id)
+    world.store(owner, ids)
+    stored, seen = world.stored(owner), world.seen_by(owner, ids)
+    world.store(other, ids)
+    for method in filter(_is_served, _METHODS):
+        for request in _REQUESTS[method](ids):
+            assert faces["grpc"].ask(method, request, _bearer(other.management_token))[0] in ("OK", "NOT_FOUND"), method
+        assert (world.stored(owner), world.seen_by(owner, ids)) == (stored, seen), method
+    world.store(owner, ids)
+
+
+def test_the_page_token_of_another_application_leads_to_none_of_its_users(
+    faces: Mapping[str, Face], world: World
+) -> None:
+    if not _is_served("ListUsers"):
+        pytest.skip("not served yet")
+    owner, other = world.new_application(), world.new_application()
+    markers = [f"{owner.application_id}-{number}" for number in range(3)]
+    for marker in markers:
+        world.store(owner, Ids(marker))
+    first = faces["grpc"].ask("ListUsers", pb.ListUsersRequest(page_size=1), _bearer(owner.management_token))
+    page = pb.ListUsersResponse.FromString(cast(bytes, first[1]))
+    assert page.next_page_token
+    request = pb.ListUsersRequest(page_size=1, page_token=page.next_page_token)
+    answer = faces["grpc"].ask("ListUsers", request, _bearer(other.management_token))
+    assert owner.application_id not in repr(answer)
+
+
+@pytest.mark.parametrize(("face", "method"), _every(_METHODS))
+def test_no_credential_acts_beyond_its_scopes(faces: Mapping[str, Face], world: World, face: str, method: str) -> None:
+    owner = world.new_application()
+    ids = Ids(owner.application_id)
+    world.store(owner, ids)
+    stored = world.stored(owner)
+    need = NEEDS[method]
+    denied = [world.token(owner), world.token(owner, *(set(Scope) - {need.scope, Scope.ADMIN}))]
+    denied += [world.token(owner, scope) for scope in Scope if scope not in (need.scope, Scope.ADMIN)]
+    if not need.collector_key:
+        denied.append(_key(owner.collector_key))
+    (*_, request) = _REQUESTS[method](ids)
+    for credential in denied:
+        answer = faces[face].ask(method, request, credential)
+        assert answer[0] in ("PERMISSION_DENIED", 403)
+        assert faces[face].reason(answer) == ("SCOPE_MISSING", need.scope)
+    assert world.stored(owner) == stored
+    for credential in (world.token(owner, need.scope), *_credentials(method, owner)) if _is_served(method) else ():
+        assert faces[face].ask(method, request, credential)[0] in ("OK", 200, 201)
+
+
+@pytest.mark.parametrize(("face", "method"), _every(_METHODS))
+def test_what_is_no_credential_of_an_application_is_always_answered_the_same(
+    faces: Mapping[str, Face], world: World, face: str, method: str
+) -> None:
+    owner = world.new_application()
+    ids = Ids(owner.application_id)
+    world.store(owner, ids)
+    stored = world.stored(owner)
+    (*_, request) = _REQUESTS[method](ids)
+    unknown = faces[face].ask(method, request, _bearer("never there"))
+    assert unknown[0] in ("UNAUTHENTICATED", 401)
+    assert faces[face].reason(unknown) == ("CREDENTIAL_UNKNOWN", "")
+    for credential in (
+        _key("never there"),
+        _bearer(owner.collector_key),
+        _key(owner.management_token),
+        world.token(owner, Scope.ADMIN, expire_time=datetime.now(UTC)),
+    ):
+        assert faces[face].ask(method, request, credential) == unknown
+    assert faces[face].reason(faces[face].ask(method, request, {})) == ("CREDENTIAL_MISSING", "")
+    assert world.stored(owner) == stored
