@@ -52,6 +52,10 @@ class DatabaseUnavailable(UserfoldError):
     """The database did not answer, and nothing was written."""
 
 
+class QueryTooSlow(UserfoldError):
+    """The database did not find an answer within the time of a query; nothing was written."""
+
+
 class WriteRejected(UserfoldError):
     """The database refused a write for a reason that no rule of ours foresees: a defect. `code` is MongoDB's."""
 

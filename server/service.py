@@ -15,11 +15,17 @@ from server.authentication import Authenticator
 from server.batch import plan_batch, results_of, writes_of
 from server.derive import alias_digest
 from server.errors import BatchTooLarge, InvalidRequest, ReadNotPermitted, UserNotFound, Violation
+from server.filter import parse_filter
 from server.group import GroupedProfileStore
 from server.handlers import status_of_update
+from server.listing import bound_to, plan_listing
 from server.lookup import plan_lookup
 from server.model import Application
+from server.pages import PageTokens
 from server.plan import plan_update, profile_id
+from server.query import plan_query
+from server.report import plan_report
+from server.store.queries import ProfileQueries
 from server.stream import UpdateStream
 
 CLIENT_ADDRESS = "x-userfold-client-address"
@@ -32,8 +38,17 @@ Metadata = Iterable[tuple[str, str | bytes]]
 class UserService(UserServiceServicer):
     """The service over a store. `clock` tells the time in nanoseconds since 1970-01-01 UTC."""
 
-    def __init__(self, profiles: GroupedProfileStore, authenticator: Authenticator, clock: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        profiles: GroupedProfileStore,
+        queries: ProfileQueries,
+        tokens: PageTokens,
+        authenticator: Authenticator,
+        clock: Callable[[], int],
+    ) -> None:
         self._profiles = profiles
+        self._queries = queries
+        self._tokens = tokens
         self._authenticator = authenticator
         self._clock = clock
 
@@ -80,7 +95,7 @@ class UserService(UserServiceServicer):
     async def GetUser(self, request: pb.GetUserRequest, context: Context) -> pb.GetUserResponse:
         application = await self._reader(context)
         _require(user_id=request.user_id)
-        profile = await self._profiles.find(profile_id(application.application_id, request.user_id))
+        profile = await self._queries.find(profile_id(application.application_id, request.user_id))
         if profile is None:
             raise UserNotFound
         return pb.GetUserResponse(user=wire.message_from_profile(profile))
@@ -88,7 +103,7 @@ class UserService(UserServiceServicer):
     async def LookupUsers(self, request: pb.LookupUsersRequest, context: Context) -> pb.LookupUsersResponse:
         application = await self._reader(context)
         lookup = plan_lookup(application.application_id, wire.lookup_from_message(request), request.max_users)
-        profiles, has_more = await self._profiles.look_up(lookup)
+        profiles, has_more = await self._queries.look_up(lookup)
         return pb.LookupUsersResponse(users=map(wire.message_from_profile, profiles), has_more=has_more)
 
     async def RemoveAlias(self, request: pb.RemoveAliasRequest, context: Context) -> pb.RemoveAliasResponse:
@@ -101,6 +116,23 @@ class UserService(UserServiceServicer):
         if removed is None:
             raise UserNotFound
         return pb.RemoveAliasResponse(removed=removed)
+
+    async def ListUsers(self, request: pb.ListUsersRequest, context: Context) -> pb.ListUsersResponse:
+        application_id = (await self._reader(context)).application_id
+        asked, now = wire.list_request_from_message(request), self._clock()
+        profiles, position = await self._queries.list_users(plan_listing(application_id, asked, self._tokens, now))
+        token = self._tokens.seal(position, bound_to(application_id, asked), now) if position else ""
+        return pb.ListUsersResponse(users=map(wire.message_from_profile, profiles), next_page_token=token)
+
+    async def CountUsers(self, request: pb.CountUsersRequest, context: Context) -> pb.CountUsersResponse:
+        application = await self._reader(context)
+        query = plan_query(application.application_id, parse_filter(request.filter))
+        return pb.CountUsersResponse(count=await self._queries.count(query))
+
+    async def ReportCampaigns(self, request: pb.ReportCampaignsRequest, context: Context) -> pb.ReportCampaignsResponse:
+        application = await self._reader(context)
+        planned = plan_report(application.application_id, wire.report_request_from_message(request))
+        return wire.message_from_report(await self._queries.report(planned))
 
     async def _reader(self, context: Context) -> Application:
         """The application of a call that needs a management token."""

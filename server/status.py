@@ -85,6 +85,11 @@ ANSWERS: Final[Mapping[type[errors.UserfoldError], Answer]] = {
         "The database does not answer; nothing was written. Send it again later.",
         retry_after=1,
     ),
+    errors.QueryTooSlow: Answer(
+        StatusCode.DEADLINE_EXCEEDED,
+        "QUERY_TOO_SLOW",
+        "The database did not answer in time. A user_id, a company_id or a range of created_time makes it faster.",
+    ),
 }
 
 INTERNAL: Final = Answer(

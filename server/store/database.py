@@ -5,7 +5,7 @@ this file, and the annotations in the rest of this package.
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
 from bson.codec_options import CodecOptions, DatetimeConversion
 from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorCollection, AsyncIOMotorDatabase
@@ -20,6 +20,8 @@ Document = Mapping[str, Any]
 Client = AsyncIOMotorClient[dict[str, Any]]
 Database = AsyncIOMotorDatabase[dict[str, Any]]
 Collection = AsyncIOMotorCollection[dict[str, Any]]
+Cursor: TypeAlias = Any
+"""Of a query or an aggregation: Motor's own types have nothing in common that says what both can."""
 
 # An SDK gives up after 10 s: the answer, if only "outcome unknown", is to be there before.
 _TIMEOUT_MS = 8_000
@@ -109,5 +111,8 @@ async def _create_what_is_missing(database: Database) -> None:
     await profiles.create_index("aliases", sparse=True)
     for field in ("avatar_url", "company_id"):
         await profiles.create_index(["application_id", field], partialFilterExpression={field: {"$exists": True}})
+    # The order of lists and the range of reports. `_id` is unique, so no two users have one place in the order.
+    users = {"user_id": {"$exists": True}}
+    await profiles.create_index(["application_id", "created_time", "_id"], partialFilterExpression=users)
     for digest in ("collector_digest", "token_digest"):
         await database.get_collection("applications").create_index(digest, unique=True)
