@@ -1,8 +1,6 @@
 """Users that have something in common, listed and counted over both faces of the running stack."""
 
-import threading
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import grpc
@@ -241,71 +239,6 @@ async def test_grpc_answers_the_same(three: Api, stack: Stack, application: Appl
     )
     assert users.next_page_token
     assert count.count == 2
-
-
-_SEED = datetime(2026, 1, 1, tzinfo=UTC)
-
-
-def _documents(application_id: str, prefix: str, numbers: range) -> list[dict[str, Any]]:
-    # A hundred at a time share one time of creation, as the users of one batch do.
-    return [
-        {
-            "_id": profile_id(application_id, f"{prefix}{number}"),
-            "application_id": application_id,
-            "user_id": f"{prefix}{number}",
-            "created_time": _SEED + timedelta(milliseconds=number // 100),
-            "modified_time": _SEED,
-            "modified_nanos": 0,
-        }
-        for number in numbers
-    ]
-
-
-def test_paging_answers_every_user_that_is_there_throughout_exactly_once(
-    api: Api, application: Application, database: Database[dict[str, Any]]
-) -> None:
-    profiles, ours = database.profiles, application.application_id
-    profiles.insert_many(_documents(ours, "kept", range(100_000)), ordered=False)
-    profiles.insert_many(_documents(ours, "doomed", range(0, 100_000, 50)), ordered=False)
-    turns = [threading.Semaphore(0) for _ in range(3)]
-    pages_asked = 0
-
-    def write(writer: int) -> None:
-        for number in range(1, 101):
-            # A turn for each page, beside which it writes.
-            turns[writer].acquire()
-            some = range(number * 131 % 99_000, 100_000, 1_000)
-            if writer == 0:
-                profiles.insert_many(_documents(ours, f"new{number}-", some), ordered=False)
-            elif writer == 1:
-                ids = [profile_id(ours, f"kept{each}") for each in some]
-                profiles.update_many({"_id": {"$in": ids}}, {"$set": {"metadata.n": number, "company_id": "c"}})
-            else:
-                ids = [profile_id(ours, f"doomed{each // 50 * 50}") for each in some]
-                profiles.delete_many({"_id": {"$in": ids}})
-
-    threads = [threading.Thread(target=write, args=(writer,)) for writer in range(3)]
-    for thread in threads:
-        thread.start()
-    try:
-        seen: list[str] = []
-        for page in pages(api, page_size=1000, fields="user_id"):
-            pages_asked += 1
-            for turn in turns:
-                turn.release()
-            seen += [user["user_id"] for user in page]
-            # The user at whom the page ended goes: the next page begins there all the same.
-            if seen and not seen[-1].startswith("kept"):
-                profiles.delete_one({"_id": profile_id(ours, seen[-1])})
-    finally:
-        for turn in turns:
-            turn.release(100)
-        for thread in threads:
-            thread.join()
-        profiles.delete_many({"application_id": ours})
-    assert pages_asked >= 100
-    assert len(seen) == len(set(seen))
-    assert {user_id for user_id in seen if user_id.startswith("kept")} == {f"kept{number}" for number in range(100_000)}
 
 
 @pytest.mark.parametrize("order_by", ["created_time", "user_id", "modified_time desc"])

@@ -56,7 +56,8 @@ def connect(uri: str, timeout_ms: int = _TIMEOUT_MS) -> Client:
             retryWrites=True,
             serverSelectionTimeoutMS=timeout_ms,
             connectTimeoutMS=timeout_ms,
-            socketTimeoutMS=2 * timeout_ms,
+            # Longer than a report may take.
+            socketTimeoutMS=3 * timeout_ms,
         )
     except (PyMongoError, ValueError) as error:
         raise InvalidSetting("USERFOLD_MONGODB_URI is not a MongoDB connection string") from error

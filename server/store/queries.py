@@ -1,11 +1,11 @@
 """Profiles as they are read from MongoDB: one by its id, look-ups, lists, counts and reports."""
 
+import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
-import pymongo
 from bson import decode
 from bson.codec_options import CodecOptions
 from bson.raw_bson import RawBSONDocument
@@ -90,12 +90,14 @@ class MongoProfileQueries:
             return await self._profiles.count_documents(query, maxTimeMS=_MILLISECONDS)
 
     async def report(self, report: Report) -> CampaignReport:
-        # The driver's own limit, for the socket's is shorter. One snapshot, for the groups are to add up to the total.
-        with _failures(), pymongo.timeout(limits.REPORT_SECONDS):
-            async with await self._client.start_session(snapshot=True) as session:
-                cursor = self._raw.aggregate(report.groups, session=session, allowDiskUse=True)
-                groups, has_more = await self._read(cursor, report.most)
-                total, _ = await self._read(self._raw.aggregate(report.total, session=session, allowDiskUse=True), 1)
+        options = {"allowDiskUse": True, "maxTimeMS": 1_000 * limits.REPORT_SECONDS}
+        with _failures():
+            async with asyncio.timeout(limits.REPORT_SECONDS):
+                # One snapshot: the groups are to add up to the total.
+                async with await self._client.start_session(snapshot=True) as session:
+                    cursor = self._raw.aggregate(report.groups, session=session, **options)
+                    groups, has_more = await self._read(cursor, report.most)
+                    total, _ = await self._read(self._raw.aggregate(report.total, session=session, **options), 1)
         return CampaignReport(
             groups=[group_from_document(report.names, document) for document in groups],
             has_more=has_more,
@@ -120,6 +122,8 @@ def _failures() -> Iterator[None]:
     """Raise what MongoDB's failures mean."""
     try:
         yield
+    except TimeoutError as error:
+        raise QueryTooSlow from error
     except PyMongoError as error:
         if isinstance(error, ExecutionTimeout | NetworkTimeout) or getattr(error, "code", None) in _TOO_SLOW:
             raise QueryTooSlow from error
