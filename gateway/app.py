@@ -42,7 +42,10 @@ class Application:
         self._proxies = TrustedProxies(settings.trusted_proxies)
         self._prefix = settings.path_prefix
         self._bindings = bindings.bindings_of(service)
-        self._transcoders = {binding: Transcoder(binding, channel, settings.rpc_seconds) for binding in self._bindings}
+        self._transcoders = {
+            binding: Transcoder(binding, channel, settings.rpc_seconds if binding.is_write else settings.read_seconds)
+            for binding in self._bindings
+        }
         self._constants: Mapping[str, Any] = {
             "/v1/config": {
                 "sample_rate": 100,

@@ -19,8 +19,9 @@ class Settings:
 
     Addresses are `HOST:PORT`, with port 0 for any free one where the gateway listens. `grpc_address` is any target of
     gRPC. `path_prefix` is empty or begins, and does not end, with `/`. `trusted_proxies` are addresses and networks
-    whose `X-Forwarded-For` is believed. `rpc_seconds` is the deadline of a call: two client libraries give up after
-    10 s. `workers` processes serve, 1 to 64, and as many servers are taken to be behind the gRPC address.
+    whose `X-Forwarded-For` is believed. `rpc_seconds` is the deadline of a call that writes: two client libraries give
+    up after 10 s. One that reads has `read_seconds`: a report may take MongoDB 20. `workers` processes serve, 1 to 64,
+    and as many servers are taken to be behind the gRPC address.
     """
 
     http_address: str = "127.0.0.1:8080"
@@ -30,6 +31,7 @@ class Settings:
     region: str = "local"
     metrics_address: str | None = None
     rpc_seconds: float = 9.0
+    read_seconds: float = 25.0
     workers: int = 1
 
     @classmethod

@@ -16,11 +16,15 @@ from server.authentication import Authenticator
 from server.group import GroupedProfileStore
 from server.handlers import handlers_of
 from server.limits import MESSAGE_BYTES
+from server.pages import PageTokens
 from server.service import UserService
 from server.settings import InvalidSetting
 from server.store.applications import MongoApplicationStore
 from server.store.database import connect, open_database, prepare
+from server.store.erasure import MongoProfileErasure
 from server.store.profiles import MongoProfileStore
+from server.store.queries import MongoProfileQueries
+from server.store.secrets import page_token_key
 
 _log = structlog.get_logger("userfold.server")
 
@@ -58,7 +62,8 @@ async def serve(
         gc.freeze()
         authenticator = Authenticator(MongoApplicationStore(opened), time.monotonic, time.time)
         profiles = GroupedProfileStore(MongoProfileStore(opened))
-        service = UserService(profiles, time.time_ns)
+        tokens = PageTokens(await page_token_key(opened))
+        service = UserService(profiles, MongoProfileQueries(opened), MongoProfileErasure(opened), tokens, time.time_ns)
         await _serve(service, authenticator, grpc_address, stop, ready, shares_address)
         await profiles.drain()
     finally:

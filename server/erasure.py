@@ -1,4 +1,4 @@
-"""What erases a user, or takes a session token from one: from a request to the profiles that it is about."""
+"""One user by its id, to be erased, exported, or relieved of a session token: from a request to the profile."""
 
 from datetime import datetime, timedelta
 
@@ -9,9 +9,9 @@ from server.model import AliasRemoval, Erasure
 from server.plan import profile_id, stored_time
 
 
-def plan_erasure(application_id: str, user_id: str, suppressed_until: datetime | None) -> Erasure:
-    """The erasure of one user. Raises InvalidRequest, which names `user_id`."""
-    require_id("user_id", user_id)
+def plan_erasure(application_id: str, field: str, user_id: str, suppressed_until: datetime | None) -> Erasure:
+    """The erasure of the user whose id is in `field`. Raises InvalidRequest, which names it."""
+    _require_id(field, user_id)
     return Erasure(application_id, profile_id(application_id, user_id), suppressed_until)
 
 
@@ -25,15 +25,21 @@ def plan_suppression(days: int, now: int) -> datetime | None:
     return stored_time(now)[0] + timedelta(days=days) if days else None
 
 
+def plan_export(application_id: str, field: str, user_id: str) -> str:
+    """The `_id` of the profile of the user whose id is in `field`. Raises InvalidRequest, which names it."""
+    _require_id(field, user_id)
+    return profile_id(application_id, user_id)
+
+
 def plan_alias_removal(application_id: str, user_id: str, session_token: str) -> AliasRemoval:
     """The removal of one session token from one user. Raises InvalidRequest, which names what is empty or too long."""
-    require_id("user_id", user_id)
+    _require_id("user_id", user_id)
     if not session_token:
         raise InvalidRequest([Violation("session_token", "REQUIRED", "must not be empty")])
     return AliasRemoval(profile_id(application_id, user_id), alias_digest(application_id, session_token))
 
 
-def require_id(field: str, user_id: str) -> None:
+def _require_id(field: str, user_id: str) -> None:
     """Raise InvalidRequest for what no update could have carried as the id of a user."""
     if not user_id:
         raise InvalidRequest([Violation(field, "REQUIRED", "must not be empty")])

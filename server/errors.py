@@ -54,12 +54,20 @@ class DatabaseUnavailable(UserfoldError):
     """The database did not answer, and nothing was written."""
 
 
+class QueryTooSlow(UserfoldError):
+    """The database did not find an answer within the time of a query; nothing was written."""
+
+
 class WriteRejected(UserfoldError):
     """The database refused a write for a reason that no rule of ours foresees: a defect. `code` is MongoDB's."""
 
     def __init__(self, code: int) -> None:
         super().__init__(f"MongoDB error {code}")
         self.code = code
+
+
+class ExportTooLarge(UserfoldError):
+    """What is stored of a user would make a batch of exports larger than `limits.EXPORT_BYTES`."""
 
 
 class UserNotFound(UserfoldError):

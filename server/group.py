@@ -7,7 +7,7 @@ from typing import Final, cast
 
 from server import limits, metrics
 from server.errors import Overloaded, UserfoldError
-from server.model import SUPPRESSED, Lookup, Profile, ProfileWrite
+from server.model import SUPPRESSED, ProfileWrite
 from server.store.profiles import Outcome, ProfileStore
 
 GROUPS: Final = 2
@@ -46,18 +46,6 @@ class GroupedProfileStore:
         self._start_is_due = False
         self._patience = 1
         self._settled = asyncio.Event()
-
-    async def find(self, profile_id: str) -> Profile | None:
-        """As the store's own."""
-        return await self._store.find(profile_id)
-
-    async def look_up(self, lookup: Lookup) -> tuple[Sequence[Profile], bool]:
-        """As the store's own."""
-        return await self._store.look_up(lookup)
-
-    async def remove_alias(self, profile_id: str, alias: bytes) -> bool | None:
-        """As the store's own."""
-        return await self._store.remove_alias(profile_id, alias)
 
     def submit(self, writes: Sequence[ProfileWrite]) -> "asyncio.Future[Sequence[Outcome]]":
         """Apply writes of one application, and tell what became of each, in the order given.

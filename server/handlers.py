@@ -112,8 +112,8 @@ async def _refuse(method: str, error: Exception, context: Context) -> None:
     await context.abort(answer_to(error).code, status.message, ((TRAILER, status.SerializeToString()),))
 
 
-def status_of_update(method: str, error: UserfoldError, prefix: str = "") -> Status:
-    """The Status of one update among several, made visible to the operator as a refusal is."""
+def status_of_item(method: str, error: UserfoldError, prefix: str = "") -> Status:
+    """The Status of one item among several, made visible to the operator as a refusal is."""
     return status_from_error(error, prefix, record_refusal(method, error))
 
 

@@ -59,3 +59,43 @@ LOOKUP_USERS = 1000
 
 LOOKUP_USERS_BY_DEFAULT = 100
 """Where the caller does not say how many."""
+
+FILTER_BYTES = 4096
+"""A filter, in UTF-8."""
+
+FILTER_COMPARISONS = 50
+"""Comparisons in one filter."""
+
+FILTER_LEVELS = 20
+"""`AND`, `OR` and `NOT` inside each other. MongoDB takes queries that are 100 levels deep, and each of these is two."""
+
+PATHS_BYTES = 4096
+"""A list of fields, in UTF-8."""
+
+PATHS = 100
+"""Fields in such a list."""
+
+PAGE_USERS = 1000
+"""The most users that one page of a list holds."""
+
+PAGE_USERS_BY_DEFAULT = 100
+"""Where the caller does not say how many."""
+
+PAGE_BYTES = 32 * 1024 * 1024
+"""What the profiles of one answer may amount to as BSON: as messages, which must be less than MESSAGE_BYTES, they are
+not twice as large. Reached only with profiles of more than 32 KiB each."""
+
+REPORT_GROUPS = 1000
+"""The most groups that one report answers."""
+
+REPORT_GROUPS_BY_DEFAULT = 100
+"""Where the caller does not say how many."""
+
+REPORT_FIELDS = 4
+"""The fields of a campaign that make a group."""
+
+QUERY_SECONDS = 5
+"""How long MongoDB may look for the users of a list, or count them."""
+
+REPORT_SECONDS = 20
+"""How long MongoDB may work on a report."""

@@ -94,14 +94,15 @@ class PlannedUpdate:
 class Profile:
     """One user's stored profile.
 
-    `modified_time` is in nanoseconds since 1970-01-01 UTC; `metadata` has the caller's own keys.
+    `modified_time` is in nanoseconds since 1970-01-01 UTC; `metadata` has the caller's own keys. None is what there is
+    nothing of, or what was not asked for.
     """
 
     user_id: str
-    created_time: datetime
-    modified_time: int
-    metadata: JsonObject
-    alias_count: int
+    created_time: datetime | None
+    modified_time: int | None
+    metadata: JsonObject | None
+    alias_count: int | None
     company_id: str | None = None
     ip_address: str | None = None
     user_agent_string: str | None = None
@@ -173,6 +174,16 @@ class AliasRemoval:
     alias: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class StoredUser:
+    """Everything that is stored about one user. `aliases` are digests, the latest last."""
+
+    profile: Profile
+    observed_ip_address: str | None
+    aliases: Sequence[bytes]
+    visitor: Profile | None
+
+
 class Suppressed:
     """The type of SUPPRESSED: the user is erased, and the update was accepted but not stored."""
 
@@ -181,3 +192,49 @@ class Suppressed:
 
 
 SUPPRESSED: Final = Suppressed()
+
+
+@dataclass(frozen=True, slots=True)
+class ListRequest:
+    """Which users are to be listed, as the caller wrote it. Every field may be empty."""
+
+    filter: str = ""
+    order_by: str = ""
+    page_size: int = 0
+    page_token: str = ""
+    fields: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ReportRequest:
+    """What is to be reported, as the caller wrote it. Times are in nanoseconds since 1970-01-01 UTC; None: no bound."""
+
+    start_time: int | None = None
+    end_time: int | None = None
+    group_by: str = ""
+    value: str = ""
+    filter: str = ""
+    max_groups: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class CampaignGroup:
+    """The users whose campaigns have something in common: `campaign` holds it by the names of the fields.
+
+    `days` are how many were created on each day in UTC, such as 2026-01-31, in their order.
+    """
+
+    campaign: Mapping[str, str]
+    users: int
+    days: Sequence[tuple[str, int]]
+    value_sum: float
+    value_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class CampaignReport:
+    """The groups, those with the most users first; whether there are more; and all together."""
+
+    groups: Sequence[CampaignGroup]
+    has_more: bool
+    total: CampaignGroup

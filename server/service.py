@@ -1,9 +1,9 @@
 """The methods of UserService: translate, plan, store, translate back."""
 
 import ipaddress
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Sequence, Sized
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import unquote
 
 import grpc
@@ -11,14 +11,21 @@ from userfold.v1 import user_service_pb2 as pb
 from userfold.v1.user_service_pb2_grpc import UserServiceServicer
 
 from server import limits, wire
-from server.batch import plan_batch, results_of, writes_of
+from server.batch import outcomes_of, plan_batch, plan_each, results_of, writes_of
 from server.call import Metadata, current_call
-from server.derive import alias_digest
-from server.errors import BatchTooLarge, InvalidRequest, UserNotFound, Violation
+from server.erasure import plan_alias_removal, plan_erasure, plan_export, plan_suppression
+from server.errors import BatchTooLarge, InvalidRequest, UserfoldError, UserNotFound, Violation
+from server.filter import parse_filter
 from server.group import GroupedProfileStore
-from server.handlers import status_of_update
+from server.handlers import status_of_item
+from server.listing import bound_to, plan_listing
 from server.lookup import plan_lookup
-from server.plan import plan_update, profile_id
+from server.pages import PageTokens
+from server.plan import plan_update
+from server.query import plan_query
+from server.report import plan_report
+from server.store.erasure import ProfileErasure
+from server.store.queries import ProfileQueries
 from server.stream import UpdateStream
 
 CLIENT_ADDRESS = "x-userfold-client-address"
@@ -28,6 +35,8 @@ _NOTHING_TO_TELL = pb.UpdateUserResponse()
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
+_Outcome = TypeVar("_Outcome")
+
 
 class UserService(UserServiceServicer):
     """The service over a store. `clock` tells the time in nanoseconds since 1970-01-01 UTC.
@@ -36,8 +45,18 @@ class UserService(UserServiceServicer):
     the application.
     """
 
-    def __init__(self, profiles: GroupedProfileStore, clock: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        profiles: GroupedProfileStore,
+        queries: ProfileQueries,
+        erasure: ProfileErasure,
+        tokens: PageTokens,
+        clock: Callable[[], int],
+    ) -> None:
         self._profiles = profiles
+        self._queries = queries
+        self._erasure = erasure
+        self._tokens = tokens
         self._clock = clock
 
     async def UpdateUser(self, request: pb.UpdateUserRequest, context: Context) -> pb.UpdateUserResponse:
@@ -52,8 +71,7 @@ class UserService(UserServiceServicer):
     async def BatchUpdateUsers(
         self, request: pb.BatchUpdateUsersRequest, context: Context
     ) -> pb.BatchUpdateUsersResponse:
-        if len(request.users) > limits.BATCH_UPDATES:
-            raise BatchTooLarge
+        _require_batch(request.users)
         call = current_call()
         addresses = _client_addresses(request, call.metadata, context)
         planned = plan_batch(call.application.application_id, request.users, addresses, self._clock())
@@ -63,7 +81,7 @@ class UserService(UserServiceServicer):
             result = response.results.add()
             prefix = f"users[{index}]."
             if error is not None:
-                result.status.CopyFrom(status_of_update("BatchUpdateUsers", error, prefix))
+                result.status.CopyFrom(status_of_item("BatchUpdateUsers", error, prefix))
             elif warnings:
                 result.warnings.extend(wire.warning_messages(warnings, prefix))
         return response
@@ -78,35 +96,114 @@ class UserService(UserServiceServicer):
             yield response
 
     async def GetUser(self, request: pb.GetUserRequest, context: Context) -> pb.GetUserResponse:
-        application = current_call().application
-        _require(user_id=request.user_id)
-        profile = await self._profiles.find(profile_id(application.application_id, request.user_id))
+        profile = await self._queries.find(plan_export(_application_id(), "user_id", request.user_id))
         if profile is None:
             raise UserNotFound
         return pb.GetUserResponse(user=wire.message_from_profile(profile))
 
     async def LookupUsers(self, request: pb.LookupUsersRequest, context: Context) -> pb.LookupUsersResponse:
-        application = current_call().application
-        lookup = plan_lookup(application.application_id, wire.lookup_from_message(request), request.max_users)
-        profiles, has_more = await self._profiles.look_up(lookup)
+        lookup = plan_lookup(_application_id(), wire.lookup_from_message(request), request.max_users)
+        profiles, has_more = await self._queries.look_up(lookup)
         return pb.LookupUsersResponse(users=map(wire.message_from_profile, profiles), has_more=has_more)
 
     async def RemoveAlias(self, request: pb.RemoveAliasRequest, context: Context) -> pb.RemoveAliasResponse:
-        application = current_call().application
-        _require(user_id=request.user_id, session_token=request.session_token)
-        removed = await self._profiles.remove_alias(
-            profile_id(application.application_id, request.user_id),
-            alias_digest(application.application_id, request.session_token),
+        removal = plan_alias_removal(_application_id(), request.user_id, request.session_token)
+        (removed,) = await self._erasure.remove_aliases([removal])
+        return pb.RemoveAliasResponse(removed=_unless_error(removed))
+
+    async def BatchRemoveAliases(
+        self, request: pb.BatchRemoveAliasesRequest, context: Context
+    ) -> pb.BatchRemoveAliasesResponse:
+        _require_batch(request.requests)
+        application_id = _application_id()
+        planned = plan_each(
+            lambda _, each: plan_alias_removal(application_id, each.user_id, each.session_token), request.requests
         )
-        if removed is None:
-            raise UserNotFound
-        return pb.RemoveAliasResponse(removed=removed)
+        results = []
+        for index, removed in enumerate(await outcomes_of(planned, self._erasure.remove_aliases)):
+            prefix = f"requests[{index}]."
+            if isinstance(removed, UserfoldError):
+                status = status_of_item("BatchRemoveAliases", removed, prefix)
+                results.append(pb.RemoveAliasResult(status=status))
+            else:
+                results.append(pb.RemoveAliasResult(removed=removed))
+        return pb.BatchRemoveAliasesResponse(results=results)
+
+    async def DeleteUser(self, request: pb.DeleteUserRequest, context: Context) -> pb.DeleteUserResponse:
+        until = plan_suppression(request.suppress_days, self._clock())
+        (deleted,) = await self._erasure.erase([plan_erasure(_application_id(), "user_id", request.user_id, until)])
+        return pb.DeleteUserResponse(deleted=_unless_error(deleted))
+
+    async def BatchDeleteUsers(
+        self, request: pb.BatchDeleteUsersRequest, context: Context
+    ) -> pb.BatchDeleteUsersResponse:
+        _require_batch(request.user_ids)
+        application_id, until = _application_id(), plan_suppression(request.suppress_days, self._clock())
+        planned = plan_each(
+            lambda index, user_id: plan_erasure(application_id, f"user_ids[{index}]", user_id, until), request.user_ids
+        )
+        results = []
+        for deleted in await outcomes_of(planned, self._erasure.erase):
+            if isinstance(deleted, UserfoldError):
+                results.append(pb.DeleteUserResult(status=status_of_item("BatchDeleteUsers", deleted)))
+            else:
+                results.append(pb.DeleteUserResult(deleted=deleted))
+        return pb.BatchDeleteUsersResponse(results=results)
+
+    async def ExportUser(self, request: pb.ExportUserRequest, context: Context) -> pb.ExportUserResponse:
+        application_id = _application_id()
+        (stored,) = await self._queries.export(
+            application_id, [plan_export(application_id, "user_id", request.user_id)]
+        )
+        return pb.ExportUserResponse(export=wire.message_from_stored_user(_unless_error(stored)))
+
+    async def BatchExportUsers(
+        self, request: pb.BatchExportUsersRequest, context: Context
+    ) -> pb.BatchExportUsersResponse:
+        _require_batch(request.user_ids)
+        application_id = _application_id()
+        planned = plan_each(
+            lambda index, user_id: plan_export(application_id, f"user_ids[{index}]", user_id), request.user_ids
+        )
+        results = []
+        for stored in await outcomes_of(planned, lambda ids: self._queries.export(application_id, ids)):
+            if isinstance(stored, UserfoldError):
+                results.append(pb.ExportUserResult(status=status_of_item("BatchExportUsers", stored)))
+            else:
+                results.append(pb.ExportUserResult(export=wire.message_from_stored_user(stored)))
+        return pb.BatchExportUsersResponse(results=results)
+
+    async def ListUsers(self, request: pb.ListUsersRequest, context: Context) -> pb.ListUsersResponse:
+        application_id = _application_id()
+        asked, now = wire.list_request_from_message(request), self._clock()
+        profiles, position = await self._queries.list_users(plan_listing(application_id, asked, self._tokens, now))
+        token = self._tokens.seal(position, bound_to(application_id, asked), now) if position else ""
+        return pb.ListUsersResponse(users=map(wire.message_from_profile, profiles), next_page_token=token)
+
+    async def CountUsers(self, request: pb.CountUsersRequest, context: Context) -> pb.CountUsersResponse:
+        query = plan_query(_application_id(), parse_filter(request.filter))
+        return pb.CountUsersResponse(count=await self._queries.count(query))
+
+    async def ReportCampaigns(self, request: pb.ReportCampaignsRequest, context: Context) -> pb.ReportCampaignsResponse:
+        asked = wire.report_request_from_message(request)
+        return wire.message_from_report(await self._queries.report(plan_report(_application_id(), asked)))
 
 
-def _require(**fields: str) -> None:
-    """Raise InvalidRequest, which names each of the fields that is empty."""
-    if empty := [name for name, text in fields.items() if not text]:
-        raise InvalidRequest([Violation(name, "REQUIRED", "must not be empty") for name in empty])
+def _application_id() -> str:
+    return current_call().application.application_id
+
+
+def _require_batch(items: Sized) -> None:
+    """Raise BatchTooLarge where there are too many."""
+    if len(items) > limits.BATCH_UPDATES:
+        raise BatchTooLarge
+
+
+def _unless_error(outcome: _Outcome | UserfoldError) -> _Outcome:
+    """What became of a single item. Raises it where it is an error."""
+    if isinstance(outcome, UserfoldError):
+        raise outcome
+    return outcome
 
 
 def _client_addresses(

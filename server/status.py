@@ -64,6 +64,11 @@ ANSWERS: Final[Mapping[type[errors.UserfoldError], Answer]] = {
         "SCOPE_MISSING",
         "The credential may not do this: it takes a management token with the scope that the metadata names.",
     ),
+    errors.ExportTooLarge: Answer(
+        StatusCode.RESOURCE_EXHAUSTED,
+        "EXPORT_TOO_LARGE",
+        f"The answer would be larger than {limits.EXPORT_BYTES:,} bytes: ask for this user in another call.",
+    ),
     errors.UserNotFound: Answer(
         StatusCode.NOT_FOUND, "USER_NOT_FOUND", "The application has no user with this user_id."
     ),
@@ -84,6 +89,11 @@ ANSWERS: Final[Mapping[type[errors.UserfoldError], Answer]] = {
         "DATABASE_UNAVAILABLE",
         "The database does not answer; nothing was written. Send it again later.",
         retry_after=1,
+    ),
+    errors.QueryTooSlow: Answer(
+        StatusCode.DEADLINE_EXCEEDED,
+        "QUERY_TOO_SLOW",
+        "The database did not answer in time. A user_id, a company_id or a range of created_time makes it faster.",
     ),
 }
 

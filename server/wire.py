@@ -4,12 +4,23 @@ from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
 import orjson
+from google.protobuf.message import Message
 from google.protobuf.struct_pb2 import ListValue, Struct, Value
 from google.protobuf.timestamp_pb2 import Timestamp
 from userfold.v1 import campaign_pb2, user_pb2, user_service_pb2
 
 from server.errors import InvalidRequest, Violation
-from server.model import JsonObject, Profile, UserUpdate, Warning
+from server.model import (
+    CampaignGroup,
+    CampaignReport,
+    JsonObject,
+    ListRequest,
+    Profile,
+    ReportRequest,
+    StoredUser,
+    UserUpdate,
+    Warning,
+)
 from server.paths import field_path
 
 _NANOSECONDS = 1_000_000_000
@@ -22,7 +33,7 @@ def update_from_message(message: user_pb2.UserUpdate, client_address: str | None
     return UserUpdate(
         user_id=message.user_id,
         company_id=message.company_id if message.HasField("company_id") else None,
-        modified_time=_nanoseconds(message.modified_time) if message.HasField("modified_time") else None,
+        modified_time=_nanoseconds(message, "modified_time"),
         ip_address=message.ip_address if message.HasField("ip_address") else None,
         session_token=message.session_token if message.HasField("session_token") else None,
         user_agent_string=message.user_agent_string if message.HasField("user_agent_string") else None,
@@ -35,9 +46,12 @@ def update_from_message(message: user_pb2.UserUpdate, client_address: str | None
     )
 
 
-def _nanoseconds(timestamp: Timestamp) -> int:
+def _nanoseconds(message: Message, field: str) -> int | None:
+    if not message.HasField(field):
+        return None
+    timestamp: Timestamp = getattr(message, field)
     if not (_YEAR_1 <= timestamp.seconds < _YEAR_10000 and 0 <= timestamp.nanos < _NANOSECONDS):
-        raise InvalidRequest([Violation("modified_time", "NOT_A_TIME", "must be in the years 1 to 9999")])
+        raise InvalidRequest([Violation(field, "NOT_A_TIME", "must be in the years 1 to 9999")])
     return timestamp.seconds * _NANOSECONDS + timestamp.nanos
 
 
@@ -88,14 +102,40 @@ def lookup_from_message(message: user_service_pb2.LookupUsersRequest) -> dict[st
     return {field.name: value for field, value in message.ListFields() if field.has_presence}
 
 
+def list_request_from_message(message: user_service_pb2.ListUsersRequest) -> ListRequest:
+    """What a message asks to list."""
+    return ListRequest(message.filter, message.order_by, message.page_size, message.page_token, message.fields)
+
+
+def report_request_from_message(message: user_service_pb2.ReportCampaignsRequest) -> ReportRequest:
+    """What a message asks to report. Raises InvalidRequest where a time is none."""
+    start, end = (_nanoseconds(message, field) for field in ("start_time", "end_time"))
+    return ReportRequest(start, end, message.group_by, message.value, message.filter, message.max_groups)
+
+
+def message_from_report(report: CampaignReport) -> user_service_pb2.ReportCampaignsResponse:
+    """The message that answers a report."""
+    return user_service_pb2.ReportCampaignsResponse(
+        groups=map(_group_message, report.groups), has_more=report.has_more, total=_group_message(report.total)
+    )
+
+
+def _group_message(group: CampaignGroup) -> user_service_pb2.CampaignGroup:
+    return user_service_pb2.CampaignGroup(
+        campaign=group.campaign,
+        users=group.users,
+        days=[user_service_pb2.DayCount(day=day, users=users) for day, users in group.days],
+        value_sum=group.value_sum if group.value_count else None,
+        value_average=group.value_sum / group.value_count if group.value_count else None,
+        value_count=group.value_count,
+    )
+
+
 def message_from_profile(profile: Profile) -> user_pb2.User:
     """The message that answers a profile."""
     user = user_pb2.User(
         user_id=profile.user_id,
         company_id=profile.company_id,
-        modified_time=Timestamp(
-            seconds=profile.modified_time // _NANOSECONDS, nanos=profile.modified_time % _NANOSECONDS
-        ),
         ip_address=profile.ip_address,
         user_agent_string=profile.user_agent_string,
         user_agent=_user_agent_message(profile.user_agent) if profile.user_agent else None,
@@ -107,11 +147,25 @@ def message_from_profile(profile: Profile) -> user_pb2.User:
         email_domain=profile.email_domain,
         company_domain=profile.company_domain,
     )
-    user.created_time.FromDatetime(profile.created_time)
-    user.metadata.SetInParent()
-    # The stub's type for a JSON object does not take the one of ours, which says less.
-    user.metadata.update(cast(Any, profile.metadata))
+    if profile.created_time is not None:
+        user.created_time.FromDatetime(profile.created_time)
+    if profile.modified_time is not None:
+        user.modified_time.FromNanoseconds(profile.modified_time)
+    if profile.metadata is not None:
+        user.metadata.SetInParent()
+        # The stub's type for a JSON object does not take the one of ours, which says less.
+        user.metadata.update(cast(Any, profile.metadata))
     return user
+
+
+def message_from_stored_user(stored: StoredUser) -> user_pb2.UserExport:
+    """The message that answers everything that is stored about a user."""
+    return user_pb2.UserExport(
+        user=message_from_profile(stored.profile),
+        observed_ip_address=stored.observed_ip_address,
+        alias_digests=[alias.hex() for alias in stored.aliases],
+        visitor=message_from_profile(stored.visitor) if stored.visitor else None,
+    )
 
 
 def _user_agent_message(facts: Mapping[str, Mapping[str, str]]) -> user_pb2.UserAgent:

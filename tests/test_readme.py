@@ -78,6 +78,20 @@ def test_the_client_library_works_as_shown(folder: tuple[Path, str]) -> None:
     subprocess.run([sys.executable, "-c", program], check=True)
 
 
+def test_the_lists_and_the_report_answer_what_the_readme_says(folder: tuple[Path, str]) -> None:
+    keys = ". .userfold/demo.env\n"
+    for call in _blocks("A first call")[:2]:
+        _run(*folder, keys + call)
+    listing, count = _blocks("Listing and counting users")[0].split("\n\n")
+    (shown,) = _blocks("Listing and counting users", "json")
+    assert json.loads(_run(*folder, keys + listing)) == json.loads(shown)
+    assert _run(*folder, keys + count) in _README
+    (report,) = _blocks("What campaigns bring")
+    (shown,) = _blocks("What campaigns bring", "json")
+    told = re.sub(r'"day":"\d{4}-\d\d-\d\d"', '"day":"2026-11-23"', _run(*folder, keys + report))
+    assert json.loads(told) == json.loads(shown)
+
+
 def test_the_error_is_as_shown(folder: tuple[Path, str]) -> None:
     (shown,) = _blocks("Answers and limits", "json")
     script = """. .userfold/demo.env

@@ -5,7 +5,7 @@ this file, and the annotations in the rest of this package.
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
 from bson.codec_options import CodecOptions, DatetimeConversion
 from motor.motor_asyncio import (
@@ -26,6 +26,8 @@ Client = AsyncIOMotorClient[dict[str, Any]]
 Database = AsyncIOMotorDatabase[dict[str, Any]]
 Collection = AsyncIOMotorCollection[dict[str, Any]]
 Session = AsyncIOMotorClientSession
+Cursor: TypeAlias = Any
+"""Of a query or an aggregation: Motor's own types have nothing in common that says what both can."""
 
 # An SDK gives up after 10 s: the answer, if only "outcome unknown", is to be there before.
 _TIMEOUT_MS = 8_000
@@ -64,7 +66,8 @@ def connect(uri: str, timeout_ms: int = _TIMEOUT_MS) -> Client:
             retryWrites=True,
             serverSelectionTimeoutMS=timeout_ms,
             connectTimeoutMS=timeout_ms,
-            socketTimeoutMS=2 * timeout_ms,
+            # Longer than a report may take.
+            socketTimeoutMS=3 * timeout_ms,
         )
     except (PyMongoError, ValueError) as error:
         raise InvalidSetting("USERFOLD_MONGODB_URI is not a MongoDB connection string") from error
@@ -121,6 +124,9 @@ async def _create_what_is_missing(database: Database) -> None:
     await profiles.create_index("suppressed_until", expireAfterSeconds=0, sparse=True)
     for field in ("avatar_url", "company_id"):
         await profiles.create_index(["application_id", field], partialFilterExpression={field: {"$exists": True}})
+    # The order of lists and the range of reports. `_id` is unique, so no two users have one place in the order.
+    users = {"user_id": {"$exists": True}}
+    await profiles.create_index(["application_id", "created_time", "_id"], partialFilterExpression=users)
     await database.get_collection("credentials").create_index("credential_id", unique=True)
     # Of a time when an application held the digests itself: they would let only one be without.
     for name in ("collector_digest_1", "token_digest_1"):

@@ -1,16 +1,14 @@
-"""Profiles in MongoDB: one atomic upsert for each write, and what became of it."""
+"""Profiles as they are written to MongoDB: one atomic upsert for each write, and what became of it."""
 
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Protocol
 
 from pymongo import UpdateOne
 from pymongo.errors import BulkWriteError, ConnectionFailure, PyMongoError
 
-from server.errors import DatabaseUnavailable, ProfileTooLarge, UserfoldError, WriteOutcomeUnknown
-from server.keys import unescape_object
-from server.model import SUPPRESSED, Lookup, Profile, ProfileWrite, Suppressed
+from server.errors import ProfileTooLarge, UserfoldError, WriteOutcomeUnknown
+from server.model import SUPPRESSED, ProfileWrite, Suppressed
 from server.operation import dotted_update, exact_update
 from server.plan import fold
 from server.store.database import Database
@@ -18,32 +16,18 @@ from server.store.failures import (
     DUPLICATE_KEY,
     PATH_MEETS_NON_OBJECT,
     VALIDATION_FAILED,
-    failure_of,
     failure_of_code,
 )
 
 Outcome = UserfoldError | Suppressed | None
 """What became of a write: None means that a majority of MongoDB's members has it in the journal."""
 
-# How long MongoDB may look for profiles, in milliseconds: a caller waits no longer.
-_MOST_MS = 5_000
-
 # Racing upserts on exactly {_id} do not fail on MongoDB 6; elsewhere one retry is nearly always enough.
 _ATTEMPTS = 5
 
-_PROFILE_FIELDS = (
-    *("user_id", "company_id", "created_time", "modified_time", "modified_nanos", "ip_address", "observed_ip_address"),
-    *("user_agent_string", "user_agent", "metadata", "campaign", "initial_campaign", "anonymous_id"),
-    *("avatar_url", "email_domain", "company_domain"),
-)
-_PROJECTION: Mapping[str, Any] = {
-    **dict.fromkeys(_PROFILE_FIELDS, 1),
-    "alias_count": {"$size": {"$ifNull": ["$aliases", []]}},
-}
-
 
 class ProfileStore(Protocol):
-    """Where profiles are kept."""
+    """Where profiles are written."""
 
     async def apply(self, writes: Sequence[ProfileWrite]) -> Sequence[Outcome]:
         """Apply writes, those of one profile in their order, and tell what became of each, in the order given.
@@ -51,18 +35,6 @@ class ProfileStore(Protocol):
         Must not let one write's failure touch another's. Must return None only for a write that is durable. Must not
         raise for anything that the database does.
         """
-
-    async def find(self, profile_id: str) -> Profile | None:
-        """The profile, with every write in it that was acknowledged before the call. Must raise DatabaseUnavailable
-        when the database does not answer."""
-
-    async def look_up(self, lookup: Lookup) -> tuple[Sequence[Profile], bool]:
-        """The users' profiles that have something in common, the latest `modified_time` first, and whether there are
-        more. Must not answer those of visitors without a user id. Must see what `find` sees, and raise as it does."""
-
-    async def remove_alias(self, profile_id: str, alias: bytes) -> bool | None:
-        """Take an alias away, durably, and tell whether it was there; None where there is no profile. Must raise the
-        errors that `apply` tells."""
 
 
 class MongoProfileStore:
@@ -159,50 +131,3 @@ class MongoProfileStore:
         except PyMongoError as error:
             errors = dict.fromkeys(range(len(operations)), getattr(error, "code", None) or 0)
         return errors, unknown
-
-    async def find(self, profile_id: str) -> Profile | None:
-        try:
-            document = await self._profiles.find_one({"_id": profile_id}, projection=_PROJECTION)
-        except PyMongoError as error:
-            raise DatabaseUnavailable from error
-        return None if document is None else profile_from_document(document)
-
-    async def look_up(self, lookup: Lookup) -> tuple[Sequence[Profile], bool]:
-        query = {"application_id": lookup.application_id, lookup.field: lookup.value, "user_id": {"$exists": True}}
-        try:
-            cursor = self._profiles.find(query, projection=_PROJECTION, max_time_ms=_MOST_MS)
-            cursor.sort([("modified_time", -1), ("modified_nanos", -1), ("_id", 1)]).limit(lookup.most + 1)
-            documents = await cursor.to_list(lookup.most + 1)
-        except PyMongoError as error:
-            raise DatabaseUnavailable from error
-        found = [profile_from_document(document) for document in documents[: lookup.most]]
-        return found, len(documents) > lookup.most
-
-    async def remove_alias(self, profile_id: str, alias: bytes) -> bool | None:
-        try:
-            result = await self._profiles.update_one({"_id": profile_id}, {"$pull": {"aliases": alias}})
-        except ConnectionFailure as error:
-            raise WriteOutcomeUnknown from error
-        except PyMongoError as error:
-            raise failure_of(error) from error
-        return bool(result.modified_count) if result.matched_count else None
-
-
-def profile_from_document(document: Mapping[str, Any]) -> Profile:
-    """The profile that a stored document is: times joined, keys as the caller wrote them."""
-    modified: datetime = document["modified_time"]
-    since_epoch = modified - datetime(1970, 1, 1, tzinfo=UTC)
-    milliseconds = (since_epoch.days * 86_400 + since_epoch.seconds) * 1_000 + since_epoch.microseconds // 1_000
-    same = ("company_id", "user_agent_string", "user_agent", "campaign", "anonymous_id")
-    derived = ("avatar_url", "email_domain", "company_domain")
-    return Profile(
-        user_id=document["user_id"],
-        created_time=document["created_time"],
-        modified_time=milliseconds * 1_000_000 + document["modified_nanos"],
-        metadata=unescape_object(document.get("metadata", {})),
-        alias_count=document["alias_count"],
-        ip_address=document.get("ip_address", document.get("observed_ip_address")),
-        # Stored as an array of one, which is what one write can keep the first of.
-        initial_campaign=next(iter(document.get("initial_campaign", ())), None),
-        **{name: document.get(name) for name in same + derived},
-    )

@@ -83,6 +83,9 @@ class FakeUserService(UserServiceServicer):
     async def GetUser(self, request: Any, context: Any) -> Any:
         return await self._take(request, context, pb.GetUserResponse())
 
+    async def ReportCampaigns(self, request: Any, context: Any) -> Any:
+        return await self._take(request, context, pb.ReportCampaignsResponse())
+
     async def _take(self, request: Any, context: Any, default: Message) -> Message:
         self.requests.append(request)
         return await self._answer(context, default)

@@ -15,6 +15,7 @@ def test_nothing_set_means_the_defaults() -> None:
         region="local",
         metrics_address=None,
         rpc_seconds=9.0,
+        read_seconds=25.0,
     )
 
 

@@ -242,7 +242,7 @@ async def test_a_server_that_is_slow_leaves_a_write_unknown_and_a_read_undone(
     backend: Backend, service: FakeUserService
 ) -> None:
     service.seconds = 5
-    async with running_gateway(backend.address, rpc_seconds=0.05) as gateway:
+    async with running_gateway(backend.address, rpc_seconds=0.05, read_seconds=0.1) as gateway:
         write, read = await gateway.post("/v1/users", {"user_id": "1"}), await gateway.client.get("/v1/users/1")
     assert (write.status_code, reasons(write.json())) == (504, ["WRITE_OUTCOME_UNKNOWN"])
     assert (read.status_code, reasons(read.json())) == (504, ["SERVER_TOO_SLOW"])
@@ -255,3 +255,25 @@ async def test_a_client_that_goes_away_during_a_call_harms_nobody(gateway: Gatew
     service.seconds = 0
     assert (await gateway.post("/v1/users", {"user_id": "2"})).status_code == 201
     assert [request.user.user_id for request in service.requests] == ["1", "2"]
+
+
+@pytest.mark.parametrize("time", ["2026-01-02T03:04:05.6Z", "2026-01-02T04:04:05.6%2B01:00", "2026-01-02 03:04:05.600"])
+async def test_a_time_in_a_query_arrives_as_a_timestamp(gateway: Gateway, service: FakeUserService, time: str) -> None:
+    answer = await gateway.client.get(f"/v1/campaigns:report?start_time={time}&endTime=&max_groups=3")
+    assert answer.status_code == 200
+    start = Timestamp(seconds=1767323045, nanos=600_000_000)
+    assert service.request == pb.ReportCampaignsRequest(start_time=start, max_groups=3)
+
+
+@pytest.mark.parametrize("time", ["yesterday", "2026-13-01", "1767323045", "2026-01-02T03:04:05 01:00", "null"])
+async def test_what_is_no_time_in_a_query_is_refused(gateway: Gateway, service: FakeUserService, time: str) -> None:
+    answer = await gateway.client.get(f"/v1/campaigns:report?start_time={time}&end_time=2026-01-02")
+    assert (answer.status_code, violations(answer.json())) == (400, [("start_time", "NOT_A_TIME")])
+    assert service.requests == []
+
+
+async def test_a_read_may_take_longer_than_a_write(backend: Backend, service: FakeUserService) -> None:
+    service.seconds = 0.1
+    async with running_gateway(backend.address, rpc_seconds=0.01) as gateway:
+        read = await gateway.client.get("/v1/campaigns:report")
+    assert read.status_code == 200

@@ -9,7 +9,7 @@ import pytest
 from server import limits
 from server.errors import Overloaded, ProfileTooLarge, WriteOutcomeUnknown
 from server.group import GROUPS, LARGE, SHARED, GroupedProfileStore
-from server.model import Lookup, Profile, ProfileWrite, UserUpdate
+from server.model import ProfileWrite, UserUpdate
 from server.plan import plan_update
 from server.store.profiles import Outcome
 
@@ -31,15 +31,6 @@ class FakeProfileStore:
         if self.defect:
             raise self.defect
         return [self.outcomes.get(_name(write)) for write in writes]
-
-    async def find(self, profile_id: str) -> Profile | None:
-        return None
-
-    async def remove_alias(self, profile_id: str, alias: bytes) -> bool | None:
-        return None
-
-    async def look_up(self, lookup: Lookup) -> tuple[Sequence[Profile], bool]:
-        return [], False
 
     async def answer(self) -> None:
         """Let the oldest group be answered, and what follows from that happen."""
@@ -255,7 +246,6 @@ async def test_a_defect_of_the_store_is_told_to_all_and_the_next_group_is_fine(
 
 async def test_no_writes_are_answered_at_once(grouped: GroupedProfileStore, store: FakeProfileStore) -> None:
     assert await grouped.submit([]) == []
-    assert await grouped.find("x") is None
     assert store.groups == []
 
 

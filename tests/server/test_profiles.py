@@ -8,24 +8,35 @@ from typing import Any
 import pytest
 from pymongo import MongoClient
 
-from server.errors import DatabaseUnavailable, ProfileTooLarge, UserfoldError, WriteOutcomeUnknown, WriteRejected
-from server.model import Lookup, ProfileWrite, UserUpdate
+from server.errors import ProfileTooLarge, UserfoldError, WriteOutcomeUnknown, WriteRejected
+from server.model import ProfileWrite, UserUpdate
 from server.mongod import EmbeddedMongod
 from server.plan import plan_update, profile_id
-from server.store.database import connect, open_database, prepare
+from server.store.database import Database, connect, open_database, prepare
 from server.store.profiles import MongoProfileStore
+from server.store.queries import MongoProfileQueries
 
 _NOW = 1_767_323_045_000_000_000
 
 
 @pytest.fixture(scope="module")
-async def store(mongod: EmbeddedMongod) -> AsyncIterator[MongoProfileStore]:
+async def opened(mongod: EmbeddedMongod) -> AsyncIterator[Database]:
     client = connect(mongod.uri)
     database = open_database(client, "userfold_store_test")
     await prepare(database)
     await prepare(database)
-    yield MongoProfileStore(database)
+    yield database
     client.close()
+
+
+@pytest.fixture(scope="module")
+def store(opened: Database) -> MongoProfileStore:
+    return MongoProfileStore(opened)
+
+
+@pytest.fixture(scope="module")
+def queries(opened: Database) -> MongoProfileQueries:
+    return MongoProfileQueries(opened)
 
 
 @pytest.fixture
@@ -37,8 +48,8 @@ def _write(user_id: str, **fields: Any) -> ProfileWrite:
     return plan_update("app", UserUpdate(user_id=user_id, **fields), _NOW).write
 
 
-async def _metadata(store: MongoProfileStore, user_id: str) -> dict[str, Any] | None:
-    profile = await store.find(profile_id("app", user_id))
+async def _metadata(queries: MongoProfileQueries, user_id: str) -> dict[str, Any] | None:
+    profile = await queries.find(profile_id("app", user_id))
     return None if profile is None else profile.metadata
 
 
@@ -59,25 +70,27 @@ def _failing(mongod: EmbeddedMongod, times: int, **data: Any) -> Iterator[None]:
 
 
 async def test_a_path_that_meets_a_scalar_is_redone_exactly_and_its_neighbours_are_untouched(
-    store: MongoProfileStore, user: str
+    store: MongoProfileStore, queries: MongoProfileQueries, user: str
 ) -> None:
     await store.apply([_write(user, metadata={"a": "text", "b": 1})])
     outcomes = await store.apply(
         [_write(user, metadata={"a": {"deep": {"er": 1}}}), _write(f"{user}2", metadata={"x": 1})]
     )
     assert outcomes == [None, None]
-    assert await _metadata(store, user) == {"a": {"deep": {"er": 1}}, "b": 1}
-    assert await _metadata(store, f"{user}2") == {"x": 1}
+    assert await _metadata(queries, user) == {"a": {"deep": {"er": 1}}, "b": 1}
+    assert await _metadata(queries, f"{user}2") == {"x": 1}
 
 
-async def test_updates_of_one_user_in_one_batch_are_applied_in_order(store: MongoProfileStore, user: str) -> None:
+async def test_updates_of_one_user_in_one_batch_are_applied_in_order(
+    store: MongoProfileStore, queries: MongoProfileQueries, user: str
+) -> None:
     updates: list[dict[str, Any]] = [{"a": {"b": 1}}, {"a": 5}, {"a": {"c": 2}}, {"z": None}, {"a": {"c": None}}]
     assert await store.apply([_write(user, metadata=metadata) for metadata in updates]) == [None] * 5
-    assert await _metadata(store, user) == {"a": {}}
+    assert await _metadata(queries, user) == {"a": {}}
 
 
 async def test_a_profile_that_grows_too_large_is_refused_alone_and_keeps_what_it_was(
-    store: MongoProfileStore, user: str
+    store: MongoProfileStore, queries: MongoProfileQueries, user: str
 ) -> None:
     outcomes = await store.apply(
         [
@@ -88,13 +101,15 @@ async def test_a_profile_that_grows_too_large_is_refused_alone_and_keeps_what_it
         ]
     )
     assert _kinds(outcomes) == [None, None, ProfileTooLarge, None]
-    assert await _metadata(store, user) == {"a": "x" * 600_000, "c": 1}
+    assert await _metadata(queries, user) == {"a": "x" * 600_000, "c": 1}
 
 
-async def test_one_update_beyond_the_size_of_a_profile_is_refused(store: MongoProfileStore, user: str) -> None:
+async def test_one_update_beyond_the_size_of_a_profile_is_refused(
+    store: MongoProfileStore, queries: MongoProfileQueries, user: str
+) -> None:
     outcomes = await store.apply([_write(user, metadata={"a": {}, "b": "x" * (1 << 20)})])
     assert _kinds(outcomes) == [ProfileTooLarge]
-    assert await _metadata(store, user) is None
+    assert await _metadata(queries, user) is None
 
 
 async def test_the_alias_set_keeps_the_latest_thousand(
@@ -110,18 +125,22 @@ async def test_the_alias_set_keeps_the_latest_thousand(
     assert document["aliases"] == [_write(user, session_token=token).aliases[0] for token in tokens[-1000:]]
 
 
-async def test_more_new_tokens_than_the_set_holds_keep_the_last(store: MongoProfileStore, user: str) -> None:
+async def test_more_new_tokens_than_the_set_holds_keep_the_last(
+    store: MongoProfileStore, queries: MongoProfileQueries, user: str
+) -> None:
     tokens = [_write(user, session_token=f"token-{number}") for number in range(1500)]
     assert set(await store.apply(tokens)) == {None}
-    profile = await store.find(profile_id("app", user))
+    profile = await queries.find(profile_id("app", user))
     assert profile is not None
     assert profile.alias_count == 1000
 
 
-async def test_racing_first_writes_of_one_user_all_arrive(store: MongoProfileStore, user: str) -> None:
+async def test_racing_first_writes_of_one_user_all_arrive(
+    store: MongoProfileStore, queries: MongoProfileQueries, user: str
+) -> None:
     outcomes = await asyncio.gather(*(store.apply([_write(user, metadata={f"k{n}": n})]) for n in range(64)))
     assert outcomes == [[None]] * 64
-    assert await _metadata(store, user) == {f"k{n}": n for n in range(64)}
+    assert await _metadata(queries, user) == {f"k{n}": n for n in range(64)}
 
 
 async def test_a_write_that_the_majority_did_not_confirm_is_of_unknown_outcome(
@@ -189,30 +208,4 @@ async def test_an_unreachable_database_is_told_as_such() -> None:
     client = connect("mongodb://127.0.0.1:9/?directConnection=true", timeout_ms=50)
     store = MongoProfileStore(open_database(client, "x"))
     assert _kinds(await store.apply([_write("u")])) == [WriteOutcomeUnknown]
-    with pytest.raises(DatabaseUnavailable):
-        await store.find(profile_id("app", "u"))
     client.close()
-
-
-@pytest.mark.parametrize(
-    ("failure", "error"),
-    [
-        ({"errorCode": 13}, WriteRejected),
-        ({"errorCode": 50}, WriteOutcomeUnknown),
-        ({"closeConnection": True}, WriteOutcomeUnknown),
-    ],
-)
-async def test_an_alias_that_may_still_be_there_is_told(
-    mongod: EmbeddedMongod, store: MongoProfileStore, user: str, failure: dict[str, Any], error: type[UserfoldError]
-) -> None:
-    # The driver tries once more where it may.
-    with _failing(mongod, times=2, **failure), pytest.raises(error):
-        await store.remove_alias(profile_id("app", user), b"x")
-    assert await store.remove_alias(profile_id("app", user), b"x") is None
-
-
-async def test_a_look_up_that_fails_is_told(mongod: EmbeddedMongod, store: MongoProfileStore) -> None:
-    lookup = Lookup("app", "company_id", "c", 1)
-    with _failing(mongod, times=2, failCommands=["find"], errorCode=50), pytest.raises(DatabaseUnavailable):
-        await store.look_up(lookup)
-    assert await store.look_up(lookup) == ([], False)

@@ -11,15 +11,32 @@ from typing import Any
 import grpc
 import grpc_testing  # type: ignore[import-untyped]  # It ships no types.
 import pytest
+from cryptography.fernet import Fernet
 from google.protobuf.json_format import MessageToDict
 from userfold.v1 import user_service_pb2 as pb
 from userfold.v1.user_pb2 import User, UserUpdate
 
 from server.call import Call, begin
-from server.errors import ProfileTooLarge, WriteOutcomeUnknown
+from server.errors import InvalidRequest, ProfileTooLarge, UserfoldError, UserNotFound, WriteOutcomeUnknown
 from server.group import GroupedProfileStore
-from server.model import Application, Kind, Lookup, Profile, ProfileWrite, Scope
+from server.listing import Listing
+from server.model import (
+    AliasRemoval,
+    Application,
+    CampaignGroup,
+    CampaignReport,
+    Erasure,
+    Kind,
+    Lookup,
+    Profile,
+    ProfileWrite,
+    Scope,
+    StoredUser,
+)
+from server.pages import SECONDS, PageTokens, Position
 from server.plan import profile_id
+from server.query import Query
+from server.report import Report
 from server.service import UserService
 from server.status import status_from_error
 from server.store.profiles import Outcome
@@ -35,22 +52,58 @@ class FakeProfileStore:
     def __init__(self) -> None:
         self.applied: list[list[ProfileWrite]] = []
         self.outcomes: list[Outcome] = []
-        self.profiles: dict[str, Profile] = {}
-        self.lookups: list[Lookup] = []
 
     async def apply(self, writes: Sequence[ProfileWrite]) -> Sequence[Outcome]:
         self.applied.append(list(writes))
         return self.outcomes or [None] * len(writes)
 
+
+class FakeProfileErasure:
+    """Keeps what it was given; nothing was there."""
+
+    def __init__(self) -> None:
+        self.erased: list[Erasure] = []
+        self.removed: list[AliasRemoval] = []
+
+    async def erase(self, erasures: Sequence[Erasure]) -> Sequence[bool | UserfoldError]:
+        self.erased += erasures
+        return [False] * len(erasures)
+
+    async def remove_aliases(self, removals: Sequence[AliasRemoval]) -> Sequence[bool | UserfoldError]:
+        self.removed += removals
+        return [False] * len(removals)
+
+
+class FakeProfileQueries:
+    """Keeps what it was asked; answers what it is told."""
+
+    def __init__(self) -> None:
+        self.profiles: dict[str, Profile] = {}
+        self.lookups: list[Lookup] = []
+        self.listings: list[Listing] = []
+        self.position: Position | None = None
+        self.reported: CampaignReport | None = None
+
     async def find(self, profile_id: str) -> Profile | None:
         return self.profiles.get(profile_id)
 
-    async def remove_alias(self, profile_id: str, alias: bytes) -> bool | None:
-        return None
+    async def export(self, application_id: str, profile_ids: Sequence[str]) -> Sequence[StoredUser | UserfoldError]:
+        return [UserNotFound()] * len(profile_ids)
 
     async def look_up(self, lookup: Lookup) -> tuple[Sequence[Profile], bool]:
         self.lookups.append(lookup)
         return list(self.profiles.values()), True
+
+    async def list_users(self, listing: Listing) -> tuple[Sequence[Profile], Position | None]:
+        self.listings.append(listing)
+        return list(self.profiles.values()), self.position
+
+    async def count(self, query: Query) -> int:
+        return 2**40
+
+    async def report(self, report: Report) -> CampaignReport:
+        assert self.reported
+        return self.reported
 
 
 class Synchronous:
@@ -97,8 +150,29 @@ def store() -> FakeProfileStore:
 
 
 @pytest.fixture
-def service(store: FakeProfileStore) -> UserService:
-    return UserService(GroupedProfileStore(store), lambda: int(_NOW.timestamp() * 1000) * 1_000_000)
+def queries() -> FakeProfileQueries:
+    return FakeProfileQueries()
+
+
+class Clock:
+    """A time of the test's own."""
+
+    def __init__(self) -> None:
+        self.now = int(_NOW.timestamp() * 1000) * 1_000_000
+
+    def __call__(self) -> int:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def service(store: FakeProfileStore, queries: FakeProfileQueries, clock: Clock) -> UserService:
+    tokens = PageTokens(Fernet.generate_key())
+    return UserService(GroupedProfileStore(store), queries, FakeProfileErasure(), tokens, clock)
 
 
 @pytest.fixture
@@ -159,17 +233,17 @@ async def test_what_the_store_says_of_a_batch_goes_to_the_update_it_is_of(
     assert results[3].status == status_from_error(WriteOutcomeUnknown())
 
 
-def test_a_look_up_is_planned_and_answered_whole(testing: Any, store: FakeProfileStore) -> None:
-    store.profiles[profile_id("app", "u")] = Profile(
+def test_a_look_up_is_planned_and_answered_whole(testing: Any, queries: FakeProfileQueries) -> None:
+    queries.profiles[profile_id("app", "u")] = Profile(
         user_id="u", created_time=_NOW, modified_time=0, metadata={}, alias_count=0
     )
     answer = _call(testing, "LookupUsers", pb.LookupUsersRequest(company_id="c"))
     assert ([user.user_id for user in answer.users], answer.has_more) == (["u"], True)
-    assert store.lookups == [Lookup("app", "company_id", "c", 100)]
+    assert queries.lookups == [Lookup("app", "company_id", "c", 100)]
 
 
-def test_a_profile_is_answered_whole(testing: Any, store: FakeProfileStore) -> None:
-    store.profiles[profile_id("app", "u")] = Profile(
+def test_a_profile_is_answered_whole(testing: Any, queries: FakeProfileQueries) -> None:
+    queries.profiles[profile_id("app", "u")] = Profile(
         user_id="u",
         created_time=_NOW,
         modified_time=1_000_000_002,
@@ -203,3 +277,97 @@ def test_a_profile_is_answered_whole(testing: Any, store: FakeProfileStore) -> N
 def test_an_empty_batch_asks_nothing_of_the_store(testing: Any, store: FakeProfileStore) -> None:
     assert not _call(testing, "BatchUpdateUsers", pb.BatchUpdateUsersRequest()).results
     assert store.applied == []
+
+
+async def _listed(service: UserService, **fields: Any) -> str:
+    """The token of the page that follows."""
+    request: Any = pb.ListUsersRequest(**fields)
+    context: Any = Context("ipv4:127.0.0.1:1")
+    return (await service.ListUsers(request, context)).next_page_token
+
+
+@pytest.mark.parametrize("order_by", ["", "created_time desc", "modified_time", "user_id desc"])
+async def test_a_page_begins_where_the_one_before_ended(
+    service: UserService, queries: FakeProfileQueries, order_by: str
+) -> None:
+    name = order_by.removesuffix(" desc") or "created_time"
+    positions: dict[str, Position] = {
+        "created_time": [_NOW, "id"],
+        "modified_time": [_NOW, 5, "id"],
+        "user_id": ["john@acme.com"],
+    }
+    queries.position = positions[name]
+    token = await _listed(service, order_by=order_by)
+    assert "john" not in token
+    queries.position = None
+    assert await _listed(service, order_by=order_by, page_token=token) == ""
+    first, second = queries.listings
+    both: Any = second.query["$and"]
+    whole, after = both
+    assert whole == first.query
+    beyond = "$lt" if "desc" in order_by else "$gt"
+    assert (
+        after
+        == {
+            "created_time": {
+                "created_time": {f"{beyond}e": _NOW},
+                "$or": [{"created_time": {beyond: _NOW}}, {"created_time": {"$eq": _NOW}, "_id": {beyond: "id"}}],
+            },
+            "modified_time": {
+                "modified_time": {f"{beyond}e": _NOW},
+                "$or": [
+                    {"modified_time": {beyond: _NOW}},
+                    {"modified_time": {"$eq": _NOW}, "modified_nanos": {beyond: 5}},
+                    {"modified_time": {"$eq": _NOW}, "modified_nanos": {"$eq": 5}, "_id": {beyond: "id"}},
+                ],
+            },
+            "user_id": {"user_id": {f"{beyond}e": "john@acme.com"}, "$or": [{"user_id": {beyond: "john@acme.com"}}]},
+        }[name]
+    )
+
+
+async def test_a_page_token_holds_for_a_day_and_for_what_it_was_given_for(
+    service: UserService, queries: FakeProfileQueries, clock: Clock
+) -> None:
+    queries.position = [_NOW, "id"]
+    token = await _listed(service, filter="company_id = c")
+    clock.now += SECONDS * 1_000_000_000
+    await _listed(service, filter="company_id = c", page_token=token, page_size=7, fields="company_id")
+    changed: list[dict[str, str]] = [
+        {"filter": "company_id = d"},
+        {"filter": "company_id = c", "order_by": "created_time"},
+        {"filter": "company_id = c", "page_token": token[:-4] + "AAA="},
+        {"filter": "company_id = c", "page_token": "é"},
+        {"filter": "company_id = c", "page_token": Fernet(Fernet.generate_key()).encrypt(b"forged").decode()},
+    ]
+    for fields in changed:
+        with pytest.raises(InvalidRequest) as refused:
+            await _listed(service, **{"page_token": token} | fields)
+        assert [each.reason for each in refused.value.violations] == ["INVALID_PAGE_TOKEN"]
+    clock.now += 1_000_000_000
+    with pytest.raises(InvalidRequest):
+        await _listed(service, filter="company_id = c", page_token=token)
+
+
+def test_a_report_is_answered_whole(testing: Any, queries: FakeProfileQueries) -> None:
+    group = CampaignGroup({"campaign.gclid": ""}, 3, [("2026-01-31", 1), ("2026-02-01", 2)], 5.0, 2)
+    queries.reported = CampaignReport([group], True, CampaignGroup({}, 3, (), 0.0, 0))
+    answer = _call(testing, "ReportCampaigns", pb.ReportCampaignsRequest())
+    assert answer == pb.ReportCampaignsResponse(
+        groups=[
+            pb.CampaignGroup(
+                campaign={"campaign.gclid": ""},
+                users=3,
+                days=[pb.DayCount(day="2026-01-31", users=1), pb.DayCount(day="2026-02-01", users=2)],
+                value_sum=5.0,
+                value_average=2.5,
+                value_count=2,
+            )
+        ],
+        has_more=True,
+        total=pb.CampaignGroup(users=3),
+    )
+
+
+def test_a_count_is_answered(testing: Any) -> None:
+    assert _call(testing, "CountUsers", pb.CountUsersRequest()).count == 2**40

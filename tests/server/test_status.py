@@ -92,6 +92,13 @@ _TABLE: list[tuple[UserfoldError, int, str, str, list[object]]] = [
         "The database does not answer; nothing was written. Send it again later.",
         list(_RETRY),
     ),
+    (
+        errors.QueryTooSlow(),
+        4,
+        "QUERY_TOO_SLOW",
+        "The database did not answer in time. A user_id, a company_id or a range of created_time makes it faster.",
+        [],
+    ),
 ]
 
 

@@ -1,0 +1,271 @@
+"""What callers write to choose users and fields: the useful part of https://google.aip.dev/160, read into a tree.
+
+The grammar is the whole of it, and the tree knows nothing of profiles: `query` gives it a meaning. Nothing here
+recurses over what the caller wrote, so no depth of it can exhaust the stack.
+"""
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, TypeAlias, cast
+
+from lark import Lark, Token, Transformer, UnexpectedCharacters, UnexpectedInput, UnexpectedToken, v_args
+
+from server import limits
+from server.errors import InvalidRequest, Violation
+from server.plan import stored_number
+
+# A word ends where the grammar goes on. A lone `*` is no value: `=` knows no wildcards.
+_GRAMMAR: Final = r"""
+    filter: [conjunction]
+    ?conjunction: disjunction
+        | disjunction (AND? disjunction)+ -> every
+    ?disjunction: term
+        | term (OR term)+ -> some
+    ?term: primary
+        | (NOT | MINUS) primary -> negation
+    ?primary: comparison
+        | "(" conjunction ")"
+    comparison: path OPERATOR value
+        | path HAS (value | STAR)
+    ?value: QUOTED -> text
+        | WORD -> word
+
+    paths: path (COMMA path)*
+    path: NAME (DOT (KEY | QUOTED))*
+
+    AND: "AND"
+    OR: "OR"
+    NOT: "NOT"
+    MINUS: "-"
+    OPERATOR: "=" | "!=" | "<=" | "<" | ">=" | ">"
+    HAS: ":"
+    STAR: "*"
+    DOT: "."
+    COMMA: ","
+    NAME: /(?!(?:AND|OR|NOT)(?![A-Za-z0-9_-]))[A-Za-z_][A-Za-z0-9_-]*/
+    KEY: /[A-Za-z_][A-Za-z0-9_-]*/
+    QUOTED: /"(?:[^"\\]|\\["'\\])*"|'(?:[^'\\]|\\["'\\])*'/
+    WORD: /(?!(?:AND|OR|NOT)(?![^\s()"'<>=!*]))[^\s()"'<>=!*]+/
+    %ignore /\s+/
+"""
+
+# In the order in which they are told.
+_NAMES: Final = {
+    "NAME": "a field",
+    "KEY": "a key",
+    "QUOTED": "a text in quotes",
+    "WORD": "a value",
+    "STAR": "*",
+    "DOT": "a dot",
+    "OPERATOR": "a comparison (=, !=, <, <=, >, >=)",
+    "HAS": "a colon",
+    "COMMA": "a comma",
+    "AND": "AND",
+    "OR": "OR",
+    "NOT": "NOT",
+    "MINUS": "-",
+    "LPAR": "(",
+    "RPAR": ")",
+    "$END": "the end",
+}
+
+_NUMBER: Final = r"-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?"
+_WORDS: Final[dict[str, bool | None]] = {"true": True, "false": False, "null": None}
+
+
+class Anything:
+    """The type of ANYTHING: what `:*` asks for."""
+
+    def __repr__(self) -> str:
+        return "ANYTHING"
+
+
+ANYTHING: Final = Anything()
+
+Literal: TypeAlias = str | float | bool | Anything | None
+Path: TypeAlias = tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """A field beside a value. `operator` is one of = != < <= > >= and :. Columns count from 1, in the filter's text."""
+
+    path: Path
+    operator: str
+    value: Literal
+    column: int = 0
+    value_column: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Not:
+    """Holds where `operand` does not."""
+
+    operand: "Filter"
+
+
+@dataclass(frozen=True, slots=True)
+class And:
+    """Holds where all of `operands` do."""
+
+    operands: "tuple[Filter, ...]"
+
+
+@dataclass(frozen=True, slots=True)
+class Or:
+    """Holds where one of `operands` does."""
+
+    operands: "tuple[Filter, ...]"
+
+
+Filter: TypeAlias = Comparison | Not | And | Or
+
+
+@dataclass(frozen=True, slots=True)
+class ListedPath:
+    """One of a list of paths. `column` counts from 1, in the text."""
+
+    path: Path
+    column: int
+
+
+def parse_filter(text: str) -> Filter | None:
+    """The tree of a filter; None where it is empty. Raises InvalidRequest, which tells the column of what is wrong."""
+    if len(text.encode()) > limits.FILTER_BYTES:
+        raise InvalidRequest([Violation("filter", "TOO_LONG", f"longer than {limits.FILTER_BYTES:,} bytes in UTF-8")])
+    part = cast(_Part | None, _parse(text, "filter", "filter"))
+    if part is None:
+        return None
+    if part.comparisons > limits.FILTER_COMPARISONS:
+        description = f"more than {limits.FILTER_COMPARISONS} comparisons"
+        raise InvalidRequest([Violation("filter", "TOO_MANY_COMPARISONS", description)])
+    if part.levels > limits.FILTER_LEVELS:
+        description = f"AND, OR and NOT inside each other, deeper than {limits.FILTER_LEVELS} levels"
+        raise InvalidRequest([Violation("filter", "TOO_DEEP", description)])
+    return part.tree
+
+
+def parse_paths(text: str, field: str) -> Sequence[ListedPath]:
+    """The paths in a list of them, by commas, at least one. `field` is the field of the request that holds the list.
+
+    Raises InvalidRequest, which tells the column of what is wrong.
+    """
+    if len(text.encode()) > limits.PATHS_BYTES:
+        raise InvalidRequest([Violation(field, "TOO_LONG", f"longer than {limits.PATHS_BYTES:,} bytes in UTF-8")])
+    paths = cast(list[ListedPath], _parse(text, "paths", field))
+    if len(paths) > limits.PATHS:
+        raise InvalidRequest([Violation(field, "TOO_MANY", f"more than {limits.PATHS} fields")])
+    return paths
+
+
+def refusal(field: str, column: int, description: str) -> InvalidRequest:
+    """What to raise where the text in `field` is wrong at a column."""
+    return InvalidRequest([Violation(field, f"INVALID_{field.upper()}", f"column {column}: {description}")])
+
+
+def _parse(text: str, start: str, field: str) -> object:
+    try:
+        return _PARSER.parse(text, start)
+    except UnexpectedInput as error:
+        column, expected = _position(error, len(text))
+    # Not from within: the parser's own text holds what the caller wrote.
+    raise refusal(field, column, f"expected {_listed(expected)}")
+
+
+def _position(error: UnexpectedInput, length: int) -> tuple[int, set[str]]:
+    """The column at which a text is wrong, and what could stand there, as the grammar calls it."""
+    if isinstance(error, UnexpectedToken):
+        at_end = error.token.type == "$END"
+        return (length if at_end else cast(int, error.pos_in_stream)) + 1, set(error.accepts or error.expected)
+    allowed = error.allowed if isinstance(error, UnexpectedCharacters) else ()
+    return cast(int, error.pos_in_stream) + 1, set(allowed or ())
+
+
+def _listed(expected: set[str]) -> str:
+    names = [name for terminal, name in _NAMES.items() if terminal in expected]
+    return " or ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """A part of a filter that is read, with its comparisons counted and the levels of what is in it."""
+
+    tree: Filter
+    comparisons: int
+    levels: int
+
+
+class _Reader(Transformer[Token, object]):
+    """Builds the tree from the leaves up, as the parser goes."""
+
+    @v_args(inline=True)
+    def filter(self, part: _Part | None = None) -> _Part | None:
+        return part
+
+    def every(self, children: list[_Part | Token]) -> _Part:
+        return _joined(And, children)
+
+    def some(self, children: list[_Part | Token]) -> _Part:
+        return _joined(Or, children)
+
+    def negation(self, children: list[_Part | Token]) -> _Part:
+        part = cast(_Part, children[-1])
+        if isinstance(part.tree, Not):
+            return _Part(part.tree.operand, part.comparisons, part.levels - 1)
+        return _Part(Not(part.tree), part.comparisons, part.levels + 1)
+
+    @v_args(inline=True)
+    def comparison(self, path: ListedPath, operator: Token, value: tuple[Literal, int] | Token) -> _Part:
+        literal, at = (ANYTHING, _column(value)) if isinstance(value, Token) else value
+        return _Part(Comparison(path.path, str(operator), literal, path.column, at), 1, 0)
+
+    @v_args(inline=True)
+    def text(self, token: Token) -> tuple[Literal, int]:
+        return _unquoted(token), _column(token)
+
+    @v_args(inline=True)
+    def word(self, token: Token) -> tuple[Literal, int]:
+        if re.fullmatch(_NUMBER, token, re.ASCII):
+            number = float(token)
+            if not math.isfinite(number):
+                raise refusal("filter", _column(token), "expected a number that a double can hold")
+            return stored_number(number), _column(token)
+        return _WORDS.get(token, str(token)), _column(token)
+
+    def paths(self, children: list[ListedPath | Token]) -> list[ListedPath]:
+        return [child for child in children if isinstance(child, ListedPath)]
+
+    def path(self, tokens: list[Token]) -> ListedPath:
+        keys = (_unquoted(token) if token.type == "QUOTED" else str(token) for token in tokens if token.type != "DOT")
+        return ListedPath(tuple(keys), _column(tokens[0]))
+
+
+def _joined(kind: type[And] | type[Or], children: list[_Part | Token]) -> _Part:
+    operands: list[Filter] = []
+    comparisons = levels = 0
+    for part in children:
+        if isinstance(part, Token):
+            continue
+        comparisons += part.comparisons
+        if isinstance(part.tree, kind):
+            operands += part.tree.operands
+            levels = max(levels, part.levels)
+        else:
+            operands.append(part.tree)
+            levels = max(levels, part.levels + 1)
+    return _Part(kind(tuple(operands)), comparisons, levels)
+
+
+def _unquoted(token: Token) -> str:
+    return re.sub(r"\\(.)", r"\1", token[1:-1])
+
+
+def _column(token: Token) -> int:
+    return cast(int, token.start_pos) + 1
+
+
+_PARSER: Final = Lark(
+    _GRAMMAR, parser="lalr", start=["filter", "paths"], maybe_placeholders=False, transformer=_Reader()
+)

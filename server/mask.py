@@ -1,0 +1,91 @@
+"""A mask: the fields of a user that a caller asked for, as a projection and as what is left of a profile."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any, Final
+
+from server import limits
+from server.fields import CAMPAIGN_FIELDS, CAMPAIGNS
+from server.filter import ListedPath, Path, parse_paths, refusal
+from server.keys import escape_key
+from server.model import JsonObject, Profile
+
+_NAMES: Final = frozenset(field.name for field in fields(Profile))
+
+# What no mask leaves out: who it is, and by what a list may be ordered.
+_ALWAYS: Final = ("user_id", "created_time", "modified_time", "modified_nanos")
+_ALIAS_COUNT: Final = {"$size": {"$ifNull": ["$aliases", []]}}
+
+Projection = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Mask:
+    """The paths that were asked for, none of them below another."""
+
+    paths: tuple[Path, ...]
+
+
+WHOLE: Final = Mask(tuple((name,) for name in sorted(_NAMES)))
+"""Every field."""
+
+
+def parse_mask(text: str) -> Mask:
+    """The mask that a list of paths is, `WHOLE` where it is empty. Raises InvalidRequest."""
+    if not text:
+        return WHOLE
+    paths = [_checked(listed) for listed in parse_paths(text, "fields")]
+    asked = dict.fromkeys(paths)
+    return Mask(tuple(path for path in asked if not any(path[:length] in asked for length in range(1, len(path)))))
+
+
+def projection(mask: Mask) -> Projection:
+    """What MongoDB is to answer of a document."""
+    projected: Projection = dict.fromkeys(_ALWAYS, 1)
+    for path in mask.paths:
+        if path == ("alias_count",):
+            projected["alias_count"] = _ALIAS_COUNT
+        elif path == ("ip_address",):
+            projected |= {"ip_address": 1, "observed_ip_address": 1}
+        else:
+            projected[".".join((path[0], *map(escape_key, path[1:])))] = 1
+    return projected
+
+
+def masked(profile: Profile, mask: Mask) -> Profile:
+    """What is left of a profile: the fields that were not asked for are None."""
+    if mask is WHOLE:
+        return profile
+    tops = {path[0] for path in mask.paths}
+    changes: dict[str, Any] = dict.fromkeys(_NAMES - tops - {"user_id"})
+    for name in tops:
+        below = [path[1:] for path in mask.paths if path[0] == name]
+        if () not in below:
+            selected = _selected(getattr(profile, name) or {}, below)
+            changes[name] = selected if selected or name == "metadata" else None
+    return replace(profile, **changes)
+
+
+def _checked(listed: ListedPath) -> Path:
+    path = listed.path
+    known = path[0] in _NAMES and (
+        len(path) == 1
+        or (path[0] == "metadata" and len(path) <= limits.METADATA_LEVELS + 1)
+        or (path[0] in CAMPAIGNS and len(path) == 2 and path[1] in CAMPAIGN_FIELDS)
+    )
+    if not known:
+        raise refusal("fields", listed.column, "expected a field that can be asked for")
+    return path
+
+
+def _selected(value: Mapping[str, object], paths: list[Path]) -> JsonObject:
+    """What the paths lead to, through objects alone: what MongoDB answers on the way through an array is dropped."""
+    selected: JsonObject = {}
+    for key in dict.fromkeys(path[0] for path in paths):
+        below = [path[1:] for path in paths if path[0] == key]
+        inner = value.get(key)
+        if () in below:
+            selected |= {key: inner} if key in value else {}
+        elif isinstance(inner, dict) and (found := _selected(inner, below)):
+            selected[key] = found
+    return selected

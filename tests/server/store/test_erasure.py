@@ -1,0 +1,199 @@
+"""Erasing in a real MongoDB: what is left, what comes back, and what failures are told as."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from pymongo import MongoClient
+
+from server.errors import ProfileTooLarge, UserfoldError, UserNotFound, WriteOutcomeUnknown, WriteRejected
+from server.model import SUPPRESSED, AliasRemoval, Erasure, UserUpdate
+from server.mongod import EmbeddedMongod
+from server.plan import plan_update, profile_id, visitor_id
+from server.store.database import Database, connect, open_database, prepare
+from server.store.erasure import MongoProfileErasure
+from server.store.profiles import MongoProfileStore
+
+_NOW = 1_767_323_045_678_000_000
+_LATER = datetime(2100, 1, 1, tzinfo=UTC)
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def opened(mongod: EmbeddedMongod) -> AsyncIterator[Database]:
+    client = connect(mongod.uri)
+    database = open_database(client, "userfold_erasure_test")
+    await prepare(database)
+    yield database
+    client.close()
+
+
+@pytest.fixture
+def erasure(opened: Database) -> MongoProfileErasure:
+    return MongoProfileErasure(opened)
+
+
+@pytest.fixture
+def store(opened: Database) -> MongoProfileStore:
+    return MongoProfileStore(opened)
+
+
+@pytest.fixture
+def user(request: pytest.FixtureRequest) -> str:
+    return str(request.node.name)
+
+
+async def update(store: MongoProfileStore, user: str, **fields: Any) -> Any:
+    (outcome,) = await store.apply([plan_update("app", UserUpdate(user, **fields), _NOW).write])
+    return outcome
+
+
+def erasure_of(user: str, until: datetime | None = None) -> Erasure:
+    return Erasure("app", profile_id("app", user), until)
+
+
+async def stored(opened: Database, _id: str) -> Any:
+    return await opened.profiles.find_one({"_id": _id})
+
+
+async def test_nothing_is_left_of_a_profile_and_its_visitor(
+    opened: Database, erasure: MongoProfileErasure, store: MongoProfileStore, user: str
+) -> None:
+    await store.apply([plan_update("app", UserUpdate(anonymous_id=user, campaign={"utm_source": "s"}), _NOW).write])
+    await update(store, user, anonymous_id=user, metadata={"a": 1})
+    assert await erasure.erase([erasure_of(user), erasure_of(user)]) in ([True, False], [False, True])
+    assert await stored(opened, profile_id("app", user)) is None
+    assert await stored(opened, visitor_id("app", user)) is None
+    assert await update(store, user, metadata={"b": 1}) is None
+    assert (await stored(opened, profile_id("app", user)))["metadata"] == {"b": 1}
+
+
+async def test_a_tombstone_holds_nothing_but_its_end_and_takes_no_update(
+    opened: Database, erasure: MongoProfileErasure, store: MongoProfileStore, user: str
+) -> None:
+    await update(store, user, metadata={"a": 1}, session_token="t")
+    assert await erasure.erase([erasure_of(user, _LATER)]) == [True]
+    tombstone: Any = {"_id": profile_id("app", user), "suppressed_until": _LATER}
+    later: list[dict[str, Any]] = [{}, {"metadata": {"a": {}}}, {"session_token": "t"}, {"metadata": {"a": {"b": 1}}}]
+    for fields in later:
+        assert await update(store, user, **fields) is SUPPRESSED
+        assert await stored(opened, tombstone["_id"]) == tombstone
+
+
+async def test_each_of_many_updates_is_told_apart(
+    erasure: MongoProfileErasure, store: MongoProfileStore, user: str
+) -> None:
+    await erasure.erase([erasure_of(user, _LATER)])
+    large: dict[str, Any] = {"x": "x" * 600_000}
+    sent: list[Any] = [
+        (user, {}),
+        ("kept", {}),
+        (user, {"a": 1}),
+        (f"{user}-large", large),
+        (f"{user}-large", {"y": large["x"]}),
+    ]
+    outcomes = await store.apply(
+        [plan_update("app", UserUpdate(name, metadata=metadata), _NOW).write for name, metadata in sent]
+    )
+    assert outcomes[:4] == [SUPPRESSED, None, SUPPRESSED, None]
+    assert isinstance(outcomes[4], ProfileTooLarge)
+
+
+async def test_a_period_is_prolonged_and_never_shortened(
+    opened: Database, erasure: MongoProfileErasure, user: str
+) -> None:
+    for until, expected in (
+        (_LATER, _LATER),
+        (_LATER - timedelta(days=1), _LATER),
+        (None, _LATER),
+        (_LATER + timedelta(days=1), _LATER + timedelta(days=1)),
+    ):
+        assert await erasure.erase([erasure_of(user, until)]) == [False]
+        assert (await stored(opened, profile_id("app", user)))["suppressed_until"] == expected
+
+
+async def test_an_end_that_is_over_lets_the_user_come_back(opened: Database) -> None:
+    indexes = await opened.profiles.index_information()
+    assert indexes["suppressed_until_1"]["expireAfterSeconds"] == 0
+
+
+@pytest.mark.parametrize("until", [None, _LATER])
+async def test_whoever_writes_meanwhile_the_visitor_that_is_named_at_the_end_is_erased(
+    opened: Database, erasure: MongoProfileErasure, store: MongoProfileStore, user: str, until: datetime | None
+) -> None:
+    visitors = [f"{user}-{number}" for number in range(20)]
+
+    async def write() -> None:
+        for visitor in visitors:
+            await store.apply([plan_update("app", UserUpdate(anonymous_id=visitor), _NOW).write])
+            await update(store, user, anonymous_id=visitor)
+
+    async def erase() -> None:
+        for _ in range(10):
+            await erasure.erase([erasure_of(user, until)])
+            profile = await stored(opened, profile_id("app", user))
+            named = {visitor for visitor in visitors if await stored(opened, visitor_id("app", visitor))}
+            # Of those that are left, each was never named, or is named by a profile that came later.
+            assert profile is None or "modified_time" not in profile or profile["anonymous_id"] in visitors
+            assert until is None or profile == {"_id": profile_id("app", user), "suppressed_until": until}
+            assert named <= set(visitors)
+
+    await asyncio.gather(write(), erase())
+    await erasure.erase([erasure_of(user, until)])
+    if until is None:
+        assert await stored(opened, visitor_id("app", visitors[-1])) is None
+
+
+@contextmanager
+def _failing(mongod: EmbeddedMongod, command: str, **data: Any) -> Iterator[None]:
+    """MongoDB's own failure injection, for the next two such commands: the driver tries once more where it may."""
+    with MongoClient[dict[str, Any]](mongod.uri) as client:
+        failure = {"configureFailPoint": "failCommand", "mode": {"times": 2}}
+        client.admin.command(failure | {"data": {"failCommands": [command], "appName": "userfold"} | data})
+        try:
+            yield
+        finally:
+            client.admin.command({"configureFailPoint": "failCommand", "mode": "off"})
+
+
+@pytest.mark.parametrize(
+    ("failure", "error"),
+    [
+        ({"errorCode": 13}, WriteRejected),
+        ({"errorCode": 50}, WriteOutcomeUnknown),
+        ({"closeConnection": True}, WriteOutcomeUnknown),
+        ({"writeConcernError": {"code": 64, "errmsg": "waiting for replication timed out"}}, WriteOutcomeUnknown),
+    ],
+)
+@pytest.mark.parametrize("command", ["update", "delete", "findAndModify"])
+async def test_what_may_still_be_there_is_told(
+    mongod: EmbeddedMongod,
+    erasure: MongoProfileErasure,
+    store: MongoProfileStore,
+    user: str,
+    command: str,
+    failure: dict[str, Any],
+    error: type[UserfoldError],
+) -> None:
+    await update(store, user)
+    with _failing(mongod, command, **failure):
+        if command == "update":
+            outcomes: Any = await erasure.remove_aliases([AliasRemoval(profile_id("app", user), b"x")])
+        else:
+            outcomes = await erasure.erase([erasure_of(user, _LATER if command == "findAndModify" else None)])
+    assert [type(each) for each in outcomes] == [error]
+
+
+async def test_one_alias_is_taken_away_and_only_from_a_user(
+    erasure: MongoProfileErasure, store: MongoProfileStore, user: str
+) -> None:
+    await update(store, user, session_token="t")
+    await erasure.erase([erasure_of(f"{user}-erased", _LATER)])
+    outcomes = await erasure.remove_aliases(
+        [AliasRemoval(profile_id("app", each), b"x") for each in (user, f"{user}-erased", f"{user}-never")]
+    )
+    assert outcomes[0] is False
+    assert [type(each) for each in outcomes[1:]] == [UserNotFound, UserNotFound]

@@ -1,0 +1,302 @@
+"""The queries on a real mongod: their indexes, their limits, their failures, and paging while others write."""
+
+import threading
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from cryptography.fernet import Fernet
+from pymongo import MongoClient
+
+from server import limits
+from server.errors import DatabaseUnavailable, QueryTooSlow
+from server.filter import parse_filter
+from server.listing import bound_to, plan_listing
+from server.model import ListRequest, Lookup, ReportRequest, UserUpdate
+from server.mongod import EmbeddedMongod
+from server.pages import PageTokens
+from server.plan import plan_update, profile_id
+from server.query import plan_query
+from server.report import plan_report
+from server.store.database import Database, connect, open_database, prepare
+from server.store.profiles import MongoProfileStore
+from server.store.queries import MongoProfileQueries
+from server.store.secrets import page_token_key
+
+_NAME = "userfold_queries_test"
+_NOW = 1_767_323_045_000_000_000
+_TOKENS = PageTokens(Fernet.generate_key())
+
+
+@pytest.fixture(scope="module")
+async def opened(mongod: EmbeddedMongod) -> AsyncIterator[Database]:
+    client = connect(mongod.uri)
+    database = open_database(client, _NAME)
+    await prepare(database)
+    yield database
+    await client.drop_database(_NAME)
+    client.close()
+
+
+@pytest.fixture(scope="module")
+def queries(opened: Database) -> MongoProfileQueries:
+    return MongoProfileQueries(opened)
+
+
+@contextmanager
+def _failing(mongod: EmbeddedMongod, **data: Any) -> Iterator[None]:
+    with MongoClient[dict[str, Any]](mongod.uri) as client:
+        # The driver tries once more where it may.
+        failure = {"configureFailPoint": "failCommand", "mode": {"times": 2}}
+        commands = ["find", "aggregate"]
+        client.admin.command(failure | {"data": {"failCommands": commands, "appName": "userfold"} | data})
+        try:
+            yield
+        finally:
+            client.admin.command({"configureFailPoint": "failCommand", "mode": "off"})
+
+
+_LISTING = plan_listing("app", ListRequest(), _TOKENS, _NOW)
+_ASKED: dict[str, Any] = {
+    "find": lambda queries: queries.find(profile_id("app", "u")),
+    "look_up": lambda queries: queries.look_up(Lookup("app", "company_id", "c", 1)),
+    "list_users": lambda queries: queries.list_users(_LISTING),
+    "count": lambda queries: queries.count(plan_query("app", None)),
+    "report": lambda queries: queries.report(plan_report("app", ReportRequest())),
+}
+
+
+@pytest.mark.parametrize("name", _ASKED)
+@pytest.mark.parametrize(
+    ("failure", "error"),
+    [
+        ({"errorCode": 50}, QueryTooSlow),
+        ({"errorCode": 262}, QueryTooSlow),
+        ({"errorCode": 13}, DatabaseUnavailable),
+        ({"closeConnection": True}, DatabaseUnavailable),
+    ],
+    ids=["MaxTimeMSExpired", "ExceededTimeLimit", "Unauthorized", "connection"],
+)
+async def test_a_query_that_fails_is_told(
+    mongod: EmbeddedMongod, queries: MongoProfileQueries, name: str, failure: dict[str, Any], error: type[Exception]
+) -> None:
+    with _failing(mongod, **failure), pytest.raises(error):
+        await _ASKED[name](queries)
+    await _ASKED[name](queries)
+
+
+async def test_an_unreachable_database_is_told_as_such() -> None:
+    client = connect("mongodb://127.0.0.1:9/?directConnection=true", timeout_ms=50)
+    queries = MongoProfileQueries(open_database(client, "x"))
+    for ask in _ASKED.values():
+        with pytest.raises(DatabaseUnavailable):
+            await ask(queries)
+    client.close()
+
+
+async def test_an_answer_is_as_large_as_a_message_can_be(
+    opened: Database, queries: MongoProfileQueries, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    updates = [UserUpdate(user_id=f"u{number}", company_id="c", metadata={"a": "x" * 1000}) for number in range(9)]
+    writes = [plan_update("large", update, _NOW).write for update in updates]
+    assert set(await MongoProfileStore(opened).apply(writes)) == {None}
+    monkeypatch.setattr(limits, "PAGE_BYTES", 5000)
+    seen: list[str] = []
+    sizes: list[int] = []
+    token = ""
+    while not seen or token:
+        asked = ListRequest(page_token=token)
+        users, position = await queries.list_users(plan_listing("large", asked, _TOKENS, _NOW))
+        seen += [user.user_id for user in users]
+        sizes.append(len(users))
+        token = _TOKENS.seal(position, bound_to("large", asked), _NOW) if position else ""
+    assert sorted(seen) == [f"u{number}" for number in range(9)]
+    assert sizes == [4, 4, 1]
+    found, has_more = await queries.look_up(Lookup("large", "company_id", "c", 9))
+    assert (len(found), has_more) == (4, True)
+    monkeypatch.setattr(limits, "PAGE_BYTES", 1)
+    users, position = await queries.list_users(plan_listing("large", ListRequest(), _TOKENS, _NOW))
+    assert len(users) == 1
+    assert position is not None
+
+
+async def test_all_servers_seal_with_one_key(opened: Database) -> None:
+    key = await page_token_key(opened)
+    assert await page_token_key(opened) == key
+    PageTokens(key)
+
+
+def _filtered(text: str) -> dict[str, object]:
+    return plan_query("app", parse_filter(text))
+
+
+def _paged(order_by: str) -> tuple[dict[str, object], list[tuple[str, int]]]:
+    """The second page of a list."""
+    asked = ListRequest(order_by=order_by)
+    token = _TOKENS.seal([datetime.now(UTC), "id"], bound_to("app", asked), _NOW)
+    listing = plan_listing("app", ListRequest(order_by=order_by, page_token=token), _TOKENS, _NOW)
+    return listing.query, [(key, -1 if listing.descending else 1) for key in listing.keys]
+
+
+_SHAPES: dict[str, tuple[dict[str, object], str]] = {
+    'user_id = "x"': (_filtered('user_id = "x"'), "_id"),
+    "user_id = x OR user_id = y": (_filtered("user_id = x OR user_id = y"), "_id"),
+    "company_id = c": (_filtered("company_id = c"), "company_id"),
+    "company_id = c AND metadata.a = x": (_filtered("company_id = c AND metadata.a = x"), "company_id"),
+    "created_time >=": (_filtered("created_time >= 2026-01-01T00:00:00Z"), "created_time"),
+    "a range": (
+        _filtered("created_time >= 2026-01-01T00:00:00Z AND created_time < 2026-02-01T00:00:00Z"),
+        "created_time",
+    ),
+    "all": (_filtered(""), "created_time"),
+    "metadata": (_filtered("metadata.a = x"), "created_time"),
+    **{
+        name: ({"application_id": {"$eq": "app"}, "user_id": {"$exists": True}, name: {"$eq": "x"}}, name)
+        for name in ("aliases", "avatar_url", "company_id")
+    },
+}
+
+
+def _stages(plan: Any) -> Iterator[dict[str, Any]]:
+    """Every stage of a plan, wherever in it."""
+    if isinstance(plan, dict):
+        if "stage" in plan:
+            yield plan
+        for inner in plan.values():
+            yield from _stages(inner)
+    elif isinstance(plan, list):
+        for inner in plan:
+            yield from _stages(inner)
+
+
+def _assert_served_by(winning: Any, field: str) -> list[dict[str, Any]]:
+    stages = list(_stages(winning))
+    assert "COLLSCAN" not in {stage["stage"] for stage in stages}
+    scans = [stage for stage in stages if "keyPattern" in stage]
+    assert scans
+    for scan in scans:
+        assert field in scan["keyPattern"], scan
+        narrow = [bound for bound in scan["indexBounds"][field] if bound != "[MinKey, MaxKey]"]
+        assert narrow or field == "created_time"
+    return stages
+
+
+@pytest.mark.parametrize("name", _SHAPES)
+async def test_an_index_serves_every_promised_query(opened: Database, name: str) -> None:
+    query, field = _SHAPES[name]
+    plan = await opened.get_collection("profiles").find(query).explain()
+    _assert_served_by(plan["queryPlanner"]["winningPlan"], field)
+
+
+@pytest.mark.parametrize("order_by", ["created_time", "created_time desc"])
+async def test_an_index_serves_the_order_by_created_time(opened: Database, order_by: str) -> None:
+    query, sort = _paged(order_by)
+    plan = await opened.get_collection("profiles").find(query).sort(sort).limit(1001).explain()
+    stages = _assert_served_by(plan["queryPlanner"]["winningPlan"], "created_time")
+    assert "SORT" not in {stage["stage"] for stage in stages}
+    bounds = next(stage["indexBounds"]["created_time"] for stage in stages if "indexBounds" in stage)
+    assert "MinKey" not in str(bounds) or "MaxKey" not in str(bounds)
+
+
+@pytest.mark.parametrize("pipeline", ["groups", "total"])
+async def test_an_index_serves_a_report_over_a_time_range(opened: Database, pipeline: str) -> None:
+    report = plan_report("app", ReportRequest(start_time=_NOW, end_time=_NOW + 1_000_000_000))
+    command = {"aggregate": "profiles", "pipeline": getattr(report, pipeline), "cursor": {}}
+    plan = await opened.command("explain", command)
+    stages = _assert_served_by(plan, "created_time")
+    bounds = next(stage["indexBounds"]["created_time"] for stage in stages if "indexBounds" in stage)
+    assert bounds == ["[new Date(1767323045000), new Date(1767323046000))"]
+
+
+_USERS = 100_000
+
+
+def _seed(application_id: str, prefix: str, count: int) -> list[dict[str, Any]]:
+    # A hundred at a time share one time of creation, as the users of one batch do.
+    number = {"$toString": "$n"}
+    created = {"$add": [datetime(2026, 1, 1, tzinfo=UTC), {"$floor": {"$divide": ["$n", 100]}}]}
+    return [
+        {"$documents": [{"n": {"$range": [0, count]}}]},
+        {"$unwind": "$n"},
+        {
+            "$project": {
+                "_id": {"$concat": [f"{application_id}/u/{prefix}", number]},
+                "application_id": application_id,
+                "user_id": {"$concat": [prefix, number]},
+                "created_time": created,
+                "modified_time": created,
+                "modified_nanos": {"$literal": 0},
+            }
+        },
+    ]
+
+
+def _documents(application_id: str, prefix: str, numbers: range) -> list[dict[str, Any]]:
+    return [
+        {
+            "_id": f"{application_id}/u/{prefix}{number}",
+            "application_id": application_id,
+            "user_id": f"{prefix}{number}",
+            "created_time": datetime(2026, 1, 1, tzinfo=UTC) + timedelta(milliseconds=number // 100),
+            "modified_time": datetime(2026, 1, 1, tzinfo=UTC),
+            "modified_nanos": 0,
+        }
+        for number in numbers
+    ]
+
+
+async def test_paging_answers_every_user_that_is_there_throughout_exactly_once(
+    opened: Database, queries: MongoProfileQueries, mongod: EmbeddedMongod
+) -> None:
+    turns = [threading.Semaphore(0) for _ in range(3)]
+
+    def write(writer: int) -> None:
+        with MongoClient[dict[str, Any]](mongod.uri) as client:
+            profiles = client[_NAME].profiles
+            for number in range(100):
+                # A turn for each page, beside which it writes.
+                turns[writer].acquire()
+                some = range(number * 131 % 990, _USERS, 1_000)
+                if writer == 0:
+                    profiles.insert_many(_documents("many", f"new{number}-", some), ordered=False)
+                elif writer == 1:
+                    ids = [f"many/u/kept{each}" for each in some]
+                    profiles.update_many({"_id": {"$in": ids}}, {"$set": {"metadata.n": number, "company_id": "c"}})
+                else:
+                    ids = [f"many/u/doomed{each}" for each in range(number, _USERS // 100, 100)]
+                    profiles.delete_many({"_id": {"$in": ids}})
+
+    with MongoClient[dict[str, Any]](mongod.uri) as client:
+        client[_NAME].aggregate([*_seed("many", "kept", _USERS), {"$out": "profiles"}])
+        client[_NAME].profiles.insert_many(_documents("many", "doomed", range(_USERS // 100)))
+    threads = [threading.Thread(target=write, args=(writer,)) for writer in range(3)]
+    for thread in threads:
+        thread.start()
+    seen: list[str] = []
+    try:
+        token = ""
+        while not seen or token:
+            for turn in turns:
+                turn.release()
+            asked = ListRequest(page_size=1000, page_token=token, fields="user_id")
+            users, position = await queries.list_users(plan_listing("many", asked, _TOKENS, _NOW))
+            seen += [user.user_id for user in users]
+            token = _TOKENS.seal(position, bound_to("many", asked), _NOW) if position else ""
+    finally:
+        for turn in turns:
+            turn.release(100)
+        for thread in threads:
+            thread.join()
+    assert len(seen) == len(set(seen))
+    assert {user_id for user_id in seen if user_id.startswith("kept")} == {f"kept{each}" for each in range(_USERS)}
+
+
+async def test_a_report_that_takes_too_long_is_given_up(
+    queries: MongoProfileQueries, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    report = plan_report("app", ReportRequest())
+    monkeypatch.setattr(limits, "REPORT_SECONDS", 0)
+    with pytest.raises(QueryTooSlow):
+        await queries.report(report)

@@ -1,0 +1,209 @@
+"""Erasing, exporting, and taking tokens away, over both faces of the running stack."""
+
+import asyncio
+from typing import Any
+
+import grpc
+import pytest
+from bson.raw_bson import RawBSONDocument
+from pymongo.database import Database
+from userfold.v1 import user_service_pb2 as pb
+from userfold.v1.user_pb2 import UserUpdate
+from userfold.v1.user_service_pb2_grpc import UserServiceStub
+
+from server.derive import alias_digest
+from tests.conftest import Api, Application, Stack, percent_encoded
+
+SUPPRESSED = {
+    "field": "user_id",
+    "reason": "SUPPRESSED",
+    "description": "accepted, but not stored: the user is erased",
+}
+
+
+def erase(api: Api, user_id: str, **query: Any) -> Any:
+    return api.client.delete(f"/v1/users/{percent_encoded(user_id)}", params=query, headers=api.reader)
+
+
+def post(api: Api, verb: str, **body: Any) -> Any:
+    return api.client.post(f"/v1/users:{verb}", json=body, headers=api.reader)
+
+
+def everything(database: Database[dict[str, Any]]) -> bytes:
+    """The bytes of all documents in all collections."""
+    raw = database.with_options(database.codec_options.with_options(document_class=RawBSONDocument))
+    return b"".join(document.raw for name in database.list_collection_names() for document in raw[name].find())
+
+
+@pytest.mark.parametrize("query", [{}, {"suppress_days": 30}])
+def test_no_byte_of_an_erased_user_is_left(
+    api: Api, application: Application, database: Database[dict[str, Any]], query: dict[str, Any]
+) -> None:
+    canary = f"canary-{application.application_id}"
+    email = f"{canary}@acme.com"
+    assert api.update({"anonymous_id": f"{canary}-a", "campaign": {"utm_source": f"{canary}-c"}}).status_code == 201
+    api.stored(
+        {
+            "anonymous_id": f"{canary}-a",
+            "session_token": f"{canary}-t",
+            "company_id": f"{canary}-o",
+            "campaign": {"utm_source": f"{canary}-c"},
+            "metadata": {"email": email, f"{canary}-k": [f"{canary}-v"]},
+            "user_agent_string": f"{canary}-u",
+            "ip_address": "203.0.113.77",
+        },
+        user_id=canary,
+    )
+    digest = alias_digest(application.application_id, f"{canary}-t")
+    traces = [canary.encode(), digest, digest.hex().encode(), b"203.0.113.77"]
+    assert all(trace in everything(database) for trace in traces[:2] + traces[3:])
+    assert erase(api, canary, **query).json() == {"deleted": True}
+    left = everything(database)
+    assert [trace for trace in traces if trace in left] == []
+    own = {"_id": {"$regex": f"^{application.application_id}/"}}
+    assert [set(each) for each in database.profiles.find(own)] == ([{"_id", "suppressed_until"}] if query else [])
+
+
+@pytest.mark.parametrize("user_id", ["a/b", "auth0|12", "%2F", "é", "x" * 512])
+def test_an_erased_user_is_as_one_who_never_was(api: Api, user_id: str) -> None:
+    api.stored({"session_token": "t", "company_id": "c"}, user_id=user_id)
+    assert erase(api, user_id, suppress_days=1).json() == {"deleted": True}
+    assert erase(api, user_id).json() == {"deleted": False}
+    assert api.get(user_id).json() == api.get("never").json()
+    assert post(api, "lookup", session_token="t").json() == {"users": [], "has_more": False}
+    listed = api.client.get("/v1/users", headers=api.reader).json()
+    assert (listed["users"], api.client.get("/v1/users:count", headers=api.reader).json()) == ([], {"count": 0})
+    exported = api.client.get(f"/v1/users/{percent_encoded(user_id)}:export", headers=api.reader)
+    assert (exported.status_code, exported.json()) == (404, api.get("never").json())
+
+
+def test_without_suppression_an_update_makes_the_user_anew(api: Api) -> None:
+    api.stored({"metadata": {"old": 1}})
+    erase(api, "u")
+    assert api.stored({"metadata": {"new": 1}})["metadata"] == {"new": 1}
+
+
+def test_a_late_update_is_accepted_and_dropped_and_says_so(api: Api) -> None:
+    erase(api, "u", suppress_days=30)
+    answer = api.update({"user_id": "u", "metadata": {"phone": 1}})
+    assert (answer.status_code, answer.json()["warnings"][-1]) == (201, SUPPRESSED)
+    batch = api.batch([{"user_id": "other"}, {"user_id": "u"}])
+    assert (batch.status_code, batch.json()["warnings"]) == (201, [SUPPRESSED | {"field": "users[1].user_id"}])
+    assert (api.get("u").status_code, api.get("other").status_code) == (404, 200)
+
+
+async def test_a_late_update_of_a_stream_is_acknowledged_as_such(
+    api: Api, stack: Stack, application: Application
+) -> None:
+    erase(api, "u", suppress_days=30)
+    async with grpc.aio.insecure_channel(stack.grpc) as channel:
+        call = UserServiceStub(channel).StreamUpdateUsers(
+            iter([pb.StreamUpdateUsersRequest(users=[UserUpdate(user_id="u"), UserUpdate(user_id="v")])]),
+            metadata=(("x-moesif-application-id", application.collector_key),),
+        )
+        told = [each async for response in call for each in response.acknowledgements]
+    reasons = {each.sequence_number: [warning.reason for warning in each.warnings] for each in told}
+    assert reasons == {0: ["SUPPRESSED"], 1: []}
+
+
+async def test_no_update_however_late_brings_a_suppressed_user_back(
+    api: Api, stack: Stack, application: Application, database: Database[dict[str, Any]]
+) -> None:
+    erased = asyncio.Event()
+    after: list[Any] = []
+
+    async def write(number: int) -> None:
+        for count in range(30):
+            late = erased.is_set()
+            answer = await asyncio.to_thread(api.update, {"user_id": "u", "metadata": {f"k{number}": count}})
+            assert answer.status_code == 201
+            if late:
+                after.append(answer.json()["warnings"])
+
+    writers = [asyncio.create_task(write(number)) for number in range(8)]
+    await asyncio.sleep(0.05)
+    assert (await asyncio.to_thread(erase, api, "u", suppress_days=1)).status_code == 200
+    erased.set()
+    await asyncio.gather(*writers)
+    assert after
+    assert all(each == [SUPPRESSED] for each in after)
+    own = {"_id": {"$regex": f"^{application.application_id}/"}}
+    assert [set(each) for each in database.profiles.find(own)] == [{"_id", "suppressed_until"}]
+
+
+def test_a_list_of_users_is_erased_each_with_its_result(api: Api) -> None:
+    api.batch([{"user_id": "a"}, {"user_id": "b"}])
+    answer = post(api, "batchDelete", user_ids=["a", "", "never", "x" * 513, "b"], suppress_days=1)
+    results = answer.json()["results"]
+    assert [each["deleted"] for each in results] == [True, False, False, False, True]
+    refused = {index: each["status"] for index, each in enumerate(results) if "status" in each}
+    assert sorted(refused) == [1, 3]
+    fields = [each["details"][1]["field_violations"][0] for each in refused.values()]
+    assert [(each["field"], each["reason"]) for each in fields] == [
+        ("user_ids[1]", "REQUIRED"),
+        ("user_ids[3]", "TOO_LONG"),
+    ]
+    assert (api.get("a").status_code, api.get("b").status_code) == (404, 404)
+
+
+def test_a_thousand_are_one_call_and_one_more_is_refused(api: Api) -> None:
+    ids = [f"u{number}" for number in range(1000)]
+    api.batch([{"user_id": user_id, "session_token": user_id} for user_id in ids])
+    removed = post(api, "batchRemoveAliases", requests=[{"user_id": each, "session_token": each} for each in ids])
+    assert [each["removed"] for each in removed.json()["results"]] == [True] * 1000
+    assert len(post(api, "batchExport", user_ids=ids).json()["results"]) == 1000
+    assert [each["deleted"] for each in post(api, "batchDelete", user_ids=ids).json()["results"]] == [True] * 1000
+    for verb, body in (
+        ("batchDelete", {"user_ids": [*ids, "x"]}),
+        ("batchExport", {"user_ids": [*ids, "x"]}),
+        ("batchRemoveAliases", {"requests": [{"user_id": "u", "session_token": "t"}] * 1001}),
+    ):
+        answer = post(api, verb, **body)
+        assert (answer.status_code, answer.json()["details"][0]["reason"]) == (400, "BATCH_TOO_LARGE")
+
+
+@pytest.mark.parametrize("days", [-1, 3651])
+def test_a_period_has_its_limits(api: Api, days: int) -> None:
+    for answer in (erase(api, "u", suppress_days=days), post(api, "batchDelete", user_ids=["u"], suppress_days=days)):
+        violation = answer.json()["details"][1]["field_violations"][0]
+        assert (answer.status_code, violation["field"], violation["reason"]) == (400, "suppress_days", "OUT_OF_RANGE")
+
+
+def test_everything_that_is_stored_is_exported(api: Api, application: Application) -> None:
+    api.update({"anonymous_id": "a", "campaign": {"utm_source": "seen"}})
+    profile = api.stored(
+        {"anonymous_id": "a", "session_token": "t1", "metadata": {"a.b": [1, None]}},
+        {"session_token": "t2", "ip_address": "203.0.113.7"},
+    )
+    answer = api.client.get("/v1/users/u:export", headers=api.reader).json()
+    visitor = answer.pop("visitor")
+    assert answer == {
+        "user": profile,
+        "observed_ip_address": "127.0.0.1",
+        "alias_digests": [alias_digest(application.application_id, token).hex() for token in ("t1", "t2")],
+    }
+    assert (visitor["user_id"], visitor["anonymous_id"], visitor["campaign"]) == ("", "a", {"utm_source": "seen"})
+    several = post(api, "batchExport", user_ids=["u", "never", ""]).json()["results"]
+    assert several[0]["export"] == answer | {"visitor": visitor}
+    assert [each["status"]["code"] for each in several[1:]] == [5, 3]
+
+
+def test_what_an_answer_cannot_hold_is_told_of_each(api: Api) -> None:
+    ids = [f"u{number}" for number in range(40)]
+    for start in range(0, len(ids), 10):
+        api.batch([{"user_id": each, "metadata": {"x": "x" * 900_000}} for each in ids[start : start + 10]])
+    results = post(api, "batchExport", user_ids=[*ids, "never"]).json()["results"]
+    whole = [each for each in results if "export" in each]
+    assert 35 <= len(whole) < 40
+    assert {each["status"]["details"][0]["reason"] for each in results[len(whole) :]} == {"EXPORT_TOO_LARGE"}
+
+
+def test_a_list_of_tokens_is_taken_away_each_with_its_result(api: Api) -> None:
+    api.stored({"session_token": "t"})
+    asked = [("u", "t"), ("u", "t"), ("never", "t"), ("u", ""), ("", "t")]
+    requests = [{"user_id": user_id, "session_token": token} for user_id, token in asked]
+    results = post(api, "batchRemoveAliases", requests=requests).json()["results"]
+    assert sorted(each["removed"] for each in results[:2]) == [False, True]
+    assert [each["status"]["code"] for each in results[2:]] == [5, 3, 3]
+    fields = [each["status"]["details"][1]["field_violations"][0]["field"] for each in results[3:]]
+    assert fields == ["requests[3].session_token", "requests[4].user_id"]

@@ -1,0 +1,257 @@
+"""Users that have something in common, listed and counted over both faces of the running stack."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import grpc
+import pytest
+from pymongo.database import Database
+from userfold.v1 import user_service_pb2 as pb
+from userfold.v1.user_service_pb2_grpc import UserServiceStub
+
+from server.plan import profile_id
+from tests.conftest import Api, Application, Stack, register
+
+
+def ask(api: Api, path: str = "/v1/users", **asked: Any) -> Any:
+    return api.client.get(path, params=asked, headers=api.reader)
+
+
+def listed(api: Api, **asked: Any) -> list[str]:
+    """The ids of the users on the first page."""
+    answer = ask(api, **asked)
+    assert answer.status_code == 200, answer.text
+    return [user["user_id"] for user in answer.json()["users"]]
+
+
+def pages(api: Api, **asked: Any) -> Iterator[list[dict[str, Any]]]:
+    """The pages, to the last."""
+    token = ""
+    while True:
+        answer = ask(api, page_token=token, **asked)
+        assert answer.status_code == 200, answer.text
+        token = answer.json()["next_page_token"]
+        yield answer.json()["users"]
+        if not token:
+            return
+
+
+def refused(answer: Any) -> list[tuple[str, str, str]]:
+    assert answer.status_code == 400, answer.text
+    violations = answer.json()["details"][-1]["field_violations"]
+    return [(each["field"], each["reason"], each["description"]) for each in violations]
+
+
+@pytest.fixture
+def three(api: Api) -> Api:
+    """An application of three users."""
+    api.stored({"company_id": "c", "metadata": {"stage": "Customer", "value": 5}}, user_id="1")
+    api.stored({"company_id": "c", "metadata": {"stage": "Lead", "tags": ["a", "b"]}}, user_id="2")
+    api.stored({"company_id": "d", "metadata": {"email": "j@acme.com", "a.b": {"$where": 1}}}, user_id="3")
+    return api
+
+
+@pytest.mark.parametrize(
+    ("filtered", "users"),
+    [
+        ("", "123"),
+        ("company_id = c", "12"),
+        ('company_id = "c" AND metadata.stage = Customer', "1"),
+        ("company_id = c metadata.stage = Lead", "2"),
+        ("company_id = d OR metadata.stage = Lead AND NOT metadata.tags:a", "3"),
+        ("-company_id = c", "3"),
+        ("metadata.stage != Customer", "23"),
+        ("metadata.value >= 5", "1"),
+        ('metadata.value = "5"', ""),
+        ("metadata.tags:b", "2"),
+        ("metadata.tags:*", "2"),
+        ("email_domain = 'acme.com'", "3"),
+        ('metadata."a.b"."$where" = 1', "3"),
+        ("metadata.a.b:*", ""),
+        ('created_time > "2020-01-01T00:00:00+01:00"', "123"),
+        ("created_time > 2999-01-01T00:00:00Z", ""),
+        ("user_id = 2", "2"),
+        ("alias_count = 0", "123"),
+    ],
+)
+def test_a_filter_lists_and_counts_those_that_match(three: Api, filtered: str, users: str) -> None:
+    if filtered == "user_id = 2":
+        (violation,) = refused(ask(three, filter=filtered))
+        assert violation == ("filter", "INVALID_FILTER", "column 11: expected a text")
+        filtered = 'user_id = "2"'
+    assert listed(three, filter=filtered) == list(users)
+    assert ask(three, "/v1/users:count", filter=filtered).json() == {"count": len(users)}
+
+
+@pytest.mark.parametrize(
+    ("filtered", "reason", "description"),
+    [
+        ("a", "INVALID_FILTER", "column 2: expected a comparison (=, !=, <, <=, >, >=) or a colon"),
+        ("company_id = ", "INVALID_FILTER", "column 14: expected a text in quotes or a value"),
+        ('company_id = "c" AND (', "INVALID_FILTER", "column 23: expected a field, NOT, - or ("),
+        ("company_id = *", "INVALID_FILTER", "column 14: expected a text in quotes or a value"),
+        ("application_id = secret", "INVALID_FILTER", "column 1: expected a field that users can be chosen by"),
+        ("$where = secret", "INVALID_FILTER", "column 1: expected a field, NOT, -, ( or the end"),
+        ("aliases = secret", "INVALID_FILTER", "column 1: expected a field that users can be chosen by"),
+        ("_id:*", "INVALID_FILTER", "column 1: expected a field that users can be chosen by"),
+        ("metadata:*", "INVALID_FILTER", "column 1: expected a field that users can be chosen by"),
+        ("campaign.$ne = secret", "INVALID_FILTER", "column 10: expected a key or a text in quotes"),
+        ('campaign."$ne" = secret', "INVALID_FILTER", "column 1: expected a field that users can be chosen by"),
+        (f"metadata{'.a' * 21} = secret", "INVALID_FILTER", "column 1: expected a field that users can be chosen by"),
+        (
+            "created_time > secret",
+            "INVALID_FILTER",
+            "column 16: expected a time in RFC 3339, such as 2026-01-02T03:04:05Z",
+        ),
+        ("alias_count > secret", "INVALID_FILTER", "column 15: expected a number"),
+        ("metadata.a > true", "INVALID_FILTER", "column 14: expected a text or a number, for only they have an order"),
+        ("metadata.a = 1e400", "INVALID_FILTER", "column 14: expected a number that a double can hold"),
+        ("(" * 4096, "INVALID_FILTER", "column 4097: expected a field, NOT, - or ("),
+        ("x" * 4097, "TOO_LONG", "longer than 4,096 bytes in UTF-8"),
+        ("alias_count=1 " * 51, "TOO_MANY_COMPARISONS", "more than 50 comparisons"),
+        (
+            "NOT (alias_count=1 AND " * 21 + "alias_count=1" + ")" * 21,
+            "TOO_DEEP",
+            "AND, OR and NOT inside each other, deeper than 20 levels",
+        ),
+    ],
+)
+def test_what_is_no_filter_is_refused_with_its_column_and_without_its_value(
+    api: Api, filtered: str, reason: str, description: str
+) -> None:
+    for path in ("/v1/users", "/v1/users:count", "/v1/campaigns:report"):
+        answer = ask(api, path, filter=filtered)
+        assert refused(answer) == [("filter", reason, description)]
+        assert "secret" not in answer.text
+
+
+@pytest.mark.parametrize(
+    "filtered",
+    [
+        f"{'(' * 2000}alias_count:0{')' * 2000}",
+        f"{'NOT(' * 800}alias_count:0{')' * 800}",
+        f"{'NOT (alias_count=1 AND ' * 10}alias_count=1{')' * 10}",
+        " OR ".join(["alias_count=0"] * 50),
+        f"NOT metadata{'.a' * 20}:*",
+    ],
+)
+def test_a_filter_may_be_as_large_as_is_promised(three: Api, filtered: str) -> None:
+    assert listed(three, filter=filtered) == ["1", "2", "3"]
+
+
+@pytest.mark.parametrize("value", ["$ne", "$$ROOT", '{"$ne": 1}', "$where", "' || 1 || '", "[$regex]"])
+def test_no_value_is_an_operator(three: Api, value: str) -> None:
+    quoted = '"' + value.replace('"', '\\"') + '"'
+    for path in ("company_id", "user_id", "metadata.stage", "campaign.utm_source", "ip_address", 'metadata."$ne"'):
+        for operator in ("=", ":"):
+            assert listed(three, filter=f"{path} {operator} {quoted}") == []
+    three.stored({"company_id": value, "metadata": {"$ne": value}}, user_id="odd")
+    assert listed(three, filter=f'company_id = {quoted} AND metadata."$ne" = {quoted}') == ["odd"]
+
+
+def test_no_application_lists_counts_or_pages_through_another_ones_users(
+    three: Api, stack: Stack, database: Database[dict[str, Any]]
+) -> None:
+    other = Api(stack.http, register(database, "the other one's list"))
+    with other.client:
+        for filtered in ("", 'user_id = "1"', "company_id = c OR NOT company_id = c"):
+            assert ask(other, filter=filtered).json() == {"users": [], "next_page_token": ""}
+            assert ask(other, "/v1/users:count", filter=filtered).json() == {"count": 0}
+        token = ask(three, page_size=1).json()["next_page_token"]
+        (violation,) = refused(ask(other, page_size=1, page_token=token))
+        assert violation[:2] == ("page_token", "INVALID_PAGE_TOKEN")
+
+
+@pytest.mark.parametrize(
+    ("asked", "violation"),
+    [
+        ({"page_size": -1}, ("page_size", "OUT_OF_RANGE")),
+        ({"page_size": 1001}, ("page_size", "OUT_OF_RANGE")),
+        ({"order_by": "company_id"}, ("order_by", "INVALID_ORDER_BY")),
+        ({"order_by": "user_id asc"}, ("order_by", "INVALID_ORDER_BY")),
+        ({"page_token": "forged"}, ("page_token", "INVALID_PAGE_TOKEN")),
+        ({"fields": "aliases"}, ("fields", "INVALID_FIELDS")),
+        ({"fields": "company_id,"}, ("fields", "INVALID_FIELDS")),
+        ({"fields": "user_agent.browser"}, ("fields", "INVALID_FIELDS")),
+        ({"fields": "campaign.$ne"}, ("fields", "INVALID_FIELDS")),
+        ({"fields": "x" * 4097}, ("fields", "TOO_LONG")),
+        ({"fields": ",".join(["user_id"] * 101)}, ("fields", "TOO_MANY")),
+    ],
+)
+def test_what_cannot_be_listed_is_refused(api: Api, asked: dict[str, Any], violation: tuple[str, str]) -> None:
+    assert [each[:2] for each in refused(ask(api, **asked))] == [violation]
+
+
+@pytest.mark.parametrize("path", ["/v1/users", "/v1/users:count"])
+def test_a_collector_key_may_not_list(api: Api, path: str) -> None:
+    answer = api.client.get(path, headers=api.writer)
+    assert (answer.status_code, answer.json()["details"][0]["reason"]) == (403, "READ_NOT_PERMITTED")
+
+
+def test_users_are_listed_in_the_order_that_is_asked_for(api: Api) -> None:
+    for user_id, nanosecond in (("b", 2), ("a", 3), ("c", 1)):
+        api.stored({"modified_time": f"2026-01-01T00:00:00.00000000{nanosecond}Z"}, user_id=user_id)
+    for order_by, users in (("", "bac"), ("modified_time", "cba"), ("user_id", "abc"), ("created_time", "bac")):
+        assert listed(api, order_by=order_by) == list(users)
+        descending = f"{order_by or 'created_time'} desc"
+        assert listed(api, order_by=descending) == list(reversed(users))
+        for order in (order_by, descending):
+            paged = [user["user_id"] for page in pages(api, order_by=order, page_size=1) for user in page]
+            assert paged == listed(api, order_by=order)
+
+
+def test_only_the_fields_that_are_asked_for_are_answered(api: Api) -> None:
+    metadata = {"a": {"b": 1, "c": [{"b": 2}]}, "a.b": {"d": None, "x": [1]}, "list": [{"b": 1}, 2], "text": "x"}
+    campaign = {"utm_source": "google", "gclid": "1"}
+    user = {"company_id": "c", "ip_address": "1.2.3.4", "session_token": "t", "campaign": campaign}
+    whole = api.stored(user | {"metadata": metadata}, user_id="u")
+
+    def masked(fields: str) -> Any:
+        (user,) = ask(api, fields=fields).json()["users"]
+        assert user.pop("user_id") == "u"
+        return user
+
+    assert masked("") == {name: value for name, value in whole.items() if name != "user_id"}
+    assert masked("user_id") == {}
+    for name in ("company_id", "created_time", "modified_time", "ip_address", "metadata", "alias_count", "campaign"):
+        assert masked(name) == {name: whole[name]}
+    assert masked("campaign.gclid, initial_campaign.utm_source,campaign.utm_term") == {
+        "campaign": {"gclid": "1"},
+        "initial_campaign": {"utm_source": "google"},
+    }
+    assert masked('metadata.a.b,metadata."a.b".x') == {"metadata": {"a": {"b": 1}, "a.b": {"x": [1]}}}
+    assert masked("metadata.a.b,metadata.a,metadata.a") == {"metadata": {"a": metadata["a"]}}
+    assert masked("metadata.a.c.b,metadata.list.b,metadata.text.x,metadata.none") == {"metadata": {}}
+    assert masked("campaign.utm_term,anonymous_id") == {}
+
+
+async def test_grpc_answers_the_same(three: Api, stack: Stack, application: Application) -> None:
+    metadata = (("authorization", f"Bearer {application.management_token}"),)
+    async with grpc.aio.insecure_channel(stack.grpc) as channel:
+        stub = UserServiceStub(channel)
+        request = pb.ListUsersRequest(filter="company_id = c", page_size=1, fields="company_id")
+        users = await stub.ListUsers(request, metadata=metadata)
+        count = await stub.CountUsers(pb.CountUsersRequest(filter="company_id = c"), metadata=metadata)
+    (user,) = users.users
+    assert (user.user_id, user.company_id, user.HasField("metadata"), user.HasField("created_time")) == (
+        *("1", "c"),
+        *(False, False),
+    )
+    assert users.next_page_token
+    assert count.count == 2
+
+
+@pytest.mark.parametrize("order_by", ["created_time", "user_id", "modified_time desc"])
+def test_a_page_begins_in_the_right_place_when_the_user_before_it_is_gone(
+    api: Api, application: Application, database: Database[dict[str, Any]], order_by: str
+) -> None:
+    users = [f"u{number}" for number in range(6)]
+    for user_id in users:
+        api.stored({}, user_id=user_id)
+    expected = listed(api, order_by=order_by)
+    seen = []
+    for page in pages(api, order_by=order_by, page_size=2):
+        seen += [user["user_id"] for user in page]
+        for user_id in seen:
+            database.profiles.delete_one({"_id": profile_id(application.application_id, user_id)})
+    assert seen == expected

@@ -1,0 +1,220 @@
+"""What campaigns bring, beside an independent computation of it."""
+
+import math
+import random
+from collections import Counter, defaultdict
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import grpc
+import pytest
+from pymongo.database import Database
+from userfold.v1 import user_service_pb2 as pb
+from userfold.v1.user_service_pb2_grpc import UserServiceStub
+
+from server.plan import profile_id
+from tests.conftest import Api, Application, Stack, register
+
+_START = datetime(2026, 1, 1, tzinfo=UTC)
+_TEXTS = ["google", "bing", "", "é", "$x", "a.b", None]
+_VALUES = [0, 1, -5, 2.5, 24000, 2**53, 1e12, "5", True, None, [1, 2], [{"value": 7}], {"value": 1}, {}]
+
+
+def ask(api: Api, **asked: Any) -> Any:
+    return api.client.get("/v1/campaigns:report", params=asked, headers=api.reader)
+
+
+def refused(answer: Any) -> list[tuple[str, str]]:
+    assert answer.status_code == 400, answer.text
+    return [(each["field"], each["reason"]) for each in answer.json()["details"][-1]["field_violations"]]
+
+
+def _seed(database: Database[dict[str, Any]], application_id: str) -> list[dict[str, Any]]:
+    """Random users, stored as the server would store them."""
+    chance = random.Random(4)  # noqa: S311  # No secret comes of it.
+    users = []
+    for number in range(600):
+        campaigns = {
+            name: {field: text for field in ("utm_source", "utm_medium") if (text := chance.choice(_TEXTS)) is not None}
+            for name in ("campaign", "initial_campaign")
+        }
+        value, inner = chance.choice(_VALUES), chance.choice(_VALUES)
+        metadata: Any = {"value": value} if number % 3 else {"sales": chance.choice([{"value": inner}, [{"value": 1}]])}
+        users.append(
+            {
+                "_id": profile_id(application_id, f"u{number}"),
+                "application_id": application_id,
+                "user_id": f"u{number}",
+                "company_id": chance.choice("cd"),
+                "created_time": _START + timedelta(milliseconds=chance.randrange(10 * 86_400_000)),
+                "modified_time": _START,
+                "modified_nanos": 0,
+                "metadata": metadata,
+                **({"campaign": campaigns["campaign"]} if number % 5 else {}),
+                **({"initial_campaign": [campaigns["initial_campaign"]]} if number % 7 else {}),
+            }
+        )
+    database.profiles.insert_many(users)
+    visitor = {"_id": f"{application_id}/a/v", "application_id": application_id, "created_time": _START}
+    database.profiles.insert_many([visitor, {"_id": f"{application_id}/u/erased", "suppressed_until": _START}])
+    return users
+
+
+def _text(user: dict[str, Any], name: str) -> str | None:
+    owner, field = name.split(".")
+    campaign = user.get(owner, {})
+    found: str | None = (campaign[0] if isinstance(campaign, list) else campaign).get(field)
+    return found
+
+
+def _number(user: dict[str, Any], path: str) -> list[float]:
+    found: Any = user
+    for key in path.split(".") if path else ["none"]:
+        found = found.get(key) if isinstance(found, dict) else None
+    return [float(found)] if isinstance(found, int | float) and not isinstance(found, bool) else []
+
+
+def _group(users: list[dict[str, Any]], value: str) -> dict[str, Any]:
+    days = Counter(user["created_time"].strftime("%Y-%m-%d") for user in users)
+    values = [number for user in users for number in _number(user, value)]
+    counted = {"value_sum": math.fsum(values), "value_average": math.fsum(values) / len(values)} if values else {}
+    told = [{"day": day, "users": count} for day, count in sorted(days.items())]
+    return {"users": len(users), "days": told, "value_count": len(values), **counted}
+
+
+def _report(users: list[dict[str, Any]], names: list[str], value: str) -> dict[str, Any]:
+    """The report as the contract words it."""
+    groups = defaultdict(list)
+    for user in users:
+        groups[tuple(_text(user, name) for name in names)].append(user)
+    # What is not there comes before every text.
+    ordered = sorted(
+        groups, key=lambda key: (-len(groups[key]), [(text is not None, (text or "").encode()) for text in key])
+    )
+    return {
+        "groups": [
+            {"campaign": {name: text for name, text in zip(names, key, strict=True) if text is not None}}
+            | _group(groups[key], value)
+            for key in ordered
+        ],
+        "has_more": False,
+        "total": {"campaign": {}} | _group(users, value),
+    }
+
+
+def _rounded(value: Any) -> Any:
+    """Sums are of doubles, whose order is anybody's choice."""
+    if isinstance(value, dict):
+        return {key: _rounded(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_rounded(inner) for inner in value]
+    return float(f"{value:.9g}") if isinstance(value, float) else value
+
+
+def test_a_report_equals_an_independent_computation(
+    api: Api, application: Application, database: Database[dict[str, Any]]
+) -> None:
+    users = _seed(database, application.application_id)
+    end = "2026-01-07T12:00:00.0000005Z"
+    for group_by in (
+        *("", "campaign.utm_source", "initial_campaign.utm_source,campaign.utm_medium"),
+        *("campaign.utm_source,campaign.utm_medium,initial_campaign.utm_source,initial_campaign.gclid",),
+    ):
+        names = group_by.split(",") if group_by else ["initial_campaign.utm_source"]
+        for value in ("", "metadata.value", "metadata.sales.value", "metadata.value.value"):
+            answer = ask(api, group_by=group_by, value=value, max_groups=1000)
+            assert _rounded(answer.json()) == _rounded(_report(users, names, value)), (group_by, value)
+    asked = {"start_time": "2026-01-03T00:00:00Z", "end_time": end, "filter": "company_id = c", "max_groups": 1000}
+    chosen = [
+        user
+        for user in users
+        if user["company_id"] == "c"
+        and _START + timedelta(days=2) <= user["created_time"] <= datetime(2026, 1, 7, 12, tzinfo=UTC)
+    ]
+    answer = ask(api, group_by="campaign.utm_source", value="metadata.value", **asked)
+    assert _rounded(answer.json()) == _rounded(_report(chosen, ["campaign.utm_source"], "metadata.value"))
+
+
+def test_the_largest_groups_are_answered_and_the_total_is_of_all(api: Api) -> None:
+    for number, source in enumerate("aabbbc"):
+        api.stored({"campaign": {"utm_source": source}}, user_id=f"u{number}")
+    answer = ask(api, max_groups=2).json()
+    assert [(each["campaign"], each["users"]) for each in answer["groups"]] == [
+        ({"initial_campaign.utm_source": "b"}, 3),
+        ({"initial_campaign.utm_source": "a"}, 2),
+    ]
+    assert (answer["has_more"], answer["total"]["users"]) == (True, 6)
+    assert ask(api, max_groups=3).json()["has_more"] is False
+
+
+def test_a_sum_passes_what_an_integer_holds(api: Api) -> None:
+    for number in range(3):
+        api.stored({"metadata": {"value": 2**62}}, user_id=f"u{number}")
+    total = ask(api, value="metadata.value").json()["total"]
+    assert (total["value_sum"], total["value_count"]) == (3.0 * 2**62, 3)
+
+
+def test_both_touches_are_told_apart(api: Api) -> None:
+    api.stored({"campaign": {"utm_source": "first"}}, {"campaign": {"utm_source": "last"}})
+    for name, text in (("campaign", "last"), ("initial_campaign", "first")):
+        (group,) = ask(api, group_by=f"{name}.utm_source").json()["groups"]
+        assert group["campaign"] == {f"{name}.utm_source": text}
+
+
+def test_no_application_reports_another_ones_users(api: Api, stack: Stack, database: Database[dict[str, Any]]) -> None:
+    api.stored({"campaign": {"utm_source": "google"}})
+    other = Api(stack.http, register(database, "the other one's report"))
+    nobody = {"campaign": {}, "users": 0, "days": [], "value_count": 0}
+    with other.client:
+        assert ask(other).json() == {"groups": [], "has_more": False, "total": nobody}
+
+
+@pytest.mark.parametrize(
+    ("asked", "violation"),
+    [
+        ({"start_time": "2026-01-02", "end_time": "2026-01-02"}, ("end_time", "NOT_AFTER_START_TIME")),
+        ({"start_time": "yesterday"}, ("start_time", "NOT_A_TIME")),
+        ({"group_by": "company_id"}, ("group_by", "INVALID_GROUP_BY")),
+        ({"group_by": "campaign"}, ("group_by", "INVALID_GROUP_BY")),
+        ({"group_by": 'campaign."$x"'}, ("group_by", "INVALID_GROUP_BY")),
+        ({"group_by": "campaign.gclid,campaign.gclid"}, ("group_by", "OUT_OF_RANGE")),
+        (
+            {
+                "group_by": ",".join(
+                    f"campaign.utm_{name}" for name in ("source", "medium", "term", "content", "campaign")
+                )
+            },
+            ("group_by", "OUT_OF_RANGE"),
+        ),
+        ({"value": "alias_count"}, ("value", "INVALID_VALUE")),
+        ({"value": "metadata"}, ("value", "INVALID_VALUE")),
+        ({"value": "metadata.a,metadata.b"}, ("value", "INVALID_VALUE")),
+        ({"max_groups": 1001}, ("max_groups", "OUT_OF_RANGE")),
+        ({"max_groups": -1}, ("max_groups", "OUT_OF_RANGE")),
+        ({"filter": "x"}, ("filter", "INVALID_FILTER")),
+    ],
+)
+def test_what_cannot_be_reported_is_refused(api: Api, asked: dict[str, Any], violation: tuple[str, str]) -> None:
+    assert refused(ask(api, **asked)) == [violation]
+
+
+def test_a_key_of_metadata_is_no_expression(api: Api) -> None:
+    api.stored({"metadata": {"$a": {"b.c": 3}, "0": 4}})
+    for value, total in (('metadata."$a"."b.c"', 3.0), ('metadata."0"', 4.0)):
+        assert ask(api, value=value).json()["total"]["value_sum"] == total
+    assert "value_sum" not in ask(api, value='metadata."$$ROOT"').json()["total"]
+
+
+def test_a_collector_key_may_not_report(api: Api) -> None:
+    answer = api.client.get("/v1/campaigns:report", headers=api.writer)
+    assert (answer.status_code, answer.json()["details"][0]["reason"]) == (403, "READ_NOT_PERMITTED")
+
+
+async def test_grpc_answers_the_same(api: Api, stack: Stack, application: Application) -> None:
+    api.stored({"campaign": {"utm_source": "google"}})
+    async with grpc.aio.insecure_channel(stack.grpc) as channel:
+        report = await UserServiceStub(channel).ReportCampaigns(
+            pb.ReportCampaignsRequest(), metadata=(("authorization", f"Bearer {application.management_token}"),)
+        )
+    assert [dict(group.campaign) for group in report.groups] == [{"initial_campaign.utm_source": "google"}]
+    assert report.total.users == 1
