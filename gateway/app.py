@@ -74,8 +74,8 @@ class Application:
                 found = self._find(method, path)
             except bindings.InvalidPath:
                 return body.OBJECT_BYTES
-        is_batch = isinstance(found, bindings.Match) and found.binding.is_batch
-        return body.ARRAY_BYTES if is_batch else body.OBJECT_BYTES
+        has_results = isinstance(found, bindings.Match) and found.binding.has_results
+        return body.ARRAY_BYTES if has_results else body.OBJECT_BYTES
 
     def handle(self, request: Request, respond: Callable[[Answer], None]) -> Callable[[], object] | None:
         """Answer one request; log and count it, unless it is OPTIONS."""

@@ -76,6 +76,7 @@ class Binding:
     `body` is "*", the name of a field, or empty for none; `body_message` describes the JSON object that is read, or
     each item of the array where `is_batch`. `query` are the fields that the path does not fill, where there is no body;
     beside a body they cannot be reached over HTTP.
+    `has_results` where the answer has one for each of many items, so that the body may hold as many.
     `group` is there where the requests of several clients may travel together.
     `is_write` unless it is a GET, or the method says that it has no side effects.
     `rank` sorts literal segments before fields, and paths with a `:verb` before those without.
@@ -91,6 +92,7 @@ class Binding:
     body: str
     body_message: Descriptor | None
     is_batch: bool
+    has_results: bool
     response_body: str
     query: Mapping[str, FieldDescriptor]
     has_verb: bool
@@ -198,6 +200,7 @@ def _binding(method: MethodDescriptor, rule: http_pb2.HttpRule) -> Binding:
         body=rule.body,
         body_message=body_message,
         is_batch=is_batch,
+        has_results=_result(method) is not None,
         response_body=rule.response_body,
         query=query,
         has_verb=has_verb,

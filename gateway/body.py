@@ -7,7 +7,7 @@ OBJECT_BYTES: Final = 1024 * 1024
 """The most that a body with one object may have, before and after inflating."""
 
 ARRAY_BYTES: Final = 12 * 1024 * 1024
-"""The most that a body with an array may have, before and after inflating."""
+"""The same for a body of many items, each of which has its own result."""
 
 _GZIP = 31  # zlib's name for "a gzip header, and any window".
 _PIECE = 64 * 1024

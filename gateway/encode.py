@@ -8,8 +8,9 @@ from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
 from google.protobuf.struct_pb2 import ListValue, Struct, Value
 from google.protobuf.timestamp_pb2 import Timestamp
+from google.rpc.status_pb2 import Status
 
-from gateway import timestamps
+from gateway import status, timestamps
 
 _INT64 = 2.0**63
 
@@ -24,6 +25,8 @@ def plain(message: Message) -> Any:
             return _object(cast("Struct", message))
         case "google.protobuf.Timestamp":
             return timestamps.text_of(cast("Timestamp", message))
+        case "google.rpc.Status":
+            return status.as_json(cast("Status", message))
         case name if name.startswith("google.protobuf."):
             return MessageToDict(message, preserving_proto_field_name=True)
     fields = cast("list[FieldDescriptor]", message.DESCRIPTOR.fields)

@@ -124,7 +124,7 @@ class Transcoder:
         return arguments
 
     def _parsed_body(self, request: Request) -> Any:
-        limit = body.ARRAY_BYTES if self._binding.is_batch else body.OBJECT_BYTES
+        limit = body.ARRAY_BYTES if self._binding.has_results else body.OBJECT_BYTES
         try:
             text = body.decoded_body(request.body, request.headers.get(b"content-encoding"), limit)
             return jsontext.parse(text) if text else ""

@@ -181,7 +181,7 @@ class StoredUser:
     profile: Profile
     observed_ip_address: str | None
     aliases: Sequence[bytes]
-    visitor: Profile | None
+    visitor: "StoredUser | None"
 
 
 class Suppressed:

@@ -164,7 +164,7 @@ def message_from_stored_user(stored: StoredUser) -> user_pb2.UserExport:
         user=message_from_profile(stored.profile),
         observed_ip_address=stored.observed_ip_address,
         alias_digests=[alias.hex() for alias in stored.aliases],
-        visitor=message_from_profile(stored.visitor) if stored.visitor else None,
+        visitor=message_from_stored_user(stored.visitor) if stored.visitor else None,
     )
 
 

@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 import sys
+import tomllib
 import zipfile
 from collections.abc import Sequence
 from email.parser import Parser
@@ -133,3 +134,10 @@ def test_the_stubs_tell_type_checkers_what_a_message_holds(python: Path, tmp_pat
         ("producer.py:3", "arg-type"),
         ("producer.py:4", "call-arg"),
     ], told
+
+
+def test_every_package_of_the_programs_is_in_their_wheel() -> None:
+    root = Path(__file__).parent.parent
+    named = tomllib.loads((root / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
+    found = [path.parent for top in ("server", "gateway", "processes") for path in (root / top).rglob("__init__.py")]
+    assert sorted(named) == sorted(".".join(each.relative_to(root).parts) for each in found)

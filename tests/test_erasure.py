@@ -177,12 +177,13 @@ def test_everything_that_is_stored_is_exported(api: Api, application: Applicatio
     )
     answer = api.client.get("/v1/users/u:export", headers=api.reader).json()
     visitor = answer.pop("visitor")
+    seen = visitor["user"]
     assert answer == {
         "user": profile,
         "observed_ip_address": "127.0.0.1",
         "alias_digests": [alias_digest(application.application_id, token).hex() for token in ("t1", "t2")],
     }
-    assert (visitor["user_id"], visitor["anonymous_id"], visitor["campaign"]) == ("", "a", {"utm_source": "seen"})
+    assert (seen["user_id"], seen["anonymous_id"], seen["campaign"]) == ("", "a", {"utm_source": "seen"})
     several = post(api, "batchExport", user_ids=["u", "never", ""]).json()["results"]
     assert several[0]["export"] == answer | {"visitor": visitor}
     assert [each["status"]["code"] for each in several[1:]] == [5, 3]

@@ -18,13 +18,11 @@ from pymongo.database import Database
 from userfold.v1 import user_service_pb2 as pb
 from userfold.v1.campaign_pb2 import Campaign
 from userfold.v1.user_pb2 import UserUpdate
-from userfold.v1.user_service_pb2_grpc import UserServiceServicer
 
 from gateway.bindings import bindings_of
 from server.credentials import generate_collector_key, generate_management_token
 from server.model import Kind, Scope
 from server.scopes import NEEDS
-from server.service import UserService
 from tests.conftest import Application, Stack, grant, register
 from tests.faces import BINDINGS, SERVICE, Answer, Credential, Face, Grpc, Http
 
@@ -123,7 +121,6 @@ class World:
         return [
             self._grpc.ask(name, request, _bearer(application.management_token))
             for name in reading
-            if _is_served(name)
             for request in _REQUESTS[name](ids)
         ]
 
@@ -145,10 +142,6 @@ def _key(secret: str) -> Credential:
 
 def _bearer(secret: str) -> Credential:
     return {"Authorization": f"Bearer {secret}"}
-
-
-def _is_served(method: str) -> bool:
-    return getattr(UserService, method) is not getattr(UserServiceServicer, method)
 
 
 def _credentials(method: str, application: Application) -> list[Credential]:
@@ -177,8 +170,6 @@ def test_every_method_of_the_contract_is_asked() -> None:
 def test_another_application_is_answered_as_if_there_was_nobody_and_changes_nothing(
     faces: Mapping[str, Face], world: World, face: str, method: str
 ) -> None:
-    if not _is_served(method):
-        pytest.skip("not served yet")
     owner = world.new_application()
     ids = Ids(owner.application_id)
 
@@ -209,7 +200,7 @@ def test_what_an_application_has_of_its_own_stays_as_it_is_whatever_another_does
     world.store(owner, ids)
     stored, seen = world.stored(owner), world.seen_by(owner, ids)
     world.store(other, ids)
-    for method in filter(_is_served, _METHODS):
+    for method in _METHODS:
         for request in _REQUESTS[method](ids):
             assert faces["grpc"].ask(method, request, _bearer(other.management_token))[0] in ("OK", "NOT_FOUND"), method
         assert (world.stored(owner), world.seen_by(owner, ids)) == (stored, seen), method
@@ -219,8 +210,6 @@ def test_what_an_application_has_of_its_own_stays_as_it_is_whatever_another_does
 def test_the_page_token_of_another_application_leads_to_none_of_its_users(
     faces: Mapping[str, Face], world: World
 ) -> None:
-    if not _is_served("ListUsers"):
-        pytest.skip("not served yet")
     owner, other = world.new_application(), world.new_application()
     markers = [f"{owner.application_id}-{number}" for number in range(3)]
     for marker in markers:
@@ -250,7 +239,7 @@ def test_no_credential_acts_beyond_its_scopes(faces: Mapping[str, Face], world: 
         assert answer[0] in ("PERMISSION_DENIED", 403)
         assert faces[face].reason(answer) == ("SCOPE_MISSING", need.scope)
     assert world.stored(owner) == stored
-    for credential in (world.token(owner, need.scope), *_credentials(method, owner)) if _is_served(method) else ():
+    for credential in (world.token(owner, need.scope), *_credentials(method, owner)):
         assert faces[face].ask(method, request, credential)[0] in ("OK", 200, 201)
 
 

@@ -1,5 +1,6 @@
 """USERFOLD_WORKERS: several processes of each program on one address, seen from outside."""
 
+import contextlib
 import os
 import re
 import signal
@@ -55,7 +56,9 @@ class Watched:
         found: Counter[int] = Counter()
         for worker in self.workers():
             for link in Path(f"/proc/{worker}/fd").iterdir():
-                found[worker] += os.readlink(link).removeprefix("socket:[").removesuffix("]") in inodes
+                # A worker opens and closes files meanwhile.
+                with contextlib.suppress(FileNotFoundError):
+                    found[worker] += os.readlink(link).removeprefix("socket:[").removesuffix("]") in inodes
         return +found
 
     def metric(self, name: str) -> float:

@@ -161,15 +161,13 @@ def _failures() -> Iterator[None]:
         raise DatabaseUnavailable from error
 
 
-def _stored_user(user: Mapping[str, Any], visitor: Mapping[str, Any] | None) -> StoredUser:
-    aliases = user.get("aliases", ())
+def _stored_user(document: Mapping[str, Any], visitor: Mapping[str, Any] | None = None) -> StoredUser:
+    aliases = document.get("aliases", ())
     return StoredUser(
-        profile=profile_from_document({**user, "alias_count": len(aliases)}),
-        observed_ip_address=user.get("observed_ip_address"),
+        profile=profile_from_document({"user_id": "", **document, "alias_count": len(aliases)}),
+        observed_ip_address=document.get("observed_ip_address"),
         aliases=[bytes(alias) for alias in aliases],
-        visitor=profile_from_document({**visitor, "alias_count": len(visitor.get("aliases", ())), "user_id": ""})
-        if visitor
-        else None,
+        visitor=None if visitor is None else _stored_user(visitor),
     )
 
 

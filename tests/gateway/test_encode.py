@@ -45,7 +45,7 @@ def test_what_is_not_set_is_left_out_and_what_cannot_be_is_there() -> None:
     }
 
 
-def test_other_types_follow_proto3_json() -> None:
+def test_a_status_is_told_as_every_error_is_and_other_types_follow_proto3_json() -> None:
     kinds: list[tuple[Any, ...]] = [
         ("data", Field.TYPE_BYTES),
         ("numbers", Field.TYPE_INT32, "repeated"),
@@ -58,7 +58,7 @@ def test_other_types_follow_proto3_json() -> None:
     assert encode.plain(message) == {
         "data": "/w==",
         "numbers": [1, 2],
-        "status": {"code": 3, "message": "", "details": []},
+        "status": {"code": 3, "status": "INVALID_ARGUMENT", "message": "", "details": []},
         "items": [1.0],
     }
 

@@ -283,7 +283,7 @@ async def _listed(service: UserService, **fields: Any) -> str:
     """The token of the page that follows."""
     request: Any = pb.ListUsersRequest(**fields)
     context: Any = Context("ipv4:127.0.0.1:1")
-    return (await service.ListUsers(request, context)).next_page_token
+    return str((await _serve(service.ListUsers, request, context)).next_page_token)
 
 
 @pytest.mark.parametrize("order_by", ["", "created_time desc", "modified_time", "user_id desc"])
