@@ -185,7 +185,7 @@ def test_what_cannot_be_listed_is_refused(api: Api, asked: dict[str, Any], viola
 @pytest.mark.parametrize("path", ["/v1/users", "/v1/users:count"])
 def test_a_collector_key_may_not_list(api: Api, path: str) -> None:
     answer = api.client.get(path, headers=api.writer)
-    assert (answer.status_code, answer.json()["details"][0]["reason"]) == (403, "READ_NOT_PERMITTED")
+    assert (answer.status_code, answer.json()["details"][0]["reason"]) == (403, "SCOPE_MISSING")
 
 
 def test_users_are_listed_in_the_order_that_is_asked_for(api: Api) -> None:

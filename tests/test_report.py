@@ -207,7 +207,7 @@ def test_a_key_of_metadata_is_no_expression(api: Api) -> None:
 
 def test_a_collector_key_may_not_report(api: Api) -> None:
     answer = api.client.get("/v1/campaigns:report", headers=api.writer)
-    assert (answer.status_code, answer.json()["details"][0]["reason"]) == (403, "READ_NOT_PERMITTED")
+    assert (answer.status_code, answer.json()["details"][0]["reason"]) == (403, "SCOPE_MISSING")
 
 
 async def test_grpc_answers_the_same(api: Api, stack: Stack, application: Application) -> None:

@@ -93,6 +93,13 @@ _TABLE: list[tuple[UserfoldError, int, str, str, list[object]]] = [
         list(_RETRY),
     ),
     (
+        errors.ExportTooLarge(),
+        8,
+        "EXPORT_TOO_LARGE",
+        "The answer would be larger than 33,554,432 bytes: ask for this user in another call.",
+        [],
+    ),
+    (
         errors.QueryTooSlow(),
         4,
         "QUERY_TOO_SLOW",
