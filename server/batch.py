@@ -11,7 +11,7 @@ from server.model import PlannedUpdate, ProfileWrite, Suppressed, Warning
 from server.plan import plan_update
 from server.store.profiles import Outcome
 
-_SUPPRESSED = Warning("user_id", "SUPPRESSED", "accepted, but not stored: the user is erased")
+_SUPPRESSED = Warning("user_id", "SUPPRESSED", "accepted and dropped: the user is erased, and kept so for a time")
 
 _Item = TypeVar("_Item")
 _Plan = TypeVar("_Plan")

@@ -116,7 +116,11 @@ def mongod() -> Iterator[EmbeddedMongod]:
     with (
         # Not pytest's, which would keep 300 MB of each of the last runs.
         tempfile.TemporaryDirectory() as data_dir,
-        EmbeddedMongod(Path(data_dir), ["--setParameter", "enableTestCommands=1"]) as running,
+        EmbeddedMongod(
+            Path(data_dir),
+            # What is over is looked for each second, not each minute.
+            ["--setParameter", "enableTestCommands=1", "--setParameter", "ttlMonitorSleepSecs=1"],
+        ) as running,
     ):
         initiate(running.uri)
         yield running

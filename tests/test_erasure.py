@@ -17,7 +17,7 @@ from tests.conftest import Api, Application, Stack, percent_encoded
 SUPPRESSED = {
     "field": "user_id",
     "reason": "SUPPRESSED",
-    "description": "accepted, but not stored: the user is erased",
+    "description": "accepted and dropped: the user is erased, and kept so for a time",
 }
 
 

@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from gateway.app import SERVICE
+from gateway.bindings import bindings_of
 from processes.child import start_child, stop_child
 from server.scopes import NEEDS
 
@@ -69,6 +71,36 @@ def test_the_first_calls_answer_what_the_readme_says(folder: tuple[Path, str]) -
         assert _TIME.fullmatch(profile.pop(name))
     expected: Any = json.loads(shown)
     assert profile == {name: value for name, value in expected.items() if not name.endswith("_time")}
+
+
+def test_an_erasure_answers_what_the_readme_says(folder: tuple[Path, str]) -> None:
+    def run(script: str) -> str:
+        # Another user: the erasure is kept up, and other tests have users of their own to store.
+        script = ". .userfold/demo.env\n" + script.replace("12345", "12345-gone")
+        return _run(*folder, script).replace("12345-gone", "12345")
+
+    stored = """curl -s http://127.0.0.1:8080/v1/users -H "X-Moesif-Application-Id: $application_id" \\
+        -d '{"user_id":"12345","company_id":"67890","session_token":"XXXXXXXXXX"}'
+    """
+    assert run(stored) == "{}"
+    first, update, batch = _blocks("Erasing and exporting")
+    export, delete = first.split("\n\n")
+    shown = [json.loads(text) for text in _blocks("Erasing and exporting", "json")]
+    exported: Any = json.loads(run(export))
+    assert {name: exported["user"][name] for name in shown[0]["user"]} == shown[0]["user"]
+    assert exported.keys() == shown[0].keys()
+    assert exported["observed_ip_address"] == shown[0]["observed_ip_address"]
+    assert f"`{run(delete)}`" in _README
+    assert f"`{run(update)}`" in _README
+    assert json.loads(run(batch)) == shown[1]
+
+
+def test_the_table_of_routes_is_that_of_the_descriptors() -> None:
+    bound = {
+        binding.rpc.rpartition("/")[2]: f"`{binding.method} {binding.template}`" for binding in bindings_of(SERVICE)
+    }
+    rows = [f"| `{method.name}` | {bound.get(method.name, 'a stream: gRPC alone')} |" for method in SERVICE.methods]
+    assert "\n".join(["| --- | --- |", *rows, ""]) in _README
 
 
 def test_the_client_library_works_as_shown(folder: tuple[Path, str]) -> None:

@@ -115,9 +115,15 @@ async def test_a_period_is_prolonged_and_never_shortened(
         assert (await stored(opened, profile_id("app", user)))["suppressed_until"] == expected
 
 
-async def test_an_end_that_is_over_lets_the_user_come_back(opened: Database) -> None:
-    indexes = await opened.profiles.index_information()
-    assert indexes["suppressed_until_1"]["expireAfterSeconds"] == 0
+async def test_an_end_that_is_over_lets_the_user_come_back(
+    opened: Database, erasure: MongoProfileErasure, store: MongoProfileStore, user: str
+) -> None:
+    await erasure.erase([erasure_of(user, datetime.now(UTC) + timedelta(milliseconds=200))])
+    assert await update(store, user) is SUPPRESSED
+    async with asyncio.timeout(20):
+        while await stored(opened, profile_id("app", user)) is not None:
+            await asyncio.sleep(0.05)
+    assert await update(store, user) is None
 
 
 @pytest.mark.parametrize("until", [None, _LATER])
