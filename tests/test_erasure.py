@@ -30,9 +30,15 @@ def post(api: Api, verb: str, **body: Any) -> Any:
 
 
 def everything(database: Database[dict[str, Any]]) -> bytes:
-    """The bytes of all documents in all collections."""
-    raw = database.with_options(database.codec_options.with_options(document_class=RawBSONDocument))
-    return b"".join(document.raw for name in database.list_collection_names() for document in raw[name].find())
+    """The bytes of all documents in all collections of all databases, but for the log of operations."""
+    options = database.codec_options.with_options(document_class=RawBSONDocument)
+    return b"".join(
+        document.raw
+        for each in database.client.list_database_names()
+        for name in database.client[each].list_collection_names()
+        if (each, name) != ("local", "oplog.rs")
+        for document in database.client[each].with_options(options)[name].find()
+    )
 
 
 @pytest.mark.parametrize("query", [{}, {"suppress_days": 30}])

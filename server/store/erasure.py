@@ -1,107 +1,163 @@
-"""Erasing users, and taking session tokens from them, in MongoDB."""
+"""Taking profiles, and parts of them, out of MongoDB for good."""
 
-import asyncio
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Protocol, TypeVar
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from typing import Any, Protocol, TypeAlias, TypeVar
 
-from pymongo import ReturnDocument
+from pymongo import DeleteOne, UpdateOne
 from pymongo.errors import PyMongoError
 
-from server.errors import UserfoldError, UserNotFound
+from server.errors import DatabaseUnavailable, UserfoldError, UserNotFound, WriteOutcomeUnknown
 from server.model import AliasRemoval, Erasure
 from server.plan import visitor_id
+from server.store.bulk import DUPLICATE_KEY, Operation, failure_of, write_in_bulk
 from server.store.database import Database
-from server.store.failures import DUPLICATE_KEY, failure_of
 
-# A batch waits for MongoDB's journal again and again: so many wait together, and leave the connections to others too.
-_AT_ONCE = 16
+Erased: TypeAlias = bool | UserfoldError
+"""Whether there was anything to erase until now, or why it may still be there."""
 
-_Item = TypeVar("_Item")
+_Key = TypeVar("_Key", bound=Hashable)
 
 
 class ProfileErasure(Protocol):
-    """Where users are erased."""
+    """How profiles, and parts of them, are erased.
 
-    async def erase(self, erasures: Sequence[Erasure]) -> Sequence[bool | UserfoldError]:
-        """Erase profiles, and tell of each, in the order given, whether there was one; or what went wrong.
+    Whatever is erased must be so durably. Must not raise for anything that the database does, nor let one item's
+    failure touch another's. What is named twice was there at most the first time.
+    """
 
-        Nothing of it must be left once it is told, nor come back while it is suppressed. Must not let one's failure
-        touch another's, nor raise for anything that the database does.
+    async def erase(self, erasures: Sequence[Erasure]) -> Sequence[Erased]:
+        """Erase users, each with the visitor whom the profile names, and tell of each whether there was a profile.
+
+        Until `suppressed_until`, which must never be moved back, no write of the user may be stored, however late it
+        comes. An erasure that was interrupted must leave nothing that the next one does not find.
         """
 
-    async def remove_aliases(self, removals: Sequence[AliasRemoval]) -> Sequence[bool | UserfoldError]:
-        """Take aliases away, durably, and tell of each whether it was there. Where there is no profile: UserNotFound.
-        As with `erase`."""
+    async def remove_aliases(self, removals: Sequence[AliasRemoval]) -> Sequence[Erased]:
+        """Take aliases away, and tell of each whether it was there; UserNotFound where there is no profile."""
 
 
 class MongoProfileErasure:
-    """The erasure in the collection `profiles` of a MongoDB database."""
+    """Erasure in the collection `profiles` of a MongoDB database.
+
+    To keep an erasure up, the profile's document becomes one of nothing but `_id`, a digest, and `suppressed_until`.
+    Every later write meets it, since it upserts on `_id`, and is refused by the collection's validator. An index drops
+    it within a minute or so after its end.
+
+    Never with findAndModify: to be able to retry it, MongoDB would keep the profile in a collection of its own.
+    """
 
     def __init__(self, database: Database) -> None:
         self._profiles = database.get_collection("profiles")
 
-    async def erase(self, erasures: Sequence[Erasure]) -> Sequence[bool | UserfoldError]:
-        return await _each(self._erase, erasures)
+    async def erase(self, erasures: Sequence[Erasure]) -> Sequence[Erased]:
+        pending = {each.profile_id: each for each in erasures}
+        found: set[str] = set()
+        outcomes: dict[str, Erased] = {}
+        while pending:
+            outcomes |= await self._erase(pending, found)
+            pending = {key: each for key, each in pending.items() if key not in outcomes}
+        return _once_each([each.profile_id for each in erasures], outcomes)
 
-    async def remove_aliases(self, removals: Sequence[AliasRemoval]) -> Sequence[bool | UserfoldError]:
-        return await _each(self._remove_alias, removals)
+    async def _erase(self, erasures: Mapping[str, Erasure], found: set[str]) -> Mapping[str, Erased]:
+        """Erase by what is stored now; whoever has a profile is added to `found`.
 
-    async def _erase(self, erasure: Erasure) -> bool:
-        by_id = {"_id": erasure.profile_id}
-        while True:
-            profile = await self._profiles.find_one(by_id, projection={"anonymous_id": 1}) or {}
-            # The visitor first: the profile alone tells who that is, and is what a second attempt would look for.
-            named = profile.get("anonymous_id")
-            if named is not None:
-                await self._profiles.delete_one({"_id": visitor_id(erasure.application_id, named)})
-            erased = await self._erase_profile(erasure, by_id | {"anonymous_id": named})
-            if erased is not None:
-                return erased
-
-    async def _erase_profile(self, erasure: Erasure, unchanged: dict[str, Any]) -> bool | None:
-        """Erase the profile if it names the same visitor still; None where it has changed meanwhile."""
-        if erasure.suppressed_until is None:
-            only = unchanged | {"suppressed_until": {"$exists": False}}
-            if (await self._profiles.delete_one(only)).deleted_count:
-                return True
-            left = await self._profiles.find_one({"_id": erasure.profile_id}, projection={"suppressed_until": 1})
-            return False if left is None or "suppressed_until" in left else None
-        # A tombstone in place of the profile, in one write: every later update meets it, whatever server it comes to.
-        until = {"$max": ["$suppressed_until", {"$literal": erasure.suppressed_until}]}
+        Where something comes between, such as an update that names another visitor, nothing is told but failures: the
+        next round meets what is left.
+        """
+        profile = {"_id": {"$in": list(erasures)}, "suppressed_until": {"$exists": False}}
         try:
-            before = await self._profiles.find_one_and_update(
-                unchanged,
-                [{"$replaceWith": {"_id": "$_id", "suppressed_until": until}}],
-                upsert=True,
-                projection={"user_id": 1},
-                return_document=ReturnDocument.BEFORE,
-            )
-        except PyMongoError as error:
-            if getattr(error, "code", None) == DUPLICATE_KEY:
-                return None
-            raise
-        return before is not None and "user_id" in before
+            documents = await self._profiles.find(profile, projection={"anonymous_id": 1}).to_list(len(erasures))
+        except PyMongoError:
+            return dict.fromkeys(erasures, WriteOutcomeUnknown())
+        named: dict[str, str | None] = {document["_id"]: document.get("anonymous_id") for document in documents}
+        found |= named.keys()
+        # The visitors first: after the profiles, nothing would tell who they were.
+        visitors = {
+            key: DeleteOne({"_id": visitor_id(erasures[key].application_id, visitor)})
+            for key, visitor in named.items()
+            if visitor is not None
+        }
+        failures, _ = await self._write(visitors)
+        operations = {
+            key: _erase_profile(erasure, named[key]) if key in named else _keep_up(erasure)
+            for key, erasure in erasures.items()
+            if key not in failures and (key in named or erasure.suppressed_until is not None)
+        }
+        failed, has_met_all = await self._write(operations)
+        if not has_met_all:
+            return {**failures, **failed}
+        return {**{key: key in found for key in erasures}, **failures, **failed}
 
-    async def _remove_alias(self, removal: AliasRemoval) -> bool:
-        result = await self._profiles.update_one(
-            {"_id": removal.profile_id, "user_id": {"$exists": True}}, {"$pull": {"aliases": removal.alias}}
-        )
-        if not result.matched_count:
-            raise UserNotFound
-        return bool(result.modified_count)
+    async def remove_aliases(self, removals: Sequence[AliasRemoval]) -> Sequence[Erased]:
+        wanted = {
+            "_id": {"$in": list({each.profile_id for each in removals})},
+            "user_id": {"$exists": True},
+        }
+        aliases = list({each.alias for each in removals})
+        held = {"aliases": {"$setIntersection": [{"$ifNull": ["$aliases", []]}, {"$literal": aliases}]}}
+        try:
+            documents = await self._profiles.find(wanted, projection=held).to_list(len(removals))
+        except PyMongoError:
+            return [DatabaseUnavailable() for _ in removals]
+        stored: dict[str, Sequence[bytes]] = {document["_id"]: document["aliases"] for document in documents}
+        operations = {
+            each: UpdateOne({"_id": each.profile_id}, {"$pull": {"aliases": each.alias}})
+            for each in removals
+            if each.alias in stored.get(each.profile_id, ())
+        }
+        outcomes: dict[AliasRemoval, Erased] = {
+            each: each in operations if each.profile_id in stored else UserNotFound() for each in removals
+        }
+        failures, _ = await self._write(operations)
+        return _once_each(removals, {**outcomes, **failures})
+
+    async def _write(self, operations: Mapping[_Key, Operation]) -> tuple[Mapping[_Key, UserfoldError], bool]:
+        """Apply operations: what failed, and whether every other one met what it was meant for."""
+        if not operations:
+            return {}, True
+        result = await write_in_bulk(self._profiles, list(operations.values()))
+        failures: dict[_Key, UserfoldError] = {}
+        has_met_all = True
+        for position, key in enumerate(operations):
+            code = result.codes.get(position)
+            if code == DUPLICATE_KEY:
+                has_met_all = False
+            elif code is not None:
+                failures[key] = failure_of(code)
+            elif result.is_unknown:
+                failures[key] = WriteOutcomeUnknown()
+        if not result.is_unknown:
+            has_met_all &= result.effective == len(operations) - len(failures)
+        return failures, has_met_all
 
 
-async def _each(do: Callable[[_Item], Awaitable[bool]], items: Sequence[_Item]) -> Sequence[bool | UserfoldError]:
-    """What came of each, a few of them at once."""
-    room = asyncio.Semaphore(_AT_ONCE)
+def _erase_profile(erasure: Erasure, visitor: str | None) -> Operation:
+    """Erases a profile as long as it names this visitor, or none."""
+    profile = {
+        "_id": erasure.profile_id,
+        "anonymous_id": {"$in": [None, visitor]},
+        "suppressed_until": {"$exists": False},
+    }
+    return DeleteOne(profile) if erasure.suppressed_until is None else UpdateOne(profile, _kept_up(erasure))
 
-    async def one(item: _Item) -> bool | UserfoldError:
-        async with room:
-            try:
-                return await do(item)
-            except UserfoldError as error:
-                return error
-            except PyMongoError as error:
-                return failure_of(error)
 
-    return await asyncio.gather(*map(one, items))
+def _keep_up(erasure: Erasure) -> Operation:
+    """Keeps the erasure of one who has no profile up. Fails with a duplicate key where there is one by now."""
+    return UpdateOne({"_id": erasure.profile_id, "modified_time": {"$exists": False}}, _kept_up(erasure), upsert=True)
+
+
+def _kept_up(erasure: Erasure) -> list[dict[str, Any]]:
+    """The update that leaves nothing but the end of the period, the later one of two."""
+    end = {"$max": ["$suppressed_until", erasure.suppressed_until]}
+    return [{"$replaceWith": {"_id": "$_id", "suppressed_until": end}}]
+
+
+def _once_each(keys: Iterable[_Key], outcomes: Mapping[_Key, Erased]) -> Sequence[Erased]:
+    """The outcome of each key; that of one which comes again is that nothing was there any more."""
+    left = dict(outcomes)
+    told = []
+    for key in keys:
+        told.append(left[key])
+        if left[key] is True:
+            left[key] = False
+    return told

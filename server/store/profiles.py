@@ -5,19 +5,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
 from pymongo import UpdateOne
-from pymongo.errors import BulkWriteError, ConnectionFailure, PyMongoError
+from pymongo.errors import PyMongoError
+from pymongo.read_concern import ReadConcern
 
 from server.errors import ProfileTooLarge, UserfoldError, WriteOutcomeUnknown
 from server.model import SUPPRESSED, ProfileWrite, Suppressed
 from server.operation import dotted_update, exact_update
 from server.plan import fold
+from server.store.bulk import DUPLICATE_KEY, PATH_MEETS_NON_OBJECT, VALIDATION_FAILED, failure_of, write_in_bulk
 from server.store.database import Database
-from server.store.failures import (
-    DUPLICATE_KEY,
-    PATH_MEETS_NON_OBJECT,
-    VALIDATION_FAILED,
-    failure_of_code,
-)
 
 Outcome = UserfoldError | Suppressed | None
 """What became of a write: None means that a majority of MongoDB's members has it in the journal."""
@@ -42,6 +38,8 @@ class MongoProfileStore:
 
     def __init__(self, database: Database) -> None:
         self._profiles = database.get_collection("profiles")
+        # A majority may not have yet what has just refused a write.
+        self._latest = self._profiles.with_options(read_concern=ReadConcern("local"))
 
     async def apply(self, writes: Sequence[ProfileWrite]) -> Sequence[Outcome]:
         if len({write.profile_id for write in writes}) == len(writes):
@@ -89,7 +87,7 @@ class MongoProfileStore:
                     exact[index] = True
                     again.append(index)
                 else:
-                    outcomes[index] = failure_of_code(code)
+                    outcomes[index] = failure_of(code)
                     if code == VALIDATION_FAILED:
                         refused.append(index)
             pending = again
@@ -106,7 +104,7 @@ class MongoProfileStore:
         """Those of the profiles that are tombstones: the validator lets no update turn one into a profile."""
         query = {"_id": {"$in": profile_ids}, "suppressed_until": {"$exists": True}}
         try:
-            return {document["_id"] async for document in self._profiles.find(query, projection={"_id": 1})}
+            return {document["_id"] async for document in self._latest.find(query, projection={"_id": 1})}
         except PyMongoError:
             # Nothing was written: too large is then as good an answer as any.
             return set()
@@ -118,16 +116,5 @@ class MongoProfileStore:
             UpdateOne({"_id": write.profile_id}, exact_update(write) if exact else dotted_update(write), upsert=True)
             for write, exact in writes
         ]
-        errors: dict[int, int] = {}
-        unknown = False
-        try:
-            await self._profiles.bulk_write(operations, ordered=False)
-        except BulkWriteError as error:
-            errors = {item["index"]: item["code"] for item in error.details["writeErrors"]}
-            # Without any write error, too, a write concern error means that the majority did not confirm.
-            unknown = bool(error.details["writeConcernErrors"])
-        except ConnectionFailure:
-            unknown = True
-        except PyMongoError as error:
-            errors = dict.fromkeys(range(len(operations)), getattr(error, "code", None) or 0)
-        return errors, unknown
+        result = await write_in_bulk(self._profiles, operations)
+        return result.codes, result.is_unknown
