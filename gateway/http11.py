@@ -8,12 +8,13 @@ import asyncio
 import math
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Final, Protocol, cast
+from typing import Any, Final, cast
 
 import httptools
 
 from gateway.answer import Answer
 from gateway.connections import Connections
+from gateway.handler import Handler
 from gateway.request import Request
 from gateway.response import response_bytes
 from gateway.status import Refusal, refusal
@@ -38,21 +39,6 @@ DRAIN_SECONDS: Final = 5.0
 """How long that may take."""
 
 _LISTS: Final = (b"content-encoding", b"x-forwarded-for")
-
-Respond = Callable[[Answer], None]
-
-
-class Handler(Protocol):
-    """What answers requests."""
-
-    def body_limit(self, method: str, path: bytes) -> int:
-        """The most bytes that the body of such a request may have as it is sent."""
-
-    def handle(self, request: Request, respond: Respond) -> Callable[[], object] | None:
-        """Answer a request. Must call `respond` once, at any time. What is returned is called if the client goes."""
-
-    def refuse(self, refused: Refusal, respond: Respond) -> None:
-        """Answer what is no request to be handled. Must call `respond` at once."""
 
 
 class HttpConnection(asyncio.Protocol):

@@ -7,7 +7,8 @@ from email.utils import formatdate
 from typing import Final
 
 from gateway.connections import Connections
-from gateway.http11 import Handler, HttpConnection
+from gateway.handler import Handler
+from gateway.http11 import HttpConnection
 from gateway.settings import InvalidSetting, Settings, split_address
 
 STOP_SECONDS: Final = 10

@@ -1,0 +1,23 @@
+"""What a connection asks of the application."""
+
+from collections.abc import Callable
+from typing import Protocol, TypeAlias
+
+from gateway.answer import Answer
+from gateway.request import Request
+from gateway.status import Refusal
+
+Respond: TypeAlias = Callable[[Answer], None]
+
+
+class Handler(Protocol):
+    """What answers requests."""
+
+    def body_limit(self, method: str, path: bytes) -> int:
+        """The most bytes that the body of such a request may have as it is sent."""
+
+    def handle(self, request: Request, respond: Respond) -> Callable[[], object] | None:
+        """Answer a request. Must call `respond` once, at any time. What is returned is called if the client goes."""
+
+    def refuse(self, refused: Refusal, respond: Respond) -> None:
+        """Answer what is no request to be handled. Must call `respond` at once."""
