@@ -83,7 +83,6 @@ OWN: Final[Mapping[str, Row]] = {
     "NOT_SENT_IN_TIME": Row(
         code_pb2.DEADLINE_EXCEEDED, "The server was too busy to be asked in time; nothing was written.", retry_after=1
     ),
-    "CLIENT_GONE": Row(code_pb2.CANCELLED, "The connection was lost before the whole request had arrived."),
     "INTERNAL": Row(
         code_pb2.INTERNAL,
         "A defect of the gateway, found in its log by the error_id. Sending the request again is safe.",
