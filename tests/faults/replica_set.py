@@ -1,0 +1,149 @@
+"""Three real mongods as one replica set, each behind a proxy that can cut and slow down what is sent to it."""
+
+import resource
+import signal
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, Final
+
+from pymongo import MongoClient
+from pymongo.errors import PyMongoError
+
+from server.mongod import EmbeddedMongod
+from tests.faults.links import Links
+
+SIZE: Final = 3
+
+# A third of MongoDB's default, which would make each failover of this suite 7 s longer and show nothing more.
+_ELECTION_MS = 3_000
+_HEARTBEAT_MS = 1_000
+
+_PATIENCE = 90
+_ARGUMENTS = ("--setParameter", "enableTestCommands=1", "--setParameter", "shutdownTimeoutMillisForSignaledShutdown=0")
+
+Client = MongoClient[dict[str, Any]]
+
+
+class Member:
+    """A mongod. It may come back on another port; the others know it by `address`, its proxy's."""
+
+    def __init__(self, name: str, directory: Path, links: Links) -> None:
+        self.name = name
+        self.directory = directory
+        self._links = links
+        self._mongod = EmbeddedMongod(directory, _ARGUMENTS)
+        self.address = ""
+        self._client: Client | None = None
+
+    @property
+    def is_running(self) -> bool:
+        return self._mongod.process.poll() is None
+
+    def start(self) -> None:
+        """Start it, again if it has ended."""
+        self.stop()
+        self._mongod = EmbeddedMongod(self.directory, _ARGUMENTS)
+        self._mongod.start()
+        port = int(self._mongod.uri.rpartition(":")[2].partition("/")[0])
+        self.address = self._links.lead(self.name, port)
+        self._links.know(self.name, self._mongod.process.pid)
+        self._client = MongoClient(
+            self._mongod.uri, serverSelectionTimeoutMS=1_000, connectTimeoutMS=1_000, socketTimeoutMS=20_000
+        )
+
+    def stop(self) -> None:
+        if self._client:
+            self._client.close()
+        self._mongod.stop()
+
+    def signal(self, number: signal.Signals) -> None:
+        self._mongod.process.send_signal(number)
+
+    def wait_until_ended(self) -> None:
+        self._mongod.process.wait(timeout=_PATIENCE)
+
+    def limit_files(self, octets: int | None) -> None:
+        """Let none of its files grow beyond so many bytes, or as far as they like."""
+        most = resource.RLIM_INFINITY if octets is None else octets
+        resource.prlimit(self._mongod.process.pid, resource.RLIMIT_FSIZE, (most, resource.RLIM_INFINITY))
+
+    def command(self, name: str, value: Any = 1, **arguments: Any) -> dict[str, Any]:
+        """Ask it directly, past the proxy."""
+        assert self._client
+        return self._client.admin.command(name, value, **arguments)
+
+    @contextmanager
+    def failing(self, failpoint: str, **data: Any) -> Iterator[None]:
+        """With one of MongoDB's own failures switched on."""
+        self.command("configureFailPoint", failpoint, mode="alwaysOn", data=data)
+        try:
+            yield
+        finally:
+            # Whoever has ended has forgotten it.
+            with suppress(PyMongoError):
+                self.command("configureFailPoint", failpoint, mode="off")
+
+
+class ReplicaSet:
+    """The three. `uri` leads through the proxies."""
+
+    def __init__(self, directory: Path, links: Links) -> None:
+        self.members = [Member(f"member{number}", directory / f"member{number}", links) for number in range(SIZE)]
+
+    @property
+    def uri(self) -> str:
+        return f"mongodb://{','.join(member.address for member in self.members)}/?replicaSet=userfold"
+
+    def start(self) -> None:
+        for member in self.members:
+            member.start()
+        members = [{"_id": number, "host": member.address} for number, member in enumerate(self.members)]
+        settings = {"electionTimeoutMillis": _ELECTION_MS, "heartbeatIntervalMillis": _HEARTBEAT_MS}
+        self.members[0].command("replSetInitiate", {"_id": "userfold", "members": members, "settings": settings})
+        self.heal()
+
+    def stop(self) -> None:
+        for member in self.members:
+            member.stop()
+
+    def primary(self) -> Member:
+        """Wait for one."""
+        deadline = time.monotonic() + _PATIENCE
+        while time.monotonic() < deadline:
+            for member in self.members:
+                if is_primary(member):
+                    return member
+            time.sleep(0.05)
+        raise TimeoutError("no primary was elected")
+
+    def secondaries(self) -> Sequence[Member]:
+        primary = self.primary()
+        return [member for member in self.members if member is not primary]
+
+    def heal(self) -> None:
+        """Start whoever has ended, and wait until all are members again that lack nothing."""
+        for member in self.members:
+            if not member.is_running:
+                member.start()
+        deadline = time.monotonic() + _PATIENCE
+        while not self._is_whole():
+            if time.monotonic() > deadline:
+                raise TimeoutError("the replica set does not become whole again")
+            time.sleep(0.1)
+
+    def _is_whole(self) -> bool:
+        try:
+            status = self.primary().command("replSetGetStatus")
+        except PyMongoError:
+            return False
+        states = sorted(member["stateStr"] for member in status["members"])
+        return states == ["PRIMARY", "SECONDARY", "SECONDARY"]
+
+
+def is_primary(member: Member) -> bool:
+    try:
+        return bool(member.is_running and member.command("hello").get("isWritablePrimary"))
+    except PyMongoError:
+        return False
