@@ -24,7 +24,7 @@ from tests.faults.history import History, Operation, Outcome
 _PER_USER = 200  # A profile keeps 1,000 aliases: this many are far from being capped.
 _PATIENCE = 11.0  # More than the gateway's own, as client libraries have.
 _IN_DOUBT = frozenset({"WRITE_OUTCOME_UNKNOWN", "INTERNAL", ""})
-_PAUSE = 0.02  # After a round in which nothing was acknowledged.
+_PAUSE = 0.1  # After a round in which nothing was acknowledged.
 
 _OPTIONS = (
     ("grpc.initial_reconnect_backoff_ms", 100),
@@ -236,11 +236,12 @@ class GrpcStream(GrpcSingle):
     of_message = 10
 
     async def _call(self, operations: Sequence[Operation], outcomes: list[Outcome], **options: Any) -> None:
-        requests = [
-            pb.StreamUpdateUsersRequest(users=map(_message, operations[start : start + self.of_message]))
-            for start in range(0, len(operations), self.of_message)
-        ]
-        async for response in self._stub.StreamUpdateUsers(iter(requests), **options):
+        call = self._stub.StreamUpdateUsers(**options)
+        for start in range(0, len(operations), self.of_message):
+            users = map(_message, operations[start : start + self.of_message])
+            await call.write(pb.StreamUpdateUsersRequest(users=users))
+        await call.done_writing()
+        async for response in call:
             for each in response.acknowledgements:
                 outcomes[each.sequence_number] = _from_status(each.status)
 

@@ -20,6 +20,9 @@ from tests.faults.history import History, Stored
 from tests.faults.links import Links
 from tests.faults.replica_set import ReplicaSet
 
+VARIABLE: Final = "FAULTS_BUG"
+"""Tells `seeded` which bug to put into a server."""
+
 DATABASE: Final = "userfold_faults"
 
 _Settings = dict[str, str]
@@ -55,7 +58,15 @@ class Service:
             self._program.stop()
         self._program = Program(self._module, self._log, **self._environment)
         ready = self._program.ready
+        if not ready:
+            raise RuntimeError(f"{self.name} does not start:\n{Path(self._log.name).read_text()[-2000:]}")
         self._environment[self._address] = ready["grpc" if "grpc" in ready else "http"].removeprefix("http://")
+
+    def seed(self, bug: str | None) -> None:
+        """Start it anew as `seeded` does, or as an operator."""
+        self._module = "tests.faults.seeded" if bug else self.name.rstrip("0123456789")
+        self._environment[VARIABLE] = bug or ""
+        self.start()
 
     def stop(self) -> None:
         if self._program:
@@ -71,11 +82,9 @@ class Service:
 class Cluster:
     """The running parts. Faults use them from the main thread; clients and proxies have a thread and a loop."""
 
-    def __init__(self, directory: Path, server_module: str = "server", **environment: str) -> None:
+    def __init__(self, directory: Path) -> None:
         self._stack = ExitStack()
         self._directory = directory
-        self._server_module = server_module
-        self._environment = environment
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
@@ -86,10 +95,9 @@ class Cluster:
             stack.callback(self.replica_set.stop)
             self.replica_set.start()
             log = stack.enter_context((self._directory / "programs.log").open("ab"))
-            settings = {"USERFOLD_MONGODB_URI": self.replica_set.uri, "USERFOLD_DATABASE": DATABASE, **self._environment}
+            settings = {"USERFOLD_MONGODB_URI": self.replica_set.uri, "USERFOLD_DATABASE": DATABASE}
             self.servers = [
-                Service(f"server{number}", self._server_module, log, "USERFOLD_GRPC_ADDRESS", **settings)
-                for number in range(2)
+                Service(f"server{number}", "server", log, "USERFOLD_GRPC_ADDRESS", **settings) for number in range(2)
             ]
             for server in self.servers:
                 stack.callback(server.stop)
@@ -118,6 +126,12 @@ class Cluster:
             if not service.is_running:
                 service.start()
                 self.links.know(service.name, service.process.pid)
+
+    def seed(self, bug: str | None) -> None:
+        """Start the servers anew, with this bug in them, or without any."""
+        for server in self.servers:
+            server.seed(bug)
+            self.links.know(server.name, server.process.pid)
 
     @contextmanager
     def load(self, factor: int = 1) -> Iterator[tuple[Traffic, list[Application]]]:

@@ -2,6 +2,7 @@
 
 import resource
 import signal
+import subprocess
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -21,6 +22,9 @@ _ELECTION_MS = 3_000
 _HEARTBEAT_MS = 1_000
 
 _PATIENCE = 90
+
+# Less than any file that a mongod writes to.
+_NO_ROOM = 4096
 _ARGUMENTS = ("--setParameter", "enableTestCommands=1", "--setParameter", "shutdownTimeoutMillisForSignaledShutdown=0")
 
 Client = MongoClient[dict[str, Any]]
@@ -61,13 +65,26 @@ class Member:
     def signal(self, number: signal.Signals) -> None:
         self._mongod.process.send_signal(number)
 
-    def wait_until_ended(self) -> None:
-        self._mongod.process.wait(timeout=_PATIENCE)
+    def wait_until_ended(self, seconds: float = _PATIENCE) -> None:
+        """Raises TimeoutError."""
+        try:
+            self._mongod.process.wait(timeout=seconds)
+        except subprocess.TimeoutExpired as error:
+            raise TimeoutError from error
 
-    def limit_files(self, octets: int | None) -> None:
-        """Let none of its files grow beyond so many bytes, or as far as they like."""
-        most = resource.RLIM_INFINITY if octets is None else octets
-        resource.prlimit(self._mongod.process.pid, resource.RLIMIT_FSIZE, (most, resource.RLIM_INFINITY))
+    @contextmanager
+    def full_disk(self) -> Iterator[None]:
+        """With a disk on which no file grows: a file system that is full, seen from this process.
+
+        Only root may mount one of a size; that a process may write no further into any file, its owner may say.
+        """
+        pid = self._mongod.process.pid
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, (_NO_ROOM, resource.RLIM_INFINITY))
+        try:
+            yield
+        finally:
+            with suppress(ProcessLookupError):
+                resource.prlimit(pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
 
     def command(self, name: str, value: Any = 1, **arguments: Any) -> dict[str, Any]:
         """Ask it directly, past the proxy."""
@@ -75,9 +92,9 @@ class Member:
         return self._client.admin.command(name, value, **arguments)
 
     @contextmanager
-    def failing(self, failpoint: str, **data: Any) -> Iterator[None]:
+    def failing(self, failpoint: str, mode: Any = "alwaysOn", **data: Any) -> Iterator[None]:
         """With one of MongoDB's own failures switched on."""
-        self.command("configureFailPoint", failpoint, mode="alwaysOn", data=data)
+        self.command("configureFailPoint", failpoint, mode=mode, data=data)
         try:
             yield
         finally:
