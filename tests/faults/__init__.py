@@ -1,4 +1,4 @@
-"""Nothing acknowledged is lost, nothing foreign gets in: every part is cut, killed and frozen under load, and judged."""
+"""Nothing acknowledged is lost, nothing foreign gets in: every part is cut, killed and frozen under load."""
 
 import os
 

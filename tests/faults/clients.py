@@ -67,7 +67,7 @@ class Client:
     async def run(self) -> None:
         history = self._traffic.history
         while not self._traffic.is_over:
-            operations = [self._begin(history) for _ in range(self.size)]
+            operations: Sequence[Operation] = [self._begin(history) for _ in range(self.size)]
             is_first = True
             while operations:
                 outcomes = await self._attempt(operations)
@@ -199,7 +199,7 @@ class GrpcSingle(Client):
         try:
             await super().run()
         finally:
-            await self._channel.close()
+            await self._channel.close(None)
 
     async def _send(self, operations: Sequence[Operation], outcomes: list[Outcome], seconds: float) -> None:
         with_deadline = {"timeout": seconds} if self._number % 4 < 2 else {}
@@ -207,9 +207,7 @@ class GrpcSingle(Client):
             await self._call(operations, outcomes, metadata=self._metadata, **with_deadline)
         except grpc.aio.AioRpcError as error:
             status = _sent_status(error)
-            outcomes[:] = [
-                _from_status(status) if each is Outcome.UNKNOWN and status else each for each in outcomes
-            ]
+            outcomes[:] = [_from_status(status) if each is Outcome.UNKNOWN and status else each for each in outcomes]
 
     async def _call(self, operations: Sequence[Operation], outcomes: list[Outcome], **options: Any) -> None:
         await self._stub.UpdateUser(pb.UpdateUserRequest(user=_message(operations[0])), **options)

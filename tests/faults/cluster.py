@@ -1,11 +1,14 @@
 """Everything at once: the replica set, two servers, two gateways, and clients that never pause."""
 
 import asyncio
+import os
 import signal
+import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any, Final, Self
 
@@ -36,7 +39,7 @@ class Service:
         self._module = module
         self._log = log
         self._address = address
-        self._environment = {address: "127.0.0.1:0", **environment}
+        self._environment = environment
         self._program: Program | None = None
 
     @property
@@ -56,11 +59,10 @@ class Service:
         """Start it, again if it has ended."""
         if self._program:
             self._program.stop()
+        self._environment.setdefault(self._address, _free_address())
         self._program = Program(self._module, self._log, **self._environment)
-        ready = self._program.ready
-        if not ready:
+        if not self._program.ready:
             raise RuntimeError(f"{self.name} does not start:\n{Path(self._log.name).read_text()[-2000:]}")
-        self._environment[self._address] = ready["grpc" if "grpc" in ready else "http"].removeprefix("http://")
 
     def seed(self, bug: str | None) -> None:
         """Start it anew as `seeded` does, or as an operator."""
@@ -163,25 +165,26 @@ class Cluster:
         profiles = self.client[DATABASE].get_collection("profiles", read_concern=ReadConcern("majority"))
         ids = [application.application_id for application in applications]
         found = profiles.find({"application_id": {"$in": ids}}, {"aliases": 1, "metadata.counter": 1})
-        return {
-            each["_id"]: Stored(each.get("aliases", ()), each.get("metadata", {}).get("counter")) for each in found
-        }
+        return {each["_id"]: Stored(each.get("aliases", ()), each.get("metadata", {}).get("counter")) for each in found}
 
-    def last_election(self) -> float:
-        """When the primary began to take writes, in seconds since 1970."""
+    def last_election(self) -> tuple[float, float]:
+        """When the primary began to take writes, and when a majority had one, in seconds since 1970."""
         metrics = self.replica_set.primary().command("replSetGetStatus").get("electionCandidateMetrics", {})
-        began = metrics.get("newTermStartDate")
-        # The direct client's times are in UTC, without saying so.
-        return began.timestamp() if began else 0.0
+        never = datetime.fromtimestamp(0, UTC)
+        began, confirmed = (
+            metrics.get(f"{name}Date", never) for name in ("newTermStart", "wMajorityWriteAvailability")
+        )
+        return began.timestamp(), confirmed.timestamp()
 
 
-def eventually(condition: Callable[[], bool], seconds: float = 60) -> None:
-    """Wait until it holds. Raises TimeoutError."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            raise TimeoutError
-        time.sleep(0.02)
+def _free_address() -> str:
+    """An address that stays ours while its program is not there: no outgoing connection is given a port like this."""
+    for number in range(10_000):
+        port = 20_000 + (os.getpid() + number) % 10_000
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return f"127.0.0.1:{port}"
+    raise RuntimeError("no port is free")
 
 
 @contextmanager

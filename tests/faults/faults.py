@@ -57,7 +57,8 @@ def _gateway(cluster: Cluster) -> Sequence[Process]:
 
 
 def _everything(cluster: Cluster) -> Sequence[Process]:
-    return [*cluster.replica_set.members, *cluster.servers, *cluster.gateways]
+    everything: list[Process] = [*cluster.replica_set.members, *cluster.servers, *cluster.gateways]
+    return everything
 
 
 def _ends(which: Which, number: signal.Signals, seconds: float) -> Do:
@@ -95,8 +96,8 @@ def _step_down(cluster: Cluster, _: Traffic) -> None:
 def _rolling_restart(cluster: Cluster, _: Traffic) -> None:
     """Members, the primary last, then servers, then gateways, each only once all is whole again."""
     primary = cluster.replica_set.primary()
-    members = sorted(cluster.replica_set.members, key=lambda member: member is primary)
-    for process in (*members, *cluster.servers, *cluster.gateways):
+    everything: list[Process] = [*cluster.replica_set.secondaries(), primary, *cluster.servers, *cluster.gateways]
+    for process in everything:
         process.signal(signal.SIGTERM)
         process.wait_until_ended()
         cluster.heal()
@@ -159,7 +160,7 @@ def _without_replies(cluster: Cluster) -> Iterable[Rule]:
 
 
 def _names(cluster: Cluster) -> Sequence[str]:
-    return [each.name for each in (*cluster.replica_set.members, *cluster.servers)]
+    return [member.name for member in cluster.replica_set.members] + [server.name for server in cluster.servers]
 
 
 def _fails(*failures: Mapping[str, Any], seconds: float = 4, times: int = 40) -> Do:

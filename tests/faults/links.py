@@ -108,7 +108,11 @@ class Links:
         with suppress(OSError):
             while chunk := await reader.read(_CHUNK):
                 for rule in self._rules:
-                    if rule.replies != replies or rule.source not in (None, source) or rule.target not in (None, target):
+                    if (
+                        rule.replies != replies
+                        or rule.source not in (None, source)
+                        or rule.target not in (None, target)
+                    ):
                         continue
                     if rule.drops_every:
                         rule.seen += 1

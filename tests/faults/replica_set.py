@@ -54,7 +54,11 @@ class Member:
         self.address = self._links.lead(self.name, port)
         self._links.know(self.name, self._mongod.process.pid)
         self._client = MongoClient(
-            self._mongod.uri, serverSelectionTimeoutMS=1_000, connectTimeoutMS=1_000, socketTimeoutMS=20_000
+            self._mongod.uri,
+            tz_aware=True,
+            serverSelectionTimeoutMS=1_000,
+            connectTimeoutMS=1_000,
+            socketTimeoutMS=20_000,
         )
 
     def stop(self) -> None:

@@ -8,18 +8,16 @@ import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from pymongo import WriteConcern
 from pymongo.errors import BulkWriteError
 
-import server.batch
-import server.service
-import server.store.bulk
-import server.store.database
-import server.store.profiles
+from server import batch, service
 from server.__main__ import main
 from server.model import PlannedUpdate, ProfileWrite, UserUpdate
+from server.plan import plan_update
+from server.store import bulk, database, profiles
 from server.store.bulk import DUPLICATE_KEY, BulkResult, Operation, write_in_bulk
 from server.store.profiles import MongoProfileStore, Outcome
 from tests.faults.cluster import VARIABLE
@@ -27,9 +25,12 @@ from tests.faults.cluster import VARIABLE
 # The application of one update in so many is mixed up.
 _MIXED_UP = 50
 
+# As modules whose names may be given another meaning, which no type allows.
+_batch, _service, _bulk, _database, _profiles = cast(Sequence[Any], (batch, service, bulk, database, profiles))
+
 _applied = MongoProfileStore.apply
 _told = BulkWriteError.details
-_planned = server.service.plan_update
+_planned = plan_update
 
 
 def _acknowledge_before_the_write() -> None:
@@ -48,7 +49,7 @@ def _ignore_write_concern_errors() -> None:
     told: Any = _told
     BulkWriteError.details = property(lambda error: {**told.fget(error), "writeConcernErrors": []})  # type: ignore[assignment]
     # They come when the time of a write is over.
-    server.store.bulk.WRITE_SECONDS = 1.5  # type: ignore[misc]
+    _bulk.WRITE_SECONDS = 1.5
 
 
 def _drop_duplicate_keys() -> None:
@@ -56,7 +57,7 @@ def _drop_duplicate_keys() -> None:
         result = await write_in_bulk(collection, operations)
         return replace(result, codes={at: code for at, code in result.codes.items() if code != DUPLICATE_KEY})
 
-    server.store.profiles.write_in_bulk = write
+    _profiles.write_in_bulk = write
 
 
 def _mix_applications_up() -> None:
@@ -66,11 +67,11 @@ def _mix_applications_up() -> None:
         seen.append(application_id)
         return _planned(seen[0] if len(seen) % _MIXED_UP == 0 else application_id, update, now)
 
-    server.batch.plan_update = server.service.plan_update = plan
+    _batch.plan_update = _service.plan_update = plan
 
 
 def _do_not_wait_for_the_majority() -> None:
-    server.store.database._WRITE_CONCERN = WriteConcern(w=1)
+    _database._WRITE_CONCERN = WriteConcern(w=1)
 
 
 BUGS: Final[Mapping[str, Callable[[], None]]] = {

@@ -15,7 +15,8 @@ SECONDS: Final = 2.0
 @dataclass(frozen=True, slots=True)
 class Result:
     """`longest_gap` is the longest time without an acknowledgement; `after_primary` that from the moment when a new
-    primary takes writes to the next acknowledgement, None without an election. Both in seconds.
+    primary takes writes to the next acknowledgement, `majority_after` that to MongoDB's own first write of a majority:
+    no acknowledgement can come before. None without an election. All in seconds.
     """
 
     operations: int
@@ -25,6 +26,7 @@ class Result:
     verdict: Verdict
     longest_gap: float
     after_primary: float | None
+    majority_after: float | None
 
 
 def try_out(cluster: Cluster, do: Do, seconds: float) -> Result:
@@ -38,8 +40,9 @@ def try_out(cluster: Cluster, do: Do, seconds: float) -> Result:
         cluster.heal()
         time.sleep(seconds)
         ended = time.time()
-    elected = cluster.last_election()
-    next_one = next((moment for moment in history.acknowledgements() if moment >= elected), ended)
+    primary_from, majority_from = cluster.last_election()
+    is_new = primary_from > began
+    acknowledged = next((moment for moment in history.acknowledgements() if moment >= primary_from), ended)
     return Result(
         operations=len(history.operations),
         acknowledged=history.count(Outcome.ACKNOWLEDGED),
@@ -47,5 +50,6 @@ def try_out(cluster: Cluster, do: Do, seconds: float) -> Result:
         refused=history.count(Outcome.REFUSED),
         verdict=judge(history.operations, cluster.stored(applications)),
         longest_gap=history.longest_gap(started, ended),
-        after_primary=next_one - elected if elected > began else None,
+        after_primary=acknowledged - primary_from if is_new else None,
+        majority_after=majority_from - primary_from if is_new else None,
     )
