@@ -5,6 +5,7 @@ Exits with 1 where anything is lost, stale or phantom, or a bug is not found. On
 
 import argparse
 import json
+import shutil
 import sys
 import tempfile
 import time
@@ -27,7 +28,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
     parser.add_argument("--only", type=lambda text: text.split(","), help=f"of {','.join(names)}")
     parser.add_argument(
-        "--seconds", type=float, default=SECONDS, help="of load before a fault and after it (default: 2)"
+        "--seconds", type=float, default=SECONDS, help="of load before a fault and after it (default: 1)"
     )
     options = parser.parse_args()
     chosen = options.only or names
@@ -36,9 +37,18 @@ def main() -> int:
     _BUILD.mkdir(exist_ok=True)
     started = time.monotonic()
     # On the checkout's disk: a /tmp in memory would know no journal.
-    with tempfile.TemporaryDirectory(prefix="faults-", dir=_BUILD) as directory, Cluster(Path(directory)) as cluster:
-        found = _faults(cluster, chosen, options.seconds)
-        bugs = _seeded(cluster, chosen, options.seconds)
+    with tempfile.TemporaryDirectory(prefix="faults-", dir=_BUILD) as name:
+        directory = Path(name)
+        try:
+            with Cluster(directory) as cluster:
+                found = _faults(cluster, chosen, options.seconds)
+                bugs = _seeded(cluster, chosen, options.seconds)
+        except Exception:
+            kept = _BUILD / "faults-failed"
+            shutil.rmtree(kept, ignore_errors=True)
+            shutil.copytree(directory, kept, ignore=shutil.ignore_patterns("mongodb"))
+            print(f"logs are in {kept}", file=sys.stderr)
+            raise
     is_clean = all(result.verdict.is_clean for result in found.values()) and all(bugs.values())
     told = markdown(found, bugs, time.monotonic() - started)
     print(told)

@@ -24,7 +24,7 @@ from tests.faults.history import History, Operation, Outcome
 _PER_USER = 200  # A profile keeps 1,000 aliases: this many are far from being capped.
 _PATIENCE = 11.0  # More than the gateway's own, as client libraries have.
 _IN_DOUBT = frozenset({"WRITE_OUTCOME_UNKNOWN", "INTERNAL", ""})
-_PAUSE = 0.1  # After a round in which nothing was acknowledged.
+_PAUSE = 0.25  # After a round in which nothing was acknowledged.
 
 _OPTIONS = (
     ("grpc.initial_reconnect_backoff_ms", 100),

@@ -22,6 +22,7 @@ _ELECTION_MS = 3_000
 _HEARTBEAT_MS = 1_000
 
 _PATIENCE = 90
+_WHOLE = ["PRIMARY", "SECONDARY", "SECONDARY"]
 
 # Less than any file that a mongod writes to.
 _NO_ROOM = 4096
@@ -124,6 +125,9 @@ class ReplicaSet:
         settings = {"electionTimeoutMillis": _ELECTION_MS, "heartbeatIntervalMillis": _HEARTBEAT_MS}
         self.members[0].command("replSetInitiate", {"_id": "userfold", "members": members, "settings": settings})
         self.heal()
+        for member in self.members:
+            # The embedded one's is for a laptop: who is away for half a minute of this load would never catch up.
+            member.command("replSetResizeOplog", size=990.0)
 
     def stop(self) -> None:
         for member in self.members:
@@ -149,18 +153,17 @@ class ReplicaSet:
             if not member.is_running:
                 member.start()
         deadline = time.monotonic() + _PATIENCE
-        while not self._is_whole():
+        while (states := self._states()) != _WHOLE:
             if time.monotonic() > deadline:
-                raise TimeoutError("the replica set does not become whole again")
+                raise TimeoutError(f"the replica set does not become whole again: {states}")
             time.sleep(0.1)
 
-    def _is_whole(self) -> bool:
+    def _states(self) -> Sequence[str]:
         try:
             status = self.primary().command("replSetGetStatus")
-        except PyMongoError:
-            return False
-        states = sorted(member["stateStr"] for member in status["members"])
-        return states == ["PRIMARY", "SECONDARY", "SECONDARY"]
+        except PyMongoError as error:
+            return [str(error)]
+        return sorted(member["stateStr"] for member in status["members"])
 
 
 def is_primary(member: Member) -> bool:

@@ -8,7 +8,7 @@ from tests.faults.cluster import Cluster
 from tests.faults.faults import Do
 from tests.faults.history import Outcome, Verdict, judge
 
-SECONDS: Final = 2.0
+SECONDS: Final = 1.0
 """Of load before a fault, and after all is whole again, unless told otherwise."""
 
 
