@@ -22,7 +22,7 @@ _DEFAULTS: Final[Mapping[str, object]] = {
     # Each is safe to send again, and an election makes one of either kind fail.
     "retryWrites": True,
     "retryReads": True,
-    # Beyond an election: MongoDB's own default lets one begin after 10 s. Shorter for whatever has a time of its own.
+    # As long as a write: for what has no time of its own, such as making the indexes at the start.
     "serverSelectionTimeoutMS": 8_000,
     # A member in a data centre answers within milliseconds: who does not in 2 s is tried again, or another is. The
     # check of a member that is known takes this long and the next line's, before all that waits for it is let go.

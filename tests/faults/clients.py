@@ -205,6 +205,8 @@ class GrpcSingle(Client):
         with_deadline = {"timeout": seconds} if self._number % 4 < 2 else {}
         try:
             await self._call(operations, outcomes, metadata=self._metadata, **with_deadline)
+        except asyncio.InvalidStateError:
+            return  # The stream ended while it was written to.
         except grpc.aio.AioRpcError as error:
             status = _sent_status(error)
             outcomes[:] = [_from_status(status) if each is Outcome.UNKNOWN and status else each for each in outcomes]
