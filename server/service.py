@@ -20,6 +20,7 @@ from server.group import GroupedProfileStore
 from server.handlers import status_of_item
 from server.listing import bound_to, plan_listing
 from server.lookup import plan_lookup
+from server.lookups import GroupedLookups
 from server.pages import PageTokens
 from server.plan import plan_update
 from server.query import plan_query
@@ -55,6 +56,7 @@ class UserService(UserServiceServicer):
     ) -> None:
         self._profiles = profiles
         self._queries = queries
+        self._lookups = GroupedLookups(queries)
         self._erasure = erasure
         self._tokens = tokens
         self._clock = clock
@@ -103,7 +105,7 @@ class UserService(UserServiceServicer):
 
     async def LookupUsers(self, request: pb.LookupUsersRequest, context: Context) -> pb.LookupUsersResponse:
         lookup = plan_lookup(_application_id(), wire.lookup_from_message(request), request.max_users)
-        profiles, has_more = await self._queries.look_up(lookup)
+        profiles, has_more = await self._lookups.look_up(lookup)
         return pb.LookupUsersResponse(users=map(wire.message_from_profile, profiles), has_more=has_more)
 
     async def RemoveAlias(self, request: pb.RemoveAliasRequest, context: Context) -> pb.RemoveAliasResponse:
