@@ -96,7 +96,7 @@ async def prepare(database: Database) -> None:
 
 
 def unusable(database: Database, error: PyMongoError) -> InvalidSetting:
-    """What to raise where the database cannot be used, without the driver's own text: it may hold what the URI holds."""
+    """What to raise where the database cannot be used. The driver's own text may hold what the URI holds."""
     return InvalidSetting(
         f"the MongoDB of USERFOLD_MONGODB_URI cannot be used ({type(error).__name__}, code"
         f" {getattr(error, 'code', None)}): it must be a replica set or sharded cluster that can be reached from"
