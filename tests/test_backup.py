@@ -29,7 +29,7 @@ from server.credentials import generate_collector_key
 from server.mongod import EmbeddedMongod
 from tests.conftest import Api, Application, Program, register
 
-_PROFILES = 3000
+_PROFILES = 1000
 
 
 class Command:
@@ -104,11 +104,16 @@ def test_a_backup_is_of_one_moment_whatever_is_written_meanwhile(
             source.profiles.update_one({"_id": "last"}, {"$set": {"count": count}})
 
     writer = threading.Thread(target=write)
-    writer.start()
     path = tmp_path / "backup"
-    run = command("create", path, database=source.name)
-    stopped.set()
-    writer.join()
+    # The profiles take several reads, of which one is so slow that without a snapshot it would see later counts.
+    slow = {"failCommands": ["getMore"], "blockConnection": True, "blockTimeMS": 300, "appName": "userfold"}
+    source.client.admin.command({"configureFailPoint": "failCommand", "mode": {"times": 1}, "data": slow})
+    writer.start()
+    try:
+        run = command("create", path, database=source.name)
+    finally:
+        stopped.set()
+        writer.join()
     assert run.stdout == f"backed up         {_PROFILES + 1:,} profiles, 1 applications, 0 credentials\n"
     assert command("restore", path, database=target.name).returncode == 0
     first, last = target.applications.find_one() or {}, target.profiles.find_one({"_id": "last"}) or {}
