@@ -19,11 +19,13 @@ from server.limits import MESSAGE_BYTES
 from server.pages import PageTokens
 from server.service import UserService
 from server.settings import InvalidSetting
+from server.store import migrations
 from server.store.applications import MongoApplicationStore
-from server.store.database import connect, open_database, prepare
+from server.store.database import connect, open_database
 from server.store.erasure import MongoProfileErasure
 from server.store.profiles import MongoProfileStore
 from server.store.queries import MongoProfileQueries
+from server.store.schema import prepare
 from server.store.secrets import page_token_key
 
 _log = structlog.get_logger("userfold.server")
@@ -56,7 +58,7 @@ async def serve(
     client = connect(mongodb_uri)
     try:
         opened = open_database(client, database)
-        await prepare(opened)
+        await prepare(opened, migrations.version_after(migrations.MIGRATIONS))
         await asyncio.to_thread(derive.warm)
         # What is there by now stays: no collection needs to look at it again.
         gc.freeze()
@@ -64,8 +66,9 @@ async def serve(
         profiles = GroupedProfileStore(MongoProfileStore(opened))
         tokens = PageTokens(await page_token_key(opened))
         service = UserService(profiles, MongoProfileQueries(opened), MongoProfileErasure(opened), tokens, time.time_ns)
-        await _serve(service, authenticator, grpc_address, stop, ready, shares_address)
-        await profiles.drain()
+        async with migrations.serving(opened, migrations.MIGRATIONS):
+            await _serve(service, authenticator, grpc_address, stop, ready, shares_address)
+            await profiles.drain()
     finally:
         client.close()
 

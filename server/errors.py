@@ -91,7 +91,7 @@ class ScopeMissing(UserfoldError):
 
 
 class OperatorError(Exception):
-    """The base of what only an operator is told, who manages applications. Its text is for them."""
+    """The base of what only an operator is told, by a command. Its text is for them."""
 
 
 class ApplicationNotFound(OperatorError):
@@ -120,3 +120,7 @@ class CredentialReplaced(OperatorError):
 
     def __init__(self, replaced_by: str) -> None:
         super().__init__(f"this credential was rotated already, into {replaced_by}")
+
+
+class BackupFailed(OperatorError):
+    """A backup cannot be made, read or restored. The text says why."""
