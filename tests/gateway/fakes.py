@@ -17,7 +17,7 @@ from userfold.v1 import user_service_pb2 as pb
 from userfold.v1.user_service_pb2_grpc import UserServiceServicer, add_UserServiceServicer_to_server
 
 from gateway.app import Application
-from gateway.channel import MESSAGE_BYTES, open_channel
+from gateway.channel import MESSAGE_BYTES, Channel
 from gateway.listener import Listener, bind
 from gateway.settings import Settings
 
@@ -164,7 +164,7 @@ async def running_backend() -> AsyncIterator[Backend]:
 async def running_gateway(grpc_address: str, **settings: Any) -> AsyncIterator[Gateway]:
     """A gateway before the server at `grpc_address`, on a free port of 127.0.0.1."""
     given = Settings(http_address="127.0.0.1:0", grpc_address=grpc_address, **settings)
-    async with open_channel(given.grpc_address) as channel:
+    async with Channel(given.grpc_address) as channel:
         ready: asyncio.Queue[str] = asyncio.Queue()
         listener = Listener(Application(given, channel), bind(given), ready.put_nowait)
         serving = asyncio.create_task(listener.run_until_stopped())

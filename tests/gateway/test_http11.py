@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 import pytest
 
-from gateway import http11
+from gateway import limits
 from gateway.answer import Answer, answer_from_refusal
 from gateway.connections import Connections
 from gateway.http11 import HttpConnection
@@ -49,8 +49,11 @@ class FakeTransport:
     def resume_reading(self) -> None:
         self.reading = True
 
+    def get_write_buffer_size(self) -> int:
+        return 0
+
     def get_extra_info(self, name: str) -> Any:
-        return ("192.0.2.1", 4711)
+        return {"peername": ("192.0.2.1", 4711)}.get(name)
 
 
 class FakeHandler:
@@ -223,13 +226,13 @@ async def test_an_offer_to_upgrade_is_declined_with_body_and_next_request_intact
 @pytest.mark.parametrize("piece", [1000, 1_000_000])
 async def test_a_head_without_end_is_refused(peer: Peer, piece: int) -> None:
     peer.send(b"GET / HTTP/1.1\r\n")
-    for _ in range(4 * http11.HEAD_BYTES // piece + 2):
+    for _ in range(4 * limits.HEAD_BYTES // piece + 2):
         peer.send(b"a" * piece)
     assert (peer.statuses, peer.transport.closed) == ([431], True)
 
 
 async def test_a_head_of_too_many_headers_is_refused(peer: Peer) -> None:
-    peer.send(b"GET / HTTP/1.1\r\n" + b"a: b\r\n" * http11.HEAD_BYTES + b"\r\n")
+    peer.send(b"GET / HTTP/1.1\r\n" + b"a: b\r\n" * limits.HEAD_BYTES + b"\r\n")
     assert (peer.statuses, peer.reasons, peer.transport.closed) == ([431], ["HEAD_TOO_LARGE"], True)
 
 
@@ -244,7 +247,7 @@ async def test_a_head_behind_a_long_body_is_none_too_large(peer: Peer) -> None:
 
 
 async def test_what_is_thrown_away_of_a_body_has_an_end(peer: Peer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http11, "DRAIN_BYTES", 1000)
+    monkeypatch.setattr(limits, "DRAIN_BYTES", 1000)
     peer.send(b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n")
     for _ in range(5):
         peer.send(b"64\r\n" + b"x" * 100 + b"\r\n")
@@ -273,7 +276,7 @@ async def test_a_byte_now_and_then_does_not_prolong_the_time_of_a_head(peer: Pee
     deadline = peer.connection.deadline
     await asyncio.sleep(0.01)
     peer.send(b"ET / HTTP/1.1\r\nA: b")
-    assert peer.connection.deadline - deadline < http11.HEAD_SECONDS / 2
+    assert peer.connection.deadline - deadline < limits.HEAD_SECONDS / 2
 
 
 async def test_a_connection_without_requests_is_closed_without_a_word(peer: Peer) -> None:
