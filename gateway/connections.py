@@ -37,9 +37,9 @@ class Connections:
     be over first. So whoever opens connections and then does little with them makes no room for others less.
     """
 
-    def __init__(self, most: int = limits.CONNECTIONS, most_held: int = limits.HELD_BYTES) -> None:
+    def __init__(self, most: int, most_held: int | None = None) -> None:
         self._most = most
-        self._most_held = most_held
+        self._most_held = limits.HELD_BYTES if most_held is None else most_held
         self._held = 0
         self.open: set[Connection] = set()
         self.date = b""

@@ -2,11 +2,8 @@
 
 from typing import Final
 
-CONNECTIONS: Final = 4096
-"""The most connections that are open at once."""
-
 HELD_BYTES: Final = 256 * 1024 * 1024
-"""What all of them may hold at once: bodies until they are answered, answers that their clients do not take."""
+"""What all connections may hold at once: bodies until they are answered, answers that their clients do not take."""
 
 HANDSHAKE_SECONDS: Final = 10.0
 """How long a client may take to agree on TLS, and to take leave of it."""

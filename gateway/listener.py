@@ -1,7 +1,6 @@
 """The HTTP/1.1 listener: accepts connections until it is told to stop, then lets those end that are under way."""
 
 import asyncio
-import contextlib
 import resource
 import socket
 import ssl
@@ -10,11 +9,10 @@ from email.utils import formatdate
 from typing import Final
 
 from gateway import limits
-from gateway.answer import Answer
 from gateway.connections import Connections
-from gateway.handler import Handler
+from gateway.handler import Handler, Respond
 from gateway.http11 import HttpConnection
-from gateway.response import response_bytes
+from gateway.request import Request
 from gateway.settings import InvalidSetting, Settings, split_address
 from gateway.status import refusal
 
@@ -25,28 +23,31 @@ _BACKLOG = 2048
 
 
 _ACCEPTED_AT_ONCE = 100
+_REFUSED_AT_ONCE = 100  # Beyond the most connections: only who is read from can be told anything.
 _OTHER_FILES = 256  # That the process needs, besides its connections.
 _PAUSE_SECONDS = 0.1
 
 
 class Listener:
-    """Serves a handler on a bound socket until `stop` is called, with TLS in a context, if there is one. Calls `ready`
-    with the URL once it does."""
+    """Serves a handler on a bound socket until `stop` is called, with TLS if there is a context for it, on at most so
+    many connections at once. Calls `ready` with the URL once it does.
+    """
 
     def __init__(
         self,
         handler: Handler,
         listening: socket.socket,
         ready: Callable[[str], None],
-        tls: ssl.SSLContext | None = None,
-        connections: int = limits.CONNECTIONS,
+        tls: ssl.SSLContext | None,
+        connections: int,
     ) -> None:
         self._handler = handler
         self._listening = listening
         self._ready = ready
         self._tls = tls
         self._stopped = asyncio.Event()
-        self._connections = Connections(most_connections(connections))
+        self._most = most_connections(connections)
+        self._connections = Connections(self._most)
 
     def stop(self) -> None:
         """Accept nothing more, and let the requests in flight end."""
@@ -87,25 +88,27 @@ class Listener:
                 return
             if self._connections.make_room():
                 _Handshake(self._handler, self._connections, accepted, self._tls)
+            elif len(self._connections.open) < self._most + _REFUSED_AT_ONCE:
+                _Handshake(_Refusing(self._handler), self._connections, accepted, self._tls)
             else:
-                self._refuse(accepted)
-
-    def _refuse(self, accepted: socket.socket) -> None:
-        def respond(answer: Answer) -> None:
-            if self._tls is None:
-                # What has arrived is taken: what is left unread makes the kernel throw the answer away.
-                accepted.recv(limits.HEAD_BYTES)
-                accepted.send(response_bytes(answer, self._connections.date, closes=True))
-
-        with accepted, contextlib.suppress(OSError):
-            accepted.setblocking(False)
-            self._handler.refuse(refusal("TOO_MANY_CONNECTIONS"), respond)
+                accepted.close()
 
     async def _tick(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
             self._connections.second(loop.time(), formatdate(usegmt=True))
             await asyncio.sleep(1)
+
+
+class _Refusing:
+    """Answers each request that there are too many connections."""
+
+    def __init__(self, handler: Handler) -> None:
+        self.body_limit = handler.body_limit
+        self.refuse = handler.refuse
+
+    def handle(self, request: Request, respond: Respond) -> None:
+        self.refuse(refusal("TOO_MANY_CONNECTIONS", headers={"connection": "close"}), respond)
 
 
 class _Handshake:

@@ -19,7 +19,6 @@ from userfold.v1.user_service_pb2_grpc import UserServiceServicer, add_UserServi
 
 from gateway.app import Application
 from gateway.channel import MESSAGE_BYTES, Channel
-from gateway.limits import CONNECTIONS
 from gateway.listener import Listener, bind
 from gateway.settings import Settings
 from gateway.tls import server_context
@@ -165,14 +164,14 @@ async def running_backend() -> AsyncIterator[Backend]:
 
 @contextlib.asynccontextmanager
 async def running_gateway(
-    grpc_address: str, connections: int = CONNECTIONS, verify: ssl.SSLContext | bool = True, **settings: Any
+    grpc_address: str, verify: ssl.SSLContext | bool = True, **settings: Any
 ) -> AsyncIterator[Gateway]:
     """A gateway before the server at `grpc_address`, on a free port of 127.0.0.1."""
     given = Settings(http_address="127.0.0.1:0", grpc_address=grpc_address, **settings)
     async with Channel(given.grpc_address) as channel:
         ready: asyncio.Queue[str] = asyncio.Queue()
         tls = server_context(given.http_tls)
-        listener = Listener(Application(given, channel), bind(given), ready.put_nowait, tls, connections)
+        listener = Listener(Application(given, channel), bind(given), ready.put_nowait, tls, given.http_connections)
         serving = asyncio.create_task(listener.run_until_stopped())
         url = await ready.get()
         try:
