@@ -82,7 +82,7 @@ class Application:
         if request.method == "OPTIONS":
             respond(preflight(request.headers))
             return None
-        request.client = self._proxies.client(request.client, request.headers.get(b"x-forwarded-for"))
+        request.client = self._proxies.client(request.client, request.headers)
         started = time.perf_counter()
         route = NO_ROUTE
         try:

@@ -11,11 +11,11 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 from userfold.v1 import user_service_pb2
 
+from processes.certificates import NO_FILES, CertificateFiles
 from server import derive
 from server.authentication import Authenticator
 from server.group import GroupedProfileStore
 from server.handlers import handlers_of
-from server.limits import MESSAGE_BYTES
 from server.pages import PageTokens
 from server.service import UserService
 from server.settings import InvalidSetting
@@ -27,6 +27,7 @@ from server.store.profiles import MongoProfileStore
 from server.store.queries import MongoProfileQueries
 from server.store.schema import prepare
 from server.store.secrets import page_token_key
+from server.transport import OPTIONS, credentials
 
 _log = structlog.get_logger("userfold.server")
 
@@ -34,10 +35,6 @@ _log = structlog.get_logger("userfold.server")
 _GRACE = 10.0
 
 _SERVICE = user_service_pb2.DESCRIPTOR.services_by_name["UserService"]
-_OPTIONS = [
-    ("grpc.max_receive_message_length", MESSAGE_BYTES),
-    ("grpc.max_send_message_length", MESSAGE_BYTES),
-]
 
 
 async def serve(
@@ -47,13 +44,14 @@ async def serve(
     grpc_address: str,
     stop: asyncio.Event,
     ready: Callable[[str], None],
+    tls: CertificateFiles = NO_FILES,
     shares_address: bool = False,
 ) -> None:
     """Serve until `stop` is set, then finish what is in flight. `ready` is called with the address that is listened on.
 
     Other processes may listen on it too if it `shares_address`.
 
-    Raises InvalidSetting where MongoDB cannot be used or the address not be listened on.
+    Raises InvalidSetting where MongoDB cannot be used or the address not be listened on, or CertificateUnusable.
     """
     client = connect(mongodb_uri)
     try:
@@ -67,7 +65,7 @@ async def serve(
         tokens = PageTokens(await page_token_key(opened))
         service = UserService(profiles, MongoProfileQueries(opened), MongoProfileErasure(opened), tokens, time.time_ns)
         async with migrations.serving(opened, migrations.MIGRATIONS):
-            await _serve(service, authenticator, grpc_address, stop, ready, shares_address)
+            await _serve(service, authenticator, grpc_address, stop, ready, tls, shares_address)
             await profiles.drain()
     finally:
         client.close()
@@ -79,16 +77,18 @@ async def _serve(
     address: str,
     stop: asyncio.Event,
     ready: Callable[[str], None],
+    tls: CertificateFiles,
     shares_address: bool,
 ) -> None:
     # gRPC's default is to share: two servers started on one port would not notice.
-    server = grpc.aio.server(options=[*_OPTIONS, ("grpc.so_reuseport", int(shares_address))])
+    server = grpc.aio.server(options=[*OPTIONS, ("grpc.so_reuseport", int(shares_address))])
     server.add_generic_rpc_handlers((handlers_of(_SERVICE, service, authenticator),))
     healthy = health.aio.HealthServicer()  # type: ignore[attr-defined]  # The stubs leave it out.
     health_pb2_grpc.add_HealthServicer_to_server(healthy, server)
     reflection.enable_server_reflection((_SERVICE.full_name, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
+    secured = credentials(tls)
     try:
-        port = server.add_insecure_port(address)
+        port = server.add_secure_port(address, secured) if secured else server.add_insecure_port(address)
     except RuntimeError as error:
         raise cannot_listen(address) from error
     await server.start()

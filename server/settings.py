@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from processes.certificates import NO_FILES, CertificateFiles
+
 _MOST_WORKERS = 64
 
 
@@ -15,7 +17,8 @@ class Settings:
     """The server's settings.
 
     `mongodb_uri` is None for the embedded MongoDB, whose data is below `data_dir`. Addresses are `HOST:PORT`, with port
-    0 for any free one. `workers` processes serve, 1 to 64.
+    0 for any free one. `workers` processes serve, 1 to 64. With a certificate in `tls`, gRPC is TLS alone, and with
+    authorities, callers need a certificate of theirs.
     """
 
     mongodb_uri: str | None
@@ -24,10 +27,14 @@ class Settings:
     grpc_address: str
     metrics_address: str | None
     workers: int
+    tls: CertificateFiles = NO_FILES
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> "Settings":
-        """The settings in `environment`; an empty variable is as if it were not set. Raises InvalidSetting."""
+        """The settings in `environment`; an empty variable is as if it were not set.
+
+        Raises InvalidSetting, or CertificateUnusable where only some of the files are named.
+        """
         settings = cls(
             mongodb_uri=environment.get("USERFOLD_MONGODB_URI") or None,
             database=environment.get("USERFOLD_DATABASE") or "userfold",
@@ -35,10 +42,18 @@ class Settings:
             grpc_address=environment.get("USERFOLD_GRPC_ADDRESS") or "127.0.0.1:50051",
             metrics_address=environment.get("USERFOLD_SERVER_METRICS_ADDRESS") or None,
             workers=_workers(environment.get("USERFOLD_WORKERS") or "1"),
+            tls=CertificateFiles.from_environment(
+                environment,
+                certificate="USERFOLD_GRPC_TLS_CERTIFICATE",
+                key="USERFOLD_GRPC_TLS_KEY",
+                authorities="USERFOLD_GRPC_TLS_CLIENT_CA",
+            ),
         )
         split_address("USERFOLD_GRPC_ADDRESS", settings.grpc_address)
         if settings.metrics_address:
             split_address("USERFOLD_SERVER_METRICS_ADDRESS", settings.metrics_address)
+        if settings.tls.authorities and not settings.tls.certificate:
+            raise InvalidSetting("USERFOLD_GRPC_TLS_CLIENT_CA means nothing without USERFOLD_GRPC_TLS_CERTIFICATE")
         return settings
 
 
