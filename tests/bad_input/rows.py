@@ -15,7 +15,7 @@ HERE: Final = Path(__file__).parent
 
 _SHAPES: Final[dict[str, dict[str, Any]]] = tomllib.loads((HERE / "answers.toml").read_text())["answer"]
 _TYPES: Final = "type.googleapis.com/google.rpc."
-_REPEATED: Final = re.compile("«([^»]+?)\\*([0-9]+)»")
+_REPEATED: Final = re.compile(r"«([^»]+)\*([0-9]+)»")
 _NAMED: Final = re.compile("«([a-z_]+)»")
 
 _TRANSFORMS: Final[Mapping[str, Callable[[bytes], bytes]]] = {
@@ -55,7 +55,7 @@ class Row:
     count: int = 0
     items: Sequence[Mapping[str, Any]] = ()
     warnings: Sequence[Sequence[str]] = ()
-    result: str = ""
+    result: str = "{}"
     text: str | None = None
     told: Mapping[str, str] = field(default_factory=dict)
     # What is stored.
@@ -80,21 +80,19 @@ class Row:
         warned = {"warnings": [_named(each, "field", "reason", "description") for each in self.warnings]}
         if self.text is not None:
             return {"status": self.grpc, "message": self.text}
-        if self.result:
-            return json.loads(filled(self.result)) | (warned if self.warnings else {})
         if self.rpc and self.count:
             results: list[dict[str, Any]] = [{} for _ in range(self.count)]
             for item in self.items:
                 results[item["index"]]["status"] = _status(item)
             return {"results": results}
-        told: dict[str, Any] = {}
+        told: dict[str, Any] = json.loads(filled(self.result))
         if self.refused:
-            told = _status({"refused": self.refused, "violations": self.violations, "facts": self.facts})
+            told |= _status({"refused": self.refused, "violations": self.violations, "facts": self.facts})
         if self.count:
             told["saved_count"] = self.count - len(self.items)
         if self.items:
             told["refused"] = [{"index": item["index"], "status": _status(item)} for item in self.items]
-        return told | (warned if self.warnings else {})
+        return told | warned if self.warnings else told
 
     def headers_told(self) -> Mapping[str, str]:
         """Headers that the last answer has."""
@@ -111,8 +109,8 @@ def rows() -> list[Row]:
 
 
 def filled(text: str, names: Mapping[str, str] | None = None) -> str:
-    """A text with `«TEXT*N»` repeated and `«NAME»` replaced."""
-    repeated = _REPEATED.sub(lambda found: found[1] * int(found[2]), text)
+    """A text with `«TEXT*N»` repeated, `#` in it standing for the number from 0, and `«NAME»` replaced."""
+    repeated = _REPEATED.sub(lambda found: "".join(found[1].replace("#", str(n)) for n in range(int(found[2]))), text)
     return _NAMED.sub(lambda found: (names or {})[found[1]], repeated)
 
 

@@ -1,6 +1,7 @@
 """How a row is sent: over HTTP/1.1 byte by byte, as a gRPC call, or as frames of HTTP/2 that no gRPC client would send."""
 
 import base64
+import contextlib
 import http.client
 import io
 import json
@@ -23,6 +24,7 @@ from tests.bad_input.rows import Row, filled
 from tests.faces import SERVICE
 
 _SECONDS = 20
+_SILENCE_SECONDS = 0.3
 _TRAILER = "grpc-status-details-bin"
 
 
@@ -32,18 +34,26 @@ class Answered:
 
     http: list[int] = field(default_factory=list)
     grpc: str = ""
-    value: Any = None
+    value: Any = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
-def send(row: Row, urls: tuple[str, str], names: Mapping[str, str]) -> Answered:
-    """Send a row to the gateway or the server at `urls`, `«NAME»` in it standing for what `names` says."""
-    gateway, server = urls
-    if row.frames is not None:
-        return _send_frames(row, server, names)
-    if row.rpc:
-        return _call(row, server, names)
-    return _send_bytes(_http_request(row, names), gateway.removeprefix("http://"))
+@dataclass(frozen=True)
+class Sender:
+    """Sends rows to a gateway and a server, `HOST:PORT` both; `names` says what `«NAME»` in a row stands for."""
+
+    gateway: str
+    server: str
+    channel: grpc.Channel
+    names: Mapping[str, str]
+
+    def send(self, row: Row) -> Answered:
+        """Everything that comes back."""
+        if row.frames is not None:
+            return _send_frames(row, self.server, self.names)
+        if row.rpc:
+            return _call(row, self.channel, self.names)
+        return _send_bytes(_http_request(row, self.names), self.gateway)
 
 
 def _http_request(row: Row, names: Mapping[str, str]) -> bytes:
@@ -70,53 +80,55 @@ def _send_bytes(request: bytes, address: str) -> Answered:
     with socket.create_connection(_host_port(address), _SECONDS) as connection:
         connection.sendall(request)
         connection.shutdown(socket.SHUT_WR)
-        received = io.BytesIO(b"".join(iter(lambda: connection.recv(65536), b"")))
-    statuses, value, headers = [], None, {}
+        received = _Received(b"".join(iter(lambda: connection.recv(65536), b"")))
+    statuses: list[int] = []
+    value: Any = {}
+    headers: dict[str, str] = {}
     while received.tell() < len(received.getbuffer()):
-        answer = http.client.HTTPResponse(_Socket(received))  # type: ignore[arg-type]  # All that it uses of one.
+        answer = http.client.HTTPResponse(received)  # type: ignore[arg-type]  # It uses nothing else of a socket.
         answer.begin()
         statuses.append(answer.status)
         headers = {name.lower(): text for name, text in answer.getheaders()}
         content = received.read(int(headers.get("content-length", "0")))
         assert not content or headers["content-type"] == "application/json"
-        value = json.loads(content) if content else None
+        value = json.loads(content) if content else {}
     return Answered(http=statuses, value=value, headers=headers)
 
 
-class _Socket:
-    """What http.client reads an answer from: of several, one after the other."""
+class _Received(io.BytesIO):
+    """Answers, from which http.client reads one after the other, as if from a socket."""
 
-    def __init__(self, received: io.BytesIO) -> None:
-        self._received = received
+    def makefile(self, _: str) -> "_Received":
+        return self
 
-    def makefile(self, _: str) -> io.BytesIO:
-        return self._received
+    def close(self) -> None:
+        """Stay open for the next."""
 
 
-def _call(row: Row, address: str, names: Mapping[str, str]) -> Answered:
-    method = SERVICE.methods_by_name.get(row.rpc)
+def _call(row: Row, channel: grpc.Channel, names: Mapping[str, str]) -> Answered:
+    method = SERVICE.methods_by_name[row.rpc]
     metadata = {name.lower(): filled(text, names) for name, text in (_credential(row, names) | row.headers).items()}
     options: Any = {"metadata": tuple(metadata.items()), "timeout": _SECONDS}
     path = f"/{SERVICE.full_name}/{row.rpc}"
     responses: list[bytes] = []
-    with grpc.insecure_channel(address) as channel:
-        try:
-            if method is not None and method.client_streaming:
-                stream: Any = channel.stream_stream(path, bytes, bytes)
-                responses.extend(stream(iter(_messages(row, names)), **options))
-            else:
-                unary: Any = channel.unary_unary(path, bytes, bytes)
-                responses.append(unary(*_messages(row, names), **options))
-        except grpc.RpcError as refusal:
-            error: Any = refusal
-            trailers = {name: text for name, text in error.trailing_metadata() or ()}
-            return Answered(grpc=error.code().name, value=_error(error.code().value[0], error.details(), trailers))
+    code, error = "OK", {}
+    try:
+        if method.client_streaming:
+            stream: Any = channel.stream_stream(path, bytes, bytes)
+            for response in stream(iter(_messages(row, names)), **options):
+                responses.append(response)
+        else:
+            unary: Any = channel.unary_unary(path, bytes, bytes)
+            responses.append(unary(*_messages(row, names), **options))
+    except grpc.RpcError as refusal:
+        failed: Any = refusal
+        code = failed.code().name
+        error = _error(failed.code().value[0], failed.details(), dict(failed.trailing_metadata() or ()))
     told: dict[str, Any] = {}
     for response in responses:
-        assert method is not None
         for name, value in _as_json(GetMessageClass(method.output_type).FromString(response)).items():
             told[name] = [*told.get(name, []), *value] if isinstance(value, list) else value
-    return Answered(grpc="OK", value=told)
+    return Answered(grpc=code, value=told | error)
 
 
 def _messages(row: Row, names: Mapping[str, str]) -> list[bytes]:
@@ -145,7 +157,10 @@ def _send_frames(row: Row, address: str, names: Mapping[str, str]) -> Answered:
     connection.send_headers(1, [(name, text) for name, text in headers.items() if text])
     connection.send_data(1, bytes.fromhex(row.frames or ""), end_stream=True)
     answered: dict[str, str] = {}
-    with socket.create_connection(_host_port(address), _SECONDS) as peer:
+    with (
+        socket.create_connection(_host_port(address), _SECONDS if row.statuses() else _SILENCE_SECONDS) as peer,
+        contextlib.suppress(TimeoutError),
+    ):
         peer.sendall(connection.data_to_send())
         while received := peer.recv(65536):
             for event in connection.receive_data(received):
@@ -158,11 +173,14 @@ def _send_frames(row: Row, address: str, names: Mapping[str, str]) -> Answered:
             peer.sendall(connection.data_to_send())
             if {"grpc-status", "reset"} & answered.keys():
                 break
-    code = int(answered.get("grpc-status", "2"))
+    statuses = [int(answered[":status"])] if ":status" in answered else []
+    if "grpc-status" not in answered:
+        return Answered(http=statuses, headers=answered)
+    code = int(answered["grpc-status"])
     detail = answered.get(_TRAILER, "")
     trailers = {_TRAILER: base64.b64decode(detail + "=" * (-len(detail) % 4))} if detail else {}
     value = _error(code, unquote(answered.get("grpc-message", "")), trailers) if code else {}
-    return Answered([int(answered.get(":status", "0"))], Code.Name(code), value, answered)  # type: ignore[arg-type]
+    return Answered(statuses, Code.Name(code), value, answered)  # type: ignore[arg-type]
 
 
 def _error(code: int, text: str, trailers: Mapping[str, Any]) -> dict[str, Any]:
@@ -177,7 +195,7 @@ def _error(code: int, text: str, trailers: Mapping[str, Any]) -> dict[str, Any]:
 
 def _as_json(message: Any) -> dict[str, Any]:
     value = json_format.MessageToDict(message, preserving_proto_field_name=True)
-    for result in value.get("results", []):
+    for result in (*value.get("results", []), *value.get("acknowledgements", [])):
         if "status" in result:
             result["status"] = _shape(result["status"])
     return value
