@@ -38,7 +38,7 @@ class Row:
     request: str = ""
     raw: str = ""
     rpc: str = ""
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: dict[str, str] = field(default_factory=dict)
     credential: str = "token"
     body: str | None = None
     encoding: str = "utf-8"
@@ -57,7 +57,7 @@ class Row:
     warnings: Sequence[Sequence[str]] = ()
     result: str = "{}"
     text: str | None = None
-    told: Mapping[str, str] = field(default_factory=dict)
+    told: dict[str, str] = field(default_factory=dict)
     # What is stored.
     stored: str = "[]"
     visitors: int = 0
@@ -94,9 +94,10 @@ class Row:
             told["refused"] = [{"index": item["index"], "status": _status(item)} for item in self.items]
         return told | warned if self.warnings else told
 
-    def headers_told(self) -> Mapping[str, str]:
+    def headers_told(self) -> dict[str, str]:
         """Headers that the last answer has."""
-        return _SHAPES.get(self.refused, {}).get("headers", {}) | self.told
+        headers: dict[str, str] = _SHAPES.get(self.refused, {}).get("headers", {})
+        return headers | self.told
 
 
 def rows() -> list[Row]:
@@ -110,8 +111,13 @@ def rows() -> list[Row]:
 
 def filled(text: str, names: Mapping[str, str] | None = None) -> str:
     """A text with `«TEXT*N»` repeated, `#` in it standing for the number from 0, and `«NAME»` replaced."""
-    repeated = _REPEATED.sub(lambda found: "".join(found[1].replace("#", str(n)) for n in range(int(found[2]))), text)
+    repeated = _REPEATED.sub(_repeated, text)
     return _NAMED.sub(lambda found: (names or {})[found[1]], repeated)
+
+
+def _repeated(found: re.Match[str]) -> str:
+    text, times = found[1], int(found[2])
+    return "".join(text.replace("#", str(number)) for number in range(times)) if "#" in text else text * times
 
 
 def _status(item: Mapping[str, Any]) -> dict[str, Any]:
@@ -119,9 +125,7 @@ def _status(item: Mapping[str, Any]) -> dict[str, Any]:
     shape = _SHAPES[reason]
     facts = item.get("facts", {})
     metadata = {"metadata": {"scope": facts["scope"]}} if "scope" in facts else {}
-    details: list[dict[str, Any]] = [
-        {"@type": f"{_TYPES}ErrorInfo", "reason": reason, "domain": "userfold"} | metadata
-    ]
+    details: list[dict[str, Any]] = [{"@type": f"{_TYPES}ErrorInfo", "reason": reason, "domain": "userfold"} | metadata]
     if item.get("violations"):
         told = [_named(each, "field", "reason", "description") for each in item["violations"]]
         details.append({"@type": f"{_TYPES}BadRequest", "field_violations": told})

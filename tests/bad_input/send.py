@@ -1,4 +1,4 @@
-"""How a row is sent: over HTTP/1.1 byte by byte, as a gRPC call, or as frames of HTTP/2 that no gRPC client would send."""
+"""How a row is sent: as bytes of HTTP/1.1, as a gRPC call, or as frames of HTTP/2 that no gRPC client would send."""
 
 import base64
 import contextlib

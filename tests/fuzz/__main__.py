@@ -1,7 +1,10 @@
+# mypy: disable-error-code="import-untyped"
+# Atheris is installed by `make fuzz`, where mypy does not see it.
 """`python -m tests.fuzz TARGET [OPTION OF LIBFUZZER ...]`: fuzz one target, from the corpus on.
 
-What it finds to be new is kept in `build/fuzz/TARGET`, where the next run takes it up, and an input that breaks a promise
-in `build/fuzz/crash-...`. `-merge=1` instead adds to the corpus what reaches code that nothing in it reaches.
+What it finds to be new is kept in `build/fuzz/TARGET`, where the next run takes it up; an input that breaks a promise
+in `build/fuzz/crash-...`. With `-merge=1 -use_counters=0`, what reaches code that nothing in the corpus reaches is added
+to the corpus instead.
 """
 
 import sys
@@ -23,7 +26,9 @@ def main() -> None:
     found.mkdir(parents=True, exist_ok=True)
     corpora = [kept, found] if "-merge=1" in options else [found, kept]
     defaults = ["-max_len=4096", f"-dict={_HERE / 'tokens.dict'}", f"-artifact_prefix={_FOUND}/"]
-    atheris.Setup([sys.argv[0], *defaults, *options, *map(str, corpora)], TARGETS[name])
+    # By this libFuzzer starts itself anew, in a shell.
+    command = f"{sys.executable} -m tests.fuzz {name}"
+    atheris.Setup([command, *defaults, *options, *map(str, corpora)], TARGETS[name])
     atheris.Fuzz()
 
 

@@ -1,12 +1,12 @@
-"""The gateway from the bytes of a connection to the bytes of its answers, before a server that plans and stores nothing."""
+"""The gateway from the bytes of a connection to the bytes of its answers, before a server that stores nothing."""
 
 import asyncio
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, Final, cast
 
-import structlog
+import structlog.testing
 from google.rpc import code_pb2
 from userfold.v1 import user_service_pb2 as pb
 
@@ -24,17 +24,16 @@ from tests.fuzz.legal import APPLICATION, NOW
 
 _PIECE: Final = 7
 _MOST_TURNS: Final = 2000
-_ANSWER = re.compile(
-    rb"HTTP/1\.1 ([0-9]{3}) [A-Za-z -]+\r\n((?:[a-z-]+: [^\r\n]*\r\n)*)\r\n", re.DOTALL
-)
+_ANSWER = re.compile(rb"HTTP/1\.1 ([0-9]{3}) [A-Za-z -]+\r\n((?:[a-z-]+: [^\r\n]*\r\n)*)\r\n", re.DOTALL)
 
 _loop = asyncio.new_event_loop()
 
 
 def http(data: bytes) -> None:
-    """Anything on a connection, at once and in pieces: the same requests, all answered, none as if it were our fault."""
-    whole = _loop.run_until_complete(_exchange(data, len(data) or 1))
-    pieces = _loop.run_until_complete(_exchange(data, _PIECE))
+    """Anything on a connection, at once and in pieces: the same requests, all answered, none as a fault of ours."""
+    with structlog.testing.capture_logs():
+        whole = _loop.run_until_complete(_exchange(data, len(data) or 1))
+        pieces = _loop.run_until_complete(_exchange(data, _PIECE))
     assert whole == pieces
 
 
@@ -57,6 +56,7 @@ async def _exchange(data: bytes, piece: int) -> tuple[list[Request], list[tuple[
             break
         await asyncio.sleep(0)
     assert transport.closed, "an answer that never came"
+    assert not application.defects
     connection.connection_lost(None)
     return application.requests, _answers(bytes(transport.written), application.requests)
 
@@ -86,9 +86,15 @@ class _Recorder:
     def __init__(self, handler: Application) -> None:
         self._handler = handler
         self.requests: list[Request] = []
+        self.defects: list[Exception] = []
 
     def body_limit(self, method: str, path: bytes) -> int:
-        return self._handler.body_limit(method, path)
+        try:
+            return self._handler.body_limit(method, path)
+        except Exception as error:
+            # The parser, which asks, would make a fault of the client's of it.
+            self.defects.append(error)
+            raise
 
     def handle(self, request: Request, respond: Respond) -> Callable[[], object] | None:
         self.requests.append(request)
@@ -154,10 +160,5 @@ _made: dict[str, Application] = {}
 def _application() -> Application:
     # Belongs to the loop, which is running by now.
     if not _made:
-        structlog.configure(processors=[_drop], wrapper_class=structlog.BoundLogger)
         _made["one"] = Application(Settings(), cast(Any, _Planner()))
     return _made["one"]
-
-
-def _drop(_: object, __: str, ___: Mapping[str, Any]) -> str:
-    raise structlog.DropEvent

@@ -21,7 +21,7 @@ from gateway.findings import Findings
 from server import wire
 from server.batch import plan_batch
 from server.errors import InvalidRequest
-from server.filter import parse_filter, parse_paths
+from server.filter import parse_filter
 from server.listing import plan_listing
 from server.mask import parse_mask, projection
 from server.model import ListRequest, ReportRequest
@@ -49,11 +49,9 @@ def decode(data: bytes) -> None:
     part = kind[0] if kind else 0
     try:
         text = body.decoded_body(sent, b"gzip" if part & 8 else None, 65536)
-        value = jsontext.parse(text)
-    except (body.CorruptBody, body.BodyTooLarge, jsontext.NotJson) as error:
-        assert not isinstance(error, jsontext.NotJson) or 0 <= error.byte <= len(text)
+    except (body.CorruptBody, body.BodyTooLarge):
         return
-    _require_same_as_python(text, value)
+    value = read(text)
     if isinstance(value, list):
         batch = Batch("users", len(value))
         for index, item in enumerate(value):
@@ -121,6 +119,19 @@ def choose(data: bytes) -> None:
 TARGETS: Final[dict[str, Callable[[bytes], None]]] = {each.__name__: each for each in (decode, plan, choose, http)}
 
 
+def read(text: bytes) -> Any:
+    """The value of a text as we read it, which must be what Python reads; None where it is no JSON to us."""
+    try:
+        value = jsontext.parse(text)
+    except jsontext.NotJson as error:
+        byte = error.byte
+    else:
+        assert _same(value, json.loads(text.decode("utf-8-sig")))
+        return value
+    assert 0 <= byte <= len(text)
+    return None
+
+
 def _plan_all(messages: Sequence[Any]) -> None:
     for message in messages:
         try:
@@ -135,11 +146,6 @@ def _require_told(error: InvalidRequest) -> None:
     assert error.violations
     status = status_from_error(error, "users[999].")
     assert status.ByteSize() <= 4096
-
-
-def _require_same_as_python(text: bytes, value: Any) -> None:
-    """What we read is what Python reads. It reads more than JSON is, so it must not refuse."""
-    assert _same(value, json.loads(text.decode("utf-8-sig")))
 
 
 def _same(one: Any, other: Any) -> bool:
