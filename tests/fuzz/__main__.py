@@ -3,8 +3,8 @@
 """`python -m tests.fuzz TARGET [OPTION OF LIBFUZZER ...]`: fuzz one target, from the corpus on.
 
 What it finds to be new is kept in `build/fuzz/TARGET`, where the next run takes it up; an input that breaks a promise
-in `build/fuzz/crash-...`. With `-merge=1 -use_counters=0`, what reaches code that nothing in the corpus reaches is added
-to the corpus instead.
+in `build/fuzz/crash-...`. With `-merge=1 -use_counters=0`, what reaches code that nothing in the corpus reaches is
+added to the corpus instead.
 """
 
 import sys
