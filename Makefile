@@ -108,8 +108,9 @@ wrk:
 	fi
 
 .PHONY: fuzz
+FUZZED := decode,plan,choose,http
 fuzz: setup build/fuzz/.installed ## fuzz what reads input, each target for a minute; SECONDS=600; ONLY=decode,plan,choose,http
-	@for target in $$(tr , ' ' <<< '$(or $(ONLY),decode,plan,choose,http)'); do \
+	@for target in $$(tr , ' ' <<< '$(or $(ONLY),$(FUZZED))'); do \
 	  PYTHONPATH=build/fuzz/packages $(BIN)/python -m tests.fuzz $$target -max_total_time=$(or $(SECONDS),60); \
 	done
 
