@@ -157,8 +157,9 @@ def _send_frames(row: Row, address: str, names: Mapping[str, str]) -> Answered:
     connection.send_headers(1, [(name, text) for name, text in headers.items() if text])
     connection.send_data(1, bytes.fromhex(row.frames or ""), end_stream=True)
     answered: dict[str, str] = {}
+    seconds = _SECONDS if row.statuses() or row.told else _SILENCE_SECONDS
     with (
-        socket.create_connection(_host_port(address), _SECONDS if row.statuses() else _SILENCE_SECONDS) as peer,
+        socket.create_connection(_host_port(address), seconds) as peer,
         contextlib.suppress(TimeoutError),
     ):
         peer.sendall(connection.data_to_send())
