@@ -107,6 +107,20 @@ wrk:
 	  echo 'The benchmark needs wrk: sudo apt-get install wrk' >&2; exit 1; \
 	fi
 
+.PHONY: fuzz
+FUZZED := decode,plan,choose,http
+fuzz: setup build/fuzz/.installed ## fuzz what reads input, each target for a minute; SECONDS=600; ONLY=decode,plan,choose,http
+	@for target in $$(tr , ' ' <<< '$(or $(ONLY),$(FUZZED))'); do \
+	  PYTHONPATH=build/fuzz/packages $(BIN)/python -m tests.fuzz $$target -max_total_time=$(or $(SECONDS),60); \
+	done
+
+# For the interpreter of .venv, which runs it, but not in it.
+build/fuzz/.installed: tests/fuzz/requirements.txt $(VENV)/.installed
+	@echo 'installing the fuzzer ...' >&2
+	@mkdir -p build/fuzz
+	@$(PIP) install --upgrade --target build/fuzz/packages --requirement $< >&2
+	@touch $@
+
 clean: ## remove what was installed and generated, but no data
 	rm -rf $(VENV) benchmarks/.venv benchmarks/parse/node_modules build dist *.egg-info protos/*.egg-info protos/build protos/userfold/v1/*_pb2*
 

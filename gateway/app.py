@@ -15,7 +15,7 @@ from gateway import bindings, body, logs, metrics
 from gateway.answer import Answer, Refused, answer_from_refusal
 from gateway.channel import Channel
 from gateway.cors import preflight
-from gateway.findings import Finding
+from gateway.findings import NOT_UTF8, Finding
 from gateway.proxies import TrustedProxies
 from gateway.request import Request
 from gateway.settings import Settings
@@ -98,7 +98,7 @@ class Application:
             else:
                 answer = answer_from_refusal(refusal("ROUTE_NOT_FOUND"))
         except bindings.InvalidPath as error:
-            violation = Finding(error.field, "NOT_UTF8", "must be percent-encoded UTF-8")
+            violation = Finding(error.field, *NOT_UTF8)
             answer = answer_from_refusal(refusal("INVALID_REQUEST", violations=[violation]))
         except Exception as error:
             answer = _defect(error, route)

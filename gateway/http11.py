@@ -145,6 +145,8 @@ class HttpConnection(asyncio.Protocol):
         self._url += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
+        if self._has_head:
+            return  # Behind the body: a proxy in front lets through what it takes out of a head.
         name = name.lower()
         self._header_count += 1
         self._header_bytes += len(name) + len(value)

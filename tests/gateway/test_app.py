@@ -197,9 +197,10 @@ async def test_another_service_needs_no_code(backend: Backend) -> None:
     shown = await answer("/v1/things", {}, query=b"id=%C3%A9&count=4&other=1")
     refused = await answer("/v1/things", {}, query=b"count=four")
     deleted = await answer("/v1/things/{count}", {"count": "7"})
+    unknown = {"field": "other", "reason": "UNKNOWN_FIELD", "description": "is ignored: there is no such field"}
     assert [(each.http, each.body) for each in (touched, shown, deleted)] == [
         (200, {"item": {"user_id": "x"}, "id": "y"}),
-        (200, {"user_id": "x"}),
+        (200, {"user_id": "x", "warnings": [unknown]}),
         (200, {"item": {"user_id": "x"}, "id": "y"}),
     ]
     assert [(each.id, each.count) for each in seen] == [("a", 3), ("é", 4), ("", 7)]
