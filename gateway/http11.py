@@ -145,13 +145,11 @@ class HttpConnection(asyncio.Protocol):
         self._url += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        if self._has_head:
-            return  # Behind the body: a proxy in front lets through what it takes out of a head.
         name = name.lower()
         self._header_count += 1
         self._header_bytes += len(name) + len(value)
         if self._has_head:
-            # Behind the body, where nothing that says who calls, or what follows, may stand.
+            # Behind the body: a proxy in front lets through there what it takes out of a head.
             self._refuse_large_head()
         elif name not in self._headers:
             self._headers[name] = value

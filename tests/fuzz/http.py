@@ -41,7 +41,7 @@ async def _exchange(data: bytes, piece: int) -> tuple[list[Request], list[tuple[
     """The requests that came of it, and the answers."""
     application = _Recorder(_application())
     transport = _Transport()
-    connection = HttpConnection(application, Connections())
+    connection = HttpConnection(application, Connections(1))
     connection.connection_made(transport)
     for start in range(0, len(data), piece):
         connection.data_received(data[start : start + piece])
