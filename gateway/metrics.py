@@ -12,6 +12,9 @@ REFUSALS: Final = Counter(
     "userfold_gateway_refusals", "Requests, and items of batches, that were refused.", ["route", "reason"]
 )
 
+TURNED_AWAY: Final = REFUSALS.labels("none", "OVERLOADED")
+"""Requests that found no room: nothing was read of them but their heads."""
+
 
 @functools.cache
 def requests(route: str, http: int) -> Histogram:

@@ -74,7 +74,7 @@ class UpdateStream:
             while self._unacknowledged and self._unacknowledged + count > limits.STREAM_UPDATES:
                 self._acknowledged.clear()
                 await self._acknowledged.wait()
-            await self._profiles.room(count)
+            await self._profiles.room(self._application_id, count)
             if count:
                 self._submit(number, planned)
             number += count
