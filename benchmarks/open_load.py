@@ -135,7 +135,9 @@ def measured(load: Any, phases: Sequence[Sequence[float]]) -> list[dict[str, Any
                 "p99_ms": _at(accepted, 0.99),
                 "refused": len(refused) / seconds,
                 "refused_p99_ms": _at(refused, 0.99),
-                "last_refused_s": max([due - starts[index] for _, due, _, status in answers if status != _ACCEPTED], default=0.0),
+                "last_refused_s": max(
+                    [due - starts[index] for _, due, _, status in answers if status != _ACCEPTED], default=0.0
+                ),
                 "statuses": dict(Counter(str(status) for *_, status in answers)),
                 "unsent": unsent[index + 1] - unsent[index],
                 "load_cpu": (cpu[index + 1] - cpu[index]) / seconds,

@@ -1,6 +1,5 @@
 """The application: finds what a path means, and tells the operator of every refusal."""
 
-import functools
 import math
 import re
 import time
@@ -18,6 +17,7 @@ from gateway.channel import Channel
 from gateway.cors import preflight
 from gateway.findings import Finding
 from gateway.gate import Gate
+from gateway.health import LIVE, READY, Readiness
 from gateway.proxies import TrustedProxies
 from gateway.request import Request
 from gateway.settings import Settings
@@ -65,8 +65,10 @@ class Application:
                 "regex_config": [],
             },
             "/v1/rules": [],
+            LIVE: {"status": "alive"},
             "/health/probe": {"status": True, "region": settings.region},
         }
+        self._readiness = Readiness(channel, service.full_name)
         updates, batches, reads = self._gates = Gate(_UPDATES), Gate(_BATCHES), Gate(_READS)
         self._gate_of = {
             binding: reads if not binding.is_write else batches if binding.has_results else updates
@@ -99,6 +101,9 @@ class Application:
         """Answer one request; log and count it, unless it is OPTIONS."""
         if request.method == "OPTIONS":
             respond(preflight(request.headers))
+            return None
+        if request.method == "GET" and request.path == READY.encode():
+            self._readiness.answer(respond)
             return None
         request.client = self._proxies.client(request.client, request.headers.get(b"x-forwarded-for"))
         started = time.perf_counter()
@@ -143,6 +148,10 @@ class Application:
             _log.warning("refused", reason="OVERLOADED", http_status=_TURNED_AWAY.http, requests=self._turned_away)
             self._turned_away, self._told_at = 0, now
         respond(_TURNED_AWAY)
+
+    def stop(self) -> None:
+        """Be no longer ready."""
+        self._readiness.is_stopping = True
 
     async def finished(self) -> None:
         """Wait until nothing is under way, also of clients that have gone."""

@@ -22,6 +22,9 @@ class Handler(Protocol):
     def turn_away(self, respond: Respond) -> None:
         """Answer a request for which too much is under way. Must call `respond` at once."""
 
+    def stop(self) -> None:
+        """Be no longer ready."""
+
     async def finished(self) -> None:
         """Wait until nothing is under way, also of clients that have gone."""
 

@@ -1,4 +1,4 @@
-"""What a call must pass before its message is looked at: whether there is room for it, and whether it comes too often."""
+"""What a call must pass before its message is looked at: is there room for it, does it come too often?"""
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager, nullcontext
@@ -36,7 +36,7 @@ RequireRoom: TypeAlias = Callable[[str], None]
 
 
 class Admission:
-    """What all calls share. `open` is whether another call may begin."""
+    """What all calls share: how many are under way, with messages of so many `octets`."""
 
     def __init__(self, require_room: RequireRoom, buckets: TokenBuckets) -> None:
         self._require_room = require_room

@@ -50,6 +50,10 @@ class RateLimited(UserfoldError):
         self.seconds = seconds
 
 
+class ServerStopping(UserfoldError):
+    """The server stops, and reads no more of a stream. What was read is acknowledged."""
+
+
 class ProfileTooLarge(UserfoldError):
     """The merged profile would pass `limits.PROFILE_BYTES`; nothing of the update was written."""
 

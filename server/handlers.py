@@ -50,7 +50,7 @@ def handlers_of(
     return _Methods(service, servicer, authenticator, admission)
 
 
-class _Methods(grpc.GenericRpcHandler[Any, Any]):
+class _Methods(grpc.GenericRpcHandler):  # type: ignore[type-arg]  # Generic in the stubs alone.
     """Finds the handler of each call, and turns it away before its message is read where too much is under way."""
 
     def __init__(

@@ -90,6 +90,12 @@ ANSWERS: Final[Mapping[type[errors.UserfoldError], Answer]] = {
         "RATE_LIMITED",
         "The application sends more than it may; nothing was written. Send it again later.",
     ),
+    errors.ServerStopping: Answer(
+        StatusCode.UNAVAILABLE,
+        "SERVER_STOPPING",
+        "The server stops. What it has not acknowledged is not written: send it again, on a new stream.",
+        retry_after=1,
+    ),
     errors.DatabaseUnavailable: Answer(
         StatusCode.UNAVAILABLE,
         "DATABASE_UNAVAILABLE",

@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 import pytest
 
-from gateway import http11
+from gateway import limits
 from gateway.answer import Answer, answer_from_refusal
 from gateway.connections import Connections
 from gateway.http11 import HttpConnection
@@ -49,8 +49,11 @@ class FakeTransport:
     def resume_reading(self) -> None:
         self.reading = True
 
+    def get_write_buffer_size(self) -> int:
+        return 0
+
     def get_extra_info(self, name: str) -> Any:
-        return ("192.0.2.1", 4711)
+        return {"peername": ("192.0.2.1", 4711)}.get(name)
 
 
 class FakeHandler:
@@ -58,11 +61,21 @@ class FakeHandler:
 
     def __init__(self) -> None:
         self.requests: list[Request] = []
+        self.is_full = False
         self.left: list[bytes] = []
         self._respond: list[Callable[[Answer], None]] = []
 
-    def body_limit(self, method: str, path: bytes) -> int:
-        return LIMIT
+    def body_limit(self, method: str, path: bytes, headers: object) -> int | None:
+        return None if self.is_full else LIMIT
+
+    def turn_away(self, respond: Callable[[Answer], None]) -> None:
+        respond(Answer(429, {}))
+
+    def stop(self) -> None:
+        pass
+
+    async def finished(self) -> None:
+        pass
 
     def handle(self, request: Request, respond: Callable[[Answer], None]) -> Callable[[], object] | None:
         self.requests.append(request)
@@ -223,13 +236,13 @@ async def test_an_offer_to_upgrade_is_declined_with_body_and_next_request_intact
 @pytest.mark.parametrize("piece", [1000, 1_000_000])
 async def test_a_head_without_end_is_refused(peer: Peer, piece: int) -> None:
     peer.send(b"GET / HTTP/1.1\r\n")
-    for _ in range(4 * http11.HEAD_BYTES // piece + 2):
+    for _ in range(4 * limits.HEAD_BYTES // piece + 2):
         peer.send(b"a" * piece)
     assert (peer.statuses, peer.transport.closed) == ([431], True)
 
 
 async def test_a_head_of_too_many_headers_is_refused(peer: Peer) -> None:
-    peer.send(b"GET / HTTP/1.1\r\n" + b"a: b\r\n" * http11.HEAD_BYTES + b"\r\n")
+    peer.send(b"GET / HTTP/1.1\r\n" + b"a: b\r\n" * limits.HEAD_BYTES + b"\r\n")
     assert (peer.statuses, peer.reasons, peer.transport.closed) == ([431], ["HEAD_TOO_LARGE"], True)
 
 
@@ -244,7 +257,7 @@ async def test_a_head_behind_a_long_body_is_none_too_large(peer: Peer) -> None:
 
 
 async def test_what_is_thrown_away_of_a_body_has_an_end(peer: Peer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http11, "DRAIN_BYTES", 1000)
+    monkeypatch.setattr(limits, "DRAIN_BYTES", 1000)
     peer.send(b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n")
     for _ in range(5):
         peer.send(b"64\r\n" + b"x" * 100 + b"\r\n")
@@ -273,7 +286,7 @@ async def test_a_byte_now_and_then_does_not_prolong_the_time_of_a_head(peer: Pee
     deadline = peer.connection.deadline
     await asyncio.sleep(0.01)
     peer.send(b"ET / HTTP/1.1\r\nA: b")
-    assert peer.connection.deadline - deadline < http11.HEAD_SECONDS / 2
+    assert peer.connection.deadline - deadline < limits.HEAD_SECONDS / 2
 
 
 async def test_a_connection_without_requests_is_closed_without_a_word(peer: Peer) -> None:
@@ -343,3 +356,24 @@ async def test_an_answer_is_one_packet(gateway: Gateway, service: FakeUserServic
     assert answer.startswith(b"HTTP/1.1 201 Created\r\n")
     assert b"\r\ndate: " in answer
     assert answer.endswith(b"\r\n\r\n{}")
+
+
+async def test_what_finds_no_room_is_answered_in_its_turn_and_its_body_thrown_away(peer: Peer) -> None:
+    peer.send(POST)
+    peer.handler.is_full = True
+    peer.send(POST[:-5])
+    peer.handler.is_full = False
+    peer.send(POST[-5:] + POST)
+    assert peer.statuses == []
+    await peer.handler.answer()
+    await asyncio.sleep(0)
+    assert peer.statuses == [200, 429]
+    await peer.handler.answer()
+    assert (peer.statuses, peer.transport.closed) == ([200, 429, 200], False)
+    assert [request.body for request in peer.handler.requests] == [b'{"user_id":"1"}'] * 2
+
+
+async def test_what_finds_no_room_and_asks_first_is_told_not_to_send_its_body(peer: Peer) -> None:
+    peer.handler.is_full = True
+    peer.send(b"POST / HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n")
+    assert (peer.statuses, peer.reasons, peer.transport.closed) == ([429], ["OVERLOADED"], True)

@@ -82,7 +82,7 @@ _TABLE: list[tuple[UserfoldError, int, str, str, list[object]]] = [
         errors.Overloaded(),
         8,
         "OVERLOADED",
-        "More updates are waiting than the server holds; nothing was written. Send it again later.",
+        "More is under way than the server has room for; nothing was written. Send it again later.",
         list(_RETRY),
     ),
     (
