@@ -83,7 +83,10 @@ class OpenLoad:
     def _receive(self, seconds: float) -> None:
         for key, _ in self._selector.select(seconds):
             connection = key.data
-            received = connection.socket.recv(65536)
+            try:
+                received = connection.socket.recv(65536)
+            except ConnectionError:
+                received = b""
             connection.received += received
             if received and not connection.received.endswith(b"}"):
                 continue
@@ -104,43 +107,42 @@ def main(options: dict[str, Any]) -> None:
     frames = read_frames(Path(options["frames"]))
     parts = urlsplit(options["url"])
     load = OpenLoad((str(parts.hostname), int(parts.port or 80)), frames, options["connections"])
-    print(json.dumps(measured(load, options["phases"])))
+    found = measured(load, options["phases"])
+    statuses = bytearray(min(len(frames), max(number for number, *_ in load.answers) + 1))
+    for number, _, _, status in load.answers:
+        # Of a request that was sent again and again, whether it was ever accepted.
+        statuses[number % len(frames)] = max(statuses[number % len(frames)], 2 if status == _ACCEPTED else 1)
+    Path(options["statuses"]).write_bytes(statuses)
+    print(json.dumps(found))
 
 
-def measured(load: Any, phases: Sequence[Sequence[float]]) -> list[dict[str, Any]]:
+def measured(load: OpenLoad, phases: Sequence[tuple[float, float]]) -> list[dict[str, Any]]:
     """Run phases of a rate and a time one after the other, and tell what was seen in each."""
-    starts = []
-    cpu = []
-    unsent = []
+    marks = [(time.perf_counter(), time.process_time(), load.unsent)]
     for rate, seconds in phases:
-        starts.append(time.perf_counter())
-        cpu.append(time.process_time())
-        unsent.append(load.unsent)
         load.run(rate, seconds)
-    ends = [*starts[1:], time.perf_counter()]
-    cpu.append(time.process_time())
-    unsent.append(load.unsent)
+        marks.append((time.perf_counter(), time.process_time(), load.unsent))
     load.finish()
     found = []
-    for index, (rate, seconds) in enumerate(phases):
-        answers = [each for each in load.answers if starts[index] <= each[1] < ends[index]]
+    for (rate, seconds), (start, cpu, unsent), (end, cpu_then, unsent_then) in zip(
+        phases, marks, marks[1:], strict=False
+    ):
+        answers = [each for each in load.answers if start <= each[1] < end]
         accepted = sorted(latency for _, _, latency, status in answers if status == _ACCEPTED)
-        refused = sorted(latency for _, _, latency, status in answers if status != _ACCEPTED)
+        refused = [(due - start, latency) for _, due, latency, status in answers if status != _ACCEPTED]
         found.append(
             {
-                "offered": rate,
+                "offered": round(rate, 1),
                 "seconds": seconds,
-                "goodput": len(accepted) / seconds,
+                "goodput": round(len(accepted) / seconds, 1),
                 "p50_ms": _at(accepted, 0.5),
                 "p99_ms": _at(accepted, 0.99),
-                "refused": len(refused) / seconds,
-                "refused_p99_ms": _at(refused, 0.99),
-                "last_refused_s": max(
-                    [due - starts[index] for _, due, _, status in answers if status != _ACCEPTED], default=0.0
-                ),
+                "refused": round(len(refused) / seconds, 1),
+                "refused_p99_ms": _at(sorted(latency for _, latency in refused), 0.99),
+                "last_refused_s": round(max([due for due, _ in refused], default=0.0), 2),
                 "statuses": dict(Counter(str(status) for *_, status in answers)),
-                "unsent": unsent[index + 1] - unsent[index],
-                "load_cpu": (cpu[index + 1] - cpu[index]) / seconds,
+                "unsent": unsent_then - unsent,
+                "load_cpu": round((cpu_then - cpu) / seconds, 3),
             }
         )
     return found

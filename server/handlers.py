@@ -70,9 +70,11 @@ class _Methods(grpc.GenericRpcHandler):  # type: ignore[type-arg]  # Generic in 
 
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler[Any, Any] | None:
         path = handler_call_details.method
-        is_stream = path in self._streams
-        has_room = self._admission.has_room_for_a_stream if is_stream else self._admission.has_room
-        return self._handlers.get(path) if has_room else _TURN_AWAY
+        handler = self._handlers.get(path)
+        if handler is None:
+            return None
+        has_room = self._admission.has_room_for_a_stream if path in self._streams else self._admission.has_room
+        return handler if has_room else _TURN_AWAY
 
 
 async def _turn_away(_: object, context: Context) -> None:

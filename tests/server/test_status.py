@@ -86,6 +86,20 @@ _TABLE: list[tuple[UserfoldError, int, str, str, list[object]]] = [
         list(_RETRY),
     ),
     (
+        errors.RateLimited(1.25),
+        8,
+        "RATE_LIMITED",
+        "The application sends more than it may; nothing was written. Send it again later.",
+        [{"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "1.250s"}],
+    ),
+    (
+        errors.ServerStopping(),
+        14,
+        "SERVER_STOPPING",
+        "The server stops. What it has not acknowledged is not written: send it again, on a new stream.",
+        list(_RETRY),
+    ),
+    (
         errors.DatabaseUnavailable(),
         14,
         "DATABASE_UNAVAILABLE",
