@@ -1,5 +1,6 @@
 """What a call must pass before its message is looked at: is there room for it, does it come too often?"""
 
+import asyncio
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Final, TypeAlias
@@ -42,7 +43,9 @@ class Admission:
         self._require_room = require_room
         self._buckets = buckets
         self._gates = {size: Gate(*size) for size in (_LOOK_UPS, _QUERIES, _CHANGES)}
-        self.calls = self.streams = self.octets = 0
+        self.calls = self.octets = 0
+        self._streams = 0
+        self._stream_ended = asyncio.Event()
 
     @property
     def has_room(self) -> bool:
@@ -52,7 +55,22 @@ class Admission:
     @property
     def has_room_for_a_stream(self) -> bool:
         """Whether another stream may begin."""
-        return self.streams < limits.STREAMS
+        return self._streams < limits.STREAMS
+
+    def begin_stream(self) -> None:
+        """A stream begins."""
+        self._streams += 1
+
+    def end_stream(self) -> None:
+        """A stream has ended."""
+        self._streams -= 1
+        self._stream_ended.set()
+
+    async def streams_ended(self) -> None:
+        """Wait until there is no stream."""
+        while self._streams:
+            self._stream_ended.clear()
+            await self._stream_ended.wait()
 
     def admit(self, method: str, application: Application) -> AbstractAsyncContextManager[None]:
         """Within what is returned, the call is served. Raises RateLimited or Overloaded."""

@@ -6,7 +6,8 @@ from __future__ import annotations
 import asyncio
 import gc
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,6 +41,8 @@ _log = structlog.get_logger("userfold.server")
 
 # How long requests in flight may take after the signal to stop, in seconds: a report takes MongoDB 20.
 _GRACE = 26.0
+
+_LAST_SECONDS = 0.1
 
 _SERVICE = user_service_pb2.DESCRIPTOR.services_by_name["UserService"]
 
@@ -80,7 +83,7 @@ async def serve(
         healthy = Health(_SERVICE.full_name, lambda: answers(opened))
         watching = asyncio.create_task(healthy.watch_database())
         try:
-            stopping = _Stopping(stop, drain_seconds, service.stopping)
+            stopping = _Stopping(stop, drain_seconds, service.stopping, admission.streams_ended)
             await _serve(handlers, healthy, grpc_address, stopping, ready, tls, shares_address)
         finally:
             watching.cancel()
@@ -91,11 +94,12 @@ async def serve(
 
 @dataclass(frozen=True, slots=True)
 class _Stopping:
-    """`signal` is set from outside; `drain_seconds` later, `streams` is to be set."""
+    """`signal` is set from outside; `drain_seconds` later, `streams` is to be set, and their end waited for."""
 
     signal: asyncio.Event
     drain_seconds: float
     streams: asyncio.Event
+    streams_ended: Callable[[], Awaitable[None]]
 
 
 async def _serve(
@@ -125,7 +129,12 @@ async def _serve(
     await asyncio.sleep(stopping.drain_seconds)
     # What never ends by itself: nothing more is read from streams, and what was read is acknowledged.
     stopping.streams.set()
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_GRACE):
+            await stopping.streams_ended()
     healthy.end_watches()
+    # A connection that ends while its caller still sends takes the last word with it.
+    await asyncio.sleep(_LAST_SECONDS)
     await server.stop(_GRACE)
 
 

@@ -131,7 +131,7 @@ def _stream(
     async def answered(texts: AsyncIterable[bytes], context: Context) -> AsyncIterator[bytes]:
         started = time.perf_counter()
         code = grpc.StatusCode.CANCELLED
-        admission.streams += 1
+        admission.begin_stream()
         try:
             metadata = context.invocation_metadata() or ()
             call = Call(await authorize(metadata), metadata)
@@ -143,7 +143,7 @@ def _stream(
             code = answer_to(error).code
             await _refuse(name, error, context)
         finally:
-            admission.streams -= 1
+            admission.end_stream()
             metrics.REQUESTS.labels(name, code.name).observe(time.perf_counter() - started)
 
     return grpc.stream_stream_rpc_method_handler(cast(Any, answered))
