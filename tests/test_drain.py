@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import itertools
 import signal
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
@@ -112,40 +113,32 @@ async def test_a_gateway_under_load_stops_without_cutting_anything(
     assert {each["user_id"] for each in stored.profiles.find({}, {"user_id": 1})} == {*accepted}
 
 
-async def test_a_server_stops_its_streams_when_all_that_it_has_read_is_acknowledged(
+def test_a_server_stops_its_streams_when_all_that_it_has_read_is_acknowledged(
     server: Program, owner: Application, stored: Database[dict[str, Any]]
 ) -> None:
-    async with channel_to(server) as channel:
+    def messages() -> Iterator[pb.StreamUpdateUsersRequest]:
+        for number in itertools.count():
+            yield pb.StreamUpdateUsersRequest(users=[UserUpdate(user_id=str(10 * number + each)) for each in range(10)])
+
+    acknowledged = 0
+    is_told = False
+    with grpc.insecure_channel(server.ready["grpc"]) as channel:
         service: Any = UserServiceStub(channel)
         health: Any = health_pb2_grpc.HealthStub(channel)  # The stubs leave its methods out.
-        call = service.StreamUpdateUsers(metadata=(("x-moesif-application-id", "drain"),))
         watch = health.Watch(health_pb2.HealthCheckRequest())
-        sent = acknowledged = 0
-        is_told = False
-
-        async def send() -> None:
-            nonlocal sent
-            with contextlib.suppress(asyncio.InvalidStateError, grpc.aio.AioRpcError):
-                while True:
-                    users = [UserUpdate(user_id=f"{sent + each}") for each in range(10)]
-                    await call.write(pb.StreamUpdateUsersRequest(users=users))
-                    sent += 10
-
-        sending = asyncio.ensure_future(send())
-        assert (await watch.read()).status == _SERVING
-        with pytest.raises(grpc.aio.AioRpcError) as end:  # noqa: PT012 - It is the stream that ends.
-            async for response in call:
+        assert next(watch).status == _SERVING
+        call = service.StreamUpdateUsers(messages(), metadata=(("x-moesif-application-id", "drain"),))
+        with pytest.raises(grpc.RpcError):  # noqa: PT012 - It is the stream that ends.
+            for response in call:
                 assert not any(each.HasField("status") for each in response.acknowledgements)
                 acknowledged += len(response.acknowledgements)
                 if acknowledged >= 50 and not is_told:
                     is_told = True
                     server.process.send_signal(signal.SIGTERM)
-        sending.cancel()
-        assert end.value.code() is grpc.StatusCode.UNAVAILABLE, end.value
-        assert (end.value.details() or "").startswith("The server stops."), end.value
-        assert (await watch.read()).status == _NOT_SERVING
-    assert await ended(server) == 0
-    assert acknowledged > 0
+        assert call.code() is grpc.StatusCode.UNAVAILABLE
+        assert call.details().startswith("The server stops.")
+        assert [each.status for each in watch] == [_NOT_SERVING]
+    assert server.process.wait(60) == 0
     # What is stored is what was acknowledged, which is the first of what was sent.
     stored_ids = {each["user_id"] for each in stored.profiles.find({}, {"user_id": 1})}
     assert stored_ids == {str(number) for number in range(acknowledged)}
