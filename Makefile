@@ -11,7 +11,7 @@ PROTOS := $(wildcard protos/userfold/v1/*.proto)
 GENERATED := protos/userfold/v1/user_service_pb2.py
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help setup run proto test check lint types contracts coverage wheel lock bench clean
+.PHONY: help setup run proto test check lint types contracts coverage wheel lock bench overload clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -83,6 +83,9 @@ $(GENERATED): $(PROTOS) $(VENV)/.installed
 bench: setup benchmarks/.venv/.installed benchmarks/parse/node_modules/.installed ## measure side by side, in 15 minutes; QUICK=1: in one; ROUNDS=5; ONLY=single,batch,rpc,latency,aliases,fairness,profiles
 	@command -v wrk >/dev/null || $(MAKE) --silent wrk
 	@$(BIN)/python -m benchmarks $(if $(QUICK),--quick) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(ONLY),--only $(ONLY))
+
+overload: setup ## offer three times what one machine can take, for a minute; QUICK=1: for six seconds
+	@$(BIN)/python -m benchmarks.overload $(if $(QUICK),--seconds 6)
 
 # What the benchmark measures against is never installed beside what it measures.
 benchmarks/.venv/.installed: benchmarks/requirements.txt

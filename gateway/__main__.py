@@ -69,7 +69,14 @@ async def _run(settings: Settings) -> None:
     tls = server_context(settings.http_tls)
     async with _channel(settings) as channel:
         listening = bind(settings, shares_address=is_worker())
-        listener = Listener(Application(settings, channel), listening, _ready, tls, settings.http_connections)
+        listener = Listener(
+            Application(settings, channel),
+            listening,
+            _ready,
+            tls,
+            settings.http_connections,
+            drain_seconds=settings.drain_seconds,
+        )
         # What is there by now stays: no collection needs to look at it again.
         gc.freeze()
         for number in (signal.SIGINT, signal.SIGTERM):

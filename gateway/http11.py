@@ -20,6 +20,8 @@ from gateway.request import Request
 from gateway.response import response_bytes
 from gateway.status import Refusal, refusal
 
+_NO_ROOM: Final = refusal("OVERLOADED")
+
 _LISTS: Final = (b"content-encoding", b"x-forwarded-for", b"forwarded")
 
 
@@ -138,7 +140,7 @@ class HttpConnection(asyncio.Protocol):
         self._body = bytearray()
         self._made += 1
         self._limit = self._unmade_bytes = self._header_count = self._header_bytes = self._drained = 0
-        self._is_within, self._has_head, self._is_draining = True, False, False
+        self._is_within, self._has_head, self._is_draining, self._is_turned_away = True, False, False, False
         self.deadline = self._loop.time() + limits.HEAD_SECONDS
 
     def on_url(self, url: bytes) -> None:
@@ -168,8 +170,14 @@ class HttpConnection(asyncio.Protocol):
         if self._refuse_large_head():
             return
         self.deadline = self._loop.time() + limits.BODY_SECONDS
-        self._limit = self._handler.body_limit(self._method, self._path)
+        limit = self._handler.body_limit(self._method, self._path, self._headers)
         expects = self._headers.get(b"expect", b"").lower() == b"100-continue"
+        if limit is None:
+            self._is_turned_away = True
+            if expects:
+                self._refuse("OVERLOADED")
+            return
+        self._limit = limit
         if int(self._headers.get(b"content-length", b"0")) > self._limit:
             if expects:
                 self._refuse("BODY_TOO_LARGE")
@@ -182,7 +190,7 @@ class HttpConnection(asyncio.Protocol):
         if self._is_over:
             return
         self._made, self._unmade_bytes = self._made + 1, 0
-        if self._is_draining:
+        if self._is_draining or self._is_turned_away:
             self._drained += len(body)
             if self._drained > limits.DRAIN_BYTES:
                 self._refuse("BODY_TOO_LARGE")
@@ -208,7 +216,7 @@ class HttpConnection(asyncio.Protocol):
         request = Request(
             self._method, self._path, self._query, self._headers, bytes(self._body), self._client, keeps_alive
         )
-        self._waiting.append(request)
+        self._waiting.append(_NO_ROOM if self._is_turned_away else request)
 
     # Reading.
 
@@ -265,7 +273,9 @@ class HttpConnection(asyncio.Protocol):
     def _answer_next(self) -> None:
         if self._answering is None and self._waiting and not self._is_paused:
             answering = self._answering = self._waiting.popleft()
-            if isinstance(answering, Refusal):
+            if answering is _NO_ROOM:
+                self._handler.turn_away(self._respond)
+            elif isinstance(answering, Refusal):
                 self._handler.refuse(answering, self._respond)
             else:
                 abandon = self._handler.handle(answering, self._respond)

@@ -1,6 +1,7 @@
 """The HTTP/1.1 listener: accepts connections until it is told to stop, then lets those end that are under way."""
 
 import asyncio
+import contextlib
 import resource
 import socket
 import ssl
@@ -16,8 +17,10 @@ from gateway.request import Request
 from gateway.settings import InvalidSetting, Settings, split_address
 from gateway.status import refusal
 
-STOP_SECONDS: Final = 10
-"""How long requests in flight may take to end after the listener was told to stop."""
+STOP_SECONDS: Final = 26
+"""How long requests in flight may take to end when the listener stops: a report may take 25."""
+
+_LAST_SECONDS = 0.05  # What had been sent when the listener stopped is there by then.
 
 _BACKLOG = 2048
 
@@ -40,17 +43,19 @@ class Listener:
         ready: Callable[[str], None],
         tls: ssl.SSLContext | None,
         connections: int,
+        drain_seconds: float = 0.0,
     ) -> None:
         self._handler = handler
         self._listening = listening
         self._ready = ready
         self._tls = tls
+        self._drain_seconds = drain_seconds
         self._stopped = asyncio.Event()
         self._most = most_connections(connections)
         self._connections = Connections(self._most)
 
     def stop(self) -> None:
-        """Accept nothing more, and let the requests in flight end."""
+        """Be no longer ready, after `drain_seconds` accept nothing more, and let the requests in flight end."""
         self._stopped.set()
 
     async def run_until_stopped(self) -> None:
@@ -62,14 +67,24 @@ class Listener:
         host, port = self._listening.getsockname()[:2]
         self._ready(listener_url(host, port, "https" if self._tls else "http"))
         await self._stopped.wait()
+        self._handler.stop()
+        # From here on each answer is the last one on its connection.
+        self._connections.is_stopping = True
+        await asyncio.sleep(self._drain_seconds)
         loop.remove_reader(self._listening)
+        # The kernel would cut off those that it has accepted, and we not.
+        self._accept()
         self._listening.close()
+        await asyncio.sleep(_LAST_SECONDS)
         self._connections.stop()
         await self._connections.closed(STOP_SECONDS)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(STOP_SECONDS):
+                await self._handler.finished()
         ticking.cancel()
 
     def _resume_accepting(self) -> None:
-        if not self._stopped.is_set():
+        if self._listening.fileno() >= 0:  # Else it is closed.
             asyncio.get_running_loop().add_reader(self._listening, self._accept)
 
     def _accept(self) -> None:
@@ -105,7 +120,10 @@ class _Refusing:
 
     def __init__(self, handler: Handler) -> None:
         self.body_limit = handler.body_limit
+        self.turn_away = handler.turn_away
         self.refuse = handler.refuse
+        self.stop = handler.stop
+        self.finished = handler.finished
 
     def handle(self, request: Request, respond: Respond) -> None:
         self.refuse(refusal("TOO_MANY_CONNECTIONS", headers={"connection": "close"}), respond)

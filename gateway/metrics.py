@@ -15,6 +15,9 @@ CUT: Final = Counter(
     "userfold_gateway_connections_cut", "Connections that were cut off to make room for others.", ["reason"]
 )
 
+TURNED_AWAY: Final = REFUSALS.labels("none", "OVERLOADED")
+"""Requests that found no room: nothing was read of them but their heads."""
+
 
 @functools.cache
 def requests(route: str, http: int) -> Histogram:

@@ -41,6 +41,7 @@ class Settings:
     read_seconds: float = 25.0
     workers: int = 1
     http_connections: int = 4096
+    drain_seconds: float = 0.0
     http_tls: CertificateFiles = NO_FILES
     grpc_tls: CertificateFiles = NO_FILES
     grpc_server_name: str | None = None
@@ -62,6 +63,7 @@ class Settings:
             http_connections=_number(
                 environment, "USERFOLD_HTTP_CONNECTIONS", cls().http_connections, _MOST_CONNECTIONS
             ),
+            drain_seconds=_seconds("USERFOLD_DRAIN_SECONDS", environment.get("USERFOLD_DRAIN_SECONDS") or "0", 60),
             http_tls=CertificateFiles.from_environment(
                 environment, certificate="USERFOLD_HTTP_TLS_CERTIFICATE", key="USERFOLD_HTTP_TLS_KEY"
             ),
@@ -114,6 +116,12 @@ def _networks(text: str) -> tuple[str, ...]:
             "USERFOLD_TRUSTED_PROXIES must be addresses or networks, such as 10.0.0.5,192.168.0.0/16"
         ) from None
     return networks
+
+
+def _seconds(name: str, text: str, most: int) -> float:
+    if not re.fullmatch(r"[0-9]{1,7}(\.[0-9]{1,3})?", text) or float(text) > most:
+        raise InvalidSetting(f"{name} must be a number of seconds from 0 to {most:,}")
+    return float(text)
 
 
 def _number(environment: Mapping[str, str], name: str, default: int, most: int) -> int:

@@ -33,6 +33,7 @@ Done: TypeAlias = Callable[[Answer | Exception], object]
 """What is told the answer to a request, once; or a defect."""
 
 _SAVED = Answer(201, {})
+_GONE = Answer(499, {})  # Whoever asked: nobody reads it.
 _LONGEST_CREDENTIAL = 4096  # gRPC refuses a call with more than 8 KiB of metadata, in a way that tells nothing.
 
 
@@ -85,7 +86,9 @@ class Transcoder:
 
     def _ended(self, done: Done, task: asyncio.Task[Answer]) -> None:
         self._tasks.discard(task)
-        if not task.cancelled():
+        if task.cancelled():
+            done(_GONE)
+        else:
             error = task.exception()
             done(error if isinstance(error, Exception) else task.result())
 
@@ -189,6 +192,11 @@ class Transcoder:
         shown: dict[str, Any] = told.get(self._binding.response_body, {}) if self._binding.response_body else told
         http = 201 if self._binding.method == "POST" and not self._binding.has_verb else 200
         return Answer(http, shown | ({"warnings": warnings[:MOST]} if warnings else {}))
+
+
+def credential_of(headers: Mapping[bytes, bytes]) -> bytes:
+    """What a request says of who sends it: who has the same is the same. Empty where it says nothing."""
+    return headers.get(b"x-moesif-application-id") or headers.get(b"authorization", b"")
 
 
 @functools.lru_cache(1024)

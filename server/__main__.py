@@ -103,6 +103,8 @@ async def _run(settings: Settings, uri: str) -> None:
         ready=lambda address: _ready(settings, uri, address),
         tls=settings.tls,
         shares_address=is_worker(),
+        rate_limit=settings.rate_limit,
+        drain_seconds=settings.drain_seconds,
     )
 
 

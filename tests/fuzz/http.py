@@ -3,7 +3,7 @@
 import asyncio
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final, cast
 
 import structlog.testing
@@ -16,7 +16,6 @@ from gateway.handler import Respond
 from gateway.http11 import HttpConnection
 from gateway.request import Request
 from gateway.settings import Settings
-from gateway.status import Refusal
 from server.batch import plan_batch
 from server.errors import InvalidRequest
 from server.status import status_from_error
@@ -85,12 +84,16 @@ class _Recorder:
 
     def __init__(self, handler: Application) -> None:
         self._handler = handler
+        self.turn_away = handler.turn_away
+        self.refuse = handler.refuse
+        self.stop = handler.stop
+        self.finished = handler.finished
         self.requests: list[Request] = []
         self.defects: list[Exception] = []
 
-    def body_limit(self, method: str, path: bytes) -> int:
+    def body_limit(self, method: str, path: bytes, headers: Mapping[bytes, bytes]) -> int | None:
         try:
-            return self._handler.body_limit(method, path)
+            return self._handler.body_limit(method, path, headers)
         except Exception as error:
             # The parser, which asks, would make a fault of the client's of it.
             self.defects.append(error)
@@ -99,9 +102,6 @@ class _Recorder:
     def handle(self, request: Request, respond: Respond) -> Callable[[], object] | None:
         self.requests.append(request)
         return self._handler.handle(request, respond)
-
-    def refuse(self, refused: Refusal, respond: Respond) -> None:
-        self._handler.refuse(refused, respond)
 
 
 class _Transport(asyncio.Transport):

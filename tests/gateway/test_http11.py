@@ -61,11 +61,21 @@ class FakeHandler:
 
     def __init__(self) -> None:
         self.requests: list[Request] = []
+        self.is_full = False
         self.left: list[bytes] = []
         self._respond: list[Callable[[Answer], None]] = []
 
-    def body_limit(self, method: str, path: bytes) -> int:
-        return LIMIT
+    def body_limit(self, method: str, path: bytes, headers: object) -> int | None:
+        return None if self.is_full else LIMIT
+
+    def turn_away(self, respond: Callable[[Answer], None]) -> None:
+        respond(Answer(429, {}))
+
+    def stop(self) -> None:
+        pass
+
+    async def finished(self) -> None:
+        pass
 
     def handle(self, request: Request, respond: Callable[[Answer], None]) -> Callable[[], object] | None:
         self.requests.append(request)
@@ -422,3 +432,24 @@ async def test_an_answer_is_one_packet(gateway: Gateway, service: FakeUserServic
     assert answer.startswith(b"HTTP/1.1 201 Created\r\n")
     assert b"\r\ndate: " in answer
     assert answer.endswith(b"\r\n\r\n{}")
+
+
+async def test_what_finds_no_room_is_answered_in_its_turn_and_its_body_thrown_away(peer: Peer) -> None:
+    peer.send(POST)
+    peer.handler.is_full = True
+    peer.send(POST[:-5])
+    peer.handler.is_full = False
+    peer.send(POST[-5:] + POST)
+    assert peer.statuses == []
+    await peer.handler.answer()
+    await asyncio.sleep(0)
+    assert peer.statuses == [200, 429]
+    await peer.handler.answer()
+    assert (peer.statuses, peer.transport.closed) == ([200, 429, 200], False)
+    assert [request.body for request in peer.handler.requests] == [b'{"user_id":"1"}'] * 2
+
+
+async def test_what_finds_no_room_and_asks_first_is_told_not_to_send_its_body(peer: Peer) -> None:
+    peer.handler.is_full = True
+    peer.send(b"POST / HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n")
+    assert (peer.statuses, peer.reasons, peer.transport.closed) == ([429], ["OVERLOADED"], True)

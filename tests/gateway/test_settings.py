@@ -77,6 +77,8 @@ def test_everything_can_be_set() -> None:
         ("USERFOLD_TRUSTED_PROXIES", "*"),
         ("USERFOLD_TRUSTED_PROXIES", "10.0.0.1/8"),
         ("USERFOLD_GATEWAY_METRICS_ADDRESS", "9100"),
+        ("USERFOLD_DRAIN_SECONDS", "61"),
+        ("USERFOLD_DRAIN_SECONDS", "-1"),
         ("USERFOLD_WORKERS", "0"),
         ("USERFOLD_WORKERS", "65"),
         ("USERFOLD_WORKERS", "many"),

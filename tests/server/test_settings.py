@@ -59,3 +59,15 @@ def test_an_address_is_split() -> None:
 def test_a_number_of_workers_that_cannot_be_is_refused(value: str) -> None:
     with pytest.raises(InvalidSetting, match=r"USERFOLD_WORKERS .* from 1 to 64"):
         Settings.from_environment({"USERFOLD_WORKERS": value})
+
+
+def test_limits_are_numbers_within_bounds() -> None:
+    settings = Settings.from_environment({"USERFOLD_RATE_LIMIT": "250.5", "USERFOLD_DRAIN_SECONDS": "60"})
+    assert (settings.rate_limit, settings.drain_seconds) == (250.5, 60)
+
+
+@pytest.mark.parametrize("name", ["USERFOLD_RATE_LIMIT", "USERFOLD_DRAIN_SECONDS"])
+@pytest.mark.parametrize("value", ["-1", "1000001", "1e3", "nan", "many", "٣"])
+def test_a_bad_number_is_refused_by_the_name_of_its_variable(name: str, value: str) -> None:
+    with pytest.raises(InvalidSetting, match=name):
+        Settings.from_environment({name: value})
