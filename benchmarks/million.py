@@ -18,7 +18,6 @@ FEW = 1000
 _SLICE_SECONDS = 10.0
 _SLICE_UPDATES = 15_000 * int(_SLICE_SECONDS)
 _MOST_SECONDS = 600
-_CALLERS = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,14 +89,21 @@ def look_ups(stack: Stack, seconds: float, grown: Grown) -> Sequence[Step]:
         draw = random.Random(number)  # noqa: S311 - No secret.
         return draw.choices(grown.ids, k=updates_for(seconds, batched=False))
 
-    def ours(number: int) -> Sample:
-        ids = drawn(number)
-        return look_up(stack, grown.userfold, grown.target, ids, concurrency=_CALLERS, seconds=seconds)
+    def ours(key: str, callers: int) -> Step:
+        def run(number: int) -> Sample:
+            ids = drawn(number)
+            return look_up(stack, grown.userfold, grown.target, ids, concurrency=callers, seconds=seconds)
 
-    def bare(number: int) -> Sample:
-        return find_one(stack, grown.userfold, drawn(number), concurrency=_CALLERS, seconds=seconds)
+        return Step(f"{key}/userfold", run)
 
-    return [Step("lookup/userfold", ours), Step("lookup/find", bare)]
+    def bare(key: str, callers: int) -> Step:
+        def run(number: int) -> Sample:
+            return find_one(stack, grown.userfold, drawn(number), concurrency=callers, seconds=seconds)
+
+        return Step(f"{key}/find", run)
+
+    kinds = {"lookup": CONNECTIONS, "lookup-1": 1}
+    return [of(key, callers) for key, callers in kinds.items() for of in (ours, bare)]
 
 
 def _memory(userfold: Contender, updates: int) -> dict[str, int]:

@@ -164,7 +164,7 @@ def verify(contender: Contender, load: Load, measured: Measured, size: int) -> N
     # What was on its way when the load ended may be stored or not.
     least = most - (measured.sent - measured.calls) * size
     deadline = time.monotonic() + 10
-    while not least <= (stored := contender.count(load.name)) <= most:
+    while not least <= (stored := contender.count(load)) <= most:
         if stored > most or time.monotonic() > deadline:
             raise BenchmarkFailed(f"{contender.name} stored {stored} users of {load.name}, not {least} to {most}")
         time.sleep(0.1)

@@ -1,6 +1,5 @@
 """Child processes that do not outlive their parent."""
 
-import ctypes
 import os
 import signal
 import subprocess
@@ -10,9 +9,21 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+# What the child is first: it arms the signal and becomes the command. A function run between fork and exec could do so
+# too, but is Python in a copy of a process whose other threads are gone with whatever they held: gRPC's handlers of a
+# fork crashed in it.
+_FOLLOW_PARENT = """
+import ctypes, os, signal, sys
+parent, death, *command = sys.argv[1:]
+ctypes.CDLL(None).prctl(int(death), signal.SIGTERM)
+if os.getppid() != int(parent):  # it died before prctl, so no signal will come
+    sys.exit(1)
+try:
+    os.execvp(command[0], command)
+except OSError as error:
+    sys.exit(f"{command[0]} cannot be executed: {error.strerror}")
+"""
 _PR_SET_PDEATHSIG = 1
-# Looked up before any fork: the loader's lock may be held by a thread that does not exist after it.
-_prctl = ctypes.CDLL(None).prctl if sys.platform == "linux" else None
 
 
 def start_child(
@@ -27,18 +38,11 @@ def start_child(
 
     On Linux the kernel sends it SIGTERM when its parent dies, even by SIGKILL. "Its parent" is the *thread* that called
     this function: call it from the main thread, or the child ends with a thread that does. Elsewhere the parent has to
-    stop it. Raises OSError where the command cannot be executed.
+    stop it. A command that cannot be executed says so on stderr and ends with exit status 1, or raises OSError.
     """
-    parent = os.getpid()
-
-    def follow_parent() -> None:
-        # The parent's handlers mean nothing here, and would swallow a signal that comes before exec.
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        if _prctl:
-            _prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-        if os.getppid() != parent:  # it died before prctl, so no signal will come
-            os._exit(1)
-
+    if sys.platform == "linux":
+        follow = [sys.executable, "-I", "-S", "-c", _FOLLOW_PARENT, str(os.getpid()), str(_PR_SET_PDEATHSIG)]
+        command = [*follow, *command]
     return subprocess.Popen(
         command,
         env=environment,
@@ -47,7 +51,6 @@ def start_child(
         stderr=stderr,
         pass_fds=pass_fds,
         start_new_session=True,
-        preexec_fn=follow_parent,  # noqa: PLW1509 - nothing else arms the signal; it takes no lock
     )
 
 
@@ -71,7 +74,7 @@ def signals_held() -> Iterator[None]:
 
 
 def stop_child(
-    process: subprocess.Popen[bytes], *, patience: float = 30, idle: Callable[[float], object] = time.sleep
+    process: subprocess.Popen[bytes], *, patience: float = 120, idle: Callable[[float], object] = time.sleep
 ) -> None:
     """Send SIGTERM, wait `patience` seconds, then SIGKILL. Does nothing to a process that has ended.
 

@@ -25,7 +25,9 @@ from server.model import Kind, Scope
 from server.scopes import COLLECTOR_SCOPES
 from server.settings import InvalidSetting, Settings
 from server.store.applications import MongoApplicationStore
-from server.store.database import connect, open_database, prepare
+from server.store.database import connect, open_database
+from server.store.migrations import MIGRATIONS, version_after
+from server.store.schema import prepare
 
 Command: TypeAlias = Callable[[MongoApplicationStore, argparse.Namespace], Awaitable[None]]
 
@@ -73,7 +75,7 @@ async def _open(uri: str, database: str) -> AsyncIterator[MongoApplicationStore]
     client = connect(uri)
     try:
         opened = open_database(client, database)
-        await prepare(opened)
+        await prepare(opened, version_after(MIGRATIONS))
         yield MongoApplicationStore(opened)
     except DatabaseUnavailable as error:
         raise InvalidSetting("the MongoDB of USERFOLD_MONGODB_URI does not answer") from error

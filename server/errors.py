@@ -39,7 +39,19 @@ class BatchTooLarge(UserfoldError):
 
 
 class Overloaded(UserfoldError):
-    """More updates are waiting than `limits.WAITING_UPDATES`; none of these was written."""
+    """More is under way than there is room for; nothing of this was written."""
+
+
+class RateLimited(UserfoldError):
+    """An application sends more than it may; nothing of this was written. It may send again after `seconds`."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"for {seconds:.3f} s")
+        self.seconds = seconds
+
+
+class ServerStopping(UserfoldError):
+    """The server stops, and reads no more of a stream. What was read is acknowledged."""
 
 
 class ProfileTooLarge(UserfoldError):
@@ -91,7 +103,7 @@ class ScopeMissing(UserfoldError):
 
 
 class OperatorError(Exception):
-    """The base of what only an operator is told, who manages applications. Its text is for them."""
+    """The base of what only an operator is told, by a command. Its text is for them."""
 
 
 class ApplicationNotFound(OperatorError):
@@ -120,3 +132,7 @@ class CredentialReplaced(OperatorError):
 
     def __init__(self, replaced_by: str) -> None:
         super().__init__(f"this credential was rotated already, into {replaced_by}")
+
+
+class BackupFailed(OperatorError):
+    """A backup cannot be made, read or restored. The text says why."""

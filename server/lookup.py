@@ -1,11 +1,15 @@
 """Who a session token, an email address or a company belongs to: from a request to what the profiles have in common."""
 
 from collections.abc import Mapping
+from typing import Final
 
 from server import limits
 from server.derive import alias_digest, email_facts
 from server.errors import InvalidRequest, Violation
 from server.model import Lookup
+
+TOKENS: Final = "aliases"
+"""The field that holds a profile's session tokens, as digests that are bound to the application."""
 
 
 def plan_lookup(application_id: str, asked: Mapping[str, str], most: int) -> Lookup:
@@ -31,7 +35,7 @@ def plan_lookup(application_id: str, asked: Mapping[str, str], most: int) -> Loo
 def _stored(application_id: str, name: str, text: str) -> tuple[str, object]:
     """The field in which a profile shows that it is asked for, and what it then holds."""
     if name == "session_token":
-        return "aliases", alias_digest(application_id, text)
+        return TOKENS, alias_digest(application_id, text)
     if name == "email" and (facts := email_facts(text)):
         # It holds the digest of the address in lower case, so the case does not matter.
         return "avatar_url", facts.avatar_url

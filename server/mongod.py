@@ -33,9 +33,9 @@ class MongodUnavailable(Exception):
 class EmbeddedMongod:
     """A mongod on a free loopback port, run as the single member of the replica set `userfold`.
 
-    `data_dir` is created with mode 0700 and keeps `mongodb/` (the database, about 300 MB) and `mongodb.log`; starting
-    again keeps the data and takes another port. `arguments` are added to mongod's command line. Start it from the main
-    thread (see `start_child`).
+    `data_dir` is created with mode 0700 and keeps `mongodb/` (the database, about 300 MB), `mongodb.log` and, while it
+    runs, `mongodb.uri`; starting again keeps the data and takes another port. `arguments` are added to mongod's command
+    line. Start it from the main thread (see `start_child`).
     """
 
     def __init__(self, data_dir: Path, arguments: Sequence[str] = ()) -> None:
@@ -68,12 +68,14 @@ class EmbeddedMongod:
             self.stop()
             raise
         self.uri = f"mongodb://127.0.0.1:{port}/?directConnection=true"
+        (self._data_dir / "mongodb.uri").write_text(self.uri)
 
     def stop(self) -> None:
         """Stop mongod in good order, by SIGKILL if it takes longer than 30 seconds. May be called again."""
         if self._process:
             stop_child(self._process)
         if self._claim:
+            (self._data_dir / "mongodb.uri").unlink(missing_ok=True)
             self._claim.close()
         atexit.unregister(self.stop)
 
@@ -85,6 +87,7 @@ class EmbeddedMongod:
         # Two locks, which the kernel frees with their holders: ours says that a Userfold lives here, mongod's that its
         # files are in use. A mongod whose parent was killed holds the second for a moment, and only that is waited for.
         self._claim = _lock(self._data_dir / "userfold.lock", seconds=0)
+        (self._data_dir / "mongodb.uri").unlink(missing_ok=True)
         with _lock(self._data_dir / "mongodb.lock", seconds=_RELEASE_SECONDS) as lock, log.open("ab") as output:
             log_start = output.tell()
             command = [executable, "--dbpath", str(database), "--bind_ip", "127.0.0.1", "--nounixsocket"]
@@ -99,6 +102,18 @@ class EmbeddedMongod:
             except (OSError, subprocess.SubprocessError) as error:
                 raise MongodUnavailable(f"{executable} cannot be executed: {error}. {_REMEDY}") from error
         return _listening_port(executable, self.process, log, log_start)
+
+
+def uri_of_running(data_dir: Path) -> str | None:
+    """The URI of the mongod that another Userfold runs on a data directory; None where none does, or not yet."""
+    try:
+        uri = (data_dir / "mongodb.uri").read_text()
+        _lock(data_dir / "userfold.lock", seconds=0).close()
+    except FileNotFoundError:
+        return None
+    except MongodUnavailable:
+        return uri
+    return None
 
 
 def _find_mongod() -> str:

@@ -1,5 +1,6 @@
 """The methods of UserService: translate, plan, store, translate back."""
 
+import asyncio
 import ipaddress
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Sequence, Sized
 from functools import lru_cache
@@ -20,6 +21,7 @@ from server.group import GroupedProfileStore
 from server.handlers import status_of_item
 from server.listing import bound_to, plan_listing
 from server.lookup import plan_lookup
+from server.lookups import GroupedLookups
 from server.pages import PageTokens
 from server.plan import plan_update
 from server.query import plan_query
@@ -55,9 +57,12 @@ class UserService(UserServiceServicer):
     ) -> None:
         self._profiles = profiles
         self._queries = queries
+        self._lookups = GroupedLookups(queries)
         self._erasure = erasure
         self._tokens = tokens
         self._clock = clock
+        self.stopping = asyncio.Event()
+        """Set when the server stops: streams, which would go on for ever, then end."""
 
     async def UpdateUser(self, request: pb.UpdateUserRequest, context: Context) -> pb.UpdateUserResponse:
         call = current_call()
@@ -91,7 +96,7 @@ class UserService(UserServiceServicer):
     ) -> AsyncIterator[pb.StreamUpdateUsersResponse]:
         call = current_call()
         address = _client_address(call.metadata, context)
-        stream = UpdateStream(self._profiles, call.application.application_id, address, self._clock)
+        stream = UpdateStream(self._profiles, call.application.application_id, address, self._clock, self.stopping)
         async for response in stream.acknowledge(request_iterator):
             yield response
 
@@ -103,7 +108,7 @@ class UserService(UserServiceServicer):
 
     async def LookupUsers(self, request: pb.LookupUsersRequest, context: Context) -> pb.LookupUsersResponse:
         lookup = plan_lookup(_application_id(), wire.lookup_from_message(request), request.max_users)
-        profiles, has_more = await self._queries.look_up(lookup)
+        profiles, has_more = await self._lookups.look_up(lookup)
         return pb.LookupUsersResponse(users=map(wire.message_from_profile, profiles), has_more=has_more)
 
     async def RemoveAlias(self, request: pb.RemoveAliasRequest, context: Context) -> pb.RemoveAliasResponse:

@@ -81,12 +81,16 @@ async def prepare(database: Database) -> None:
     try:
         await _create_what_is_missing(database)
     except PyMongoError as error:
-        # The driver's own text may hold what the URI holds.
-        raise InvalidSetting(
-            f"the MongoDB of USERFOLD_MONGODB_URI cannot be used ({type(error).__name__}, code"
-            f" {getattr(error, 'code', None)}): it must be a replica set or sharded cluster that can be reached from"
-            f" here, on which collections of the database {database.name!r} may be created and written"
-        ) from error
+        raise unusable(database, error) from error
+
+
+def unusable(database: Database, error: PyMongoError) -> InvalidSetting:
+    """What to raise where the database cannot be used. The driver's own text may hold what the URI holds."""
+    return InvalidSetting(
+        f"the MongoDB of USERFOLD_MONGODB_URI cannot be used ({type(error).__name__}, code"
+        f" {getattr(error, 'code', None)}): it must be a replica set or sharded cluster that can be reached from"
+        f" here, on which collections of the database {database.name!r} may be created and written"
+    )
 
 
 async def _create_what_is_missing(database: Database) -> None:

@@ -4,7 +4,8 @@ import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from operator import itemgetter
+from typing import Any, Protocol, TypeAlias
 
 from bson import decode, encode
 from bson.codec_options import CodecOptions
@@ -16,6 +17,7 @@ from server import limits
 from server.errors import DatabaseUnavailable, ExportTooLarge, QueryTooSlow, UserfoldError, UserNotFound
 from server.keys import unescape_object
 from server.listing import Listing
+from server.lookup import TOKENS
 from server.mask import WHOLE, masked, projection
 from server.model import CampaignGroup, CampaignReport, Lookup, Profile, StoredUser
 from server.pages import Position
@@ -34,6 +36,12 @@ _LATEST_FIRST = [("modified_time", -1), ("modified_nanos", -1), ("_id", 1)]
 _EXPORTED_AT_ONCE = 20
 _NO_USERS = CampaignGroup({}, 0, (), 0.0, 0)
 
+# Users beyond one a token that a query for many tokens may find.
+_SHARING = 100
+
+Found: TypeAlias = tuple[Sequence[Profile], bool]
+"""The users that a look-up finds, the latest `modified_time` first, and whether there are more."""
+
 
 class ProfileQueries(Protocol):
     """Where profiles are read.
@@ -49,8 +57,11 @@ class ProfileQueries(Protocol):
         """Everything that is stored about each user, or UserNotFound, as much as `limits.EXPORT_BYTES` hold; for the
         rest ExportTooLarge."""
 
-    async def look_up(self, lookup: Lookup) -> tuple[Sequence[Profile], bool]:
-        """The users that have something in common, the latest `modified_time` first, and whether there are more."""
+    async def look_up(self, lookup: Lookup) -> Found:
+        """The users that have something in common."""
+
+    async def look_up_tokens(self, lookups: Sequence[Lookup]) -> Sequence[Found] | None:
+        """The users of each of several look-ups of session tokens, by one query; None where there are too many."""
 
     async def list_users(self, listing: Listing) -> tuple[Sequence[Profile], Position | None]:
         """One page, and where it ended; None where nobody follows. Must raise QueryTooSlow after its time."""
@@ -102,12 +113,35 @@ class MongoProfileQueries:
         """The whole documents, by their ids."""
         return {document["_id"]: document async for document in self._profiles.find(query)}
 
-    async def look_up(self, lookup: Lookup) -> tuple[Sequence[Profile], bool]:
+    async def look_up(self, lookup: Lookup) -> Found:
         query = {**users_of(lookup.application_id), lookup.field: {"$eq": lookup.value}}
         with _failures():
             cursor = self._raw.find(query, projection=_WHOLE, max_time_ms=_MILLISECONDS)
             documents, has_more = await self._read(cursor.sort(_LATEST_FIRST).limit(lookup.most + 1), lookup.most)
         return [profile_from_document(document) for document in documents], has_more
+
+    async def look_up_tokens(self, lookups: Sequence[Lookup]) -> Sequence[Found] | None:
+        digests = [*{lookup.value for lookup in lookups}]
+        # Nothing but an index of tokens can serve this, so MongoDB has no plans to compare.
+        query = {TOKENS: {"$in": digests}, "user_id": {"$exists": True}}
+        fields = _WHOLE | {"application_id": 1, "asked": {"$setIntersection": ["$" + TOKENS, digests]}}
+        most = len(digests) + _SHARING
+        with _failures():
+            cursor = self._raw.find(query, projection=fields, max_time_ms=_MILLISECONDS)
+            documents, has_more = await self._read(cursor.limit(most + 1), most)
+        if has_more:
+            return None
+        documents = sorted(documents, key=itemgetter("_id"))
+        documents.sort(key=itemgetter("modified_time", "modified_nanos"), reverse=True)
+        found: dict[tuple[str, object], list[dict[str, Any]]] = {}
+        for document in documents:
+            for digest in document["asked"]:
+                found.setdefault((document["application_id"], digest), []).append(document)
+        return [
+            ([profile_from_document(document) for document in holders[: lookup.most]], len(holders) > lookup.most)
+            for lookup in lookups
+            for holders in (found.get((lookup.application_id, lookup.value), ()),)
+        ]
 
     async def list_users(self, listing: Listing) -> tuple[Sequence[Profile], Position | None]:
         direction = -1 if listing.descending else 1

@@ -160,7 +160,7 @@ def test_a_mongod_that_ends_at_once_is_told_with_its_last_words(
 def test_a_mongod_that_is_no_program_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     executable(tmp_path, "\x7fELF for another machine")
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    with pytest.raises(MongodUnavailable, match=r"cannot be executed.*USERFOLD_MONGODB_URI"):
+    with pytest.raises(MongodUnavailable, match=r"(?s)USERFOLD_MONGODB_URI.*cannot be executed: Exec format"):
         EmbeddedMongod(tmp_path).start()
 
 

@@ -14,7 +14,8 @@ from server import limits
 from server.errors import DatabaseUnavailable, QueryTooSlow
 from server.filter import parse_filter
 from server.listing import bound_to, plan_listing
-from server.model import ListRequest, Lookup, ReportRequest, UserUpdate
+from server.lookup import plan_lookup
+from server.model import ListRequest, Lookup, ProfileWrite, ReportRequest, UserUpdate
 from server.mongod import EmbeddedMongod
 from server.pages import PageTokens
 from server.plan import plan_update, profile_id
@@ -62,6 +63,7 @@ _LISTING = plan_listing("app", ListRequest(), _TOKENS, _NOW)
 _ASKED: dict[str, Any] = {
     "find": lambda queries: queries.find(profile_id("app", "u")),
     "look_up": lambda queries: queries.look_up(Lookup("app", "company_id", "c", 1)),
+    "look_up_tokens": lambda queries: queries.look_up_tokens([Lookup("app", "aliases", b"", 1)] * 2),
     "list_users": lambda queries: queries.list_users(_LISTING),
     "count": lambda queries: queries.count(plan_query("app", None)),
     "report": lambda queries: queries.report(plan_report("app", ReportRequest())),
@@ -130,6 +132,43 @@ async def test_an_answer_is_as_large_as_a_message_can_be(
     assert position is not None
 
 
+async def test_many_tokens_are_looked_up_as_each_is_alone(
+    opened: Database, queries: MongoProfileQueries, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def written(application: str, number: int, token: str) -> ProfileWrite:
+        update = UserUpdate(user_id=f"u{number % 7}", session_token=token, modified_time=_NOW + number % 3)
+        return plan_update(application, update, _NOW).write
+
+    store = MongoProfileStore(opened)
+    for application in ("tokens", "others"):
+        # Every fourth token is of several users, and both applications know all of them.
+        writes = [written(application, number, f"t{number // 4 if number % 4 else number}") for number in range(40)]
+        assert set(await store.apply(writes)) == {None}
+    visitor = UserUpdate(user_id="", anonymous_id="a", session_token="t1")
+    assert await store.apply([plan_update("tokens", visitor, _NOW).write]) == [None]
+    asked = [
+        plan_lookup(application, {"session_token": token}, most)
+        for application in ("tokens", "others", "nobody's")
+        for token in ("t0", "t1", "t2", "t8", "t8", "t36", "never there")
+        for most in (1, 0)
+    ]
+    expected = [await queries.look_up(lookup) for lookup in asked]
+    assert any(has_more for _, has_more in expected)
+    assert await queries.look_up_tokens(asked) == expected
+    monkeypatch.setattr(limits, "PAGE_BYTES", 1)
+    assert await queries.look_up_tokens(asked) is None
+
+
+async def test_a_token_of_too_many_users_is_not_looked_up_with_others(
+    opened: Database, queries: MongoProfileQueries
+) -> None:
+    updates = [UserUpdate(user_id=f"u{number}", session_token="shared") for number in range(200)]
+    writes = [plan_update("sharing", update, _NOW).write for update in updates]
+    assert set(await MongoProfileStore(opened).apply(writes)) == {None}
+    asked = [plan_lookup("sharing", {"session_token": token}, 0) for token in ("shared", "another")]
+    assert await queries.look_up_tokens(asked) is None
+
+
 async def test_all_servers_seal_with_one_key(opened: Database) -> None:
     key = await page_token_key(opened)
     assert await page_token_key(opened) == key
@@ -160,6 +199,7 @@ _SHAPES: dict[str, tuple[dict[str, object], str]] = {
     ),
     "all": (_filtered(""), "created_time"),
     "metadata": (_filtered("metadata.a = x"), "created_time"),
+    "many tokens": ({"aliases": {"$in": [b"x", b"y"]}, "user_id": {"$exists": True}}, "aliases"),
     **{
         name: ({"application_id": {"$eq": "app"}, "user_id": {"$exists": True}, name: {"$eq": "x"}}, name)
         for name in ("aliases", "avatar_url", "company_id")

@@ -94,6 +94,9 @@ class FakeProfileQueries:
         self.lookups.append(lookup)
         return list(self.profiles.values()), True
 
+    async def look_up_tokens(self, lookups: Sequence[Lookup]) -> None:
+        return None
+
     async def list_users(self, listing: Listing) -> tuple[Sequence[Profile], Position | None]:
         self.listings.append(listing)
         return list(self.profiles.values()), self.position

@@ -1,0 +1,37 @@
+"""`python -m tests.newer_server`: the server of a version to come, which also keeps companies in lower case.
+
+Its migration takes small steps, so that a test can look on.
+"""
+
+import sys
+from typing import Any, cast
+
+from server import __main__, plan
+from server.store import migrations
+from server.store.migrations import Migration
+
+MIGRATION = Migration(
+    collection="profiles",
+    pending={
+        "company_id": {"$exists": True},
+        "$expr": {"$ne": ["$company_key", {"$toLower": "$company_id"}]},
+    },
+    update=[{"$set": {"company_key": {"$toLower": "$company_id"}}}],
+    least=1,
+)
+
+if __name__ == "__main__":
+    changed: Any = migrations
+    changed.MIGRATIONS = (MIGRATION,)
+    changed.SLICE, changed.BEAT_SECONDS, changed.LEASE_MS = 100, 0.2, 1000
+    planner: Any = plan._Plan
+    envelope = planner.envelope
+
+    def envelope_with_key(*arguments: object) -> dict[str, object]:
+        patch: dict[str, object] = envelope(*arguments)
+        if "company_id" in patch:
+            patch["company_key"] = cast(str, patch["company_id"]).lower()
+        return patch
+
+    planner.envelope = envelope_with_key
+    sys.exit(__main__.main())

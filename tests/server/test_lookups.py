@@ -1,0 +1,139 @@
+"""Look-ups that travel together, over queries that answer when the test says so."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import cast
+
+import pytest
+
+from server.errors import DatabaseUnavailable
+from server.lookup import plan_lookup
+from server.lookups import GROUPS, LARGE, MOST, GroupedLookups
+from server.model import Lookup, Profile
+from server.store.queries import Found, ProfileQueries
+
+
+class FakeQueries:
+    """Keeps what it was asked, and answers each time only when it is let go on."""
+
+    def __init__(self) -> None:
+        self.asked: list[list[Lookup]] = []
+        self.too_many = False
+        self.failure: Exception | None = None
+        self._gates: list[asyncio.Future[None]] = []
+
+    async def look_up(self, lookup: Lookup) -> Found:
+        await self._turn([lookup])
+        return _found(lookup)
+
+    async def look_up_tokens(self, lookups: Sequence[Lookup]) -> Sequence[Found] | None:
+        await self._turn(lookups)
+        return None if self.too_many else [_found(lookup) for lookup in lookups]
+
+    async def _turn(self, lookups: Sequence[Lookup]) -> None:
+        self.asked.append([*lookups])
+        gate: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._gates.append(gate)
+        await gate
+        if self.failure:
+            raise self.failure
+
+    async def answer(self, queries: int = 1) -> None:
+        for _ in range(queries):
+            self._gates.pop(0).set_result(None)
+        await turns()
+
+
+async def turns() -> None:
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
+def _found(lookup: Lookup) -> Found:
+    return [Profile(str(lookup.value), None, None, None, None)], False
+
+
+def _lookup(token: int) -> Lookup:
+    return plan_lookup("app", {"session_token": f"t{token}"}, 0)
+
+
+@pytest.fixture
+def queries() -> FakeQueries:
+    return FakeQueries()
+
+
+@pytest.fixture
+def lookups(queries: FakeQueries) -> GroupedLookups:
+    return GroupedLookups(cast(ProfileQueries, queries))
+
+
+def _ask(lookups: GroupedLookups, tokens: range) -> list[asyncio.Task[Found]]:
+    return [asyncio.create_task(lookups.look_up(_lookup(token))) for token in tokens]
+
+
+async def test_those_that_arrive_meanwhile_are_one_query_and_each_gets_its_own(
+    queries: FakeQueries, lookups: GroupedLookups
+) -> None:
+    tasks = _ask(lookups, range(1))
+    await turns()
+    tasks += _ask(lookups, range(1, 4))
+    await turns()
+    assert queries.asked == [[_lookup(0)]]
+    await queries.answer()
+    assert queries.asked[1:] == [[_lookup(1), _lookup(2), _lookup(3)]]
+    await queries.answer()
+    assert [task.result() for task in tasks] == [_found(_lookup(token)) for token in range(4)]
+
+
+async def test_so_many_groups_are_under_way_and_each_has_its_share(
+    queries: FakeQueries, lookups: GroupedLookups
+) -> None:
+    tasks = _ask(lookups, range(4 * LARGE))
+    await turns()
+    assert [len(group) for group in queries.asked] == [2 * LARGE] * GROUPS
+    more = _ask(lookups, range(5 * MOST))
+    await turns()
+    assert len(queries.asked) == GROUPS
+    await queries.answer()
+    assert len(queries.asked[-1]) == MOST
+    while not all(task.done() for task in tasks + more):
+        await queries.answer()
+    assert {task.result()[1] for task in tasks + more} == {False}
+
+
+async def test_where_one_query_cannot_tell_each_is_asked_alone(queries: FakeQueries, lookups: GroupedLookups) -> None:
+    queries.too_many = True
+    tasks = _ask(lookups, range(3))
+    await turns()
+    await queries.answer()
+    assert queries.asked[1:] == [[_lookup(0)], [_lookup(1)], [_lookup(2)]]
+    await queries.answer(3)
+    assert [task.result() for task in tasks] == [_found(_lookup(token)) for token in range(3)]
+
+
+async def test_a_failure_is_told_to_all_and_the_next_are_asked(queries: FakeQueries, lookups: GroupedLookups) -> None:
+    queries.failure = DatabaseUnavailable()
+    tasks = _ask(lookups, range(2))
+    gone, _ = tasks
+    await turns()
+    gone.cancel()
+    await queries.answer()
+    assert gone.cancelled()
+    with pytest.raises(DatabaseUnavailable):
+        await tasks[1]
+    queries.failure = None
+    (task,) = _ask(lookups, range(1))
+    await turns()
+    await queries.answer()
+    assert task.result() == _found(_lookup(0))
+
+
+async def test_what_is_no_token_waits_for_nobody(queries: FakeQueries, lookups: GroupedLookups) -> None:
+    tasks = _ask(lookups, range(1))
+    await turns()
+    company = plan_lookup("app", {"company_id": "c"}, 0)
+    tasks.append(asyncio.create_task(lookups.look_up(company)))
+    await turns()
+    assert queries.asked == [[_lookup(0)], [company]]
+    await queries.answer(2)
+    assert [task.result() for task in tasks] == [_found(_lookup(0)), _found(company)]

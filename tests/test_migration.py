@@ -1,0 +1,186 @@
+"""A migration of the schema under writes of an old and a new server, of which the new one is killed in the middle."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import grpc
+import pytest
+from pymongo.database import Database
+from userfold.v1 import user_service_pb2 as pb
+from userfold.v1.user_pb2 import UserUpdate
+from userfold.v1.user_service_pb2_grpc import UserServiceStub
+
+from server.credentials import generate_collector_key
+from server.mongod import EmbeddedMongod
+from server.settings import InvalidSetting
+from server.store.database import connect, open_database
+from server.store.schema import prepare
+from tests.conftest import Application, Program, register
+from tests.newer_server import MIGRATION
+
+_PROFILES = 1000
+
+
+class Writer(threading.Thread):
+    """Sends updates to one server until it is stopped. `acknowledged` has the last company of each user."""
+
+    def __init__(self, name: str, server: Program, application: Application) -> None:
+        super().__init__(name=name)
+        self.acknowledged: dict[str, str] = {}
+        self._server = server
+        self._metadata = (("x-moesif-application-id", application.collector_key),)
+        self._stopped = threading.Event()
+
+    def send(self, users: dict[str, str]) -> None:
+        with grpc.insecure_channel(self._server.ready["grpc"]) as channel:
+            updates = [UserUpdate(user_id=user_id, company_id=company) for user_id, company in users.items()]
+            stub: Any = UserServiceStub(channel)
+            response = stub.BatchUpdateUsers(pb.BatchUpdateUsersRequest(users=updates), metadata=self._metadata)
+            assert not any(result.HasField("status") for result in response.results)
+            self.acknowledged |= users
+
+    def run(self) -> None:
+        count = 0
+        while not self._stopped.wait(0.02):
+            count += 1
+            # Users of the database as it was, everywhere in it, and new ones.
+            ids = [f"u{(count * 97 + 331 * each) % _PROFILES}-{self.name}" for each in range(10)]
+            self.send({user_id: f"{self.name.upper()}-{count}" for user_id in [*ids, f"new-{self.name}-{count}"]})
+
+    def stop(self) -> None:
+        self._stopped.set()
+        if self.is_alive():
+            self.join()
+
+
+@pytest.fixture
+def fresh(mongod: EmbeddedMongod, database: Database[dict[str, Any]]) -> Iterator[Database[dict[str, Any]]]:
+    name = "userfold_migration"
+    yield database.client[name]
+    database.client.drop_database(name)
+
+
+def _wait(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_old_and_new_servers_serve_while_one_migrates(
+    mongod: EmbeddedMongod, fresh: Database[dict[str, Any]], capfd: pytest.CaptureFixture[str]
+) -> None:
+    environment = {
+        "USERFOLD_MONGODB_URI": mongod.uri,
+        "USERFOLD_DATABASE": fresh.name,
+        "USERFOLD_GRPC_ADDRESS": "127.0.0.1:0",
+    }
+
+    def schema() -> dict[str, Any]:
+        return fresh.schema.find_one() or {}
+
+    def left() -> int:
+        return fresh.profiles.count_documents(dict(MIGRATION.pending))
+
+    with ExitStack() as stack:
+
+        def start(module: str) -> Program:
+            program = Program(module, stderr=None, **environment)
+            stack.callback(program.stop)
+            return program
+
+        def write(name: str, server: Program) -> Writer:
+            writer = Writer(name, server, application)
+            writers.append(writer)
+            stack.callback(writer.stop)
+            return writer
+
+        writers: list[Writer] = []
+        old = start("server")
+        application = register(fresh, generate_collector_key())
+        seed = write("seed", old)
+        for name in ("old", "new"):
+            for first in range(0, _PROFILES, 500):
+                seed.send({f"u{number}-{name}": f"SEED-{number}" for number in range(first, first + 500)})
+        assert (schema()["version"], left()) == (1, 2 * _PROFILES)
+
+        by_old = write("old", old)
+        by_old.start()
+        killed = start("tests.newer_server")
+        _wait(lambda: fresh.profiles.count_documents({"company_key": {"$exists": True}}) > 100)
+        killed.process.kill()
+        killed.process.wait()
+        position = schema()["position"]
+        assert left() > 0
+
+        new = start("tests.newer_server")
+        by_new = write("new", new)
+        by_new.start()
+        _wait(lambda: schema().get("position", position) != position)
+        assert schema()["position"] > position
+        # All is gone over once, and the old server still writes what the new version would have otherwise.
+        _wait(lambda: "position" not in schema())
+        count = len(by_old.acknowledged)
+        _wait(lambda: len(by_old.acknowledged) > count + 20)
+        assert schema()["version"] == 1
+        assert left() > 0
+
+        by_old.stop()
+        assert old.stop() == 0
+        _wait(lambda: schema()["version"] == 2)
+        assert left() == 0
+        # Who goes back to the old version for a while is migrated again.
+        back = start("server")
+        assert schema()["version"] == 1
+        write("back", back).send({"u1-old": "BACK", "u0-back": "BACK"})
+        assert back.stop() == 0
+        _wait(lambda: schema()["version"] == 2)
+        by_new.stop()
+
+    expected: dict[str, str] = {}
+    for writer in writers:
+        expected |= writer.acknowledged
+    stored = {each["user_id"]: each for each in fresh.profiles.find()}
+    assert {user_id: each["company_id"] for user_id, each in stored.items()} == expected
+    assert all(each["company_key"] == each["company_id"].lower() for each in stored.values())
+    told = capfd.readouterr().err
+    assert '"migrated"' in told
+    assert "defect" not in told
+
+
+@pytest.mark.parametrize(
+    ("schema", "told"),
+    [
+        ({"least": 2}, "it takes one that knows version 2 of the schema, and this one knows version 1"),
+        ({"restoring": True}, "run `python -m server.backup restore` again"),
+    ],
+)
+async def test_a_program_refuses_what_it_cannot_serve(
+    mongod: EmbeddedMongod, fresh: Database[dict[str, Any]], schema: dict[str, Any], told: str
+) -> None:
+    fresh.schema.insert_one({"_id": "schema"} | schema)
+    client = connect(mongod.uri)
+    with pytest.raises(InvalidSetting, match=told):
+        await prepare(open_database(client, fresh.name), 1)
+    client.close()
+    # Nothing was made for it either.
+    assert fresh.list_collection_names() == ["schema"]
+
+
+def test_an_older_program_leaves_what_a_newer_one_has_prepared(
+    mongod: EmbeddedMongod, fresh: Database[dict[str, Any]]
+) -> None:
+    fresh.schema.insert_one({"_id": "schema", "newest": 2, "least": 1, "version": 2, "clean": 2})
+    newer = {"$jsonSchema": {"description": "of the newer one"}}
+    fresh.create_collection("profiles", validator=newer)
+    server = Program(
+        "server", USERFOLD_MONGODB_URI=mongod.uri, USERFOLD_DATABASE=fresh.name, USERFOLD_GRPC_ADDRESS="127.0.0.1:0"
+    )
+    assert fresh.get_collection("profiles").options()["validator"] == newer
+    assert (fresh.schema.find_one() or {})["version"] == 1
+    assert fresh.servers.count_documents({"version": 1}) == 1
+    assert server.stop() == 0
+    assert fresh.servers.count_documents({}) == 0
