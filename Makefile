@@ -11,7 +11,7 @@ PROTOS := $(wildcard protos/userfold/v1/*.proto)
 GENERATED := protos/userfold/v1/user_service_pb2.py
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help setup run proto test check lint types contracts coverage wheel lock bench overload clean
+.PHONY: help setup run proto test check lint types contracts coverage wheel lock faults bench overload clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -79,6 +79,9 @@ $(GENERATED): $(PROTOS) $(VENV)/.installed
 	  --python_out=protos --grpc_python_out=protos --mypy_out=quiet:protos --mypy_grpc_out=quiet:protos \
 	  $(PROTOS) >&2
 	@touch $@
+
+faults: setup ## cut, kill and freeze every part under load, and look for what is lost, in 20 minutes; ONLY=kill-primary,...
+	@$(BIN)/python -m tests.faults $(if $(ONLY),--only $(ONLY))
 
 bench: setup benchmarks/.venv/.installed benchmarks/parse/node_modules/.installed ## measure side by side, in 15 minutes; QUICK=1: in one; ROUNDS=5; ONLY=single,batch,rpc,latency,aliases,fairness,profiles
 	@command -v wrk >/dev/null || $(MAKE) --silent wrk

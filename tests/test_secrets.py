@@ -173,7 +173,7 @@ def test_a_start_that_fails_does_not_print_the_password_of_the_database() -> Non
 
 
 async def test_a_database_that_cannot_be_reached_is_told_without_its_password() -> None:
-    client = connect(f"mongodb://user:{_CANARY}@127.0.0.1:9/?directConnection=true", timeout_ms=50)
+    client = connect(f"mongodb://user:{_CANARY}@127.0.0.1:9/?directConnection=true", serverSelectionTimeoutMS=50)
     with pytest.raises(InvalidSetting, match="USERFOLD_MONGODB_URI") as failure:
         await prepare(open_database(client, "x"))
     assert _CANARY not in str(failure.value)
