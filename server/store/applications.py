@@ -17,7 +17,7 @@ from server.errors import (
 )
 from server.model import Kind, Scope
 from server.store.database import Database, Session
-from server.store.driver import READ_SECONDS
+from server.store.driver import CREDENTIAL_SECONDS
 
 Listed: TypeAlias = Sequence[tuple[str, str, Sequence[StoredCredential]]]
 """The id, the name and the credentials of each application."""
@@ -105,7 +105,7 @@ class MongoApplicationStore:
             raise CredentialNotFound
 
     async def _find(self, query: Mapping[str, Any]) -> StoredCredential | None:
-        with _errors(), timeout(READ_SECONDS):
+        with _errors(), timeout(CREDENTIAL_SECONDS):
             document = await self._credentials.find_one(query)
         return None if document is None else credential_from_document(document)
 

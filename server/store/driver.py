@@ -14,8 +14,8 @@ WRITE_SECONDS: Final = 8.0
 again after an error that is worth it, as often as there is time. In an election there may be several such errors. The
 driver numbers a write, so what is sent again is never applied twice."""
 
-READ_SECONDS: Final = 4.0
-"""Finding a profile or a credential by its key, as above. A call may still write after its credential was found."""
+CREDENTIAL_SECONDS: Final = 4.0
+"""Finding a credential, as above. The call is yet to do what it is for."""
 
 _DEFAULTS: Final[Mapping[str, object]] = {
     "appName": "userfold",

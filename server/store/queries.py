@@ -10,7 +10,6 @@ from typing import Any, Protocol, TypeAlias
 from bson import decode, encode
 from bson.codec_options import CodecOptions
 from bson.raw_bson import RawBSONDocument
-from pymongo import timeout
 from pymongo.errors import ExecutionTimeout, NetworkTimeout, PyMongoError
 
 from server import limits
@@ -25,7 +24,6 @@ from server.plan import visitor_id
 from server.query import Query, users_of
 from server.report import Report, group_from_document
 from server.store.database import Cursor, Database
-from server.store.driver import READ_SECONDS
 
 # MongoDB's error codes where a time limit was reached.
 _TOO_SLOW = frozenset({50, 262})
@@ -84,7 +82,7 @@ class MongoProfileQueries:
         self._raw = self._profiles.with_options(self._options.with_options(document_class=RawBSONDocument))
 
     async def find(self, profile_id: str) -> Profile | None:
-        with _failures(), timeout(READ_SECONDS):
+        with _failures():
             document = await self._profiles.find_one({"_id": profile_id}, projection=_WHOLE)
         # What an erasure may leave under the id of a user is none.
         return profile_from_document(document) if document and "user_id" in document else None

@@ -8,7 +8,7 @@ import sys
 def test_nothing_acknowledged_is_lost_and_the_checker_would_see_it() -> None:
     chosen = "seeded-wrong-application,kill-primary,kill-server"
     ended = subprocess.run(
-        [sys.executable, "-m", "tests.faults", "--only", chosen, "--seconds", "0.5"],
+        [sys.executable, "-m", "tests.faults", "--only", chosen, "--seconds", "0.3"],
         env={**os.environ, "PYTHONWARNINGS": ""},
         capture_output=True,
         text=True,

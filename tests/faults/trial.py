@@ -15,8 +15,8 @@ SECONDS: Final = 1.0
 @dataclass(frozen=True, slots=True)
 class Result:
     """`longest_gap` is the longest time without an acknowledgement; `after_primary` that from the moment when a new
-    primary takes writes to the next acknowledgement, `majority_after` that to MongoDB's own first write of a majority:
-    no acknowledgement can come before. None without an election. All in seconds.
+    primary takes writes to the next acknowledgement, `majority_after` that to its own first write which a
+    majority has, as its status tells: late where the members are cut apart. None without an election. All in seconds.
     """
 
     operations: int

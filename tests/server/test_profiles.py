@@ -18,7 +18,7 @@ from server.store.profiles import MongoProfileStore
 from server.store.queries import MongoProfileQueries
 
 _NOW = 1_767_323_045_000_000_000
-_ALWAYS = 1_000
+_ALWAYS = -1
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +63,7 @@ def _kinds(outcomes: Any) -> list[type[UserfoldError] | None]:
 def _failing(mongod: EmbeddedMongod, times: int, **data: Any) -> Iterator[None]:
     """MongoDB's own failure injection, for the next `times` update commands of any client."""
     with MongoClient[dict[str, Any]](mongod.uri) as client:
-        failure = {"configureFailPoint": "failCommand", "mode": {"times": times}}
+        failure = {"configureFailPoint": "failCommand", "mode": "alwaysOn" if times == _ALWAYS else {"times": times}}
         client.admin.command(failure | {"data": {"failCommands": ["update"], "appName": "userfold"} | data})
         try:
             yield
