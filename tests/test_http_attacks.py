@@ -91,7 +91,7 @@ def gateway(stack: Stack) -> Iterator[Program]:
         USERFOLD_HTTP_CONNECTIONS=str(_CONNECTIONS),
     )
     yield gateway
-    gateway.stop()
+    assert gateway.stop() == 0
 
 
 @pytest.fixture
@@ -147,12 +147,11 @@ def test_slow_readers_of_large_answers(clients: Clients, gateway: Program, appli
 
 
 def test_bombs(clients: Clients) -> None:
-    inflated = b" " * 2**20
-    bomb = gzip.compress(inflated * 200)
+    bomb = gzip.compress(b" " * 200 * 2**20)
     for path in ("/v1/users", "/v1/users/batch"):
         assert clients.status(bomb, path, Content_Encoding="gzip") == 413
         assert clients.status(gzip.compress(bomb), path, Content_Encoding="gzip, gzip") == 415
-        assert clients.status(zlib.compress(inflated * 200), path, Content_Encoding="deflate") == 415
+        assert clients.status(zlib.compress(b" " * 2**24), path, Content_Encoding="deflate") == 415
         # Inflated once, it is within the limit, and no JSON.
         assert clients.status(gzip.compress(bomb), path, Content_Encoding="gzip") == 400
         assert clients.status(gzip.compress(b"") * 50_000, path, Content_Encoding="gzip") == 400
