@@ -37,8 +37,12 @@ _MOST_MEGABYTES = 100
 
 @pytest.fixture(scope="module")
 def server(mongod: EmbeddedMongod) -> Iterator[Program]:
-    environment = {"USERFOLD_MONGODB_URI": mongod.uri, "USERFOLD_DATABASE": DATABASE}
-    server = Program("server", USERFOLD_GRPC_ADDRESS="127.0.0.1:0", **environment)
+    server = Program(
+        "server",
+        USERFOLD_MONGODB_URI=mongod.uri,
+        USERFOLD_DATABASE=DATABASE,
+        USERFOLD_GRPC_ADDRESS="127.0.0.1:0",
+    )
     yield server
     assert server.stop() == 0
 
@@ -148,7 +152,7 @@ def test_too_much_metadata_is_refused(attacked: str) -> None:
         for metadata in ([("x", "y" * 17_000)], [(f"x{number}", "") for number in range(1000)]):
             with pytest.raises(grpc.RpcError) as caught:
                 users.GetUser(pb.GetUserRequest(user_id="u"), metadata=metadata, timeout=20)
-            assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED  # type: ignore[attr-defined]
+            assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
 
 
 def test_noise_ends_the_connection(peers: Peers) -> None:

@@ -130,8 +130,8 @@ def call_all(users: Any, token: str) -> None:
     streamed = users.StreamUpdateUsers(iter([pb.StreamUpdateUsersRequest(users=[update])]), **given)
     assert len([*streamed]) == 1
     assert users.GetUser(pb.GetUserRequest(user_id="u"), **given).user.company_id == "c"
-    for asked in ({"session_token": "t"}, {"company_id": "c"}):
-        assert len(users.LookupUsers(pb.LookupUsersRequest(**asked), **given).users) == 1
+    for lookup in (pb.LookupUsersRequest(session_token="t"), pb.LookupUsersRequest(company_id="c")):
+        assert len(users.LookupUsers(lookup, **given).users) == 1
     assert len(users.ListUsers(pb.ListUsersRequest(page_size=1), **given).users) == 1
     assert users.CountUsers(pb.CountUsersRequest(filter="metadata.a:*"), **given).count == 1
     report = pb.ReportCampaignsRequest(group_by="campaign.utm_source")
