@@ -83,7 +83,6 @@ def test_no_application_finds_another_ones_users(api: Api, stack: Stack, databas
         ({"session_token": "x" * 8193}, [("session_token", "TOO_LONG")]),
         ({"company_id": "é" * 257}, [("company_id", "TOO_LONG")]),
         ({"email": f"{'x' * 8192}@acme.com"}, [("email", "TOO_LONG")]),
-        ({"email": f"{'x' * 65}@acme.com"}, [("email", "NOT_AN_EMAIL_ADDRESS")]),
         ({"email": "john"}, [("email", "NOT_AN_EMAIL_ADDRESS")]),
         ({"company_id": "c", "max_users": 1001}, [("max_users", "OUT_OF_RANGE")]),
         ({"company_id": "c", "max_users": -1}, [("max_users", "OUT_OF_RANGE")]),
