@@ -56,7 +56,9 @@ class Connections:
         """Whether there is room for one more, which is made if need be; none where all wait for us."""
         if len(self.open) >= self._most:
             waiting = [each for each in self.open if each.deadline < math.inf]
-            for connection in heapq.nsmallest(-(-self._most // _SHARE), waiting, key=_deadline):
+            # Those who are being refused count, too.
+            too_many = len(self.open) - self._most - (-self._most // _SHARE)
+            for connection in heapq.nsmallest(too_many, waiting, key=_deadline):
                 self._cut(connection, "too many connections")
         return len(self.open) < self._most
 

@@ -5,7 +5,7 @@ import contextlib
 import resource
 import socket
 import ssl
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from email.utils import formatdate
 from typing import Final
 
@@ -136,30 +136,56 @@ class _Handshake:
         self, handler: Handler, connections: Connections, accepted: socket.socket, tls: ssl.SSLContext | None
     ) -> None:
         loop = asyncio.get_running_loop()
-        self.deadline = loop.time() + limits.HANDSHAKE_SECONDS
+        # Without TLS it has nothing to do, and is no worse than any other that waits for its first request.
+        self.deadline = loop.time() + (limits.HANDSHAKE_SECONDS if tls else limits.IDLE_SECONDS)
         self.held = 0
+        self._is_cancelled = False
+        self._connections = connections
         connections.open.add(self)
-        beginning = loop.connect_accepted_socket(
-            lambda: HttpConnection(handler, connections),
-            accepted,
-            ssl=tls,
-            ssl_shutdown_timeout=limits.HANDSHAKE_SECONDS if tls else None,
-        )
-        self._task = loop.create_task(self._agree(beginning, connections))
 
-    async def _agree(self, beginning: Awaitable[object], connections: Connections) -> None:
-        try:
-            await beginning
-        except OSError:
-            pass  # No TLS of ours, or gone.
-        finally:
-            connections.left(self)
+        async def agree() -> None:
+            with contextlib.suppress(OSError):  # No TLS of ours, or gone.
+                await loop.connect_accepted_socket(
+                    lambda: _Agreed(handler, connections, self._end),
+                    accepted,
+                    ssl=tls,
+                    ssl_shutdown_timeout=limits.HANDSHAKE_SECONDS if tls else None,
+                )
+
+        def ended(task: asyncio.Task[None]) -> None:
+            self._end()
+            if task.cancelled():  # Before its first step, maybe.
+                accepted.close()
+
+        self._task = loop.create_task(agree())
+        self._task.add_done_callback(ended)
+
+    def _end(self) -> bool:
+        """Be no more. Whether it was not cancelled until now."""
+        self._connections.left(self)
+        return not self._is_cancelled
 
     def expire(self) -> None:
         """It has taken too long."""
+        self._is_cancelled = True
         self._task.cancel()
 
     stop = abort = expire
+
+
+class _Agreed(HttpConnection):
+    """What a handshake becomes. uvloop never tells that a connection has ended whose beginning was cancelled: what is
+    cancelled must not begin, and what has begun not be cancelled."""
+
+    def __init__(self, handler: Handler, connections: Connections, begin: Callable[[], bool]) -> None:
+        super().__init__(handler, connections)
+        self._begin = begin
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        if self._begin():
+            super().connection_made(transport)
+        else:
+            self._is_over = True
 
 
 def most_connections(wanted: int) -> int:

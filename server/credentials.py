@@ -70,7 +70,11 @@ def generate_secret(kind: Kind) -> str:
 
 
 def digest(secret: str) -> bytes:
-    """The SHA-256 digest of a credential. No salt: a generated one holds 384 random bits."""
+    """The SHA-256 digest of a credential. No salt: a generated one holds 384 random bits.
+
+    Credentials are found by it, and never compared themselves. How long that takes tells something of a digest at most,
+    and nobody can choose a credential by its digest: what would have to be compared in constant time is not compared.
+    """
     return hashlib.sha256(secret.encode()).digest()
 
 

@@ -7,11 +7,12 @@ from server.derive import alias_digest
 from server.errors import InvalidRequest, Violation
 from server.model import AliasRemoval, Erasure
 from server.plan import profile_id, stored_time
+from server.texts import text_violation
 
 
 def plan_erasure(application_id: str, field: str, user_id: str, suppressed_until: datetime | None) -> Erasure:
     """The erasure of the user whose id is in `field`. Raises InvalidRequest, which names it."""
-    _require_id(field, user_id)
+    _require(field, user_id, limits.ID_BYTES)
     return Erasure(application_id, profile_id(application_id, user_id), suppressed_until)
 
 
@@ -27,21 +28,18 @@ def plan_suppression(days: int, now: int) -> datetime | None:
 
 def plan_export(application_id: str, field: str, user_id: str) -> str:
     """The `_id` of the profile of the user whose id is in `field`. Raises InvalidRequest, which names it."""
-    _require_id(field, user_id)
+    _require(field, user_id, limits.ID_BYTES)
     return profile_id(application_id, user_id)
 
 
 def plan_alias_removal(application_id: str, user_id: str, session_token: str) -> AliasRemoval:
     """The removal of one session token from one user. Raises InvalidRequest, which names what is empty or too long."""
-    _require_id("user_id", user_id)
-    if not session_token:
-        raise InvalidRequest([Violation("session_token", "REQUIRED", "must not be empty")])
+    _require("user_id", user_id, limits.ID_BYTES)
+    _require("session_token", session_token, limits.TEXT_BYTES)
     return AliasRemoval(profile_id(application_id, user_id), alias_digest(application_id, session_token))
 
 
-def _require_id(field: str, user_id: str) -> None:
-    """Raise InvalidRequest for what no update could have carried as the id of a user."""
-    if not user_id:
-        raise InvalidRequest([Violation(field, "REQUIRED", "must not be empty")])
-    if len(user_id.encode()) > limits.ID_BYTES:
-        raise InvalidRequest([Violation(field, "TOO_LONG", f"longer than {limits.ID_BYTES:,} bytes in UTF-8")])
+def _require(field: str, text: str, most: int) -> None:
+    """Raise InvalidRequest for what no update could have carried."""
+    if violation := text_violation(field, text, most):
+        raise InvalidRequest([violation])

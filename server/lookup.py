@@ -7,9 +7,17 @@ from server import limits
 from server.derive import alias_digest, email_facts
 from server.errors import InvalidRequest, Violation
 from server.model import Lookup
+from server.texts import text_violation
 
 TOKENS: Final = "aliases"
 """The field that holds a profile's session tokens, as digests that are bound to the application."""
+
+# What an update may carry; no address is nearly as long.
+_MOST_BYTES: Final = {
+    "session_token": limits.TEXT_BYTES,
+    "email": limits.TEXT_BYTES,
+    "company_id": limits.ID_BYTES,
+}
 
 
 def plan_lookup(application_id: str, asked: Mapping[str, str], most: int) -> Lookup:
@@ -21,8 +29,8 @@ def plan_lookup(application_id: str, asked: Mapping[str, str], most: int) -> Loo
     if not 0 <= most <= limits.LOOKUP_USERS:
         violations.append(Violation("max_users", "OUT_OF_RANGE", f"must be 1 to {limits.LOOKUP_USERS:,}, or 0 for 100"))
     for name, text in asked.items():
-        if not text:
-            violations.append(Violation(name, "REQUIRED", "must not be empty"))
+        if violation := text_violation(name, text, _MOST_BYTES[name]):
+            violations.append(violation)
         elif name == "email" and email_facts(text) is None:
             violations.append(Violation(name, "NOT_AN_EMAIL_ADDRESS", "must be an email address"))
     if violations:

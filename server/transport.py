@@ -21,9 +21,7 @@ OPTIONS: Final = (
     # Two minutes by default, in which whoever sends nothing would hold one of those.
     ("grpc.server_handshake_timeout_ms", 10_000),
     ("grpc.max_connection_idle_ms", 300_000),
-    # Callers come to know of new servers, and show certificates that are still good; what is under way may end.
-    ("grpc.max_connection_age_ms", 3_600_000),
-    ("grpc.max_connection_age_grace_ms", 600_000),
+    # None is closed for its age: a producer's stream has no end, and would be cut in the middle.
     # A caller that vanished without a word, or was stopped, is found out.
     ("grpc.keepalive_time_ms", 60_000),
     ("grpc.keepalive_timeout_ms", 20_000),

@@ -5,6 +5,7 @@ import os
 import re
 import signal
 import socket
+import ssl
 import stat
 import subprocess
 import sys
@@ -21,9 +22,10 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from server.run import without_password
+from tests.certificates import Authority
 
 READY = re.compile(
-    r"userfold ready http=(?P<http>http://127\.0\.0\.1:[1-9]\d*) grpc=(?P<grpc>127\.0\.0\.1:[1-9]\d*) "
+    r"userfold ready http=(?P<http>https?://127\.0\.0\.1:[1-9]\d*) grpc=(?P<grpc>127\.0\.0\.1:[1-9]\d*) "
     r"mongodb=(?P<mongodb>\S+) application_id=(?P<application_id>ufc_\S{64}) management_token=(?P<token>ufm_\S{64})\n"
 )
 PROGRAMS = ["gateway", "mongod", "server"]
@@ -142,6 +144,42 @@ def test_it_starts_answers_stops_and_starts_again_with_the_same_keys(start: Star
     assert status == 0
     assert "Traceback" not in stderr
     assert are_gone(children)
+
+
+def test_with_certificates_it_speaks_https_and_its_parts_know_each_other(start: Start, home: Path) -> None:
+    authority = Authority(home)
+    server, gateway = (authority.issue(home, name) for name in ("server", "gateway"))
+    stack = start(
+        USERFOLD_WORKERS="2",
+        USERFOLD_HTTP_TLS_CERTIFICATE=str(gateway.certificate),
+        USERFOLD_HTTP_TLS_KEY=str(gateway.key),
+        USERFOLD_GRPC_TLS_CERTIFICATE=str(server.certificate),
+        USERFOLD_GRPC_TLS_KEY=str(server.key),
+        USERFOLD_GRPC_TLS_CLIENT_CA=str(authority.path),
+        USERFOLD_GRPC_TLS_CA=str(authority.path),
+        USERFOLD_GRPC_TLS_CLIENT_CERTIFICATE=str(gateway.certificate),
+        USERFOLD_GRPC_TLS_CLIENT_KEY=str(gateway.key),
+    )
+    ready = stack.ready()
+    assert ready["http"].startswith("https://")
+    request = urllib.request.Request(  # noqa: S310 - It is https.
+        f"{ready['http']}/v1/users",
+        b'{"user_id": "u"}',
+        {"X-Moesif-Application-Id": ready["application_id"]},
+    )
+    # So many connections that each worker has some.
+    for _ in range(20):
+        with urllib.request.urlopen(request, context=ssl.create_default_context(cafile=authority.path)) as answer:  # noqa: S310
+            assert answer.status == 201
+    trusted = grpc.ssl_channel_credentials(authority.path.read_bytes())
+    for channel in (grpc.insecure_channel(ready["grpc"]), grpc.secure_channel(ready["grpc"], trusted)):
+        health: Any = health_pb2_grpc.HealthStub(channel)
+        with channel, pytest.raises(grpc.RpcError) as caught:
+            health.Check(health_pb2.HealthCheckRequest(), timeout=20)
+        assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+    stack.process.terminate()
+    status, _, stderr = stack.ended()
+    assert (status, "Traceback" in stderr) == (0, False)
 
 
 @pytest.mark.parametrize("awaited", PROGRAMS)

@@ -3,17 +3,20 @@
 import asyncio
 import contextlib
 import math
+import socket
 from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+import uvloop
 from prometheus_client import REGISTRY
 
 from gateway import limits
 from gateway.connections import Connections
 from gateway.http11 import HttpConnection
 from gateway.limits import HELD_BYTES
-from gateway.listener import most_connections
+from gateway.listener import _Handshake, most_connections
 from tests.gateway.fakes import Backend, FakeUserService, Gateway, running_gateway
 from tests.gateway.test_http11 import POST, FakeHandler, FakeTransport
 
@@ -203,6 +206,36 @@ async def test_bodies_that_do_not_end_do_not_fill_the_memory(
         assert answer.status_code == 201
         assert cut("too many bytes") - before == crowd.ended.count(True) >= 20
         await crowd.leave()
+
+
+def test_room_is_made_also_where_many_are_being_refused() -> None:
+    connections = Connections(most=LIMIT)
+    for deadline in range(2 * LIMIT):
+        FakeConnection(connections, deadline)
+    assert connections.make_room()
+
+
+@pytest.mark.parametrize("turns", range(5))
+def test_a_connection_that_is_cut_off_while_it_begins_is_counted_no_more(turns: int) -> None:
+    """With the loop of the program, which tells nothing of the end of a connection whose beginning was cancelled."""
+
+    async def cut() -> None:
+        ours, theirs = socket.socketpair()
+        ours.setblocking(False)
+        connections = Connections(most=1)
+        beginning = _Handshake(FakeHandler(), connections, ours, None)
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        if beginning in connections.open:
+            connections.left(beginning)
+            beginning.abort()
+        theirs.close()
+        async with asyncio.timeout(20):
+            while connections.open or ours.fileno() >= 0:  # noqa: ASYNC110 - Nobody tells.
+                await asyncio.sleep(0.01)
+
+    with ThreadPoolExecutor(1) as thread:  # It has no event loop yet.
+        thread.submit(uvloop.run, cut()).result()
 
 
 def test_there_are_no_more_connections_than_open_files(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -45,17 +45,40 @@ async def test_one_user_arrives_as_sent_and_is_answered_201(gateway: Gateway, se
     assert service.request == pb.UpdateUserRequest(user=user_pb2.UserUpdate(**expected, metadata_json=text))
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [("POST", "/v1/users", EXAMPLE), ("POST", "/v1/users/batch", [EXAMPLE]), ("GET", "/v1/users/1", None)],
+    ids=["gathered", "a batch", "without a body"],
+)
 async def test_only_credentials_and_the_client_address_are_passed_on(
-    gateway: Gateway, service: FakeUserService
+    gateway: Gateway, service: FakeUserService, method: str, path: str, body: object
 ) -> None:
-    headers = {"Authorization": "Bearer T", "X-Forwarded-For": "9.9.9.9", "X-Moesif-SDK": "x", "Cookie": "c=1"}
-    await gateway.post("/v1/users", EXAMPLE, **KEY, **headers)
+    headers = {
+        **KEY,
+        "Authorization": "Bearer T",
+        "Cookie": "c=1",
+        "Forwarded": "for=9.9.9.9",
+        "Grpc-Encoding": "gzip",
+        "Grpc-Metadata-Evil": "x",
+        "Grpc-Timeout": "1n",
+        "Grpc-Trace-Bin": "AAAA",
+        "TE": "trailers",
+        "Traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+        "User-Agent": "evil/1",
+        "X-Forwarded-For": "9.9.9.9",
+        "X-Moesif-SDK": "x",
+        "X-Userfold-Client-Address": "9.9.9.9",
+    }
+    answer = await gateway.client.request(method, path, json=body, headers=headers)
+    assert answer.is_success
     (metadata,) = service.metadata
-    assert {name: value for name, value in metadata.items() if name != "user-agent"} == {
+    addresses = {metadata["x-userfold-client-address"]} if not service.groups else {*service.client_addresses}
+    assert addresses == {"127.0.0.1"}
+    assert "evil" not in metadata["user-agent"]
+    assert {name: metadata[name] for name in metadata.keys() - {"user-agent", "x-userfold-client-address"}} == {
         "x-moesif-application-id": "a key with spaces",
         "authorization": "Bearer T",
     }
-    assert service.client_addresses == ["127.0.0.1"]
 
 
 async def test_what_goes_alone_has_the_client_address_in_its_metadata(

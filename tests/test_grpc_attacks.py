@@ -1,0 +1,161 @@
+"""Callers of the server that mean no good: what each is told, that others are answered meanwhile, and what it costs."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from userfold.v1 import user_service_pb2 as pb
+from userfold.v1.user_pb2 import UserUpdate
+from userfold.v1.user_service_pb2_grpc import UserServiceStub
+
+from server.mongod import EmbeddedMongod
+from tests.conftest import DATABASE, Application, Program
+from tests.http2 import (
+    CONTINUATION,
+    DATA,
+    END_HEADERS,
+    GOAWAY,
+    HEADERS,
+    PING,
+    RST_STREAM,
+    SETTINGS,
+    WINDOW_UPDATE,
+    Peer,
+    field,
+    fields,
+    frame,
+)
+
+_GET_USER = "/userfold.v1.UserService/GetUser"
+_CALL = fields(_GET_USER)
+_MOST_MEGABYTES = 100
+"""What an attack may add to the memory of the server. Each sends as much as would be far more, were it all kept."""
+
+
+@pytest.fixture(scope="module")
+def server(mongod: EmbeddedMongod) -> Iterator[Program]:
+    server = Program(
+        "server",
+        USERFOLD_MONGODB_URI=mongod.uri,
+        USERFOLD_DATABASE=DATABASE,
+        USERFOLD_GRPC_ADDRESS="127.0.0.1:0",
+    )
+    yield server
+    assert server.stop() == 0
+
+
+@pytest.fixture
+def attacked(server: Program, application: Application) -> Iterator[str]:
+    """The address of the server. At the end of the test, while all is still open, it serves another client, and has
+    little more memory than before."""
+    metadata = (("x-moesif-application-id", application.collector_key),)
+    with grpc.insecure_channel(server.ready["grpc"]) as channel:
+        users: Any = UserServiceStub(channel)
+
+        def update() -> None:
+            users.UpdateUser(pb.UpdateUserRequest(user=UserUpdate(user_id="u")), metadata=metadata, timeout=60)
+
+        update()
+        before = megabytes(server.process.pid)
+        yield server.ready["grpc"]
+        update()
+    assert megabytes(server.process.pid) < before + _MOST_MEGABYTES
+
+
+@pytest.fixture
+def peers(attacked: str) -> Iterator["Peers"]:
+    peers = Peers(attacked)
+    with peers.stack:
+        yield peers
+
+
+class Peers:
+    """Makes connections that are open until the test ends."""
+
+    def __init__(self, address: str) -> None:
+        self.stack = ExitStack()
+        self._address = address
+
+    def __call__(self) -> Peer:
+        return self.stack.enter_context(Peer(self._address))
+
+
+def megabytes(process: int) -> int:
+    """The memory of a process."""
+    status = Path(f"/proc/{process}/status").read_text()
+    return int(status.partition("VmRSS:")[2].split()[0]) // 1024
+
+
+def opened(stream: int, headers: bytes = _CALL) -> bytes:
+    """A call whose message is still to come."""
+    return frame(HEADERS, END_HEADERS, stream, headers)
+
+
+def test_streams_beyond_the_limit_are_refused(peers: Peers) -> None:
+    peer = peers()
+    peer.send(b"".join(opened(2 * number + 1) for number in range(1100)))
+    refused = [stream for kind, stream, _ in peer.frames_until(RST_STREAM) if kind == RST_STREAM]
+    assert refused == [2001]
+    for _ in range(4):
+        peers().send(b"".join(opened(2 * number + 1) for number in range(5000)))
+
+
+def test_calls_that_are_taken_back_at_once_are_forgotten(peers: Peers) -> None:
+    for _ in range(2):
+        peer = peers()
+        for number in range(10_000):
+            stream = 2 * number + 1
+            peer.send(opened(stream) + frame(RST_STREAM, 0, stream, (8).to_bytes(4)))
+
+
+def test_a_flood_of_pings_ends_the_connection(peers: Peers) -> None:
+    peer = peers()
+    for _ in range(10_000):
+        peer.send(frame(PING, 0, 0, bytes(8)))
+    kind, _, told = peer.frames_until(GOAWAY)[-1]
+    assert (kind, told[8:]) == (GOAWAY, b"too_many_pings")
+
+
+def test_a_flood_of_settings_does_not_fill_the_memory(peers: Peers) -> None:
+    peer = peers()
+    for _ in range(50_000):
+        if not peer.send(frame(SETTINGS, 0, 0)):
+            break
+
+
+def test_headers_that_do_not_end_are_not_kept(peers: Peers) -> None:
+    peer = peers()
+    peer.send(frame(HEADERS, 0, 1, _CALL))
+    more = frame(CONTINUATION, 0, 1, field("x", "y" * 16_000))
+    for _ in range(20_000):  # 320 MB
+        if not peer.send(more):
+            break
+    (told,) = (
+        payload for kind, stream, payload in peer.frames_until(RST_STREAM, GOAWAY) if (kind, stream) == (HEADERS, 1)
+    )
+    assert b"grpc-status\x018" in told
+
+
+def test_a_message_that_is_too_large_is_refused_by_what_it_says_of_itself(peers: Peers) -> None:
+    peer = peers()
+    peer.send(opened(1) + frame(DATA, 0, 1, b"\0" + (2**31 - 1).to_bytes(4)))
+    (told,) = (payload for kind, stream, payload in peer.frames_until(RST_STREAM) if (kind, stream) == (HEADERS, 1))
+    assert b"grpc-status\x018" in told
+
+
+def test_too_much_metadata_is_refused(attacked: str) -> None:
+    with grpc.insecure_channel(attacked) as channel:
+        users: Any = UserServiceStub(channel)
+        for metadata in ([("x", "y" * 17_000)], [(f"x{number}", "") for number in range(1000)]):
+            with pytest.raises(grpc.RpcError) as caught:
+                users.GetUser(pb.GetUserRequest(user_id="u"), metadata=metadata, timeout=20)
+            assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
+def test_noise_ends_the_connection(peers: Peers) -> None:
+    peer = peers()
+    peer.send(bytes(range(256)) * 64)
+    assert {kind for kind, _, _ in peer.frames_until()} <= {SETTINGS, WINDOW_UPDATE, GOAWAY}

@@ -1,0 +1,184 @@
+"""MongoDB with authentication and TLS: the role of docs/security.md is enough for everything, and for nothing else."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote_plus
+
+import grpc
+import pytest
+from pymongo import MongoClient
+from pymongo.errors import OperationFailure, ServerSelectionTimeoutError
+from userfold.v1 import user_service_pb2 as pb
+from userfold.v1.user_pb2 import UserUpdate
+from userfold.v1.user_service_pb2_grpc import UserServiceStub
+
+from server.mongod import EmbeddedMongod
+from server.store.replica_set import initiate
+from tests.certificates import Authority
+from tests.conftest import Program
+
+_HOME = Path(__file__).parent.parent
+_COMMANDS = re.findall(r"^```json\n(.*?)^```$", (_HOME / "docs/security.md").read_text(), re.DOTALL | re.MULTILINE)
+_PASSWORD = "p@ss/word:%41"
+
+
+@dataclass(frozen=True)
+class Guarded:
+    """A mongod that asks for a password and for TLS: its URI for the user of the role."""
+
+    uri: str
+    directory: Path
+
+
+@pytest.fixture(scope="module")
+def guarded() -> Iterator[Guarded]:
+    with tempfile.TemporaryDirectory() as name:
+        directory = Path(name)
+        authority = Authority(directory)
+        pair = authority.issue(directory, "mongod")
+        both = directory / "mongod.both.pem"
+        both.write_bytes(pair.certificate.read_bytes() + pair.key.read_bytes())
+        key_file = directory / "key"
+        key_file.write_text("a" * 64)
+        key_file.chmod(0o600)
+        # The first users are made before anybody has to say who he is.
+        with EmbeddedMongod(directory / "data") as open_mongod:
+            initiate(open_mongod.uri)
+            with MongoClient[dict[str, Any]](open_mongod.uri) as client:
+                client.admin.command({"createUser": "owner", "pwd": _PASSWORD, "roles": ["root"]})
+                for text in _COMMANDS:
+                    client.userfold.command(json.loads(text.replace("PASSWORD", _PASSWORD)))
+        arguments = ["--keyFile", str(key_file), "--tlsMode", "requireTLS", "--tlsCAFile", str(authority.path)]
+        arguments += ["--tlsCertificateKeyFile", str(both), "--tlsAllowConnectionsWithoutCertificates"]
+        with EmbeddedMongod(directory / "data", arguments) as mongod:
+            secured = f"{mongod.uri}&tls=true&tlsCAFile={authority.path}"
+            initiate(_as("owner", f"{secured}&authSource=admin"))
+            yield Guarded(_as("userfold", f"{secured}&authSource=userfold"), directory)
+
+
+def _as(user: str, uri: str) -> str:
+    return uri.replace("://", f"://{user}:{quote_plus(_PASSWORD)}@")
+
+
+def run(guarded: Guarded, module: str, *arguments: object, uri: str = "") -> subprocess.CompletedProcess[str]:
+    """One of the commands, as the user of the role."""
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("USERFOLD_")}
+    return subprocess.run(
+        [sys.executable, "-m", module, *map(str, arguments)],
+        env=environment | {"USERFOLD_MONGODB_URI": uri or guarded.uri},
+        cwd=_HOME,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def told(guarded: Guarded, module: str, *arguments: object) -> dict[str, str]:
+    """What a command that works says, by its labels."""
+    done = run(guarded, module, *arguments)
+    assert done.returncode == 0, done.stderr
+    return {words[0]: words[1] for line in done.stdout.splitlines() if len(words := line.split()) > 1}
+
+
+def test_a_user_of_the_documented_role_runs_everything(guarded: Guarded) -> None:
+    created = told(guarded, "server.applications", "create", "Product")
+    with tempfile.TemporaryFile() as errors:
+        environment = {"USERFOLD_MONGODB_URI": guarded.uri, "USERFOLD_GRPC_ADDRESS": "127.0.0.1:0"}
+        server = Program("server", errors, **environment)
+        try:
+            with grpc.insecure_channel(server.ready["grpc"]) as channel:
+                call_all(UserServiceStub(channel), created["management_token"])
+        finally:
+            assert server.stop() == 0
+        errors.seek(0)
+        events = [json.loads(line) for line in errors]
+    # No failure that is only logged, and nothing of the URI.
+    assert [each["event"] for each in events] == ["ready", "stopping"]
+    assert quote_plus(_PASSWORD) not in str(events)
+
+    token = told(
+        guarded, "server.applications", "create-token", created["application"], "--name", "x", "--scopes", "admin"
+    )
+    rotated = told(guarded, "server.applications", "rotate", token["credential"])
+    told(guarded, "server.applications", "revoke", rotated["credential"])
+    backup = guarded.directory / "backup"
+    told(guarded, "server.backup", "create", backup)
+    told(guarded, "server.backup", "restore", backup, "--replace")
+    assert created["application"] in run(guarded, "server.applications", "list").stdout
+
+
+def call_all(users: Any, token: str) -> None:
+    """Call every method, each with an answer that only a working database gives."""
+    metadata = (("authorization", f"Bearer {token}"),)
+    given: Any = {"metadata": metadata, "timeout": 30}
+    text = b'{"a":{"b":1}}'
+    update = UserUpdate(user_id="u", company_id="c", session_token="t", anonymous_id="v", metadata_json=text)
+    users.UpdateUser(pb.UpdateUserRequest(user=update), **given)
+    visitor = UserUpdate(anonymous_id="v", metadata_json=b'{"a":1}')
+    # It cannot be stored on dot-paths.
+    exact = UserUpdate(user_id="u", metadata_json=b'{"a":{"b":{"c":1}}}')
+    batch = users.BatchUpdateUsers(pb.BatchUpdateUsersRequest(users=[visitor, exact]), **given)
+    assert [each.status.code for each in batch.results] == [0, 0]
+    streamed = users.StreamUpdateUsers(iter([pb.StreamUpdateUsersRequest(users=[update])]), **given)
+    assert len([*streamed]) == 1
+    assert users.GetUser(pb.GetUserRequest(user_id="u"), **given).user.company_id == "c"
+    for lookup in (pb.LookupUsersRequest(session_token="t"), pb.LookupUsersRequest(company_id="c")):
+        assert len(users.LookupUsers(lookup, **given).users) == 1
+    assert len(users.ListUsers(pb.ListUsersRequest(page_size=1), **given).users) == 1
+    assert users.CountUsers(pb.CountUsersRequest(filter="metadata.a:*"), **given).count == 1
+    report = pb.ReportCampaignsRequest(group_by="campaign.utm_source")
+    assert users.ReportCampaigns(report, **given).total.users == 1
+    assert users.ExportUser(pb.ExportUserRequest(user_id="u"), **given).export.visitor.user.anonymous_id == "v"
+    assert users.RemoveAlias(pb.RemoveAliasRequest(user_id="u", session_token="t"), **given).removed
+    assert users.DeleteUser(pb.DeleteUserRequest(user_id="u", suppress_days=1), **given).deleted
+    suppressed = users.UpdateUser(pb.UpdateUserRequest(user=update), **given)
+    assert [each.reason for each in suppressed.warnings] == ["SUPPRESSED"]
+
+
+@pytest.mark.parametrize(
+    ("database", "command"),
+    [
+        ("userfold", {"drop": "profiles"}),
+        ("userfold", {"dropDatabase": 1}),
+        ("userfold", {"createUser": "other", "pwd": "x", "roles": []}),
+        ("userfold", {"grantRolesToUser": "userfold", "roles": [{"role": "root", "db": "admin"}]}),
+        ("userfold", {"usersInfo": 1}),
+        ("userfold", {"profile": 2}),
+        ("other", {"find": "profiles"}),
+        ("other", {"insert": "profiles", "documents": [{}]}),
+        ("local", {"find": "oplog.rs"}),
+        ("admin", {"find": "system.users"}),
+        ("admin", {"listDatabases": 1, "filter": {"name": "other"}, "authorizedDatabases": False}),
+        ("admin", {"replSetGetConfig": 1}),
+        ("admin", {"shutdown": 1}),
+        ("admin", {"setParameter": 1, "quiet": True}),
+    ],
+    ids=lambda each: each if isinstance(each, str) else next(iter(each)),
+)
+def test_the_role_lets_do_nothing_else(guarded: Guarded, database: str, command: dict[str, Any]) -> None:
+    with MongoClient[dict[str, Any]](guarded.uri) as client:
+        with pytest.raises(OperationFailure) as caught:
+            client[database].command(command)
+        assert caught.value.code == 13
+
+
+def test_without_tls_there_is_no_way_in(guarded: Guarded) -> None:
+    plain = re.sub("&tls=true&tlsCAFile=[^&]*", "&serverSelectionTimeoutMS=500", guarded.uri)
+    with MongoClient[dict[str, Any]](plain) as client, pytest.raises(ServerSelectionTimeoutError):
+        client.userfold.profiles.find_one()
+
+
+def test_a_wrong_password_is_one_line_without_it(guarded: Guarded) -> None:
+    done = run(guarded, "server.applications", "list", uri=guarded.uri.replace("word", "w0rd"))
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "the MongoDB of USERFOLD_MONGODB_URI cannot be used (OperationFailure, code 18)" in done.stderr
+    assert "w0rd" not in done.stderr
+    assert len(done.stderr.splitlines()) == 1
