@@ -5,6 +5,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+_LOG_LEVELS = ("info", "warning", "error")
 _MOST_WORKERS = 64
 _SEGMENTS = re.compile(r"(?:/[A-Za-z0-9._~-]+)*")
 
@@ -21,7 +22,7 @@ class Settings:
     gRPC. `path_prefix` is empty or begins, and does not end, with `/`. `trusted_proxies` are addresses and networks
     whose `X-Forwarded-For` is believed. `rpc_seconds` is the deadline of a call that writes: two client libraries give
     up after 10 s. One that reads has `read_seconds`: a report may take MongoDB 20. `workers` processes serve, 1 to 64,
-    and as many servers are taken to be behind the gRPC address.
+    and as many servers are taken to be behind the gRPC address. Less than `log_level` is not logged.
     """
 
     http_address: str = "127.0.0.1:8080"
@@ -33,6 +34,7 @@ class Settings:
     rpc_seconds: float = 9.0
     read_seconds: float = 25.0
     workers: int = 1
+    log_level: str = "info"
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> "Settings":
@@ -45,6 +47,7 @@ class Settings:
             region=environment.get("USERFOLD_REGION") or cls().region,
             metrics_address=environment.get("USERFOLD_GATEWAY_METRICS_ADDRESS") or None,
             workers=_workers(environment.get("USERFOLD_WORKERS") or "1"),
+            log_level=_log_level(environment.get("USERFOLD_LOG_LEVEL") or "info"),
         )
         split_address("USERFOLD_HTTP_ADDRESS", settings.http_address)
         if ":" not in settings.grpc_address:
@@ -82,6 +85,13 @@ def _networks(text: str) -> tuple[str, ...]:
             "USERFOLD_TRUSTED_PROXIES must be addresses or networks, such as 10.0.0.5,192.168.0.0/16"
         ) from None
     return networks
+
+
+def _log_level(text: str) -> str:
+    # There is no `debug`: what libraries say there, such as the driver of the commands it sends, holds values.
+    if text not in _LOG_LEVELS:
+        raise InvalidSetting(f"USERFOLD_LOG_LEVEL must be one of {', '.join(_LOG_LEVELS)}")
+    return text
 
 
 def _workers(text: str) -> int:

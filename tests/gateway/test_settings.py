@@ -29,6 +29,7 @@ def test_everything_can_be_set() -> None:
             "USERFOLD_REGION": "eu",
             "USERFOLD_GATEWAY_METRICS_ADDRESS": "0.0.0.0:9100",
             "USERFOLD_WORKERS": "64",
+            "USERFOLD_LOG_LEVEL": "warning",
         }
     ) == Settings(
         http_address="[::1]:0",
@@ -38,6 +39,7 @@ def test_everything_can_be_set() -> None:
         region="eu",
         metrics_address="0.0.0.0:9100",
         workers=64,
+        log_level="warning",
     )
 
 

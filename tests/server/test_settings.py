@@ -11,6 +11,7 @@ def test_an_empty_environment_is_a_laptop() -> None:
         grpc_address="127.0.0.1:50051",
         metrics_address=None,
         workers=1,
+        log_level="info",
     )
 
 
@@ -23,9 +24,10 @@ def test_every_variable_is_read() -> None:
             "USERFOLD_GRPC_ADDRESS": "[::1]:0",
             "USERFOLD_SERVER_METRICS_ADDRESS": "127.0.0.1:9100",
             "USERFOLD_WORKERS": "4",
+            "USERFOLD_LOG_LEVEL": "error",
         }
     )
-    assert settings == Settings("mongodb://db/", "d", "/data", "[::1]:0", "127.0.0.1:9100", 4)
+    assert settings == Settings("mongodb://db/", "d", "/data", "[::1]:0", "127.0.0.1:9100", 4, "error")
 
 
 @pytest.mark.parametrize("name", ["USERFOLD_GRPC_ADDRESS", "USERFOLD_SERVER_METRICS_ADDRESS"])
@@ -43,3 +45,9 @@ def test_an_address_is_split() -> None:
 def test_a_number_of_workers_that_cannot_be_is_refused(value: str) -> None:
     with pytest.raises(InvalidSetting, match=r"USERFOLD_WORKERS .* from 1 to 64"):
         Settings.from_environment({"USERFOLD_WORKERS": value})
+
+
+@pytest.mark.parametrize("value", ["debug", "INFO", "0"])
+def test_a_log_level_that_is_none_is_refused(value: str) -> None:
+    with pytest.raises(InvalidSetting, match="USERFOLD_LOG_LEVEL must be one of info, warning, error"):
+        Settings.from_environment({"USERFOLD_LOG_LEVEL": value})
