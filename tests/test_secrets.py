@@ -1,180 +1,347 @@
-"""A canary in every field that is secret or personal: it is in no log, no error and no metric."""
+"""Canaries go through every method and route, and into every kind of error, on a stack whose every output is kept.
+
+No secret is anywhere, but as a digest; a personal value is in profiles, in what MongoDB keeps of its writes, and in
+answers to who may read it, and nowhere else.
+"""
 
 import gzip
+import io
 import json
-import re
+import os
 import socket
-import subprocess
-import sys
-import time
+import tempfile
 import urllib.request
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout, suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
+import grpc
+import httpx2
 import pytest
+from pymongo import MongoClient
 from pymongo.database import Database
+from userfold.v1 import user_service_pb2 as pb
 
-from server.credentials import generate_collector_key
+from server import applications, backup
+from server.limits import MESSAGE_BYTES
+from server.model import Kind, Scope
 from server.mongod import EmbeddedMongod
-from server.settings import InvalidSetting
-from server.store.database import connect, open_database, prepare
-from tests.conftest import DATABASE, Api, Application, Program, register
+from server.scopes import NEEDS
+from server.store.replica_set import initiate
+from tests import faulty_gateway, faulty_server
+from tests.canaries import Canaries, Canary, CanaryIds
+from tests.conftest import DATABASE, Application, Program, grant, register
+from tests.dump import dump
+from tests.faces import BINDINGS, Answer, Credential, Grpc, Http, route
+from tests.gateway.fakes import free_port
+from tests.questions import METHODS, REQUESTS
 
-_CANARY = "CANARY7c1f"
+_PROFILES = f"{DATABASE}.profiles"
+_BACKUP = "the backup"
+_TO_READERS = "what readers are told"
+_COMMANDS = ["find", "aggregate", "update", "insert", "delete", "findAndModify", "getMore"]
 
 
 @dataclass
-class Watched:
-    """A stack whose every output is kept."""
+class Evidence:
+    """What came out of a stack: `sinks`, by their names; the answers; what must have gone in."""
 
-    api: Api
-    logs: Path
-    metrics: list[str]
-
-
-def _free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
-        return port
+    canaries: Canaries
+    application: Application
+    ids: CanaryIds
+    sinks: dict[str, bytes] = field(default_factory=dict)
+    answers: list[Answer] = field(default_factory=list)
+    reasons: set[str] = field(default_factory=set)
 
 
-@pytest.fixture
-def watched(mongod: EmbeddedMongod, database: Database[dict[str, Any]], tmp_path: Path) -> Iterator[Watched]:
-    logs = tmp_path / "logs"
-    ports = [_free_port(), _free_port()]
-    application = register(database, f"{_CANARY}-{generate_collector_key()}")
-    with logs.open("wb") as sink:
+class Caller:
+    """Sends, and keeps what it is told."""
+
+    def __init__(self, faces: tuple[Grpc, Http], evidence: Evidence, database: Database[dict[str, Any]]) -> None:
+        self._grpc, self._http = faces
+        self._evidence = evidence
+        self._database = database
+        owner = evidence.application
+        self.key = {"X-Moesif-Application-Id": owner.collector_key}
+        self.token = {"Authorization": f"Bearer {owner.management_token}"}
+
+    def ask_everything(self, ids: CanaryIds, credential: Credential | None = None) -> None:
+        """Every request to every method over both faces."""
+        for method in METHODS:
+            for request in REQUESTS[method](ids):
+                self._keep(self._grpc, self._grpc.ask(method, request, credential or self._own(method)))
+                if method in BINDINGS:
+                    self._keep(self._http, self._http.ask(method, request, credential or self._own(method)))
+
+    def ask(self, method: str, request: Any) -> Answer:
+        return self._keep(self._grpc, self._grpc.ask(method, request, self._own(method)))
+
+    def break_everything(self, ids: CanaryIds) -> None:
+        """Every method, sent what it does not take; over HTTP, also at the wrong path and with the wrong method."""
+        for method in METHODS:
+            request, own = REQUESTS[method](ids)[0], self._own(method)
+            text = request.SerializeToString()
+            for broken in (text[:-1], text + b"\xff", text.replace(b"-", b"\xff"), b"\x0a\x05" + text):
+                self._keep(self._grpc, self._grpc.send(method, broken, own))
+            self._keep(self._grpc, self._grpc.send(f"{method}?token={own}", text, own))
+            for request in REQUESTS[method](_too_long(ids)):
+                self._keep(self._grpc, self._grpc.ask(method, request, own))
+            if method in BINDINGS:
+                self._break_route(method, route(BINDINGS[method], REQUESTS[method](ids)[0]))
+                for request in REQUESTS[method](_too_long(ids)):
+                    self.http(own, **route(BINDINGS[method], request))
+
+    def _break_route(self, method: str, right: dict[str, Any]) -> None:
+        own = self._own(method)
+        secret = next(iter(own.values()))
+        query = {**right.get("params", {}), "access_token": secret}
+        for other in (
+            {"params": query},
+            {"params": {**query, "page_size": secret, "suppress_days": secret, "group_by": secret, "filter": secret}},
+            {"params": {**query, "page_token": secret, "order_by": secret, "fields": secret, "value": secret}},
+            {"url": f"{right['url']}/{secret}"},
+            {"url": f"{right['url']}%ff{secret}"},
+            {"method": "PATCH"},
+        ):
+            self.http(own, **{**right, **other})
+        if "json" in right:
+            told = right.pop("json")
+            text = json.dumps(told).encode()
+            wrong = (
+                json.dumps(told, ensure_ascii=False).replace(': "', ': ["').replace('",', '"],').replace('"}', '"]}')
+            )
+            for body in (text[:-1], text + text, wrong.encode(), b"[" + text, b'"' + text, text + b" " * (13 << 20)):
+                self.http(own, **right, content=body)
+            zipped = gzip.compress(text)
+            self.http({**own, "Content-Encoding": "gzip"}, **right, content=zipped[:-9])
+            self.http({**own, "Content-Encoding": secret}, **right, content=text)
+
+    def give_up_everything(self, ids: CanaryIds) -> None:
+        """Every method, of which the caller does not wait for the end."""
+
+        def give_up(method: str) -> None:
+            text, own = REQUESTS[method](ids)[0].SerializeToString(), self._own(method)
+            self._keep(self._grpc, self._grpc.send(method, text, own, timeout=0.05))
+            self._keep(self._grpc, self._grpc.send(method, text, own, cancel_after=0.05))
+            if method in BINDINGS:
+                with suppress(httpx2.TimeoutException):
+                    self.http(own, **route(BINDINGS[method], REQUESTS[method](ids)[0]), timeout=0.05)
+
+        with ThreadPoolExecutor(len(METHODS)) as threads:
+            list(threads.map(give_up, METHODS))
+
+    def http(self, credential: Credential, **request: Any) -> Answer:
+        return self._keep(self._http, self._http.send(credential, **request))
+
+    @contextmanager
+    def failing(self, times: int | None = None, commands: list[str] = _COMMANDS, **how: Any) -> Iterator[None]:
+        """MongoDB fails in the block, and answers so to the server alone."""
+        mode: Any = {"times": times} if times else "alwaysOn"
+        data = {"failCommands": commands, "appName": "userfold"} | how
+        admin = self._database.client.admin
+        admin.command({"configureFailPoint": "failCommand", "mode": mode, "data": data})
+        try:
+            yield
+        finally:
+            admin.command({"configureFailPoint": "failCommand", "mode": "off"})
+
+    def _own(self, method: str) -> Credential:
+        return self.key if NEEDS[method].collector_key else self.token
+
+    def _keep(self, face: Grpc | Http, answer: Answer) -> Answer:
+        self._evidence.answers.append(answer)
+        with suppress(KeyError, ValueError, TypeError, IndexError):
+            self._evidence.reasons.add(face.reason(answer)[0])
+        return answer
+
+
+def _too_long(ids: CanaryIds) -> CanaryIds:
+    longer = CanaryIds(Canaries())
+    vars(longer).update({name: text * 60 for name, text in vars(ids).items()})
+    return longer
+
+
+def _wrong_credentials(caller: Caller, evidence: Evidence, database: Database[dict[str, Any]]) -> list[Credential]:
+    owner, secret = evidence.application, evidence.canaries.make(Canary.SECRET, "unknown credential")
+    powerless, over = (evidence.canaries.make(Canary.SECRET, name) for name in ("token without scopes", "old token"))
+    grant(database, owner, Kind.MANAGEMENT, powerless, [])
+    grant(database, owner, Kind.MANAGEMENT, over, [Scope.ADMIN], datetime.now(UTC))
+    return [
+        {},
+        {"X-Moesif-Application-Id": secret},
+        {"X-Moesif-Application-Id": owner.management_token},
+        {"Authorization": f"Bearer {owner.collector_key}"},
+        {"Authorization": f"Bearer {powerless}"},
+        {"Authorization": f"Bearer {over}"},
+        {"Authorization": owner.management_token},
+        {"Authorization": f"Basic {owner.management_token}", "Cookie": f"session={owner.management_token}"},
+        {"X-Token": owner.management_token, "Referer": f"https://x/?token={owner.management_token}"},
+    ]
+
+
+def _send_no_http(address: str, secret: str) -> bytes:
+    """What a listener says to bytes that are no request, or none that it takes."""
+    host, port = address.removeprefix("http://").split(":")
+    told = b""
+    for text in (
+        f"{secret} {secret}\r\n\r\n",
+        f"GET /{secret} HTTP/9.{secret}\r\n\r\n",
+        f"GET / HTTP/1.1\r\n{secret}\r\n\r\n",
+        f"POST /v1/users HTTP/1.1\r\nHost: x\r\nContent-Length: {secret}\r\n\r\n",
+        f"POST /v1/users HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n{secret}\r\n",
+        f"GET /v1/users HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {secret * 9000}\r\n\r\n",
+    ):
+        with socket.create_connection((host, int(port)), timeout=30) as connection, suppress(OSError):
+            connection.sendall(text.encode())
+            connection.shutdown(socket.SHUT_WR)
+            while more := connection.recv(65536):
+                told += more
+    return told
+
+
+def _command(main: Callable[[list[str]], int], uri: str, *arguments: str) -> bytes:
+    """What a command prints."""
+    with (
+        ThreadPoolExecutor(1) as thread,  # It has no event loop yet.
+        patch.dict(os.environ, {"USERFOLD_MONGODB_URI": uri, "USERFOLD_DATABASE": DATABASE}),
+        redirect_stdout(io.StringIO()) as stdout,
+        redirect_stderr(io.StringIO()) as stderr,
+    ):
+        assert thread.submit(main, list(arguments)).result() == 0
+    return (stdout.getvalue() + stderr.getvalue()).encode()
+
+
+def _command_lines() -> bytes:
+    """Those of all processes of this machine."""
+    lines = []
+    for path in Path("/proc").glob("[1-9]*/cmdline"):
+        with suppress(OSError):
+            lines.append(path.read_bytes())
+    return b"\n".join(lines)
+
+
+def _drive(caller: Caller, evidence: Evidence, database: Database[dict[str, Any]]) -> None:
+    canaries, ids = evidence.canaries, evidence.ids
+    caller.ask_everything(CanaryIds(canaries, faulty_server.WORD))
+    caller.ask_everything(CanaryIds(canaries, faulty_gateway.WORD))
+    for credential in _wrong_credentials(caller, evidence, database):
+        caller.ask_everything(ids, credential)
+    caller.break_everything(ids)
+
+    update = ids.update()
+    for number in range(3):
+        update.user_id = f"{ids.user_id}-{number}"
+        caller.ask("UpdateUser", pb.UpdateUserRequest(user=update))
+    listed = caller.ask("ListUsers", pb.ListUsersRequest(page_size=1))
+    token = pb.ListUsersResponse.FromString(listed[1]).next_page_token  # type: ignore[arg-type]
+    # What is before tells the time alone.
+    canaries.take(Canary.PAGE_TOKEN, "page token", token[20:60])
+    caller.ask("ListUsers", pb.ListUsersRequest(page_size=1, page_token=token))
+    caller.ask("ListUsers", pb.ListUsersRequest(page_size=1, page_token=token[:-9]))
+    caller.ask("CountUsers", pb.CountUsersRequest(filter=f"user_id = {token} AND ("))
+    for place in ({"params": {"page_token": token, "order_by": "user_id"}}, {"url": f"/v1/users/{token}/x"}):
+        caller.http(caller.token, **{"method": "GET", "url": "/v1/users", **place})
+
+    # MongoDB names values where a path meets a text, and where a key is there already.
+    for metadata in ({ids.email: ids.email}, {ids.email: {"a.b": {ids.email: 1}}}, {"a": ids.email}, {"a": {"b": {}}}):
+        user = {"user_id": ids.user_id, "metadata": metadata}
+        caller.http(caller.key, method="POST", url="/v1/users", json=user)
+    large = {"user_id": ids.user_id, "metadata": {"large": ids.email * 12_000}}
+    for name in ("large", "larger"):
+        caller.http(
+            caller.key,
+            method="POST",
+            url="/v1/users",
+            json=large | {"metadata": {name: large["metadata"]["large"]}},  # type: ignore[index]
+        )
+    caller.ask("BatchDeleteUsers", pb.BatchDeleteUsersRequest(user_ids=[ids.user_id] * 1001))
+    caller.ask("UpdateUser", pb.UpdateUserRequest(user=ids.update(), **{}))
+    for code in (13, 50, 121, 11000):
+        with caller.failing(errorCode=code):
+            caller.ask_everything(ids)
+    with caller.failing(times=8, closeConnection=True):
+        caller.ask_everything(ids)
+    with caller.failing(blockConnection=True, blockTimeMS=200):
+        caller.give_up_everything(ids)
+        caller.ask("UpdateUser", pb.UpdateUserRequest(user=ids.update()))
+    for padding in (MESSAGE_BYTES,):
+        caller._keep(caller._grpc, caller._grpc.send("UpdateUser", ids.email.encode() + bytes(padding), caller.key))
+    caller.ask_everything(ids)
+    # By now the user is erased: the same again, under another name.
+    ids.user_id = canaries.make(Canary.PERSONAL, "another user_id")
+    caller.ask("UpdateUser", pb.UpdateUserRequest(user=ids.update()))
+    caller.http(caller.key, **route(BINDINGS["UpdateUser"], pb.UpdateUserRequest(user=ids.update())))
+
+
+@pytest.fixture(scope="module")
+def evidence() -> Iterator[Evidence]:
+    canaries = Canaries()
+    password = canaries.make(Canary.SECRET, "password of MongoDB")
+    with ExitStack() as stack:
+        directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        logs = {name: stack.enter_context((directory / name).open("wb")) for name in ("server", "gateway")}
+        mongod = stack.enter_context(EmbeddedMongod(directory, ["--setParameter", "enableTestCommands=1"]))
+        initiate(mongod.uri)
+        client = stack.enter_context(MongoClient[dict[str, Any]](mongod.uri))
+        client.admin.command("createUser", "userfold", pwd=password, roles=["root"])
+        uri = mongod.uri.replace("://", f"://userfold:{password}@") + "&authSource=admin"
+        database = client[DATABASE]
+        registered = register(database, canaries.make(Canary.SECRET, "collector key"))
+        token = canaries.make(Canary.SECRET, "management token")
+        grant(database, registered, Kind.MANAGEMENT, token, {Scope.ADMIN})
+        application = Application(registered.application_id, registered.collector_key, token)
+        evidence = Evidence(canaries, application, CanaryIds(canaries))
+        metrics = {f"metrics of the {name}": f"127.0.0.1:{free_port()}" for name in logs}
+        verbose = {"GRPC_VERBOSITY": "debug", "PYTHONASYNCIODEBUG": "1", "USERFOLD_LOG_LEVEL": "info"}
         server = Program(
-            "server",
-            stderr=sink,
-            USERFOLD_MONGODB_URI=mongod.uri,
+            "tests.faulty_server",
+            logs["server"],
+            USERFOLD_MONGODB_URI=uri,
             USERFOLD_DATABASE=DATABASE,
             USERFOLD_GRPC_ADDRESS="127.0.0.1:0",
-            USERFOLD_SERVER_METRICS_ADDRESS=f"127.0.0.1:{ports[0]}",
+            USERFOLD_SERVER_METRICS_ADDRESS=metrics["metrics of the server"],
+            **verbose,
         )
+        stack.callback(server.stop)
         gateway = Program(
-            "gateway",
-            stderr=sink,
+            "tests.faulty_gateway",
+            logs["gateway"],
             USERFOLD_GRPC_ADDRESS=server.ready["grpc"],
             USERFOLD_HTTP_ADDRESS="127.0.0.1:0",
-            USERFOLD_GATEWAY_METRICS_ADDRESS=f"127.0.0.1:{ports[1]}",
+            USERFOLD_TRUSTED_PROXIES="127.0.0.1",
+            USERFOLD_GATEWAY_METRICS_ADDRESS=metrics["metrics of the gateway"],
+            **verbose,
         )
-        api = Api(gateway.ready["http"], application)
-        with api.client:
-            yield Watched(api, logs, [f"http://127.0.0.1:{port}/metrics" for port in ports])
-        assert gateway.stop() == 0
+        stack.callback(gateway.stop)
+        seen = {"X-Forwarded-For": canaries.address("client address")}
+        channel = stack.enter_context(grpc.insecure_channel(server.ready["grpc"]))
+        http = stack.enter_context(httpx2.Client(base_url=gateway.ready["http"], timeout=30, headers=seen))
+        caller = Caller((Grpc(channel), Http(http)), evidence, database)
+        _drive(caller, evidence, database)
+        sinks = evidence.sinks
+        sinks["what is no request is told"] = _send_no_http(gateway.ready["http"], token)
+        for name, address in metrics.items():
+            sinks[name] = urllib.request.urlopen(f"http://{address}/metrics?token={token}").read()
+        sinks["command lines"] = _command_lines()
+        sinks["list of applications"] = _command(applications.main, uri, "list")
+        sinks["what a backup tells"] = _command(backup.main, uri, "create", str(directory / "backup"))
+        sinks[_BACKUP] = gzip.decompress((directory / "backup").read_bytes())
+        sinks |= dump(client)
+        # Without a server.
         assert server.stop() == 0
-
-
-def _secret_user(**changes: Any) -> dict[str, Any]:
-    return {
-        "user_id": f"{_CANARY}@acme.com",
-        "company_id": _CANARY,
-        "session_token": f"token-{_CANARY}",
-        "ip_address": _CANARY,
-        "user_agent_string": f"Mozilla/5.0 {_CANARY}",
-        "anonymous_id": _CANARY,
-        "campaign": {"referrer": f"https://x/?token={_CANARY}"},
-        "metadata": {"email": f"{_CANARY}", "phone": 1, _CANARY: {_CANARY: _CANARY}},
-    } | changes
-
-
-def test_no_secret_reaches_a_log_an_error_or_a_metric(watched: Watched, database: Database[dict[str, Any]]) -> None:
-    api = watched.api
-    answers = [
-        api.update(_secret_user()),
-        api.update(_secret_user(metadata={_CANARY: "x", "a": _CANARY})),
-        # A path that meets a stored text: MongoDB's message holds that text.
-        api.update(_secret_user(metadata={"a": {"b": {}}, _CANARY: {"y": _CANARY}})),
-        api.batch([_secret_user(), _secret_user(session_token=_CANARY * 1000)]),
-        api.update(_secret_user(session_token={"x": _CANARY})),
-        api.update(_secret_user(session_token=_CANARY * 1000, user_id=_CANARY * 1000, ip_address=_CANARY * 1000)),
-        api.update(_secret_user(modified_time=_CANARY, company_id=[_CANARY])),
-        api.update(_secret_user(metadata={"email": [_CANARY]})),
-        api.update(_secret_user(metadata={"big": _CANARY * 60_000})),
-        api.update(_secret_user(metadata={"bigger": _CANARY * 60_000})),
-        api.raw(json.dumps(_secret_user()).encode()[:-1]),
-        api.raw(json.dumps(_secret_user()).encode() + _CANARY.encode()),
-        api.raw(gzip.compress(json.dumps(_secret_user()).encode())[:-9], **{"Content-Encoding": "gzip"}),
-        api.client.post("/v1/users", json=_secret_user(), headers={"X-Moesif-Application-Id": f"unknown-{_CANARY}"}),
-        api.client.post("/v1/users", json=_secret_user(), headers={"Authorization": f"Bearer {_CANARY}"}),
-        api.client.get(f"/v1/users/{_CANARY}", headers=api.writer),
-        api.client.get(f"/v1/users/{_CANARY}", headers=api.reader),
-        api.client.get(f"/v1/users/{_CANARY}%FF", headers=api.reader),
-        api.client.get(f"/nothing/{_CANARY}?token={_CANARY}", headers=api.reader),
-        api.client.put(f"/v1/users/{_CANARY}", headers=api.writer),
-        api.client.post("/v1/users:lookup", json={"email": _CANARY}, headers=api.reader),
-        api.client.post("/v1/users:lookup", json={"session_token": [_CANARY]}, headers=api.reader),
-        api.client.post("/v1/users:lookup", json={_CANARY: _CANARY}, headers=api.writer),
-        api.client.post(f"/v1/users/{_CANARY}:removeAlias", json={"session_token": _CANARY}, headers=api.reader),
-    ]
-    admin = database.client.admin
-    for failure in ({"errorCode": 13}, {"errorCode": 50}):
-        data = failure | {"failCommands": ["update"], "appName": "userfold"}
-        admin.command({"configureFailPoint": "failCommand", "mode": {"times": 1}, "data": data})
-        answers.append(api.update(_secret_user(user_id="other")))
-    assert [answer.status_code for answer in answers] == [
-        *[201, 201, 201, 400, 400, 400, 400, 400, 201, 400],
-        *[400, 400, 400, 401, 401, 403, 404, 400, 404, 405, 400, 400, 403, 404, 500, 503],
-    ]
-    for answer in answers:
-        # A path names the caller's own keys, and only to that caller; here the key itself is the canary.
-        told = re.sub(rf'"field":"(users\[\d+\]\.)?metadata\.{_CANARY}[^"]*"', "", answer.text)
-        assert _CANARY not in told
-        assert not any(_CANARY in value for value in answer.headers.values())
-    for url in watched.metrics:
-        text = urllib.request.urlopen(url).read().decode()  # noqa: S310 - a URL of the test's own
-        assert "userfold_" in text
-        assert "refusals_total" in text
-        assert _CANARY not in text
-    logs = watched.logs.read_text()
-    assert logs.count('"refused"') >= 15
-    assert _CANARY not in logs
-    assert api.application.management_token not in logs
-
-
-def test_no_secret_is_stored_but_as_a_digest(api: Api, database: Database[dict[str, Any]]) -> None:
-    assert api.update({"user_id": "u", "session_token": f"token-{_CANARY}"}).status_code == 201
-    application: Application = api.application
-    for collection in ("profiles", "applications", "credentials"):
-        stored = repr(list(database[collection].find()))
-        for secret in (f"token-{_CANARY}", application.collector_key, application.management_token):
-            assert secret not in stored
-            assert secret.encode().hex() not in stored
-
-
-def test_a_refusal_names_the_field_of_the_contract_in_the_log_but_no_key_of_a_caller(watched: Watched) -> None:
-    watched.api.update({"user_id": "u", "metadata": {"email": [], "deep": {"k": {}}}, "company_id": "x" * 513})
-    deadline = time.monotonic() + 10
-    while True:
-        lines = [json.loads(line) for line in watched.logs.read_text().splitlines()]
-        found = [line for line in lines if "method" in line and line.get("event") == "refused"]
-        if found:
-            break
-        assert time.monotonic() < deadline
-    assert (found[0]["reason"], found[0]["fields"]) == ("INVALID_REQUEST", ["company_id", "metadata"])
-
-
-def test_a_start_that_fails_does_not_print_the_password_of_the_database() -> None:
-    for uri in (f"mongodb://user:{_CANARY}@127.0.0.1:port/", f"mongo://u:{_CANARY}@x:y:z"):
-        run = subprocess.run(
-            [sys.executable, "-m", "server.applications", "create", "x"],
-            env={"USERFOLD_MONGODB_URI": uri, "PYTHONPATH": ":".join(sys.path)},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert run.returncode == 1
-        assert "USERFOLD_MONGODB_URI" in run.stderr
-        assert _CANARY not in run.stdout + run.stderr
-
-
-async def test_a_database_that_cannot_be_reached_is_told_without_its_password() -> None:
-    client = connect(f"mongodb://user:{_CANARY}@127.0.0.1:9/?directConnection=true", timeout_ms=50)
-    with pytest.raises(InvalidSetting, match="USERFOLD_MONGODB_URI") as failure:
-        await prepare(open_database(client, "x"))
-    assert _CANARY not in str(failure.value)
-    client.close()
+        caller.http(caller.key, **route(BINDINGS["UpdateUser"], pb.UpdateUserRequest(user=evidence.ids.update())))
+        caller.http(caller.token, method="GET", url=f"/v1/users/{evidence.ids.user_id}")
+        assert gateway.stop() == 0
+        for name, program in (("server", server), ("gateway", gateway)):
+            sinks[f"log of the {name}"] = (directory / name).read_bytes()
+            sinks[f"stdout of the {name}"] = program.printed
+        sinks["log of MongoDB"] = (directory / "mongodb.log").read_bytes()
+        good = [answer for answer in evidence.answers if answer[0] in ("OK", 200, 201)]
+        sinks[_TO_READERS] = repr(good).encode()
+        sinks["errors"] = repr([answer for answer in evidence.answers if answer not in good]).encode()
+        yield evidence
