@@ -14,6 +14,7 @@ class Canary(Enum):
     SECRET = "secret"
     PAGE_TOKEN = "page token"
     PERSONAL = "personal value"
+    KEY = "key of metadata"
 
 
 @dataclass
@@ -45,8 +46,8 @@ class Canaries:
             if kind in kinds and any(form in lower for form in _forms(text.encode()))
         }
 
-    def names(self, kind: Canary) -> set[str]:
-        return {name for each, name in self._names.values() if each is kind}
+    def names(self, *kinds: Canary) -> set[str]:
+        return {name for kind, name in self._names.values() if kind in kinds}
 
 
 def _forms(text: bytes) -> list[bytes]:
@@ -60,8 +61,9 @@ class CanaryIds(Ids):
 
     def __init__(self, canaries: Canaries, word: str = "") -> None:
         super().__init__("")
-        for name in ("user_id", "company_id", "anonymous_id", "utm_source", "name", "phone", "key", "value", "agent"):
+        for name in ("user_id", "company_id", "anonymous_id", "utm_source", "name", "phone", "value", "agent"):
             setattr(self, name, word + canaries.make(Canary.PERSONAL, f"{word}{name}"))
+        self.key = word + canaries.make(Canary.KEY, f"{word}key")
         self.session_token = word + canaries.make(Canary.SECRET, f"{word}session token")
         self.email = f"{word}{canaries.make(Canary.PERSONAL, f'{word}email')}@acme.com"
         self.ip_address = canaries.address(f"{word}ip address")
@@ -71,5 +73,5 @@ class CanaryIds(Ids):
         own = vars(self)
         update.ip_address, update.user_agent_string = self.ip_address, own["agent"]
         names = {"first_name": own["name"], "phone": own["phone"]}
-        update.metadata.update(names | {own["key"]: {"deep": [own["value"]]}})
+        update.metadata.update(names | {self.key: {"deep": [own["value"]]}})
         return update
