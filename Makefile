@@ -11,7 +11,7 @@ PROTOS := $(wildcard protos/userfold/v1/*.proto)
 GENERATED := protos/userfold/v1/user_service_pb2.py
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help setup run backup restore proto test check lint types contracts coverage wheel lock bench clean
+.PHONY: help setup run backup restore proto test check lint types contracts coverage wheel lock faults bench overload clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -86,9 +86,15 @@ $(GENERATED): $(PROTOS) $(VENV)/.installed
 	  $(PROTOS) >&2
 	@touch $@
 
+faults: setup ## cut, kill and freeze every part under load, and look for what is lost, in 20 minutes; ONLY=kill-primary,...
+	@$(BIN)/python -m tests.faults $(if $(ONLY),--only $(ONLY))
+
 bench: setup benchmarks/.venv/.installed benchmarks/parse/node_modules/.installed ## measure side by side, in 15 minutes; QUICK=1: in one; ROUNDS=5; ONLY=single,batch,rpc,latency,aliases,fairness,profiles
 	@command -v wrk >/dev/null || $(MAKE) --silent wrk
 	@$(BIN)/python -m benchmarks $(if $(QUICK),--quick) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(ONLY),--only $(ONLY))
+
+overload: setup ## offer three times what one machine can take, for a minute; QUICK=1: for six seconds
+	@$(BIN)/python -m benchmarks.overload $(if $(QUICK),--seconds 6)
 
 # What the benchmark measures against is never installed beside what it measures.
 benchmarks/.venv/.installed: benchmarks/requirements.txt
@@ -112,6 +118,20 @@ wrk:
 	else \
 	  echo 'The benchmark needs wrk: sudo apt-get install wrk' >&2; exit 1; \
 	fi
+
+.PHONY: fuzz
+FUZZED := decode,plan,choose,http
+fuzz: setup build/fuzz/.installed ## fuzz what reads input, each target for a minute; SECONDS=600; ONLY=decode,plan,choose,http
+	@for target in $$(tr , ' ' <<< '$(or $(ONLY),$(FUZZED))'); do \
+	  PYTHONPATH=build/fuzz/packages $(BIN)/python -m tests.fuzz $$target -max_total_time=$(or $(SECONDS),60); \
+	done
+
+# For the interpreter of .venv, which runs it, but not in it.
+build/fuzz/.installed: tests/fuzz/requirements.txt $(VENV)/.installed
+	@echo 'installing the fuzzer ...' >&2
+	@mkdir -p build/fuzz
+	@$(PIP) install --upgrade --target build/fuzz/packages --requirement $< >&2
+	@touch $@
 
 clean: ## remove what was installed and generated, but no data
 	rm -rf $(VENV) benchmarks/.venv benchmarks/parse/node_modules build dist *.egg-info protos/*.egg-info protos/build protos/userfold/v1/*_pb2*

@@ -28,10 +28,12 @@ CORES = os.cpu_count() or 1
 
 
 class Stack:
-    """The running programs. Logs and data are below `directory`."""
+    """The running programs, with or without the `peers` that Userfold is measured against. Logs and data are below
+    `directory`."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, *, peers: bool = True) -> None:
         self.directory = directory
+        self._peers = peers
         self._exit = ExitStack()
 
     def __enter__(self) -> Self:
@@ -55,6 +57,10 @@ class Stack:
             {"setParameter": 1, "wiredTigerEngineRuntimeConfig": f"cache_size={CACHE}"},
         )
         self.userfold, self.grpc = self.start_userfold("userfold")
+        if self._peers:
+            self._start_peers()
+
+    def _start_peers(self) -> None:
         self.plain = self._start_plain()
         self.parse = self._start_parse()
         self.eve = self._start_eve()

@@ -15,9 +15,11 @@ from prometheus_client import REGISTRY, CollectorRegistry, start_http_server
 
 from gateway import logs
 from gateway.app import Application
-from gateway.channel import open_channel
+from gateway.channel import Channel
 from gateway.listener import Listener, bind, cannot_listen, listener_url
 from gateway.settings import InvalidSetting, Settings, split_address
+from gateway.tls import server_context
+from processes.certificates import CertificateUnusable
 from processes.child import describe_end
 from processes.programs import ProgramFailed
 from processes.workers import is_worker, kept_address, run_workers, summed_metrics
@@ -37,7 +39,7 @@ def main() -> int:
             uvloop.run(_run(settings))
         else:
             _run_workers(settings)
-    except (InvalidSetting, ProgramFailed, OSError) as error:
+    except (CertificateUnusable, InvalidSetting, ProgramFailed, OSError) as error:
         print(f"userfold-gateway: {error}", file=sys.stderr)
         return 1
     return 0
@@ -55,7 +57,7 @@ def _run_workers(settings: Settings) -> NoReturn:
             metrics, registry = stack.enter_context(summed_metrics())
             _serve_metrics(settings, registry)
             environment |= metrics
-        url = listener_url(host, port)
+        url = listener_url(host, port, "https" if settings.http_tls.certificate else "http")
         run_workers("gateway", settings.workers, environment, ready=lambda: _ready(url), ended=_ended)
 
 
@@ -64,14 +66,31 @@ def _ended(worker: subprocess.Popen[bytes]) -> None:
 
 
 async def _run(settings: Settings) -> None:
-    async with open_channel(settings.grpc_address, connections=settings.workers) as channel:
+    tls = server_context(settings.http_tls)
+    async with _channel(settings) as channel:
         listening = bind(settings, shares_address=is_worker())
-        listener = Listener(Application(settings, channel), listening, _ready)
+        listener = Listener(
+            Application(settings, channel),
+            listening,
+            _ready,
+            tls,
+            settings.http_connections,
+            drain_seconds=settings.drain_seconds,
+        )
         # What is there by now stays: no collection needs to look at it again.
         gc.freeze()
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, listener.stop)
         await listener.run_until_stopped()
+
+
+def _channel(settings: Settings) -> Channel:
+    return Channel(
+        settings.grpc_address,
+        connections=settings.workers,
+        tls=settings.grpc_tls,
+        server_name=settings.grpc_server_name,
+    )
 
 
 def _ready(url: str) -> None:

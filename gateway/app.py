@@ -1,6 +1,6 @@
 """The application: finds what a path means, and tells the operator of every refusal."""
 
-import functools
+import math
 import re
 import time
 import uuid
@@ -15,17 +15,26 @@ from gateway import bindings, body, logs, metrics
 from gateway.answer import Answer, Refused, answer_from_refusal
 from gateway.channel import Channel
 from gateway.cors import preflight
-from gateway.findings import Finding
+from gateway.findings import NOT_UTF8, Finding
+from gateway.gate import Gate
+from gateway.health import LIVE, READY, Readiness
 from gateway.proxies import TrustedProxies
 from gateway.request import Request
 from gateway.settings import Settings
 from gateway.status import Refusal, refusal
-from gateway.transcode import Transcoder
+from gateway.transcode import Transcoder, credential_of
 
 SERVICE: Final = user_service_pb2.DESCRIPTOR.services_by_name["UserService"]
 
 NO_ROUTE: Final = "none"
 """What logs and metrics call the route of a path that leads nowhere."""
+
+_UPDATES: Final = 2000
+_BATCHES: Final = 100
+_READS: Final = 100
+"""Requests of one kind that may be under way at once, all decoded, or waiting for the server."""
+
+_TURNED_AWAY: Final = answer_from_refusal(refusal("OVERLOADED"))
 
 _log = structlog.get_logger("userfold.gateway")
 
@@ -56,8 +65,16 @@ class Application:
                 "regex_config": [],
             },
             "/v1/rules": [],
+            LIVE: {"status": "alive"},
             "/health/probe": {"status": True, "region": settings.region},
         }
+        self._readiness = Readiness(channel, service.full_name)
+        updates, batches, reads = self._gates = Gate(_UPDATES), Gate(_BATCHES), Gate(_READS)
+        self._gate_of = {
+            binding: reads if not binding.is_write else batches if binding.has_results else updates
+            for binding in self._bindings
+        }
+        self._turned_away, self._told_at = 0, -math.inf
         # Found once: nearly all requests have one of these paths.
         self._fixed = {
             (binding.method, path): self._find(binding.method, path)
@@ -66,30 +83,44 @@ class Application:
             for path in (binding.template.encode(), f"{self._prefix}{binding.template}".encode())
         }
 
-    def body_limit(self, method: str, path: bytes) -> int:
-        """The most bytes that the body of such a request may have as it is sent."""
+    def body_limit(self, method: str, path: bytes, headers: Mapping[bytes, bytes]) -> int | None:
+        """The most bytes that the body of such a request may have as it is sent; None where too much is under way."""
         found = self._fixed.get((method, path))
         if found is None:
             try:
                 found = self._find(method, path)
             except bindings.InvalidPath:
                 return body.OBJECT_BYTES
-        has_results = isinstance(found, bindings.Match) and found.binding.has_results
-        return body.ARRAY_BYTES if has_results else body.OBJECT_BYTES
+        if not isinstance(found, bindings.Match):
+            return body.OBJECT_BYTES
+        if not self._gate_of[found.binding].has_room(credential_of(headers)):
+            return None
+        return body.ARRAY_BYTES if found.binding.has_results else body.OBJECT_BYTES
 
     def handle(self, request: Request, respond: Callable[[Answer], None]) -> Callable[[], object] | None:
         """Answer one request; log and count it, unless it is OPTIONS."""
         if request.method == "OPTIONS":
             respond(preflight(request.headers))
             return None
-        request.client = self._proxies.client(request.client, request.headers.get(b"x-forwarded-for"))
+        if request.method == "GET" and request.path == READY.encode():
+            self._readiness.answer(respond)
+            return None
+        request.client = self._proxies.client(request.client, request.headers)
         started = time.perf_counter()
         route = NO_ROUTE
         try:
             found = self._fixed.get((request.method, request.path)) or self._find(request.method, request.path)
             if isinstance(found, bindings.Match):
                 route = found.binding.template
-                done = functools.partial(self._done, route, started, respond)
+                gate, key = self._gate_of[found.binding], credential_of(request.headers)
+                if not gate.enter(key):
+                    self.turn_away(respond)
+                    return None
+
+                def done(answer: Answer | Exception) -> None:
+                    gate.leave(key)
+                    self._done(route, started, respond, answer)
+
                 return self._transcoders[found.binding].answer(found.fields, request, done)
             if isinstance(found, bindings.MethodNotAllowed):
                 answer = _not_allowed(found.allowed)
@@ -98,7 +129,7 @@ class Application:
             else:
                 answer = answer_from_refusal(refusal("ROUTE_NOT_FOUND"))
         except bindings.InvalidPath as error:
-            violation = Finding(error.field, "NOT_UTF8", "must be percent-encoded UTF-8")
+            violation = Finding(error.field, *NOT_UTF8)
             answer = answer_from_refusal(refusal("INVALID_REQUEST", violations=[violation]))
         except Exception as error:
             answer = _defect(error, route)
@@ -108,6 +139,24 @@ class Application:
     def refuse(self, refused: Refusal, respond: Callable[[Answer], None]) -> None:
         """Answer what never became a request."""
         self._done(NO_ROUTE, time.perf_counter(), respond, answer_from_refusal(refused))
+
+    def turn_away(self, respond: Callable[[Answer], None]) -> None:
+        """Answer a request that finds no room. It costs next to nothing: there may be thousands in a second."""
+        self._turned_away += 1
+        metrics.TURNED_AWAY.inc()
+        if (now := time.monotonic()) >= self._told_at + 1:
+            _log.warning("refused", reason="OVERLOADED", http_status=_TURNED_AWAY.http, requests=self._turned_away)
+            self._turned_away, self._told_at = 0, now
+        respond(_TURNED_AWAY)
+
+    def stop(self) -> None:
+        """Be no longer ready."""
+        self._readiness.is_stopping = True
+
+    async def finished(self) -> None:
+        """Wait until nothing is under way, also of clients that have gone."""
+        for gate in self._gates:
+            await gate.emptied()
 
     def _done(self, route: str, started: float, respond: Callable[[Answer], None], answer: Answer | Exception) -> None:
         if isinstance(answer, Exception):

@@ -1,43 +1,64 @@
 """The gateway's connection to the server."""
 
-import itertools
-from collections.abc import Callable, Sequence
-from typing import Any, Final, Self, TypeAlias
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Final, Self
 
 import grpc
+
+from processes.certificates import NO_FILES, CertificateFiles, Pem, Reloaded
 
 MESSAGE_BYTES: Final = 72 * 1024 * 1024
 """A gRPC message. A JSON array of digits grows 5.5-fold as a `Struct`, so a 12 MiB batch can be 66 MiB."""
 
-_OPTIONS = (
+OPTIONS: Final = (
     ("grpc.max_send_message_length", MESSAGE_BYTES),
     ("grpc.max_receive_message_length", MESSAGE_BYTES),
     # By default a channel waits up to two minutes before it tries a restarted server again.
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.min_reconnect_backoff_ms", 1000),
     ("grpc.max_reconnect_backoff_ms", 1000),
+    # A server that vanished without a word is found out, also while nothing is asked of it. It permits no more than a
+    # ping in 20 s: `server/transport.py`.
+    ("grpc.keepalive_time_ms", 30_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
+    ("grpc.keepalive_permit_without_calls", 1),
+    # The server's own limits.
+    ("grpc.max_metadata_size", 16 * 1024),
+    ("grpc.absolute_max_metadata_size", 16 * 1024),
     # The server is the operator's own; a proxy that the environment names is for the world outside.
     ("grpc.enable_http_proxy", 0),
+    # Else gRPC would give several channels the same connection.
+    ("grpc.use_local_subchannel_pool", 1),
 )
+"""The options of every channel."""
+
+_CLOSING_SECONDS = 60.0  # Longer than any call may take.
 
 
-def open_channel(address: str, *, connections: int = 1) -> "Channel":
-    """A channel to a gRPC target. It connects by itself, and again after a loss.
+class Channel:
+    """Connections to a gRPC target, used in turn. Each connects by itself, and again after a loss.
 
-    A channel is one connection, and leads to one of the processes that share an address: several are used in turn.
+    A connection leads to one of the processes that share an address, so there may be several. With authorities in
+    `tls`, they are TLS, the server's certificate being for `server_name` or the host of the address, and are made anew
+    at the first call after the files have changed. Raises CertificateUnusable.
     """
-    if connections == 1:
-        return grpc.aio.insecure_channel(address, options=_OPTIONS)
-    # Else gRPC would give them all the same connection.
-    options = (*_OPTIONS, ("grpc.use_local_subchannel_pool", 1))
-    return ChannelsInTurn([grpc.aio.insecure_channel(address, options=options) for _ in range(connections)])
 
-
-class ChannelsInTurn:
-    """Several channels as one: each call takes the next."""
-
-    def __init__(self, channels: Sequence[grpc.aio.Channel]) -> None:
-        self._channels = channels
+    def __init__(
+        self,
+        address: str,
+        *,
+        connections: int = 1,
+        tls: CertificateFiles = NO_FILES,
+        server_name: str | None = None,
+    ) -> None:
+        self._address = address
+        self._options = (*OPTIONS, ("grpc.ssl_target_name_override", server_name)) if server_name else OPTIONS
+        self._credentials = Reloaded(tls, _credentials) if tls.authorities else None
+        self._used = self._credentials.current() if self._credentials else None
+        self._channels = deque(self._open() for _ in range(connections))
+        self._closing: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Self:
         return self
@@ -45,16 +66,36 @@ class ChannelsInTurn:
     async def __aexit__(self, *_: object) -> None:
         for channel in self._channels:
             await channel.close(None)
+        await asyncio.gather(*self._closing)
 
     def unary_unary(self, method: str, **serializers: Any) -> Callable[..., Any]:
         """As a channel's own."""
-        calls = itertools.cycle([channel.unary_unary(method, **serializers) for channel in self._channels])
 
         def call(request: Any, **options: Any) -> Any:
-            return next(calls)(request, **options)
+            return self._next().unary_unary(method, **serializers)(request, **options)
 
         return call
 
+    def _next(self) -> grpc.aio.Channel:
+        if self._credentials and (newest := self._credentials.current()) is not self._used:
+            self._used = newest
+            for _ in range(len(self._channels)):
+                self._close(self._channels.popleft())
+                self._channels.append(self._open())
+        self._channels.rotate()
+        return self._channels[0]
 
-Channel: TypeAlias = grpc.aio.Channel | ChannelsInTurn
-"""What the gateway calls through."""
+    def _open(self) -> grpc.aio.Channel:
+        if self._used is None:
+            return grpc.aio.insecure_channel(self._address, options=self._options)
+        return grpc.aio.secure_channel(self._address, self._used, options=self._options)
+
+    def _close(self, channel: grpc.aio.Channel) -> None:
+        """Close a channel when its calls have ended."""
+        task = asyncio.get_running_loop().create_task(channel.close(_CLOSING_SECONDS))
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
+
+
+def _credentials(pem: Pem) -> grpc.ChannelCredentials:
+    return grpc.ssl_channel_credentials(pem.authorities, pem.key, pem.certificate)

@@ -2,13 +2,23 @@
 
 import asyncio
 import contextlib
+import heapq
+import math
 from typing import Protocol
+
+from gateway import limits, metrics
+
+_SHARE = 32  # Of all that are open, one in so many makes room at once: to look for them takes a millisecond.
 
 
 class Connection(Protocol):
-    """A connection. `deadline` is when it is to `expire`, by the loop's clock."""
+    """A connection. `deadline` is when it is to `expire`, by the loop's clock: infinite while its client waits for us.
+
+    It has `held` bytes.
+    """
 
     deadline: float
+    held: int
 
     def expire(self) -> None:
         """End what has taken too long."""
@@ -21,9 +31,16 @@ class Connection(Protocol):
 
 
 class Connections:
-    """The open connections, and what is the same for all of them in one second. `second` is to be called in each."""
+    """The open connections, and what is the same for all of them in one second. `second` is to be called in each.
 
-    def __init__(self) -> None:
+    Where there are too many, or they hold too much, those are cut off that wait for their clients and whose time would
+    be over first. So whoever opens connections and then does little with them makes no room for others less.
+    """
+
+    def __init__(self, most: int, most_held: int | None = None) -> None:
+        self._most = most
+        self._most_held = limits.HELD_BYTES if most_held is None else most_held
+        self._held = 0
         self.open: set[Connection] = set()
         self.date = b""
         self.is_stopping = False
@@ -34,6 +51,27 @@ class Connections:
         self.date = f"date: {date}\r\n".encode()
         for connection in [each for each in self.open if each.deadline < now]:
             connection.expire()
+
+    def make_room(self) -> bool:
+        """Whether there is room for one more, which is made if need be; none where all wait for us."""
+        if len(self.open) >= self._most:
+            waiting = [each for each in self.open if each.deadline < math.inf]
+            for connection in heapq.nsmallest(-(-self._most // _SHARE), waiting, key=_deadline):
+                self._cut(connection, "too many connections")
+        return len(self.open) < self._most
+
+    def hold(self, connection: Connection, more: int) -> None:
+        """A connection holds so many bytes more, or less. Where that is too much in all, one is cut off."""
+        connection.held += more
+        self._held += more
+        if more > 0 and self._held > self._most_held:
+            holding = [each for each in self.open if each.held and each.deadline < math.inf]
+            self._cut(min(holding, key=_deadline, default=connection), "too many bytes")
+
+    def _cut(self, connection: Connection, reason: str) -> None:
+        metrics.CUT.labels(reason).inc()
+        self.left(connection)
+        connection.abort()
 
     def stop(self) -> None:
         """Close each connection as soon as it has nothing under way."""
@@ -52,6 +90,11 @@ class Connections:
             connection.abort()
 
     def left(self, connection: Connection) -> None:
-        """A connection is closed."""
+        """A connection is closed, or about to be."""
         self.open.discard(connection)
+        self.hold(connection, -connection.held)
         self._moved.set()
+
+
+def _deadline(connection: Connection) -> float:
+    return connection.deadline

@@ -14,6 +14,9 @@ Path: TypeAlias = tuple[str | int, ...]
 MOST: Final = 20
 """The findings of one kind that one answer tells, at most."""
 
+NOT_UTF8: Final = ("NOT_UTF8", "must be percent-encoded UTF-8")
+"""The reason and the description of a path or a query that is no text."""
+
 _LONGEST_PATH = 160
 _LONGEST_KEY = 64
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")

@@ -12,6 +12,7 @@ from typing import Any, Final, cast
 
 import httptools
 
+from gateway import limits
 from gateway.answer import Answer
 from gateway.connections import Connections
 from gateway.handler import Handler
@@ -19,26 +20,9 @@ from gateway.request import Request
 from gateway.response import response_bytes
 from gateway.status import Refusal, refusal
 
-IDLE_SECONDS: Final = 75.0
-"""How long a connection may wait for its next request."""
+_NO_ROOM: Final = refusal("OVERLOADED")
 
-HEAD_SECONDS: Final = 20.0
-"""How long the head of a request may take to arrive, from its first byte."""
-
-BODY_SECONDS: Final = 60.0
-"""How long a body may take to arrive, and an answer to be taken."""
-
-HEAD_BYTES: Final = 64 * 1024
-"""The most that the head of a request may have. What the public API needs is a few hundred bytes."""
-
-DRAIN_BYTES: Final = 64 * 1024 * 1024
-"""How much of a body that is too large is read, to be thrown away: a client that is still sending could not receive
-the answer."""
-
-DRAIN_SECONDS: Final = 5.0
-"""How long that may take."""
-
-_LISTS: Final = (b"content-encoding", b"x-forwarded-for")
+_LISTS: Final = (b"content-encoding", b"x-forwarded-for", b"forwarded")
 
 
 class HttpConnection(asyncio.Protocol):
@@ -59,6 +43,10 @@ class HttpConnection(asyncio.Protocol):
         self._has_head = False
         self.deadline = math.inf
         """When `expire` is to be called, by the loop's clock."""
+        self._made = 0
+        """How often something was made of what arrived."""
+        self.held = 0
+        """Bytes: of bodies that are not answered, or of answers that are not taken."""
         self._begin_parsing()
         self.on_message_begin()
         self._is_within = False
@@ -71,7 +59,7 @@ class HttpConnection(asyncio.Protocol):
         peer = transport.get_extra_info("peername")
         self._client = peer[0] if isinstance(peer, tuple) else ""
         self._connections.open.add(self)
-        self.deadline = self._loop.time() + IDLE_SECONDS
+        self.deadline = self._loop.time() + limits.IDLE_SECONDS
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._connections.left(self)
@@ -84,33 +72,36 @@ class HttpConnection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self._is_over:
             return
-        was_within_head = self._is_within and not self._has_head
+        made, was_within = self._made, self._is_within
         if not self._is_within:
             self._is_within, self._has_head = True, False
-            self.deadline = self._loop.time() + HEAD_SECONDS
+            self.deadline = self._loop.time() + limits.HEAD_SECONDS
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as offer:
             self._decline_upgrade(rest=data[offer.args[0] :])
         except httptools.HttpParserError:
             self._refuse("HTTP_MALFORMED")
-        if was_within_head and self._is_within and not self._has_head:
-            # The parser keeps a header to itself until it has the whole.
-            self._head_bytes += len(data)
-            if self._head_bytes > HEAD_BYTES:
+        if was_within and self._is_within and self._made == made:
+            # The parser keeps a header, also one behind the body, to itself until it has the whole. What goes with a
+            # chunk besides its size, it throws away.
+            self._unmade_bytes += len(data)
+            if self._unmade_bytes > limits.HEAD_BYTES:
                 self._refuse("HEAD_TOO_LARGE")
         self._answer_next()
 
     def eof_received(self) -> bool:
         # A client may end its side behind the last request, and still wait for the answers.
         self._is_over = True
-        return bool(self._answering or self._waiting)
+        # With TLS there are no halves of a connection.
+        return bool(self._answering or self._waiting) and not self._transport.get_extra_info("sslcontext")
 
     def pause_writing(self) -> None:
         # Who does not take answers does not get more of them.
         self._is_paused = True
+        self._connections.hold(self, self._transport.get_write_buffer_size())
         self._transport.pause_reading()
-        self.deadline = self._loop.time() + BODY_SECONDS
+        self.deadline = self._loop.time() + limits.BODY_SECONDS
 
     def resume_writing(self) -> None:
         self._is_paused = False
@@ -122,21 +113,23 @@ class HttpConnection(asyncio.Protocol):
     def expire(self) -> None:
         """End what has taken too long."""
         self.deadline = math.inf
-        if self._is_paused:
+        if self._is_paused or self._transport.is_closing():
             self._transport.abort()
         elif self._is_within and not self._is_over:
             self._refuse("BODY_TOO_LARGE" if self._is_draining else "REQUEST_TOO_SLOW")
             self._answer_next()
         else:
-            self._transport.close()
+            self._close()
 
     def stop(self) -> None:
         """Close when what is under way is answered."""
         if not (self._answering or self._waiting or self._is_within):
-            self._transport.close()
+            self._close()
 
     def abort(self) -> None:
         """Close now."""
+        self._is_over = True
+        self._body.clear()
         self._transport.abort()
 
     # What the parser calls.
@@ -145,17 +138,22 @@ class HttpConnection(asyncio.Protocol):
         self._url = b""
         self._headers: dict[bytes, bytes] = {}
         self._body = bytearray()
-        self._limit = self._head_bytes = self._header_bytes = self._drained = 0
-        self._is_within, self._has_head, self._is_draining = True, False, False
-        self.deadline = self._loop.time() + HEAD_SECONDS
+        self._made += 1
+        self._limit = self._unmade_bytes = self._header_count = self._header_bytes = self._drained = 0
+        self._is_within, self._has_head, self._is_draining, self._is_turned_away = True, False, False, False
+        self.deadline = self._loop.time() + limits.HEAD_SECONDS
 
     def on_url(self, url: bytes) -> None:
         self._url += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
         name = name.lower()
+        self._header_count += 1
         self._header_bytes += len(name) + len(value)
-        if name not in self._headers:
+        if self._has_head:
+            # Behind the body: a proxy in front lets through there what it takes out of a head.
+            self._refuse_large_head()
+        elif name not in self._headers:
             self._headers[name] = value
         elif name in _LISTS:
             self._headers[name] += b"," + value
@@ -164,16 +162,22 @@ class HttpConnection(asyncio.Protocol):
         if self._is_over or self._parser.should_upgrade():
             return
         self._has_head = True
+        self._made, self._unmade_bytes = self._made + 1, 0
         self._method = self._parser.get_method().decode("ascii")
         self._path, _, self._query = self._url.partition(b"?")
         if not self._path.startswith(b"/"):
             self._take_apart_url()
-        if self._header_bytes + len(self._url) > HEAD_BYTES:
-            self._refuse("HEAD_TOO_LARGE")
+        if self._refuse_large_head():
             return
-        self.deadline = self._loop.time() + BODY_SECONDS
-        self._limit = self._handler.body_limit(self._method, self._path)
+        self.deadline = self._loop.time() + limits.BODY_SECONDS
+        limit = self._handler.body_limit(self._method, self._path, self._headers)
         expects = self._headers.get(b"expect", b"").lower() == b"100-continue"
+        if limit is None:
+            self._is_turned_away = True
+            if expects:
+                self._refuse("OVERLOADED")
+            return
+        self._limit = limit
         if int(self._headers.get(b"content-length", b"0")) > self._limit:
             if expects:
                 self._refuse("BODY_TOO_LARGE")
@@ -185,12 +189,14 @@ class HttpConnection(asyncio.Protocol):
     def on_body(self, body: bytes) -> None:
         if self._is_over:
             return
-        if self._is_draining:
+        self._made, self._unmade_bytes = self._made + 1, 0
+        if self._is_draining or self._is_turned_away:
             self._drained += len(body)
-            if self._drained > DRAIN_BYTES:
+            if self._drained > limits.DRAIN_BYTES:
                 self._refuse("BODY_TOO_LARGE")
             return
         self._body += body
+        self._connections.hold(self, len(body))
         if len(self._body) > self._limit:
             self._drain()
 
@@ -200,6 +206,9 @@ class HttpConnection(asyncio.Protocol):
         if self._is_draining:
             self._refuse("BODY_TOO_LARGE")
             return
+        if len(self._waiting) >= limits.PIPELINED:
+            self._refuse("OVERLOADED")
+            return
         self._is_within = False
         self.deadline = math.inf
         keeps_alive = self._parser.should_keep_alive() and self._parser.get_http_version() == "1.1"
@@ -207,7 +216,7 @@ class HttpConnection(asyncio.Protocol):
         request = Request(
             self._method, self._path, self._query, self._headers, bytes(self._body), self._client, keeps_alive
         )
-        self._waiting.append(request)
+        self._waiting.append(_NO_ROOM if self._is_turned_away else request)
 
     # Reading.
 
@@ -223,11 +232,18 @@ class HttpConnection(asyncio.Protocol):
         except httptools.HttpParserInvalidURLError:
             pass  # `*`, or the HOST:PORT of CONNECT: a path that leads nowhere.
 
+    def _refuse_large_head(self) -> bool:
+        is_large = self._header_count > limits.HEADERS or self._header_bytes + len(self._url) > limits.HEAD_BYTES
+        if is_large:
+            self._refuse("HEAD_TOO_LARGE")
+        return is_large
+
     def _drain(self) -> None:
         self._is_draining = True
         self._drained = len(self._body)
+        self._connections.hold(self, -len(self._body))
         self._body.clear()
-        self.deadline = self._loop.time() + DRAIN_SECONDS
+        self.deadline = self._loop.time() + limits.DRAIN_SECONDS
 
     def _decline_upgrade(self, rest: bytes) -> None:
         """Read the head again as if no upgrade had been offered, and then the rest.
@@ -248,6 +264,7 @@ class HttpConnection(asyncio.Protocol):
         """Answer with an error behind what is under way, and close."""
         if not self._is_over:
             self._is_over = True
+            self.deadline = math.inf
             # What is not read of the request would be taken for the next one.
             self._waiting.append(refusal(reason, headers={"connection": "close"}, limit=self._limit))
 
@@ -256,7 +273,9 @@ class HttpConnection(asyncio.Protocol):
     def _answer_next(self) -> None:
         if self._answering is None and self._waiting and not self._is_paused:
             answering = self._answering = self._waiting.popleft()
-            if isinstance(answering, Refusal):
+            if answering is _NO_ROOM:
+                self._handler.turn_away(self._respond)
+            elif isinstance(answering, Refusal):
                 self._handler.refuse(answering, self._respond)
             else:
                 abandon = self._handler.handle(answering, self._respond)
@@ -276,15 +295,22 @@ class HttpConnection(asyncio.Protocol):
         self._transport.write(response_bytes(answer, self._connections.date, closes=closes, is_head=is_head))
         if closes:
             self._is_over = True
-            self._transport.close()
+            self._close()
         elif self._waiting:
             self._loop.call_soon(self._answer_next)
         elif not self._is_paused:
             self._rest()
 
+    def _close(self) -> None:
+        """Close when what was written is taken."""
+        self._transport.close()
+        self.deadline = self._loop.time() + limits.BODY_SECONDS
+
     def _rest(self) -> None:
         """Read on where nothing is to be answered."""
         if not (self._answering or self._waiting or self._transport.is_closing()):
+            if self.held:
+                self._connections.hold(self, (len(self._body) if self._is_within else 0) - self.held)
             self._transport.resume_reading()
             if not self._is_within:
-                self.deadline = self._loop.time() + IDLE_SECONDS
+                self.deadline = self._loop.time() + limits.IDLE_SECONDS

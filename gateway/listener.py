@@ -1,49 +1,112 @@
 """The HTTP/1.1 listener: accepts connections until it is told to stop, then lets those end that are under way."""
 
 import asyncio
+import contextlib
+import resource
 import socket
-from collections.abc import Callable
+import ssl
+from collections.abc import Awaitable, Callable
 from email.utils import formatdate
 from typing import Final
 
+from gateway import limits
 from gateway.connections import Connections
-from gateway.handler import Handler
+from gateway.handler import Handler, Respond
 from gateway.http11 import HttpConnection
+from gateway.request import Request
 from gateway.settings import InvalidSetting, Settings, split_address
+from gateway.status import refusal
 
-STOP_SECONDS: Final = 10
-"""How long requests in flight may take to end after the listener was told to stop."""
+STOP_SECONDS: Final = 26
+"""How long requests in flight may take to end when the listener stops: a report may take 25."""
+
+_LAST_SECONDS = 0.05  # What had been sent when the listener stopped is there by then.
 
 _BACKLOG = 2048
 
 
-class Listener:
-    """Serves a handler on a bound socket until `stop` is called. Calls `ready` with the URL once it does."""
+_ACCEPTED_AT_ONCE = 100
+_REFUSED_AT_ONCE = 100  # Beyond the most connections: only who is read from can be told anything.
+_OTHER_FILES = 256  # That the process needs, besides its connections.
+_PAUSE_SECONDS = 0.1
 
-    def __init__(self, handler: Handler, listening: socket.socket, ready: Callable[[str], None]) -> None:
+
+class Listener:
+    """Serves a handler on a bound socket until `stop` is called, with TLS if there is a context for it, on at most so
+    many connections at once. Calls `ready` with the URL once it does.
+    """
+
+    def __init__(
+        self,
+        handler: Handler,
+        listening: socket.socket,
+        ready: Callable[[str], None],
+        tls: ssl.SSLContext | None,
+        connections: int,
+        drain_seconds: float = 0.0,
+    ) -> None:
         self._handler = handler
         self._listening = listening
         self._ready = ready
+        self._tls = tls
+        self._drain_seconds = drain_seconds
         self._stopped = asyncio.Event()
-        self._connections = Connections()
+        self._most = most_connections(connections)
+        self._connections = Connections(self._most)
 
     def stop(self) -> None:
-        """Accept nothing more, and let the requests in flight end."""
+        """Be no longer ready, after `drain_seconds` accept nothing more, and let the requests in flight end."""
         self._stopped.set()
 
     async def run_until_stopped(self) -> None:
         """Serve, then let the requests in flight end."""
         loop = asyncio.get_running_loop()
         ticking = loop.create_task(self._tick())
-        server = await loop.create_server(
-            lambda: HttpConnection(self._handler, self._connections), sock=self._listening
-        )
-        self._ready(listener_url(*self._listening.getsockname()[:2]))
+        self._listening.setblocking(False)
+        self._resume_accepting()
+        host, port = self._listening.getsockname()[:2]
+        self._ready(listener_url(host, port, "https" if self._tls else "http"))
         await self._stopped.wait()
-        server.close()
+        self._handler.stop()
+        # From here on each answer is the last one on its connection.
+        self._connections.is_stopping = True
+        await asyncio.sleep(self._drain_seconds)
+        loop.remove_reader(self._listening)
+        # The kernel would cut off those that it has accepted, and we not.
+        self._accept()
+        self._listening.close()
+        await asyncio.sleep(_LAST_SECONDS)
         self._connections.stop()
         await self._connections.closed(STOP_SECONDS)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(STOP_SECONDS):
+                await self._handler.finished()
         ticking.cancel()
+
+    def _resume_accepting(self) -> None:
+        if self._listening.fileno() >= 0:  # Else it is closed.
+            asyncio.get_running_loop().add_reader(self._listening, self._accept)
+
+    def _accept(self) -> None:
+        # Not asyncio's own server, which accepts whatever comes.
+        for _ in range(_ACCEPTED_AT_ONCE):
+            try:
+                accepted, _ = self._listening.accept()
+            except BlockingIOError:
+                return
+            except ConnectionError:  # It is gone already.
+                continue
+            except OSError:  # The machine has no files left, or no memory.
+                loop = asyncio.get_running_loop()
+                loop.remove_reader(self._listening)
+                loop.call_later(_PAUSE_SECONDS, self._resume_accepting)
+                return
+            if self._connections.make_room():
+                _Handshake(self._handler, self._connections, accepted, self._tls)
+            elif len(self._connections.open) < self._most + _REFUSED_AT_ONCE:
+                _Handshake(_Refusing(self._handler), self._connections, accepted, self._tls)
+            else:
+                accepted.close()
 
     async def _tick(self) -> None:
         loop = asyncio.get_running_loop()
@@ -52,9 +115,67 @@ class Listener:
             await asyncio.sleep(1)
 
 
-def listener_url(host: str, port: int) -> str:
+class _Refusing:
+    """Answers each request that there are too many connections."""
+
+    def __init__(self, handler: Handler) -> None:
+        self.body_limit = handler.body_limit
+        self.turn_away = handler.turn_away
+        self.refuse = handler.refuse
+        self.stop = handler.stop
+        self.finished = handler.finished
+
+    def handle(self, request: Request, respond: Respond) -> None:
+        self.refuse(refusal("TOO_MANY_CONNECTIONS", headers={"connection": "close"}), respond)
+
+
+class _Handshake:
+    """A connection until it can speak HTTP, which takes as long as its client does to agree on TLS."""
+
+    def __init__(
+        self, handler: Handler, connections: Connections, accepted: socket.socket, tls: ssl.SSLContext | None
+    ) -> None:
+        loop = asyncio.get_running_loop()
+        self.deadline = loop.time() + limits.HANDSHAKE_SECONDS
+        self.held = 0
+        connections.open.add(self)
+        beginning = loop.connect_accepted_socket(
+            lambda: HttpConnection(handler, connections),
+            accepted,
+            ssl=tls,
+            ssl_shutdown_timeout=limits.HANDSHAKE_SECONDS if tls else None,
+        )
+        self._task = loop.create_task(self._agree(beginning, connections))
+
+    async def _agree(self, beginning: Awaitable[object], connections: Connections) -> None:
+        try:
+            await beginning
+        except OSError:
+            pass  # No TLS of ours, or gone.
+        finally:
+            connections.left(self)
+
+    def expire(self) -> None:
+        """It has taken too long."""
+        self._task.cancel()
+
+    stop = abort = expire
+
+
+def most_connections(wanted: int) -> int:
+    """As many connections as are wanted, or as the open files allow that a process may have (`ulimit -n`)."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    needed = wanted + _OTHER_FILES
+    if hard != resource.RLIM_INFINITY:
+        needed = min(needed, hard)
+    if soft != resource.RLIM_INFINITY and soft < needed:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
+    return needed - _OTHER_FILES
+
+
+def listener_url(host: str, port: int, scheme: str) -> str:
     """The URL of an address."""
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
 
 def bind(settings: Settings, *, shares_address: bool = False) -> socket.socket:

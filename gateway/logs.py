@@ -19,7 +19,10 @@ class _Forward(logging.Handler):
 
 
 def configure(level: str) -> None:
-    """Set logging up for the program, from a level (`info`, `warning`, `error`) on. Log calls must pass no secret and no personal value."""
+    """Set logging up for the program, from a level on: `info`, `warning` or `error`.
+
+    Log calls must pass no secret and no personal value.
+    """
     least = logging.getLevelNamesMapping()[level.upper()]
     structlog.configure(
         wrapper_class=structlog.make_filtering_bound_logger(least),

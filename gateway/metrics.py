@@ -11,6 +11,12 @@ REQUESTS: Final = Histogram(
 REFUSALS: Final = Counter(
     "userfold_gateway_refusals", "Requests, and items of batches, that were refused.", ["route", "reason"]
 )
+CUT: Final = Counter(
+    "userfold_gateway_connections_cut", "Connections that were cut off to make room for others.", ["reason"]
+)
+
+TURNED_AWAY: Final = REFUSALS.labels("none", "OVERLOADED")
+"""Requests that found no room: nothing was read of them but their heads."""
 
 
 @functools.cache

@@ -5,8 +5,11 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from processes.certificates import NO_FILES, CertificateFiles
+
 _LOG_LEVELS = ("info", "warning", "error")
 _MOST_WORKERS = 64
+_MOST_CONNECTIONS = 100_000
 _SEGMENTS = re.compile(r"(?:/[A-Za-z0-9._~-]+)*")
 
 
@@ -22,7 +25,12 @@ class Settings:
     gRPC. `path_prefix` is empty or begins, and does not end, with `/`. `trusted_proxies` are addresses and networks
     whose `X-Forwarded-For` is believed. `rpc_seconds` is the deadline of a call that writes: two client libraries give
     up after 10 s. One that reads has `read_seconds`: a report may take MongoDB 20. `workers` processes serve, 1 to 64,
-    and as many servers are taken to be behind the gRPC address. Less than `log_level` is not logged.
+    and as many servers are taken to be behind the gRPC address. Each has `http_connections` open at most, 1 to 100,000.
+    Less than `log_level` is not logged.
+
+    With a certificate in `http_tls`, the gateway speaks https alone. With authorities in `grpc_tls`, it calls the
+    server over TLS, expects `grpc_server_name`, or the host of the address, in the server's certificate, and shows a
+    certificate of its own, if there is one.
     """
 
     http_address: str = "127.0.0.1:8080"
@@ -34,11 +42,19 @@ class Settings:
     rpc_seconds: float = 9.0
     read_seconds: float = 25.0
     workers: int = 1
+    http_connections: int = 4096
+    drain_seconds: float = 0.0
+    http_tls: CertificateFiles = NO_FILES
+    grpc_tls: CertificateFiles = NO_FILES
+    grpc_server_name: str | None = None
     log_level: str = "info"
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> "Settings":
-        """The settings in `environment`; an empty variable is as if it were not set. Raises InvalidSetting."""
+        """The settings in `environment`; an empty variable is as if it were not set.
+
+        Raises InvalidSetting, or CertificateUnusable where only some of the files are named.
+        """
         settings = cls(
             http_address=environment.get("USERFOLD_HTTP_ADDRESS") or cls().http_address,
             grpc_address=environment.get("USERFOLD_GRPC_ADDRESS") or cls().grpc_address,
@@ -46,14 +62,33 @@ class Settings:
             trusted_proxies=_networks(environment.get("USERFOLD_TRUSTED_PROXIES", "")),
             region=environment.get("USERFOLD_REGION") or cls().region,
             metrics_address=environment.get("USERFOLD_GATEWAY_METRICS_ADDRESS") or None,
-            workers=_workers(environment.get("USERFOLD_WORKERS") or "1"),
-            log_level=_log_level(environment.get("USERFOLD_LOG_LEVEL") or "info"),
+            workers=_number(environment, "USERFOLD_WORKERS", cls().workers, _MOST_WORKERS),
+            http_connections=_number(
+                environment, "USERFOLD_HTTP_CONNECTIONS", cls().http_connections, _MOST_CONNECTIONS
+            ),
+            drain_seconds=_seconds("USERFOLD_DRAIN_SECONDS", environment.get("USERFOLD_DRAIN_SECONDS") or "0", 60),
+            http_tls=CertificateFiles.from_environment(
+                environment, certificate="USERFOLD_HTTP_TLS_CERTIFICATE", key="USERFOLD_HTTP_TLS_KEY"
+            ),
+            grpc_tls=CertificateFiles.from_environment(
+                environment,
+                certificate="USERFOLD_GRPC_TLS_CLIENT_CERTIFICATE",
+                key="USERFOLD_GRPC_TLS_CLIENT_KEY",
+                authorities="USERFOLD_GRPC_TLS_CA",
+            ),
+            grpc_server_name=environment.get("USERFOLD_GRPC_TLS_SERVER_NAME") or None,
+            log_level=_log_level(environment.get("USERFOLD_LOG_LEVEL") or cls().log_level),
         )
         split_address("USERFOLD_HTTP_ADDRESS", settings.http_address)
         if ":" not in settings.grpc_address:
             raise InvalidSetting("USERFOLD_GRPC_ADDRESS must be HOST:PORT, such as 127.0.0.1:50051, or unix:PATH")
         if settings.metrics_address:
             split_address("USERFOLD_GATEWAY_METRICS_ADDRESS", settings.metrics_address)
+        if (settings.grpc_tls.certificate or settings.grpc_server_name) and not settings.grpc_tls.authorities:
+            raise InvalidSetting(
+                "USERFOLD_GRPC_TLS_CLIENT_CERTIFICATE and USERFOLD_GRPC_TLS_SERVER_NAME mean nothing without"
+                " USERFOLD_GRPC_TLS_CA"
+            )
         return settings
 
 
@@ -94,7 +129,14 @@ def _log_level(text: str) -> str:
     return text
 
 
-def _workers(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and 1 <= int(text[:3]) <= _MOST_WORKERS and len(text) < 4):
-        raise InvalidSetting(f"USERFOLD_WORKERS must be a number of processes from 1 to {_MOST_WORKERS}")
+def _seconds(name: str, text: str, most: int) -> float:
+    if not re.fullmatch(r"[0-9]{1,7}(\.[0-9]{1,3})?", text) or float(text) > most:
+        raise InvalidSetting(f"{name} must be a number of seconds from 0 to {most:,}")
+    return float(text)
+
+
+def _number(environment: Mapping[str, str], name: str, default: int, most: int) -> int:
+    text = environment.get(name) or str(default)
+    if not (text.isascii() and text.isdigit() and len(text) <= len(str(most)) and 1 <= int(text) <= most):
+        raise InvalidSetting(f"{name} must be a number from 1 to {most}")
     return int(text)

@@ -79,6 +79,9 @@ OWN: Final[Mapping[str, Row]] = {
     "OVERLOADED": Row(
         code_pb2.RESOURCE_EXHAUSTED, "More is waiting than the gateway holds; nothing was written.", retry_after=1
     ),
+    "TOO_MANY_CONNECTIONS": Row(
+        code_pb2.UNAVAILABLE, "The gateway has as many connections as it takes; nothing was read.", retry_after=1
+    ),
     "WRITE_OUTCOME_UNKNOWN": Row(code_pb2.DEADLINE_EXCEEDED, _UNKNOWN_OUTCOME, retry_after=1),
     "NOT_SENT_IN_TIME": Row(
         code_pb2.DEADLINE_EXCEEDED, "The server was too busy to be asked in time; nothing was written.", retry_after=1

@@ -16,7 +16,7 @@ from gateway.batch import ITEMS, Batch, answer_batch, decode_item
 from gateway.bindings import Binding
 from gateway.channel import Channel
 from gateway.decode import ObjectDecoder, scalar_from_text
-from gateway.findings import MOST, Finding, Findings
+from gateway.findings import MOST, NOT_UTF8, Finding, Findings, short_key
 from gateway.gather import Limits
 from gateway.group import Credentials, GroupCall
 from gateway.request import Request
@@ -33,6 +33,7 @@ Done: TypeAlias = Callable[[Answer | Exception], object]
 """What is told the answer to a request, once; or a defect."""
 
 _SAVED = Answer(201, {})
+_GONE = Answer(499, {})  # Whoever asked: nobody reads it.
 _LONGEST_CREDENTIAL = 4096  # gRPC refuses a call with more than 8 KiB of metadata, in a way that tells nothing.
 
 
@@ -57,16 +58,16 @@ class Transcoder:
         """Answer one request with these path parameters. What is returned gives it up, where it can be."""
         try:
             credentials = _credentials(request.headers)
-            arguments = self._scalars(fields, request.query)
+            arguments, warnings = self._scalars(fields, request.query)
             if self._group is not None and self._decoder is not None:
-                warnings = self._decode_object(self._decoder, self._parsed_body(request), arguments)
+                warnings += self._decode_object(self._decoder, self._parsed_body(request), arguments)
                 finish = functools.partial(self._finish, warnings, done)
                 self._group.send(credentials, arguments[self._binding.body], request.client, finish)
                 return None
         except Refusal as refused:
             done(answer_from_refusal(refused, self._described))
             return None
-        task = asyncio.get_running_loop().create_task(self._exchange(request, credentials, arguments))
+        task = asyncio.get_running_loop().create_task(self._exchange(request, credentials, arguments, warnings))
         self._tasks.add(task)
         task.add_done_callback(functools.partial(self._ended, done))
         # What has arrived is written, whoever has gone: some clients send an update and do not wait for the answer.
@@ -85,17 +86,21 @@ class Transcoder:
 
     def _ended(self, done: Done, task: asyncio.Task[Answer]) -> None:
         self._tasks.discard(task)
-        if not task.cancelled():
+        if task.cancelled():
+            done(_GONE)
+        else:
             error = task.exception()
             done(error if isinstance(error, Exception) else task.result())
 
-    async def _exchange(self, request: Request, credentials: Credentials, arguments: dict[str, Any]) -> Answer:
+    async def _exchange(
+        self, request: Request, credentials: Credentials, arguments: dict[str, Any], warnings: list[Finding]
+    ) -> Answer:
         metadata = (*credentials, (CLIENT_ADDRESS, request.client))
         try:
             if self._decoder is None:
-                return self._success(encode.plain(await self._rpc(arguments, metadata)), [])
+                return self._success(encode.plain(await self._rpc(arguments, metadata)), warnings)
             if not self._binding.is_batch:
-                warnings = self._decode_object(self._decoder, self._parsed_body(request), arguments)
+                warnings += self._decode_object(self._decoder, self._parsed_body(request), arguments)
                 return self._success(encode.plain(await self._rpc(arguments, metadata)), warnings)
             # One after the other: of many at once, each turn of the loop would take a slice of all of them, and single
             # updates would wait for turn after turn.
@@ -107,21 +112,30 @@ class Transcoder:
         except Refusal as refused:
             return answer_from_refusal(refused, self._described)
 
-    def _scalars(self, fields: Mapping[str, str], query: bytes) -> dict[str, Any]:
+    def _scalars(self, fields: Mapping[str, str], query: bytes) -> tuple[dict[str, Any], list[Finding]]:
+        """What the path and the query say, and what to warn of."""
         if not (fields or query):
-            return {}
+            return {}, []
         findings = Findings()
         known = self._binding.request_type.fields_by_name
         arguments = {name: scalar_from_text(known[name], text, findings) for name, text in fields.items()}
         if self._binding.query:
             camel_case = {field.json_name: name for name, field in self._binding.query.items()}
-            for key, text in parse_qsl(query.decode("latin-1"), keep_blank_values=True):
+            # Byte by byte: what is no UTF-8 must not become another text.
+            for key, octets in parse_qsl(query.decode("latin-1"), keep_blank_values=True, encoding="latin-1"):
                 name = camel_case.get(key, key)
-                if name in self._binding.query:
+                if name not in self._binding.query:
+                    findings.warn((short_key(key),), "UNKNOWN_FIELD", "is ignored: there is no such field")
+                    continue
+                try:
+                    text = octets.encode("latin-1").decode()
+                except UnicodeDecodeError:
+                    findings.refuse((name,), *NOT_UTF8)
+                else:
                     arguments[name] = scalar_from_text(known[name], text, findings)
         if findings.violations:
             raise refusal("INVALID_REQUEST", violations=findings.violations)
-        return arguments
+        return arguments, findings.warnings
 
     def _parsed_body(self, request: Request) -> Any:
         limit = body.ARRAY_BYTES if self._binding.has_results else body.OBJECT_BYTES
@@ -178,6 +192,11 @@ class Transcoder:
         shown: dict[str, Any] = told.get(self._binding.response_body, {}) if self._binding.response_body else told
         http = 201 if self._binding.method == "POST" and not self._binding.has_verb else 200
         return Answer(http, shown | ({"warnings": warnings[:MOST]} if warnings else {}))
+
+
+def credential_of(headers: Mapping[bytes, bytes]) -> bytes:
+    """What a request says of who sends it: who has the same is the same. Empty where it says nothing."""
+    return headers.get(b"x-moesif-application-id") or headers.get(b"authorization", b"")
 
 
 @functools.lru_cache(1024)

@@ -74,7 +74,7 @@ def signals_held() -> Iterator[None]:
 
 
 def stop_child(
-    process: subprocess.Popen[bytes], *, patience: float = 30, idle: Callable[[float], object] = time.sleep
+    process: subprocess.Popen[bytes], *, patience: float = 120, idle: Callable[[float], object] = time.sleep
 ) -> None:
     """Send SIGTERM, wait `patience` seconds, then SIGKILL. Does nothing to a process that has ended.
 

@@ -13,6 +13,7 @@ import structlog
 import uvloop
 from prometheus_client import REGISTRY, CollectorRegistry, start_http_server
 
+from processes.certificates import CertificateUnusable
 from processes.child import describe_end
 from processes.programs import ProgramFailed
 from processes.workers import is_worker, kept_address, run_workers, summed_metrics
@@ -47,7 +48,7 @@ def main() -> int:
                 uvloop.run(_run(settings, uri))
             else:
                 _run_workers(stack, settings, uri)
-    except (InvalidSetting, MongodUnavailable, ProgramFailed, OSError) as error:
+    except (CertificateUnusable, InvalidSetting, MongodUnavailable, ProgramFailed, OSError) as error:
         print(f"userfold-server: {error}", file=sys.stderr)
         return 1
     return 0
@@ -100,7 +101,10 @@ async def _run(settings: Settings, uri: str) -> None:
         grpc_address=settings.grpc_address,
         stop=stop,
         ready=lambda address: _ready(settings, uri, address),
+        tls=settings.tls,
         shares_address=is_worker(),
+        rate_limit=settings.rate_limit,
+        drain_seconds=settings.drain_seconds,
     )
 
 

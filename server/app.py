@@ -1,43 +1,52 @@
 """The server put together: store, service, health and reflection on one gRPC server, from start to graceful stop."""
 
+# Some of gRPC's types are generic in the stubs alone.
+from __future__ import annotations
+
 import asyncio
 import gc
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
 
 import grpc
 import structlog
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_health.v1 import health, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 from userfold.v1 import user_service_pb2
 
+from processes.certificates import NO_FILES, CertificateFiles
 from server import derive
+from server.admission import Admission
 from server.authentication import Authenticator
 from server.group import GroupedProfileStore
 from server.handlers import handlers_of
-from server.limits import MESSAGE_BYTES
+from server.health import Health
 from server.pages import PageTokens
+from server.rate import TokenBuckets
 from server.service import UserService
 from server.settings import InvalidSetting
 from server.store import migrations
 from server.store.applications import MongoApplicationStore
 from server.store.database import connect, open_database
 from server.store.erasure import MongoProfileErasure
+from server.store.health import answers
 from server.store.profiles import MongoProfileStore
 from server.store.queries import MongoProfileQueries
 from server.store.schema import prepare
 from server.store.secrets import page_token_key
+from server.transport import OPTIONS, credentials
 
 _log = structlog.get_logger("userfold.server")
 
-# How long requests in flight may take after the signal to stop, in seconds.
-_GRACE = 10.0
+# How long requests in flight may take after the signal to stop, in seconds: a report takes MongoDB 20.
+_GRACE = 26.0
+
+_LAST_SECONDS = 0.1
 
 _SERVICE = user_service_pb2.DESCRIPTOR.services_by_name["UserService"]
-_OPTIONS = [
-    ("grpc.max_receive_message_length", MESSAGE_BYTES),
-    ("grpc.max_send_message_length", MESSAGE_BYTES),
-]
 
 
 async def serve(
@@ -47,13 +56,18 @@ async def serve(
     grpc_address: str,
     stop: asyncio.Event,
     ready: Callable[[str], None],
+    tls: CertificateFiles = NO_FILES,
     shares_address: bool = False,
+    rate_limit: float = 0.0,
+    drain_seconds: float = 0.0,
 ) -> None:
-    """Serve until `stop` is set, then finish what is in flight. `ready` is called with the address that is listened on.
+    """Serve until `stop` is set, say for `drain_seconds` that it is not ready, then finish what is in flight.
+
+    `ready` is called with the address that is listened on.
 
     Other processes may listen on it too if it `shares_address`.
 
-    Raises InvalidSetting where MongoDB cannot be used or the address not be listened on.
+    Raises InvalidSetting where MongoDB cannot be used or the address not be listened on, or CertificateUnusable.
     """
     client = connect(mongodb_uri)
     try:
@@ -66,38 +80,64 @@ async def serve(
         profiles = GroupedProfileStore(MongoProfileStore(opened))
         tokens = PageTokens(await page_token_key(opened))
         service = UserService(profiles, MongoProfileQueries(opened), MongoProfileErasure(opened), tokens, time.time_ns)
+        admission = Admission(profiles.require_room, TokenBuckets(rate_limit, time.monotonic))
+        handlers = handlers_of(_SERVICE, service, authenticator, admission)
         async with migrations.serving(opened, migrations.MIGRATIONS):
-            await _serve(service, authenticator, grpc_address, stop, ready, shares_address)
+            healthy = Health(_SERVICE.full_name, lambda: answers(opened))
+            watching = asyncio.create_task(healthy.watch_database())
+            try:
+                stopping = _Stopping(stop, drain_seconds, service.stopping, admission.streams_ended)
+                await _serve(handlers, healthy, grpc_address, stopping, ready, tls, shares_address)
+            finally:
+                watching.cancel()
             await profiles.drain()
     finally:
         client.close()
 
 
+@dataclass(frozen=True, slots=True)
+class _Stopping:
+    """`signal` is set from outside; `drain_seconds` later, `streams` is to be set, and their end waited for."""
+
+    signal: asyncio.Event
+    drain_seconds: float
+    streams: asyncio.Event
+    streams_ended: Callable[[], Awaitable[None]]
+
+
 async def _serve(
-    service: UserService,
-    authenticator: Authenticator,
+    handlers: grpc.GenericRpcHandler[Any, Any],
+    healthy: Health,
     address: str,
-    stop: asyncio.Event,
+    stopping: _Stopping,
     ready: Callable[[str], None],
+    tls: CertificateFiles,
     shares_address: bool,
 ) -> None:
     # gRPC's default is to share: two servers started on one port would not notice.
-    server = grpc.aio.server(options=[*_OPTIONS, ("grpc.so_reuseport", int(shares_address))])
-    server.add_generic_rpc_handlers((handlers_of(_SERVICE, service, authenticator),))
-    healthy = health.aio.HealthServicer()  # type: ignore[attr-defined]  # The stubs leave it out.
+    server = grpc.aio.server(options=[*OPTIONS, ("grpc.so_reuseport", int(shares_address))])
+    server.add_generic_rpc_handlers((handlers,))
     health_pb2_grpc.add_HealthServicer_to_server(healthy, server)
     reflection.enable_server_reflection((_SERVICE.full_name, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
+    secured = credentials(tls)
     try:
-        port = server.add_insecure_port(address)
+        port = server.add_secure_port(address, secured) if secured else server.add_insecure_port(address)
     except RuntimeError as error:
         raise cannot_listen(address) from error
     await server.start()
-    for name in ("", _SERVICE.full_name):
-        await healthy.set(name, health_pb2.HealthCheckResponse.SERVING)
     ready(f"{address.rpartition(':')[0]}:{port}")
-    await stop.wait()
+    await stopping.signal.wait()
     _log.info("stopping")
     await healthy.enter_graceful_shutdown()
+    await asyncio.sleep(stopping.drain_seconds)
+    # What never ends by itself: nothing more is read from streams, and what was read is acknowledged.
+    stopping.streams.set()
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_GRACE):
+            await stopping.streams_ended()
+    healthy.end_watches()
+    # A connection that ends while its caller still sends takes the last word with it.
+    await asyncio.sleep(_LAST_SECONDS)
     await server.stop(_GRACE)
 
 

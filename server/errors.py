@@ -39,7 +39,19 @@ class BatchTooLarge(UserfoldError):
 
 
 class Overloaded(UserfoldError):
-    """More updates are waiting than `limits.WAITING_UPDATES`; none of these was written."""
+    """More is under way than there is room for; nothing of this was written."""
+
+
+class RateLimited(UserfoldError):
+    """An application sends more than it may; nothing of this was written. It may send again after `seconds`."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"for {seconds:.3f} s")
+        self.seconds = seconds
+
+
+class ServerStopping(UserfoldError):
+    """The server stops, and reads no more of a stream. What was read is acknowledged."""
 
 
 class ProfileTooLarge(UserfoldError):

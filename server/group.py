@@ -1,7 +1,7 @@
 """Group commit: the writes that arrive while others are under way form the next group."""
 
 import asyncio
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Sequence
 from typing import Final, cast
 
@@ -41,6 +41,8 @@ class GroupedProfileStore:
         self._updates = 0
         self._under_way = 0
         self._bytes = 0
+        self._updates_of: Counter[object] = Counter()
+        self._bytes_of: Counter[object] = Counter()
         self._busy: set[str] = set()
         self._groups: set[asyncio.Task[None]] = set()
         self._start_is_due = False
@@ -57,18 +59,26 @@ class GroupedProfileStore:
             call.done.set_result([])
             return call.done
         size = writes[0].size if len(writes) == 1 else sum([write.size for write in writes])
-        if self._updates and not self._has_room(len(writes), size):
+        application = writes[0].on_insert["application_id"]
+        if self._updates and not self._has_room(application, len(writes), size):
             raise Overloaded
         self._updates += len(writes)
         self._bytes += size
-        queue = self._queues.setdefault(writes[0].on_insert["application_id"], deque())
+        self._updates_of[application] += len(writes)
+        self._bytes_of[application] += size
+        queue = self._queues.setdefault(application, deque())
         queue.extend([_Waiting(call, index, write) for index, write in enumerate(writes)])
         self._start_soon()
         return call.done
 
-    async def room(self, updates: int) -> None:
-        """Wait until `submit` would take so many updates and leave as much again for others."""
-        while self._updates and not self._has_room(2 * updates, 0):
+    def require_room(self, application_id: str) -> None:
+        """Raise Overloaded where `submit` would, for any update of this application."""
+        if self._updates and not self._has_room(application_id, 1, 0):
+            raise Overloaded
+
+    async def room(self, application_id: str, updates: int) -> None:
+        """Wait until `submit` would take so many updates of an application and leave as much again for others."""
+        while self._updates and not self._has_room(application_id, 2 * updates, 0):
             self._settled.clear()
             await self._settled.wait()
 
@@ -78,8 +88,11 @@ class GroupedProfileStore:
             self._settled.clear()
             await self._settled.wait()
 
-    def _has_room(self, updates: int, size: int) -> bool:
-        return self._updates + updates <= self._most_waiting and self._bytes + size <= limits.WAITING_BYTES
+    def _has_room(self, application: object, updates: int, size: int) -> bool:
+        # An application may have as much as it leaves free for all others.
+        updates += self._updates_of[application]
+        size += self._bytes_of[application]
+        return updates <= self._most_waiting - self._updates and size <= limits.WAITING_BYTES - self._bytes
 
     def _start_soon(self) -> None:
         if not self._start_is_due:
@@ -151,6 +164,12 @@ class GroupedProfileStore:
         self._under_way -= len(group)
         self._updates -= len(group)
         self._bytes -= sum(waiting.write.size for waiting in group)
+        for waiting in group:
+            application = waiting.write.on_insert["application_id"]
+            self._updates_of[application] -= 1
+            self._bytes_of[application] -= waiting.write.size
+            if not self._updates_of[application]:
+                del self._updates_of[application], self._bytes_of[application]
         self._settled.set()
         self._start_soon()
         metrics.UPDATES.inc(sum(outcome is None for outcome in outcomes))

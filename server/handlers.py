@@ -4,8 +4,11 @@ operator sees of them."""
 # Some of gRPC's types are generic in the stubs alone.
 from __future__ import annotations
 
+import asyncio
+import math
 import time
 import uuid
+from collections import Counter
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable
 from functools import partial
 from typing import Any, cast
@@ -18,9 +21,10 @@ from google.protobuf.message_factory import GetMessageClass
 from google.rpc.status_pb2 import Status
 
 from server import logs, metrics
+from server.admission import Admission
 from server.authentication import Authenticator
 from server.call import Call, Metadata, begin
-from server.errors import CredentialUnknown, InvalidRequest, MalformedRequest, UserfoldError
+from server.errors import CredentialUnknown, InvalidRequest, MalformedRequest, Overloaded, RateLimited, UserfoldError
 from server.model import Application
 from server.scopes import NEEDS
 from server.status import INTERNAL, TRAILER, answer_to, status_from_error
@@ -35,7 +39,7 @@ Authorize = Callable[[Metadata], Awaitable[Application]]
 
 
 def handlers_of(
-    service: ServiceDescriptor, servicer: object, authenticator: Authenticator
+    service: ServiceDescriptor, servicer: object, authenticator: Authenticator, admission: Admission
 ) -> grpc.GenericRpcHandler[Any, Any]:
     """The methods of a servicer as a gRPC server takes them: none is called without the scope that it needs, and every
     error is answered in the one shape.
@@ -43,48 +47,103 @@ def handlers_of(
     Left alone, grpc.aio would send the text of an exception to the caller. An interceptor could do the same, but it is
     asked for its handler at every call: it cost 100 of 400 us.
     """
-    handlers = {}
-    for method in service.methods:
-        wrap = _stream if method.client_streaming else _unary
-        authorize = partial(authenticator.authorize, need=NEEDS[method.name])
-        serve = getattr(servicer, method.name)
-        handlers[method.name] = wrap(method.name, serve, GetMessageClass(method.input_type), authorize)
-    return grpc.method_handlers_generic_handler(service.full_name, handlers)
+    return _Methods(service, servicer, authenticator, admission)
 
 
-def _unary(name: str, serve: Any, message: type[Message], authorize: Authorize) -> grpc.RpcMethodHandler[Any, Any]:
+class _Methods(grpc.GenericRpcHandler):  # type: ignore[type-arg]  # Generic in the stubs alone.
+    """Finds the handler of each call, and turns it away before its message is read where too much is under way."""
+
+    def __init__(
+        self, service: ServiceDescriptor, servicer: object, authenticator: Authenticator, admission: Admission
+    ) -> None:
+        self._admission = admission
+        self._streams = set()
+        self._handlers = {}
+        for method in service.methods:
+            wrap = _stream if method.client_streaming else _unary
+            authorize = partial(authenticator.authorize, need=NEEDS[method.name])
+            path = f"/{service.full_name}/{method.name}"
+            message = GetMessageClass(method.input_type)
+            self._handlers[path] = wrap(method.name, getattr(servicer, method.name), message, authorize, admission)
+            if method.client_streaming:
+                self._streams.add(path)
+
+    def service(self, handler_call_details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler[Any, Any] | None:
+        path = handler_call_details.method
+        handler = self._handlers.get(path)
+        if handler is None:
+            return None
+        has_room = self._admission.has_room_for_a_stream if path in self._streams else self._admission.has_room
+        return handler if has_room else _TURN_AWAY
+
+
+async def _turn_away(_: object, context: Context) -> None:
+    await _refuse("any", Overloaded(), context)
+
+
+# It takes a stream of messages, and so reads none.
+_TURN_AWAY: grpc.RpcMethodHandler[Any, Any] = grpc.stream_unary_rpc_method_handler(cast(Any, _turn_away))
+
+
+def _unary(
+    name: str, serve: Any, message: type[Message], authorize: Authorize, admission: Admission
+) -> grpc.RpcMethodHandler[Any, Any]:
     seconds = metrics.REQUESTS.labels(name, "OK")
+    items = _items_field(message)
 
     async def answered(text: bytes, context: Context) -> bytes:
         started = time.perf_counter()
+        admission.calls += 1
+        admission.octets += len(text)
         try:
             metadata = context.invocation_metadata() or ()
-            begin(Call(await authorize(metadata), metadata))
-            response: Message = await serve(_parsed(text, message), context)
+            application = await authorize(metadata)
+            async with admission.admit(name, application):
+                begin(Call(application, metadata))
+                request = _parsed(text, message)
+                admission.count(name, application, len(getattr(request, items)) if items else 1)
+                response: Message = await serve(request, context)
         except Exception as error:
             metrics.REQUESTS.labels(name, answer_to(error).code.name).observe(time.perf_counter() - started)
             await _refuse(name, error, context)
+        finally:
+            admission.calls -= 1
+            admission.octets -= len(text)
         seconds.observe(time.perf_counter() - started)
         return response.SerializeToString()
 
     return grpc.unary_unary_rpc_method_handler(cast(Any, answered))
 
 
-def _stream(name: str, serve: Any, message: type[Message], authorize: Authorize) -> grpc.RpcMethodHandler[Any, Any]:
+def _stream(
+    name: str, serve: Any, message: type[Message], authorize: Authorize, admission: Admission
+) -> grpc.RpcMethodHandler[Any, Any]:
+    items = _items_field(message)
+
+    async def admitted(texts: AsyncIterable[bytes], call: Call) -> AsyncIterator[Message]:
+        async for parsed in _all_parsed(texts, message, call, authorize):
+            yield parsed
+            # The producer is slowed down, not refused.
+            admission.count(name, call.application, len(getattr(parsed, items)))
+            if seconds := admission.pause(name, call.application):
+                await asyncio.sleep(seconds)
+
     async def answered(texts: AsyncIterable[bytes], context: Context) -> AsyncIterator[bytes]:
         started = time.perf_counter()
         code = grpc.StatusCode.CANCELLED
+        admission.begin_stream()
         try:
             metadata = context.invocation_metadata() or ()
             call = Call(await authorize(metadata), metadata)
             begin(call)
-            async for response in serve(_all_parsed(texts, message, call, authorize), context):
+            async for response in serve(admitted(texts, call), context):
                 yield response.SerializeToString()
             code = grpc.StatusCode.OK
         except Exception as error:
             code = answer_to(error).code
             await _refuse(name, error, context)
         finally:
+            admission.end_stream()
             metrics.REQUESTS.labels(name, code.name).observe(time.perf_counter() - started)
 
     return grpc.stream_stream_rpc_method_handler(cast(Any, answered))
@@ -98,6 +157,12 @@ async def _all_parsed(
         if (await authorize(call.metadata)).application_id != call.application.application_id:
             raise CredentialUnknown
         yield _parsed(text, message)
+
+
+def _items_field(message: type[Message]) -> str:
+    """The field of a request that holds many items, each with a result of its own; empty where it is one."""
+    names = message.DESCRIPTOR.fields_by_name
+    return next((name for name in ("users", "requests", "user_ids") if name in names), "")
 
 
 def _parsed(text: bytes, message: type[Message]) -> Message:
@@ -117,6 +182,25 @@ def status_of_item(method: str, error: UserfoldError, prefix: str = "") -> Statu
     return status_from_error(error, prefix, record_refusal(method, error))
 
 
+class _Load:
+    """Tells of what is turned away once in a second: there may be thousands."""
+
+    def __init__(self) -> None:
+        self._calls: Counter[str] = Counter()
+        self._told_at = -math.inf
+
+    def told(self, reason: str) -> None:
+        self._calls[reason] += 1
+        if (now := time.monotonic()) >= self._told_at + 1:
+            for each, calls in self._calls.items():
+                _log.warning("refused", reason=each, calls=calls)
+            self._calls.clear()
+            self._told_at = now
+
+
+_LOAD = _Load()
+
+
 def record_refusal(method: str, error: BaseException) -> str:
     """Make a refusal visible to the operator. Answers the error_id to tell the caller, empty where there is none.
 
@@ -124,6 +208,9 @@ def record_refusal(method: str, error: BaseException) -> str:
     """
     answer = answer_to(error)
     metrics.REFUSALS.labels(method, answer.reason).inc()
+    if isinstance(error, Overloaded | RateLimited):
+        _LOAD.told(answer.reason)
+        return ""
     if answer is INTERNAL:
         error_id = uuid.uuid4().hex
         code = str(error) if isinstance(error, UserfoldError) else None

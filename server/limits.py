@@ -33,11 +33,34 @@ GROUP_UPDATES = 300
 GROUP_BYTES = 16 * 1024 * 1024
 """What the updates of one bulk may amount to, roughly. MongoDB takes 48 MB in one message."""
 
-WAITING_UPDATES = 20_000
-"""Updates that one server holds while they wait for MongoDB. More are refused at once."""
+WAITING_UPDATES = 10_000
+"""Updates that one server holds while they wait for MongoDB, at most half of them one application's. More are refused
+at once."""
 
 WAITING_BYTES = 128 * 1024 * 1024
 """What those may amount to, roughly."""
+
+CALLS = 1000
+"""Calls that one server serves at once, streams aside."""
+
+CALL_BYTES = 256 * 1024 * 1024
+"""What the messages of those may amount to. A call that is being received is not yet counted."""
+
+STREAMS = 200
+"""Streams that one server serves at once."""
+
+LOOK_UPS = 200
+LOOK_UPS_AT_ONCE = 3
+"""Reads of single users: so many under way, and so many at once with MongoDB. The driver has five threads for each
+core: reads must leave some to writes."""
+
+QUERIES = 32
+QUERIES_AT_ONCE = 2
+"""The same of lists, counts, reports and exports of many, each of which may take MongoDB seconds."""
+
+CHANGES = 100
+CHANGES_AT_ONCE = 3
+"""The same of erasures and removed aliases."""
 
 STREAM_UPDATES = 4000
 """Updates of one stream that may wait for their acknowledgement before the server reads on."""

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import Final, cast
 
+from server import limits
 from server.lookup import TOKENS
 from server.model import Lookup
 from server.store.queries import Found, ProfileQueries
@@ -29,11 +30,12 @@ class GroupedLookups:
         self._waiting: list[_Waiting] = []
         self._under_way = 0
         self._groups: set[asyncio.Task[None]] = set()
+        self._alone = asyncio.Semaphore(limits.LOOK_UPS_AT_ONCE)
 
     async def look_up(self, lookup: Lookup) -> Found:
         """As ProfileQueries.look_up."""
         if lookup.field != TOKENS:
-            return await self._queries.look_up(lookup)
+            return await self._look_up_alone(lookup)
         loop = asyncio.get_running_loop()
         waiting = _Waiting(lookup, loop.create_future())
         self._waiting.append(waiting)
@@ -64,7 +66,11 @@ class GroupedLookups:
 
     async def _found(self, lookups: Sequence[Lookup]) -> Sequence[Found]:
         found = await self._queries.look_up_tokens(lookups) if len(lookups) > 1 else None
-        return await asyncio.gather(*map(self._queries.look_up, lookups)) if found is None else found
+        return await asyncio.gather(*map(self._look_up_alone, lookups)) if found is None else found
+
+    async def _look_up_alone(self, lookup: Lookup) -> Found:
+        async with self._alone:
+            return await self._queries.look_up(lookup)
 
 
 class _Waiting:

@@ -15,6 +15,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import NoReturn
 
+from processes.certificates import CertificateUnusable
 from processes.programs import ProgramFailed, Programs, exit_on_signals, ignore_signals
 from server import applications, credentials
 from server.errors import OperatorError
@@ -35,7 +36,15 @@ def main() -> int:
                 _run(stack, os.environ)
             finally:
                 ignore_signals()
-    except (InvalidSetting, MongodUnavailable, OperatorError, ProgramFailed, StackFailed, OSError) as error:
+    except (
+        CertificateUnusable,
+        InvalidSetting,
+        MongodUnavailable,
+        OperatorError,
+        ProgramFailed,
+        StackFailed,
+        OSError,
+    ) as error:
         print(f"userfold: {error}", file=sys.stderr)
         return 1
 

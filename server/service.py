@@ -1,5 +1,6 @@
 """The methods of UserService: translate, plan, store, translate back."""
 
+import asyncio
 import ipaddress
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Sequence, Sized
 from functools import lru_cache
@@ -60,6 +61,8 @@ class UserService(UserServiceServicer):
         self._erasure = erasure
         self._tokens = tokens
         self._clock = clock
+        self.stopping = asyncio.Event()
+        """Set when the server stops: streams, which would go on for ever, then end."""
 
     async def UpdateUser(self, request: pb.UpdateUserRequest, context: Context) -> pb.UpdateUserResponse:
         call = current_call()
@@ -93,7 +96,7 @@ class UserService(UserServiceServicer):
     ) -> AsyncIterator[pb.StreamUpdateUsersResponse]:
         call = current_call()
         address = _client_address(call.metadata, context)
-        stream = UpdateStream(self._profiles, call.application.application_id, address, self._clock)
+        stream = UpdateStream(self._profiles, call.application.application_id, address, self._clock, self.stopping)
         async for response in stream.acknowledge(request_iterator):
             yield response
 

@@ -1,7 +1,10 @@
 """What the operator sets, from the environment."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+
+from processes.certificates import NO_FILES, CertificateFiles
 
 _LOG_LEVELS = ("info", "warning", "error")
 _MOST_WORKERS = 64
@@ -15,9 +18,12 @@ class InvalidSetting(Exception):
 class Settings:
     """The server's settings.
 
+    `rate_limit` is for each application, in items a second; 0 for none. For `drain_seconds` after it is told to stop,
+    the server says that it is not ready, and still serves.
+
     `mongodb_uri` is None for the embedded MongoDB, whose data is below `data_dir`. Addresses are `HOST:PORT`, with port
-    0 for any free one. `workers` processes serve, 1 to 64. Less than `log_level` is
-    not logged.
+    0 for any free one. `workers` processes serve, 1 to 64. With a certificate in `tls`, gRPC is TLS alone, and with
+    authorities, callers need a certificate of theirs. Less than `log_level` is not logged.
     """
 
     mongodb_uri: str | None
@@ -26,11 +32,17 @@ class Settings:
     grpc_address: str
     metrics_address: str | None
     workers: int
-    log_level: str
+    tls: CertificateFiles = NO_FILES
+    rate_limit: float = 0.0
+    drain_seconds: float = 0.0
+    log_level: str = "info"
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> "Settings":
-        """The settings in `environment`; an empty variable is as if it were not set. Raises InvalidSetting."""
+        """The settings in `environment`; an empty variable is as if it were not set.
+
+        Raises InvalidSetting, or CertificateUnusable where only some of the files are named.
+        """
         settings = cls(
             mongodb_uri=environment.get("USERFOLD_MONGODB_URI") or None,
             database=environment.get("USERFOLD_DATABASE") or "userfold",
@@ -38,11 +50,21 @@ class Settings:
             grpc_address=environment.get("USERFOLD_GRPC_ADDRESS") or "127.0.0.1:50051",
             metrics_address=environment.get("USERFOLD_SERVER_METRICS_ADDRESS") or None,
             workers=_workers(environment.get("USERFOLD_WORKERS") or "1"),
+            rate_limit=_number("USERFOLD_RATE_LIMIT", environment.get("USERFOLD_RATE_LIMIT") or "0", 1_000_000),
+            drain_seconds=_number("USERFOLD_DRAIN_SECONDS", environment.get("USERFOLD_DRAIN_SECONDS") or "0", 60),
             log_level=_log_level(environment.get("USERFOLD_LOG_LEVEL") or "info"),
+            tls=CertificateFiles.from_environment(
+                environment,
+                certificate="USERFOLD_GRPC_TLS_CERTIFICATE",
+                key="USERFOLD_GRPC_TLS_KEY",
+                authorities="USERFOLD_GRPC_TLS_CLIENT_CA",
+            ),
         )
         split_address("USERFOLD_GRPC_ADDRESS", settings.grpc_address)
         if settings.metrics_address:
             split_address("USERFOLD_SERVER_METRICS_ADDRESS", settings.metrics_address)
+        if settings.tls.authorities and not settings.tls.certificate:
+            raise InvalidSetting("USERFOLD_GRPC_TLS_CLIENT_CA means nothing without USERFOLD_GRPC_TLS_CERTIFICATE")
         return settings
 
 
@@ -59,6 +81,12 @@ def _log_level(text: str) -> str:
     if text not in _LOG_LEVELS:
         raise InvalidSetting(f"USERFOLD_LOG_LEVEL must be one of {', '.join(_LOG_LEVELS)}")
     return text
+
+
+def _number(name: str, text: str, most: int) -> float:
+    if not re.fullmatch(r"[0-9]{1,7}(\.[0-9]{1,3})?", text) or float(text) > most:
+        raise InvalidSetting(f"{name} must be a number from 0 to {most:,}")
+    return float(text)
 
 
 def _workers(text: str) -> int:

@@ -1,6 +1,7 @@
 """How each error is told to a gRPC caller: the one shape, `google.rpc.Status`, in texts of our own."""
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -81,7 +82,18 @@ ANSWERS: Final[Mapping[type[errors.UserfoldError], Answer]] = {
     errors.Overloaded: Answer(
         StatusCode.RESOURCE_EXHAUSTED,
         "OVERLOADED",
-        "More updates are waiting than the server holds; nothing was written. Send it again later.",
+        "More is under way than the server has room for; nothing was written. Send it again later.",
+        retry_after=1,
+    ),
+    errors.RateLimited: Answer(
+        StatusCode.RESOURCE_EXHAUSTED,
+        "RATE_LIMITED",
+        "The application sends more than it may; nothing was written. Send it again later.",
+    ),
+    errors.ServerStopping: Answer(
+        StatusCode.UNAVAILABLE,
+        "SERVER_STOPPING",
+        "The server stops. What it has not acknowledged is not written: send it again, on a new stream.",
         retry_after=1,
     ),
     errors.DatabaseUnavailable: Answer(
@@ -122,6 +134,9 @@ def status_from_error(error: BaseException, prefix: str = "", error_id: str = ""
         info.metadata["scope"] = error.scope
     if isinstance(error, errors.InvalidRequest):
         details.append(_bad_request(error.violations, prefix))
+    if isinstance(error, errors.RateLimited):
+        nanos = math.ceil(error.seconds * 1e9)
+        details.append(RetryInfo(retry_delay=Duration(seconds=nanos // 10**9, nanos=nanos % 10**9)))
     if answer.retry_after is not None:
         details.append(RetryInfo(retry_delay=Duration(seconds=answer.retry_after)))
     status = Status(code=number(answer.code), message=answer.message)

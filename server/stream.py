@@ -8,7 +8,7 @@ from userfold.v1 import user_service_pb2 as pb
 
 from server import limits, wire
 from server.batch import Planned, plan_batch, results_of, writes_of
-from server.errors import BatchTooLarge
+from server.errors import BatchTooLarge, ServerStopping
 from server.group import GroupedProfileStore
 from server.handlers import status_of_item
 from server.store.profiles import Outcome
@@ -24,7 +24,10 @@ class _Settled:
 
 
 class UpdateStream:
-    """The updates of one stream. `clock` tells the time in nanoseconds since 1970-01-01 UTC."""
+    """The updates of one stream, which ends when `stopping` is set.
+
+    `clock` tells the time in nanoseconds since 1970-01-01 UTC.
+    """
 
     def __init__(
         self,
@@ -32,11 +35,13 @@ class UpdateStream:
         application_id: str,
         client_address: str | None,
         clock: Callable[[], int],
+        stopping: asyncio.Event,
     ) -> None:
         self._profiles = profiles
         self._application_id = application_id
         self._client_address = client_address
         self._clock = clock
+        self._stopping = stopping
         self._unacknowledged = 0
         self._acknowledged = asyncio.Event()
         self._settled: list[_Settled] = []
@@ -45,9 +50,14 @@ class UpdateStream:
     async def acknowledge(
         self, requests: AsyncIterable[pb.StreamUpdateUsersRequest]
     ) -> AsyncIterator[pb.StreamUpdateUsersResponse]:
-        """Answer the requests, whatever is settled by then in one response. Raises BatchTooLarge, at the end."""
+        """Answer the requests, whatever is settled by then in one response.
+
+        Raises, when all that was read is answered, BatchTooLarge or ServerStopping.
+        """
         reading = asyncio.ensure_future(self._read(requests))
         reading.add_done_callback(lambda _: self._moved.set())
+        stopped = asyncio.ensure_future(self._stopping.wait())
+        stopped.add_done_callback(lambda _: reading.cancel())
         try:
             while self._unacknowledged or not reading.done():
                 self._moved.clear()
@@ -59,9 +69,12 @@ class UpdateStream:
                 # Only now: a producer that takes no acknowledgements is not read from for ever.
                 self._unacknowledged -= sum(len(each.planned) for each in settled)
                 self._acknowledged.set()
+            if reading.cancelled():
+                raise ServerStopping
             await reading
         finally:
             reading.cancel()
+            stopped.cancel()
 
     async def _read(self, requests: AsyncIterable[pb.StreamUpdateUsersRequest]) -> None:
         number = 0
@@ -74,7 +87,7 @@ class UpdateStream:
             while self._unacknowledged and self._unacknowledged + count > limits.STREAM_UPDATES:
                 self._acknowledged.clear()
                 await self._acknowledged.wait()
-            await self._profiles.room(count)
+            await self._profiles.room(self._application_id, count)
             if count:
                 self._submit(number, planned)
             number += count

@@ -88,7 +88,7 @@ def test_old_and_new_servers_serve_while_one_migrates(
     with ExitStack() as stack:
 
         def start(module: str) -> Program:
-            program = Program(module, **environment)
+            program = Program(module, stderr=None, **environment)
             stack.callback(program.stop)
             return program
 

@@ -254,8 +254,8 @@ def test_every_kind_of_error_was_met(evidence: Evidence) -> None:
     never = {"UNKNOWN", "ALREADY_EXISTS", "FAILED_PRECONDITION", "ABORTED", "OUT_OF_RANGE", "DATA_LOSS"}
     assert codes >= {code.name for code in grpc.StatusCode} - never
     assert codes >= {200, 201, 400, 401, 403, 404, 405, 413, 415, 500, 503}
-    # These take more than one caller.
-    elsewhere = {"OVERLOADED", "EXPORT_TOO_LARGE"}
+    # These take many calls, or a server that stops.
+    elsewhere = {"OVERLOADED", "RATE_LIMITED", "EXPORT_TOO_LARGE", "SERVER_STOPPING"}
     assert {answer.reason for answer in ANSWERS.values()} | {"INTERNAL"} <= evidence.reasons | elsewhere
     for name in ("server", "gateway"):
         lines = evidence.sinks[f"log of the {name}"].splitlines()
@@ -319,7 +319,7 @@ def test_a_start_that_fails_does_not_print_the_password_of_the_database() -> Non
 
 
 async def test_a_database_that_cannot_be_reached_is_told_without_its_password() -> None:
-    client = connect("mongodb://user:c4n4ry@127.0.0.1:9/?directConnection=true", timeout_ms=50)
+    client = connect("mongodb://user:c4n4ry@127.0.0.1:9/?directConnection=true", serverSelectionTimeoutMS=50)
     with pytest.raises(InvalidSetting, match="USERFOLD_MONGODB_URI") as failure:
         await prepare(open_database(client, "x"))
     assert "c4n4ry" not in str(failure.value)

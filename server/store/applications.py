@@ -4,6 +4,7 @@ from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeAlias
 
+from pymongo import timeout
 from pymongo.errors import DuplicateKeyError, PyMongoError
 
 from server.credentials import StoredCredential
@@ -16,6 +17,7 @@ from server.errors import (
 )
 from server.model import Kind, Scope
 from server.store.database import Database, Session
+from server.store.driver import CREDENTIAL_SECONDS
 
 Listed: TypeAlias = Sequence[tuple[str, str, Sequence[StoredCredential]]]
 """The id, the name and the credentials of each application."""
@@ -103,7 +105,7 @@ class MongoApplicationStore:
             raise CredentialNotFound
 
     async def _find(self, query: Mapping[str, Any]) -> StoredCredential | None:
-        with _errors():
+        with _errors(), timeout(CREDENTIAL_SECONDS):
             document = await self._credentials.find_one(query)
         return None if document is None else credential_from_document(document)
 

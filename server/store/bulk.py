@@ -4,11 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
-from pymongo import DeleteOne, UpdateOne
+from pymongo import DeleteOne, UpdateOne, timeout
 from pymongo.errors import BulkWriteError, ConnectionFailure, PyMongoError
 
 from server.errors import ProfileTooLarge, UserfoldError, WriteOutcomeUnknown, WriteRejected
 from server.store.database import Collection
+from server.store.driver import WRITE_SECONDS
 
 Operation: TypeAlias = UpdateOne | DeleteOne
 
@@ -17,7 +18,10 @@ PATH_MEETS_NON_OBJECT: Final = 28
 VALIDATION_FAILED: Final = 121
 DUPLICATE_KEY: Final = 11000
 _TOO_LARGE = frozenset({10334, 17280, 17419, 17420})
-_OUTCOME_UNKNOWN = frozenset({50, 64, 91, 189, 10107, 11600, 11601, 11602, 13435, 13436})
+# Out of time, out of a primary, out of a connection, out of room: a part of the command may have been done before.
+_OUTCOME_UNKNOWN = frozenset(
+    {6, 7, 50, 64, 89, 91, 100, 134, 189, 202, 262, 317, 384, 9001, 10107, 11600, 11601, 11602, 13435, 13436, 14031}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +41,8 @@ async def write_in_bulk(collection: Collection, operations: Sequence[Operation])
     """Apply operations on different documents, in any order, none in the way of another. Raises nothing of the
     driver's."""
     try:
-        result = await collection.bulk_write(operations, ordered=False)
+        with timeout(WRITE_SECONDS):
+            result = await collection.bulk_write(operations, ordered=False)
         return BulkResult({}, False, result.matched_count + result.upserted_count + result.deleted_count)
     except BulkWriteError as error:
         told: Mapping[str, Any] = error.details

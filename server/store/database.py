@@ -20,6 +20,7 @@ from pymongo.read_concern import ReadConcern
 
 from server.limits import ALIASES, PROFILE_BYTES
 from server.settings import InvalidSetting
+from server.store.driver import WRITE_SECONDS, options_for
 
 Document = Mapping[str, Any]
 Client = AsyncIOMotorClient[dict[str, Any]]
@@ -29,11 +30,8 @@ Session = AsyncIOMotorClientSession
 Cursor: TypeAlias = Any
 """Of a query or an aggregation: Motor's own types have nothing in common that says what both can."""
 
-# An SDK gives up after 10 s: the answer, if only "outcome unknown", is to be there before.
-_TIMEOUT_MS = 8_000
-
 # Acknowledged only when a majority of the members has it in the journal, whatever the URI or the cluster says.
-_WRITE_CONCERN = WriteConcern(w="majority", j=True, wtimeout=_TIMEOUT_MS)
+_WRITE_CONCERN = WriteConcern(w="majority", j=True, wtimeout=int(1_000 * WRITE_SECONDS))
 
 # MongoDB's error codes: another server has just created the collection; there is no such collection, or index.
 _NAMESPACE_EXISTS = 48
@@ -53,22 +51,13 @@ _PROFILE_VALIDATOR = {
 _PROFILE_STORAGE = {"wiredTiger": {"configString": "leaf_page_max=8KB"}}
 
 
-def connect(uri: str, timeout_ms: int = _TIMEOUT_MS) -> Client:
-    """A client of the MongoDB at `uri`. Connects at first use; belongs to the running event loop.
-
-    A server that does not answer is waited for `timeout_ms`. Raises InvalidSetting where `uri` is none.
+def connect(uri: str, **options: object) -> Client:
+    """A client of the MongoDB at `uri`, with `options` of the driver's instead of ours. Connects at first use; belongs
+    to the running event loop. Raises InvalidSetting where `uri` is none.
     """
     try:
-        return AsyncIOMotorClient(
-            uri,
-            appname="userfold",
-            tz_aware=True,
-            retryWrites=True,
-            serverSelectionTimeoutMS=timeout_ms,
-            connectTimeoutMS=timeout_ms,
-            # Longer than a report may take.
-            socketTimeoutMS=3 * timeout_ms,
-        )
+        chosen: Any = options_for(uri, **options)
+        return AsyncIOMotorClient(uri, tz_aware=True, **chosen)
     except (PyMongoError, ValueError) as error:
         raise InvalidSetting("USERFOLD_MONGODB_URI is not a MongoDB connection string") from error
 

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import socket
+import ssl
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,9 +18,10 @@ from userfold.v1 import user_service_pb2 as pb
 from userfold.v1.user_service_pb2_grpc import UserServiceServicer, add_UserServiceServicer_to_server
 
 from gateway.app import Application
-from gateway.channel import MESSAGE_BYTES, open_channel
+from gateway.channel import MESSAGE_BYTES, Channel
 from gateway.listener import Listener, bind
 from gateway.settings import Settings
+from gateway.tls import server_context
 
 
 @dataclass
@@ -161,16 +163,19 @@ async def running_backend() -> AsyncIterator[Backend]:
 
 
 @contextlib.asynccontextmanager
-async def running_gateway(grpc_address: str, **settings: Any) -> AsyncIterator[Gateway]:
+async def running_gateway(
+    grpc_address: str, verify: ssl.SSLContext | bool = True, **settings: Any
+) -> AsyncIterator[Gateway]:
     """A gateway before the server at `grpc_address`, on a free port of 127.0.0.1."""
     given = Settings(http_address="127.0.0.1:0", grpc_address=grpc_address, **settings)
-    async with open_channel(given.grpc_address) as channel:
+    async with Channel(given.grpc_address) as channel:
         ready: asyncio.Queue[str] = asyncio.Queue()
-        listener = Listener(Application(given, channel), bind(given), ready.put_nowait)
+        tls = server_context(given.http_tls)
+        listener = Listener(Application(given, channel), bind(given), ready.put_nowait, tls, given.http_connections)
         serving = asyncio.create_task(listener.run_until_stopped())
         url = await ready.get()
         try:
-            async with httpx2.AsyncClient(base_url=url, timeout=30, trust_env=False) as client:
+            async with httpx2.AsyncClient(base_url=url, timeout=30, trust_env=False, verify=verify) as client:
                 yield Gateway(url, client, listener)
         finally:
             listener.stop()

@@ -15,7 +15,7 @@ from userfold.v1 import user_service_pb2 as pb
 from gateway import bindings, transcode
 from gateway.app import Application
 from gateway.bindings import UnsupportedBinding
-from gateway.channel import open_channel
+from gateway.channel import Channel
 from gateway.listener import bind
 from gateway.request import Request
 from gateway.settings import Settings
@@ -181,7 +181,7 @@ async def test_another_service_needs_no_code(backend: Backend) -> None:
         seen.append(request)
         return response(item={"user_id": "x"}, id="y")
 
-    async with open_channel(backend.address) as channel:
+    async with Channel(backend.address) as channel:
         transcoders = {each.template: transcode.Transcoder(each, channel, 1) for each in bindings.bindings_of(service)}
     for transcoder in transcoders.values():
         response = transcoder._binding.response
@@ -197,9 +197,10 @@ async def test_another_service_needs_no_code(backend: Backend) -> None:
     shown = await answer("/v1/things", {}, query=b"id=%C3%A9&count=4&other=1")
     refused = await answer("/v1/things", {}, query=b"count=four")
     deleted = await answer("/v1/things/{count}", {"count": "7"})
+    unknown = {"field": "other", "reason": "UNKNOWN_FIELD", "description": "is ignored: there is no such field"}
     assert [(each.http, each.body) for each in (touched, shown, deleted)] == [
         (200, {"item": {"user_id": "x"}, "id": "y"}),
-        (200, {"user_id": "x"}),
+        (200, {"user_id": "x", "warnings": [unknown]}),
         (200, {"item": {"user_id": "x"}, "id": "y"}),
     ]
     assert [(each.id, each.count) for each in seen] == [("a", 3), ("é", 4), ("", 7)]
@@ -208,7 +209,7 @@ async def test_another_service_needs_no_code(backend: Backend) -> None:
 
 async def test_a_service_that_cannot_be_served_stops_the_start(backend: Backend) -> None:
     odd = service_type([HttpRule(post="/v1", body="*")], [("data", Field.TYPE_BYTES)])
-    async with open_channel(backend.address) as channel:
+    async with Channel(backend.address) as channel:
         with pytest.raises(UnsupportedBinding, match="data"):
             Application(Settings(), channel, odd)
 

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 import grpc
 import pytest
 
-from gateway.channel import open_channel
+from gateway.channel import Channel
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ async def peers() -> AsyncIterator[tuple[str, Counter[str]]]:
 @pytest.mark.parametrize("connections", [1, 3])
 async def test_each_connection_has_its_turn(peers: tuple[str, Counter[str]], connections: int) -> None:
     address, calls = peers
-    async with open_channel(address, connections=connections) as channel:
+    async with Channel(address, connections=connections) as channel:
         call = channel.unary_unary("/test/Count", request_serializer=None, response_deserializer=None)
         for _ in range(6):
             assert await call(b"x", timeout=10) == b"x"

@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 import pytest
 
-from gateway import http11
+from gateway import limits
 from gateway.answer import Answer, answer_from_refusal
 from gateway.connections import Connections
 from gateway.http11 import HttpConnection
@@ -49,8 +49,11 @@ class FakeTransport:
     def resume_reading(self) -> None:
         self.reading = True
 
+    def get_write_buffer_size(self) -> int:
+        return 0
+
     def get_extra_info(self, name: str) -> Any:
-        return ("192.0.2.1", 4711)
+        return {"peername": ("192.0.2.1", 4711)}.get(name)
 
 
 class FakeHandler:
@@ -58,11 +61,21 @@ class FakeHandler:
 
     def __init__(self) -> None:
         self.requests: list[Request] = []
+        self.is_full = False
         self.left: list[bytes] = []
         self._respond: list[Callable[[Answer], None]] = []
 
-    def body_limit(self, method: str, path: bytes) -> int:
-        return LIMIT
+    def body_limit(self, method: str, path: bytes, headers: object) -> int | None:
+        return None if self.is_full else LIMIT
+
+    def turn_away(self, respond: Callable[[Answer], None]) -> None:
+        respond(Answer(429, {}))
+
+    def stop(self) -> None:
+        pass
+
+    async def finished(self) -> None:
+        pass
 
     def handle(self, request: Request, respond: Callable[[Answer], None]) -> Callable[[], object] | None:
         self.requests.append(request)
@@ -83,7 +96,7 @@ class Peer:
 
     def __init__(self) -> None:
         self.handler = FakeHandler()
-        self.connections = Connections()
+        self.connections = Connections(100)
         self.connections.second(0, "DATE")
         self.transport = FakeTransport()
         self.connection = HttpConnection(self.handler, self.connections)
@@ -223,14 +236,80 @@ async def test_an_offer_to_upgrade_is_declined_with_body_and_next_request_intact
 @pytest.mark.parametrize("piece", [1000, 1_000_000])
 async def test_a_head_without_end_is_refused(peer: Peer, piece: int) -> None:
     peer.send(b"GET / HTTP/1.1\r\n")
-    for _ in range(4 * http11.HEAD_BYTES // piece + 2):
+    for _ in range(4 * limits.HEAD_BYTES // piece + 2):
         peer.send(b"a" * piece)
     assert (peer.statuses, peer.transport.closed) == ([431], True)
 
 
-async def test_a_head_of_too_many_headers_is_refused(peer: Peer) -> None:
-    peer.send(b"GET / HTTP/1.1\r\n" + b"a: b\r\n" * http11.HEAD_BYTES + b"\r\n")
+@pytest.mark.parametrize("name", [b"a", b"a%d"])
+async def test_a_head_of_too_many_headers_is_refused(peer: Peer, name: bytes) -> None:
+    headers = [(name % number if b"%" in name else name) + b": b\r\n" for number in range(limits.HEADERS + 1)]
+    peer.send(b"GET / HTTP/1.1\r\n" + b"".join(headers[1:]) + b"\r\n")
+    await peer.handler.answer()
+    assert peer.statuses == [200]
+    peer.transport.written = b""
+    peer.send(b"GET / HTTP/1.1\r\n" + b"".join(headers) + b"\r\n")
     assert (peer.statuses, peer.reasons, peer.transport.closed) == ([431], ["HEAD_TOO_LARGE"], True)
+
+
+async def test_headers_of_too_many_bytes_are_refused(peer: Peer) -> None:
+    peer.send(b"GET / HTTP/1.1\r\n" + b"".join(b"%d: %b\r\n" % (n, b"x" * 2000) for n in range(40)) + b"\r\n")
+    assert (peer.statuses, peer.reasons, peer.transport.closed) == ([431], ["HEAD_TOO_LARGE"], True)
+
+
+CHUNKED = b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\nX-One: head\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("first", "more"),
+    [
+        (b"4;", b"a=b;" * 250),
+        (b'4;a="', b"x" * 1000),
+        (b"0\r\nA: ", b"x" * 1000),
+        (b"0\r\n", b"a: b\r\n"),
+    ],
+    ids=["extensions of a chunk", "one extension", "one header behind the body", "headers behind the body"],
+)
+async def test_what_goes_with_a_body_without_end_is_refused(peer: Peer, first: bytes, more: bytes) -> None:
+    peer.send(CHUNKED + first)
+    for _ in range(limits.HEAD_BYTES // 1000 + 1 if len(more) == 1000 else limits.HEADERS):
+        assert peer.statuses == []
+        peer.send(more)
+    assert (peer.statuses, peer.reasons, peer.transport.closed) == ([431], ["HEAD_TOO_LARGE"], True)
+
+
+async def test_a_header_behind_the_body_is_none_of_the_head(peer: Peer) -> None:
+    peer.send(CHUNKED + b"1;a=b\r\nx\r\n0\r\nX-One: trailer\r\nX-Two: trailer\r\n\r\n")
+    (request,) = peer.handler.requests
+    assert (request.body, request.headers[b"x-one"]) == (b"x", b"head")
+    assert b"x-two" not in request.headers
+
+
+async def test_a_head_that_ends_together_with_a_long_body_is_none_too_large(peer: Peer) -> None:
+    peer.handler.body_limit = lambda *_: 10**6  # type: ignore[method-assign]  # Of this test alone.
+    peer.send(b"POST / HTTP/1.1\r\nContent-Length: 200000\r\n")
+    peer.send(b"\r\n" + b"x" * 200_000 + b"GET / HT")
+    peer.send(b"TP/1.1\r\n\r\n")
+    await peer.handler.answer()
+    await peer.handler.answer()
+    assert peer.statuses == [200, 200]
+
+
+async def test_requests_that_do_not_wait_are_refused_where_they_are_too_many(peer: Peer) -> None:
+    peer.send(b"GET / HTTP/1.1\r\n\r\n" * 1000)
+    for _ in range(limits.PIPELINED):
+        await peer.handler.answer()
+    assert peer.statuses == [200] * limits.PIPELINED + [429]
+    assert (peer.reasons, peer.transport.closed, peer.handler.requests[limits.PIPELINED :]) == (
+        ["OVERLOADED"],
+        True,
+        [],
+    )
+
+
+async def test_a_request_refused_behind_a_slow_one_waits_for_its_answer(peer: Peer) -> None:
+    peer.send(POST + b"NONSENSE\r\n\r\n")
+    assert peer.connection.deadline == math.inf
 
 
 async def test_a_head_behind_a_long_body_is_none_too_large(peer: Peer) -> None:
@@ -244,7 +323,7 @@ async def test_a_head_behind_a_long_body_is_none_too_large(peer: Peer) -> None:
 
 
 async def test_what_is_thrown_away_of_a_body_has_an_end(peer: Peer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http11, "DRAIN_BYTES", 1000)
+    monkeypatch.setattr(limits, "DRAIN_BYTES", 1000)
     peer.send(b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n")
     for _ in range(5):
         peer.send(b"64\r\n" + b"x" * 100 + b"\r\n")
@@ -273,7 +352,7 @@ async def test_a_byte_now_and_then_does_not_prolong_the_time_of_a_head(peer: Pee
     deadline = peer.connection.deadline
     await asyncio.sleep(0.01)
     peer.send(b"ET / HTTP/1.1\r\nA: b")
-    assert peer.connection.deadline - deadline < http11.HEAD_SECONDS / 2
+    assert peer.connection.deadline - deadline < limits.HEAD_SECONDS / 2
 
 
 async def test_a_connection_without_requests_is_closed_without_a_word(peer: Peer) -> None:
@@ -302,6 +381,16 @@ async def test_a_client_that_takes_no_answers_is_not_read_from_and_at_last_cut_o
     peer.connection.pause_writing()
     peer.pass_deadline()
     assert peer.transport.aborted
+
+
+@pytest.mark.parametrize("head", [b"GET / HTTP/1.1\r\n\r\n", b"GET / HTTP/1.0\r\n\r\n"])
+async def test_a_client_that_does_not_take_the_last_answer_is_cut_off(peer: Peer, head: bytes) -> None:
+    """The transport stays open, however long, until what was written is taken."""
+    peer.send(head)
+    await peer.handler.answer()
+    while not peer.transport.aborted:
+        peer.pass_deadline()
+    assert peer.statuses == [200]
 
 
 async def test_stopping_closes_what_is_idle_and_lets_end_what_is_under_way(peer: Peer) -> None:
@@ -343,3 +432,24 @@ async def test_an_answer_is_one_packet(gateway: Gateway, service: FakeUserServic
     assert answer.startswith(b"HTTP/1.1 201 Created\r\n")
     assert b"\r\ndate: " in answer
     assert answer.endswith(b"\r\n\r\n{}")
+
+
+async def test_what_finds_no_room_is_answered_in_its_turn_and_its_body_thrown_away(peer: Peer) -> None:
+    peer.send(POST)
+    peer.handler.is_full = True
+    peer.send(POST[:-5])
+    peer.handler.is_full = False
+    peer.send(POST[-5:] + POST)
+    assert peer.statuses == []
+    await peer.handler.answer()
+    await asyncio.sleep(0)
+    assert peer.statuses == [200, 429]
+    await peer.handler.answer()
+    assert (peer.statuses, peer.transport.closed) == ([200, 429, 200], False)
+    assert [request.body for request in peer.handler.requests] == [b'{"user_id":"1"}'] * 2
+
+
+async def test_what_finds_no_room_and_asks_first_is_told_not_to_send_its_body(peer: Peer) -> None:
+    peer.handler.is_full = True
+    peer.send(b"POST / HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n")
+    assert (peer.statuses, peer.reasons, peer.transport.closed) == ([429], ["OVERLOADED"], True)

@@ -148,4 +148,4 @@ def test_a_librarys_record_is_one_line_without_the_exceptions_text(capsys: pytes
 
 @pytest.mark.parametrize(("host", "url"), [("127.0.0.1", "http://127.0.0.1:8080"), ("::1", "http://[::1]:8080")])
 def test_the_url_is_one_for_every_kind_of_address(host: str, url: str) -> None:
-    assert listener_url(host, 8080) == url
+    assert listener_url(host, 8080, "http") == url

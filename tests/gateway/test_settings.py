@@ -1,8 +1,11 @@
 """Settings from the environment, and the message for each that cannot be used."""
 
+from pathlib import Path
+
 import pytest
 
 from gateway.settings import InvalidSetting, Settings, split_address
+from processes.certificates import CertificateFiles, PemFile
 
 
 def test_nothing_set_means_the_defaults() -> None:
@@ -29,7 +32,14 @@ def test_everything_can_be_set() -> None:
             "USERFOLD_REGION": "eu",
             "USERFOLD_GATEWAY_METRICS_ADDRESS": "0.0.0.0:9100",
             "USERFOLD_WORKERS": "64",
+            "USERFOLD_HTTP_CONNECTIONS": "100000",
             "USERFOLD_LOG_LEVEL": "warning",
+            "USERFOLD_HTTP_TLS_CERTIFICATE": "/tls/http.pem",
+            "USERFOLD_HTTP_TLS_KEY": "/tls/http.key",
+            "USERFOLD_GRPC_TLS_CA": "/tls/ca.pem",
+            "USERFOLD_GRPC_TLS_CLIENT_CERTIFICATE": "/tls/client.pem",
+            "USERFOLD_GRPC_TLS_CLIENT_KEY": "/tls/client.key",
+            "USERFOLD_GRPC_TLS_SERVER_NAME": "server.internal",
         }
     ) == Settings(
         http_address="[::1]:0",
@@ -39,7 +49,18 @@ def test_everything_can_be_set() -> None:
         region="eu",
         metrics_address="0.0.0.0:9100",
         workers=64,
+        http_connections=100_000,
         log_level="warning",
+        http_tls=CertificateFiles(
+            PemFile("USERFOLD_HTTP_TLS_CERTIFICATE", Path("/tls/http.pem")),
+            PemFile("USERFOLD_HTTP_TLS_KEY", Path("/tls/http.key")),
+        ),
+        grpc_tls=CertificateFiles(
+            PemFile("USERFOLD_GRPC_TLS_CLIENT_CERTIFICATE", Path("/tls/client.pem")),
+            PemFile("USERFOLD_GRPC_TLS_CLIENT_KEY", Path("/tls/client.key")),
+            PemFile("USERFOLD_GRPC_TLS_CA", Path("/tls/ca.pem")),
+        ),
+        grpc_server_name="server.internal",
     )
 
 
@@ -58,9 +79,15 @@ def test_everything_can_be_set() -> None:
         ("USERFOLD_TRUSTED_PROXIES", "*"),
         ("USERFOLD_TRUSTED_PROXIES", "10.0.0.1/8"),
         ("USERFOLD_GATEWAY_METRICS_ADDRESS", "9100"),
+        ("USERFOLD_DRAIN_SECONDS", "61"),
+        ("USERFOLD_DRAIN_SECONDS", "-1"),
         ("USERFOLD_WORKERS", "0"),
         ("USERFOLD_WORKERS", "65"),
         ("USERFOLD_WORKERS", "many"),
+        ("USERFOLD_LOG_LEVEL", "debug"),
+        ("USERFOLD_HTTP_CONNECTIONS", "0"),
+        ("USERFOLD_HTTP_CONNECTIONS", "100001"),
+        ("USERFOLD_GRPC_TLS_SERVER_NAME", "server.internal"),
     ],
 )
 def test_a_value_that_cannot_be_used_names_its_variable(name: str, value: str) -> None:
@@ -71,3 +98,9 @@ def test_a_value_that_cannot_be_used_names_its_variable(name: str, value: str) -
 def test_an_address_is_a_host_and_a_port() -> None:
     assert split_address("X", "[::1]:8080") == ("::1", 8080)
     assert split_address("X", "localhost:0") == ("localhost", 0)
+
+
+def test_a_certificate_to_show_a_server_without_tls_is_a_mistake() -> None:
+    pair = {"USERFOLD_GRPC_TLS_CLIENT_CERTIFICATE": "c", "USERFOLD_GRPC_TLS_CLIENT_KEY": "k"}
+    with pytest.raises(InvalidSetting, match=r"USERFOLD_GRPC_TLS_CLIENT_CERTIFICATE .* without USERFOLD_GRPC_TLS_CA"):
+        Settings.from_environment(pair)

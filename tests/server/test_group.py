@@ -200,9 +200,9 @@ async def test_waiting_bytes_are_bounded_too(grouped: GroupedProfileStore, monke
 
 async def test_room_is_waited_for(store: FakeProfileStore) -> None:
     grouped = GroupedProfileStore(store, waiting=10)
-    await grouped.room(1000)
+    await grouped.room("app", 1000)
     grouped.submit([_write(f"u{number}") for number in range(9)])
-    room = asyncio.ensure_future(grouped.room(2))
+    room = asyncio.ensure_future(grouped.room("app", 2))
     await turns()
     assert not room.done()
     await store.answer()

@@ -7,18 +7,25 @@ from typing import Any
 
 import grpc
 import pytest
+from google.rpc.error_details_pb2 import ErrorInfo, RetryInfo
+from google.rpc.status_pb2 import Status
 from userfold.v1 import user_service_pb2 as pb
 from userfold.v1.user_pb2 import UserUpdate
 from userfold.v1.user_service_pb2_grpc import UserServiceStub
 
+from server import limits
+from server.admission import Admission
 from server.authentication import Authenticator
 from server.call import current_call
 from server.credentials import StoredCredential, digest
+from server.errors import Overloaded
 from server.handlers import handlers_of
-from server.model import Kind
+from server.model import Application, Kind, Scope
+from server.rate import TokenBuckets
 from server.scopes import COLLECTOR_SCOPES
 
 _SERVICE = pb.DESCRIPTOR.services_by_name["UserService"]
+_APPLICATION = Application("app", Kind.COLLECTOR, COLLECTOR_SCOPES)
 _KEY = (("x-moesif-application-id", "key"),)
 
 
@@ -51,6 +58,14 @@ class Served:
         )
         self.seconds = 0.0
         self.stub: Any = None
+        self.channel: Any = None
+        # Ten in a second, two seconds' worth at first.
+        self.admission = Admission(self.require_room, TokenBuckets(10, lambda: self.seconds))
+        self.is_full = False
+
+    def require_room(self, application_id: str) -> None:
+        if self.is_full:
+            raise Overloaded
 
     async def find(self, digest: bytes) -> StoredCredential | None:
         return self.credential if self.credential and self.credential.digest == digest else None
@@ -61,11 +76,11 @@ async def served() -> AsyncIterator[Served]:
     served = Served()
     authenticator = Authenticator(served, lambda: served.seconds, lambda: 0.0)
     server = grpc.aio.server()
-    server.add_generic_rpc_handlers((handlers_of(_SERVICE, served.service, authenticator),))
+    server.add_generic_rpc_handlers((handlers_of(_SERVICE, served.service, authenticator, served.admission),))
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
-        served.stub = UserServiceStub(channel)
+        served.stub, served.channel = UserServiceStub(channel), channel
         yield served
     await server.stop(None)
 
@@ -88,7 +103,7 @@ async def test_a_method_is_called_for_the_application_of_the_credential(served: 
 async def test_a_method_without_a_scope_is_not_served(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("server.handlers.NEEDS", {})
     with pytest.raises(KeyError):
-        handlers_of(_SERVICE, FakeService(), Authenticator(Served(), lambda: 0.0, lambda: 0.0))
+        handlers_of(_SERVICE, FakeService(), Authenticator(Served(), lambda: 0.0, lambda: 0.0), Served().admission)
 
 
 @pytest.mark.parametrize("becomes", ["revoked", "another application's"])
@@ -108,3 +123,67 @@ async def test_a_stream_does_not_outlive_its_credential(served: Served, becomes:
         await call.read()
     assert refusal.value.code() is grpc.StatusCode.UNAUTHENTICATED
     assert served.service.called == ["app", "app"]
+
+
+async def refused(call: Any) -> tuple[str, float]:
+    """The reason of a call's refusal for what it is too much, and after how many seconds to try again."""
+    with pytest.raises(grpc.aio.AioRpcError) as refusal:
+        await call
+    assert refusal.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    trailers: Any = refusal.value.trailing_metadata()
+    status = Status.FromString(dict(trailers)["grpc-status-details-bin"])
+    info, retry = ErrorInfo(), RetryInfo()
+    assert status.details[0].Unpack(info)
+    assert status.details[1].Unpack(retry)
+    return info.reason, retry.retry_delay.seconds + retry.retry_delay.nanos / 1e9
+
+
+async def test_a_batch_counts_as_many_as_it_holds_and_the_answer_says_when_to_come_again(served: Served) -> None:
+    batch = pb.BatchUpdateUsersRequest(users=[UserUpdate(user_id="u")] * 25)
+    await served.stub.BatchUpdateUsers(batch, metadata=_KEY)
+    # Five more than there were, and one for the next call.
+    assert await refused(served.stub.UpdateUser(pb.UpdateUserRequest(), metadata=_KEY)) == ("RATE_LIMITED", 0.6)
+    served.seconds = 0.6
+    await served.stub.UpdateUser(pb.UpdateUserRequest(), metadata=_KEY)
+    assert len(served.service.called) == 2
+
+
+async def test_a_stream_beyond_the_rate_is_slowed_down(served: Served) -> None:
+    call = served.stub.StreamUpdateUsers(metadata=_KEY)
+    await call.write(pb.StreamUpdateUsersRequest(users=[UserUpdate(user_id="u")] * 20))
+    assert (await call.read()).acknowledgements
+    await call.write(pb.StreamUpdateUsersRequest(users=[UserUpdate(user_id="u")]))
+    assert (await call.read()).acknowledgements
+    assert served.admission.pause("StreamUpdateUsers", _APPLICATION) > 0
+    await call.done_writing()
+    served.seconds = 1.0
+    assert await call.code() is grpc.StatusCode.OK
+
+
+async def test_updates_are_refused_before_they_are_parsed_where_no_room_is_left_for_them(served: Served) -> None:
+    served.is_full = True
+    no_message = served.channel.unary_unary(f"/{_SERVICE.full_name}/UpdateUser")
+    assert await refused(no_message(b"\xff", metadata=_KEY)) == ("OVERLOADED", 1)
+    # Reads are not kept out by that.
+    assert served.credential
+    served.credential = replace(served.credential, kind=Kind.MANAGEMENT, scopes=frozenset({Scope.READ_USERS}))
+    await served.stub.GetUser(pb.GetUserRequest(), metadata=(("authorization", "Bearer key"),))
+
+
+@pytest.mark.parametrize("limit", ["CALLS", "CALL_BYTES"])
+async def test_more_calls_than_a_server_holds_are_turned_away_before_anything_is_asked(
+    served: Served, monkeypatch: pytest.MonkeyPatch, limit: str
+) -> None:
+    monkeypatch.setattr(limits, limit, 0)
+    assert await refused(served.stub.GetUser(pb.GetUserRequest())) == ("OVERLOADED", 1)
+
+
+async def test_more_streams_than_a_server_holds_are_turned_away(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "STREAMS", 1)
+    first = served.stub.StreamUpdateUsers(metadata=_KEY)
+    await first.write(pb.StreamUpdateUsersRequest(users=[UserUpdate(user_id="u")]))
+    await first.read()
+    assert await refused(served.stub.StreamUpdateUsers(metadata=_KEY).read()) == ("OVERLOADED", 1)
+    first.cancel()

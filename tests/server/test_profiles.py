@@ -12,11 +12,13 @@ from server.errors import ProfileTooLarge, UserfoldError, WriteOutcomeUnknown, W
 from server.model import ProfileWrite, UserUpdate
 from server.mongod import EmbeddedMongod
 from server.plan import plan_update, profile_id
+from server.store import bulk
 from server.store.database import Database, connect, open_database, prepare
 from server.store.profiles import MongoProfileStore
 from server.store.queries import MongoProfileQueries
 
 _NOW = 1_767_323_045_000_000_000
+_ALWAYS = -1
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +63,7 @@ def _kinds(outcomes: Any) -> list[type[UserfoldError] | None]:
 def _failing(mongod: EmbeddedMongod, times: int, **data: Any) -> Iterator[None]:
     """MongoDB's own failure injection, for the next `times` update commands of any client."""
     with MongoClient[dict[str, Any]](mongod.uri) as client:
-        failure = {"configureFailPoint": "failCommand", "mode": {"times": times}}
+        failure = {"configureFailPoint": "failCommand", "mode": "alwaysOn" if times == _ALWAYS else {"times": times}}
         client.admin.command(failure | {"data": {"failCommands": ["update"], "appName": "userfold"} | data})
         try:
             yield
@@ -160,24 +162,29 @@ async def test_write_errors_and_write_concern_errors_are_told_apart(
     assert _kinds(outcomes) == [ProfileTooLarge, WriteOutcomeUnknown]
 
 
-@pytest.mark.parametrize("code", [50, 64, 11602])
-async def test_a_command_that_ran_out_of_time_or_lost_its_primary_is_of_unknown_outcome(
-    store: MongoProfileStore, mongod: EmbeddedMongod, user: str, code: int
+@pytest.mark.parametrize("code", [50, 64, 262, 11602, 14031])
+async def test_a_command_that_ran_out_of_time_or_room_or_lost_its_primary_is_of_unknown_outcome(
+    store: MongoProfileStore, mongod: EmbeddedMongod, user: str, code: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with _failing(mongod, 2, errorCode=code):
+    monkeypatch.setattr(bulk, "WRITE_SECONDS", 0.5)
+    with _failing(mongod, _ALWAYS, errorCode=code):
         assert _kinds(await store.apply([_write(user, metadata={"a": 1})])) == [WriteOutcomeUnknown]
 
 
-async def test_one_lost_connection_is_retried(store: MongoProfileStore, mongod: EmbeddedMongod, user: str) -> None:
-    with _failing(mongod, 1, closeConnection=True):
+@pytest.mark.parametrize("failure", [{"closeConnection": True}, {"errorCode": 10107}, {"errorCode": 189}])
+async def test_what_an_election_makes_fail_is_sent_again_as_often_as_there_is_time(
+    store: MongoProfileStore, mongod: EmbeddedMongod, user: str, failure: dict[str, Any]
+) -> None:
+    with _failing(mongod, 3, **failure):
         assert await store.apply([_write(user, metadata={"a": 1})]) == [None]
 
 
 async def test_connections_that_are_lost_again_leave_the_outcome_unknown_for_all_that_follows(
-    store: MongoProfileStore, mongod: EmbeddedMongod, user: str
+    store: MongoProfileStore, mongod: EmbeddedMongod, user: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(bulk, "WRITE_SECONDS", 0.5)
     big = {f"k{n}": n for n in range(900)}
-    with _failing(mongod, 2, closeConnection=True):
+    with _failing(mongod, _ALWAYS, closeConnection=True):
         outcomes = await store.apply([_write(user, metadata=big), _write(user, metadata=big), _write(user)])
     assert _kinds(outcomes) == [WriteOutcomeUnknown] * 3
 
@@ -204,8 +211,9 @@ async def test_a_duplicate_key_is_tried_again(store: MongoProfileStore, mongod: 
     assert _kinds(outcomes) == [WriteOutcomeUnknown, None]
 
 
-async def test_an_unreachable_database_is_told_as_such() -> None:
-    client = connect("mongodb://127.0.0.1:9/?directConnection=true", timeout_ms=50)
+async def test_an_unreachable_database_is_told_as_such(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bulk, "WRITE_SECONDS", 0.05)
+    client = connect("mongodb://127.0.0.1:9/?directConnection=true")
     store = MongoProfileStore(open_database(client, "x"))
     assert _kinds(await store.apply([_write("u")])) == [WriteOutcomeUnknown]
     client.close()

@@ -90,7 +90,7 @@ async def test_a_query_that_fails_is_told(
 
 
 async def test_an_unreachable_database_is_told_as_such() -> None:
-    client = connect("mongodb://127.0.0.1:9/?directConnection=true", timeout_ms=50)
+    client = connect("mongodb://127.0.0.1:9/?directConnection=true", serverSelectionTimeoutMS=50)
     queries = MongoProfileQueries(open_database(client, "x"))
     for ask in _ASKED.values():
         with pytest.raises(DatabaseUnavailable):

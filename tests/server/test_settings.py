@@ -1,5 +1,8 @@
+from pathlib import Path
+
 import pytest
 
+from processes.certificates import CertificateFiles, PemFile
 from server.settings import InvalidSetting, Settings, split_address
 
 
@@ -11,7 +14,6 @@ def test_an_empty_environment_is_a_laptop() -> None:
         grpc_address="127.0.0.1:50051",
         metrics_address=None,
         workers=1,
-        log_level="info",
     )
 
 
@@ -25,9 +27,22 @@ def test_every_variable_is_read() -> None:
             "USERFOLD_SERVER_METRICS_ADDRESS": "127.0.0.1:9100",
             "USERFOLD_WORKERS": "4",
             "USERFOLD_LOG_LEVEL": "error",
+            "USERFOLD_GRPC_TLS_CERTIFICATE": "/tls/server.pem",
+            "USERFOLD_GRPC_TLS_KEY": "/tls/server.key",
+            "USERFOLD_GRPC_TLS_CLIENT_CA": "/tls/ca.pem",
         }
     )
-    assert settings == Settings("mongodb://db/", "d", "/data", "[::1]:0", "127.0.0.1:9100", 4, "error")
+    tls = CertificateFiles(
+        PemFile("USERFOLD_GRPC_TLS_CERTIFICATE", Path("/tls/server.pem")),
+        PemFile("USERFOLD_GRPC_TLS_KEY", Path("/tls/server.key")),
+        PemFile("USERFOLD_GRPC_TLS_CLIENT_CA", Path("/tls/ca.pem")),
+    )
+    assert settings == Settings("mongodb://db/", "d", "/data", "[::1]:0", "127.0.0.1:9100", 4, tls, log_level="error")
+
+
+def test_authorities_of_callers_without_tls_are_a_mistake() -> None:
+    with pytest.raises(InvalidSetting, match=r"USERFOLD_GRPC_TLS_CLIENT_CA .* without USERFOLD_GRPC_TLS_CERTIFICATE"):
+        Settings.from_environment({"USERFOLD_GRPC_TLS_CLIENT_CA": "ca"})
 
 
 @pytest.mark.parametrize("name", ["USERFOLD_GRPC_ADDRESS", "USERFOLD_SERVER_METRICS_ADDRESS"])
@@ -45,6 +60,18 @@ def test_an_address_is_split() -> None:
 def test_a_number_of_workers_that_cannot_be_is_refused(value: str) -> None:
     with pytest.raises(InvalidSetting, match=r"USERFOLD_WORKERS .* from 1 to 64"):
         Settings.from_environment({"USERFOLD_WORKERS": value})
+
+
+def test_limits_are_numbers_within_bounds() -> None:
+    settings = Settings.from_environment({"USERFOLD_RATE_LIMIT": "250.5", "USERFOLD_DRAIN_SECONDS": "60"})
+    assert (settings.rate_limit, settings.drain_seconds) == (250.5, 60)
+
+
+@pytest.mark.parametrize("name", ["USERFOLD_RATE_LIMIT", "USERFOLD_DRAIN_SECONDS"])
+@pytest.mark.parametrize("value", ["-1", "1000001", "1e3", "nan", "many", "٣"])
+def test_a_bad_number_is_refused_by_the_name_of_its_variable(name: str, value: str) -> None:
+    with pytest.raises(InvalidSetting, match=name):
+        Settings.from_environment({name: value})
 
 
 @pytest.mark.parametrize("value", ["debug", "INFO", "0"])

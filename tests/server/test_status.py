@@ -82,7 +82,21 @@ _TABLE: list[tuple[UserfoldError, int, str, str, list[object]]] = [
         errors.Overloaded(),
         8,
         "OVERLOADED",
-        "More updates are waiting than the server holds; nothing was written. Send it again later.",
+        "More is under way than the server has room for; nothing was written. Send it again later.",
+        list(_RETRY),
+    ),
+    (
+        errors.RateLimited(1.25),
+        8,
+        "RATE_LIMITED",
+        "The application sends more than it may; nothing was written. Send it again later.",
+        [{"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "1.250s"}],
+    ),
+    (
+        errors.ServerStopping(),
+        14,
+        "SERVER_STOPPING",
+        "The server stops. What it has not acknowledged is not written: send it again, on a new stream.",
         list(_RETRY),
     ),
     (

@@ -1,0 +1,91 @@
+"""What a call must pass before its message is looked at: is there room for it, does it come too often?"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager, nullcontext
+from typing import Final, TypeAlias
+
+from server import limits
+from server.gate import Gate
+from server.model import Application
+from server.rate import TokenBuckets
+
+_LOOK_UPS: Final = (limits.LOOK_UPS, limits.LOOK_UPS_AT_ONCE)
+_GROUPED: Final = (limits.LOOK_UPS, limits.LOOK_UPS)
+_QUERIES: Final = (limits.QUERIES, limits.QUERIES_AT_ONCE)
+_CHANGES: Final = (limits.CHANGES, limits.CHANGES_AT_ONCE)
+
+GATES: Final[Mapping[str, tuple[int, int]]] = {
+    "GetUser": _LOOK_UPS,
+    "LookupUsers": _GROUPED,
+    "ExportUser": _LOOK_UPS,
+    "ListUsers": _QUERIES,
+    "CountUsers": _QUERIES,
+    "ReportCampaigns": _QUERIES,
+    "BatchExportUsers": _QUERIES,
+    "RemoveAlias": _CHANGES,
+    "BatchRemoveAliases": _CHANGES,
+    "DeleteUser": _CHANGES,
+    "BatchDeleteUsers": _CHANGES,
+}
+"""By the name of the method, which gate it goes through: methods with the same numbers share one. Updates go through
+none: they wait in groups, whose room is asked for. Look-ups go all at once to where they are grouped."""
+
+_READS: Final = frozenset({_LOOK_UPS, _GROUPED, _QUERIES})
+
+RequireRoom: TypeAlias = Callable[[str], None]
+"""Raises Overloaded where the groups have no room for an application's updates."""
+
+
+class Admission:
+    """What all calls share: how many are under way, with messages of so many `octets`."""
+
+    def __init__(self, require_room: RequireRoom, buckets: TokenBuckets) -> None:
+        self._require_room = require_room
+        self._buckets = buckets
+        self._gates = {size: Gate(*size) for size in {*GATES.values()}}
+        self.calls = self.octets = 0
+        self._streams = 0
+        self._stream_ended = asyncio.Event()
+
+    @property
+    def has_room(self) -> bool:
+        """Whether another call may begin."""
+        return self.calls < limits.CALLS and self.octets < limits.CALL_BYTES
+
+    @property
+    def has_room_for_a_stream(self) -> bool:
+        """Whether another stream may begin."""
+        return self._streams < limits.STREAMS
+
+    def begin_stream(self) -> None:
+        """A stream begins."""
+        self._streams += 1
+
+    def end_stream(self) -> None:
+        """A stream has ended."""
+        self._streams -= 1
+        self._stream_ended.set()
+
+    async def streams_ended(self) -> None:
+        """Wait until there is no stream."""
+        while self._streams:
+            self._stream_ended.clear()
+            await self._stream_ended.wait()
+
+    def admit(self, method: str, application: Application) -> AbstractAsyncContextManager[None]:
+        """Within what is returned, the call is served. Raises RateLimited or Overloaded."""
+        size = GATES.get(method)
+        self._buckets.require((application.application_id, size in _READS))
+        if size is None:
+            self._require_room(application.application_id)
+            return nullcontext()
+        return self._gates[size].within(application.application_id)
+
+    def count(self, method: str, application: Application, items: int) -> None:
+        """A call that was admitted holds so many items: a batch counts as many as it has."""
+        self._buckets.take((application.application_id, GATES.get(method) in _READS), items)
+
+    def pause(self, method: str, application: Application) -> float:
+        """For how many seconds the next message of a stream has to wait."""
+        return self._buckets.seconds((application.application_id, GATES.get(method) in _READS))

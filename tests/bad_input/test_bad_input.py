@@ -1,0 +1,88 @@
+"""Every row of the catalogue, against the running service: what is answered, exactly, and what is stored then."""
+
+import json
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import grpc
+import pytest
+from pymongo.database import Database
+
+from server.credentials import digest, generate_collector_key, generate_management_token
+from server.model import Kind, Scope
+from tests.bad_input.rows import Row, filled, rows
+from tests.bad_input.send import Sender
+from tests.conftest import Api, Stack, grant, register
+
+_ROWS = rows()
+
+# What a profile is told to hold where a row says nothing of it.
+_BESIDE = ("created_time", "modified_time", "ip_address")
+_NOTHING = {"alias_count": 0, "metadata": {}}
+
+
+# One application for all rows, each of which leaves nothing behind: to make one costs more than most rows.
+@pytest.fixture(scope="module")
+def application_api(stack: Stack, database: Database[dict[str, Any]]) -> Iterator[Api]:
+    api = Api(stack.http, register(database, generate_collector_key()))
+    with api.client:
+        yield api
+
+
+@pytest.fixture(scope="module")
+def names(application_api: Api, database: Database[dict[str, Any]]) -> Mapping[str, str]:
+    """What `«NAME»` stands for: credentials."""
+    application = application_api.application
+    other = register(database, generate_collector_key())
+    granted = {name: generate_management_token() for name in ("reader_token", "expired_token", "revoked_token")}
+    past = datetime.now(UTC) - timedelta(minutes=1)
+    grant(database, application, Kind.MANAGEMENT, granted["reader_token"], {Scope.READ_USERS})
+    grant(database, application, Kind.MANAGEMENT, granted["expired_token"], {Scope.ADMIN}, past)
+    grant(database, application, Kind.MANAGEMENT, granted["revoked_token"], {Scope.ADMIN})
+    database.credentials.delete_one({"_id": digest(granted["revoked_token"])})
+    return granted | {
+        "key": application.collector_key,
+        "token": application.management_token,
+        "other_key": other.collector_key,
+        "other_token": other.management_token,
+    }
+
+
+@pytest.fixture(scope="module")
+def sender(stack: Stack, names: Mapping[str, str]) -> Iterator[Sender]:
+    with grpc.insecure_channel(stack.grpc) as channel:
+        yield Sender(stack.http.removeprefix("http://"), stack.grpc, channel, names)
+
+
+@pytest.mark.parametrize("row", _ROWS, ids=[f"{row.file}: {row.name}" for row in _ROWS])
+def test_bad_input(row: Row, sender: Sender, application_api: Api, database: Database[dict[str, Any]]) -> None:
+    api = application_api
+    users: Any = json.loads(row.before)
+    if users:
+        assert api.batch(users).status_code == 201
+    try:
+        answered = sender.send(row)
+        assert (answered.grpc, answered.value) == (row.grpc, row.answer())
+        assert answered.http == row.statuses()
+        assert answered.headers.items() >= row.headers_told().items()
+        expected = {user["user_id"]: user for user in json.loads(filled(row.stored))}
+        application_id = api.application.application_id
+        stored = database.profiles.count_documents({"application_id": application_id})
+        assert stored == len(expected) + row.visitors
+        if stored:
+            assert _users(api, expected) == expected
+    finally:
+        # What an erasure leaves has no application: it is known by its `_id` alone.
+        database.profiles.delete_many({"_id": {"$regex": f"^{api.application.application_id}/"}})
+
+
+def _users(api: Api, expected: Mapping[str, Any]) -> dict[str, Any]:
+    """The users of the application, with what `expected` tells of each."""
+    users = api.client.get("/v1/users?page_size=1000", headers=api.reader).json()["users"]
+    for user in users:
+        told = expected.get(user["user_id"], {})
+        for name in [*user]:
+            if name not in told and (name in _BESIDE or user[name] == _NOTHING.get(name)):
+                del user[name]
+    return {user["user_id"]: user for user in users}

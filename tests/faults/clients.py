@@ -1,0 +1,289 @@
+"""Clients that send updates one behind the other, each written to the history first, over all ways in."""
+
+import asyncio
+import itertools
+import random
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import grpc
+import orjson
+from google.rpc.error_details_pb2 import ErrorInfo
+from google.rpc.status_pb2 import Status
+from userfold.v1 import user_service_pb2 as pb
+from userfold.v1.user_pb2 import UserUpdate
+from userfold.v1.user_service_pb2_grpc import UserServiceStub
+
+from server.derive import alias_digest
+from server.plan import profile_id
+from tests.conftest import Application
+from tests.faults.history import History, Operation, Outcome
+
+_PER_USER = 200  # A profile keeps 1,000 aliases: this many are far from being capped.
+_PATIENCE = 11.0  # More than the gateway's own, as client libraries have.
+_IN_DOUBT = frozenset({"WRITE_OUTCOME_UNKNOWN", "INTERNAL", ""})
+_PAUSE = 0.25  # After a round in which nothing was acknowledged.
+
+_OPTIONS = (
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 500),
+    ("grpc.max_reconnect_backoff_ms", 500),
+    ("grpc.use_local_subchannel_pool", 1),
+    ("grpc.enable_http_proxy", 0),
+)
+
+
+@dataclass(slots=True)
+class Traffic:
+    """What all clients share. While `patience` is set, they give up after a random time of up to so many seconds."""
+
+    history: History
+    gateways: Sequence[tuple[str, int]]
+    servers: Sequence[str]
+    patience: float | None = None
+    is_over: bool = False
+
+
+class Client:
+    """Sends the updates of its own users of one application. Every other client sends what is in doubt again.
+
+    A round is `size` operations, of `users` users in turn.
+    """
+
+    size: ClassVar = 1
+    users: ClassVar = 1
+
+    def __init__(self, number: int, application: Application, traffic: Traffic) -> None:
+        self._name = f"{type(self).__name__}-{number}"
+        self._number = number
+        self._application = application
+        self._traffic = traffic
+        self._sends_again = (number + number // 2) % 2 == 0  # On each server, and in each application, half.
+        self._random = random.Random(self._name)  # noqa: S311 - to be the same on every run
+        self._counters = itertools.count()
+
+    async def run(self) -> None:
+        history = self._traffic.history
+        while not self._traffic.is_over:
+            operations: Sequence[Operation] = [self._begin(history) for _ in range(self.size)]
+            is_first = True
+            while operations:
+                outcomes = await self._attempt(operations)
+                for operation, outcome in zip(operations, outcomes, strict=True):
+                    history.settle(operation, outcome, is_first=is_first)
+                if Outcome.ACKNOWLEDGED not in outcomes:
+                    await asyncio.sleep(_PAUSE)
+                again = self._sends_again and not self._traffic.is_over
+                operations = _in_doubt(operations, outcomes) if again else []
+                is_first = False
+
+    async def close(self) -> None:
+        """Close the connection, whatever is under way on it."""
+
+    async def _attempt(self, operations: Sequence[Operation]) -> Sequence[Outcome]:
+        outcomes = [Outcome.UNKNOWN] * len(operations)
+        patience = self._traffic.patience
+        seconds = _PATIENCE if patience is None else self._random.uniform(0, patience)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._send(operations, outcomes, seconds), seconds)
+            return outcomes
+        await self.close()
+        return outcomes
+
+    async def _send(self, operations: Sequence[Operation], outcomes: list[Outcome], seconds: float) -> None:
+        """Send them, and put down in `outcomes` what is told of each. May take longer than `seconds`."""
+        raise NotImplementedError
+
+    def _begin(self, history: History) -> Operation:
+        number = next(self._counters)
+        turn, user = divmod(number, self.users)
+        generation, counter = divmod(turn, _PER_USER)
+        user_id = f"{self._name}/{user}/{generation}"
+        token = f"{user_id}/{counter + 1}"
+        application_id = self._application.application_id
+        alias = alias_digest(application_id, token)
+        return history.begin(profile_id(application_id, user_id), user_id, counter + 1, token, alias)
+
+
+def _in_doubt(operations: Sequence[Operation], outcomes: Sequence[Outcome]) -> Sequence[Operation]:
+    """What to send again: of each user, all from the first in doubt on, for the order is to stay."""
+    profiles: set[str] = set()
+    again = []
+    for operation, outcome in zip(operations, outcomes, strict=True):
+        if outcome is Outcome.UNKNOWN:
+            profiles.add(operation.profile)
+        if operation.profile in profiles:
+            again.append(operation)
+    return again
+
+
+class HttpSingle(Client):
+    """`POST /v1/users`. One connection, to the other gateway where there is none to be had."""
+
+    path: ClassVar = "/v1/users"
+
+    def __init__(self, number: int, application: Application, traffic: Traffic) -> None:
+        super().__init__(number, application, traffic)
+        self._gateway = number
+        self._connection: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+
+    async def close(self) -> None:
+        if self._connection:
+            self._connection[1].transport.abort()
+            self._connection = None
+
+    async def _send(self, operations: Sequence[Operation], outcomes: list[Outcome], seconds: float) -> None:
+        try:
+            status, told = await self._post(orjson.dumps(self._body(operations)))
+        except ConnectionRefusedError:
+            self._gateway += 1
+            outcomes[:] = [Outcome.REFUSED] * len(outcomes)
+        except (OSError, EOFError):
+            await self.close()
+        else:
+            outcomes[:] = self._outcomes(status, told, len(outcomes))
+
+    async def _post(self, body: bytes) -> tuple[int, Mapping[str, Any]]:
+        if self._connection is None:
+            gateways = self._traffic.gateways
+            self._connection = await asyncio.open_connection(*gateways[self._gateway % len(gateways)])
+        reader, writer = self._connection
+        key = self._application.collector_key
+        head = f"POST {self.path} HTTP/1.1\r\nhost: x\r\nx-moesif-application-id: {key}\r\ncontent-length: {len(body)}"
+        writer.write(f"{head}\r\n\r\n".encode() + body)
+        lines = (await reader.readuntil(b"\r\n\r\n")).decode().lower().split("\r\n")
+        headers = dict(line.split(": ", 1) for line in lines[1:] if line)
+        answer = orjson.loads(await reader.readexactly(int(headers["content-length"])))
+        if headers.get("connection") == "close":
+            await self.close()
+        return int(lines[0].split()[1]), answer
+
+    def _body(self, operations: Sequence[Operation]) -> Any:
+        return _user(operations[0])
+
+    def _outcomes(self, status: int, told: Mapping[str, Any], count: int) -> list[Outcome]:
+        return [Outcome.ACKNOWLEDGED if status == 201 else _from_json(told)] * count
+
+
+class HttpBatch(HttpSingle):
+    """`POST /v1/users/batch`, each user twice in it."""
+
+    path = "/v1/users/batch"
+    size = 20
+    users = 10
+
+    def _body(self, operations: Sequence[Operation]) -> Any:
+        return [_user(operation) for operation in operations]
+
+    def _outcomes(self, status: int, told: Mapping[str, Any], count: int) -> list[Outcome]:
+        if "saved_count" not in told:
+            return super()._outcomes(status, told, count)
+        refused = {each["index"]: _from_json(each["status"]) for each in told.get("refused", ())}
+        return [refused.get(index, Outcome.ACKNOWLEDGED) for index in range(count)]
+
+
+class GrpcSingle(Client):
+    """`UpdateUser`. Half of those who give up do so by a deadline of gRPC's, the others cancel."""
+
+    def __init__(self, number: int, application: Application, traffic: Traffic) -> None:
+        super().__init__(number, application, traffic)
+        first = number % len(traffic.servers)
+        servers = [*traffic.servers[first:], *traffic.servers[:first]]
+        self._channel = grpc.aio.insecure_channel(f"ipv4:{','.join(servers)}", options=_OPTIONS)
+        self._stub: Any = UserServiceStub(self._channel)
+        self._metadata = (("x-moesif-application-id", application.collector_key),)
+
+    async def run(self) -> None:
+        try:
+            await super().run()
+        finally:
+            await self._channel.close(None)
+
+    async def _send(self, operations: Sequence[Operation], outcomes: list[Outcome], seconds: float) -> None:
+        with_deadline = {"timeout": seconds} if self._number % 4 < 2 else {}
+        try:
+            await self._call(operations, outcomes, metadata=self._metadata, **with_deadline)
+        except asyncio.InvalidStateError:
+            return  # The stream ended while it was written to.
+        except grpc.aio.AioRpcError as error:
+            status = _sent_status(error)
+            outcomes[:] = [_from_status(status) if each is Outcome.UNKNOWN and status else each for each in outcomes]
+
+    async def _call(self, operations: Sequence[Operation], outcomes: list[Outcome], **options: Any) -> None:
+        await self._stub.UpdateUser(pb.UpdateUserRequest(user=_message(operations[0])), **options)
+        outcomes[0] = Outcome.ACKNOWLEDGED
+
+
+class GrpcBatch(GrpcSingle):
+    """`BatchUpdateUsers`, each user twice in it."""
+
+    size = 20
+    users = 10
+
+    async def _call(self, operations: Sequence[Operation], outcomes: list[Outcome], **options: Any) -> None:
+        request = pb.BatchUpdateUsersRequest(users=map(_message, operations))
+        response = await self._stub.BatchUpdateUsers(request, **options)
+        outcomes[:] = [_from_status(result.status) for result in response.results]
+
+
+class GrpcStream(GrpcSingle):
+    """`StreamUpdateUsers`: all messages of a round without waiting for acknowledgements, each user in four of them."""
+
+    size = 60
+    users = 15
+    of_message = 10
+
+    async def _call(self, operations: Sequence[Operation], outcomes: list[Outcome], **options: Any) -> None:
+        call = self._stub.StreamUpdateUsers(**options)
+        for start in range(0, len(operations), self.of_message):
+            users = map(_message, operations[start : start + self.of_message])
+            await call.write(pb.StreamUpdateUsersRequest(users=users))
+        await call.done_writing()
+        async for response in call:
+            for each in response.acknowledgements:
+                outcomes[each.sequence_number] = _from_status(each.status)
+
+
+def clients_of(applications: Sequence[Application], traffic: Traffic, factor: int = 1) -> Sequence[Client]:
+    """All of them, in equal parts on both applications, gateways and servers."""
+    numbers = {HttpSingle: 16, HttpBatch: 4, GrpcSingle: 16, GrpcBatch: 4, GrpcStream: 4}
+    return [
+        kind(number, applications[number // 2 % len(applications)], traffic)
+        for kind, count in numbers.items()
+        for number in range(count * factor)
+    ]
+
+
+def _user(operation: Operation) -> dict[str, Any]:
+    return {
+        "user_id": operation.user_id,
+        "session_token": operation.token,
+        "metadata": {"counter": operation.counter},
+    }
+
+
+def _message(operation: Operation) -> UserUpdate:
+    text = f'{{"counter":{operation.counter}}}'.encode()
+    return UserUpdate(user_id=operation.user_id, session_token=operation.token, metadata_json=text)
+
+
+def _from_reason(reason: str) -> Outcome:
+    return Outcome.UNKNOWN if reason in _IN_DOUBT else Outcome.REFUSED
+
+
+def _from_json(status: Mapping[str, Any]) -> Outcome:
+    return _from_reason(next((each["reason"] for each in status["details"] if "reason" in each), ""))
+
+
+def _from_status(status: Status) -> Outcome:
+    if not status.code:
+        return Outcome.ACKNOWLEDGED
+    info = ErrorInfo()
+    return _from_reason(info.reason if status.details and status.details[0].Unpack(info) else "")
+
+
+def _sent_status(error: grpc.aio.AioRpcError) -> Status | None:
+    trailers: Any = error.trailing_metadata()
+    return next((Status.FromString(value) for name, value in trailers or () if name == "grpc-status-details-bin"), None)

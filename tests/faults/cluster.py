@@ -1,0 +1,208 @@
+"""Everything at once: the replica set, two servers, two gateways, and clients that never pause."""
+
+import asyncio
+import os
+import signal
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO, Any, Final, Self
+
+import uvloop
+from pymongo import MongoClient, WriteConcern
+from pymongo.read_concern import ReadConcern
+
+from server.credentials import generate_collector_key
+from tests.conftest import Application, Program, register
+from tests.faults.clients import Traffic, clients_of
+from tests.faults.history import History, Stored
+from tests.faults.links import Links
+from tests.faults.replica_set import ReplicaSet
+
+VARIABLE: Final = "FAULTS_BUG"
+"""Tells `seeded` which bug to put into a server."""
+
+DATABASE: Final = "userfold_faults"
+
+_Settings = dict[str, str]
+
+
+class Service:
+    """One of our programs, which keeps its address from one start to the next."""
+
+    def __init__(self, name: str, module: str, log: IO[bytes], address: str, **environment: str) -> None:
+        self.name = name
+        self._module = module
+        self._log = log
+        self._address = address
+        self._environment = environment
+        self._program: Program | None = None
+
+    @property
+    def process(self) -> Any:
+        assert self._program
+        return self._program.process
+
+    @property
+    def is_running(self) -> bool:
+        return self._program is not None and self._program.process.poll() is None
+
+    @property
+    def address(self) -> str:
+        return self._environment[self._address]
+
+    def start(self) -> None:
+        """Start it, again if it has ended."""
+        if self._program:
+            self._program.stop()
+        self._environment.setdefault(self._address, _free_address())
+        self._program = Program(self._module, self._log, **self._environment)
+        if not self._program.ready:
+            raise RuntimeError(f"{self.name} does not start:\n{Path(self._log.name).read_text()[-2000:]}")
+
+    def seed(self, bug: str | None) -> None:
+        """Start it anew as `seeded` does, or as an operator."""
+        self._module = "tests.faults.seeded" if bug else self.name.rstrip("0123456789")
+        self._environment[VARIABLE] = bug or ""
+        self.start()
+
+    def stop(self) -> None:
+        if self._program:
+            self._program.stop()
+
+    def signal(self, number: signal.Signals) -> None:
+        self.process.send_signal(number)
+
+    def wait_until_ended(self) -> None:
+        self.process.wait(timeout=60)
+
+
+class Cluster:
+    """The running parts. Faults use them from the main thread; clients and proxies have a thread and a loop."""
+
+    def __init__(self, directory: Path) -> None:
+        self._stack = ExitStack()
+        self._directory = directory
+
+    def __enter__(self) -> Self:
+        with ExitStack() as stack:
+            self._loop = stack.enter_context(_running_loop())
+            self.links = Links(self._loop)
+            stack.callback(self.links.close)
+            self.replica_set = ReplicaSet(self._directory, self.links)
+            stack.callback(self.replica_set.stop)
+            self.replica_set.start()
+            log = stack.enter_context((self._directory / "programs.log").open("ab"))
+            settings = {"USERFOLD_MONGODB_URI": self.replica_set.uri, "USERFOLD_DATABASE": DATABASE}
+            self.servers = [
+                Service(f"server{number}", "server", log, "USERFOLD_GRPC_ADDRESS", **settings) for number in range(2)
+            ]
+            for server in self.servers:
+                stack.callback(server.stop)
+                server.start()
+                self.links.know(server.name, server.process.pid)
+            addresses = [server.address for server in self.servers]
+            self.gateways = [
+                Service(f"gateway{number}", "gateway", log, "USERFOLD_HTTP_ADDRESS", USERFOLD_GRPC_ADDRESS=target)
+                # Each has a server of its own, and the other one's where that is gone.
+                for number, target in enumerate([f"ipv4:{','.join(order)}" for order in (addresses, addresses[::-1])])
+            ]
+            for gateway in self.gateways:
+                stack.callback(gateway.stop)
+                gateway.start()
+            self.client = stack.enter_context(MongoClient[dict[str, Any]](self.replica_set.uri, tz_aware=True))
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def heal(self) -> None:
+        """Start whatever has ended, and wait until the replica set is whole."""
+        self.replica_set.heal()
+        for service in (*self.servers, *self.gateways):
+            if not service.is_running:
+                service.start()
+                self.links.know(service.name, service.process.pid)
+
+    def seed(self, bug: str | None) -> None:
+        """Start the servers anew, with this bug in them, or without any."""
+        for server in self.servers:
+            server.seed(bug)
+            self.links.know(server.name, server.process.pid)
+
+    @contextmanager
+    def load(self, factor: int = 1) -> Iterator[tuple[Traffic, list[Application]]]:
+        """With clients at work, on two new applications. At the end of the block they finish what they have begun."""
+        database = self.client.get_database(DATABASE, write_concern=WriteConcern("majority"))
+        applications = [register(database, generate_collector_key()) for _ in range(2)]
+        gateways = [(host, int(port)) for host, _, port in (each.address.partition(":") for each in self.gateways)]
+        traffic = Traffic(History(time.time), gateways, [server.address for server in self.servers])
+
+        async def run() -> None:
+            clients = clients_of(applications, traffic, factor)
+            try:
+                await asyncio.gather(*(client.run() for client in clients))
+            finally:
+                for client in clients:
+                    await client.close()
+
+        running = asyncio.run_coroutine_threadsafe(run(), self._loop)
+        try:
+            yield traffic, applications
+        finally:
+            traffic.is_over = True
+            running.result(timeout=60)
+
+    def stored(self, applications: list[Application]) -> dict[str, Stored]:
+        """All profiles of these applications, by their ids, of which a majority holds what it answers."""
+        # After this write a majority has all that came before it.
+        self.client.get_database("faults", write_concern=WriteConcern("majority")).checks.insert_one({})
+        profiles = self.client[DATABASE].get_collection("profiles", read_concern=ReadConcern("majority"))
+        ids = [application.application_id for application in applications]
+        found = profiles.find({"application_id": {"$in": ids}}, {"aliases": 1, "metadata.counter": 1})
+        return {each["_id"]: Stored(each.get("aliases", ()), each.get("metadata", {}).get("counter")) for each in found}
+
+    def last_election(self) -> tuple[float, float]:
+        """When the primary began to take writes, and when a majority had one, in seconds since 1970."""
+        metrics = self.replica_set.primary().command("replSetGetStatus").get("electionCandidateMetrics", {})
+        never = datetime.fromtimestamp(0, UTC)
+        began, confirmed = (
+            metrics.get(f"{name}Date", never) for name in ("newTermStart", "wMajorityWriteAvailability")
+        )
+        return began.timestamp(), confirmed.timestamp()
+
+
+def _free_address() -> str:
+    """An address that stays ours while its program is not there: no outgoing connection is given a port like this."""
+    for number in range(10_000):
+        port = 20_000 + (os.getpid() + number) % 10_000
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return f"127.0.0.1:{port}"
+    raise RuntimeError("no port is free")
+
+
+@contextmanager
+def _running_loop() -> Iterator[asyncio.AbstractEventLoop]:
+    loop = uvloop.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    try:
+        yield loop
+    finally:
+        asyncio.run_coroutine_threadsafe(_cancel_all(), loop).result()
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
+
+
+async def _cancel_all() -> None:
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in others:
+        task.cancel()
+    await asyncio.gather(*others, return_exceptions=True)

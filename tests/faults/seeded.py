@@ -1,0 +1,87 @@
+"""`python -m tests.faults.seeded`: the server, with the bug that FAULTS_BUG names put into it at its start.
+
+The checker must find each of them.
+"""
+
+import asyncio
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Final, cast
+
+from pymongo import WriteConcern
+from pymongo.errors import BulkWriteError
+
+from server import batch, service
+from server.__main__ import main
+from server.model import PlannedUpdate, ProfileWrite, UserUpdate
+from server.plan import plan_update
+from server.store import bulk, database, profiles
+from server.store.bulk import DUPLICATE_KEY, BulkResult, Operation, write_in_bulk
+from server.store.profiles import MongoProfileStore, Outcome
+from tests.faults.cluster import VARIABLE
+
+# The application of one update in so many is mixed up.
+_MIXED_UP = 50
+
+# As modules whose names may be given another meaning, which no type allows.
+_batch, _service, _bulk, _database, _profiles = cast(Sequence[Any], (batch, service, bulk, database, profiles))
+
+_applied = MongoProfileStore.apply
+_told = BulkWriteError.details
+_planned = plan_update
+
+
+def _acknowledge_before_the_write() -> None:
+    under_way = set()
+
+    async def apply(self: MongoProfileStore, writes: Sequence[ProfileWrite]) -> Sequence[Outcome]:
+        task = asyncio.create_task(_applied(self, writes))
+        under_way.add(task)
+        task.add_done_callback(under_way.discard)
+        return [None] * len(writes)
+
+    MongoProfileStore.apply = apply  # type: ignore[method-assign]
+
+
+def _ignore_write_concern_errors() -> None:
+    told: Any = _told
+    BulkWriteError.details = property(lambda error: {**told.fget(error), "writeConcernErrors": []})  # type: ignore[assignment]
+    # They come when the time of a write is over.
+    _bulk.WRITE_SECONDS = 1.5
+
+
+def _drop_duplicate_keys() -> None:
+    async def write(collection: Any, operations: Sequence[Operation]) -> BulkResult:
+        result = await write_in_bulk(collection, operations)
+        return replace(result, codes={at: code for at, code in result.codes.items() if code != DUPLICATE_KEY})
+
+    _profiles.write_in_bulk = write
+
+
+def _mix_applications_up() -> None:
+    seen: list[str] = []
+
+    def plan(application_id: str, update: UserUpdate, now: int) -> PlannedUpdate:
+        seen.append(application_id)
+        return _planned(seen[0] if len(seen) % _MIXED_UP == 0 else application_id, update, now)
+
+    _batch.plan_update = _service.plan_update = plan
+
+
+def _do_not_wait_for_the_majority() -> None:
+    _database._WRITE_CONCERN = WriteConcern(w=1)
+
+
+BUGS: Final[Mapping[str, Callable[[], None]]] = {
+    "acknowledge-before-write": _acknowledge_before_the_write,
+    "ignore-write-concern-errors": _ignore_write_concern_errors,
+    "drop-duplicate-key": _drop_duplicate_keys,
+    "wrong-application": _mix_applications_up,
+    "w-1": _do_not_wait_for_the_majority,
+}
+
+if __name__ == "__main__":
+    BUGS[os.environ[VARIABLE]]()
+    sys.exit(main())

@@ -1,0 +1,21 @@
+"""The short part of `make faults`: two faults, and one bug that must be found."""
+
+import os
+import subprocess
+import sys
+
+
+def test_nothing_acknowledged_is_lost_and_the_checker_would_see_it() -> None:
+    chosen = "seeded-wrong-application,kill-primary,kill-server"
+    ended = subprocess.run(
+        [sys.executable, "-m", "tests.faults", "--only", chosen, "--seconds", "0.3"],
+        env={**os.environ, "PYTHONWARNINGS": ""},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr
+    rows = [line.strip("| ").split(" | ") for line in ended.stdout.splitlines()]
+    acknowledged = {row[0]: int(row[3].replace(",", "")) for row in rows if row[0] in chosen and len(row) > 3}
+    assert acknowledged.keys() == {"kill-primary", "kill-server"}
+    assert min(acknowledged.values()) > 100

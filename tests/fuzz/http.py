@@ -1,0 +1,164 @@
+"""The gateway from the bytes of a connection to the bytes of its answers, before a server that stores nothing."""
+
+import asyncio
+import json
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, Final, cast
+
+import structlog.testing
+from google.rpc import code_pb2
+from userfold.v1 import user_service_pb2 as pb
+
+from gateway.app import Application
+from gateway.connections import Connections
+from gateway.handler import Respond
+from gateway.http11 import HttpConnection
+from gateway.request import Request
+from gateway.settings import Settings
+from server.batch import plan_batch
+from server.errors import InvalidRequest
+from server.status import status_from_error
+from tests.fuzz.legal import APPLICATION, NOW
+
+_PIECE: Final = 7
+_MOST_TURNS: Final = 2000
+_ANSWER = re.compile(rb"HTTP/1\.1 ([0-9]{3}) [A-Za-z -]+\r\n((?:[a-z-]+: [^\r\n]*\r\n)*)\r\n", re.DOTALL)
+
+_loop = asyncio.new_event_loop()
+
+
+def http(data: bytes) -> None:
+    """Anything on a connection, at once and in pieces: the same requests, all answered, none as a fault of ours."""
+    with structlog.testing.capture_logs():
+        whole = _loop.run_until_complete(_exchange(data, len(data) or 1))
+        pieces = _loop.run_until_complete(_exchange(data, _PIECE))
+    assert whole == pieces
+
+
+async def _exchange(data: bytes, piece: int) -> tuple[list[Request], list[tuple[int, Any]]]:
+    """The requests that came of it, and the answers."""
+    application = _Recorder(_application())
+    transport = _Transport()
+    connection = HttpConnection(application, Connections(1))
+    connection.connection_made(transport)
+    for start in range(0, len(data), piece):
+        connection.data_received(data[start : start + piece])
+        for _ in range(_MOST_TURNS):
+            if not transport.is_paused or transport.closed:
+                break
+            await asyncio.sleep(0)
+    if not transport.closed and not connection.eof_received():
+        transport.close()
+    for _ in range(_MOST_TURNS):
+        if transport.closed:
+            break
+        await asyncio.sleep(0)
+    assert transport.closed, "an answer that never came"
+    assert not application.defects
+    connection.connection_lost(None)
+    return application.requests, _answers(bytes(transport.written), application.requests)
+
+
+def _answers(written: bytes, requests: list[Request]) -> list[tuple[int, Any]]:
+    """The status and JSON value of each answer."""
+    answers: list[tuple[int, Any]] = []
+    while written:
+        found = _ANSWER.match(written)
+        assert found, written[:200]
+        status, written = int(found[1]), written[found.end() :]
+        length = re.search(rb"content-length: ([0-9]+)", found[2])
+        is_head = len(answers) < len(requests) and requests[len(answers)].method == "HEAD"
+        size = 0 if length is None or is_head or status == 100 else int(length[1])
+        content, written = written[:size], written[size:]
+        if status == 100:
+            continue
+        assert status < 500 or status == 501, content
+        assert len(content) <= 4096 or status < 400 or b"refused" in content
+        answers.append((status, json.loads(content) if content else None))
+    return answers
+
+
+class _Recorder:
+    """A handler that keeps what it is asked, and lets another answer."""
+
+    def __init__(self, handler: Application) -> None:
+        self._handler = handler
+        self.turn_away = handler.turn_away
+        self.refuse = handler.refuse
+        self.stop = handler.stop
+        self.finished = handler.finished
+        self.requests: list[Request] = []
+        self.defects: list[Exception] = []
+
+    def body_limit(self, method: str, path: bytes, headers: Mapping[bytes, bytes]) -> int | None:
+        try:
+            return self._handler.body_limit(method, path, headers)
+        except Exception as error:
+            # The parser, which asks, would make a fault of the client's of it.
+            self.defects.append(error)
+            raise
+
+    def handle(self, request: Request, respond: Respond) -> Callable[[], object] | None:
+        self.requests.append(request)
+        return self._handler.handle(request, respond)
+
+
+class _Transport(asyncio.Transport):
+    """What a connection writes to, and may pause."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.written = bytearray()
+        self.closed = self.is_paused = False
+
+    def write(self, data: Any) -> None:
+        assert not self.closed
+        self.written += data
+
+    def close(self) -> None:
+        self.closed = True
+
+    abort = close
+
+    def is_closing(self) -> bool:
+        return self.closed
+
+    def pause_reading(self) -> None:
+        self.is_paused = True
+
+    def resume_reading(self) -> None:
+        self.is_paused = False
+
+
+class _Planner:
+    """A channel to a server that plans updates, and has no users."""
+
+    def unary_unary(self, method: str, request_serializer: Any, response_deserializer: Any) -> Any:
+        async def call(request: Any, **_: object) -> Any:
+            text = request_serializer(request)
+            return response_deserializer(_planned(text) if method.endswith("/BatchUpdateUsers") else b"")
+
+        return call
+
+
+def _planned(text: bytes) -> bytes:
+    request = pb.BatchUpdateUsersRequest.FromString(text)
+    addresses: list[str | None] = [*request.client_addresses] or [None] * len(request.users)
+    response = pb.BatchUpdateUsersResponse()
+    for index, planned in enumerate(plan_batch(APPLICATION, request.users, addresses, NOW)):
+        result = response.results.add()
+        if isinstance(planned, InvalidRequest):
+            result.status.CopyFrom(status_from_error(planned, f"users[{index}]."))
+            assert result.status.code == code_pb2.INVALID_ARGUMENT
+    return response.SerializeToString()
+
+
+_made: dict[str, Application] = {}
+
+
+def _application() -> Application:
+    # Belongs to the loop, which is running by now.
+    if not _made:
+        _made["one"] = Application(Settings(), cast(Any, _Planner()))
+    return _made["one"]

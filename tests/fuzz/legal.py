@@ -1,0 +1,108 @@
+"""What MongoDB takes without giving it a meaning of its own: the judge of everything that is planned from bad input."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import bson
+
+from server.keys import unescape_object
+from server.model import UserUpdate
+from server.operation import dotted_update, exact_update
+from server.patch import apply_patch
+from server.plan import plan_update, stored_number
+from tests.reference import RESERVED, merged
+
+APPLICATION = "0123456789abcdef"
+NOW = 1_767_323_045_000_000_000
+
+# Beyond 20 levels of metadata there are `metadata` itself and nothing else; paths of 257 parts wrap around.
+_MOST_PARTS = 22
+_MOST_BYTES = 16 * 1024 * 1024
+_SPECIAL = re.compile(r"\$.*|[0-9]*|.*[.\0].*", re.DOTALL)
+
+_QUERY_OPERATORS = {"$and", "$or", "$nor", "$not", "$eq", "$lt", "$lte", "$gt", "$gte", "$in", "$exists", "$type"}
+_QUERY_OPERATORS |= {"$elemMatch", "$expr"}
+_LITERAL = {"$eq", "$lt", "$lte", "$gt", "$gte", "$in", "$exists", "$type"}
+
+
+def plan_legally(update: UserUpdate) -> None:
+    """Plan an update, and make sure that MongoDB takes it for what was sent. Raises InvalidRequest."""
+    planned = plan_update(APPLICATION, update, NOW)
+    write = planned.write
+    dotted = dotted_update(write)
+    _require_legal_paths([*_object(dotted["$set"]), *_object(dotted.get("$unset", {})), *write.on_insert])
+    assert set(dotted) <= {"$set", "$setOnInsert", "$unset", "$addToSet", "$push"}
+    for value in _object(dotted["$set"]).values():
+        _require_legal_keys(value)
+    for document in (dotted, {"pipeline": exact_update(write)}):
+        assert len(bson.encode(document)) < _MOST_BYTES
+    stored = apply_patch({}, write.patch)
+    assert unescape_object(_object(stored.get("metadata", {}))) == _expected(update.metadata or {})
+    assert stored.get("campaign", {}) == {**(update.campaign or {})}
+    assert stored.get("company_id") == (update.company_id or None)
+
+
+def require_legal_query(query: Mapping[str, Any]) -> None:
+    """No key of a query is an operator but those that we mean, and none of those means a caller's value."""
+    bson.encode(query)
+    for key, value in _query_keys(query):
+        if key.startswith("$"):
+            assert key in _QUERY_OPERATORS
+        else:
+            _require_legal_paths([key])
+            assert isinstance(value, Mapping) or key == "created_time"
+
+
+def require_legal_path(path: str) -> None:
+    """Every part of a path is a plain name."""
+    parts = path.split(".")
+    assert len(parts) <= _MOST_PARTS, path
+    for part in parts:
+        assert not _SPECIAL.fullmatch(part), path
+
+
+def _require_legal_paths(paths: Sequence[str]) -> None:
+    assert len(set(paths)) == len(paths)
+    for path in paths:
+        require_legal_path(path)
+        parents = path.split(".")[:-1]
+        for length in range(1, len(parents) + 1):
+            assert ".".join(parents[:length]) not in paths, "a path below another"
+
+
+def _require_legal_keys(value: object) -> None:
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            assert not _SPECIAL.fullmatch(key), key
+            _require_legal_keys(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            _require_legal_keys(inner)
+
+
+def _query_keys(value: object) -> Iterator[tuple[str, object]]:
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield key, inner
+            if key not in _LITERAL and key != "$expr":
+                yield from _query_keys(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _query_keys(inner)
+
+
+def _expected(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """What a new profile holds after such metadata."""
+    return merged({}, {key: _as_text(value) if key in RESERVED else value for key, value in metadata.items()})
+
+
+def _as_text(value: Any) -> Any:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(stored_number(value)) if isinstance(value, int | float) else value
+
+
+def _object(value: object) -> dict[str, Any]:
+    assert isinstance(value, dict)
+    return value

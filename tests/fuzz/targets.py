@@ -1,0 +1,178 @@
+"""What is fuzzed. A target takes any bytes; it raises where what we promise of bad input does not hold.
+
+The first byte says which of a target's parts the others are for: one corpus serves all of them.
+"""
+
+import json
+import math
+import re
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+import orjson
+from google.protobuf.message import DecodeError
+from userfold.v1 import user_pb2
+from userfold.v1 import user_service_pb2 as pb
+
+from gateway import body, jsontext
+from gateway.batch import Batch, decode_item
+from gateway.decode import ObjectDecoder
+from gateway.findings import Findings
+from server import wire
+from server.batch import plan_batch
+from server.errors import InvalidRequest
+from server.filter import parse_filter
+from server.listing import plan_listing
+from server.mask import parse_mask, projection
+from server.model import ListRequest, ReportRequest
+from server.pages import PageTokens
+from server.query import plan_query
+from server.report import plan_report
+from server.status import status_from_error
+from tests.fuzz.http import http
+from tests.fuzz.legal import APPLICATION, NOW, plan_legally, require_legal_path, require_legal_query
+
+_USER = ObjectDecoder(user_pb2.UserUpdate.DESCRIPTOR)
+_DECODERS = (
+    _USER,
+    ObjectDecoder(pb.LookupUsersRequest.DESCRIPTOR),
+    ObjectDecoder(pb.BatchRemoveAliasesRequest.DESCRIPTOR),
+    ObjectDecoder(pb.BatchDeleteUsersRequest.DESCRIPTOR),
+)
+_TOKENS = PageTokens(b"MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=")
+_EXACT = 2**53
+
+
+def decode(data: bytes) -> None:
+    """A body over HTTP: inflated, parsed, decoded, and planned by the server as it would arrive there."""
+    kind, sent = data[:1], data[1:]
+    part = kind[0] if kind else 0
+    try:
+        text = body.decoded_body(sent, b"gzip" if part & 8 else None, 65536)
+    except (body.CorruptBody, body.BodyTooLarge):
+        return
+    value = read(text)
+    if isinstance(value, list):
+        batch = Batch("users", len(value))
+        for index, item in enumerate(value):
+            decode_item(batch, _USER, index, item)
+        assert len(batch.messages) + len(batch.refused) == len(value)
+        for status in batch.refused.values():
+            assert status.code == 3
+        _plan_all(batch.messages)
+    elif isinstance(value, dict):
+        original = jsontext.parse(text)
+        decoder = _DECODERS[part & 3]
+        findings = Findings()
+        message = decoder.message(value, (), findings)
+        for finding in (*findings.violations, *findings.warnings):
+            assert len(finding.field) <= 160
+        assert (message is None) == bool(findings.violations)
+        if message is not None:
+            assert type(message).FromString(message.SerializeToString()) == message
+            if decoder is _USER:
+                _require_metadata_as_sent(original, message)
+                _plan_all([message])
+
+
+def plan(data: bytes) -> None:
+    """The bytes of a message, as any gRPC client may send them."""
+    kind, sent = data[:1], data[1:]
+    try:
+        if kind and kind[0] & 1:
+            updates = [user_pb2.UserUpdate.FromString(sent)]
+        else:
+            updates = [*pb.BatchUpdateUsersRequest.FromString(sent).users]
+    except DecodeError:
+        return
+    _plan_all(updates)
+
+
+def choose(data: bytes) -> None:
+    """What a query says of users and fields: filter, order, mask, groups, value, page token."""
+    part = data[0] if data else 0
+    try:
+        text = data[1:].decode()
+    except UnicodeDecodeError:
+        return
+    try:
+        match part % 6:
+            case 0:
+                require_legal_query(plan_query(APPLICATION, parse_filter(text)))
+            case 1:
+                for path in projection(parse_mask(text)):
+                    require_legal_path(path)
+            case 2:
+                plan_report(APPLICATION, ReportRequest(group_by=text))
+            case 3:
+                plan_report(APPLICATION, ReportRequest(value=text))
+            case 4:
+                plan_listing(APPLICATION, ListRequest(order_by=text), _TOKENS, NOW)
+            case _:
+                plan_listing(APPLICATION, ListRequest(page_token=text), _TOKENS, NOW)
+    except InvalidRequest as error:
+        _require_told(error)
+        found = re.match(r"column (\d+): expected .", error.violations[0].description)
+        assert found is None or 1 <= int(found[1]) <= len(text) + 1
+
+
+TARGETS: Final[dict[str, Callable[[bytes], None]]] = {each.__name__: each for each in (decode, plan, choose, http)}
+
+
+def read(text: bytes) -> Any:
+    """The value of a text as we read it, which must be what Python reads; None where it is no JSON to us."""
+    try:
+        value = jsontext.parse(text)
+    except jsontext.NotJson as error:
+        byte = error.byte
+    else:
+        assert _same(value, json.loads(text.decode("utf-8-sig")))
+        return value
+    assert 0 <= byte <= len(text)
+    return None
+
+
+def _plan_all(messages: Sequence[Any]) -> None:
+    for message in messages:
+        try:
+            plan_legally(wire.update_from_message(message, "192.0.2.1"))
+        except InvalidRequest as error:
+            _require_told(error)
+    planned = plan_batch(APPLICATION, messages, ["192.0.2.1"] * len(messages), NOW)
+    assert len(planned) == len(messages)
+
+
+def _require_told(error: InvalidRequest) -> None:
+    assert error.violations
+    status = status_from_error(error, "users[999].")
+    assert status.ByteSize() <= 4096
+
+
+def _same(one: Any, other: Any) -> bool:
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(_same(value, other[key]) for key, value in one.items())
+    if isinstance(one, list):
+        return len(one) == len(other) and all(map(_same, one, other))
+    return type(one) is type(other) and one == other and not (isinstance(one, float) and not math.isfinite(one))
+
+
+def _require_metadata_as_sent(sent: dict[str, Any], message: Any) -> None:
+    if not message.HasField("metadata_json"):
+        return
+    arrived = orjson.loads(message.metadata_json)
+    for key, value in (sent.get("metadata") or {}).items():
+        assert _same(arrived[key], _exact(value))
+
+
+def _exact(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _exact(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_exact(inner) for inner in value]
+    if type(value) is int and abs(value) > _EXACT:
+        try:
+            double = float(value)
+        except OverflowError:
+            return str(value)
+        return double if int(double) == value else str(value)
+    return value

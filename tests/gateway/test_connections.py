@@ -1,0 +1,219 @@
+"""Who is cut off where there are too many connections, or they hold too much."""
+
+import asyncio
+import contextlib
+import math
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import pytest
+from prometheus_client import REGISTRY
+
+from gateway import limits
+from gateway.connections import Connections
+from gateway.http11 import HttpConnection
+from gateway.limits import HELD_BYTES
+from gateway.listener import most_connections
+from tests.gateway.fakes import Backend, FakeUserService, Gateway, running_gateway
+from tests.gateway.test_http11 import POST, FakeHandler, FakeTransport
+
+LIMIT = 64
+
+
+class FakeConnection:
+    """Keeps whether it was cut off."""
+
+    def __init__(self, connections: Connections, deadline: float, held: int = 0) -> None:
+        self.deadline = deadline
+        self.held = 0
+        self.is_cut = False
+        connections.open.add(self)
+        connections.hold(self, held)
+
+    def expire(self) -> None: ...
+
+    def stop(self) -> None: ...
+
+    def abort(self) -> None:
+        self.is_cut = True
+
+
+async def test_room_is_made_by_those_whose_time_would_be_over_first() -> None:
+    connections = Connections(most=LIMIT)
+    opened = [FakeConnection(connections, deadline) for deadline in range(LIMIT)]
+    opened[0].deadline = math.inf
+    assert connections.make_room()
+    assert [each for each in opened if each.is_cut] == opened[1:3]
+    assert len(connections.open) == LIMIT - 2
+
+
+async def test_there_is_no_room_where_all_wait_for_us() -> None:
+    connections = Connections(most=2)
+    opened = [FakeConnection(connections, math.inf) for _ in range(2)]
+    assert not connections.make_room()
+    assert not any(each.is_cut for each in opened)
+    connections.left(opened[0])
+    assert connections.make_room()
+
+
+async def test_what_is_held_is_bounded_in_the_same_way() -> None:
+    connections = Connections(most=9, most_held=100)
+    busy = FakeConnection(connections, math.inf, 40)
+    first, second, empty = (FakeConnection(connections, *each) for each in ((5.0, 30), (9.0, 30), (1.0, 0)))
+    connections.hold(second, 1)
+    assert [each.is_cut for each in (busy, first, second, empty)] == [False, True, False, False]
+    connections.hold(second, 29)
+    connections.hold(busy, -40)
+    connections.hold(empty, 39)
+    assert [each.is_cut for each in (second, empty)] == [False, False]
+
+
+async def test_a_body_is_held_until_it_is_answered_and_an_answer_until_it_is_taken() -> None:
+    connections, handler, transport = Connections(9), FakeHandler(), FakeTransport()
+    connections.second(0, "DATE")
+    connection = HttpConnection(handler, connections)
+    made: Any = transport
+    connection.connection_made(made)
+    connection.data_received(POST[:-5])
+    assert connection.held == 10
+    connection.data_received(POST[-5:] + POST[:-1])
+    assert connection.held == 29
+    await handler.answer()
+    assert connection.held == 14
+    connection.data_received(POST[-1:])
+    await handler.answer()
+    assert connection.held == 0
+    transport.get_write_buffer_size = lambda: 1000  # type: ignore[method-assign]  # Of this test alone.
+    connection.pause_writing()
+    assert connection.held == 1000
+    connection.resume_writing()
+    assert connection.held == 0
+    connection.data_received(b"POST / HTTP/1.1\r\nContent-Length: 101\r\n\r\nx")
+    assert connection.held == 0
+    connection.data_received(POST[:-5])
+    connection.connection_lost(None)
+    assert connection.held == 0
+
+
+def cut(reason: str) -> float:
+    """How many were cut off for this reason."""
+    return REGISTRY.get_sample_value("userfold_gateway_connections_cut_total", {"reason": reason}) or 0.0
+
+
+@pytest.fixture
+async def narrow(backend: Backend, service: FakeUserService) -> AsyncIterator[Gateway]:
+    """A gateway with few connections."""
+    async with running_gateway(backend.address, http_connections=LIMIT) as gateway:
+        yield gateway
+
+
+class Crowd:
+    """Connections that were opened, and which of them still are."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self.opened: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
+
+    async def join(self, count: int, sent: bytes) -> None:
+        for _ in range(count):
+            reader, writer = await asyncio.open_connection("127.0.0.1", self._port)
+            writer.write(sent)
+            self.opened.append((reader, writer))
+        await asyncio.sleep(0.1)
+
+    @property
+    def ended(self) -> list[bool]:
+        return [reader.at_eof() or reader.exception() is not None for reader, _ in self.opened]
+
+    async def leave(self) -> None:
+        for _, writer in self.opened:
+            writer.close()
+            with contextlib.suppress(ConnectionError):
+                await writer.wait_closed()
+
+
+@pytest.fixture
+async def crowd(narrow: Gateway) -> AsyncIterator[Crowd]:
+    crowd = Crowd(int(narrow.url.rpartition(":")[2]))
+    yield crowd
+    await crowd.leave()
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [b"", b"POST /v1/users HTTP/1.1\r\nHost", POST[:-1]],
+    ids=["nothing", "half a head", "half a body"],
+)
+async def test_a_crowd_that_does_nothing_does_not_keep_others_out(narrow: Gateway, crowd: Crowd, sent: bytes) -> None:
+    before = cut("too many connections")
+    await crowd.join(3 * LIMIT, sent)
+    answer = await narrow.post("/v1/users", {"user_id": "u"})
+    assert answer.status_code == 201
+    # The first to come is the first to go.
+    assert crowd.ended == sorted(crowd.ended, reverse=True)
+    assert 2 * LIMIT < crowd.ended.count(True) == cut("too many connections") - before < 3 * LIMIT
+
+
+async def test_where_all_are_being_answered_more_are_refused_and_told_so(
+    narrow: Gateway, crowd: Crowd, service: FakeUserService
+) -> None:
+    service.seconds = 1.0
+    await crowd.join(LIMIT, POST)
+    answer = await narrow.post("/v1/users", {"user_id": "u"})
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+    assert answer.json()["details"][0]["reason"] == "TOO_MANY_CONNECTIONS"
+    assert not any(crowd.ended)
+    assert {(await reader.readline()) for reader, _ in crowd.opened} == {b"HTTP/1.1 201 Created\r\n"}
+
+
+async def test_a_machine_without_files_accepts_later(narrow: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    failures: Iterator[OSError] = iter([OSError(24, "Too many open files"), ConnectionAbortedError()])
+    listening: Any = narrow.listener._listening
+
+    class Exhausted:
+        """A socket that fails to accept."""
+
+        def accept(self) -> Any:
+            for failure in failures:
+                raise failure
+            return listening.accept()
+
+        def fileno(self) -> int:
+            number: int = listening.fileno()
+            return number
+
+        def close(self) -> None:
+            listening.close()
+
+    monkeypatch.setattr(narrow.listener, "_listening", Exhausted())
+    assert (await narrow.client.get("/v1/rules")).status_code == 200
+    assert list(failures) == []
+
+
+async def test_bodies_that_do_not_end_do_not_fill_the_memory(
+    backend: Backend, service: FakeUserService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "HELD_BYTES", 1_000_000)
+    assert HELD_BYTES > 1_000_000
+    async with running_gateway(backend.address) as gateway:
+        crowd = Crowd(int(gateway.url.rpartition(":")[2]))
+        before = cut("too many bytes")
+        await crowd.join(30, b"POST /v1/users HTTP/1.1\r\nHost: x\r\nContent-Length: 200000\r\n\r\n" + b"x" * 100_000)
+        answer = await gateway.post("/v1/users", {"user_id": "u", "metadata": {"text": "x" * 500_000}})
+        assert answer.status_code == 201
+        assert cut("too many bytes") - before == crowd.ended.count(True) >= 20
+        await crowd.leave()
+
+
+def test_there_are_no_more_connections_than_open_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    limited: list[tuple[int, int]] = []
+    monkeypatch.setattr("resource.setrlimit", lambda which, pair: limited.append(pair))
+    for files, wanted, most, raised in (
+        ((1024, 1_000_000), 4096, 4096, [(4352, 1_000_000)]),
+        ((1024, 2000), 4096, 1744, [(2000, 2000)]),
+        ((1_000_000, 1_000_000), 4096, 4096, []),
+        ((-1, -1), 4096, 4096, []),
+    ):
+        limited.clear()
+        monkeypatch.setattr("resource.getrlimit", lambda _, files=files: files)
+        assert (most_connections(wanted), limited) == (most, raised)

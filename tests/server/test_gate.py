@@ -1,0 +1,74 @@
+"""The gates: shares of room, turns, and what is given back."""
+
+import asyncio
+from contextlib import AsyncExitStack
+
+import pytest
+
+from server.admission import GATES
+from server.errors import Overloaded, RateLimited
+from server.gate import Gate
+from server.rate import BURST_SECONDS, TokenBuckets
+from server.scopes import NEEDS
+
+
+async def test_an_application_may_have_as_much_as_it_leaves_for_others() -> None:
+    gate = Gate(12, at_once=12)
+    async with AsyncExitStack() as stack:
+
+        async def let_in(application: str) -> int:
+            count = 0
+            with pytest.raises(Overloaded):  # noqa: PT012 - How often it does not is what is asked.
+                while True:
+                    await stack.enter_async_context(gate.within(application))
+                    count += 1
+            return count
+
+        assert [await let_in(each) for each in "abc"] == [6, 3, 2]
+    async with AsyncExitStack() as stack:
+        for _ in range(6):
+            await stack.enter_async_context(gate.within("c"))
+
+
+async def test_so_many_are_served_at_once_and_the_others_in_their_order() -> None:
+    gate, served, go = Gate(20, at_once=2), list[int](), asyncio.Event()
+
+    async def call(number: int) -> None:
+        async with gate.within(f"app{number}"):
+            served.append(number)
+            await go.wait()
+
+    calls = [asyncio.ensure_future(call(number)) for number in range(4)]
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert served == [0, 1]
+    calls[2].cancel()
+    go.set()
+    await asyncio.wait(calls)
+    assert served == [0, 1, 3]
+
+
+def test_each_method_goes_through_a_gate_or_is_an_update() -> None:
+    assert {*NEEDS} - {*GATES} == {"UpdateUser", "BatchUpdateUsers", "StreamUpdateUsers"}
+    assert {*GATES} < {*NEEDS}
+
+
+def test_a_bucket_fills_to_the_brim_and_a_debt_is_waited_for() -> None:
+    now = [0.0]
+    buckets = TokenBuckets(100, lambda: now[0])
+    now[0] = 1000.0
+    buckets.require("a")
+    buckets.take("a", int(100 * BURST_SECONDS) + 50)
+    with pytest.raises(RateLimited) as limited:
+        buckets.require("a")
+    assert limited.value.seconds == pytest.approx(0.51)
+    buckets.require("b")
+    now[0] += 0.52
+    buckets.require("a")
+
+
+def test_a_rate_of_zero_limits_nothing() -> None:
+    buckets = TokenBuckets(0, lambda: 0.0)
+    buckets.take("a", 10**9)
+    buckets.require("a")
+    assert buckets.seconds("a") == 0

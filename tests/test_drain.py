@@ -1,0 +1,174 @@
+"""SIGTERM in the middle of work, and what both programs say of their health meanwhile."""
+
+import asyncio
+import contextlib
+import itertools
+import signal
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import grpc
+import httpx2
+import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from pymongo import MongoClient
+from pymongo.database import Database
+from userfold.v1 import user_service_pb2 as pb
+from userfold.v1.user_pb2 import UserUpdate
+from userfold.v1.user_service_pb2_grpc import UserServiceStub
+
+from server.mongod import EmbeddedMongod
+from tests.conftest import Application, Program, register
+
+_DATABASE = "userfold_drain_test"
+_SERVING, _NOT_SERVING = health_pb2.HealthCheckResponse.SERVING, health_pb2.HealthCheckResponse.NOT_SERVING
+
+
+@pytest.fixture
+def owner(mongod: EmbeddedMongod) -> Iterator[Application]:
+    with MongoClient[dict[str, Any]](mongod.uri) as client:
+        yield register(client[_DATABASE], "drain")
+        client.drop_database(_DATABASE)
+
+
+@pytest.fixture
+def stored(mongod: EmbeddedMongod) -> Iterator[Database[dict[str, Any]]]:
+    with MongoClient[dict[str, Any]](mongod.uri) as client:
+        yield client[_DATABASE]
+
+
+@pytest.fixture
+def server(mongod: EmbeddedMongod) -> Iterator[Program]:
+    running = Program(
+        "server",
+        USERFOLD_MONGODB_URI=mongod.uri,
+        USERFOLD_DATABASE=_DATABASE,
+        USERFOLD_GRPC_ADDRESS="127.0.0.1:0",
+        USERFOLD_DRAIN_SECONDS="0.5",
+    )
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def gateway(server: Program) -> Iterator[Program]:
+    running = Program(
+        "gateway",
+        USERFOLD_GRPC_ADDRESS=server.ready["grpc"],
+        USERFOLD_HTTP_ADDRESS="127.0.0.1:0",
+        USERFOLD_DRAIN_SECONDS="0.5",
+    )
+    yield running
+    running.stop()
+
+
+@contextlib.asynccontextmanager
+async def channel_to(server: Program) -> AsyncIterator[grpc.aio.Channel]:
+    async with grpc.aio.insecure_channel(server.ready["grpc"]) as channel:
+        yield channel
+
+
+async def ended(program: Program) -> int:
+    return await asyncio.to_thread(program.process.wait, 60)
+
+
+async def test_a_gateway_under_load_stops_without_cutting_anything(
+    gateway: Program, owner: Application, stored: Database[dict[str, Any]]
+) -> None:
+    accepted: list[str] = []
+    closes: list[bool] = []
+    stopping = asyncio.Event()
+
+    async def client(name: int) -> None:
+        limits = httpx2.Limits(max_connections=1, max_keepalive_connections=1)
+        async with httpx2.AsyncClient(base_url=gateway.ready["http"], timeout=30, limits=limits) as http:
+            for number in range(10_000):
+                user_id = f"{name}-{number}"
+                try:
+                    answer = await http.post(
+                        "/v1/users", json={"user_id": user_id}, headers={"X-Moesif-Application-Id": "drain"}
+                    )
+                except httpx2.ConnectError:  # Nobody listens any more.
+                    assert stopping.is_set()
+                    return
+                assert answer.status_code == 201
+                accepted.append(user_id)
+                closes.append(answer.headers.get("connection") == "close")
+
+    clients = [asyncio.ensure_future(client(name)) for name in range(8)]
+    while len(accepted) < 50:  # noqa: ASYNC110 - What changes is in another process.
+        await asyncio.sleep(0.01)
+    async with httpx2.AsyncClient(base_url=gateway.ready["http"], timeout=30) as http:
+        assert (await http.get("/readyz")).status_code == 200
+        stopping.set()
+        gateway.process.send_signal(signal.SIGTERM)
+        await asyncio.sleep(0.1)
+        # First of all, it says so.
+        answer = await http.get("/readyz")
+        assert (answer.status_code, answer.json()) == (503, {"status": "stopping"})
+        assert (await http.get("/healthz")).status_code == 200
+    await asyncio.gather(*clients)
+    assert await ended(gateway) == 0
+    assert any(closes)
+    assert {each["user_id"] for each in stored.profiles.find({}, {"user_id": 1})} == {*accepted}
+
+
+def test_a_server_stops_its_streams_when_all_that_it_has_read_is_acknowledged(
+    server: Program, owner: Application, stored: Database[dict[str, Any]]
+) -> None:
+    def messages() -> Iterator[pb.StreamUpdateUsersRequest]:
+        for number in itertools.count():
+            yield pb.StreamUpdateUsersRequest(users=[UserUpdate(user_id=str(10 * number + each)) for each in range(10)])
+
+    acknowledged = 0
+    is_told = False
+    with grpc.insecure_channel(server.ready["grpc"]) as channel:
+        service: Any = UserServiceStub(channel)
+        health: Any = health_pb2_grpc.HealthStub(channel)  # The stubs leave its methods out.
+        watch = health.Watch(health_pb2.HealthCheckRequest())
+        assert next(watch).status == _SERVING
+        call = service.StreamUpdateUsers(messages(), metadata=(("x-moesif-application-id", "drain"),))
+        with pytest.raises(grpc.RpcError):  # noqa: PT012 - It is the stream that ends.
+            for response in call:
+                assert not any(each.HasField("status") for each in response.acknowledgements)
+                acknowledged += len(response.acknowledgements)
+                if acknowledged >= 50 and not is_told:
+                    is_told = True
+                    server.process.send_signal(signal.SIGTERM)
+        assert call.code() is grpc.StatusCode.UNAVAILABLE
+        assert call.details().startswith("The server stops.")
+        assert [each.status for each in watch] == [_NOT_SERVING]
+    assert server.process.wait(60) == 0
+    # What is stored is what was acknowledged, which is the first of what was sent.
+    stored_ids = {each["user_id"] for each in stored.profiles.find({}, {"user_id": 1})}
+    assert stored_ids == {str(number) for number in range(acknowledged)}
+
+
+async def test_readiness_depends_on_mongodb_and_liveness_does_not(
+    server: Program, gateway: Program, mongod: EmbeddedMongod
+) -> None:
+    async def status(name: str) -> Any:
+        return (await health.Check(health_pb2.HealthCheckRequest(service=name), timeout=10)).status
+
+    async def eventually(code: int) -> None:
+        async with asyncio.timeout(30):
+            while (await http.get("/readyz")).status_code != code:  # noqa: ASYNC110 - As above.
+                await asyncio.sleep(0.05)
+
+    async with (
+        channel_to(server) as channel,
+        httpx2.AsyncClient(base_url=gateway.ready["http"], timeout=30) as http,
+    ):
+        health: Any = health_pb2_grpc.HealthStub(channel)
+        await eventually(200)
+        mongod.process.send_signal(signal.SIGSTOP)
+        try:
+            await eventually(503)
+            assert [await status(name) for name in ("", "userfold.v1.UserService")] == [_SERVING, _NOT_SERVING]
+            assert (await http.get("/healthz")).status_code == 200
+        finally:
+            mongod.process.send_signal(signal.SIGCONT)
+        await eventually(200)
+        assert await status("userfold.v1.UserService") == _SERVING
+        await asyncio.to_thread(server.stop)
+        await eventually(503)

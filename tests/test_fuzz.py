@@ -1,0 +1,65 @@
+"""What fuzzing found is tried again, and more is drawn: the promises of `tests/fuzz/targets.py` hold."""
+
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.fuzz.targets import TARGETS, decode, read
+from tests.strategies import UPDATES
+
+_CORPUS = Path(__file__).parent / "fuzz" / "corpus"
+
+_NEARLY_JSON = st.text(alphabet='{}[]",:0123456789.eE-+\\u dtrfalsn\ufeff\0é', max_size=40).map(str.encode)
+
+
+def _replay(name: str) -> None:
+    files = sorted((_CORPUS / name).iterdir())
+    assert files
+    for file in files:
+        try:
+            TARGETS[name](file.read_bytes())
+        except Exception as error:
+            error.add_note(f"of {file}")
+            raise
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_the_corpus_breaks_no_promise(name: str) -> None:
+    _replay(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "function", "wrong"),
+    [
+        ("plan", "server.plan.escape_key", lambda key: key),
+        ("plan", "server.plan.stored_number", lambda _: 0),
+        ("choose", "server.fields.escape_key", lambda key: key),
+        ("decode", "gateway.structs._exact", float),
+        ("http", "gateway.transcode.answer_batch", lambda *_: 1 / 0),
+        ("http", "gateway.bindings.unquote_to_bytes", lambda _: 1 / 0),
+    ],
+    ids=["keys", "numbers", "filters", "integers", "batches", "paths"],
+)
+def test_the_corpus_finds_a_broken_promise(
+    monkeypatch: pytest.MonkeyPatch, name: str, function: str, wrong: Any
+) -> None:
+    monkeypatch.setattr(function, wrong)
+    with pytest.raises((AssertionError, ValueError)):
+        _replay(name)
+
+
+@settings(max_examples=300)
+@given(st.binary(max_size=64) | _NEARLY_JSON)
+def test_what_is_read_of_any_bytes_is_what_python_reads(text: bytes) -> None:
+    read(text)
+
+
+@settings(max_examples=60)
+@given(st.lists(UPDATES, max_size=3))
+def test_updates_are_decoded_and_planned_as_they_were_sent(updates: list[dict[str, Any]]) -> None:
+    for sent in (updates, *updates):
+        decode(b"\0" + orjson.dumps(sent))

@@ -1,0 +1,144 @@
+"""The whole stack over TLS, as an operator runs it: each side of the gateway and the server with certificates."""
+
+import contextlib
+import http.client
+import ssl
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+import grpc
+import orjson
+import pytest
+from userfold.v1 import user_service_pb2 as pb
+from userfold.v1.user_service_pb2_grpc import UserServiceStub
+
+from server.mongod import EmbeddedMongod
+from tests.certificates import Authority
+from tests.conftest import DATABASE, Application, Program
+
+
+class Stack:
+    """A server that asks for certificates, and a gateway that has one and speaks https."""
+
+    def __init__(self, mongod: EmbeddedMongod, directory: Path, errors: IO[bytes]) -> None:
+        self.authority = Authority(directory)
+        self.clients = Authority(directory, "clients")
+        self.server_pair = self.authority.issue(directory, "server")
+        self.gateway_pair = self.authority.issue(directory, "gateway")
+        client = self.clients.issue(directory, "client")
+        self.server = Program(
+            "server",
+            errors,
+            USERFOLD_MONGODB_URI=mongod.uri,
+            USERFOLD_DATABASE=DATABASE,
+            USERFOLD_GRPC_ADDRESS="127.0.0.1:0",
+            USERFOLD_GRPC_TLS_CERTIFICATE=str(self.server_pair.certificate),
+            USERFOLD_GRPC_TLS_KEY=str(self.server_pair.key),
+            USERFOLD_GRPC_TLS_CLIENT_CA=str(self.clients.path),
+        )
+        self.gateway = Program(
+            "gateway",
+            errors,
+            USERFOLD_HTTP_ADDRESS="127.0.0.1:0",
+            USERFOLD_HTTP_TLS_CERTIFICATE=str(self.gateway_pair.certificate),
+            USERFOLD_HTTP_TLS_KEY=str(self.gateway_pair.key),
+            USERFOLD_GRPC_ADDRESS=self.server.ready["grpc"],
+            USERFOLD_GRPC_TLS_CA=str(self.authority.path),
+            USERFOLD_GRPC_TLS_CLIENT_CERTIFICATE=str(client.certificate),
+            USERFOLD_GRPC_TLS_CLIENT_KEY=str(client.key),
+            USERFOLD_GRPC_TLS_SERVER_NAME="localhost",
+        )
+
+    def connection(self) -> http.client.HTTPSConnection:
+        trusted = ssl.create_default_context(cafile=self.authority.path)
+        port = int(self.gateway.ready["http"].rpartition(":")[2])
+        connection = http.client.HTTPSConnection("localhost", port, context=trusted, timeout=20)
+        connection.connect()
+        return connection
+
+
+def serial_number(connection: http.client.HTTPSConnection) -> int:
+    """That of the certificate that a connection was shown."""
+    assert isinstance(connection.sock, ssl.SSLSocket)
+    return int(str((connection.sock.getpeercert() or {})["serialNumber"]), 16)
+
+
+def status(connection: http.client.HTTPSConnection, application: Application) -> int:
+    """That of the answer to an update."""
+    headers = {"X-Moesif-Application-Id": application.collector_key}
+    connection.request("POST", "/v1/users", b'{"user_id":"tls"}', headers)
+    with connection.getresponse() as response:
+        response.read()
+        return response.status
+
+
+def answer_without_certificate(stack: Stack) -> grpc.StatusCode:
+    """What the server answers a caller who knows it, and shows nothing of its own."""
+    trusted = grpc.ssl_channel_credentials(stack.authority.path.read_bytes())
+    with grpc.secure_channel(stack.server.ready["grpc"], trusted) as channel:
+        call: Any = UserServiceStub(channel).GetUser
+        with pytest.raises(grpc.RpcError) as caught:
+            call(pb.GetUserRequest(user_id="u"), timeout=10)
+    error: Any = caught.value
+    code: grpc.StatusCode = error.code()
+    return code
+
+
+@pytest.fixture
+def errors() -> Iterator[IO[bytes]]:
+    with tempfile.TemporaryFile() as file:
+        yield file
+
+
+@pytest.fixture
+def stack(mongod: EmbeddedMongod, tmp_path: Path, errors: IO[bytes]) -> Iterator[Stack]:
+    stack = Stack(mongod, tmp_path, errors)
+    yield stack
+    assert (stack.gateway.stop(), stack.server.stop()) == (0, 0)
+
+
+def test_updates_go_over_tls_and_certificates_are_exchanged_while_they_do(
+    stack: Stack, application: Application, tmp_path: Path, errors: IO[bytes]
+) -> None:
+    assert stack.gateway.ready["http"].startswith("https://")
+    with contextlib.closing(stack.connection()) as old:
+        assert status(old, application) == 201
+        # Everything anew, the authority of the gateway's callers included.
+        stack.clients = Authority(tmp_path, "clients")
+        stack.clients.issue(tmp_path, "client")
+        stack.authority.issue(tmp_path, "server")
+        second = stack.authority.issue(tmp_path, "gateway")
+        with contextlib.closing(stack.connection()) as new:
+            assert (serial_number(new), serial_number(old)) == (second.serial_number, stack.gateway_pair.serial_number)
+            assert (status(new, application), status(old, application)) == (201, 201)
+    assert answer_without_certificate(stack) is grpc.StatusCode.UNAVAILABLE
+    errors.seek(0)
+    told = {orjson.loads(line)["event"] for line in errors if line.startswith(b"{")}
+    assert "certificates reloaded" in told
+    assert "defect" not in told
+
+
+@pytest.mark.parametrize(
+    ("program", "certificate", "key"),
+    [
+        ("server", "USERFOLD_GRPC_TLS_CERTIFICATE", "USERFOLD_GRPC_TLS_KEY"),
+        ("gateway", "USERFOLD_HTTP_TLS_CERTIFICATE", "USERFOLD_HTTP_TLS_KEY"),
+        ("gateway", "USERFOLD_GRPC_TLS_CLIENT_CERTIFICATE", "USERFOLD_GRPC_TLS_CLIENT_KEY"),
+    ],
+)
+def test_a_key_that_does_not_fit_is_one_line_that_names_the_variable(
+    program: str, certificate: str, key: str, mongod: EmbeddedMongod, tmp_path: Path, errors: IO[bytes]
+) -> None:
+    authority = Authority(tmp_path)
+    pairs = [authority.issue(tmp_path, name) for name in ("one", "two")]
+    environment = {certificate: str(pairs[0].certificate), key: str(pairs[1].key)}
+    if program == "gateway":
+        environment["USERFOLD_GRPC_TLS_CA"] = str(authority.path)
+    environment |= {"USERFOLD_MONGODB_URI": mongod.uri, "USERFOLD_DATABASE": DATABASE}
+    environment |= {"USERFOLD_GRPC_ADDRESS": "127.0.0.1:0", "USERFOLD_HTTP_ADDRESS": "127.0.0.1:0"}
+    assert Program(program, errors, **environment).stop() == 1
+    errors.seek(0)
+    (line,) = errors.read().decode().splitlines()
+    assert line.startswith(f"userfold-{program}: {key}: {pairs[1].key} is not the key of the certificate in ")
