@@ -68,11 +68,12 @@ class Program:
         self.ready = dict(word.split("=", 1) for word in words if "=" in word)
 
     def stop(self) -> int:
-        """Stop it as an operator does. Returns its exit status."""
+        """Stop it as an operator does; may be called again. Returns its exit status."""
         stop_child(self.process)
         assert self.process.stdout
-        self.printed += self.process.stdout.read()
-        self.process.stdout.close()
+        if not self.process.stdout.closed:
+            self.printed += self.process.stdout.read()
+            self.process.stdout.close()
         return self.process.returncode
 
 

@@ -30,7 +30,6 @@ from pymongo import MongoClient
 from pymongo.database import Database
 from userfold.v1 import user_service_pb2 as pb
 
-from processes.child import stop_child
 from server import applications, backup
 from server.credentials import digest
 from server.derive import alias_digest
@@ -148,13 +147,8 @@ def _drive(caller: Caller, evidence: Evidence, database: Database[dict[str, Any]
         admin.command({"configureFailPoint": _SLOW, "mode": "off"})
     # MongoDB names values where a path meets a text.
     half = ids.email * 24_000
-    for metadata in (
-        {"a": ids.email},
-        {"a": {"b": {}}},
-        {ids.email: {"a.b": {ids.email: 1}}},
-        {"c": half},
-        {"d": half},
-    ):
+    changes: list[dict[str, Any]] = [{"a": ids.email}, {"a": {"b": {}}}, {"$set": {"a.b": ids.email}}]
+    for metadata in (*changes, {"c": half}, {"d": half}):
         user = {"user_id": update.user_id, "metadata": metadata}
         caller.http(caller.key, method="POST", url="/v1/users", json=user)
     unset = ids.update()
@@ -207,7 +201,7 @@ def evidence() -> Iterator[Evidence]:
             USERFOLD_SERVER_METRICS_ADDRESS=metrics["metrics of the server"],
             **verbose,
         )
-        stack.callback(stop_child, server.process)
+        stack.callback(server.stop)
         gateway = Program(
             "tests.faulty_gateway",
             logs["gateway"],
@@ -217,7 +211,7 @@ def evidence() -> Iterator[Evidence]:
             USERFOLD_GATEWAY_METRICS_ADDRESS=metrics["metrics of the gateway"],
             **verbose,
         )
-        stack.callback(stop_child, gateway.process)
+        stack.callback(gateway.stop)
         seen = {"X-Forwarded-For": canaries.address("client address")}
         channel = stack.enter_context(grpc.insecure_channel(server.ready["grpc"]))
         http = stack.enter_context(httpx2.Client(base_url=gateway.ready["http"], timeout=30, headers=seen))
