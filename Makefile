@@ -11,7 +11,7 @@ PROTOS := $(wildcard protos/userfold/v1/*.proto)
 GENERATED := protos/userfold/v1/user_service_pb2.py
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help setup run proto test check lint types contracts coverage wheel lock faults bench overload clean
+.PHONY: help setup run backup restore proto test check lint types contracts coverage wheel lock faults bench overload clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -43,6 +43,12 @@ coverage: setup
 	$(BIN)/coverage run -m pytest
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
+
+backup: setup ## write all that is stored, at this moment, to a new file: FILE=path
+	@$(BIN)/python -m server.backup create $(or $(FILE),$(error say where to: make backup FILE=path))
+
+restore: setup ## make the database what a backup holds, with all servers stopped: FILE=path; REPLACE=1: give up what is there
+	@$(BIN)/python -m server.backup restore $(if $(REPLACE),--replace) $(or $(FILE),$(error say what from: make restore FILE=path))
 
 proto: $(GENERATED) ## generate the typed stubs from protos/
 

@@ -29,9 +29,9 @@ _log = structlog.get_logger("userfold.gateway")
 
 def main() -> int:
     """Run until SIGINT or SIGTERM. The exit status: 0 after a graceful stop, 1 where it could not start."""
-    logs.configure()
     try:
         settings = Settings.from_environment(os.environ)
+        logs.configure(settings.log_level)
         if is_worker():
             uvloop.run(_run(settings))
         elif settings.workers == 1:

@@ -121,7 +121,11 @@ class Application:
                     gate.leave(key)
                     self._done(route, started, respond, answer)
 
-                return self._transcoders[found.binding].answer(found.fields, request, done)
+                try:
+                    return self._transcoders[found.binding].answer(found.fields, request, done)
+                except Exception as error:
+                    done(error)
+                    return None
             if isinstance(found, bindings.MethodNotAllowed):
                 answer = _not_allowed(found.allowed)
             elif found is not None:

@@ -18,9 +18,14 @@ class _Forward(logging.Handler):
         structlog.get_logger().log(record.levelno, event, logger=record.name, **known)
 
 
-def configure() -> None:
-    """Set logging up for the program. Log calls must pass no secret and no personal value."""
+def configure(level: str) -> None:
+    """Set logging up for the program, from a level on: `info`, `warning` or `error`.
+
+    Log calls must pass no secret and no personal value.
+    """
+    least = logging.getLevelNamesMapping()[level.upper()]
     structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(least),
         processors=[
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso"),
@@ -29,7 +34,7 @@ def configure() -> None:
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
     )
-    logging.basicConfig(level=logging.WARNING, handlers=[_Forward()], force=True)
+    logging.basicConfig(level=max(least, logging.WARNING), handlers=[_Forward()], force=True)
 
 
 def locations(error: BaseException) -> list[str]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from processes.certificates import NO_FILES, CertificateFiles
 
+_LOG_LEVELS = ("info", "warning", "error")
 _MOST_WORKERS = 64
 _MOST_CONNECTIONS = 100_000
 _SEGMENTS = re.compile(r"(?:/[A-Za-z0-9._~-]+)*")
@@ -25,6 +26,7 @@ class Settings:
     whose `X-Forwarded-For` is believed. `rpc_seconds` is the deadline of a call that writes: two client libraries give
     up after 10 s. One that reads has `read_seconds`: a report may take MongoDB 20. `workers` processes serve, 1 to 64,
     and as many servers are taken to be behind the gRPC address. Each has `http_connections` open at most, 1 to 100,000.
+    Less than `log_level` is not logged.
 
     With a certificate in `http_tls`, the gateway speaks https alone. With authorities in `grpc_tls`, it calls the
     server over TLS, expects `grpc_server_name`, or the host of the address, in the server's certificate, and shows a
@@ -45,6 +47,7 @@ class Settings:
     http_tls: CertificateFiles = NO_FILES
     grpc_tls: CertificateFiles = NO_FILES
     grpc_server_name: str | None = None
+    log_level: str = "info"
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> "Settings":
@@ -74,6 +77,7 @@ class Settings:
                 authorities="USERFOLD_GRPC_TLS_CA",
             ),
             grpc_server_name=environment.get("USERFOLD_GRPC_TLS_SERVER_NAME") or None,
+            log_level=_log_level(environment.get("USERFOLD_LOG_LEVEL") or cls().log_level),
         )
         split_address("USERFOLD_HTTP_ADDRESS", settings.http_address)
         if ":" not in settings.grpc_address:
@@ -116,6 +120,13 @@ def _networks(text: str) -> tuple[str, ...]:
             "USERFOLD_TRUSTED_PROXIES must be addresses or networks, such as 10.0.0.5,192.168.0.0/16"
         ) from None
     return networks
+
+
+def _log_level(text: str) -> str:
+    # There is no `debug`: what libraries say there, such as the driver of the commands it sends, holds values.
+    if text not in _LOG_LEVELS:
+        raise InvalidSetting(f"USERFOLD_LOG_LEVEL must be one of {', '.join(_LOG_LEVELS)}")
+    return text
 
 
 def _seconds(name: str, text: str, most: int) -> float:

@@ -32,9 +32,9 @@ _SWITCH_SECONDS = 0.001
 
 def main() -> int:
     """Run until SIGINT or SIGTERM. The exit status: 0 after a graceful stop, 1 where it could not start."""
-    logs.configure()
     try:
         settings = Settings.from_environment(os.environ)
+        logs.configure(settings.log_level)
         with ExitStack() as stack:
             uri = settings.mongodb_uri
             if uri is None:

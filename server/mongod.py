@@ -19,6 +19,7 @@ from processes.child import describe_end, signals_held, start_child, stop_child
 
 _START_SECONDS = 60  # recovery after a SIGKILL included
 _RELEASE_SECONDS = 20
+_NEVER_MS = 2**31 - 1
 _LISTENING = re.compile(rb"[Ww]aiting for connections\D+(\d+)")
 _REMEDY = (
     "Set USERFOLD_MONGODB_URI to a MongoDB replica set, put a mongod that runs here on PATH, "
@@ -93,7 +94,9 @@ class EmbeddedMongod:
             command = [executable, "--dbpath", str(database), "--bind_ip", "127.0.0.1", "--nounixsocket"]
             # Port 0: the kernel chooses, so no other program can take the port in between.
             command += ["--port", "0", "--replSet", "userfold", "--oplogSize", "64", "--wiredTigerCacheSizeGB", "0.25"]
-            command += ["--setParameter", "diagnosticDataCollectionEnabled=false", *self._arguments]
+            command += ["--setParameter", "diagnosticDataCollectionEnabled=false"]
+            # It logs slow operations with all their values.
+            command += ["--slowms", str(_NEVER_MS), *self._arguments]
             try:
                 with signals_held():
                     self._process = start_child(

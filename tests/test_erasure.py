@@ -5,7 +5,6 @@ from typing import Any
 
 import grpc
 import pytest
-from bson.raw_bson import RawBSONDocument
 from pymongo.database import Database
 from userfold.v1 import user_service_pb2 as pb
 from userfold.v1.user_pb2 import UserUpdate
@@ -13,6 +12,7 @@ from userfold.v1.user_service_pb2_grpc import UserServiceStub
 
 from server.derive import alias_digest
 from tests.conftest import Api, Application, Stack, percent_encoded
+from tests.dump import OPLOG, dump
 
 SUPPRESSED = {
     "field": "user_id",
@@ -30,15 +30,8 @@ def post(api: Api, verb: str, **body: Any) -> Any:
 
 
 def everything(database: Database[dict[str, Any]]) -> bytes:
-    """The bytes of all documents in all collections of all databases, but for the log of operations."""
-    options = database.codec_options.with_options(document_class=RawBSONDocument)
-    return b"".join(
-        document.raw
-        for each in database.client.list_database_names()
-        for name in database.client[each].list_collection_names()
-        if (each, name) != ("local", "oplog.rs")
-        for document in database.client[each].with_options(options)[name].find()
-    )
+    """The bytes of all that is stored, but for the log of operations."""
+    return b"".join(documents for name, documents in dump(database.client).items() if name != OPLOG)
 
 
 @pytest.mark.parametrize("query", [{}, {"suppress_days": 30}])

@@ -1,23 +1,18 @@
 """Two applications go through every method and every route: neither learns or changes anything of the other, and no
 credential acts beyond its scopes.
 
-The methods are those of the descriptor, the routes those of its annotations. A method needs a row in `_REQUESTS`: what
-it is asked about one user of an application.
+The methods are those of the descriptor, the routes those of its annotations.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any, cast
 
 import grpc
 import httpx2
 import pytest
-from google.protobuf import struct_pb2
-from google.protobuf.message import Message
 from pymongo.database import Database
 from userfold.v1 import user_service_pb2 as pb
-from userfold.v1.campaign_pb2 import Campaign
-from userfold.v1.user_pb2 import UserUpdate
 
 from gateway.bindings import bindings_of
 from server.credentials import generate_collector_key, generate_management_token
@@ -25,68 +20,7 @@ from server.model import Kind, Scope
 from server.scopes import NEEDS
 from tests.conftest import Application, Stack, grant, register
 from tests.faces import BINDINGS, SERVICE, Answer, Credential, Face, Grpc, Http
-
-_METHODS = [method.name for method in SERVICE.methods]
-
-
-class Ids:
-    """What an application calls its things, as nobody else does."""
-
-    def __init__(self, marker: str) -> None:
-        self.user_id = f"user-{marker}"
-        self.company_id = f"company-{marker}"
-        self.anonymous_id = f"visitor-{marker}"
-        self.session_token = f"token-{marker}"
-        self.email = f"{marker}@acme.com"
-        self.utm_source = f"source-{marker}"
-
-    def update(self) -> UserUpdate:
-        """An update that holds all of them, and always the same."""
-        metadata = struct_pb2.Struct()
-        metadata.update({"email": self.email, "value": 1})
-        update = UserUpdate(
-            **{name: getattr(self, name) for name in ("user_id", "company_id", "anonymous_id", "session_token")},
-            ip_address="192.0.2.1",
-            metadata=metadata,
-            campaign=Campaign(utm_source=self.utm_source),
-        )
-        update.modified_time.FromSeconds(1)
-        return update
-
-    def filters(self) -> list[str]:
-        """Filters that match the user, and no filter, which does so too."""
-        named = [f'{name} = "{getattr(self, name)}"' for name in ("user_id", "company_id", "anonymous_id")]
-        return [*named, f'campaign.utm_source = "{self.utm_source}"', f'metadata.email = "{self.email}"', ""]
-
-
-# What each method is asked. Everything but updates is answered otherwise where the user is there.
-_REQUESTS: Mapping[str, Callable[[Ids], Sequence[Message]]] = {
-    "UpdateUser": lambda ids: [pb.UpdateUserRequest(user=ids.update())],
-    "BatchUpdateUsers": lambda ids: [pb.BatchUpdateUsersRequest(users=[ids.update()])],
-    "StreamUpdateUsers": lambda ids: [pb.StreamUpdateUsersRequest(users=[ids.update()])],
-    "GetUser": lambda ids: [pb.GetUserRequest(user_id=ids.user_id)],
-    "LookupUsers": lambda ids: [
-        pb.LookupUsersRequest(session_token=ids.session_token),
-        pb.LookupUsersRequest(email=ids.email),
-        pb.LookupUsersRequest(company_id=ids.company_id),
-    ],
-    "RemoveAlias": lambda ids: [pb.RemoveAliasRequest(user_id=ids.user_id, session_token=ids.session_token)],
-    "BatchRemoveAliases": lambda ids: [
-        pb.BatchRemoveAliasesRequest(
-            requests=[pb.RemoveAliasRequest(user_id=ids.user_id, session_token=ids.session_token)]
-        )
-    ],
-    "ListUsers": lambda ids: [pb.ListUsersRequest(filter=text) for text in ids.filters()],
-    "CountUsers": lambda ids: [pb.CountUsersRequest(filter=text) for text in ids.filters()],
-    "DeleteUser": lambda ids: [pb.DeleteUserRequest(user_id=ids.user_id, suppress_days=1)],
-    "BatchDeleteUsers": lambda ids: [pb.BatchDeleteUsersRequest(user_ids=[ids.user_id], suppress_days=1)],
-    "ExportUser": lambda ids: [pb.ExportUserRequest(user_id=ids.user_id)],
-    "BatchExportUsers": lambda ids: [pb.BatchExportUsersRequest(user_ids=[ids.user_id])],
-    "ReportCampaigns": lambda ids: [
-        pb.ReportCampaignsRequest(filter=text, group_by="campaign.utm_source", value="metadata.value")
-        for text in ids.filters()
-    ],
-}
+from tests.questions import METHODS, REQUESTS, Ids
 
 
 @pytest.fixture(scope="module")
@@ -117,11 +51,11 @@ class World:
 
     def seen_by(self, application: Application, ids: Ids) -> list[Answer]:
         """All that an application can read of a user, of whom there is something to read."""
-        reading = [name for name in _METHODS if NEEDS[name].scope in (Scope.READ_USERS, Scope.READ_CAMPAIGNS)]
+        reading = [name for name in METHODS if NEEDS[name].scope in (Scope.READ_USERS, Scope.READ_CAMPAIGNS)]
         return [
             self._grpc.ask(name, request, _bearer(application.management_token))
             for name in reading
-            for request in _REQUESTS[name](ids)
+            for request in REQUESTS[name](ids)
         ]
 
     def stored(self, application: Application) -> dict[str, list[dict[str, Any]]]:
@@ -161,12 +95,12 @@ def _every(methods: Iterable[str]) -> list[Any]:
 
 
 def test_every_method_of_the_contract_is_asked() -> None:
-    assert set(_REQUESTS) == set(_METHODS)
-    assert set(BINDINGS) == set(_METHODS) - {"StreamUpdateUsers"}
+    assert set(REQUESTS) == set(METHODS)
+    assert set(BINDINGS) == set(METHODS) - {"StreamUpdateUsers"}
     assert len(bindings_of(SERVICE)) == len(BINDINGS)
 
 
-@pytest.mark.parametrize(("face", "method"), _every(_METHODS))
+@pytest.mark.parametrize(("face", "method"), _every(METHODS))
 def test_another_application_is_answered_as_if_there_was_nobody_and_changes_nothing(
     faces: Mapping[str, Face], world: World, face: str, method: str
 ) -> None:
@@ -177,7 +111,7 @@ def test_another_application_is_answered_as_if_there_was_nobody_and_changes_noth
         return [
             faces[face].ask(method, request, credential)
             for credential in _credentials(method, world.new_application())
-            for request in _REQUESTS[method](ids)
+            for request in REQUESTS[method](ids)
         ]
 
     nobody_is_there = answers_to_others()
@@ -188,7 +122,7 @@ def test_another_application_is_answered_as_if_there_was_nobody_and_changes_noth
     # The requests are such that a difference would show, as it does to the owner.
     if not NEEDS[method].collector_key:
         (credential,) = _credentials(method, owner)
-        for request, other in zip(_REQUESTS[method](ids), nobody_is_there, strict=True):
+        for request, other in zip(REQUESTS[method](ids), nobody_is_there, strict=True):
             assert faces[face].ask(method, request, credential) != other
 
 
@@ -200,8 +134,8 @@ def test_what_an_application_has_of_its_own_stays_as_it_is_whatever_another_does
     world.store(owner, ids)
     stored, seen = world.stored(owner), world.seen_by(owner, ids)
     world.store(other, ids)
-    for method in _METHODS:
-        for request in _REQUESTS[method](ids):
+    for method in METHODS:
+        for request in REQUESTS[method](ids):
             assert faces["grpc"].ask(method, request, _bearer(other.management_token))[0] in ("OK", "NOT_FOUND"), method
         assert (world.stored(owner), world.seen_by(owner, ids)) == (stored, seen), method
     world.store(owner, ids)
@@ -222,7 +156,7 @@ def test_the_page_token_of_another_application_leads_to_none_of_its_users(
     assert owner.application_id not in repr(answer)
 
 
-@pytest.mark.parametrize(("face", "method"), _every(_METHODS))
+@pytest.mark.parametrize(("face", "method"), _every(METHODS))
 def test_no_credential_acts_beyond_its_scopes(faces: Mapping[str, Face], world: World, face: str, method: str) -> None:
     owner = world.new_application()
     ids = Ids(owner.application_id)
@@ -233,7 +167,7 @@ def test_no_credential_acts_beyond_its_scopes(faces: Mapping[str, Face], world: 
     denied += [world.token(owner, scope) for scope in Scope if scope not in (need.scope, Scope.ADMIN)]
     if not need.collector_key:
         denied.append(_key(owner.collector_key))
-    (*_, request) = _REQUESTS[method](ids)
+    (*_, request) = REQUESTS[method](ids)
     for credential in denied:
         answer = faces[face].ask(method, request, credential)
         assert answer[0] in ("PERMISSION_DENIED", 403)
@@ -243,7 +177,7 @@ def test_no_credential_acts_beyond_its_scopes(faces: Mapping[str, Face], world: 
         assert faces[face].ask(method, request, credential)[0] in ("OK", 200, 201)
 
 
-@pytest.mark.parametrize(("face", "method"), _every(_METHODS))
+@pytest.mark.parametrize(("face", "method"), _every(METHODS))
 def test_what_is_no_credential_of_an_application_is_always_answered_the_same(
     faces: Mapping[str, Face], world: World, face: str, method: str
 ) -> None:
@@ -251,7 +185,7 @@ def test_what_is_no_credential_of_an_application_is_always_answered_the_same(
     ids = Ids(owner.application_id)
     world.store(owner, ids)
     stored = world.stored(owner)
-    (*_, request) = _REQUESTS[method](ids)
+    (*_, request) = REQUESTS[method](ids)
     unknown = faces[face].ask(method, request, _bearer("never there"))
     assert unknown[0] in ("UNAUTHENTICATED", 401)
     assert faces[face].reason(unknown) == ("CREDENTIAL_UNKNOWN", "")

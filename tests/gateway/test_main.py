@@ -131,7 +131,7 @@ def test_a_librarys_record_is_one_line_without_the_exceptions_text(capsys: pytes
     root = logging.getLogger()
     before = root.handlers[:], root.level
     try:
-        logs.configure()
+        logs.configure("info")
         try:
             raise ValueError("john@acmeinc.com")
         except ValueError:

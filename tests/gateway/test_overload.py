@@ -6,6 +6,7 @@ import httpx2
 import pytest
 
 from gateway import app
+from gateway.transcode import Transcoder
 from tests.gateway.fakes import Backend, FakeUserService, reasons, running_gateway
 
 _KINDS = {
@@ -39,3 +40,16 @@ async def test_who_sends_too_much_of_a_kind_is_refused_and_all_else_is_served(
         served.append(send("other", full))
         assert all(answer.is_success for answer in await asyncio.gather(*served))
         assert (await send("flood", full)).is_success
+
+
+@pytest.mark.parametrize("kind", _KINDS)
+async def test_a_defect_takes_no_room_for_good(backend: Backend, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError
+
+    monkeypatch.setattr(app, kind, 2)
+    monkeypatch.setattr(Transcoder, "answer", fail)
+    method, path, content = _KINDS[kind]
+    async with running_gateway(backend.address) as gateway:
+        answers = [await gateway.client.request(method, path, content=content) for _ in range(3)]
+    assert [answer.status_code for answer in answers] == [500, 500, 500]

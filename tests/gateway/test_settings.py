@@ -33,6 +33,7 @@ def test_everything_can_be_set() -> None:
             "USERFOLD_GATEWAY_METRICS_ADDRESS": "0.0.0.0:9100",
             "USERFOLD_WORKERS": "64",
             "USERFOLD_HTTP_CONNECTIONS": "100000",
+            "USERFOLD_LOG_LEVEL": "warning",
             "USERFOLD_HTTP_TLS_CERTIFICATE": "/tls/http.pem",
             "USERFOLD_HTTP_TLS_KEY": "/tls/http.key",
             "USERFOLD_GRPC_TLS_CA": "/tls/ca.pem",
@@ -49,6 +50,7 @@ def test_everything_can_be_set() -> None:
         metrics_address="0.0.0.0:9100",
         workers=64,
         http_connections=100_000,
+        log_level="warning",
         http_tls=CertificateFiles(
             PemFile("USERFOLD_HTTP_TLS_CERTIFICATE", Path("/tls/http.pem")),
             PemFile("USERFOLD_HTTP_TLS_KEY", Path("/tls/http.key")),
@@ -82,6 +84,7 @@ def test_everything_can_be_set() -> None:
         ("USERFOLD_WORKERS", "0"),
         ("USERFOLD_WORKERS", "65"),
         ("USERFOLD_WORKERS", "many"),
+        ("USERFOLD_LOG_LEVEL", "debug"),
         ("USERFOLD_HTTP_CONNECTIONS", "0"),
         ("USERFOLD_HTTP_CONNECTIONS", "100001"),
         ("USERFOLD_GRPC_TLS_SERVER_NAME", "server.internal"),

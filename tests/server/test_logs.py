@@ -11,11 +11,11 @@ from server import logs
 
 
 @contextmanager
-def configured() -> Iterator[None]:
+def configured(level: str = "info") -> Iterator[None]:
     root = logging.getLogger()
     before = root.handlers[:], root.level
     try:
-        logs.configure()
+        logs.configure(level)
         yield
     finally:
         structlog.reset_defaults()
@@ -50,3 +50,17 @@ def test_what_a_library_logs_is_told_without_its_values(capsys: pytest.CaptureFi
         logging.getLogger("library").warning("failed for %s", "john@acmeinc.com")
     told = json.loads(capsys.readouterr().err)
     assert (told["event"], told["logger"], told["level"]) == ("failed for %s", "library", "warning")
+
+
+def test_what_is_less_than_the_level_is_not_told(capsys: pytest.CaptureFixture[str]) -> None:
+    for level, expected in (("info", "iwe"), ("warning", "we"), ("error", "e")):
+        with configured(level):
+            for say in (structlog.get_logger(), logging.getLogger("library")):
+                say.debug("d")
+                say.info("i")
+                say.warning("w")
+                say.error("e")
+        told = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+        assert "".join(each["event"] for each in told if "logger" not in each) == expected
+        # Libraries are heard from `warning` on.
+        assert "".join(each["event"] for each in told if "logger" in each) == expected.removeprefix("i")

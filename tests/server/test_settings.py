@@ -26,6 +26,7 @@ def test_every_variable_is_read() -> None:
             "USERFOLD_GRPC_ADDRESS": "[::1]:0",
             "USERFOLD_SERVER_METRICS_ADDRESS": "127.0.0.1:9100",
             "USERFOLD_WORKERS": "4",
+            "USERFOLD_LOG_LEVEL": "error",
             "USERFOLD_GRPC_TLS_CERTIFICATE": "/tls/server.pem",
             "USERFOLD_GRPC_TLS_KEY": "/tls/server.key",
             "USERFOLD_GRPC_TLS_CLIENT_CA": "/tls/ca.pem",
@@ -36,7 +37,7 @@ def test_every_variable_is_read() -> None:
         PemFile("USERFOLD_GRPC_TLS_KEY", Path("/tls/server.key")),
         PemFile("USERFOLD_GRPC_TLS_CLIENT_CA", Path("/tls/ca.pem")),
     )
-    assert settings == Settings("mongodb://db/", "d", "/data", "[::1]:0", "127.0.0.1:9100", 4, tls)
+    assert settings == Settings("mongodb://db/", "d", "/data", "[::1]:0", "127.0.0.1:9100", 4, tls, log_level="error")
 
 
 def test_authorities_of_callers_without_tls_are_a_mistake() -> None:
@@ -71,3 +72,9 @@ def test_limits_are_numbers_within_bounds() -> None:
 def test_a_bad_number_is_refused_by_the_name_of_its_variable(name: str, value: str) -> None:
     with pytest.raises(InvalidSetting, match=name):
         Settings.from_environment({name: value})
+
+
+@pytest.mark.parametrize("value", ["debug", "INFO", "0"])
+def test_a_log_level_that_is_none_is_refused(value: str) -> None:
+    with pytest.raises(InvalidSetting, match="USERFOLD_LOG_LEVEL must be one of info, warning, error"):
+        Settings.from_environment({"USERFOLD_LOG_LEVEL": value})

@@ -1,0 +1,24 @@
+"""`python -m tests.faulty_gateway`: a gateway with a defect, whose exceptions hold all that a request says."""
+
+import sys
+from typing import Any
+
+from gateway import __main__
+from gateway.request import Request
+from gateway.transcode import Transcoder
+
+WORD = "defect-of-gateway-"
+"""What a request must hold somewhere for the defect to show."""
+
+if __name__ == "__main__":
+    changed: Any = Transcoder
+    answer = changed.answer
+
+    def fail(self: Transcoder, fields: dict[str, str], request: Request, done: Any) -> Any:
+        said = f"{fields} {request.query!r} {request.body!r} {request.headers}"
+        if WORD in said:
+            raise RuntimeError(said)
+        return answer(self, fields, request, done)
+
+    changed.answer = fail
+    sys.exit(__main__.main())

@@ -1,0 +1,26 @@
+"""`python -m tests.faulty_server`: a server with a defect, whose exceptions hold all that a request says."""
+
+import sys
+from typing import Any, TypeVar
+
+from google.protobuf.message import Message
+
+from server import __main__, handlers
+
+WORD = "defect-of-server-"
+"""What a request must hold somewhere for the defect to show."""
+
+_Message = TypeVar("_Message", bound=Message)
+
+if __name__ == "__main__":
+    changed: Any = handlers
+    parse = changed._parsed
+
+    def fail(text: bytes, message: type[_Message]) -> _Message:
+        parsed: _Message = parse(text, message)
+        if WORD.encode() in text:
+            raise RuntimeError(f"{WORD}{parsed}", text)
+        return parsed
+
+    changed._parsed = fail
+    sys.exit(__main__.main())

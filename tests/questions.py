@@ -1,0 +1,73 @@
+"""What tests ask each method of the contract about one user. A new method needs a row in `REQUESTS`."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+from google.protobuf import struct_pb2
+from google.protobuf.message import Message
+from userfold.v1 import user_service_pb2 as pb
+from userfold.v1.campaign_pb2 import Campaign
+from userfold.v1.user_pb2 import UserUpdate
+
+from tests.faces import SERVICE
+
+METHODS = [method.name for method in SERVICE.methods]
+
+
+class Ids:
+    """What an application calls its things, as nobody else does."""
+
+    def __init__(self, marker: str) -> None:
+        self.user_id = f"user-{marker}"
+        self.company_id = f"company-{marker}"
+        self.anonymous_id = f"visitor-{marker}"
+        self.session_token = f"token-{marker}"
+        self.email = f"{marker}@acme.com"
+        self.utm_source = f"source-{marker}"
+
+    def update(self) -> UserUpdate:
+        """An update that holds all of them, and always the same."""
+        metadata = struct_pb2.Struct()
+        metadata.update({"email": self.email, "value": 1})
+        update = UserUpdate(
+            **{name: getattr(self, name) for name in ("user_id", "company_id", "anonymous_id", "session_token")},
+            ip_address="192.0.2.1",
+            metadata=metadata,
+            campaign=Campaign(utm_source=self.utm_source),
+        )
+        update.modified_time.FromSeconds(1)
+        return update
+
+    def filters(self) -> list[str]:
+        """Filters that match the user, and no filter, which does so too."""
+        named = [f'{name} = "{getattr(self, name)}"' for name in ("user_id", "company_id", "anonymous_id")]
+        return [*named, f'campaign.utm_source = "{self.utm_source}"', f'metadata.email = "{self.email}"', ""]
+
+
+# What each method is asked. Everything but updates is answered otherwise where the user is there.
+REQUESTS: Mapping[str, Callable[[Ids], Sequence[Message]]] = {
+    "UpdateUser": lambda ids: [pb.UpdateUserRequest(user=ids.update())],
+    "BatchUpdateUsers": lambda ids: [pb.BatchUpdateUsersRequest(users=[ids.update()])],
+    "StreamUpdateUsers": lambda ids: [pb.StreamUpdateUsersRequest(users=[ids.update()])],
+    "GetUser": lambda ids: [pb.GetUserRequest(user_id=ids.user_id)],
+    "LookupUsers": lambda ids: [
+        pb.LookupUsersRequest(session_token=ids.session_token),
+        pb.LookupUsersRequest(email=ids.email),
+        pb.LookupUsersRequest(company_id=ids.company_id),
+    ],
+    "RemoveAlias": lambda ids: [pb.RemoveAliasRequest(user_id=ids.user_id, session_token=ids.session_token)],
+    "BatchRemoveAliases": lambda ids: [
+        pb.BatchRemoveAliasesRequest(
+            requests=[pb.RemoveAliasRequest(user_id=ids.user_id, session_token=ids.session_token)]
+        )
+    ],
+    "ListUsers": lambda ids: [pb.ListUsersRequest(filter=text) for text in ids.filters()],
+    "CountUsers": lambda ids: [pb.CountUsersRequest(filter=text) for text in ids.filters()],
+    "DeleteUser": lambda ids: [pb.DeleteUserRequest(user_id=ids.user_id, suppress_days=1)],
+    "BatchDeleteUsers": lambda ids: [pb.BatchDeleteUsersRequest(user_ids=[ids.user_id], suppress_days=1)],
+    "ExportUser": lambda ids: [pb.ExportUserRequest(user_id=ids.user_id)],
+    "BatchExportUsers": lambda ids: [pb.BatchExportUsersRequest(user_ids=[ids.user_id])],
+    "ReportCampaigns": lambda ids: [
+        pb.ReportCampaignsRequest(filter=text, group_by="campaign.utm_source", value="metadata.value")
+        for text in ids.filters()
+    ],
+}
