@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager, nullcontext
+from enum import Enum, auto
 from typing import Final, TypeAlias
 
 from server import limits
@@ -10,28 +11,42 @@ from server.gate import Gate
 from server.model import Application
 from server.rate import TokenBuckets
 
-_LOOK_UPS: Final = (limits.LOOK_UPS, limits.LOOK_UPS_AT_ONCE)
-_GROUPED: Final = (limits.LOOK_UPS, limits.LOOK_UPS)
-_QUERIES: Final = (limits.QUERIES, limits.QUERIES_AT_ONCE)
-_CHANGES: Final = (limits.CHANGES, limits.CHANGES_AT_ONCE)
 
-GATES: Final[Mapping[str, tuple[int, int]]] = {
-    "GetUser": _LOOK_UPS,
-    "LookupUsers": _GROUPED,
-    "ExportUser": _LOOK_UPS,
-    "ListUsers": _QUERIES,
-    "CountUsers": _QUERIES,
-    "ReportCampaigns": _QUERIES,
-    "BatchExportUsers": _QUERIES,
-    "RemoveAlias": _CHANGES,
-    "BatchRemoveAliases": _CHANGES,
-    "DeleteUser": _CHANGES,
-    "BatchDeleteUsers": _CHANGES,
+class CallKind(Enum):
+    """What shares one gate."""
+
+    READ = auto()
+    LOOK_UP = auto()
+    QUERY = auto()
+    CHANGE = auto()
+
+
+_SIZES: Final[Mapping[CallKind, tuple[int, int]]] = {
+    CallKind.READ: (limits.LOOK_UPS, limits.LOOK_UPS_AT_ONCE),
+    # All at once: they go to where they are grouped, or wait for their turn there.
+    CallKind.LOOK_UP: (limits.LOOK_UPS, limits.LOOK_UPS),
+    CallKind.QUERY: (limits.QUERIES, limits.QUERIES_AT_ONCE),
+    CallKind.CHANGE: (limits.CHANGES, limits.CHANGES_AT_ONCE),
 }
-"""By the name of the method, which gate it goes through: methods with the same numbers share one. Updates go through
-none: they wait in groups, whose room is asked for. Look-ups go all at once to where they are grouped."""
+"""How many may be under way, and be served at once."""
 
-_READS: Final = frozenset({_LOOK_UPS, _GROUPED, _QUERIES})
+GATES: Final[Mapping[str, CallKind]] = {
+    "GetUser": CallKind.READ,
+    "LookupUsers": CallKind.LOOK_UP,
+    "ExportUser": CallKind.READ,
+    "ListUsers": CallKind.QUERY,
+    "CountUsers": CallKind.QUERY,
+    "ReportCampaigns": CallKind.QUERY,
+    "BatchExportUsers": CallKind.QUERY,
+    "RemoveAlias": CallKind.CHANGE,
+    "BatchRemoveAliases": CallKind.CHANGE,
+    "DeleteUser": CallKind.CHANGE,
+    "BatchDeleteUsers": CallKind.CHANGE,
+}
+"""By the name of the method, which gate it goes through. Updates go through none: they wait in groups, whose room is
+asked for."""
+
+_READS: Final = frozenset({CallKind.READ, CallKind.LOOK_UP, CallKind.QUERY})
 
 RequireRoom: TypeAlias = Callable[[str], None]
 """Raises Overloaded where the groups have no room for an application's updates."""
@@ -43,7 +58,7 @@ class Admission:
     def __init__(self, require_room: RequireRoom, buckets: TokenBuckets) -> None:
         self._require_room = require_room
         self._buckets = buckets
-        self._gates = {size: Gate(*size) for size in {*GATES.values()}}
+        self._gates = {kind: Gate(*size) for kind, size in _SIZES.items()}
         self.calls = self.octets = 0
         self._streams = 0
         self._stream_ended = asyncio.Event()
@@ -75,12 +90,12 @@ class Admission:
 
     def admit(self, method: str, application: Application) -> AbstractAsyncContextManager[None]:
         """Within what is returned, the call is served. Raises RateLimited or Overloaded."""
-        size = GATES.get(method)
-        self._buckets.require((application.application_id, size in _READS))
-        if size is None:
+        kind = GATES.get(method)
+        self._buckets.require((application.application_id, kind in _READS))
+        if kind is None:
             self._require_room(application.application_id)
             return nullcontext()
-        return self._gates[size].within(application.application_id)
+        return self._gates[kind].within(application.application_id)
 
     def count(self, method: str, application: Application, items: int) -> None:
         """A call that was admitted holds so many items: a batch counts as many as it has."""

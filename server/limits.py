@@ -51,8 +51,8 @@ STREAMS = 200
 
 LOOK_UPS = 200
 LOOK_UPS_AT_ONCE = 3
-"""Reads of single users: so many under way, and so many at once with MongoDB. The driver has five threads for each
-core: reads must leave some to writes."""
+"""Reads of single users: so many under way, and so many at once with MongoDB, where they must leave room to writes.
+Look-ups of session tokens travel together instead."""
 
 QUERIES = 32
 QUERIES_AT_ONCE = 2

@@ -17,6 +17,11 @@ driver numbers a write, so what is sent again is never applied twice."""
 CREDENTIAL_SECONDS: Final = 4.0
 """Finding a credential, as above. The call is yet to do what it is for."""
 
+THREADS: Final = 32
+"""Threads of Motor, each busy for as long as one call of MongoDB takes: more than all kinds of calls have at once
+(`server/limits.py`, the groups of writes and of look-ups), so that none waits for another kind. Motor's own number is
+five for each core, less than that on a small machine. MOTOR_MAX_WORKERS in the environment wins."""
+
 _DEFAULTS: Final[Mapping[str, object]] = {
     "appName": "userfold",
     # Each is safe to send again, and an election makes one of either kind fail.
@@ -32,7 +37,7 @@ _DEFAULTS: Final[Mapping[str, object]] = {
     "heartbeatFrequencyMS": 1_000,
     # The last resort of what has no time of its own; a report may take 20 s.
     "socketTimeoutMS": 24_000,
-    # More than Motor has threads, unless MOTOR_MAX_WORKERS says otherwise: none ever waits for a connection.
+    # More than Motor has threads: none ever waits for a connection.
     "maxPoolSize": 100,
 }
 

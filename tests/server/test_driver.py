@@ -1,9 +1,11 @@
 """The driver's settings."""
 
 import pytest
+from motor.frameworks.asyncio import max_workers
 
+from server import group, limits, lookups
 from server.store.database import connect
-from server.store.driver import CREDENTIAL_SECONDS, WRITE_SECONDS, options_for
+from server.store.driver import CREDENTIAL_SECONDS, THREADS, WRITE_SECONDS, options_for
 
 
 def test_a_write_is_answered_before_client_libraries_give_up() -> None:
@@ -32,3 +34,12 @@ async def test_what_the_operator_says_is_what_the_driver_does() -> None:
     assert options.pool_options.appname == "mine"
     assert options.retry_writes
     client.close()
+
+
+def test_no_kind_of_call_waits_for_another_ones_threads() -> None:
+    at_once = limits.QUERIES_AT_ONCE + limits.CHANGES_AT_ONCE
+    # Single users, and look-ups that do not travel in groups; then the groups.
+    at_once += 2 * limits.LOOK_UPS_AT_ONCE + group.GROUPS + lookups.GROUPS
+    # A credential, MongoDB's health, the schema.
+    assert at_once + 3 < THREADS
+    assert max_workers == THREADS
