@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from gateway.gather import Full, Gatherer, Limits, NotAnsweredInTime, NotSentInTime
+from tests.loop import turns
 
 
 class FakeSender:
@@ -30,11 +31,6 @@ class FakeSender:
 
     def go(self) -> None:
         self._held.pop(0).set()
-
-
-async def turns(count: int = 6) -> None:
-    for _ in range(count):
-        await asyncio.sleep(0)
 
 
 def gatherer_of(sender: FakeSender, **limits: Any) -> Gatherer[str, bytes]:

@@ -12,6 +12,7 @@ from server.group import GROUPS, LARGE, SHARED, GroupedProfileStore
 from server.model import ProfileWrite, UserUpdate
 from server.plan import plan_update
 from server.store.profiles import Outcome
+from tests.loop import turns
 
 
 class FakeProfileStore:
@@ -36,12 +37,6 @@ class FakeProfileStore:
         """Let the oldest group be answered, and what follows from that happen."""
         self._waiting.pop(0).set_result(None)
         await turns()
-
-
-async def turns() -> None:
-    """Enough turns of the loop for all that is ready to happen."""
-    for _ in range(10):
-        await asyncio.sleep(0)
 
 
 def _name(write: ProfileWrite) -> str:

@@ -11,6 +11,7 @@ from server.lookup import plan_lookup
 from server.lookups import GROUPS, LARGE, MOST, GroupedLookups
 from server.model import Lookup, Profile
 from server.store.queries import Found, ProfileQueries
+from tests.loop import turns
 
 
 class FakeQueries:
@@ -42,11 +43,6 @@ class FakeQueries:
         for _ in range(queries):
             self._gates.pop(0).set_result(None)
         await turns()
-
-
-async def turns() -> None:
-    for _ in range(10):
-        await asyncio.sleep(0)
 
 
 def _found(lookup: Lookup) -> Found:
