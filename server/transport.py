@@ -16,6 +16,10 @@ OPTIONS: Final = (
     # Calls at once on one connection: what a busy gateway has under way, and no flood. More wait with their caller;
     # by default there is no limit.
     ("grpc.max_concurrent_streams", 1000),
+    # Calls that wait to be taken up. Beyond 1,000, gRPC's default, it would reject some at random, whoever sent them,
+    # with a CANCELLED that tells nothing. Taken up, a call that finds no room is refused as it should be.
+    ("grpc.server.max_pending_requests", 20_000),
+    ("grpc.server.max_pending_requests_hard_limit", 20_000),
     # Internal callers need one connection each. More are closed at once, before they cost memory for HTTP/2 or TLS.
     ("grpc.max_allowed_incoming_connections", 500),
     # Two minutes by default, in which whoever sends nothing would hold one of those.
