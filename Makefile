@@ -9,6 +9,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 PROTOS := $(wildcard protos/userfold/v1/*.proto)
 GENERATED := protos/userfold/v1/user_service_pb2.py
+# Files of tests, each with all that it starts of its own: several at once, one for each core.
+SIDE_BY_SIDE := --numprocesses auto --maxprocesses 4 --dist loadfile
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .PHONY: help setup run backup restore proto test check lint types contracts coverage wheel lock faults bench overload clean
@@ -22,7 +24,7 @@ run: setup ## start MongoDB, the server and the gateway, and print how to reach 
 	@exec $(BIN)/python -m server.run
 
 test: setup ## run the tests
-	$(BIN)/pytest
+	$(BIN)/pytest $(SIDE_BY_SIDE)
 
 check: lint types contracts coverage ## what must pass before a change lands: lint, types, contracts, tests with coverage
 
@@ -40,7 +42,7 @@ contracts: setup
 
 coverage: setup
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest
+	$(BIN)/coverage run -m pytest $(SIDE_BY_SIDE)
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
