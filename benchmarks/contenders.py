@@ -20,7 +20,7 @@ _COUNTED_AT_ONCE = 10_000
 
 
 class Contender(ABC):
-    """A server that stores profiles, as a client sees it. `id_field` holds the user's id in its collection."""
+    """A server that stores profiles, as a client sees it."""
 
     name: ClassVar[str]
     title: ClassVar[str]
@@ -37,13 +37,11 @@ class Contender(ABC):
         *,
         headers: Mapping[str, str] | None = None,
         reading: Mapping[str, str] | None = None,
-        id_field: str = "_id",
     ) -> None:
         self.url = url
         self.services = services
         self.headers = dict(headers or {})
         self.collection = collection
-        self._id_field = id_field
         # A new connection for each: between two runs, some servers close one that was kept.
         limits = httpx2.Limits(max_keepalive_connections=0)
         self.reading = dict(reading or {})
@@ -72,7 +70,7 @@ class Contender(ABC):
     def count(self, load: Load) -> int:
         """How many users of a load are stored."""
         # `.` follows `-`: the ids between are those that begin with `LOAD-`.
-        return self.collection.count_documents({self._id_field: {"$gte": f"{load.name}-", "$lt": f"{load.name}."}})
+        return self.collection.count_documents({"_id": {"$gte": f"{load.name}-", "$lt": f"{load.name}."}})
 
     def check_profile(self, user_id: str, tokens: int = 1) -> None:
         """Raise BenchmarkFailed where the user is not stored as sent, with so many session tokens."""
@@ -97,10 +95,22 @@ class Userfold(Contender):
     writes = "POST /v1/users; POST /v1/users/batch"
     _SAMPLE_PATH = "/v1/users/"
 
+    def __init__(
+        self,
+        application_id: str,
+        url: str,
+        services: Sequence[Service],
+        collection: Collection[dict[str, Any]],
+        *,
+        headers: Mapping[str, str],
+        reading: Mapping[str, str],
+    ) -> None:
+        super().__init__(url, services, collection, headers=headers, reading=reading)
+        self._application_id = application_id
+
     def count(self, load: Load) -> int:
         # The ids are digests: no range holds those of a load.
-        application_id = (self.collection.find_one() or {}).get("application_id", "")
-        ids = [profile_id(application_id, user_id) for user_id in {*load.base, *load.ids}]
+        ids = [profile_id(self._application_id, user_id) for user_id in {*load.base, *load.ids}]
         slices = (ids[start : start + _COUNTED_AT_ONCE] for start in range(0, len(ids), _COUNTED_AT_ONCE))
         return sum(self.collection.count_documents({"_id": {"$in": each}}) for each in slices)
 

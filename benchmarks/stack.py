@@ -103,12 +103,12 @@ class Stack:
         token = credentials.generate_management_token()
         applications.ensure(self.uri, database, application, "Benchmark", key, token)
         return Userfold(
+            application,
             url,
             services,
             self.client[database].profiles,
             headers={"X-Moesif-Application-Id": key},
             reading={"Authorization": f"Bearer {token}"},
-            id_field="user_id",
         )
 
     def _start_plain(self) -> Plain:
