@@ -8,9 +8,10 @@ from collections.abc import Callable, Mapping, Sequence
 
 _PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 _DATA, _HEADERS, _RST_STREAM, _SETTINGS, _PING, _GOAWAY, _WINDOW_UPDATE = 0, 1, 3, 4, 6, 7, 8
-_ACK = END_STREAM = 1
+_ACK = _END_STREAM = 1
 _END_HEADERS = 4
 _HEADER_TABLE_SIZE, _ENABLE_PUSH, _MAX_CONCURRENT_STREAMS, _INITIAL_WINDOW_SIZE = 1, 2, 3, 4
+_REFUSED_STREAM = 7
 _WINDOW = 2**31 - 1
 _FIRST_WINDOW = 65_535
 
@@ -51,13 +52,14 @@ class Calls:
         stream = self._stream.to_bytes(4, "big")
         self._window -= 5 + len(message)
         head, block = self._head
-        data = _frame_head(5 + len(message), _DATA, END_STREAM)
+        data = _frame_head(5 + len(message), _DATA, _END_STREAM)
         self._write(b"%b%b%b%b%b\0%b%b" % (head, stream, block, data, stream, len(message).to_bytes(4, "big"), message))
 
-    def received(self, octets: bytes) -> Sequence[tuple[int, bool]]:
-        """The numbers of the calls that are answered by what has arrived, and whether with OK."""
+    def received(self, octets: bytes) -> Sequence[tuple[int, bool | None]]:
+        """The numbers of the calls that are answered by what has arrived, and whether with OK; None where the server
+        says that it has not taken the call: it counts a call for a moment longer than its caller does."""
         octets = self._received + octets
-        answered: list[tuple[int, bool]] = []
+        answered: list[tuple[int, bool | None]] = []
         at = 0
         while len(octets) >= at + 9:
             end = at + 9 + int.from_bytes(octets[at : at + 3], "big")
@@ -70,7 +72,9 @@ class Calls:
         self._received = octets[at:]
         return answered
 
-    def _take(self, kind: int, flags: int, stream: int, payload: bytes, answered: list[tuple[int, bool]]) -> None:
+    def _take(
+        self, kind: int, flags: int, stream: int, payload: bytes, answered: list[tuple[int, bool | None]]
+    ) -> None:
         if kind == _DATA:
             self._answered.add(stream)
         elif kind == _SETTINGS and not flags & _ACK:
@@ -84,10 +88,12 @@ class Calls:
             self._window += int.from_bytes(payload, "big")
         elif kind == _GOAWAY:
             self._most = 0
-        if kind == _RST_STREAM or (kind == _HEADERS and flags & END_STREAM):
+        is_reset = kind == _RST_STREAM
+        if is_reset or (kind == _HEADERS and flags & _END_STREAM):
             number = self._numbers.pop(stream, None)
             if number is not None:
-                answered.append((number, stream in self._answered and kind == _HEADERS))
+                is_taken = not is_reset or int.from_bytes(payload, "big") != _REFUSED_STREAM
+                answered.append((number, (stream in self._answered and not is_reset) if is_taken else None))
             self._answered.discard(stream)
 
 
@@ -102,5 +108,6 @@ def _frame_head(length: int, kind: int, flags: int) -> bytes:
 def _literal(text: str, prefix: bytes = b"\0") -> bytes:
     """A name, or a value behind it, as it is: neither indexed nor compressed."""
     octets = text.encode()
-    assert len(octets) < 127, "longer ones are written in another way"
+    if len(octets) >= 127:
+        raise ValueError("longer ones are written in another way")
     return prefix + bytes((len(octets),)) + octets

@@ -1,8 +1,8 @@
 """Load that waits for nobody, from a process of its own: `python -m benchmarks.open_load '{"face": "http", ...}'`.
 
 Requests are sent when they are due, whether earlier ones are answered or not, as many clients do that know nothing of
-each other. They are built beforehand, and written to plain sockets: a client library would take more of the machine than
-what is measured.
+each other. They are built beforehand, and written to plain sockets: a client library would take more of the machine
+than what is measured.
 """
 
 import contextlib
@@ -24,7 +24,9 @@ ACCEPTED = "accepted"
 REFUSED = "refused"
 _TICK_SECONDS = 0.001
 _LAST_ANSWERS_SECONDS = 15.0
-_OUTCOMES = {b"201": ACCEPTED, b"429": REFUSED}
+_NOT_TAKEN = "not taken"
+_HTTP_OUTCOMES = {b"201": ACCEPTED, b"429": REFUSED}
+_GRPC_OUTCOMES = {True: ACCEPTED, False: REFUSED, None: _NOT_TAKEN}
 
 
 class Connection(Protocol):
@@ -62,7 +64,8 @@ class HttpConnection:
         # All answers are JSON objects.
         if self._number is None or not self._received.endswith(b"}"):
             return ()
-        answered = [(self._number, _OUTCOMES.get(self._received[9:12], self._received[9:12].decode("latin-1")))]
+        status = self._received[9:12]
+        answered = [(self._number, _HTTP_OUTCOMES.get(status, status.decode("latin-1")))]
         self._received, self._number = b"", None
         return answered
 
@@ -83,7 +86,7 @@ class GrpcConnection:
 
     def received(self, octets: bytes) -> Sequence[tuple[int, str]]:
         self._write(b"")
-        return [(number, ACCEPTED if is_ok else REFUSED) for number, is_ok in self._calls.received(octets)]
+        return [(number, _GRPC_OUTCOMES[is_ok]) for number, is_ok in self._calls.received(octets)]
 
     def _write(self, octets: bytes) -> None:
         self._unwritten += octets
@@ -162,7 +165,10 @@ class OpenLoad:
             now = time.perf_counter()
             for number, outcome in connection.received(octets):
                 due = self._due.pop(number)
-                self.answers.append((number, due, now - due, outcome))
+                if outcome == _NOT_TAKEN:
+                    self.unsent += 1
+                else:
+                    self.answers.append((number, due, now - due, outcome))
             if not octets:
                 # What is under way on it stays unanswered.
                 self._selector.unregister(connection.socket)
@@ -194,9 +200,7 @@ def main(options: dict[str, Any]) -> None:
     print(json.dumps(found))
 
 
-def measured(
-    load: OpenLoad, phases: Sequence[tuple[float, float]], watched: Mapping[str, int]
-) -> list[dict[str, Any]]:
+def measured(load: OpenLoad, phases: Sequence[tuple[float, float]], watched: Mapping[str, int]) -> list[dict[str, Any]]:
     """Run phases of a rate and a time one after the other, and tell what was seen in each."""
 
     def mark() -> tuple[float, int, dict[str, float]]:
@@ -214,12 +218,14 @@ def measured(
     ):
         answers = [each for each in load.answers if start <= each[1] < end]
         accepted = sorted(latency for _, _, latency, outcome in answers if outcome == ACCEPTED)
+        # What is still waited for at the end is no throughput of this phase, and what was waited for before is.
+        done = sum(start <= due + latency < end for _, due, latency, outcome in load.answers if outcome == ACCEPTED)
         refused = [(due - start, latency) for _, due, latency, outcome in answers if outcome != ACCEPTED]
         found.append(
             {
                 "offered": round(rate, 1),
                 "seconds": seconds,
-                "goodput": round(len(accepted) / seconds, 1),
+                "goodput": round(done / (end - start), 1),
                 "p50_ms": _at(accepted, 0.5),
                 "p99_ms": _at(accepted, 0.99),
                 "refused": round(len(refused) / seconds, 1),

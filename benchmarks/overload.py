@@ -43,8 +43,8 @@ class Face:
 
 
 FACES: Final = (
-    Face("http", "`POST /v1/users`", 2000, is_http=True),
-    Face("grpc", "gRPC `UpdateUser`", 10, is_http=False),
+    Face("http", "`POST /v1/users`", 4000, is_http=True),
+    Face("grpc", "gRPC `UpdateUser`", 4, is_http=False),
 )
 
 
@@ -67,10 +67,16 @@ class Overload:
         store_base(userfold, load)
         frames, statuses = directory / "requests", directory / "statuses"
         options = {"face": self._face.name, "connections": self._face.connections, "phases": phases}
-        options |= {"frames": str(frames), "statuses": str(statuses), "watched": self.pids | {"mongod": self._stack.mongod_pid}}
+        options |= {
+            "frames": str(frames),
+            "statuses": str(statuses),
+            "watched": self.pids | {"mongod": self._stack.mongod_pid},
+        }
         if self._face.is_http:
             options |= {"address": userfold.url.removeprefix("http://")}
-            write_frames((raw_request(userfold.url, userfold.headers, userfold.single(each)) for each in load.ids), frames)
+            write_frames(
+                (raw_request(userfold.url, userfold.headers, userfold.single(each)) for each in load.ids), frames
+            )
         else:
             options |= {"address": self._stack.grpc, "method": UPDATE_USER, "metadata": userfold.headers}
             write_frames(map(unary_frame, load.ids), frames)
@@ -135,7 +141,7 @@ def measure(stack: Stack, face: Face, seconds: float) -> dict[str, Any]:
     steps: list[dict[str, Any]] = []
     rate, peak = _FIRST_RATE, 0.0
     while len(steps) < 2 or steps[-1]["goodput"] > 0.8 * rate / _STEP:
-        steps += overload.run((rate, step_seconds))
+        steps += overload.run((rate, 1.0), (rate, step_seconds))[1:]
         print(f"offered {rate:,.0f}/s: {_told(steps[-1])}", file=sys.stderr, flush=True)
         rate *= _STEP
     peak = max(step["goodput"] for step in steps)
@@ -153,14 +159,18 @@ def markdown(results: Mapping[str, Any]) -> str:
     columns = [_column(found) for _, found in faces]
     rows = [f"| {name} | {' | '.join(column.get(name, '') for column in columns)} |" for name in columns[0]]
     lines = [f"| measure | {titles} |", f"| --- |{' --- |' * len(faces)}", *rows, ""]
-    return "\n".join([*lines, f"{results['machine']}, {results['date']}.", ""])
+    machine = results["machine"]
+    shared = f"{machine['cpu']}, {machine['cores']} cores shared by all, the load included, {machine['memory_gib']} GiB"
+    return "\n".join([*lines, f"{shared}; {results['date']}.", ""])
 
 
 def _column(found: Mapping[str, Any]) -> dict[str, str]:
     over, after, memory = found["overload"], found["after"], found["memory_mb"]
     met = "met" if found["share"] >= _LEAST_SHARE else "**missed**"
     spent = ", ".join(f"{name} {cores:.2f}" for name, cores in over["cores"].items())
-    peaks = [f"{name} {memory['at_most'][name]:.0f} MB ({first:.0f} before)" for name, first in memory["at_first"].items()]
+    peaks = [
+        f"{name} {memory['at_most'][name]:.0f} MB ({first:.0f} before)" for name, first in memory["at_first"].items()
+    ]
     return {
         "peak of accepted updates": f"{found['peak']:,.0f}/s",
         "offered": f"{over['offered']:,.0f}/s for {over['seconds']:g} s",

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from google.protobuf.descriptor import Descriptor
 from google.rpc.status_pb2 import Status
@@ -48,3 +48,7 @@ def refused_from_status(
     info = status.info_of(refused)
     fields = sorted({schema_name(path, message) for path in status.fields_of(refused)})
     return Refused(status.reason_of(refused), http, tuple(fields), info.metadata.get("error_id"), index)
+
+
+NO_ROOM: Final = answer_from_refusal(status.refusal("OVERLOADED"))
+"""The answer to a request for which too much is under way."""

@@ -1,6 +1,6 @@
 """The application: finds what a path means, and tells the operator of every refusal."""
 
-import math
+import asyncio
 import re
 import time
 import uuid
@@ -12,7 +12,7 @@ from google.protobuf.descriptor import ServiceDescriptor
 from userfold.v1 import user_service_pb2
 
 from gateway import bindings, body, logs, metrics
-from gateway.answer import Answer, Refused, answer_from_refusal
+from gateway.answer import NO_ROOM, Answer, Refused, answer_from_refusal
 from gateway.channel import Channel
 from gateway.cors import preflight
 from gateway.findings import NOT_UTF8, Finding
@@ -34,7 +34,9 @@ _BATCHES: Final = 100
 _READS: Final = 100
 """Requests of one kind that may be under way at once, all decoded, or waiting for the server."""
 
-_TURNED_AWAY: Final = answer_from_refusal(refusal("OVERLOADED"))
+_TURNED_AWAY_AT_ONCE: Final = 1000
+_TURN_AWAY_SECONDS: Final = 1.0
+"""So many requests of a second are turned away at once, which takes a twentieth of a core; any more after a second."""
 
 _log = structlog.get_logger("userfold.gateway")
 
@@ -74,7 +76,8 @@ class Application:
             binding: reads if not binding.is_write else batches if binding.has_results else updates
             for binding in self._bindings
         }
-        self._turned_away, self._told_at = 0, -math.inf
+        self._turned_away = 0
+        self._loop = asyncio.get_running_loop()
         # Found once: nearly all requests have one of these paths.
         self._fixed = {
             (binding.method, path): self._find(binding.method, path)
@@ -145,13 +148,25 @@ class Application:
         self._done(NO_ROUTE, time.perf_counter(), respond, answer_from_refusal(refused))
 
     def turn_away(self, respond: Callable[[Answer], None]) -> None:
-        """Answer a request that finds no room. It costs next to nothing: there may be thousands in a second."""
+        """Answer a request that finds no room.
+
+        To turn away is work, too, and there may be thousands in a second. Whoever waits for an answer sends nothing
+        more on its connection, so those beyond what is cheap are told a second later.
+        """
+        if not self._turned_away:
+            self._loop.call_later(_TURN_AWAY_SECONDS, self._tell_turned_away)
         self._turned_away += 1
-        metrics.TURNED_AWAY.inc()
-        if (now := time.monotonic()) >= self._told_at + 1:
-            _log.warning("refused", reason="OVERLOADED", http_status=_TURNED_AWAY.http, requests=self._turned_away)
-            self._turned_away, self._told_at = 0, now
-        respond(_TURNED_AWAY)
+        if self._turned_away <= _TURNED_AWAY_AT_ONCE:
+            respond(NO_ROOM)
+        else:
+            self._loop.call_later(_TURN_AWAY_SECONDS, respond, NO_ROOM)
+
+    def _tell_turned_away(self) -> None:
+        """Tell the operator of the last second's, all together."""
+        turned_away, self._turned_away = self._turned_away, 0
+        if turned_away:
+            metrics.TURNED_AWAY.inc(turned_away)
+            _log.warning("refused", reason="OVERLOADED", http_status=NO_ROOM.http, requests=turned_away)
 
     def stop(self) -> None:
         """Be no longer ready."""
@@ -161,6 +176,7 @@ class Application:
         """Wait until nothing is under way, also of clients that have gone."""
         for gate in self._gates:
             await gate.emptied()
+        self._tell_turned_away()
 
     def _done(self, route: str, started: float, respond: Callable[[Answer], None], answer: Answer | Exception) -> None:
         if isinstance(answer, Exception):

@@ -43,12 +43,14 @@ class Limits:
     """`seconds` is the time of an item, from its arrival to its answer.
 
     `groups` are under way at once for each key, of at most `items` with `octets` bytes in all; one item may be larger.
+    Where a whole group waits, there may be `most_groups`: then the server is never without work while one is answered.
     `waiting_items` and `waiting_octets` hold for all keys together.
     """
 
     seconds: float
     groups: int = 2
-    items: int = 1000
+    most_groups: int = 4
+    items: int = 150
     octets: int = 4 * 1024 * 1024
     waiting_items: int = 10_000
     waiting_octets: int = 64 * 1024 * 1024
@@ -131,18 +133,18 @@ class Gatherer(Generic[_Key, _Result]):
         self._wake(key, queue)
 
     def _wake(self, key: _Key, queue: _Queue[_Result]) -> None:
-        if queue.groups_under_way < self._limits.groups and not queue.is_woken:
+        if self._may_send(queue) and not queue.is_woken:
             queue.is_woken = True
             # After all else that this turn of the loop has read from its connections.
             self._loop.call_soon(self._send_waiting, key, queue, 0, 0, len(queue.items))
 
     def _send_waiting(self, key: _Key, queue: _Queue[_Result], turns: int, quiet: int, before: int) -> None:
         quiet = quiet + 1 if len(queue.items) == before else 0
-        if turns < _MOST_TURNS and quiet < queue.patience:
+        if turns < _MOST_TURNS and quiet < queue.patience and len(queue.items) < self._limits.items:
             self._loop.call_soon(self._send_waiting, key, queue, turns + 1, quiet, len(queue.items))
             return
         queue.is_woken = False
-        while queue.groups_under_way < self._limits.groups and (group := self._next_group(queue)):
+        while self._may_send(queue) and (group := self._next_group(queue)):
             queue.groups_under_way += 1
             queue.items_under_way += len(group)
             queue.patience = _QUIET_TURNS if len(group) > 1 else 0
@@ -151,6 +153,10 @@ class Gatherer(Generic[_Key, _Result]):
             task.add_done_callback(self._sending.discard)
         if not (queue.groups_under_way or queue.items):
             del self._queues[key]
+
+    def _may_send(self, queue: _Queue[_Result]) -> bool:
+        is_full = len(queue.items) >= self._limits.items
+        return queue.groups_under_way < (self._limits.most_groups if is_full else self._limits.groups)
 
     def _next_group(self, queue: _Queue[_Result]) -> list[_Item[_Result]]:
         group: list[_Item[_Result]] = []

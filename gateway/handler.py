@@ -20,7 +20,7 @@ class Handler(Protocol):
         """Answer a request. Must call `respond` once, at any time. What is returned is called if the client goes."""
 
     def turn_away(self, respond: Respond) -> None:
-        """Answer a request for which too much is under way. Must call `respond` at once."""
+        """Answer a request for which too much is under way. Must call `respond` once, at any time."""
 
     def stop(self) -> None:
         """Be no longer ready."""

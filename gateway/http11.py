@@ -13,14 +13,12 @@ from typing import Any, Final, cast
 import httptools
 
 from gateway import limits
-from gateway.answer import Answer
+from gateway.answer import NO_ROOM, Answer
 from gateway.connections import Connections
 from gateway.handler import Handler
 from gateway.request import Request
 from gateway.response import response_bytes
 from gateway.status import Refusal, refusal
-
-_NO_ROOM: Final = refusal("OVERLOADED")
 
 _LISTS: Final = (b"content-encoding", b"x-forwarded-for", b"forwarded")
 
@@ -34,8 +32,8 @@ class HttpConnection(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport = cast(Any, None)
         self._client = ""
-        self._waiting: deque[Request | Refusal] = deque()
-        self._answering: Request | Refusal | None = None
+        self._waiting: deque[Request | Refusal | Answer] = deque()
+        self._answering: Request | Refusal | Answer | None = None
         self._abandon: Callable[[], object] | None = None
         self._is_over = False
         """Nothing more is read."""
@@ -211,12 +209,18 @@ class HttpConnection(asyncio.Protocol):
             return
         self._is_within = False
         self.deadline = math.inf
-        keeps_alive = self._parser.should_keep_alive() and self._parser.get_http_version() == "1.1"
-        self._is_over = not keeps_alive
-        request = Request(
-            self._method, self._path, self._query, self._headers, bytes(self._body), self._client, keeps_alive
+        keeps_alive = self._parser.should_keep_alive() and (
+            # HTTP/1.0 needs a header for it, and does not get it either way.
+            b"connection" not in self._headers or self._parser.get_http_version() == "1.1"
         )
-        self._waiting.append(_NO_ROOM if self._is_turned_away else request)
+        self._is_over = not keeps_alive
+        self._waiting.append(
+            NO_ROOM
+            if self._is_turned_away
+            else Request(
+                self._method, self._path, self._query, self._headers, bytes(self._body), self._client, keeps_alive
+            )
+        )
 
     # Reading.
 
@@ -273,7 +277,9 @@ class HttpConnection(asyncio.Protocol):
     def _answer_next(self) -> None:
         if self._answering is None and self._waiting and not self._is_paused:
             answering = self._answering = self._waiting.popleft()
-            if answering is _NO_ROOM:
+            if answering is NO_ROOM:
+                # Until it is told, it may be cut off to make room for others.
+                self.deadline = self._loop.time() + limits.IDLE_SECONDS
                 self._handler.turn_away(self._respond)
             elif isinstance(answering, Refusal):
                 self._handler.refuse(answering, self._respond)
@@ -292,7 +298,11 @@ class HttpConnection(asyncio.Protocol):
         is_last = self._is_over and not self._waiting
         closes = "connection" in answer.headers or is_last or (self._connections.is_stopping and not self._waiting)
         is_head = isinstance(answered, Request) and answered.method == "HEAD"
-        self._transport.write(response_bytes(answer, self._connections.date, closes=closes, is_head=is_head))
+        if answer is NO_ROOM and not (closes or is_head):
+            response = self._connections.no_room
+        else:
+            response = response_bytes(answer, self._connections.date, closes=closes, is_head=is_head)
+        self._transport.write(response)
         if closes:
             self._is_over = True
             self._close()

@@ -103,7 +103,8 @@ class GroupedProfileStore:
         # As long as the turns of the loop bring more, the loop is what is busy, and a group of few would only add to
         # its work: each group costs as much as several writes.
         quiet = quiet + 1 if self._updates == before else 0
-        if turns < _MOST_TURNS and quiet < self._patience:
+        is_full = self._updates - self._under_way >= limits.GROUP_UPDATES
+        if turns < _MOST_TURNS and quiet < self._patience and not is_full:
             asyncio.get_running_loop().call_soon(self._start, turns + 1, quiet, self._updates)
             return
         self._start_is_due = False

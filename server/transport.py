@@ -13,9 +13,9 @@ OPTIONS: Final = (
     # Two credentials of 4 KiB and what gRPC itself adds. Between a soft and a hard limit, gRPC would refuse at random.
     ("grpc.max_metadata_size", 16 * 1024),
     ("grpc.absolute_max_metadata_size", 16 * 1024),
-    # Calls at once on one connection: what a busy gateway has under way, and no flood. More wait with their caller;
-    # by default there is no limit.
-    ("grpc.max_concurrent_streams", 1000),
+    # Calls at once on one connection: what a busy gateway has under way, and a quarter of what a server serves at once.
+    # More wait with their caller, at no cost to others; by default there is no limit.
+    ("grpc.max_concurrent_streams", 250),
     # Calls that wait to be taken up. Beyond 1,000, gRPC's default, it would reject some at random, whoever sent them,
     # with a CANCELLED that tells nothing. Taken up, a call that finds no room is refused as it should be.
     ("grpc.server.max_pending_requests", 20_000),

@@ -193,6 +193,34 @@ async def test_an_item_is_told_once_whatever_comes_late() -> None:
     assert [type(each) for each in told] == [NotAnsweredInTime]
 
 
+async def test_where_a_whole_group_waits_there_may_be_more_of_them() -> None:
+    sender = FakeSender()
+    asked = ask(gatherer_of(sender, groups=1, most_groups=3, items=2), *[b"%d" % number for number in range(9)])
+    await turns()
+    assert [len(items) for _, items in sender.groups] == [2, 2, 2]
+    sender.go()
+    await turns()
+    assert [len(items) for _, items in sender.groups] == [2, 2, 2, 2]
+    sender.go()
+    await turns()
+    # What is left is no whole group.
+    assert len(sender.groups) == 4
+    assert await finish(sender, *asked) == [b"%d" % number for number in range(9)]
+
+
+@pytest.mark.parametrize(("items", "is_sent"), [(150, False), (2, True)])
+async def test_a_whole_group_waits_for_no_more(items: int, is_sent: bool) -> None:
+    sender = FakeSender()
+    gatherer = gatherer_of(sender, items=items)
+    asked = ask(gatherer, b"a", b"b")
+    await turns()
+    # Where several have travelled together, others are waited for.
+    asked += ask(gatherer, b"c", b"d")
+    await turns(3)
+    assert (len(sender.groups) == 2) == is_sent
+    await finish(sender, *asked)
+
+
 async def test_groups_are_about_as_large_as_each_other_and_take_what_each_turn_brings() -> None:
     sender = FakeSender()
     gatherer = gatherer_of(sender)

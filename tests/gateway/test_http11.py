@@ -10,7 +10,7 @@ import orjson
 import pytest
 
 from gateway import limits
-from gateway.answer import Answer, answer_from_refusal
+from gateway.answer import NO_ROOM, Answer, answer_from_refusal
 from gateway.connections import Connections
 from gateway.http11 import HttpConnection
 from gateway.request import Request
@@ -453,3 +453,18 @@ async def test_what_finds_no_room_and_asks_first_is_told_not_to_send_its_body(pe
     peer.handler.is_full = True
     peer.send(b"POST / HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n")
     assert (peer.statuses, peer.reasons, peer.transport.closed) == ([429], ["OVERLOADED"], True)
+
+
+async def test_what_is_told_later_that_there_is_no_room_may_be_cut_off_until_then(
+    peer: Peer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    later: list[Callable[[Answer], None]] = []
+    monkeypatch.setattr(peer.handler, "turn_away", later.append)
+    peer.handler.is_full = True
+    peer.send(POST)
+    assert peer.statuses == []
+    assert peer.connection.deadline < math.inf
+    peer.connection.abort()
+    for respond in later:
+        respond(NO_ROOM)
+    assert peer.statuses == []

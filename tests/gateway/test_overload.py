@@ -4,8 +4,13 @@ import asyncio
 
 import httpx2
 import pytest
+from prometheus_client import REGISTRY
+from structlog.testing import capture_logs
 
 from gateway import app
+from gateway.answer import NO_ROOM
+from gateway.channel import Channel
+from gateway.settings import Settings
 from gateway.transcode import Transcoder
 from tests.gateway.fakes import Backend, FakeUserService, reasons, running_gateway
 
@@ -53,3 +58,34 @@ async def test_a_defect_takes_no_room_for_good(backend: Backend, monkeypatch: py
     async with running_gateway(backend.address) as gateway:
         answers = [await gateway.client.request(method, path, content=content) for _ in range(3)]
     assert [answer.status_code for answer in answers] == [500, 500, 500]
+
+
+async def test_of_too_many_that_find_no_room_the_later_ones_are_told_later(
+    backend: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(app, "_TURNED_AWAY_AT_ONCE", 2)
+    monkeypatch.setattr(app, "_TURN_AWAY_SECONDS", 0.05)
+    before = _turned_away()
+    async with Channel(backend.address) as channel:
+        application = app.Application(Settings(), channel)
+        told = [asyncio.Event() for _ in range(5)]
+
+        def turn_away(number: int) -> None:
+            application.turn_away(lambda answer: told[number].set() if answer is NO_ROOM else None)
+
+        for number in range(4):
+            turn_away(number)
+        assert [each.is_set() for each in told] == [True, True, False, False, False]
+        await asyncio.gather(*(each.wait() for each in told[:4]))
+        # The next second is another one.
+        turn_away(4)
+        assert told[4].is_set()
+        with capture_logs() as logged:
+            await application.finished()
+    assert [(each["event"], each["requests"]) for each in logged] == [("refused", 1)]
+    assert _turned_away() - before == 5
+
+
+def _turned_away() -> float:
+    labels = {"route": "none", "reason": "OVERLOADED"}
+    return REGISTRY.get_sample_value("userfold_gateway_refusals_total", labels) or 0.0

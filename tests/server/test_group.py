@@ -98,6 +98,20 @@ async def test_a_large_group_is_started_beside_another(grouped: GroupedProfileSt
     assert [len(group) for group in store.groups] == [1, *[LARGE] * (GROUPS - 1), LARGE + LARGE // 2]
 
 
+@pytest.mark.parametrize(("writes", "is_started"), [(limits.GROUP_UPDATES - 1, False), (limits.GROUP_UPDATES, True)])
+async def test_a_whole_group_waits_for_no_more(
+    grouped: GroupedProfileStore, store: FakeProfileStore, writes: int, is_started: bool
+) -> None:
+    # Where several have been written together, others are waited for.
+    grouped.submit([_write("a"), _write("b")])
+    await turns()
+    await store.answer()
+    await turns()
+    grouped.submit([_write(f"u{number}") for number in range(writes)])
+    await turns(3)
+    assert (len(store.groups) == 2) == is_started
+
+
 async def test_each_caller_is_told_of_its_own_writes(grouped: GroupedProfileStore, store: FakeProfileStore) -> None:
     store.outcomes = {"app/b=1": ProfileTooLarge(), "app/d=1": WriteOutcomeUnknown()}
     calls = [grouped.submit([_write("a"), _write("b")]), grouped.submit([_write("c")]), grouped.submit([_write("d")])]
