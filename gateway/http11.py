@@ -277,7 +277,7 @@ class HttpConnection(asyncio.Protocol):
     def _answer_next(self) -> None:
         if self._answering is None and self._waiting and not self._is_paused:
             answering = self._answering = self._waiting.popleft()
-            if answering is NO_ROOM:
+            if isinstance(answering, Answer):
                 # Until it is told, it may be cut off to make room for others.
                 self.deadline = self._loop.time() + limits.IDLE_SECONDS
                 self._handler.turn_away(self._respond)

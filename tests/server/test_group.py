@@ -109,7 +109,7 @@ async def test_a_whole_group_waits_for_no_more(
     await turns()
     grouped.submit([_write(f"u{number}") for number in range(writes)])
     await turns(3)
-    assert (len(store.groups) == 2) == is_started
+    assert (len(store.groups) > 1) == is_started
 
 
 async def test_each_caller_is_told_of_its_own_writes(grouped: GroupedProfileStore, store: FakeProfileStore) -> None:
