@@ -7,8 +7,6 @@ import math
 from typing import Protocol
 
 from gateway import limits, metrics
-from gateway.answer import NO_ROOM
-from gateway.response import response_bytes
 
 _SHARE = 32  # Of all that are open, one in so many makes room at once: to look for them takes a millisecond.
 
@@ -44,14 +42,13 @@ class Connections:
         self._most_held = limits.HELD_BYTES if most_held is None else most_held
         self._held = 0
         self.open: set[Connection] = set()
-        self.date = self.no_room = b""
+        self.date = b""
         self.is_stopping = False
         self._moved = asyncio.Event()
 
     def second(self, now: float, date: str) -> None:
         """Go on to the time `now` of the loop, which is `date` to people, and close what takes too long."""
         self.date = f"date: {date}\r\n".encode()
-        self.no_room = response_bytes(NO_ROOM, self.date)
         for connection in [each for each in self.open if each.deadline < now]:
             connection.expire()
 

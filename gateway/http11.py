@@ -17,7 +17,7 @@ from gateway.answer import NO_ROOM, Answer
 from gateway.connections import Connections
 from gateway.handler import Handler
 from gateway.request import Request
-from gateway.response import response_bytes
+from gateway.response import no_room_bytes, response_bytes
 from gateway.status import Refusal, refusal
 
 _LISTS: Final = (b"content-encoding", b"x-forwarded-for", b"forwarded")
@@ -299,7 +299,7 @@ class HttpConnection(asyncio.Protocol):
         closes = "connection" in answer.headers or is_last or (self._connections.is_stopping and not self._waiting)
         is_head = isinstance(answered, Request) and answered.method == "HEAD"
         if answer is NO_ROOM and not (closes or is_head):
-            response = self._connections.no_room
+            response = no_room_bytes(self._connections.date)
         else:
             response = response_bytes(answer, self._connections.date, closes=closes, is_head=is_head)
         self._transport.write(response)

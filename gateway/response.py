@@ -1,11 +1,12 @@
 """An answer as the bytes of an HTTP/1.1 response."""
 
+from functools import lru_cache
 from http import HTTPStatus
 from typing import Final
 
 import orjson
 
-from gateway.answer import Answer
+from gateway.answer import NO_ROOM, Answer
 from gateway.cors import ORIGIN
 
 _ORIGIN = f"{ORIGIN[0]}: {ORIGIN[1]}\r\n".encode()
@@ -32,3 +33,9 @@ def response_bytes(answer: Answer, date: bytes, *, closes: bool = False, is_head
         lines.append("connection: close")
     head = "\r\n".join([*lines, ""]).encode("latin-1")
     return b"%b%b%b\r\n%b" % (head, _ORIGIN, date, b"" if is_head else content)
+
+
+@lru_cache(maxsize=1)
+def no_room_bytes(date: bytes) -> bytes:
+    """The response to all for whom there is no room, of whom there may be thousands in a second."""
+    return response_bytes(NO_ROOM, date)
