@@ -13,12 +13,12 @@ import structlog
 import uvloop
 from prometheus_client import REGISTRY, CollectorRegistry, start_http_server
 
-from gateway import logs
 from gateway.app import Application
 from gateway.channel import Channel
 from gateway.listener import Listener, bind, cannot_listen, listener_url
 from gateway.settings import InvalidSetting, Settings, split_address
 from gateway.tls import server_context
+from processes import logs
 from processes.certificates import CertificateUnusable
 from processes.child import describe_end
 from processes.programs import ProgramFailed

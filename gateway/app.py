@@ -11,7 +11,7 @@ import structlog
 from google.protobuf.descriptor import ServiceDescriptor
 from userfold.v1 import user_service_pb2
 
-from gateway import bindings, body, logs, metrics
+from gateway import bindings, body, metrics
 from gateway.answer import NO_ROOM, Answer, Refused, answer_from_refusal
 from gateway.channel import Channel
 from gateway.cors import preflight
@@ -23,6 +23,7 @@ from gateway.request import Request
 from gateway.settings import Settings
 from gateway.status import Refusal, refusal
 from gateway.transcode import Transcoder, credential_of
+from processes import logs
 
 SERVICE: Final = user_service_pb2.DESCRIPTOR.services_by_name["UserService"]
 

@@ -1,1 +1,1 @@
-"""Processes that are started, watched and stopped: what both programs need to be run by, whatever they do."""
+"""Processes that are started, watched and stopped, and log: what both programs need, whatever they do."""

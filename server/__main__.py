@@ -13,11 +13,11 @@ import structlog
 import uvloop
 from prometheus_client import REGISTRY, CollectorRegistry, start_http_server
 
+from processes import logs
 from processes.certificates import CertificateUnusable
 from processes.child import describe_end
 from processes.programs import ProgramFailed
 from processes.workers import is_worker, kept_address, run_workers, summed_metrics
-from server import logs
 from server.app import cannot_listen, serve
 from server.mongod import EmbeddedMongod, MongodUnavailable
 from server.settings import InvalidSetting, Settings, split_address

@@ -20,7 +20,8 @@ from google.protobuf.message import DecodeError, Message
 from google.protobuf.message_factory import GetMessageClass
 from google.rpc.status_pb2 import Status
 
-from server import logs, metrics
+from processes import logs
+from server import metrics
 from server.admission import Admission
 from server.authentication import Authenticator
 from server.call import Call, Metadata, begin

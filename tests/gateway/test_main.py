@@ -17,8 +17,8 @@ import orjson
 import pytest
 import structlog
 
-from gateway import logs
 from gateway.listener import listener_url
+from processes import logs
 from tests.gateway.fakes import Backend, FakeUserService, free_port
 
 

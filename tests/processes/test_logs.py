@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import pytest
 import structlog
 
-from server import logs
+from processes import logs
 
 
 @contextmanager
