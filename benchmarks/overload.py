@@ -175,7 +175,7 @@ def _column(found: Mapping[str, Any]) -> dict[str, str]:
         "peak of accepted updates": f"{found['peak']:,.0f}/s",
         "offered": f"{over['offered']:,.0f}/s for {over['seconds']:g} s",
         "of those not sent, as no connection had room": f"{over['unsent'] / over['seconds']:,.0f}/s",
-        "refused": f"{over['refused']:,.0f}/s, within {over['refused_p99_ms']:.0f} ms (p99)",
+        "refused": f"{over['refused']:,.0f}/s, p99 {over['refused_p99_ms']:.0f} ms" if over["refused"] else "none",
         "accepted": f"{over['goodput']:,.0f}/s",
         "accepted, of the peak": f"**{found['share']:.2f}** (>= {_LEAST_SHARE}: {met})",
         "latency of what is accepted": f"p50 {over['p50_ms']:.0f} ms, p99 {over['p99_ms']:.0f} ms",
