@@ -16,7 +16,7 @@ GROUPS: Final = 2
 LARGE: Final = 32
 """What a group must have to be started beside another: with less, it is cheaper to let more come together."""
 
-SHARED: Final = 100
+SHARED: Final = 32
 """The most of a group in which several applications have writes: none is to wait for the whole group of a flood."""
 
 # Turns of the event loop for which a group may wait for more: a loop that is never idle must not keep it for ever.
