@@ -189,7 +189,7 @@ class HttpConnection(asyncio.Protocol):
             return
         self._made, self._unmade_bytes = self._made + 1, 0
         if self._is_draining or self._is_turned_away:
-            self._drained += len(body)
+            self._drained += len(body) + limits.PIECE_BYTES
             if self._drained > limits.DRAIN_BYTES:
                 self._refuse("BODY_TOO_LARGE")
             return

@@ -27,6 +27,9 @@ the answer."""
 DRAIN_SECONDS: Final = 5.0
 """How long that may take."""
 
+PIECE_BYTES: Final = 128
+"""What each piece of such a body counts besides its own bytes: chunks of one byte are work, too."""
+
 HEADERS: Final = 100
 """The most that a request may have, before and behind its body."""
 

@@ -434,6 +434,17 @@ async def test_an_answer_is_one_packet(gateway: Gateway, service: FakeUserServic
     assert answer.endswith(b"\r\n\r\n{}")
 
 
+async def test_a_body_that_is_thrown_away_counts_its_pieces(peer: Peer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "DRAIN_BYTES", 1000)
+    monkeypatch.setattr(limits, "PIECE_BYTES", 99)
+    peer.handler.is_full = True
+    peer.send(b"POST /v1/users HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
+    peer.send(b"1\r\nx\r\n" * 10)
+    assert peer.statuses == []
+    peer.send(b"1\r\nx\r\n")
+    assert (peer.statuses, peer.reasons, peer.transport.closed) == ([413], ["BODY_TOO_LARGE"], True)
+
+
 async def test_what_finds_no_room_is_answered_in_its_turn_and_its_body_thrown_away(peer: Peer) -> None:
     peer.send(POST)
     peer.handler.is_full = True
