@@ -118,7 +118,8 @@ class Application:
                 route = found.binding.template
                 gate, key = self._gate_of[found.binding], credential_of(request.headers)
                 if not gate.enter(key):
-                    self.turn_away(respond)
+                    self._count_turned_away()
+                    respond(NO_ROOM)
                     return None
 
                 def done(answer: Answer | Exception) -> None:
@@ -154,13 +155,16 @@ class Application:
         To turn away is work, too, and there may be thousands in a second. Whoever waits for an answer sends nothing
         more on its connection, so those beyond what is cheap are told a second later.
         """
-        if not self._turned_away:
-            self._loop.call_later(_TURN_AWAY_SECONDS, self._tell_turned_away)
-        self._turned_away += 1
-        if self._turned_away <= _TURNED_AWAY_AT_ONCE:
+        self._count_turned_away()
+        if self._turned_away <= _TURNED_AWAY_AT_ONCE or self._readiness.is_stopping:
             respond(NO_ROOM)
         else:
             self._loop.call_later(_TURN_AWAY_SECONDS, respond, NO_ROOM)
+
+    def _count_turned_away(self) -> None:
+        if not self._turned_away:
+            self._loop.call_later(_TURN_AWAY_SECONDS, self._tell_turned_away)
+        self._turned_away += 1
 
     def _tell_turned_away(self) -> None:
         """Tell the operator of the last second's, all together."""

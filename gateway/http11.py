@@ -214,12 +214,12 @@ class HttpConnection(asyncio.Protocol):
             b"connection" not in self._headers or self._parser.get_http_version() == "1.1"
         )
         self._is_over = not keeps_alive
+        # HEAD goes on to be refused as a request, for its answer must have no body.
+        if self._is_turned_away and self._method != "HEAD":
+            self._waiting.append(NO_ROOM)
+            return
         self._waiting.append(
-            NO_ROOM
-            if self._is_turned_away
-            else Request(
-                self._method, self._path, self._query, self._headers, bytes(self._body), self._client, keeps_alive
-            )
+            Request(self._method, self._path, self._query, self._headers, bytes(self._body), self._client, keeps_alive)
         )
 
     # Reading.
@@ -279,7 +279,8 @@ class HttpConnection(asyncio.Protocol):
             answering = self._answering = self._waiting.popleft()
             if isinstance(answering, Answer):
                 # Until it is told, it may be cut off to make room for others.
-                self.deadline = self._loop.time() + limits.IDLE_SECONDS
+                if not self._is_within:
+                    self.deadline = self._loop.time() + limits.IDLE_SECONDS
                 self._handler.turn_away(self._respond)
             elif isinstance(answering, Refusal):
                 self._handler.refuse(answering, self._respond)

@@ -12,6 +12,7 @@ import pytest
 from gateway import limits
 from gateway.answer import NO_ROOM, Answer, answer_from_refusal
 from gateway.connections import Connections
+from gateway.gate import Gate
 from gateway.http11 import HttpConnection
 from gateway.request import Request
 from gateway.status import Refusal
@@ -479,3 +480,27 @@ async def test_what_is_told_later_that_there_is_no_room_may_be_cut_off_until_the
     for respond in later:
         respond(NO_ROOM)
     assert peer.statuses == []
+
+
+async def test_head_that_finds_no_room_is_answered_without_a_body(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Gate, "has_room", lambda *_: False)
+    reader, writer = await asyncio.open_connection("127.0.0.1", int(gateway.url.rpartition(":")[2]))
+    for method in (b"HEAD", b"GET"):
+        writer.write(method + b" /v1/users/1 HTTP/1.1\r\nHost: x\r\n\r\n")
+        head = await reader.readuntil(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 429 ")
+        length = int(re.findall(rb"content-length: (\d+)", head)[0])
+    assert reasons(orjson.loads(await reader.readexactly(length))) == ["OVERLOADED"]
+    writer.close()
+    await writer.wait_closed()
+
+
+async def test_the_time_of_a_head_behind_one_that_found_no_room_stays(
+    peer: Peer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(peer.handler, "turn_away", lambda _: None)
+    peer.handler.is_full = True
+    peer.send(POST + b"POST / HT")
+    assert peer.connection.deadline <= asyncio.get_running_loop().time() + limits.HEAD_SECONDS

@@ -68,22 +68,27 @@ async def test_of_too_many_that_find_no_room_the_later_ones_are_told_later(
     before = _turned_away()
     async with Channel(backend.address) as channel:
         application = app.Application(Settings(), channel)
-        told = [asyncio.Event() for _ in range(5)]
+        told = [asyncio.Event() for _ in range(6)]
 
         def turn_away(number: int) -> None:
             application.turn_away(lambda answer: told[number].set() if answer is NO_ROOM else None)
 
         for number in range(4):
             turn_away(number)
-        assert [each.is_set() for each in told] == [True, True, False, False, False]
+        assert [each.is_set() for each in told] == [True, True, False, False, False, False]
         await asyncio.gather(*(each.wait() for each in told[:4]))
         # The next second is another one.
         turn_away(4)
         assert told[4].is_set()
+        # Who stops leaves nobody waiting.
+        application.stop()
+        for _ in range(3):
+            turn_away(5)
+        assert told[5].is_set()
         with capture_logs() as logged:
             await application.finished()
-    assert [(each["event"], each["requests"]) for each in logged] == [("refused", 1)]
-    assert _turned_away() - before == 5
+    assert [(each["event"], each["requests"]) for each in logged] == [("refused", 4)]
+    assert _turned_away() - before == 8
 
 
 def _turned_away() -> float:
