@@ -1,17 +1,20 @@
 """As much of HTTP/2 as it takes to call one gRPC method again and again, cheaply.
 
-A call's header block is always the same, and an answer needs no reading: OK comes with a message, and what is refused
-with trailers alone. The server is asked not to compress headers against a table, so nothing has to be remembered.
+A call's header block is always the same, and of an answer nothing but its status is read. The server is asked not to
+compress headers against a table, so nothing has to be remembered, and the status is there as it is.
 """
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 
+NOT_TAKEN = "not taken"
 _PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 _DATA, _HEADERS, _RST_STREAM, _SETTINGS, _PING, _GOAWAY, _WINDOW_UPDATE = 0, 1, 3, 4, 6, 7, 8
 _ACK = _END_STREAM = 1
 _END_HEADERS = 4
 _HEADER_TABLE_SIZE, _ENABLE_PUSH, _MAX_CONCURRENT_STREAMS, _INITIAL_WINDOW_SIZE = 1, 2, 3, 4
 _REFUSED_STREAM = 7
+_STATUS = re.compile(rb"grpc-status[\x01\x02](\d+)")
 _WINDOW = 2**31 - 1
 _FIRST_WINDOW = 65_535
 
@@ -31,7 +34,6 @@ class Calls:
         self._stream = -1
         self._most = 100  # Until the server says.
         self._numbers: dict[int, int] = {}
-        self._answered: set[int] = set()
         self._received = b""
         settings = ((_HEADER_TABLE_SIZE, 0), (_ENABLE_PUSH, 0), (_INITIAL_WINDOW_SIZE, _WINDOW))
         payload = b"".join(name.to_bytes(2, "big") + value.to_bytes(4, "big") for name, value in settings)
@@ -55,11 +57,13 @@ class Calls:
         data = _frame_head(5 + len(message), _DATA, _END_STREAM)
         self._write(b"%b%b%b%b%b\0%b%b" % (head, stream, block, data, stream, len(message).to_bytes(4, "big"), message))
 
-    def received(self, octets: bytes) -> Sequence[tuple[int, bool | None]]:
-        """The numbers of the calls that are answered by what has arrived, and whether with OK; None where the server
-        says that it has not taken the call: it counts a call for a moment longer than its caller does."""
+    def received(self, octets: bytes) -> Sequence[tuple[int, str]]:
+        """The numbers of the calls that are answered by what has arrived, and their statuses as gRPC numbers them.
+
+        NOT_TAKEN where the server says so: it counts a call for a moment longer than its caller does.
+        """
         octets = self._received + octets
-        answered: list[tuple[int, bool | None]] = []
+        answered: list[tuple[int, str]] = []
         at = 0
         while len(octets) >= at + 9:
             end = at + 9 + int.from_bytes(octets[at : at + 3], "big")
@@ -72,12 +76,8 @@ class Calls:
         self._received = octets[at:]
         return answered
 
-    def _take(
-        self, kind: int, flags: int, stream: int, payload: bytes, answered: list[tuple[int, bool | None]]
-    ) -> None:
-        if kind == _DATA:
-            self._answered.add(stream)
-        elif kind == _SETTINGS and not flags & _ACK:
+    def _take(self, kind: int, flags: int, stream: int, payload: bytes, answered: list[tuple[int, str]]) -> None:
+        if kind == _SETTINGS and not flags & _ACK:
             for start in range(0, len(payload), 6):
                 if int.from_bytes(payload[start : start + 2], "big") == _MAX_CONCURRENT_STREAMS:
                     self._most = int.from_bytes(payload[start + 2 : start + 6], "big")
@@ -88,13 +88,16 @@ class Calls:
             self._window += int.from_bytes(payload, "big")
         elif kind == _GOAWAY:
             self._most = 0
-        is_reset = kind == _RST_STREAM
-        if is_reset or (kind == _HEADERS and flags & _END_STREAM):
-            number = self._numbers.pop(stream, None)
-            if number is not None:
-                is_taken = not is_reset or int.from_bytes(payload, "big") != _REFUSED_STREAM
-                answered.append((number, (stream in self._answered and not is_reset) if is_taken else None))
-            self._answered.discard(stream)
+        elif kind == _RST_STREAM:
+            self._answered(stream, NOT_TAKEN if payload[-1] == _REFUSED_STREAM else "reset", answered)
+        elif kind == _HEADERS and flags & _END_STREAM:
+            status = _STATUS.search(payload)
+            self._answered(stream, status[1].decode() if status else "no status", answered)
+
+    def _answered(self, stream: int, status: str, answered: list[tuple[int, str]]) -> None:
+        number = self._numbers.pop(stream, None)
+        if number is not None:
+            answered.append((number, status))
 
 
 def _frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:

@@ -24,9 +24,8 @@ ACCEPTED = "accepted"
 REFUSED = "refused"
 _TICK_SECONDS = 0.001
 _LAST_ANSWERS_SECONDS = 15.0
-_NOT_TAKEN = "not taken"
 _HTTP_OUTCOMES = {b"201": ACCEPTED, b"429": REFUSED}
-_GRPC_OUTCOMES = {True: ACCEPTED, False: REFUSED, None: _NOT_TAKEN}
+_GRPC_OUTCOMES = {"0": ACCEPTED, "8": REFUSED}
 
 
 class Connection(Protocol):
@@ -86,7 +85,7 @@ class GrpcConnection:
 
     def received(self, octets: bytes) -> Sequence[tuple[int, str]]:
         self._write(b"")
-        return [(number, _GRPC_OUTCOMES[is_ok]) for number, is_ok in self._calls.received(octets)]
+        return [(number, _GRPC_OUTCOMES.get(status, status)) for number, status in self._calls.received(octets)]
 
     def _write(self, octets: bytes) -> None:
         self._unwritten += octets
@@ -165,7 +164,7 @@ class OpenLoad:
             now = time.perf_counter()
             for number, outcome in connection.received(octets):
                 due = self._due.pop(number)
-                if outcome == _NOT_TAKEN:
+                if outcome == http2.NOT_TAKEN:
                     self.unsent += 1
                 else:
                     self.answers.append((number, due, now - due, outcome))

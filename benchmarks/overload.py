@@ -139,7 +139,7 @@ def measure(stack: Stack, face: Face, seconds: float) -> dict[str, Any]:
     step_seconds = max(2.0, seconds / 15)
     overload.run((_FIRST_RATE / 2, step_seconds))  # Everything is warm.
     steps: list[dict[str, Any]] = []
-    rate, peak = _FIRST_RATE, 0.0
+    rate = _FIRST_RATE
     while len(steps) < 2 or steps[-1]["goodput"] > 0.8 * rate / _STEP:
         steps += overload.run((rate, 1.0), (rate, step_seconds))[1:]
         print(f"offered {rate:,.0f}/s: {_told(steps[-1])}", file=sys.stderr, flush=True)
