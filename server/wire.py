@@ -27,6 +27,9 @@ _NANOSECONDS = 1_000_000_000
 _YEAR_1 = -62_135_596_800
 _YEAR_10000 = 253_402_300_800
 
+# Not `ListFields()`, which makes an object of each field's descriptor: it takes half as long again.
+_CAMPAIGN = tuple(campaign_pb2.Campaign.DESCRIPTOR.fields_by_name)
+
 
 def update_from_message(message: user_pb2.UserUpdate, client_address: str | None) -> UserUpdate:
     """The update that a message holds. Raises InvalidRequest where protobuf allows what no JSON is."""
@@ -38,12 +41,14 @@ def update_from_message(message: user_pb2.UserUpdate, client_address: str | None
         session_token=message.session_token if message.HasField("session_token") else None,
         user_agent_string=message.user_agent_string if message.HasField("user_agent_string") else None,
         metadata=_metadata(message),
-        campaign={field.name: value for field, value in message.campaign.ListFields()}
-        if message.HasField("campaign")
-        else None,
+        campaign=_campaign(message.campaign) if message.HasField("campaign") else None,
         anonymous_id=message.anonymous_id if message.HasField("anonymous_id") else None,
         client_address=client_address,
     )
+
+
+def _campaign(message: campaign_pb2.Campaign) -> dict[str, str]:
+    return {name: getattr(message, name) for name in _CAMPAIGN if message.HasField(name)}
 
 
 def _nanoseconds(message: Message, field: str) -> int | None:
@@ -71,8 +76,8 @@ def _metadata(message: user_pb2.UserUpdate) -> JsonObject | None:
 
 def _object(struct: Struct, path: list[str | int]) -> JsonObject:
     fields = struct.fields
-    # Not `items()`, which protobuf's map leaves to Python.
-    return {key: _value(fields[key], path, key) for key in fields}
+    # Not `items()`, which protobuf's map leaves to Python. Nearly all values are texts, and not empty.
+    return {key: (value := fields[key]).string_value or _value(value, path, key) for key in fields}
 
 
 def _list(values: ListValue, path: list[str | int]) -> list[object]:
