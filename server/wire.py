@@ -1,6 +1,6 @@
 """Between protobuf messages and the model's plain values."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
 
 import orjson
@@ -28,7 +28,7 @@ _YEAR_1 = -62_135_596_800
 _YEAR_10000 = 253_402_300_800
 
 # Not `ListFields()`, which makes an object of each field's descriptor: it takes half as long again.
-_CAMPAIGN = tuple(campaign_pb2.Campaign.DESCRIPTOR.fields_by_name)
+_CAMPAIGN: Sequence[Any] = tuple(campaign_pb2.Campaign.DESCRIPTOR.fields_by_name)
 
 
 def update_from_message(message: user_pb2.UserUpdate, client_address: str | None) -> UserUpdate:
