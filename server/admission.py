@@ -48,6 +48,9 @@ asked for."""
 
 _READS: Final = frozenset({CallKind.READ, CallKind.LOOK_UP, CallKind.QUERY})
 
+# Around an update there is nothing to do.
+_NOTHING: Final[AbstractAsyncContextManager[None]] = nullcontext()
+
 RequireRoom: TypeAlias = Callable[[str], None]
 """Raises Overloaded where the groups have no room for an application's updates."""
 
@@ -94,7 +97,7 @@ class Admission:
         self._buckets.require((application.application_id, kind in _READS))
         if kind is None:
             self._require_room(application.application_id)
-            return nullcontext()
+            return _NOTHING
         return self._gates[kind].within(application.application_id)
 
     def count(self, method: str, application: Application, items: int) -> None:

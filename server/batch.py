@@ -62,9 +62,11 @@ def results_of(
     """What became of each update, from the outcomes of `writes_of`: its error, or its warnings."""
     settled = iter(outcomes)
     for item in planned:
-        if not isinstance(item, PlannedUpdate):
-            yield item, ()
-        elif isinstance(outcome := next(settled), Suppressed):
-            yield None, (*item.warnings[: limits.REPORTED - 1], _SUPPRESSED)
-        else:
-            yield outcome, item.warnings
+        yield result_of(item, next(settled)) if isinstance(item, PlannedUpdate) else (item, ())
+
+
+def result_of(planned: PlannedUpdate, outcome: Outcome) -> tuple[UserfoldError | None, Sequence[Warning]]:
+    """What became of one update: its error, or its warnings."""
+    if isinstance(outcome, Suppressed):
+        return None, (*planned.warnings[: limits.REPORTED - 1], _SUPPRESSED)
+    return outcome, planned.warnings

@@ -44,6 +44,7 @@ _PLAIN_ADDRESS = re.compile(r"[A-Za-z0-9_+-]+(?:\.[A-Za-z0-9_+-]+)*@([A-Za-z0-9.
 _PLAIN_LENGTH = 128
 
 
+@lru_cache(maxsize=10_000)
 def email_facts(email: str) -> EmailFacts | None:
     """The facts of an address; None where `email` is not one. Domains are in lower case and ASCII (IDNA)."""
     address = email.strip()

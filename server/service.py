@@ -12,7 +12,7 @@ from userfold.v1 import user_service_pb2 as pb
 from userfold.v1.user_service_pb2_grpc import UserServiceServicer
 
 from server import limits, wire
-from server.batch import outcomes_of, plan_batch, plan_each, results_of, writes_of
+from server.batch import outcomes_of, plan_batch, plan_each, result_of, results_of, writes_of
 from server.call import Metadata, current_call
 from server.erasure import plan_alias_removal, plan_erasure, plan_export, plan_suppression
 from server.errors import BatchTooLarge, InvalidRequest, UserfoldError, UserNotFound, Violation
@@ -68,7 +68,8 @@ class UserService(UserServiceServicer):
         call = current_call()
         update = wire.update_from_message(request.user, _client_address(call.metadata, context))
         planned = plan_update(call.application.application_id, update, self._clock())
-        ((error, warnings),) = results_of([planned], await self._profiles.submit([planned.write]))
+        (outcome,) = await self._profiles.submit([planned.write])
+        error, warnings = result_of(planned, outcome)
         if error is not None:
             raise error
         return pb.UpdateUserResponse(warnings=wire.warning_messages(warnings)) if warnings else _NOTHING_TO_TELL
