@@ -52,6 +52,8 @@ class ObjectDecoder:
         fields = [field for field in descriptor.fields if field.name not in self._texts.values()]
         self._readers: dict[str, _Reader] = {field.name: _reader(field, known) for field in fields}
         self._readers |= dict.fromkeys(self._texts, _read_struct_as_text)
+        # Most of what is sent: texts that are texts.
+        self._plain = {field.name for field in fields if self._readers[field.name] in (_read_string, _read_scalar_text)}
         self._camel_case = {field.json_name: field.name for field in fields if field.json_name != field.name}
         metadata = descriptor.fields_by_name.get("metadata")
         has_metadata = metadata is not None and _is_struct(metadata)
@@ -67,10 +69,12 @@ class ObjectDecoder:
         """The arguments for the message's constructor."""
         named, reserved = self._sorted_out(value, path, findings)
         if reserved:
-            self._move_into_metadata(named, reserved, path, findings)
+            named = self._with_metadata(named, reserved, path, findings)
         arguments: dict[str, Any] = {}
         for name, sent in named.items():
-            if sent is not None:
+            if type(sent) is str and name in self._plain:
+                arguments[name] = sent
+            elif sent is not None:
                 read = self._readers[name](sent, (*path, name), findings)
                 if read is not None:
                     arguments[self._texts.get(name, name)] = read
@@ -78,7 +82,9 @@ class ObjectDecoder:
 
     def _sorted_out(
         self, value: Mapping[str, Any], path: Path, findings: Findings
-    ) -> tuple[dict[str, Any], dict[str, Any]]:
+    ) -> tuple[Mapping[str, Any], dict[str, Any]]:
+        if value.keys() <= self._readers.keys():
+            return value, {}
         named: dict[str, Any] = {}
         reserved: dict[str, Any] = {}
         for key, sent in value.items():
@@ -95,14 +101,15 @@ class ObjectDecoder:
                 findings.warn((*path, short_key(key)), "UNKNOWN_FIELD", "is ignored: there is no such field")
         return named, reserved
 
-    def _move_into_metadata(
-        self, named: dict[str, Any], reserved: dict[str, Any], path: Path, findings: Findings
-    ) -> None:
+    def _with_metadata(
+        self, named: Mapping[str, Any], reserved: dict[str, Any], path: Path, findings: Findings
+    ) -> Mapping[str, Any]:
+        """What is named, with the reserved fields in its metadata."""
         metadata = named.get("metadata")
         if metadata is None or metadata == []:
             metadata = {}
         if not isinstance(metadata, dict):
-            return
+            return named
         for key, sent in reserved.items():
             if sent is None:
                 continue
@@ -111,8 +118,7 @@ class ObjectDecoder:
             else:
                 metadata[key] = sent
                 findings.warn((*path, key), "MOVED_TO_METADATA", f"is stored as metadata.{key}")
-        if metadata:
-            named["metadata"] = metadata
+        return {**named, "metadata": metadata} if metadata else named
 
 
 def scalar_from_text(field: FieldDescriptor, text: str, findings: Findings) -> Any:

@@ -121,15 +121,12 @@ class Gatherer(Generic[_Key, _Result]):
         self._unsettled.append(item)
         if self._timer is None:
             self._timer = self._loop.call_at(item.deadline, self._expire)
-        self._enqueue(key, item)
-
-    def _enqueue(self, key: _Key, item: _Item[_Result]) -> None:
         queue = self._queues.get(key)
         if queue is None:
             queue = self._queues[key] = _Queue()
         queue.items.append(item)
         self._waiting_items += 1
-        self._waiting_octets += len(item.data)
+        self._waiting_octets += len(data)
         self._wake(key, queue)
 
     def _wake(self, key: _Key, queue: _Queue[_Result]) -> None:

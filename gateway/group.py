@@ -51,20 +51,21 @@ class GroupCall:
             raise refusal("OVERLOADED") from None
 
     def _settle(self, warned: Warned, outcome: _Outcome | Exception) -> None:
-        try:
-            told: list[dict[str, Any]] | Exception = self._warnings(outcome)
-        except Exception as error:
-            told = error
-        warned(told)
-
-    def _warnings(self, outcome: _Outcome | Exception) -> list[dict[str, Any]]:
         if isinstance(outcome, NotSentInTime | NotAnsweredInTime):
-            raise refusal(_ASKED_IN_VAIN[type(outcome)])
-        if isinstance(outcome, grpc.aio.AioRpcError):
-            raise refusal_from_rpc(outcome, is_write=True)
-        if isinstance(outcome, Exception):
-            raise outcome
-        index, result = outcome
+            warned(refusal(_ASKED_IN_VAIN[type(outcome)]))
+        elif isinstance(outcome, grpc.aio.AioRpcError):
+            warned(refusal_from_rpc(outcome, is_write=True))
+        elif isinstance(outcome, Exception):
+            # The same for all of a group. Raised again for each, its traceback would grow with every one.
+            warned(outcome)
+        else:
+            try:
+                told: list[dict[str, Any]] | Exception = self._warnings(*outcome)
+            except Exception as error:
+                told = error
+            warned(told)
+
+    def _warnings(self, index: int, result: Any) -> list[dict[str, Any]]:
         if not result.ByteSize():
             return []
         prefix = f"{self._group.items}[{index}]."

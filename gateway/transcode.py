@@ -22,7 +22,7 @@ from gateway.group import Credentials, GroupCall
 from gateway.request import Request
 from gateway.status import Refusal, refusal, refusal_from_rpc
 
-_CREDENTIALS: Final = ((b"x-moesif-application-id", "x-moesif-application-id"), (b"authorization", "authorization"))
+_CREDENTIALS: Final = (b"x-moesif-application-id", b"authorization")
 """The headers that say who calls. They alone are passed on, as metadata of the same names."""
 
 CLIENT_ADDRESS: Final = "x-userfold-client-address"
@@ -199,14 +199,18 @@ def credential_of(headers: Mapping[bytes, bytes]) -> bytes:
     return headers.get(b"x-moesif-application-id") or headers.get(b"authorization", b"")
 
 
-@functools.lru_cache(1024)
-def _metadata(name: str, value: bytes) -> tuple[str, str]:
-    """A credential as metadata. Raises Refusal for what cannot be one."""
-    text = value.decode("latin-1")
-    if len(text) > _LONGEST_CREDENTIAL or not (text.isascii() and text.isprintable()):
-        raise refusal("CREDENTIAL_UNKNOWN")
-    return name, text
-
-
 def _credentials(headers: Mapping[bytes, bytes]) -> Credentials:
-    return tuple([_metadata(name, headers[key]) for key, name in _CREDENTIALS if key in headers])
+    return _metadata(*[headers.get(name) for name in _CREDENTIALS])
+
+
+@functools.lru_cache(1024)
+def _metadata(*values: bytes | None) -> Credentials:
+    """The values of `_CREDENTIALS` as metadata. Raises Refusal for what cannot be any."""
+    texts = [
+        (name.decode(), value.decode("latin-1"))
+        for name, value in zip(_CREDENTIALS, values, strict=True)
+        if value is not None
+    ]
+    if any(len(text) > _LONGEST_CREDENTIAL or not (text.isascii() and text.isprintable()) for _, text in texts):
+        raise refusal("CREDENTIAL_UNKNOWN")
+    return tuple(texts)

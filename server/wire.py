@@ -48,7 +48,7 @@ def update_from_message(message: user_pb2.UserUpdate, client_address: str | None
 
 
 def _campaign(message: campaign_pb2.Campaign) -> dict[str, str]:
-    return {name: getattr(message, name) for name in _CAMPAIGN if message.HasField(name)}
+    return {name: text for name in _CAMPAIGN if (text := getattr(message, name)) or message.HasField(name)}
 
 
 def _nanoseconds(message: Message, field: str) -> int | None:
