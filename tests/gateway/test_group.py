@@ -6,6 +6,7 @@ from typing import Any
 import grpc
 import httpx2
 import pytest
+import structlog
 from google.rpc import code_pb2
 from userfold.v1 import user_service_pb2 as pb
 
@@ -260,3 +261,19 @@ async def test_many_at_once_travel_together(gateway: Gateway, service: FakeUserS
     assert sorted(int(each) for ids in service.user_ids for each in ids) == list(range(50))
     assert len(service.groups) < 10
     assert service.client_addresses == ["127.0.0.1"] * 50
+
+
+@pytest.mark.usefixtures("one_group")
+async def test_a_defect_that_strikes_a_whole_group_is_logged_as_briefly_for_each(
+    backend: Backend, service: FakeUserService
+) -> None:
+    async with running_gateway(backend.address) as gateway:
+        first = await one_under_way(gateway, service)
+        service.tell = pb.BatchUpdateUsersResponse()
+        with structlog.testing.capture_logs() as lines:
+            answers = await posts(gateway, [{"user_id": str(number)} for number in range(20)])
+        await first
+    assert {(each.status_code, *reasons(each.json())) for each in answers} == {(500, "INTERNAL")}
+    defects = [line for line in lines if line["event"] == "defect"]
+    assert len(defects) >= 20
+    assert all(line["traceback"] == defects[0]["traceback"] for line in defects)
