@@ -3,6 +3,8 @@
 Both are plain dicts and lists: only the store knows the driver. The facts about MongoDB are those of 6.0.
 """
 
+from typing import cast
+
 from server.limits import ALIASES
 from server.model import REMOVE, Patch, ProfileWrite, Remove, Whole
 
@@ -28,10 +30,11 @@ def dotted_update(write: ProfileWrite) -> UpdateDocument:
 
 def _flatten(patch: Patch, prefix: str, to_set: dict[str, object], to_unset: dict[str, object]) -> None:
     for key, change in patch.items():
-        if isinstance(change, str):  # As nearly all are.
+        kind = type(change)
+        if kind is str:  # As nearly all are.
             to_set[prefix + key] = change
-        elif isinstance(change, dict):
-            _flatten(change, f"{prefix}{key}.", to_set, to_unset)
+        elif kind is dict:
+            _flatten(cast(Patch, change), f"{prefix}{key}.", to_set, to_unset)
         elif change is REMOVE:
             to_unset[prefix + key] = ""
         else:
