@@ -13,7 +13,7 @@ GENERATED := protos/userfold/v1/user_service_pb2.py
 SIDE_BY_SIDE := --numprocesses auto --maxprocesses 4 --dist loadfile
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help setup run backup restore proto test check lint types contracts coverage wheel lock faults bench overload clean
+.PHONY: help setup run backup restore proto test check lint types contracts coverage wheel lock faults bench overload costs clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -97,6 +97,10 @@ bench: setup benchmarks/.venv/.installed benchmarks/parse/node_modules/.installe
 
 overload: setup ## offer three times what one machine can take, for a minute; QUICK=1: for six seconds
 	@$(BIN)/python -m benchmarks.overload $(if $(QUICK),--seconds 6)
+
+costs: setup ## tell where the time of an update goes, in a minute
+	@command -v wrk >/dev/null || $(MAKE) --silent wrk
+	@$(BIN)/python -m benchmarks.costs
 
 # What the benchmark measures against is never installed beside what it measures.
 benchmarks/.venv/.installed: benchmarks/requirements.txt

@@ -2,22 +2,32 @@
 
 import asyncio
 import signal
+from collections.abc import AsyncIterable, AsyncIterator
 
 import grpc
 import uvloop
 
 METHOD = "/userfold.benchmarks.Echo/Echo"
+EACH = "/userfold.benchmarks.Echo/EchoEach"
 
 
 async def _echo(message: bytes, _: object) -> bytes:
     return message
 
 
+async def _echo_each(messages: AsyncIterable[bytes], _: object) -> AsyncIterator[bytes]:
+    async for message in messages:
+        yield message
+
+
 async def _serve() -> None:
     server = grpc.aio.server()
     service, _, method = METHOD.strip("/").partition("/")
     # Without serializers, messages stay bytes.
-    handlers = {method: grpc.unary_unary_rpc_method_handler(_echo)}
+    handlers = {
+        method: grpc.unary_unary_rpc_method_handler(_echo),
+        EACH.rpartition("/")[2]: grpc.stream_stream_rpc_method_handler(_echo_each),
+    }
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, handlers),))
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()

@@ -102,12 +102,21 @@ def find_one(stack: Stack, userfold: Contender, ids: Sequence[str], *, concurren
     return sample_of(measured, 1, cpu(measured.calls))
 
 
-def over_grpc(stack: Stack, load: Load, *, stream: bool, concurrency: int, seconds: float) -> Sample:
-    """Send a load to Userfold's server, through UpdateUser or StreamUpdateUsers."""
+def over_grpc(
+    stack: Stack,
+    load: Load,
+    *,
+    stream: bool,
+    concurrency: int,
+    seconds: float,
+    meanwhile: AbstractContextManager[object] | None = None,
+) -> Sample:
+    """Send a load to Userfold's server, through UpdateUser or StreamUpdateUsers, `meanwhile` being entered for just
+    that."""
     store_base(stack.userfold, load)
     frames = stack.directory / "messages"
     write_frames(map(stream_frame, load.batches()) if stream else map(unary_frame, load.ids), frames)
-    with cpu_of(stack, stack.userfold.services[:1]) as cpu:
+    with meanwhile or nullcontext(), cpu_of(stack, stack.userfold.services[:1]) as cpu:
         measured = _grpc_load(
             target=stack.grpc,
             method=STREAM_UPDATE_USERS if stream else UPDATE_USER,
