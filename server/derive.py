@@ -44,9 +44,13 @@ _PLAIN_ADDRESS = re.compile(r"[A-Za-z0-9_+-]+(?:\.[A-Za-z0-9_+-]+)*@([A-Za-z0-9.
 _PLAIN_LENGTH = 128
 
 
-@lru_cache(maxsize=10_000)
 def email_facts(email: str) -> EmailFacts | None:
     """The facts of an address; None where `email` is not one. Domains are in lower case and ASCII (IDNA)."""
+    # What is longer is hardly an address, and may be a mebibyte: it is not kept.
+    return _remembered_facts(email) if len(email) <= _PLAIN_LENGTH else _facts_of(email)
+
+
+def _facts_of(email: str) -> EmailFacts | None:
     address = email.strip()
     plain = _PLAIN_ADDRESS.fullmatch(address) if len(address) <= _PLAIN_LENGTH else None
     domain = _domain_of_plain(plain[1]) if plain else _domain(address)
@@ -54,6 +58,9 @@ def email_facts(email: str) -> EmailFacts | None:
         return None
     picture = hashlib.sha256(address.lower().encode()).hexdigest()
     return EmailFacts(f"https://www.gravatar.com/avatar/{picture}", domain, _company_domain(domain))
+
+
+_remembered_facts = lru_cache(maxsize=10_000)(_facts_of)
 
 
 @lru_cache(maxsize=10_000)

@@ -5,6 +5,7 @@ from email_validator import EmailNotValidError, validate_email
 from hypothesis import given
 from hypothesis import strategies as st
 
+from server import derive
 from server.derive import alias_digest, email_facts, is_ip_address, user_agent_facts
 
 _IPHONE = (
@@ -91,3 +92,10 @@ def test_a_digest_is_bound_to_its_application() -> None:
 )
 def test_addresses_are_told_from_other_texts(text: str, is_one: bool) -> None:
     assert is_ip_address(text) is is_one
+
+
+def test_a_text_that_is_longer_than_an_address_is_not_kept() -> None:
+    before = derive._remembered_facts.cache_info().currsize
+    for text in ("x" * 1_000_000, f"{'x' * 200}@acmeinc.com"):
+        email_facts(text)
+    assert derive._remembered_facts.cache_info().currsize == before
