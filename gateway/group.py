@@ -51,26 +51,26 @@ class GroupCall:
             raise refusal("OVERLOADED") from None
 
     def _settle(self, warned: Warned, outcome: _Outcome | Exception) -> None:
-        if isinstance(outcome, NotSentInTime | NotAnsweredInTime):
-            warned(refusal(_ASKED_IN_VAIN[type(outcome)]))
-        elif isinstance(outcome, grpc.aio.AioRpcError):
-            warned(refusal_from_rpc(outcome, is_write=True))
-        elif isinstance(outcome, Exception):
-            # The same for all of a group. Raised again for each, its traceback would grow with every one.
-            warned(outcome)
-        else:
-            try:
-                told: list[dict[str, Any]] | Exception = self._warnings(*outcome)
-            except Exception as error:
-                told = error
-            warned(told)
+        try:
+            told = self._told(outcome)
+        except Exception as error:
+            told = error
+        warned(told)
 
-    def _warnings(self, index: int, result: Any) -> list[dict[str, Any]]:
+    def _told(self, outcome: _Outcome | Exception) -> list[dict[str, Any]] | Exception:
+        if isinstance(outcome, NotSentInTime | NotAnsweredInTime):
+            return refusal(_ASKED_IN_VAIN[type(outcome)])
+        if isinstance(outcome, grpc.aio.AioRpcError):
+            return refusal_from_rpc(outcome, is_write=True)
+        if isinstance(outcome, Exception):
+            # The same for all of a group. Raised again for each, its traceback would grow with every one.
+            return outcome
+        index, result = outcome
         if not result.ByteSize():
             return []
         prefix = f"{self._group.items}[{index}]."
         if result.status.code != code_pb2.OK:
-            raise Refusal(with_fields_renamed(result.status, lambda path: path.removeprefix(prefix)))
+            return Refusal(with_fields_renamed(result.status, lambda path: path.removeprefix(prefix)))
         told = [encode.plain(warning) for warning in result.warnings]
         return [warning | {"field": warning["field"].removeprefix(prefix)} for warning in told]
 

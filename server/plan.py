@@ -68,7 +68,7 @@ def visitor_id(application_id: str, anonymous_id: str) -> str:
 def stored_time(nanoseconds: int) -> tuple[datetime, int]:
     """A time as it is stored: a date, which MongoDB keeps to the millisecond, and the nanoseconds beyond."""
     milliseconds, rest = divmod(nanoseconds, _NANOSECONDS_PER_MILLISECOND)
-    return _EPOCH + timedelta(0, 0, milliseconds * 1000), rest
+    return _EPOCH + timedelta(microseconds=milliseconds * 1000), rest
 
 
 def fold(writes: Sequence[ProfileWrite]) -> tuple[ProfileWrite, int]:
