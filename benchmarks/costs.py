@@ -12,12 +12,13 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from itertools import cycle, islice
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Final, Self, TypeAlias
 
 import grpc
 import uvloop
@@ -36,7 +37,7 @@ from server.plan import plan_update
 
 _SECONDS: Final = 6.0
 _ROUNDS: Final = 3
-_KINDS: Final = {"conn": "connections", "event_engine": "gRPC's own", "JournalFlus": "journal", "OplogVis": "oplog"}
+_KINDS: Final = {"conn": "connections", "event_engine": "gRPC's own", "JournalFlus": "journal", "OplogVi": "oplog"}
 """Threads by the beginning of their names. Others have none that tells."""
 
 _MESSAGE_BYTES: Final = 13_000
@@ -47,6 +48,10 @@ _EXCHANGES: Final = 250
 _AT_ONCE: Final = 2
 
 _GROUPS: Final = (1, 8, 32, 100)
+_WRITING_SECONDS: Final = 1.5
+
+_Operation: TypeAlias = tuple[dict[str, Any], dict[str, Any]]
+"""A filter and an update."""
 
 
 class Threads:
@@ -68,12 +73,13 @@ class Threads:
     def _look(self, sign: int) -> None:
         for program, pid in self._pids.items():
             for task in Path(f"/proc/{pid}/task").iterdir():
-                name = (task / "comm").read_text()
-                kind = next((kind for start, kind in _KINDS.items() if name.startswith(start)), "others")
-                key = f"{program}, {'main' if task.name == str(pid) else kind}"
-                ran, waited, _ = (int(word) for word in (task / "schedstat").read_text().split())
-                self.ran[key] += sign * ran // 1000
-                self.waited[key] += sign * waited // 1000
+                with suppress(FileNotFoundError, ProcessLookupError):  # It may end at any time.
+                    name = (task / "comm").read_text()
+                    kind = next((kind for start, kind in _KINDS.items() if name.startswith(start)), "others")
+                    key = f"{program}, {'main' if task.name == str(pid) else kind}"
+                    ran, waited, _ = (int(word) for word in (task / "schedstat").read_text().split())
+                    self.ran[key] += sign * ran // 1000
+                    self.waited[key] += sign * waited // 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,8 +109,15 @@ def runs(stack: Stack) -> list[Run]:
 
     def http(threads: Threads) -> Sample:
         load = Load("costs-http", updates)
-        options: Any = {"batched": False, "connections": CONNECTIONS, "seconds": _SECONDS}
-        return over_http(stack, stack.userfold, load, meanwhile=threads, **options)
+        return over_http(
+            stack,
+            stack.userfold,
+            load,
+            batched=False,
+            connections=CONNECTIONS,
+            seconds=_SECONDS,
+            meanwhile=threads,
+        )
 
     def rpc(threads: Threads) -> Sample:
         load = Load("costs-rpc", updates)
@@ -175,33 +188,49 @@ def _median(each: Sequence[Exchange]) -> Exchange:
     )
 
 
-def groups(stack: Stack) -> dict[str, list[tuple[float, float]]]:
+def groups(stack: Stack) -> dict[str, list[list[float]]]:
     """What groups of each size cost MongoDB, one after the other: milliseconds, and its CPU time in microseconds for
     each update. First as the driver has it sent again after an error, numbered so that it is never applied twice."""
     load = Load("costs-groups", 20_000)
     operations = cycle([_operation(each) for each in [*load.base, *load.ids]])
-    found: dict[str, list[tuple[float, float]]] = {}
-    for retried, title in ((True, "numbered by the driver, to be sent again safely"), (False, "sent once")):
-        with MongoClient[dict[str, Any]](stack.uri, retryWrites=retried) as client:
-            concern = WriteConcern(w="majority", j=True)
-            profiles = client[stack.userfold.collection.database.name].get_collection("profiles", write_concern=concern)
-            found[title] = []
-            for size in _GROUPS:
-                latencies = []
-                spent, deadline = cpu_seconds(stack.mongod_pid), time.perf_counter() + _SECONDS / 2
-                while (started := time.perf_counter()) < deadline:
-                    modified_time = datetime.now(UTC)
-                    group = list(islice(operations, size))
-                    for _, update in group:
-                        update["$set"]["modified_time"] = modified_time
-                    profiles.bulk_write([UpdateOne(*each, upsert=True) for each in group], ordered=False)
-                    latencies.append(time.perf_counter() - started)
-                spent = cpu_seconds(stack.mongod_pid) - spent
-                found[title].append((statistics.median(latencies) * 1e3, spent / len(latencies) / size * 1e6))
+    found: dict[str, list[list[float]]] = {}
+    titles = {True: "numbered by the driver, to be sent again safely", False: "sent once"}
+    with ExitStack() as open_clients:
+        clients = {
+            title: open_clients.enter_context(MongoClient[dict[str, Any]](stack.uri, retryWrites=retried))
+            for retried, title in titles.items()
+        }
+        for size in _GROUPS:
+            rounds = [
+                {title: _written(stack, client, operations, size) for title, client in clients.items()}
+                for _ in range(_ROUNDS)
+            ]
+            for title in clients:
+                of_each = zip(*(each[title] for each in rounds), strict=True)
+                found.setdefault(title, []).append([statistics.median(values) for values in of_each])
     return found
 
 
-def _operation(user_id: str) -> tuple[dict[str, Any], dict[str, Any]]:
+def _written(
+    stack: Stack, client: MongoClient[dict[str, Any]], operations: Iterator[_Operation], size: int
+) -> tuple[float, float]:
+    """Write group after group for a while: the milliseconds of one, and MongoDB's microseconds for each update."""
+    database = client[stack.userfold.collection.database.name]
+    profiles = database.get_collection("profiles", write_concern=WriteConcern(w="majority", j=True))
+    latencies = []
+    spent, deadline = cpu_seconds(stack.mongod_pid), time.perf_counter() + _WRITING_SECONDS
+    while (started := time.perf_counter()) < deadline:
+        modified_time = datetime.now(UTC)
+        group = list(islice(operations, size))
+        for _, update in group:
+            update["$set"]["modified_time"] = modified_time
+        profiles.bulk_write([UpdateOne(*each, upsert=True) for each in group], ordered=False)
+        latencies.append(time.perf_counter() - started)
+    spent = cpu_seconds(stack.mongod_pid) - spent
+    return statistics.median(latencies) * 1e3, spent / len(latencies) / size * 1e6
+
+
+def _operation(user_id: str) -> _Operation:
     write = plan_update("costs", UserUpdate(**update_of(user_id)), time.time_ns()).write
     return {"_id": write.profile_id}, dotted_update(write)
 
@@ -253,8 +282,8 @@ def main() -> int:
     finally:
         shutil.rmtree(directory)
     results = {
-        "runs": [_fields(each) for each in measured],
-        "exchanges": {name: _fields(each) for name, each in exchanged.items()},
+        "runs": [asdict(each) for each in measured],
+        "exchanges": {name: asdict(each) for name, each in exchanged.items()},
         "groups": written,
         "machine": machine(),
         "date": time.strftime("%Y-%m-%d"),
@@ -263,10 +292,6 @@ def main() -> int:
     (HERE / "results" / "costs.md").write_text(markdown(results))
     print(markdown(results))
     return 0
-
-
-def _fields(item: Run | Exchange) -> dict[str, Any]:
-    return {name: getattr(item, name) for name in item.__slots__}
 
 
 if __name__ == "__main__":
