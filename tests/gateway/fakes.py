@@ -18,10 +18,11 @@ from userfold.v1 import user_service_pb2 as pb
 from userfold.v1.user_service_pb2_grpc import UserServiceServicer, add_UserServiceServicer_to_server
 
 from gateway.app import Application
-from gateway.channel import MESSAGE_BYTES, Channel
+from gateway.channel import Channel
 from gateway.listener import Listener, bind
 from gateway.settings import Settings
 from gateway.tls import server_context
+from server.transport import OPTIONS
 
 
 @dataclass
@@ -150,8 +151,8 @@ class Backend:
 @contextlib.asynccontextmanager
 async def running_backend() -> AsyncIterator[Backend]:
     """The server, on a free port."""
-    sizes = [("grpc.max_send_message_length", MESSAGE_BYTES), ("grpc.max_receive_message_length", MESSAGE_BYTES)]
-    server = grpc.aio.server(options=sizes)
+    # The real server's, which the gateway's own are made to fit: gRPC's defaults take its pings for an attack.
+    server = grpc.aio.server(options=OPTIONS)
     backend = Backend("")
     add_UserServiceServicer_to_server(backend.service, server)
     backend.address = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
