@@ -2,12 +2,12 @@
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, cast
 
 from server import limits, metrics
 from server.errors import Overloaded, UserfoldError
-from server.model import SUPPRESSED, ProfileWrite
+from server.model import SUPPRESSED, PlannedUpdate, ProfileWrite
 from server.store.profiles import Outcome, ProfileStore
 
 GROUPS: Final = 2
@@ -54,22 +54,27 @@ class GroupedProfileStore:
 
         They are applied whatever becomes of the caller. Raises Overloaded, and applies none, where too many wait.
         """
-        call = _Call(writes)
         if not writes:
+            call = _Call("", 0)
             call.done.set_result([])
             return call.done
-        size = writes[0].size if len(writes) == 1 else sum([write.size for write in writes])
-        application = writes[0].on_insert["application_id"]
-        if self._updates and not self._has_room(application, len(writes), size):
-            raise Overloaded
-        self._updates += len(writes)
-        self._bytes += size
-        self._updates_of[application] += len(writes)
-        self._bytes_of[application] += size
-        queue = self._queues.setdefault(application, deque())
-        queue.extend([_Waiting(call, index, write) for index, write in enumerate(writes)])
-        self._start_soon()
+        call = _Call(cast(str, writes[0].on_insert["application_id"]), len(writes))
+        self._enqueue(call, [_Waiting(call, index, write) for index, write in enumerate(writes)])
         return call.done
+
+    async def submit_unplanned(
+        self, application_id: str, size: int, plan: Callable[[], PlannedUpdate]
+    ) -> tuple[PlannedUpdate, Outcome]:
+        """Apply an update of about `size` bytes, planned only when its group is made, and tell what became of it.
+
+        Planned one after the other, updates cost much less than each on its arrival, among all else that a call needs:
+        the processor's caches hold what planning needs. Raises what `submit` and `plan` raise.
+        """
+        call = _Call(application_id, 1)
+        update = _Unplanned(call, size, plan)
+        self._enqueue(call, [update])
+        (outcome,) = await call.done
+        return cast(PlannedUpdate, update.planned), outcome
 
     def require_room(self, application_id: str) -> None:
         """Raise Overloaded where `submit` would, for any update of this application."""
@@ -94,6 +99,29 @@ class GroupedProfileStore:
         size += self._bytes_of[application]
         return updates <= self._most_waiting - self._updates and size <= limits.WAITING_BYTES - self._bytes
 
+    def _enqueue(self, call: "_Call", writes: "Sequence[_Waiting]") -> None:
+        application = call.application
+        size = writes[0].size if len(writes) == 1 else sum([waiting.size for waiting in writes])
+        if self._updates and not self._has_room(application, len(writes), size):
+            raise Overloaded
+        self._updates += len(writes)
+        self._bytes += size
+        self._updates_of[application] += len(writes)
+        self._bytes_of[application] += size
+        self._queues.setdefault(application, deque()).extend(writes)
+        self._start_soon()
+
+    def _forget(self, writes: "Sequence[_Waiting]") -> None:
+        self._updates -= len(writes)
+        for waiting in writes:
+            application = waiting.call.application
+            self._bytes -= waiting.size
+            self._bytes_of[application] -= waiting.size
+            self._updates_of[application] -= 1
+            if not self._updates_of[application]:
+                del self._updates_of[application], self._bytes_of[application]
+        self._settled.set()
+
     def _start_soon(self) -> None:
         if not self._start_is_due:
             self._start_is_due = True
@@ -115,6 +143,9 @@ class GroupedProfileStore:
             self._busy.update(waiting.write.profile_id for waiting in group)
             task = asyncio.get_running_loop().create_task(self._commit(group))
             self._groups.add(task)
+        if self._queues and not self._groups:
+            # All that was looked at is refused.
+            self._start_soon()
 
     def _may_start(self) -> bool:
         return not self._groups or (len(self._groups) < GROUPS and self._updates - self._under_way >= LARGE)
@@ -139,7 +170,9 @@ class GroupedProfileStore:
             application, queue = turns.popleft()
             waiting = queue.popleft()
             seen += 1
-            if waiting.write.profile_id in self._busy:
+            if not self._is_planned(waiting):
+                pass
+            elif waiting.write.profile_id in self._busy:
                 held.setdefault(application, []).append(waiting)
             else:
                 group.append(waiting)
@@ -155,6 +188,19 @@ class GroupedProfileStore:
         }
         return group
 
+    def _is_planned(self, waiting: "_Waiting") -> bool:
+        """Whether there is a write: planned now, where it was not. A refusal is told, and that was it."""
+        if not isinstance(waiting, _Unplanned) or waiting.planned:
+            return True
+        try:
+            waiting.planned = waiting.plan()
+        except Exception as error:
+            self._forget([waiting])
+            waiting.call.fail(error)
+            return False
+        waiting.write = waiting.planned.write
+        return True
+
     async def _commit(self, group: "list[_Waiting]") -> None:
         try:
             outcomes: Sequence[Outcome | Exception] = await self._store.apply([waiting.write for waiting in group])
@@ -163,15 +209,7 @@ class GroupedProfileStore:
         self._groups.discard(cast(asyncio.Task[None], asyncio.current_task()))
         self._busy.difference_update(waiting.write.profile_id for waiting in group)
         self._under_way -= len(group)
-        self._updates -= len(group)
-        self._bytes -= sum(waiting.write.size for waiting in group)
-        for waiting in group:
-            application = waiting.write.on_insert["application_id"]
-            self._updates_of[application] -= 1
-            self._bytes_of[application] -= waiting.write.size
-            if not self._updates_of[application]:
-                del self._updates_of[application], self._bytes_of[application]
-        self._settled.set()
+        self._forget(group)
         self._start_soon()
         metrics.UPDATES.inc(sum(outcome is None for outcome in outcomes))
         metrics.SUPPRESSED.inc(sum(outcome is SUPPRESSED for outcome in outcomes))
@@ -182,31 +220,49 @@ class GroupedProfileStore:
 class _Waiting:
     """One write of a call."""
 
-    __slots__ = ("call", "index", "write")
+    __slots__ = ("call", "index", "size", "write")
 
     def __init__(self, call: "_Call", index: int, write: ProfileWrite) -> None:
         self.call = call
         self.index = index
         self.write = write
+        self.size = write.size
+
+
+class _Unplanned(_Waiting):
+    """An update whose write is there when it is `planned`."""
+
+    __slots__ = ("plan", "planned")
+
+    def __init__(self, call: "_Call", size: int, plan: Callable[[], PlannedUpdate]) -> None:
+        self.call = call
+        self.index = 0
+        self.size = size
+        self.plan = plan
+        self.planned: PlannedUpdate | None = None
 
 
 class _Call:
     """The writes of one caller: answered together, though they may travel in several groups."""
 
-    __slots__ = ("_left", "_outcomes", "done")
+    __slots__ = ("_left", "_outcomes", "application", "done")
 
-    def __init__(self, writes: Sequence[ProfileWrite]) -> None:
-        self._outcomes: list[Outcome] = [None] * len(writes)
-        self._left = len(writes)
+    def __init__(self, application: str, writes: int) -> None:
+        self.application = application
+        self._outcomes: list[Outcome] = [None] * writes
+        self._left = writes
         self.done: asyncio.Future[Sequence[Outcome]] = asyncio.get_running_loop().create_future()
 
     def settle(self, index: int, outcome: "Outcome | Exception") -> None:
         if isinstance(outcome, Exception) and not isinstance(outcome, UserfoldError):
             # A defect of the store's is told to everyone who waits for it.
-            if not self.done.done():
-                self.done.set_exception(outcome)
+            self.fail(outcome)
             return
         self._outcomes[index] = outcome
         self._left -= 1
         if not self._left and not self.done.done():
             self.done.set_result(self._outcomes)
+
+    def fail(self, error: Exception) -> None:
+        if not self.done.done():
+            self.done.set_exception(error)

@@ -22,6 +22,7 @@ from server.handlers import status_of_item
 from server.listing import bound_to, plan_listing
 from server.lookup import plan_lookup
 from server.lookups import GroupedLookups
+from server.model import PlannedUpdate
 from server.pages import PageTokens
 from server.plan import plan_update
 from server.query import plan_query
@@ -66,9 +67,13 @@ class UserService(UserServiceServicer):
 
     async def UpdateUser(self, request: pb.UpdateUserRequest, context: Context) -> pb.UpdateUserResponse:
         call = current_call()
-        update = wire.update_from_message(request.user, _client_address(call.metadata, context))
-        planned = plan_update(call.application.application_id, update, self._clock())
-        (outcome,) = await self._profiles.submit([planned.write])
+        application_id, now = call.application.application_id, self._clock()
+        address = _client_address(call.metadata, context)
+
+        def plan() -> PlannedUpdate:
+            return plan_update(application_id, wire.update_from_message(request.user, address), now)
+
+        planned, outcome = await self._profiles.submit_unplanned(application_id, request.ByteSize(), plan)
         error, warnings = result_of(planned, outcome)
         if error is not None:
             raise error

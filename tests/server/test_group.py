@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from server import limits
-from server.errors import Overloaded, ProfileTooLarge, WriteOutcomeUnknown
+from server.errors import InvalidRequest, Overloaded, ProfileTooLarge, WriteOutcomeUnknown
 from server.group import GROUPS, LARGE, SHARED, GroupedProfileStore
-from server.model import ProfileWrite, UserUpdate
+from server.model import PlannedUpdate, ProfileWrite, UserUpdate
 from server.plan import plan_update
 from server.store.profiles import Outcome
 from tests.loop import turns
@@ -44,8 +44,27 @@ def _name(write: ProfileWrite) -> str:
     return f"{owner['application_id']}/{owner['user_id']}={write.patch.get('company_id')}"
 
 
+def _planned(user_id: str, mark: str = "1", application: str = "app", **fields: Any) -> PlannedUpdate:
+    return plan_update(application, UserUpdate(user_id, company_id=mark, **fields), 0)
+
+
 def _write(user_id: str, mark: str = "1", application: str = "app", **fields: Any) -> ProfileWrite:
-    return plan_update(application, UserUpdate(user_id, company_id=mark, **fields), 0).write
+    return _planned(user_id, mark, application, **fields).write
+
+
+class Unplanned:
+    """Submits updates that are planned late, and notes when each is."""
+
+    def __init__(self, grouped: GroupedProfileStore) -> None:
+        self._grouped = grouped
+        self.planned: list[str] = []
+
+    def submit(self, user_id: str, mark: str = "1", size: int = 100) -> "asyncio.Task[tuple[PlannedUpdate, Outcome]]":
+        def plan() -> PlannedUpdate:
+            self.planned.append(user_id)
+            return _planned(user_id, mark)
+
+        return asyncio.ensure_future(self._grouped.submit_unplanned("app", size, plan))
 
 
 @pytest.fixture
@@ -56,6 +75,11 @@ def store() -> FakeProfileStore:
 @pytest.fixture
 def grouped(store: FakeProfileStore) -> GroupedProfileStore:
     return GroupedProfileStore(store)
+
+
+@pytest.fixture
+def unplanned(grouped: GroupedProfileStore) -> Unplanned:
+    return Unplanned(grouped)
 
 
 async def test_a_write_that_finds_nothing_under_way_is_applied_at_once(
@@ -273,3 +297,79 @@ async def test_a_group_beside_another_leaves_the_profiles_of_that_one_alone(
     assert store.groups[2:] == [["app/u=2", "app/u=3"]]
     await store.answer()
     assert later.result() == [None] * (LARGE + 2)
+
+
+async def test_an_update_is_planned_when_its_group_is_made(
+    grouped: GroupedProfileStore, store: FakeProfileStore, unplanned: Unplanned
+) -> None:
+    first = unplanned.submit("first")
+    await turns()
+    assert unplanned.planned == ["first"]
+    later = [unplanned.submit(f"u{number}") for number in range(LARGE - 1)]
+    await turns()
+    assert unplanned.planned == ["first"]
+    await store.answer()
+    assert (await first)[0].write.profile_id == _write("first").profile_id
+    assert unplanned.planned == ["first", *(f"u{number}" for number in range(LARGE - 1))]
+    await store.answer()
+    assert [(await each)[1] for each in later] == [None] * (LARGE - 1)
+
+
+async def test_planned_late_or_not_the_updates_of_one_user_stay_in_order(
+    grouped: GroupedProfileStore, store: FakeProfileStore, unplanned: Unplanned
+) -> None:
+    grouped.submit([_write("other")])
+    await turns()
+    for mark in "135":
+        unplanned.submit("u", mark)
+        await turns()
+        grouped.submit([_write("u", str(int(mark) + 1))])
+    await store.answer()
+    assert store.groups[1:] == [[f"app/u={mark}" for mark in "123456"]]
+    await store.answer()
+
+
+async def test_what_cannot_be_planned_is_told_to_its_caller_alone(
+    grouped: GroupedProfileStore, store: FakeProfileStore, unplanned: Unplanned
+) -> None:
+    good, refused, planned = unplanned.submit("u"), unplanned.submit(""), grouped.submit([_write("v")])
+    await turns()
+    with pytest.raises(InvalidRequest):
+        await refused
+    assert sorted(store.groups[0]) == ["app/u=1", "app/v=1"]
+    await store.answer()
+    assert (await good)[1] is None
+    assert planned.result() == [None]
+
+
+async def test_what_waits_behind_many_that_cannot_be_planned_is_written(
+    grouped: GroupedProfileStore, store: FakeProfileStore, unplanned: Unplanned
+) -> None:
+    refused = [unplanned.submit("") for _ in range(3 * limits.GROUP_UPDATES)]
+    good = unplanned.submit("u")
+    await turns()
+    assert all(isinstance(each.exception(), InvalidRequest) for each in refused)
+    assert store.groups == [["app/u=1"]]
+    await store.answer()
+    assert (await good)[1] is None
+    await grouped.drain()
+
+
+async def test_an_update_that_is_not_planned_takes_its_room(store: FakeProfileStore) -> None:
+    grouped = GroupedProfileStore(store, waiting=10)
+    unplanned = Unplanned(grouped)
+    refused = [unplanned.submit("", size=limits.WAITING_BYTES // 4) for _ in range(2)]
+    await asyncio.sleep(0)
+    with pytest.raises(Overloaded):
+        await unplanned.submit("u", size=limits.WAITING_BYTES // 4)
+    await turns()
+    assert all(isinstance(each.exception(), InvalidRequest) for each in refused)
+    for _ in range(5):
+        unplanned.submit("u")
+    await asyncio.sleep(0)
+    with pytest.raises(Overloaded):
+        await unplanned.submit("u")
+    await turns()
+    while store._waiting:
+        await store.answer()
+    await grouped.drain()
