@@ -39,14 +39,21 @@ class GroupCall:
             group.rpc, request_serializer=bytes, response_deserializer=group.response.FromString
         )
 
-    def send(self, credentials: Credentials, body: Any, client_address: str, warned: Warned) -> None:
-        """Send one body, which is the arguments of a message, and tell the server's warnings about it.
+    def send(
+        self, credentials: Credentials, octets: int, decode: Callable[[], Any], client_address: str, warned: Warned
+    ) -> None:
+        """Send one body of so many octets, and tell the server's warnings about it.
 
-        A Refusal may also be what the whole group is refused for. Raises one where too many wait.
+        `decode` answers the arguments of a message; it is called when the group leaves, and what it raises is told. A
+        Refusal may also be what the whole group is refused for. Raises one where too many wait.
         """
-        request = self._group.request(**{self._group.items: [body], CLIENT_ADDRESSES: [client_address]})
+
+        def make() -> bytes:
+            request = self._group.request(**{self._group.items: [decode()], CLIENT_ADDRESSES: [client_address]})
+            return bytes(request.SerializeToString())
+
         try:
-            self._gatherer.submit(credentials, request.SerializeToString(), functools.partial(self._settle, warned))
+            self._gatherer.submit(credentials, octets, make, functools.partial(self._settle, warned))
         except Full:
             raise refusal("OVERLOADED") from None
 

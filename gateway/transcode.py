@@ -60,9 +60,10 @@ class Transcoder:
             credentials = _credentials(request.headers)
             arguments, warnings = self._scalars(fields, request.query)
             if self._group is not None and self._decoder is not None:
-                warnings += self._decode_object(self._decoder, self._parsed_body(request), arguments)
+                text = self._text(request)
+                decode = functools.partial(self._decoded, self._decoder, text, warnings)
                 finish = functools.partial(self._finish, warnings, done)
-                self._group.send(credentials, arguments[self._binding.body], request.client, finish)
+                self._group.send(credentials, len(text), decode, request.client, finish)
                 return None
         except Refusal as refused:
             done(answer_from_refusal(refused, self._described))
@@ -100,12 +101,14 @@ class Transcoder:
             if self._decoder is None:
                 return self._success(encode.plain(await self._rpc(arguments, metadata)), warnings)
             if not self._binding.is_batch:
-                warnings += self._decode_object(self._decoder, self._parsed_body(request), arguments)
-                return self._success(encode.plain(await self._rpc(arguments, metadata)), warnings)
+                decoded = self._decoded(self._decoder, self._text(request), warnings)
+                sent = decoded if self._binding.body == "*" else {self._binding.body: decoded}
+                # What the path says wins over the body.
+                return self._success(encode.plain(await self._rpc(sent | arguments, metadata)), warnings)
             # One after the other: of many at once, each turn of the loop would take a slice of all of them, and single
             # updates would wait for turn after turn.
             async with self._decoding:
-                batch = await self._decode_array(self._decoder, self._parsed_body(request))
+                batch = await self._decode_array(self._decoder, _parsed(self._text(request)))
                 message = self._binding.request(**{**arguments, self._binding.body: batch.messages})
             response: Any = await self._send(message, metadata)
             return answer_batch(batch, response.results, self._decoder.descriptor)
@@ -137,32 +140,28 @@ class Transcoder:
             raise refusal("INVALID_REQUEST", violations=findings.violations)
         return arguments, findings.warnings
 
-    def _parsed_body(self, request: Request) -> Any:
+    def _text(self, request: Request) -> bytes:
         limit = body.ARRAY_BYTES if self._binding.has_results else body.OBJECT_BYTES
         try:
-            text = body.decoded_body(request.body, request.headers.get(b"content-encoding"), limit)
-            return jsontext.parse(text) if text else ""
+            return body.decoded_body(request.body, request.headers.get(b"content-encoding"), limit)
         except body.BodyTooLarge:
             raise refusal("BODY_TOO_LARGE", limit=limit) from None
         except body.UnsupportedEncoding:
             raise refusal("UNSUPPORTED_CONTENT_ENCODING") from None
         except body.CorruptBody:
             raise refusal("BODY_NOT_GZIP") from None
-        except jsontext.NotJson as error:
-            raise refusal("BODY_NOT_JSON", byte=error.byte) from None
 
-    def _decode_object(self, decoder: ObjectDecoder, parsed: Any, arguments: dict[str, Any]) -> list[Finding]:
+    def _decoded(self, decoder: ObjectDecoder, text: bytes, warnings: list[Finding]) -> dict[str, Any]:
+        """The arguments of a message, from the text of an object. Adds what to warn of to `warnings`."""
+        parsed = _parsed(text)
         if not isinstance(parsed, dict):
             raise refusal("BODY_NOT_AN_OBJECT")
         findings = Findings()
-        if self._binding.body == "*":
-            # What the path says wins over the body.
-            arguments.update({**decoder.arguments(parsed, (), findings), **arguments})
-        else:
-            arguments[self._binding.body] = decoder.arguments(parsed, (), findings)
+        arguments = decoder.arguments(parsed, (), findings)
         if findings.violations:
             raise refusal("INVALID_REQUEST", violations=findings.violations)
-        return findings.warnings
+        warnings += findings.warnings
+        return arguments
 
     async def _decode_array(self, decoder: ObjectDecoder, parsed: Any) -> Batch:
         items = [] if parsed is None else parsed
@@ -192,6 +191,13 @@ class Transcoder:
         shown: dict[str, Any] = told.get(self._binding.response_body, {}) if self._binding.response_body else told
         http = 201 if self._binding.method == "POST" and not self._binding.has_verb else 200
         return Answer(http, shown | ({"warnings": warnings[:MOST]} if warnings else {}))
+
+
+def _parsed(text: bytes) -> Any:
+    try:
+        return jsontext.parse(text) if text else ""
+    except jsontext.NotJson as error:
+        raise refusal("BODY_NOT_JSON", byte=error.byte) from None
 
 
 def credential_of(headers: Mapping[bytes, bytes]) -> bytes:

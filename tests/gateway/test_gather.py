@@ -1,6 +1,7 @@
 """Groups: what travels together, in which order, and what each item is told. Over a sender that keeps what it gets."""
 
 import asyncio
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -47,8 +48,15 @@ async def result(gatherer: Gatherer[str, bytes], key: str, data: bytes) -> bytes
         else:
             settled.set_result(outcome)
 
-    gatherer.submit(key, data, settle)
+    gatherer.submit(key, len(data), lambda: made(data), settle)
     return await settled
+
+
+def made(data: bytes) -> bytes:
+    """What is sent of an item: what is "unfit" cannot be made."""
+    if data == b"unfit":
+        raise ValueError
+    return data
 
 
 def ask(gatherer: Gatherer[str, bytes], *items: bytes, key: str = "k") -> list[asyncio.Task[bytes]]:
@@ -186,7 +194,7 @@ async def test_an_item_is_told_once_whatever_comes_late() -> None:
     sender = FakeSender()
     gatherer = gatherer_of(sender, seconds=0.02)
     told: list[bytes | Exception] = []
-    gatherer.submit("k", b"a", told.append)
+    gatherer.submit("k", 1, lambda: b"a", told.append)
     await asyncio.sleep(0.05)
     sender.go()
     await turns()
@@ -236,3 +244,90 @@ async def test_groups_are_about_as_large_as_each_other_and_take_what_each_turn_b
     await turns(20)
     assert [len(items) for _, items in sender.groups] == [20, 20, 20]
     await finish(sender, *asked)
+
+
+async def test_an_item_is_made_when_its_group_leaves() -> None:
+    sender = FakeSender()
+    gatherer = gatherer_of(sender, groups=1)
+    making: list[str] = []
+    told: list[bytes | Exception] = []
+    for name in ("a", "b", "c"):
+
+        def make(name: str = name) -> bytes:
+            making.append(name)
+            return name.encode()
+
+        gatherer.submit("k", 1, make, told.append)
+        await turns()
+    assert making == ["a"]
+    sender.go()
+    await turns()
+    assert making == ["a", "b", "c"]
+    sender.go()
+    await turns()
+    assert told == [b"A", b"B", b"C"]
+
+
+async def test_what_cannot_be_made_is_told_so_at_once_and_alone() -> None:
+    sender = FakeSender()
+    asked = ask(gatherer_of(sender), b"a", b"unfit", b"b")
+    await turns()
+    assert isinstance(asked[1].exception(), ValueError)
+    assert sender.groups == [("k", [b"a", b"b"])]
+    assert await finish(sender, asked[0], asked[2]) == [b"A", b"B"]
+
+
+async def test_what_waits_behind_many_that_cannot_be_made_is_sent() -> None:
+    sender = FakeSender()
+    gatherer = gatherer_of(sender, items=3)
+    asked = ask(gatherer, *[b"unfit"] * 20, b"a")
+    await turns(40)
+    assert all(isinstance(each.exception(), ValueError) for each in asked[:-1])
+    assert sender.groups == [("k", [b"a"])]
+    assert await finish(sender, asked[-1]) == [b"A"]
+    await turns()
+    assert (gatherer._queues, gatherer._waiting_items, gatherer._waiting_octets) == ({}, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("items", "groups"),
+    [
+        # From two bytes each: after two of them, there is room for one byte.
+        ([(2, b"a"), (2, b"b"), (2, b"c")], [[b"a", b"b"], [b"c"]]),
+        # They are larger when they are made.
+        ([(1, b"aaa"), (1, b"bb"), (1, b"c")], [[b"aaa", b"bb"], [b"c"]]),
+        # What could not be made was work, too.
+        ([(3, b"unfit"), (3, b"b"), (2, b"c")], [[b"b", b"c"]]),
+    ],
+)
+async def test_a_group_is_bounded_before_and_after_its_items_are_made(
+    items: list[tuple[int, bytes]], groups: list[list[bytes]]
+) -> None:
+    sender = FakeSender()
+    gatherer = gatherer_of(sender, octets=5)
+    told: list[bytes | Exception] = []
+    for octets, data in items:
+        gatherer.submit("k", octets, functools.partial(made, data), told.append)
+    await turns(20)
+    assert [sent for _, sent in sender.groups] == groups
+    for _ in groups:
+        sender.go()
+    await turns()
+    assert len(told) == len(items)
+
+
+async def test_whoever_is_told_may_send_again_at_once() -> None:
+    sender = FakeSender()
+    gatherer = gatherer_of(sender)
+    told: list[bytes | Exception] = []
+
+    def again(outcome: bytes | Exception) -> None:
+        told.append(outcome)
+        gatherer.submit("k", 1, lambda: b"a", told.append)
+
+    gatherer.submit("k", 5, lambda: made(b"unfit"), again)
+    await turns()
+    sender.go()
+    await turns()
+    assert [str(each) for each in told[1:]] == [str(b"A")]
+    assert gatherer._queues == {}

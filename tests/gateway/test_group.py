@@ -178,11 +178,11 @@ async def test_a_request_that_was_never_sent_is_told_so() -> None:
     deaf: Any = DeafChannel()
     call = GroupCall(group, deaf, Limits(0.05, groups=1, waiting_items=1))
     told: asyncio.Queue[Any] = asyncio.Queue()
-    call.send((), {"user_id": "1"}, "", told.put_nowait)
+    call.send((), 15, lambda: {"user_id": "1"}, "", told.put_nowait)
     await asyncio.sleep(0.01)
-    call.send((), {"user_id": "2"}, "", told.put_nowait)
+    call.send((), 15, lambda: {"user_id": "2"}, "", told.put_nowait)
     with pytest.raises(Refusal) as caught:
-        call.send((), {"user_id": "3"}, "", told.put_nowait)
+        call.send((), 15, lambda: {"user_id": "3"}, "", told.put_nowait)
     outcomes = [await told.get(), await told.get(), caught.value]
     kinds = [(each.http, reason_of(each.status)) for each in outcomes]
     assert kinds == [(504, "WRITE_OUTCOME_UNKNOWN"), (504, "NOT_SENT_IN_TIME"), (429, "OVERLOADED")]
