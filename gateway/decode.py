@@ -191,8 +191,17 @@ def _read_struct(value: Any, path: Path, findings: Findings) -> dict[str, Any] |
 
 
 def _read_struct_as_text(value: Any, path: Path, findings: Findings) -> bytes | None:
-    members = _read_struct(value, path, findings)
-    return None if members is None else orjson.dumps(members)
+    members = _members(value, path, findings)
+    if members is None:
+        return None
+    try:
+        text = orjson.dumps(members, option=orjson.OPT_STRICT_INTEGER)
+    except orjson.JSONEncodeError:
+        text = b""  # An integer that may be beyond what a double holds.
+    # With so few containers, nothing can be nested too deep. Braces in texts are counted, too, and do no harm.
+    if text and text.count(b"{") + text.count(b"[") <= structs.LEVELS:
+        return text
+    return orjson.dumps(members) if structs.make_exact(members, path, findings) else None
 
 
 def _read_timestamp(value: Any, path: Path, findings: Findings) -> Any:

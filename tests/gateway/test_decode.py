@@ -95,6 +95,13 @@ def refused(value: dict[str, Any]) -> list[tuple[str, str]]:
             [('metadata.l[0]["a b"]', "INTEGER_KEPT_AS_TEXT"), ("metadata.l[1]", "INTEGER_KEPT_AS_TEXT")],
         ),
         ({"metadata": {"": 1, "a.b": 2, "$set": 3, "0": 4}}, {"metadata": {"": 1, "a.b": 2, "$set": 3, "0": 4}}, []),
+        ({"metadata": {"l": [{}] * 30}}, {"metadata": {"l": [{}] * 30}}, []),
+        (
+            {"metadata": {"l": [{}] * 30, "i": 2**53 + 1}},
+            {"metadata": {"l": [{}] * 30, "i": "9007199254740993"}},
+            [("metadata.i", "INTEGER_KEPT_AS_TEXT")],
+        ),
+        ({"metadata": {"t": "{" * 30}}, {"metadata": {"t": "{" * 30}}, []),
     ],
 )
 def test_what_is_let_pass(sent: dict[str, Any], message: dict[str, Any], warnings: list[tuple[str, str]]) -> None:
