@@ -57,16 +57,26 @@ class InvalidPath(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class GroupStream:
+    """The RPC that answers each of its requests as the call of a group's RPC would: with a `response` or a `status`."""
+
+    rpc: str
+    response: type[Message]
+
+
+@dataclass(frozen=True, slots=True)
 class Group:
     """The RPC that does for many bodies at once what a binding's RPC does for one.
 
-    Its request has a body in each item of the repeated field `items`, and as many `client_addresses`.
+    Its request has a body in each item of the repeated field `items`, and as many `client_addresses`. The `stream`, if
+    there is one, takes the same bytes.
     """
 
     rpc: str
     request: type[Message]
     response: type[Message]
     items: str
+    stream: GroupStream | None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -263,7 +273,27 @@ def _group(method: MethodDescriptor, body: str) -> Group | None:
         or not warned.is_repeated
     ):
         return None
-    return Group(_path(batch), GetMessageClass(batch.input_type), GetMessageClass(batch.output_type), items[0])
+    messages = GetMessageClass(batch.input_type), GetMessageClass(batch.output_type)
+    return Group(_path(batch), *messages, items[0], _group_stream(batch))
+
+
+def _group_stream(batch: MethodDescriptor) -> GroupStream | None:
+    """The stream of a batch method: StreamBatchUpdateUsers for BatchUpdateUsers, where it takes and tells the same."""
+    stream = batch.containing_service.methods_by_name.get(f"Stream{batch.name}")
+    if stream is None or not (stream.client_streaming and stream.server_streaming):
+        return None
+    sent, asked = (
+        [(each.number, each.name, each.type, each.message_type, each.is_repeated) for each in method.input_type.fields]
+        for method in (stream, batch)
+    )
+    told = stream.output_type.fields_by_name
+    if sent != asked or not (
+        _is_message(response := told.get("response"))
+        and response.message_type is batch.output_type
+        and _is_status(told.get("status"))
+    ):
+        return None
+    return GroupStream(_path(stream), GetMessageClass(stream.output_type))
 
 
 def _result(method: MethodDescriptor) -> Descriptor | None:
@@ -271,9 +301,7 @@ def _result(method: MethodDescriptor) -> Descriptor | None:
     results = method.output_type.fields_by_name.get("results")
     result = results.message_type if results is not None and results.is_repeated else None
     status = result.fields_by_name.get("status") if result is not None else None
-    if _is_message(status) and status.message_type is not None and status.message_type.full_name == STATUS:
-        return result
-    return None
+    return result if _is_status(status) else None
 
 
 def _path(method: MethodDescriptor) -> str:
@@ -287,6 +315,10 @@ def is_timestamp(field: FieldDescriptor) -> bool:
 
 def _is_message(field: FieldDescriptor | None) -> TypeGuard[FieldDescriptor]:
     return field is not None and field.message_type is not None and not field.is_repeated
+
+
+def _is_status(field: FieldDescriptor | None) -> bool:
+    return _is_message(field) and field.message_type is not None and field.message_type.full_name == STATUS
 
 
 def _require_scalar(method: MethodDescriptor, request: Descriptor, name: str) -> None:

@@ -57,7 +57,9 @@ class Channel:
         self._options = (*OPTIONS, ("grpc.ssl_target_name_override", server_name)) if server_name else OPTIONS
         self._credentials = Reloaded(tls, _credentials) if tls.authorities else None
         self._used = self._credentials.current() if self._credentials else None
+        self.connections = connections
         self._channels = deque(self._open() for _ in range(connections))
+        self._generation = 0
         self._closing: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Self:
@@ -76,12 +78,27 @@ class Channel:
 
         return call
 
-    def _next(self) -> grpc.aio.Channel:
+    def stream_stream(self, method: str, **serializers: Any) -> Callable[..., Any]:
+        """As a channel's own. A call should not outlive the `generation` in which it began: it would be cut."""
+
+        def call(**options: Any) -> Any:
+            return self._next().stream_stream(method, **serializers)(**options)
+
+        return call
+
+    @property
+    def generation(self) -> int:
+        """Another each time that the connections are made anew."""
         if self._credentials and (newest := self._credentials.current()) is not self._used:
             self._used = newest
+            self._generation += 1
             for _ in range(len(self._channels)):
                 self._close(self._channels.popleft())
                 self._channels.append(self._open())
+        return self._generation
+
+    def _next(self) -> grpc.aio.Channel:
+        _ = self.generation
         self._channels.rotate()
         return self._channels[0]
 

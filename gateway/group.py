@@ -10,11 +10,9 @@ from google.rpc import code_pb2
 from gateway import encode
 from gateway.bindings import CLIENT_ADDRESSES, Group
 from gateway.channel import Channel
+from gateway.exchange import Credentials, Exchange
 from gateway.gather import Full, Gatherer, Limits, NotAnsweredInTime, NotSentInTime
 from gateway.status import Refusal, refusal, refusal_from_rpc, with_fields_renamed
-
-Credentials: TypeAlias = tuple[tuple[str, str], ...]
-"""Metadata that says who calls. Only what has the same travels together."""
 
 _Outcome: TypeAlias = tuple[int, Any]
 """An item's place in its group, and its result."""
@@ -29,15 +27,14 @@ _ASKED_IN_VAIN: Final = {
 
 
 class GroupCall:
-    """Calls the RPC of a group. Each body has `limits.seconds` from its arrival."""
+    """Calls the RPC of a group, for those with the same credentials together. Each body has `limits.seconds` from its
+    arrival.
+    """
 
     def __init__(self, group: Group, channel: Channel, limits: Limits) -> None:
         self._group = group
         self._gatherer: Gatherer[Credentials, _Outcome] = Gatherer(self._send, limits)
-        # It sends bytes as they are: messages behind each other are one message, their repeated fields joined.
-        self._call = channel.unary_unary(
-            group.rpc, request_serializer=bytes, response_deserializer=group.response.FromString
-        )
+        self._exchange = Exchange(group, channel)
 
     def send(
         self, credentials: Credentials, octets: int, decode: Callable[[], Any], client_address: str, warned: Warned
@@ -82,7 +79,8 @@ class GroupCall:
         return [warning | {"field": warning["field"].removeprefix(prefix)} for warning in told]
 
     async def _send(self, credentials: Credentials, requests: Sequence[bytes], seconds: float) -> Sequence[_Outcome]:
-        response: Any = await self._call(b"".join(requests), timeout=seconds, metadata=credentials)
+        # Messages behind each other are one message, their repeated fields joined.
+        response: Any = await self._exchange.send(credentials, b"".join(requests), seconds)
         results = list(enumerate(response.results))
         if len(results) != len(requests):
             raise ValueError("not one result for each item")

@@ -157,6 +157,12 @@ def refusal_from_rpc(error: grpc.aio.AioRpcError, *, is_write: bool) -> Refusal:
     return Refusal(_status(reason, row))
 
 
+def is_of_the_server(error: grpc.aio.AioRpcError) -> bool:
+    """Whether the server itself ended a call or a stream, with a Status: gRPC and the network give none."""
+    sent = _sent_status(error)
+    return sent is not None and sent.code == error.code().value[0]
+
+
 def status_of_item(findings: Iterable[Finding]) -> Status:
     """The Status of one object with these violations, as if it had been sent alone."""
     return _status("INVALID_REQUEST", OWN["INVALID_REQUEST"], violations=findings)

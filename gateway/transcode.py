@@ -16,9 +16,10 @@ from gateway.batch import ITEMS, Batch, answer_batch, decode_item
 from gateway.bindings import Binding
 from gateway.channel import Channel
 from gateway.decode import ObjectDecoder, scalar_from_text
+from gateway.exchange import Credentials
 from gateway.findings import MOST, NOT_UTF8, Finding, Findings, short_key
 from gateway.gather import Limits
-from gateway.group import Credentials, GroupCall
+from gateway.group import GroupCall
 from gateway.request import Request
 from gateway.status import Refusal, refusal, refusal_from_rpc
 

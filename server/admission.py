@@ -63,8 +63,10 @@ class Admission:
         self._buckets = buckets
         self._gates = {kind: Gate(*size) for kind, size in _SIZES.items()}
         self.calls = self.octets = 0
-        self._streams = 0
+        self._streams = self._batch_streams = 0
         self._stream_ended = asyncio.Event()
+        self.stopping = asyncio.Event()
+        """Set when the server stops: streams, which would go on for ever, then end."""
 
     @property
     def has_room(self) -> bool:
@@ -85,9 +87,23 @@ class Admission:
         self._streams -= 1
         self._stream_ended.set()
 
+    @property
+    def has_room_for_a_batch_stream(self) -> bool:
+        """Whether another stream of batches may begin. It costs little: its batches are calls."""
+        return self._batch_streams < limits.BATCH_STREAMS
+
+    def begin_batch_stream(self) -> None:
+        """A stream of batches begins."""
+        self._batch_streams += 1
+
+    def end_batch_stream(self) -> None:
+        """A stream of batches has ended."""
+        self._batch_streams -= 1
+        self._stream_ended.set()
+
     async def streams_ended(self) -> None:
         """Wait until there is no stream."""
-        while self._streams:
+        while self._streams or self._batch_streams:
             self._stream_ended.clear()
             await self._stream_ended.wait()
 

@@ -79,14 +79,15 @@ async def serve(
         authenticator = Authenticator(MongoApplicationStore(opened), time.monotonic, time.time)
         profiles = GroupedProfileStore(MongoProfileStore(opened))
         tokens = PageTokens(await page_token_key(opened))
-        service = UserService(profiles, MongoProfileQueries(opened), MongoProfileErasure(opened), tokens, time.time_ns)
+        queries, erasure = MongoProfileQueries(opened), MongoProfileErasure(opened)
         admission = Admission(profiles.require_room, TokenBuckets(rate_limit, time.monotonic))
+        service = UserService(profiles, queries, erasure, tokens, time.time_ns, admission.stopping)
         handlers = handlers_of(_SERVICE, service, authenticator, admission)
         async with migrations.serving(opened, migrations.MIGRATIONS):
             healthy = Health(_SERVICE.full_name, lambda: answers(opened))
             watching = asyncio.create_task(healthy.watch_database())
             try:
-                stopping = _Stopping(stop, drain_seconds, service.stopping, admission.streams_ended)
+                stopping = _Stopping(stop, drain_seconds, admission.stopping, admission.streams_ended)
                 await _serve(handlers, healthy, grpc_address, stopping, ready, tls, shares_address)
             finally:
                 watching.cancel()

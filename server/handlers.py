@@ -11,7 +11,7 @@ import uuid
 from collections import Counter
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable
 from functools import partial
-from typing import Any, cast
+from typing import Any, NoReturn, cast
 
 import grpc
 import structlog
@@ -19,13 +19,22 @@ from google.protobuf.descriptor import ServiceDescriptor
 from google.protobuf.message import DecodeError, Message
 from google.protobuf.message_factory import GetMessageClass
 from google.rpc.status_pb2 import Status
+from userfold.v1.user_service_pb2 import BatchUpdateUsersResponse, StreamBatchUpdateUsersResponse
 
 from processes import logs
 from server import metrics
 from server.admission import Admission
 from server.authentication import Authenticator
 from server.call import Call, Metadata, begin
-from server.errors import CredentialUnknown, InvalidRequest, MalformedRequest, Overloaded, RateLimited, UserfoldError
+from server.errors import (
+    CredentialUnknown,
+    InvalidRequest,
+    MalformedRequest,
+    Overloaded,
+    RateLimited,
+    ServerStopping,
+    UserfoldError,
+)
 from server.model import Application
 from server.scopes import NEEDS
 from server.status import INTERNAL, TRAILER, answer_to, status_from_error
@@ -59,22 +68,34 @@ class _Methods(grpc.GenericRpcHandler):  # type: ignore[type-arg]  # Generic in 
     ) -> None:
         self._admission = admission
         self._streams = set()
+        self._batch_streams = set()
         self._handlers = {}
         for method in service.methods:
-            wrap = _stream if method.client_streaming else _unary
+            batch = service.methods_by_name.get(method.name.removeprefix("Stream"))
             authorize = partial(authenticator.authorize, need=NEEDS[method.name])
             path = f"/{service.full_name}/{method.name}"
             message = GetMessageClass(method.input_type)
-            self._handlers[path] = wrap(method.name, getattr(servicer, method.name), message, authorize, admission)
-            if method.client_streaming:
+            if not method.client_streaming:
+                wrap, serve = _unary, getattr(servicer, method.name)
+            elif batch is not None and batch.name.startswith("Batch"):
+                wrap, serve = _batches, getattr(servicer, batch.name)
+                self._batch_streams.add(path)
+            else:
+                wrap, serve = _stream, getattr(servicer, method.name)
                 self._streams.add(path)
+            self._handlers[path] = wrap(method.name, serve, message, authorize, admission)
 
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler[Any, Any] | None:
         path = handler_call_details.method
         handler = self._handlers.get(path)
         if handler is None:
             return None
-        has_room = self._admission.has_room_for_a_stream if path in self._streams else self._admission.has_room
+        if path in self._streams:
+            has_room = self._admission.has_room_for_a_stream
+        elif path in self._batch_streams:
+            has_room = self._admission.has_room_for_a_batch_stream
+        else:
+            has_room = self._admission.has_room
         return handler if has_room else _TURN_AWAY
 
 
@@ -89,6 +110,86 @@ _TURN_AWAY: grpc.RpcMethodHandler[Any, Any] = grpc.stream_unary_rpc_method_handl
 def _unary(
     name: str, serve: Any, message: type[Message], authorize: Authorize, admission: Admission
 ) -> grpc.RpcMethodHandler[Any, Any]:
+    answered = _call(name, serve, message, authorize, admission, _serialized, _refuse)
+    return grpc.unary_unary_rpc_method_handler(cast(Any, answered))
+
+
+def _batches(
+    name: str, serve: Any, message: type[Message], authorize: Authorize, admission: Admission
+) -> grpc.RpcMethodHandler[Any, Any]:
+    """A stream of requests of which each is served as a call."""
+    call = _call(name, serve, message, authorize, admission, _response_of_batch, _refuse_batch)
+
+    async def answered(texts: AsyncIterable[bytes], context: Context) -> AsyncIterator[bytes]:
+        admission.begin_batch_stream()
+        try:
+            await authorize(context.invocation_metadata() or ())
+            async for text in _until(admission.stopping, texts):
+                yield await (call(text, context) if admission.has_room else _refuse_batch(name, Overloaded(), context))
+        except Exception as error:
+            await _refuse(name, error, context)
+        finally:
+            admission.end_batch_stream()
+
+    return grpc.stream_stream_rpc_method_handler(cast(Any, answered))
+
+
+async def _until(stopping: asyncio.Event, texts: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
+    """The texts that come before the event is set; then raises ServerStopping."""
+    coming = aiter(texts)
+    task = cast("asyncio.Task[object]", asyncio.current_task())
+    is_reading = False
+
+    def stop(_: object) -> None:
+        if is_reading:
+            task.cancel()
+
+    # One for all texts, instead of a task that reads each.
+    stopped = asyncio.ensure_future(stopping.wait())
+    stopped.add_done_callback(stop)
+    try:
+        while not stopping.is_set():
+            is_reading = True
+            try:
+                text = await anext(coming)
+            except StopAsyncIteration:
+                return
+            finally:
+                is_reading = False
+            yield text
+    except asyncio.CancelledError:
+        if not stopping.is_set():
+            raise
+        task.uncancel()
+    finally:
+        stopped.cancel()
+    raise ServerStopping
+
+
+def _serialized(response: Message) -> bytes:
+    return response.SerializeToString()
+
+
+def _response_of_batch(response: Message) -> bytes:
+    told = StreamBatchUpdateUsersResponse(response=cast(BatchUpdateUsersResponse, response))
+    return told.SerializeToString()
+
+
+async def _refuse_batch(method: str, error: Exception, _: Context) -> bytes:
+    status = status_from_error(error, error_id=record_refusal(method, error))
+    return StreamBatchUpdateUsersResponse(status=status).SerializeToString()
+
+
+def _call(
+    name: str,
+    serve: Any,
+    message: type[Message],
+    authorize: Authorize,
+    admission: Admission,
+    answer: Callable[[Message], bytes],
+    refuse: Callable[[str, Exception, Context], Awaitable[bytes]],
+) -> Callable[[bytes, Context], Awaitable[bytes]]:
+    """What is between the bytes of a request and those of its response."""
     seconds = metrics.REQUESTS.labels(name, "OK")
     items = _items_field(message)
 
@@ -106,14 +207,14 @@ def _unary(
                 response: Message = await serve(request, context)
         except Exception as error:
             metrics.REQUESTS.labels(name, answer_to(error).code.name).observe(time.perf_counter() - started)
-            await _refuse(name, error, context)
+            return await refuse(name, error, context)
         finally:
             admission.calls -= 1
             admission.octets -= len(text)
         seconds.observe(time.perf_counter() - started)
-        return response.SerializeToString()
+        return answer(response)
 
-    return grpc.unary_unary_rpc_method_handler(cast(Any, answered))
+    return answered
 
 
 def _stream(
@@ -173,7 +274,7 @@ def _parsed(text: bytes, message: type[Message]) -> Message:
         raise MalformedRequest from error
 
 
-async def _refuse(method: str, error: Exception, context: Context) -> None:
+async def _refuse(method: str, error: Exception, context: Context) -> NoReturn:
     status = status_from_error(error, error_id=record_refusal(method, error))
     await context.abort(answer_to(error).code, status.message, ((TRAILER, status.SerializeToString()),))
 

@@ -50,6 +50,9 @@ CALL_BYTES = 256 * 1024 * 1024
 STREAMS = 200
 """Streams that one server serves at once."""
 
+BATCH_STREAMS = 1000
+"""Streams of batches that one server has open. A gateway keeps some for each of its busy applications."""
+
 LOOK_UPS = 200
 LOOK_UPS_AT_ONCE = 3
 """Reads of single users: so many under way, and so many at once with MongoDB, where they must leave room to writes.

@@ -22,6 +22,7 @@ NEEDS: Final[Mapping[str, Need]] = {
     "UpdateUser": _FOLD,
     "BatchUpdateUsers": _FOLD,
     "StreamUpdateUsers": _FOLD,
+    "StreamBatchUpdateUsers": _FOLD,
     "RemoveAlias": Need(Scope.WRITE_USERS),
     "BatchRemoveAliases": Need(Scope.WRITE_USERS),
     "GetUser": Need(Scope.READ_USERS),

@@ -42,7 +42,8 @@ _Outcome = TypeVar("_Outcome")
 
 
 class UserService(UserServiceServicer):
-    """The service over a store. `clock` tells the time in nanoseconds since 1970-01-01 UTC.
+    """The service over a store. `clock` tells the time in nanoseconds since 1970-01-01 UTC; when `stopping` is set,
+    streams end.
 
     By the time that a method is called, `handlers` has made sure that the credential may do this: `current_call` tells
     the application.
@@ -55,6 +56,7 @@ class UserService(UserServiceServicer):
         erasure: ProfileErasure,
         tokens: PageTokens,
         clock: Callable[[], int],
+        stopping: asyncio.Event,
     ) -> None:
         self._profiles = profiles
         self._queries = queries
@@ -62,8 +64,7 @@ class UserService(UserServiceServicer):
         self._erasure = erasure
         self._tokens = tokens
         self._clock = clock
-        self.stopping = asyncio.Event()
-        """Set when the server stops: streams, which would go on for ever, then end."""
+        self._stopping = stopping
 
     async def UpdateUser(self, request: pb.UpdateUserRequest, context: Context) -> pb.UpdateUserResponse:
         call = current_call()
@@ -102,9 +103,15 @@ class UserService(UserServiceServicer):
     ) -> AsyncIterator[pb.StreamUpdateUsersResponse]:
         call = current_call()
         address = _client_address(call.metadata, context)
-        stream = UpdateStream(self._profiles, call.application.application_id, address, self._clock, self.stopping)
+        stream = UpdateStream(self._profiles, call.application.application_id, address, self._clock, self._stopping)
         async for response in stream.acknowledge(request_iterator):
             yield response
+
+    def StreamBatchUpdateUsers(
+        self, request_iterator: AsyncIterable[pb.StreamBatchUpdateUsersRequest], context: Context
+    ) -> AsyncIterator[pb.StreamBatchUpdateUsersResponse]:
+        """Never called: each of its requests is a BatchUpdateUsers, admitted and told as such. See `handlers`."""
+        raise NotImplementedError
 
     async def GetUser(self, request: pb.GetUserRequest, context: Context) -> pb.GetUserResponse:
         profile = await self._queries.find(plan_export(_application_id(), "user_id", request.user_id))

@@ -48,6 +48,7 @@ REQUESTS: Mapping[str, Callable[[Ids], Sequence[Message]]] = {
     "UpdateUser": lambda ids: [pb.UpdateUserRequest(user=ids.update())],
     "BatchUpdateUsers": lambda ids: [pb.BatchUpdateUsersRequest(users=[ids.update()])],
     "StreamUpdateUsers": lambda ids: [pb.StreamUpdateUsersRequest(users=[ids.update()])],
+    "StreamBatchUpdateUsers": lambda ids: [pb.StreamBatchUpdateUsersRequest(users=[ids.update()])],
     "GetUser": lambda ids: [pb.GetUserRequest(user_id=ids.user_id)],
     "LookupUsers": lambda ids: [
         pb.LookupUsersRequest(session_token=ids.session_token),

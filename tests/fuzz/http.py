@@ -134,12 +134,42 @@ class _Transport(asyncio.Transport):
 class _Planner:
     """A channel to a server that plans updates, and has no users."""
 
+    connections = 1
+    generation = 0
+
     def unary_unary(self, method: str, request_serializer: Any, response_deserializer: Any) -> Any:
         async def call(request: Any, **_: object) -> Any:
             text = request_serializer(request)
             return response_deserializer(_planned(text) if method.endswith("/BatchUpdateUsers") else b"")
 
         return call
+
+    def stream_stream(self, _: str, request_serializer: Any, response_deserializer: Any) -> Any:
+        def call(**_: object) -> _Stream:
+            return _Stream(request_serializer, response_deserializer)
+
+        return call
+
+
+class _Stream:
+    """A stream to that server."""
+
+    def __init__(self, request_serializer: Any, response_deserializer: Any) -> None:
+        self._serialized = request_serializer
+        self._deserialized = response_deserializer
+        self._told = pb.StreamBatchUpdateUsersResponse()
+
+    def done(self) -> bool:
+        return False
+
+    def cancel(self) -> None:
+        pass
+
+    async def write(self, request: Any) -> None:
+        self._told.response.ParseFromString(_planned(self._serialized(request)))
+
+    async def read(self) -> Any:
+        return self._deserialized(self._told.SerializeToString())
 
 
 def _planned(text: bytes) -> bytes:

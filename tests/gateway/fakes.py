@@ -11,7 +11,7 @@ from typing import Any
 import grpc
 import httpx2
 import orjson
-from google.protobuf.message import Message
+from google.protobuf.message import DecodeError, Message
 from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
 from google.rpc.status_pb2 import Status
 from userfold.v1 import user_service_pb2 as pb
@@ -32,6 +32,15 @@ class Failure:
     code: grpc.StatusCode
     details: str = "the text of a driver, with john@acmeinc.com"
     trailer: bytes | None = None
+
+    @property
+    def status(self) -> Status | None:
+        """The Status in the trailer, if it is one of this code."""
+        try:
+            status = Status.FromString(self.trailer or b"")
+        except DecodeError:
+            return None
+        return status if status.code == self.code.value[0] else None
 
 
 class FakeUserService(UserServiceServicer):
@@ -82,6 +91,16 @@ class FakeUserService(UserServiceServicer):
         if request.client_addresses:
             return await self._take_group(request, context)
         return await self._take(request, context, results(*({} for _ in request.users)))
+
+    async def StreamBatchUpdateUsers(self, requests: Any, context: Any) -> AsyncIterator[Any]:
+        async for request in requests:
+            if isinstance(self.tell, Failure) and (status := self.tell.status):
+                self.groups.append(request)
+                self.metadata.append(dict(context.invocation_metadata()))
+                yield pb.StreamBatchUpdateUsersResponse(status=status)
+            else:
+                told: Any = await self._take_group(request, context)
+                yield pb.StreamBatchUpdateUsersResponse(response=told)
 
     async def GetUser(self, request: Any, context: Any) -> Any:
         return await self._take(request, context, pb.GetUserResponse())

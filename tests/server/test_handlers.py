@@ -1,5 +1,6 @@
 """What is done around every method, on a gRPC server of the test's own, with a clock of its own."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -34,10 +35,19 @@ class FakeService:
 
     def __init__(self) -> None:
         self.called: list[str] = []
+        self.defect: Exception | None = None
+        self.held: asyncio.Event | None = None
+        """What a call waits for."""
+        self.waits = asyncio.Event()
 
     def __getattr__(self, name: str) -> Any:
         async def serve(request: Any, context: Any) -> Any:
             self.called.append(current_call().application.application_id)
+            if self.held:
+                self.waits.set()
+                await self.held.wait()
+            if self.defect:
+                raise self.defect
             return getattr(pb, f"{name}Response")()
 
         return serve
@@ -129,12 +139,18 @@ async def refused(call: Any) -> tuple[str, float]:
     """The reason of a call's refusal for what it is too much, and after how many seconds to try again."""
     with pytest.raises(grpc.aio.AioRpcError) as refusal:
         await call
-    assert refusal.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
     trailers: Any = refusal.value.trailing_metadata()
     status = Status.FromString(dict(trailers)["grpc-status-details-bin"])
+    assert refusal.value.code().value[0] == status.code
+    return told(status)
+
+
+def told(status: Status) -> tuple[str, float]:
+    """The reason of a refusal, and after how many seconds to try again."""
     info, retry = ErrorInfo(), RetryInfo()
     assert status.details[0].Unpack(info)
-    assert status.details[1].Unpack(retry)
+    for each in status.details[1:]:
+        each.Unpack(retry)
     return info.reason, retry.retry_delay.seconds + retry.retry_delay.nanos / 1e9
 
 
@@ -186,4 +202,93 @@ async def test_more_streams_than_a_server_holds_are_turned_away(
     await first.write(pb.StreamUpdateUsersRequest(users=[UserUpdate(user_id="u")]))
     await first.read()
     assert await refused(served.stub.StreamUpdateUsers(metadata=_KEY).read()) == ("OVERLOADED", 1)
+    first.cancel()
+
+
+def batch_of(users: int) -> pb.StreamBatchUpdateUsersRequest:
+    return pb.StreamBatchUpdateUsersRequest(users=[UserUpdate(user_id="u")] * users)
+
+
+async def answer(call: Any, batch: pb.StreamBatchUpdateUsersRequest) -> pb.StreamBatchUpdateUsersResponse:
+    await call.write(batch)
+    response: pb.StreamBatchUpdateUsersResponse = await call.read()
+    return response
+
+
+async def test_each_batch_of_a_stream_is_a_call_and_refused_as_one(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    call = served.stub.StreamBatchUpdateUsers(metadata=_KEY)
+    assert (await answer(call, batch_of(25))).WhichOneof("outcome") == "response"
+    assert told((await answer(call, batch_of(1))).status) == ("RATE_LIMITED", 0.6)
+    served.seconds = 100.0
+    served.is_full = True
+    assert told((await answer(call, batch_of(1))).status) == ("OVERLOADED", 1)
+    served.is_full = False
+    monkeypatch.setattr(limits, "CALLS", 0)
+    assert told((await answer(call, batch_of(1))).status) == ("OVERLOADED", 1)
+    monkeypatch.undo()
+    served.service.defect = RuntimeError("text with john@acmeinc.com")
+    refused = (await answer(call, batch_of(1))).status
+    assert told(refused) == ("INTERNAL", 0)
+    assert b"acmeinc" not in refused.SerializeToString()
+    served.service.defect = None
+    credential, served.credential = served.credential, None
+    served.seconds = 200.0
+    assert told((await answer(call, batch_of(1))).status) == ("CREDENTIAL_UNKNOWN", 0)
+    served.credential = credential
+    served.seconds = 300.0
+    assert (await answer(call, batch_of(1))).WhichOneof("outcome") == "response"
+    assert served.service.called == ["app"] * 3
+    assert served.admission.calls == served.admission.octets == 0
+    await call.done_writing()
+    assert await call.code() is grpc.StatusCode.OK
+    assert served.admission.has_room_for_a_batch_stream
+
+
+async def test_a_batch_of_a_stream_that_is_no_message_is_refused_alone(served: Served) -> None:
+    call = served.channel.stream_stream(f"/{_SERVICE.full_name}/StreamBatchUpdateUsers")(metadata=_KEY)
+    told_of = []
+    for text in (b"\xff", b""):
+        await call.write(text)
+        told_of.append(pb.StreamBatchUpdateUsersResponse.FromString(await call.read()))
+    assert told(told_of[0].status) == ("MALFORMED_REQUEST", 0)
+    assert told_of[1].WhichOneof("outcome") == "response"
+    call.cancel()
+
+
+async def test_when_the_server_stops_a_batch_that_was_begun_is_answered_and_the_next_is_not_read(
+    served: Served,
+) -> None:
+    idle = served.stub.StreamBatchUpdateUsers(metadata=_KEY)
+    await answer(idle, batch_of(1))
+    served.service.held = asyncio.Event()
+    busy = served.stub.StreamBatchUpdateUsers(metadata=_KEY)
+    answering = asyncio.ensure_future(answer(busy, batch_of(1)))
+    await served.service.waits.wait()
+    await busy.write(batch_of(1))
+    served.admission.stopping.set()
+    assert await refused(idle.read()) == ("SERVER_STOPPING", 1)
+    ended = asyncio.ensure_future(served.admission.streams_ended())
+    await asyncio.sleep(0.05)
+    assert not ended.done()
+    served.service.held.set()
+    assert (await answering).WhichOneof("outcome") == "response"
+    assert await refused(busy.read()) == ("SERVER_STOPPING", 1)
+    assert len(served.service.called) == 2
+    await ended
+
+
+async def test_more_streams_of_batches_than_a_server_holds_are_turned_away(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "BATCH_STREAMS", 1)
+    first = served.stub.StreamBatchUpdateUsers(metadata=_KEY)
+    await answer(first, batch_of(1))
+    assert await refused(served.stub.StreamBatchUpdateUsers(metadata=_KEY).read()) == ("OVERLOADED", 1)
+    # Those of other kinds have room of their own.
+    other = served.stub.StreamUpdateUsers(metadata=_KEY)
+    await other.write(pb.StreamUpdateUsersRequest(users=[UserUpdate(user_id="u")]))
+    assert (await other.read()).acknowledgements
+    other.cancel()
     first.cancel()

@@ -44,4 +44,4 @@ def test_a_collector_key_sends_updates_and_nothing_else() -> None:
             allowed.add(name)
         except ScopeMissing:
             pass
-    assert allowed == {"UpdateUser", "BatchUpdateUsers", "StreamUpdateUsers"}
+    assert allowed == {"UpdateUser", "BatchUpdateUsers", "StreamUpdateUsers", "StreamBatchUpdateUsers"}

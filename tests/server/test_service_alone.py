@@ -175,7 +175,7 @@ def clock() -> Clock:
 @pytest.fixture
 def service(store: FakeProfileStore, queries: FakeProfileQueries, clock: Clock) -> UserService:
     tokens = PageTokens(Fernet.generate_key())
-    return UserService(GroupedProfileStore(store), queries, FakeProfileErasure(), tokens, clock)
+    return UserService(GroupedProfileStore(store), queries, FakeProfileErasure(), tokens, clock, asyncio.Event())
 
 
 @pytest.fixture
