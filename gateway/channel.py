@@ -79,16 +79,15 @@ class Channel:
         return call
 
     def stream_stream(self, method: str, **serializers: Any) -> Callable[..., Any]:
-        """As a channel's own. A call should not outlive the `generation` in which it began: it would be cut."""
+        """As a channel's own. One that outlives what `renewed` answered as it began is cut."""
 
         def call(**options: Any) -> Any:
             return self._next().stream_stream(method, **serializers)(**options)
 
         return call
 
-    @property
-    def generation(self) -> int:
-        """Another each time that the connections are made anew."""
+    def renewed(self) -> int:
+        """Make the connections anew if the certificates have changed. Answers how often that has been done."""
         if self._credentials and (newest := self._credentials.current()) is not self._used:
             self._used = newest
             self._generation += 1
@@ -98,7 +97,7 @@ class Channel:
         return self._generation
 
     def _next(self) -> grpc.aio.Channel:
-        _ = self.generation
+        self.renewed()
         self._channels.rotate()
         return self._channels[0]
 

@@ -1,7 +1,7 @@
 """The messages of a group's RPC on their way to the server and back: on streams that stay open, or as calls.
 
-On a stream, a message costs a third less than as a call, and is answered sooner. Who sends again within half a minute
-gets one. Whatever becomes of it, a message has the outcome that it would have as a call, and is sent once: again, as a
+On a stream, a message costs less than as a call, and is answered sooner. Who sends again within half a minute gets one.
+Whatever becomes of it, a message has the outcome that it would have as a call, and is sent once: again, as a
 call, only where the server says that it did not begin with it.
 """
 
@@ -30,6 +30,9 @@ _CALLERS: Final = 1000
 _IDLE_SECONDS: Final = 30.0
 """After so long without a message, a caller's streams are closed and it is forgotten."""
 
+_OLDEST_SECONDS: Final = 300.0
+"""A stream that is older gets no more messages: a load balancer in between may give the next one to a new server."""
+
 _RETRY_SECONDS: Final = 10.0
 """For so long no stream is opened after the server took none, as one of an older version or one that stops."""
 
@@ -40,6 +43,7 @@ class _Stream:
 
     call: Any
     generation: int
+    opened_at: float
 
 
 @dataclass(slots=True)
@@ -109,21 +113,25 @@ class Exchange:
         return told
 
     def _take(self, caller: _Caller, credentials: Credentials) -> _Stream | None:
-        caller.used_at = self._loop.time()
-        generation = self._channel.generation
-        while caller.idle and (caller.idle[0].call.done() or caller.idle[0].generation != generation):
+        now = caller.used_at = self._loop.time()
+        generation = self._channel.renewed()
+        while caller.idle and not self._is_good(caller.idle[0], generation, now):
             self._close(caller, caller.idle.popleft())
         # One for each connection, which may lead to a process of its own; more only where they are needed at once.
         if caller.idle and caller.open >= self._channel.connections:
             return caller.idle.popleft()
-        if self._stream and self._open < _STREAMS and caller.used_at >= self._no_stream_before:
+        if self._stream and self._open < _STREAMS and now >= self._no_stream_before:
             call = self._channel.stream_stream(
                 self._stream.rpc, request_serializer=bytes, response_deserializer=self._stream.response.FromString
             )
             caller.open += 1
             self._open += 1
-            return _Stream(call(metadata=credentials), generation)
+            return _Stream(call(metadata=credentials), generation, now)
         return caller.idle.popleft() if caller.idle else None
+
+    def _is_good(self, stream: _Stream, generation: int, now: float) -> bool:
+        is_young = now - stream.opened_at <= _OLDEST_SECONDS
+        return is_young and stream.generation == generation and not stream.call.done()
 
     def _close(self, caller: _Caller, stream: _Stream) -> None:
         stream.call.cancel()

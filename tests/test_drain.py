@@ -113,6 +113,56 @@ async def test_a_gateway_under_load_stops_without_cutting_anything(
     assert {each["user_id"] for each in stored.profiles.find({}, {"user_id": 1})} == {*accepted}
 
 
+async def test_a_server_is_replaced_behind_a_busy_gateway_and_all_that_was_accepted_is_stored(
+    server: Program, gateway: Program, mongod: EmbeddedMongod, owner: Application, stored: Database[dict[str, Any]]
+) -> None:
+    accepted: list[str] = []
+    others: list[int] = []
+    has_enough = asyncio.Event()
+
+    async def client(name: int) -> None:
+        async with httpx2.AsyncClient(base_url=gateway.ready["http"], timeout=30) as http:
+            for number in itertools.count():
+                user_id = f"{name}-{number}"
+                answer = await http.post(
+                    "/v1/users", json={"user_id": user_id}, headers={"X-Moesif-Application-Id": "drain"}
+                )
+                if answer.status_code == 201:
+                    accepted.append(user_id)
+                else:
+                    others.append(answer.status_code)
+                    await asyncio.sleep(0.05)
+                if has_enough.is_set():
+                    return
+
+    async def accept(more: int) -> None:
+        most = len(accepted) + more
+        async with asyncio.timeout(30):
+            while len(accepted) < most:  # noqa: ASYNC110 - What changes is in another process.
+                await asyncio.sleep(0.01)
+
+    clients = [asyncio.ensure_future(client(name)) for name in range(8)]
+    await accept(50)
+    server.process.send_signal(signal.SIGTERM)
+    # Streams end, and what they held goes as calls, until nobody listens any more.
+    assert await ended(server) == 0
+    replacement = await asyncio.to_thread(
+        Program,
+        "server",
+        USERFOLD_MONGODB_URI=mongod.uri,
+        USERFOLD_DATABASE=_DATABASE,
+        USERFOLD_GRPC_ADDRESS=server.ready["grpc"],
+    )
+    try:
+        await accept(50)
+        has_enough.set()
+        await asyncio.gather(*clients)
+    finally:
+        await asyncio.to_thread(replacement.stop)
+    assert {*others} <= {503}
+    assert {each["user_id"] for each in stored.profiles.find({}, {"user_id": 1})} >= {*accepted}
+
+
 def test_a_server_stops_its_streams_when_all_that_it_has_read_is_acknowledged(
     server: Program, owner: Application, stored: Database[dict[str, Any]]
 ) -> None:

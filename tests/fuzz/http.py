@@ -135,7 +135,9 @@ class _Planner:
     """A channel to a server that plans updates, and has no users."""
 
     connections = 1
-    generation = 0
+
+    def renewed(self) -> int:
+        return 0
 
     def unary_unary(self, method: str, request_serializer: Any, response_deserializer: Any) -> Any:
         async def call(request: Any, **_: object) -> Any:

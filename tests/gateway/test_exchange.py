@@ -271,6 +271,14 @@ async def test_a_stream_that_broke_while_it_rested_costs_nothing(
     assert (service.calls, service.streams, sent._open) == (["a"], [["b"], ["c"]], 1)
 
 
+async def test_a_stream_has_its_age(sent: Exchange, service: Scripted, monkeypatch: pytest.MonkeyPatch) -> None:
+    await send_each(sent, "abc")
+    monkeypatch.setattr(exchange, "_OLDEST_SECONDS", -1.0)
+    await send(sent, "d")
+    assert (service.calls, service.streams, sent._open) == (["a"], [["b", "c"], ["d"]], 1)
+    await until_closed(service, 1)
+
+
 async def test_a_stream_does_not_outlive_the_connections_of_its_certificates(
     sent: Exchange, service: Scripted, channel: Channel
 ) -> None:
