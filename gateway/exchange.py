@@ -98,12 +98,14 @@ class Exchange:
     async def _told(self, stream: _Stream, message: bytes, deadline: float) -> Any:
         try:
             async with asyncio.timeout_at(deadline):
-                await stream.call.write(message)
+                try:
+                    await stream.call.write(message)
+                except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
+                    # What was not written to its end cannot be read. Why the stream is over is not always known here.
+                    raise _NotBegun from None
                 told = await stream.call.read()
         except TimeoutError:
             raise NotAnsweredInTime from None
-        except asyncio.InvalidStateError:  # It was over before.
-            raise _NotBegun from None
         except grpc.aio.AioRpcError as error:
             if is_of_the_server(error) or error.code() is grpc.StatusCode.UNIMPLEMENTED:
                 raise _NotBegun from None

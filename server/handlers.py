@@ -136,6 +136,8 @@ def _batches(
 
 async def _until(stopping: asyncio.Event, texts: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
     """The texts that come before the event is set; then raises ServerStopping."""
+    if stopping.is_set():
+        raise ServerStopping
     coming = aiter(texts)
     task = cast("asyncio.Task[object]", asyncio.current_task())
     is_reading = False

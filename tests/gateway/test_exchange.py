@@ -227,6 +227,28 @@ async def test_what_was_on_a_stream_that_broke_is_not_sent_again(sent: Exchange,
     assert (service.calls, service.streams) == (["a"], [["b", "c"], ["d"]])
 
 
+class Ending:
+    """A stream that ends while something is written to it: gRPC then tells no more than that."""
+
+    def done(self) -> bool:
+        return False
+
+    def cancel(self) -> None:
+        pass
+
+    async def write(self, _: bytes) -> None:
+        raise grpc.aio.AioRpcError(grpc.StatusCode.INTERNAL, grpc.aio.Metadata(), grpc.aio.Metadata(), None, None)
+
+
+async def test_what_could_not_be_written_goes_as_a_call(sent: Exchange, service: Scripted) -> None:
+    await send_each(sent, "ab")
+    (caller,) = sent._callers.values()
+    caller.idle[0].call.cancel()
+    caller.idle[0].call = Ending()
+    await send(sent, "c")
+    assert (service.calls, service.streams, sent._open) == (["a", "c"], [["b"]], 0)
+
+
 async def test_a_stream_that_ends_well_without_an_answer_leaves_the_outcome_unknown(
     sent: Exchange, service: Scripted
 ) -> None:

@@ -277,6 +277,9 @@ async def test_when_the_server_stops_a_batch_that_was_begun_is_answered_and_the_
     assert await refused(busy.read()) == ("SERVER_STOPPING", 1)
     assert len(served.service.called) == 2
     await ended
+    # One that begins now has no answer at all.
+    late = served.stub.StreamBatchUpdateUsers(metadata=_KEY)
+    assert await refused(late.read()) == ("SERVER_STOPPING", 1)
 
 
 async def test_more_streams_of_batches_than_a_server_holds_are_turned_away(
