@@ -93,10 +93,14 @@ OWN: Final[Mapping[str, Row]] = {
 }
 """The gateway's own errors, by reason."""
 
+# A call is CANCELLED by its caller, or by a server that goes. A gateway cancels none whose caller still listens.
+_WRITE_UNAVAILABLE: Final = Row(code_pb2.UNAVAILABLE, _UNKNOWN_OUTCOME, retry_after=1)
+_READ_UNAVAILABLE: Final = "SERVER_UNAVAILABLE", Row(code_pb2.UNAVAILABLE, "The server does not answer.", retry_after=1)
+
 WRITE_FAILED: Final[Mapping[int, Row]] = {
-    code_pb2.UNAVAILABLE: Row(code_pb2.UNAVAILABLE, _UNKNOWN_OUTCOME, retry_after=1),
+    code_pb2.UNAVAILABLE: _WRITE_UNAVAILABLE,
+    code_pb2.CANCELLED: _WRITE_UNAVAILABLE,
     code_pb2.DEADLINE_EXCEEDED: OWN["WRITE_OUTCOME_UNKNOWN"],
-    code_pb2.CANCELLED: Row(code_pb2.CANCELLED, _UNKNOWN_OUTCOME),
     code_pb2.UNKNOWN: Row(code_pb2.UNKNOWN, _UNKNOWN_OUTCOME),
     code_pb2.INTERNAL: Row(code_pb2.INTERNAL, _UNKNOWN_OUTCOME),
     code_pb2.DATA_LOSS: Row(code_pb2.DATA_LOSS, _UNKNOWN_OUTCOME),
@@ -104,10 +108,8 @@ WRITE_FAILED: Final[Mapping[int, Row]] = {
 """A write that ended with one of these codes and no word of the server's own: reason WRITE_OUTCOME_UNKNOWN."""
 
 READ_FAILED: Final[Mapping[int, tuple[str, Row]]] = {
-    code_pb2.UNAVAILABLE: (
-        "SERVER_UNAVAILABLE",
-        Row(code_pb2.UNAVAILABLE, "The server does not answer.", retry_after=1),
-    ),
+    code_pb2.UNAVAILABLE: _READ_UNAVAILABLE,
+    code_pb2.CANCELLED: _READ_UNAVAILABLE,
     code_pb2.DEADLINE_EXCEEDED: (
         "SERVER_TOO_SLOW",
         Row(code_pb2.DEADLINE_EXCEEDED, "The server did not answer in time.", retry_after=1),

@@ -39,10 +39,10 @@ def shape(code: int, name: str, message: str, reason: str, *, retry: bool = Fals
 ROWS: list[tuple[str, int, dict[str, str], dict[str, Any], dict[str, Any]]] = [
     (
         "CANCELLED",
-        499,
-        {},
-        shape(1, "CANCELLED", UNKNOWN_OUTCOME, "WRITE_OUTCOME_UNKNOWN"),
-        shape(1, "CANCELLED", NO_REASON, "CANCELLED"),
+        503,
+        {"retry-after": "1"},
+        shape(14, "UNAVAILABLE", UNKNOWN_OUTCOME, "WRITE_OUTCOME_UNKNOWN", retry=True),
+        shape(14, "UNAVAILABLE", "The server does not answer.", "SERVER_UNAVAILABLE", retry=True),
     ),
     (
         "UNKNOWN",
