@@ -55,6 +55,27 @@ RequireRoom: TypeAlias = Callable[[str], None]
 """Raises Overloaded where the groups have no room for an application's updates."""
 
 
+class Streams:
+    """The streams of one kind, each of them open in a `with` block. `ended` is set when one has ended."""
+
+    def __init__(self, most: Callable[[], int], ended: asyncio.Event) -> None:
+        self._most = most
+        self._ended = ended
+        self.open = 0
+
+    @property
+    def has_room(self) -> bool:
+        """Whether another may begin."""
+        return self.open < self._most()
+
+    def __enter__(self) -> None:
+        self.open += 1
+
+    def __exit__(self, *_: object) -> None:
+        self.open -= 1
+        self._ended.set()
+
+
 class Admission:
     """What all calls share: how many are under way, with messages of so many `octets`."""
 
@@ -63,8 +84,9 @@ class Admission:
         self._buckets = buckets
         self._gates = {kind: Gate(*size) for kind, size in _SIZES.items()}
         self.calls = self.octets = 0
-        self._streams = self._batch_streams = 0
         self._stream_ended = asyncio.Event()
+        self.streams = Streams(lambda: limits.STREAMS, self._stream_ended)
+        self.batch_streams = Streams(lambda: limits.BATCH_STREAMS, self._stream_ended)
         self.stopping = asyncio.Event()
         """Set when the server stops: streams, which would go on for ever, then end."""
 
@@ -73,37 +95,9 @@ class Admission:
         """Whether another call may begin."""
         return self.calls < limits.CALLS and self.octets < limits.CALL_BYTES
 
-    @property
-    def has_room_for_a_stream(self) -> bool:
-        """Whether another stream may begin."""
-        return self._streams < limits.STREAMS
-
-    def begin_stream(self) -> None:
-        """A stream begins."""
-        self._streams += 1
-
-    def end_stream(self) -> None:
-        """A stream has ended."""
-        self._streams -= 1
-        self._stream_ended.set()
-
-    @property
-    def has_room_for_a_batch_stream(self) -> bool:
-        """Whether another stream of batches may begin. It costs little: its batches are calls."""
-        return self._batch_streams < limits.BATCH_STREAMS
-
-    def begin_batch_stream(self) -> None:
-        """A stream of batches begins."""
-        self._batch_streams += 1
-
-    def end_batch_stream(self) -> None:
-        """A stream of batches has ended."""
-        self._batch_streams -= 1
-        self._stream_ended.set()
-
     async def streams_ended(self) -> None:
         """Wait until there is no stream."""
-        while self._streams or self._batch_streams:
+        while self.streams.open or self.batch_streams.open:
             self._stream_ended.clear()
             await self._stream_ended.wait()
 

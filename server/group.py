@@ -59,7 +59,7 @@ class GroupedProfileStore:
             call.done.set_result([])
             return call.done
         call = _Call(cast(str, writes[0].on_insert["application_id"]), len(writes))
-        self._enqueue(call, [_Waiting(call, index, write) for index, write in enumerate(writes)])
+        self._enqueue([_Waiting(call, index, write) for index, write in enumerate(writes)])
         return call.done
 
     async def submit_unplanned(
@@ -72,7 +72,7 @@ class GroupedProfileStore:
         """
         call = _Call(application_id, 1)
         update = _Unplanned(call, size, plan)
-        self._enqueue(call, [update])
+        self._enqueue([update])
         (outcome,) = await call.done
         return cast(PlannedUpdate, update.planned), outcome
 
@@ -99,8 +99,9 @@ class GroupedProfileStore:
         size += self._bytes_of[application]
         return updates <= self._most_waiting - self._updates and size <= limits.WAITING_BYTES - self._bytes
 
-    def _enqueue(self, call: "_Call", writes: "Sequence[_Waiting]") -> None:
-        application = call.application
+    def _enqueue(self, writes: "Sequence[_Waiting]") -> None:
+        """Let the writes of one call wait. Raises Overloaded where too many do."""
+        application = writes[0].call.application
         size = writes[0].size if len(writes) == 1 else sum([waiting.size for waiting in writes])
         if self._updates and not self._has_room(application, len(writes), size):
             raise Overloaded

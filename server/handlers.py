@@ -1,45 +1,30 @@
-"""Around every method of ours: whether its caller may call it, bytes to message, errors to Status, and what the
-operator sees of them."""
+"""Around every method of ours: whether its caller may call it, bytes to message, errors to Status."""
 
 # Some of gRPC's types are generic in the stubs alone.
 from __future__ import annotations
 
 import asyncio
-import math
 import time
-import uuid
-from collections import Counter
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable
+from contextlib import aclosing
 from functools import partial
 from typing import Any, NoReturn, cast
 
 import grpc
-import structlog
 from google.protobuf.descriptor import ServiceDescriptor
 from google.protobuf.message import DecodeError, Message
 from google.protobuf.message_factory import GetMessageClass
-from google.rpc.status_pb2 import Status
 from userfold.v1.user_service_pb2 import BatchUpdateUsersResponse, StreamBatchUpdateUsersResponse
 
-from processes import logs
 from server import metrics
 from server.admission import Admission
 from server.authentication import Authenticator
 from server.call import Call, Metadata, begin
-from server.errors import (
-    CredentialUnknown,
-    InvalidRequest,
-    MalformedRequest,
-    Overloaded,
-    RateLimited,
-    ServerStopping,
-    UserfoldError,
-)
+from server.errors import CredentialUnknown, MalformedRequest, Overloaded, ServerStopping
 from server.model import Application
+from server.refusals import status_of_refusal
 from server.scopes import NEEDS
-from server.status import INTERNAL, TRAILER, answer_to, status_from_error
-
-_log = structlog.get_logger("userfold.server")
+from server.status import TRAILER, answer_to
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -67,36 +52,26 @@ class _Methods(grpc.GenericRpcHandler):  # type: ignore[type-arg]  # Generic in 
         self, service: ServiceDescriptor, servicer: object, authenticator: Authenticator, admission: Admission
     ) -> None:
         self._admission = admission
-        self._streams = set()
-        self._batch_streams = set()
+        self._streams = {}
         self._handlers = {}
         for method in service.methods:
-            batch = service.methods_by_name.get(method.name.removeprefix("Stream"))
             authorize = partial(authenticator.authorize, need=NEEDS[method.name])
             path = f"/{service.full_name}/{method.name}"
             message = GetMessageClass(method.input_type)
-            if not method.client_streaming:
-                wrap, serve = _unary, getattr(servicer, method.name)
-            elif batch is not None and batch.name.startswith("Batch"):
-                wrap, serve = _batches, getattr(servicer, batch.name)
-                self._batch_streams.add(path)
-            else:
-                wrap, serve = _stream, getattr(servicer, method.name)
-                self._streams.add(path)
-            self._handlers[path] = wrap(method.name, serve, message, authorize, admission)
+            wrap, served = _unary, method.name
+            if method.client_streaming:
+                wrap, self._streams[path] = _stream, admission.streams
+            if method.name.startswith("StreamBatch"):
+                wrap, self._streams[path] = _batches, admission.batch_streams
+                served = method.name.removeprefix("Stream")
+            self._handlers[path] = wrap(method.name, getattr(servicer, served), message, authorize, admission)
 
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler[Any, Any] | None:
         path = handler_call_details.method
         handler = self._handlers.get(path)
         if handler is None:
             return None
-        if path in self._streams:
-            has_room = self._admission.has_room_for_a_stream
-        elif path in self._batch_streams:
-            has_room = self._admission.has_room_for_a_batch_stream
-        else:
-            has_room = self._admission.has_room
-        return handler if has_room else _TURN_AWAY
+        return handler if self._streams.get(path, self._admission).has_room else _TURN_AWAY
 
 
 async def _turn_away(_: object, context: Context) -> None:
@@ -121,20 +96,23 @@ def _batches(
     call = _call(name, serve, message, authorize, admission, _response_of_batch, _refuse_batch)
 
     async def answered(texts: AsyncIterable[bytes], context: Context) -> AsyncIterator[bytes]:
-        admission.begin_batch_stream()
-        try:
-            await authorize(context.invocation_metadata() or ())
-            async for text in _until(admission.stopping, texts):
-                yield await (call(text, context) if admission.has_room else _refuse_batch(name, Overloaded(), context))
-        except Exception as error:
-            await _refuse(name, error, context)
-        finally:
-            admission.end_batch_stream()
+        with admission.batch_streams:
+            try:
+                await authorize(context.invocation_metadata() or ())
+                async with aclosing(_until(admission.stopping, texts)) as coming:
+                    async for text in coming:
+                        answer = call if admission.has_room else turn_away
+                        yield await answer(text, context)
+            except Exception as error:
+                await _refuse(name, error, context)
+
+    async def turn_away(_: bytes, context: Context) -> bytes:
+        return await _refuse_batch(name, Overloaded(), context)
 
     return grpc.stream_stream_rpc_method_handler(cast(Any, answered))
 
 
-async def _until(stopping: asyncio.Event, texts: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
+async def _until(stopping: asyncio.Event, texts: AsyncIterable[bytes]) -> AsyncGenerator[bytes, None]:
     """The texts that come before the event is set; then raises ServerStopping."""
     if stopping.is_set():
         raise ServerStopping
@@ -178,7 +156,7 @@ def _response_of_batch(response: Message) -> bytes:
 
 
 async def _refuse_batch(method: str, error: Exception, _: Context) -> bytes:
-    status = status_from_error(error, error_id=record_refusal(method, error))
+    status = status_of_refusal(method, error)
     return StreamBatchUpdateUsersResponse(status=status).SerializeToString()
 
 
@@ -235,20 +213,19 @@ def _stream(
     async def answered(texts: AsyncIterable[bytes], context: Context) -> AsyncIterator[bytes]:
         started = time.perf_counter()
         code = grpc.StatusCode.CANCELLED
-        admission.begin_stream()
-        try:
-            metadata = context.invocation_metadata() or ()
-            call = Call(await authorize(metadata), metadata)
-            begin(call)
-            async for response in serve(admitted(texts, call), context):
-                yield response.SerializeToString()
-            code = grpc.StatusCode.OK
-        except Exception as error:
-            code = answer_to(error).code
-            await _refuse(name, error, context)
-        finally:
-            admission.end_stream()
-            metrics.REQUESTS.labels(name, code.name).observe(time.perf_counter() - started)
+        with admission.streams:
+            try:
+                metadata = context.invocation_metadata() or ()
+                call = Call(await authorize(metadata), metadata)
+                begin(call)
+                async for response in serve(admitted(texts, call), context):
+                    yield response.SerializeToString()
+                code = grpc.StatusCode.OK
+            except Exception as error:
+                code = answer_to(error).code
+                await _refuse(name, error, context)
+            finally:
+                metrics.REQUESTS.labels(name, code.name).observe(time.perf_counter() - started)
 
     return grpc.stream_stream_rpc_method_handler(cast(Any, answered))
 
@@ -277,55 +254,5 @@ def _parsed(text: bytes, message: type[Message]) -> Message:
 
 
 async def _refuse(method: str, error: Exception, context: Context) -> NoReturn:
-    status = status_from_error(error, error_id=record_refusal(method, error))
+    status = status_of_refusal(method, error)
     await context.abort(answer_to(error).code, status.message, ((TRAILER, status.SerializeToString()),))
-
-
-def status_of_item(method: str, error: UserfoldError, prefix: str = "") -> Status:
-    """The Status of one item among several, made visible to the operator as a refusal is."""
-    return status_from_error(error, prefix, record_refusal(method, error))
-
-
-class _Load:
-    """Tells of what is turned away once in a second: there may be thousands."""
-
-    def __init__(self) -> None:
-        self._calls: Counter[str] = Counter()
-        self._told_at = -math.inf
-
-    def told(self, reason: str) -> None:
-        self._calls[reason] += 1
-        if (now := time.monotonic()) >= self._told_at + 1:
-            for each, calls in self._calls.items():
-                _log.warning("refused", reason=each, calls=calls)
-            self._calls.clear()
-            self._told_at = now
-
-
-_LOAD = _Load()
-
-
-def record_refusal(method: str, error: BaseException) -> str:
-    """Make a refusal visible to the operator. Answers the error_id to tell the caller, empty where there is none.
-
-    Only the parts of a path that the contract names are logged: the keys in metadata are the caller's.
-    """
-    answer = answer_to(error)
-    metrics.REFUSALS.labels(method, answer.reason).inc()
-    if isinstance(error, Overloaded | RateLimited):
-        _LOAD.told(answer.reason)
-        return ""
-    if answer is INTERNAL:
-        error_id = uuid.uuid4().hex
-        code = str(error) if isinstance(error, UserfoldError) else None
-        places = logs.locations(error)
-        _log.error("defect", method=method, error_id=error_id, type=type(error).__name__, detail=code, places=places)
-        return error_id
-    violations = error.violations if isinstance(error, InvalidRequest) else ()
-    fields = sorted({_contract_part(violation.field) for violation in violations})
-    _log.warning("refused", method=method, reason=answer.reason, **({"fields": fields} if fields else {}))
-    return ""
-
-
-def _contract_part(path: str) -> str:
-    return "metadata" if path.startswith("metadata") else path

@@ -18,7 +18,6 @@ from server.erasure import plan_alias_removal, plan_erasure, plan_export, plan_s
 from server.errors import BatchTooLarge, InvalidRequest, UserfoldError, UserNotFound, Violation
 from server.filter import parse_filter
 from server.group import GroupedProfileStore
-from server.handlers import status_of_item
 from server.listing import bound_to, plan_listing
 from server.lookup import plan_lookup
 from server.lookups import GroupedLookups
@@ -26,6 +25,7 @@ from server.model import PlannedUpdate
 from server.pages import PageTokens
 from server.plan import plan_update
 from server.query import plan_query
+from server.refusals import status_of_refusal
 from server.report import plan_report
 from server.store.erasure import ProfileErasure
 from server.store.queries import ProfileQueries
@@ -93,7 +93,7 @@ class UserService(UserServiceServicer):
             result = response.results.add()
             prefix = f"users[{index}]."
             if error is not None:
-                result.status.CopyFrom(status_of_item("BatchUpdateUsers", error, prefix))
+                result.status.CopyFrom(status_of_refusal("BatchUpdateUsers", error, prefix))
             elif warnings:
                 result.warnings.extend(wire.warning_messages(warnings, prefix))
         return response
@@ -141,7 +141,7 @@ class UserService(UserServiceServicer):
         for index, removed in enumerate(await outcomes_of(planned, self._erasure.remove_aliases)):
             prefix = f"requests[{index}]."
             if isinstance(removed, UserfoldError):
-                status = status_of_item("BatchRemoveAliases", removed, prefix)
+                status = status_of_refusal("BatchRemoveAliases", removed, prefix)
                 results.append(pb.RemoveAliasResult(status=status))
             else:
                 results.append(pb.RemoveAliasResult(removed=removed))
@@ -163,7 +163,7 @@ class UserService(UserServiceServicer):
         results = []
         for deleted in await outcomes_of(planned, self._erasure.erase):
             if isinstance(deleted, UserfoldError):
-                results.append(pb.DeleteUserResult(status=status_of_item("BatchDeleteUsers", deleted)))
+                results.append(pb.DeleteUserResult(status=status_of_refusal("BatchDeleteUsers", deleted)))
             else:
                 results.append(pb.DeleteUserResult(deleted=deleted))
         return pb.BatchDeleteUsersResponse(results=results)
@@ -186,7 +186,7 @@ class UserService(UserServiceServicer):
         results = []
         for stored in await outcomes_of(planned, lambda ids: self._queries.export(application_id, ids)):
             if isinstance(stored, UserfoldError):
-                results.append(pb.ExportUserResult(status=status_of_item("BatchExportUsers", stored)))
+                results.append(pb.ExportUserResult(status=status_of_refusal("BatchExportUsers", stored)))
             else:
                 results.append(pb.ExportUserResult(export=wire.message_from_stored_user(stored)))
         return pb.BatchExportUsersResponse(results=results)

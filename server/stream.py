@@ -10,7 +10,7 @@ from server import limits, wire
 from server.batch import Planned, plan_batch, results_of, writes_of
 from server.errors import BatchTooLarge, ServerStopping
 from server.group import GroupedProfileStore
-from server.handlers import status_of_item
+from server.refusals import status_of_refusal
 from server.store.profiles import Outcome
 
 
@@ -108,7 +108,7 @@ def _response(settled: Sequence[_Settled]) -> pb.StreamUpdateUsersResponse:
         for offset, (error, warnings) in enumerate(results_of(each.planned, each.outcomes.result())):
             acknowledgement = response.acknowledgements.add(sequence_number=each.number + offset)
             if error is not None:
-                acknowledgement.status.CopyFrom(status_of_item("StreamUpdateUsers", error))
+                acknowledgement.status.CopyFrom(status_of_refusal("StreamUpdateUsers", error))
             elif warnings:
                 acknowledgement.warnings.extend(wire.warning_messages(warnings))
     return response

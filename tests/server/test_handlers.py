@@ -243,7 +243,7 @@ async def test_each_batch_of_a_stream_is_a_call_and_refused_as_one(
     assert served.admission.calls == served.admission.octets == 0
     await call.done_writing()
     assert await call.code() is grpc.StatusCode.OK
-    assert served.admission.has_room_for_a_batch_stream
+    assert served.admission.batch_streams.open == 0
 
 
 async def test_a_batch_of_a_stream_that_is_no_message_is_refused_alone(served: Served) -> None:
