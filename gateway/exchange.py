@@ -1,8 +1,8 @@
 """The messages of a group's RPC on their way to the server and back: on streams that stay open, or as calls.
 
 On a stream, a message costs less than as a call, and is answered sooner. Who sends again within half a minute gets one.
-Whatever becomes of it, a message has the outcome that it would have as a call, and is sent once: again, as a
-call, only where the server says that it did not begin with it.
+Whatever becomes of the stream, a message has the outcome that it would have as a call. It is sent again, as a call,
+only where it could not be written to its end, or the server says that it did not begin with it.
 """
 
 import asyncio
@@ -166,4 +166,4 @@ def _response_of(told: Any) -> Message:
 
 
 class _NotBegun(Exception):
-    """The server, or nobody, has begun with a message: it has no effect."""
+    """The server has not begun with a message: it has no effect."""
