@@ -55,9 +55,12 @@ def grouped_service(
     batch_request: list[tuple[Any, ...]],
     result: list[tuple[Any, ...]],
     batch_name: str = "BatchPutThings",
+    stream_request: list[tuple[Any, ...]] | None = None,
+    stream_response: list[tuple[Any, ...]] | None = None,
+    stream_options: dict[str, bool] | None = None,
     **batch_options: bool,
 ) -> ServiceDescriptor:
-    """A service with PutThing, bound by `rule`, and with what may be its batch method."""
+    """A service with PutThing, bound by `rule`, and with what may be its batch method, and the stream of that."""
     file = _file()
     _add_message(file, "Item", [("user_id", Field.TYPE_STRING)])
     _add_message(file, "Request", request or [("item", "Item"), ("id", Field.TYPE_STRING)])
@@ -69,6 +72,13 @@ def grouped_service(
     method = service.method.add(name="PutThing", input_type="Request", output_type="Response")
     method.options.Extensions[annotations_pb2.http].CopyFrom(rule)
     service.method.add(name=batch_name, input_type="BatchRequest", output_type="BatchResponse", **batch_options)
+    if stream_request is not None:
+        _add_message(file, "StreamRequest", stream_request)
+        _add_message(file, "StreamResponse", stream_response)
+        options = stream_options or {"client_streaming": True, "server_streaming": True}
+        service.method.add(
+            name="StreamBatchPutThings", input_type="StreamRequest", output_type="StreamResponse", **options
+        )
     return _added(file).services_by_name["Service"]  # type: ignore[no-any-return]
 
 

@@ -222,3 +222,35 @@ def test_bodies_go_alone_where_a_batch_could_not_carry_all_of_a_request_or_an_an
     fields: dict[str, Any] = {"batch_request": [MANY, ADDRESSES], "result": RESULT}
     (found,) = bindings_of(grouped_service(rule, **fields | more))
     assert found.group is None
+
+
+TOLD = [("response", "BatchResponse"), ("status", "google.rpc.Status")]
+
+
+@pytest.mark.parametrize(
+    ("request_fields", "told", "options", "is_one"),
+    [
+        ([MANY, ADDRESSES], TOLD, None, True),
+        ([ADDRESSES, MANY], TOLD, None, False),
+        ([MANY], TOLD, None, False),
+        ([("things", "Result", "repeated"), ADDRESSES], TOLD, None, False),
+        ([MANY, ADDRESSES], TOLD[:1], None, False),
+        ([MANY, ADDRESSES], TOLD[1:], None, False),
+        ([MANY, ADDRESSES], [("response", "Response"), TOLD[1]], None, False),
+        ([MANY, ADDRESSES], [TOLD[0], ("status", "Item")], None, False),
+        ([MANY, ADDRESSES], TOLD, {"client_streaming": True}, False),
+    ],
+)
+def test_a_batch_method_has_the_stream_that_takes_and_tells_the_same(
+    request_fields: Any, told: Any, options: Any, is_one: bool
+) -> None:
+    service = grouped_service(
+        PUT,
+        batch_request=[MANY, ADDRESSES],
+        result=RESULT,
+        stream_request=request_fields,
+        stream_response=told,
+        stream_options=options,
+    )
+    found = [each for each in bindings_of(service) if each.group]
+    assert [bool(each.group and each.group.stream) for each in found] == [is_one]
