@@ -24,6 +24,7 @@ from gateway.settings import Settings
 from gateway.status import Refusal, refusal
 from gateway.transcode import Transcoder, credential_of
 from processes import logs
+from processes.observations import Observations
 
 SERVICE: Final = user_service_pb2.DESCRIPTOR.services_by_name["UserService"]
 
@@ -77,6 +78,7 @@ class Application:
             binding: reads if not binding.is_write else batches if binding.has_results else updates
             for binding in self._bindings
         }
+        self._seconds = Observations()
         self._turned_away = 0
         self._loop = asyncio.get_running_loop()
         # Found once: nearly all requests have one of these paths.
@@ -189,7 +191,7 @@ class Application:
         for refused in answer.refused:
             _tell(route, refused)
         respond(answer)
-        metrics.requests(route, answer.http).observe(time.perf_counter() - started)
+        self._seconds.add(metrics.requests(route, answer.http), time.perf_counter() - started)
 
     def _find(self, method: str, raw_path: bytes) -> bindings.Match | bindings.MethodNotAllowed | str | None:
         """What a path leads to: a binding, one with other methods, the path of a constant, or nothing."""

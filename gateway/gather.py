@@ -3,7 +3,8 @@
 For each key a few groups are under way at a time. What arrives meanwhile waits, and is the next group: the busier the
 gateway, the larger its groups, each about as large as the others. What arrives alone when nothing is under way leaves
 in the same turn of the event loop; where several travelled together, the next group waits for as long as each turn
-brings more.
+brings more, but not for more than its share: else groups that were answered together would leave together for ever, and
+both wait for MongoDB where one of them could be made.
 
 What travels is made when its group leaves. Made one after the other, many cost less than each on its arrival, among all
 else that a request needs: the processor's caches hold what the making needs.
@@ -16,6 +17,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeAlias, TypeVar
 
 _Key = TypeVar("_Key", bound=Hashable)
+_Made = TypeVar("_Made")
 _Result = TypeVar("_Result")
 
 
@@ -27,6 +29,9 @@ _MOST_TURNS = 128
 
 # What a group may have in any case: less would cost more than it saves.
 _LEAST = 8
+
+# What is enough to leave before the turns are quiet, if it is a fair share.
+_LARGE = 32
 
 
 class Full(Exception):
@@ -45,8 +50,8 @@ class NotAnsweredInTime(Exception):
 class Limits:
     """`seconds` is the time of an item, from its arrival to its answer.
 
-    `groups` are under way at once for each key, of at most `items` with `octets` bytes in all, both before and after
-    they are made; one item may be larger.
+    `groups` are under way at once for each key, of at most `items` made from `octets` bytes in all; one item may be
+    larger.
     Where a whole group waits, there may be `most_groups`: then the server is never without work while one is answered.
     `waiting_items` and `waiting_octets` hold for all keys together.
     """
@@ -60,17 +65,18 @@ class Limits:
     waiting_octets: int = 64 * 1024 * 1024
 
 
-class _Item(Generic[_Result]):
+class _Item(Generic[_Made, _Result]):
     """Something on its way, made from so many `octets`. `settle` is called once, with its result or with what went
     wrong.
     """
 
-    __slots__ = ("data", "deadline", "is_waiting", "make", "octets", "settle")
+    __slots__ = ("deadline", "is_waiting", "made", "make", "octets", "settle")
 
-    def __init__(self, octets: int, make: "Make", deadline: float, settle: "Settle[_Result]") -> None:
+    made: _Made
+
+    def __init__(self, octets: int, make: Callable[[], _Made], deadline: float, settle: "Settle[_Result]") -> None:
         self.octets = octets
         self.make = make
-        self.data = b""
         self.deadline = deadline
         self.settle: Settle[_Result] | None = settle
         self.is_waiting = True
@@ -82,47 +88,47 @@ class _Item(Generic[_Result]):
             settle(outcome)
 
 
-Make: TypeAlias = Callable[[], bytes]
-"""What makes an item into what is sent."""
-
 Settle: TypeAlias = Callable[[_Result | Exception], object]
 """What is told a result, or what went wrong. It must not raise."""
 
 
-class _Queue(Generic[_Result]):
+class _Queue(Generic[_Made, _Result]):
     """The items of one key."""
 
     __slots__ = ("groups_under_way", "is_woken", "items", "items_under_way", "patience")
 
     def __init__(self) -> None:
-        self.items: deque[_Item[_Result]] = deque()
+        self.items: deque[_Item[_Made, _Result]] = deque()
         self.groups_under_way = self.items_under_way = 0
         self.is_woken = False
         self.patience = 0
 
 
-class Gatherer(Generic[_Key, _Result]):
+class Gatherer(Generic[_Key, _Made, _Result]):
     """Sends items in groups, in the order of their arrival, and gives each its own result.
 
-    `send` takes a key, the group's items and the seconds that it may take, and must answer one result for each item.
-    What it raises is told to each item of the group. Belongs to the running event loop.
+    `send` takes a key, what the group's items were made into and the seconds that it may take, and must answer for each
+    item a result, or what went wrong with it alone. What it raises is told to each item of the group. Belongs to the
+    running event loop.
     """
 
     def __init__(
-        self, send: Callable[[_Key, Sequence[bytes], float], Awaitable[Sequence[_Result]]], limits: Limits
+        self,
+        send: Callable[[_Key, Sequence[_Made], float], Awaitable[Sequence[_Result | Exception]]],
+        limits: Limits,
     ) -> None:
         self._send = send
         self._limits = limits
         self._loop = asyncio.get_running_loop()
-        self._queues: dict[_Key, _Queue[_Result]] = {}
+        self._queues: dict[_Key, _Queue[_Made, _Result]] = {}
         self._waiting_items = 0
         self._waiting_octets = 0
         self._sending: set[asyncio.Task[None]] = set()
         # All have the same time, so the first to come is the first whose time is over: one timer is enough.
-        self._unsettled: deque[_Item[_Result]] = deque()
+        self._unsettled: deque[_Item[_Made, _Result]] = deque()
         self._timer: asyncio.TimerHandle | None = None
 
-    def submit(self, key: _Key, octets: int, make: Make, settle: Settle[_Result]) -> None:
+    def submit(self, key: _Key, octets: int, make: Callable[[], _Made], settle: Settle[_Result]) -> None:
         """Send an item, made from so many octets.
 
         It is told its result, NotSentInTime, NotAnsweredInTime, or what `make` or `send` raises. Raises Full.
@@ -131,7 +137,7 @@ class Gatherer(Generic[_Key, _Result]):
             self._waiting_octets + octets > self._limits.waiting_octets
         ):
             raise Full
-        item: _Item[_Result] = _Item(octets, make, self._loop.time() + self._limits.seconds, settle)
+        item: _Item[_Made, _Result] = _Item(octets, make, self._loop.time() + self._limits.seconds, settle)
         self._unsettled.append(item)
         if self._timer is None:
             self._timer = self._loop.call_at(item.deadline, self._expire)
@@ -143,15 +149,16 @@ class Gatherer(Generic[_Key, _Result]):
         self._waiting_octets += octets
         self._wake(key, queue)
 
-    def _wake(self, key: _Key, queue: _Queue[_Result]) -> None:
+    def _wake(self, key: _Key, queue: _Queue[_Made, _Result]) -> None:
         if self._may_send(queue) and not queue.is_woken:
             queue.is_woken = True
             # After all else that this turn of the loop has read from its connections.
             self._loop.call_soon(self._send_waiting, key, queue, 0, 0, len(queue.items))
 
-    def _send_waiting(self, key: _Key, queue: _Queue[_Result], turns: int, quiet: int, before: int) -> None:
+    def _send_waiting(self, key: _Key, queue: _Queue[_Made, _Result], turns: int, quiet: int, before: int) -> None:
         quiet = quiet + 1 if len(queue.items) == before else 0
-        if turns < _MOST_TURNS and quiet < queue.patience and len(queue.items) < self._limits.items:
+        enough = min(self._limits.items, max(_LARGE, self._share(queue)))
+        if turns < _MOST_TURNS and quiet < queue.patience and len(queue.items) < enough:
             self._loop.call_soon(self._send_waiting, key, queue, turns + 1, quiet, len(queue.items))
             return
         queue.is_woken = False
@@ -168,17 +175,14 @@ class Gatherer(Generic[_Key, _Result]):
         elif not queue.groups_under_way:
             del self._queues[key]
 
-    def _may_send(self, queue: _Queue[_Result]) -> bool:
+    def _may_send(self, queue: _Queue[_Made, _Result]) -> bool:
         is_full = len(queue.items) >= self._limits.items
         return queue.groups_under_way < (self._limits.most_groups if is_full else self._limits.groups)
 
-    def _next_group(self, queue: _Queue[_Result]) -> list[_Item[_Result]]:
-        group: list[_Item[_Result]] = []
+    def _next_group(self, queue: _Queue[_Made, _Result]) -> list[_Item[_Made, _Result]]:
+        group: list[_Item[_Made, _Result]] = []
         room = self._limits.octets
-        # Its share: while the server works on one group, the callers of another are answered and send again. If one
-        # took all that wait, it would be turn and turn about.
-        share = -(-(len(queue.items) + queue.items_under_way) // self._limits.groups)
-        most = min(self._limits.items, max(_LEAST, share))
+        most = max(_LEAST, self._share(queue))
         for _ in range(min(len(queue.items), self._limits.items)):
             item = queue.items[0]
             if len(group) == most or item.octets > room < self._limits.octets:
@@ -190,17 +194,24 @@ class Gatherer(Generic[_Key, _Result]):
             if item.settle is None:  # Its time is over.
                 continue
             try:
-                item.data = item.make()
+                item.made = item.make()
             except Exception as error:
                 item.finish(error)
             else:
                 group.append(item)
-            room -= max(item.octets, len(item.data))
+            room -= item.octets
         return group
 
-    async def _exchange(self, key: _Key, queue: _Queue[_Result], group: list[_Item[_Result]]) -> None:
+    def _share(self, queue: _Queue[_Made, _Result]) -> int:
+        """How many the next group may take: while the server works on one, the callers of another are answered and
+        send again. If one took all that wait, it would be turn and turn about.
+        """
+        share = -(-(len(queue.items) + queue.items_under_way) // self._limits.groups)
+        return min(self._limits.items, share)
+
+    async def _exchange(self, key: _Key, queue: _Queue[_Made, _Result], group: list[_Item[_Made, _Result]]) -> None:
         try:
-            results = await self._send(key, [item.data for item in group], group[-1].deadline - self._loop.time())
+            results = await self._send(key, [item.made for item in group], group[-1].deadline - self._loop.time())
             for item, result in zip(group, results, strict=True):
                 item.finish(result)
         except Exception as error:

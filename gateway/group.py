@@ -1,7 +1,7 @@
 """The requests of several clients in one RPC, each with its own outcome: as if it had gone alone."""
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
 import grpc
@@ -14,11 +14,16 @@ from gateway.exchange import Credentials, Exchange
 from gateway.gather import Full, Gatherer, Limits, NotAnsweredInTime, NotSentInTime
 from gateway.status import Refusal, refusal, refusal_from_rpc, with_fields_renamed
 
+_Body: TypeAlias = tuple[Any, str]
+"""The arguments of a message, and the address of the client that it came from."""
+
 _Outcome: TypeAlias = tuple[int, Any]
-"""An item's place in its group, and its result."""
+"""An item's place in its group's message, and its result."""
 
 Warned: TypeAlias = Callable[[list[dict[str, Any]] | Exception], object]
 """What is told the server's warnings, as plain values; or a Refusal, or a defect."""
+
+_NONE: Final[Mapping[int, Exception]] = {}
 
 _ASKED_IN_VAIN: Final = {
     NotSentInTime: "NOT_SENT_IN_TIME",
@@ -33,7 +38,7 @@ class GroupCall:
 
     def __init__(self, group: Group, channel: Channel, limits: Limits) -> None:
         self._group = group
-        self._gatherer: Gatherer[Credentials, _Outcome] = Gatherer(self._send, limits)
+        self._gatherer: Gatherer[Credentials, _Body, _Outcome] = Gatherer(self._send, limits)
         self._exchange = Exchange(group, channel)
 
     def send(
@@ -45,9 +50,8 @@ class GroupCall:
         Refusal may also be what the whole group is refused for. Raises one where too many wait.
         """
 
-        def make() -> bytes:
-            request = self._group.request(**{self._group.items: [decode()], CLIENT_ADDRESSES: [client_address]})
-            return bytes(request.SerializeToString())
+        def make() -> _Body:
+            return decode(), client_address
 
         try:
             self._gatherer.submit(credentials, octets, make, functools.partial(self._settle, warned))
@@ -78,10 +82,33 @@ class GroupCall:
         told = [encode.plain(warning) for warning in result.warnings]
         return [warning | {"field": warning["field"].removeprefix(prefix)} for warning in told]
 
-    async def _send(self, credentials: Credentials, requests: Sequence[bytes], seconds: float) -> Sequence[_Outcome]:
-        # Messages behind each other are one message, their repeated fields joined.
-        response: Any = await self._exchange.send(credentials, b"".join(requests), seconds)
-        results = list(enumerate(response.results))
-        if len(results) != len(requests):
+    async def _send(
+        self, credentials: Credentials, bodies: Sequence[_Body], seconds: float
+    ) -> Sequence[_Outcome | Exception]:
+        try:
+            # All at once takes half as long as each alone.
+            text, defects = self._text(bodies), _NONE
+        except Exception:
+            text, defects = self._text_of_good(bodies)
+        response: Any = await self._exchange.send(credentials, text, seconds)
+        if len(response.results) + len(defects) != len(bodies):
             raise ValueError("not one result for each item")
-        return results
+        results = enumerate(response.results)
+        return [defects[index] if index in defects else next(results) for index in range(len(bodies))]
+
+    def _text(self, bodies: Sequence[_Body]) -> bytes:
+        """The message of a group."""
+        items, addresses = zip(*bodies, strict=True)
+        return self._group.request(**{self._group.items: items, CLIENT_ADDRESSES: addresses}).SerializeToString()
+
+    def _text_of_good(self, bodies: Sequence[_Body]) -> tuple[bytes, Mapping[int, Exception]]:
+        """The message of those that one can be made of, and by their places what is wrong with the others."""
+        texts: list[bytes] = []
+        defects: dict[int, Exception] = {}
+        for index, body in enumerate(bodies):
+            try:
+                texts.append(self._text([body]))
+            except Exception as defect:
+                defects[index] = defect
+        # Messages behind each other are one message, their repeated fields joined.
+        return b"".join(texts), defects

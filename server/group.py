@@ -39,7 +39,7 @@ class GroupedProfileStore:
         self._most_waiting = waiting
         self._queues: dict[object, deque[_Waiting]] = {}
         self._updates = 0
-        self._under_way = 0
+        self._under_way = self._held = 0
         self._bytes = 0
         self._updates_of: Counter[object] = Counter()
         self._bytes_of: Counter[object] = Counter()
@@ -124,7 +124,7 @@ class GroupedProfileStore:
         self._settled.set()
 
     def _start_soon(self) -> None:
-        if not self._start_is_due:
+        if not self._start_is_due and self._may_start():
             self._start_is_due = True
             asyncio.get_running_loop().call_soon(self._start, 0, 0, self._updates)
 
@@ -132,8 +132,7 @@ class GroupedProfileStore:
         # As long as the turns of the loop bring more, the loop is what is busy, and a group of few would only add to
         # its work: each group costs as much as several writes.
         quiet = quiet + 1 if self._updates == before else 0
-        is_full = self._updates - self._under_way >= limits.GROUP_UPDATES
-        if turns < _MOST_TURNS and quiet < self._patience and not is_full:
+        if turns < _MOST_TURNS and quiet < self._patience and self._fresh() < self._most():
             asyncio.get_running_loop().call_soon(self._start, turns + 1, quiet, self._updates)
             return
         self._start_is_due = False
@@ -149,7 +148,11 @@ class GroupedProfileStore:
             self._start_soon()
 
     def _may_start(self) -> bool:
-        return not self._groups or (len(self._groups) < GROUPS and self._updates - self._under_way >= LARGE)
+        return not self._groups or (len(self._groups) < GROUPS and self._fresh() >= LARGE)
+
+    def _fresh(self) -> int:
+        """How many wait, without those that were found to have to wait for another of their profile."""
+        return self._updates - self._under_way - self._held
 
     def _most(self) -> int:
         """How many the next group may take: its share, so that all groups are about as large.
@@ -180,6 +183,7 @@ class GroupedProfileStore:
                 size += waiting.write.size
             if queue:
                 turns.append((application, queue))
+        self._held = sum(map(len, held.values()))
         for application, kept in held.items():
             self._queues[application].extendleft(reversed(kept))
         # The next group begins where this one ended.
@@ -210,6 +214,7 @@ class GroupedProfileStore:
         self._groups.discard(cast(asyncio.Task[None], asyncio.current_task()))
         self._busy.difference_update(waiting.write.profile_id for waiting in group)
         self._under_way -= len(group)
+        self._held = 0
         self._forget(group)
         self._start_soon()
         metrics.UPDATES.inc(sum(outcome is None for outcome in outcomes))

@@ -7,6 +7,7 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, NoReturn, cast
 
@@ -16,10 +17,11 @@ from google.protobuf.message import DecodeError, Message
 from google.protobuf.message_factory import GetMessageClass
 from userfold.v1.user_service_pb2 import BatchUpdateUsersResponse, StreamBatchUpdateUsersResponse
 
+from processes.observations import Observations
 from server import metrics
 from server.admission import Admission
 from server.authentication import Authenticator
-from server.call import Call, Metadata, begin
+from server.call import Call, Metadata, arrive, arrived_metadata, begin
 from server.errors import CredentialUnknown, MalformedRequest, Overloaded, ServerStopping
 from server.model import Application
 from server.refusals import status_of_refusal
@@ -45,6 +47,18 @@ def handlers_of(
     return _Methods(service, servicer, authenticator, admission)
 
 
+@dataclass(frozen=True, slots=True)
+class _Method:
+    """A method: what serves its messages, and what is around each of its calls."""
+
+    name: str
+    serve: Any
+    message: type[Message]
+    authorize: Authorize
+    admission: Admission
+    seconds: Observations
+
+
 class _Methods(grpc.GenericRpcHandler):  # type: ignore[type-arg]  # Generic in the stubs alone.
     """Finds the handler of each call, and turns it away before its message is read where too much is under way."""
 
@@ -54,23 +68,26 @@ class _Methods(grpc.GenericRpcHandler):  # type: ignore[type-arg]  # Generic in 
         self._admission = admission
         self._streams = {}
         self._handlers = {}
+        seconds = Observations()
         for method in service.methods:
             authorize = partial(authenticator.authorize, need=NEEDS[method.name])
             path = f"/{service.full_name}/{method.name}"
             message = GetMessageClass(method.input_type)
-            wrap, served = _unary, method.name
+            handler, served = _unary, method.name
             if method.client_streaming:
-                wrap, self._streams[path] = _stream, admission.streams
+                handler, self._streams[path] = _stream, admission.streams
             if method.name.startswith("StreamBatch"):
-                wrap, self._streams[path] = _batches, admission.batch_streams
+                handler, self._streams[path] = _batches, admission.batch_streams
                 served = method.name.removeprefix("Stream")
-            self._handlers[path] = wrap(method.name, getattr(servicer, served), message, authorize, admission)
+            serve = getattr(servicer, served)
+            self._handlers[path] = handler(_Method(method.name, serve, message, authorize, admission, seconds))
 
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler[Any, Any] | None:
         path = handler_call_details.method
         handler = self._handlers.get(path)
         if handler is None:
             return None
+        arrive(handler_call_details.invocation_metadata or ())
         return handler if self._streams.get(path, self._admission).has_room else _TURN_AWAY
 
 
@@ -82,23 +99,20 @@ async def _turn_away(_: object, context: Context) -> None:
 _TURN_AWAY: grpc.RpcMethodHandler[Any, Any] = grpc.stream_unary_rpc_method_handler(cast(Any, _turn_away))
 
 
-def _unary(
-    name: str, serve: Any, message: type[Message], authorize: Authorize, admission: Admission
-) -> grpc.RpcMethodHandler[Any, Any]:
-    answered = _call(name, serve, message, authorize, admission, _serialized, _refuse)
+def _unary(method: _Method) -> grpc.RpcMethodHandler[Any, Any]:
+    answered = _call(method, _serialized, _refuse)
     return grpc.unary_unary_rpc_method_handler(cast(Any, answered))
 
 
-def _batches(
-    name: str, serve: Any, message: type[Message], authorize: Authorize, admission: Admission
-) -> grpc.RpcMethodHandler[Any, Any]:
+def _batches(method: _Method) -> grpc.RpcMethodHandler[Any, Any]:
     """A stream of requests of which each is served as a call."""
-    call = _call(name, serve, message, authorize, admission, _response_of_batch, _refuse_batch)
+    name, authorize, admission = method.name, method.authorize, method.admission
+    call = _call(method, _response_of_batch, _refuse_batch)
 
     async def answered(texts: AsyncIterable[bytes], context: Context) -> AsyncIterator[bytes]:
         with admission.batch_streams:
             try:
-                await authorize(context.invocation_metadata() or ())
+                await authorize(arrived_metadata())
                 async with aclosing(_until(admission.stopping, texts)) as coming:
                     async for text in coming:
                         answer = call if admission.has_room else turn_away
@@ -161,16 +175,14 @@ async def _refuse_batch(method: str, error: Exception, _: Context) -> bytes:
 
 
 def _call(
-    name: str,
-    serve: Any,
-    message: type[Message],
-    authorize: Authorize,
-    admission: Admission,
+    method: _Method,
     answer: Callable[[Message], bytes],
     refuse: Callable[[str, Exception, Context], Awaitable[bytes]],
 ) -> Callable[[bytes, Context], Awaitable[bytes]]:
     """What is between the bytes of a request and those of its response."""
-    seconds = metrics.REQUESTS.labels(name, "OK")
+    name, serve, message, authorize = method.name, method.serve, method.message, method.authorize
+    admission, seconds = method.admission, method.seconds
+    answers = metrics.REQUESTS.labels(name, "OK")
     items = _items_field(message)
 
     async def answered(text: bytes, context: Context) -> bytes:
@@ -178,28 +190,28 @@ def _call(
         admission.calls += 1
         admission.octets += len(text)
         try:
-            metadata = context.invocation_metadata() or ()
+            metadata = arrived_metadata()
             application = await authorize(metadata)
             async with admission.admit(name, application):
-                begin(Call(application, metadata))
+                begin(Call(application, metadata, len(text)))
                 request = _parsed(text, message)
                 admission.count(name, application, len(getattr(request, items)) if items else 1)
                 response: Message = await serve(request, context)
         except Exception as error:
-            metrics.REQUESTS.labels(name, answer_to(error).code.name).observe(time.perf_counter() - started)
+            refusals = metrics.REQUESTS.labels(name, answer_to(error).code.name)
+            seconds.add(refusals, time.perf_counter() - started)
             return await refuse(name, error, context)
         finally:
             admission.calls -= 1
             admission.octets -= len(text)
-        seconds.observe(time.perf_counter() - started)
+        seconds.add(answers, time.perf_counter() - started)
         return answer(response)
 
     return answered
 
 
-def _stream(
-    name: str, serve: Any, message: type[Message], authorize: Authorize, admission: Admission
-) -> grpc.RpcMethodHandler[Any, Any]:
+def _stream(method: _Method) -> grpc.RpcMethodHandler[Any, Any]:
+    name, message, authorize, admission = method.name, method.message, method.authorize, method.admission
     items = _items_field(message)
 
     async def admitted(texts: AsyncIterable[bytes], call: Call) -> AsyncIterator[Message]:
@@ -207,25 +219,25 @@ def _stream(
             yield parsed
             # The producer is slowed down, not refused.
             admission.count(name, call.application, len(getattr(parsed, items)))
-            if seconds := admission.pause(name, call.application):
-                await asyncio.sleep(seconds)
+            if wait := admission.pause(name, call.application):
+                await asyncio.sleep(wait)
 
     async def answered(texts: AsyncIterable[bytes], context: Context) -> AsyncIterator[bytes]:
         started = time.perf_counter()
         code = grpc.StatusCode.CANCELLED
         with admission.streams:
             try:
-                metadata = context.invocation_metadata() or ()
+                metadata = arrived_metadata()
                 call = Call(await authorize(metadata), metadata)
                 begin(call)
-                async for response in serve(admitted(texts, call), context):
+                async for response in method.serve(admitted(texts, call), context):
                     yield response.SerializeToString()
                 code = grpc.StatusCode.OK
             except Exception as error:
                 code = answer_to(error).code
                 await _refuse(name, error, context)
             finally:
-                metrics.REQUESTS.labels(name, code.name).observe(time.perf_counter() - started)
+                method.seconds.add(metrics.REQUESTS.labels(name, code.name), time.perf_counter() - started)
 
     return grpc.stream_stream_rpc_method_handler(cast(Any, answered))
 

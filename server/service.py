@@ -74,7 +74,7 @@ class UserService(UserServiceServicer):
         def plan() -> PlannedUpdate:
             return plan_update(application_id, wire.update_from_message(request.user, address), now)
 
-        planned, outcome = await self._profiles.submit_unplanned(application_id, request.ByteSize(), plan)
+        planned, outcome = await self._profiles.submit_unplanned(application_id, call.octets, plan)
         error, warnings = result_of(planned, outcome)
         if error is not None:
             raise error

@@ -264,6 +264,29 @@ async def test_many_at_once_travel_together(gateway: Gateway, service: FakeUserS
 
 
 @pytest.mark.usefixtures("one_group")
+async def test_a_message_that_cannot_be_made_fails_no_other(
+    backend: Backend, service: FakeUserService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decoded = transcode.Transcoder._decoded
+
+    def decoded_wrongly(*given: Any) -> Any:
+        """As a defect of the decoder would: what the message's constructor does not take."""
+        arguments = decoded(*given)
+        return arguments | ({"company_id": object()} if arguments["user_id"] == "defect" else {})
+
+    monkeypatch.setattr(transcode.Transcoder, "_decoded", decoded_wrongly)
+    async with running_gateway(backend.address) as gateway:
+        first = await one_under_way(gateway, service)
+        with structlog.testing.capture_logs() as lines:
+            answers = await posts(gateway, [{"user_id": each} for each in ("1", "defect", "warned", "2")])
+        await first
+    assert [each.status_code for each in answers] == [201, 500, 201, 201]
+    assert reasons(answers[1].json()) == ["INTERNAL"]
+    assert [line["event"] for line in lines] == ["defect", "refused"]
+    assert service.user_ids[-1] == ["1", "warned", "2"]
+
+
+@pytest.mark.usefixtures("one_group")
 async def test_a_defect_that_strikes_a_whole_group_is_logged_as_briefly_for_each(
     backend: Backend, service: FakeUserService
 ) -> None:

@@ -122,8 +122,8 @@ async def test_a_large_group_is_started_beside_another(grouped: GroupedProfileSt
     assert [len(group) for group in store.groups] == [1, *[LARGE] * (GROUPS - 1), LARGE + LARGE // 2]
 
 
-@pytest.mark.parametrize(("writes", "is_started"), [(limits.GROUP_UPDATES - 1, False), (limits.GROUP_UPDATES, True)])
-async def test_a_whole_group_waits_for_no_more(
+@pytest.mark.parametrize(("writes", "is_started"), [(LARGE - 1, False), (LARGE, True)])
+async def test_a_group_with_its_share_waits_for_no_more(
     grouped: GroupedProfileStore, store: FakeProfileStore, writes: int, is_started: bool
 ) -> None:
     # Where several have been written together, others are waited for.
