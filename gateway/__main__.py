@@ -1,7 +1,6 @@
 """`python -m gateway`: the HTTP gateway alone."""
 
 import asyncio
-import gc
 import os
 import signal
 import subprocess
@@ -18,7 +17,7 @@ from gateway.channel import Channel
 from gateway.listener import Listener, bind, cannot_listen, listener_url
 from gateway.settings import InvalidSetting, Settings, split_address
 from gateway.tls import server_context
-from processes import logs
+from processes import logs, memory
 from processes.certificates import CertificateUnusable
 from processes.child import describe_end
 from processes.programs import ProgramFailed
@@ -77,8 +76,7 @@ async def _run(settings: Settings) -> None:
             settings.http_connections,
             drain_seconds=settings.drain_seconds,
         )
-        # What is there by now stays: no collection needs to look at it again.
-        gc.freeze()
+        memory.settle()
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, listener.stop)
         await listener.run_until_stopped()

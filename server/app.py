@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -17,6 +16,7 @@ from grpc_health.v1 import health, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 from userfold.v1 import user_service_pb2
 
+from processes import memory
 from processes.certificates import NO_FILES, CertificateFiles
 from server import derive
 from server.admission import Admission
@@ -74,8 +74,7 @@ async def serve(
         opened = open_database(client, database)
         await prepare(opened, migrations.version_after(migrations.MIGRATIONS))
         await asyncio.to_thread(derive.warm)
-        # What is there by now stays: no collection needs to look at it again.
-        gc.freeze()
+        memory.settle()
         authenticator = Authenticator(MongoApplicationStore(opened), time.monotonic, time.time)
         profiles = GroupedProfileStore(MongoProfileStore(opened))
         tokens = PageTokens(await page_token_key(opened))

@@ -3,6 +3,7 @@
 import asyncio
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
+from itertools import chain
 from typing import Final, cast
 
 from server import limits, metrics
@@ -39,7 +40,10 @@ class GroupedProfileStore:
         self._most_waiting = waiting
         self._queues: dict[object, deque[_Waiting]] = {}
         self._updates = 0
-        self._under_way = self._held = 0
+        self._under_way = 0
+        # Writes that were found to have to wait for another of their profile, and whether that is done for some.
+        self._held: list[_Waiting] = []
+        self._is_some_free = False
         self._bytes = 0
         self._updates_of: Counter[object] = Counter()
         self._bytes_of: Counter[object] = Counter()
@@ -148,11 +152,11 @@ class GroupedProfileStore:
             self._start_soon()
 
     def _may_start(self) -> bool:
-        return not self._groups or (len(self._groups) < GROUPS and self._fresh() >= LARGE)
+        return not self._groups or (len(self._groups) < GROUPS and (self._fresh() >= LARGE or self._is_some_free))
 
     def _fresh(self) -> int:
-        """How many wait, without those that were found to have to wait for another of their profile."""
-        return self._updates - self._under_way - self._held
+        """How many wait that may have no other of their profile before them."""
+        return self._updates - self._under_way - len(self._held)
 
     def _most(self) -> int:
         """How many the next group may take: its share, so that all groups are about as large.
@@ -183,7 +187,7 @@ class GroupedProfileStore:
                 size += waiting.write.size
             if queue:
                 turns.append((application, queue))
-        self._held = sum(map(len, held.values()))
+        self._held, self._is_some_free = list(chain.from_iterable(held.values())), False
         for application, kept in held.items():
             self._queues[application].extendleft(reversed(kept))
         # The next group begins where this one ended.
@@ -213,8 +217,10 @@ class GroupedProfileStore:
             outcomes = [defect] * len(group)
         self._groups.discard(cast(asyncio.Task[None], asyncio.current_task()))
         self._busy.difference_update(waiting.write.profile_id for waiting in group)
+        # They have waited for a whole group, and whoever sent them with others waits for those, too.
+        self._is_some_free = any(waiting.write.profile_id not in self._busy for waiting in self._held)
+        self._held = []
         self._under_way -= len(group)
-        self._held = 0
         self._forget(group)
         self._start_soon()
         metrics.UPDATES.inc(sum(outcome is None for outcome in outcomes))

@@ -7,6 +7,7 @@ README.
 import math
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import cast
 
 from server import limits
@@ -68,7 +69,13 @@ def visitor_id(application_id: str, anonymous_id: str) -> str:
 def stored_time(nanoseconds: int) -> tuple[datetime, int]:
     """A time as it is stored: a date, which MongoDB keeps to the millisecond, and the nanoseconds beyond."""
     milliseconds, rest = divmod(nanoseconds, _NANOSECONDS_PER_MILLISECOND)
-    return _EPOCH + timedelta(microseconds=milliseconds * 1000), rest
+    return _date(milliseconds), rest
+
+
+# The updates of a group, which are planned at nearly the same time, share a few.
+@lru_cache(maxsize=1024)
+def _date(milliseconds: int) -> datetime:
+    return _EPOCH + timedelta(milliseconds=milliseconds)
 
 
 def fold(writes: Sequence[ProfileWrite]) -> tuple[ProfileWrite, int]:

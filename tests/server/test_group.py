@@ -291,12 +291,34 @@ async def test_a_group_beside_another_leaves_the_profiles_of_that_one_alone(
     await turns()
     assert [len(group) for group in store.groups] == [1, LARGE]
     assert not any(name.startswith("app/u=") for name in store.groups[1])
+    grouped.submit([_write("w")])
+    await turns()
     await store.answer()
-    assert store.groups[2:] == []
+    # What had to wait for its profile goes as soon as that is free, with whatever waits, beside the other group.
+    assert store.groups[2:] == [["app/u=2", "app/u=3", "app/w=1"]]
     await store.answer()
-    assert store.groups[2:] == [["app/u=2", "app/u=3"]]
     await store.answer()
     assert later.result() == [None] * (LARGE + 2)
+
+
+async def test_few_beside_a_group_wait_while_their_profile_does(
+    grouped: GroupedProfileStore, store: FakeProfileStore
+) -> None:
+    grouped.submit([_write("first")])
+    await turns()
+    grouped.submit([_write("u", "1"), *(_write(f"v{number}") for number in range(LARGE - 1))])
+    await turns()
+    later = grouped.submit([_write("u", "2"), *(_write(f"w{number}") for number in range(LARGE))])
+    await store.answer()
+    assert [len(group) for group in store.groups] == [1, LARGE, LARGE]
+    grouped.submit([_write("x")])
+    await turns()
+    assert len(store.groups) == 3
+    await store.answer()
+    assert store.groups[3:] == [["app/u=2", "app/x=1"]]
+    await store.answer()
+    await store.answer()
+    assert later.result() == [None] * (LARGE + 1)
 
 
 async def test_an_update_is_planned_when_its_group_is_made(
