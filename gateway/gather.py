@@ -3,8 +3,8 @@
 For each key a few groups are under way at a time. What arrives meanwhile waits, and is the next group: the busier the
 gateway, the larger its groups, each about as large as the others. What arrives alone when nothing is under way leaves
 in the same turn of the event loop; where several travelled together, the next group waits for as long as each turn
-brings more, but not for more than its share: else groups that were answered together would leave together for ever, and
-both wait for MongoDB where one of them could be made.
+brings more, but not for more than its share: else groups that were answered together would leave together ever after,
+and be made, sent and written at the same time, instead of one being made while another is written.
 
 What travels is made when its group leaves. Made one after the other, many cost less than each on its arrival, among all
 else that a request needs: the processor's caches hold what the making needs.

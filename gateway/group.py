@@ -23,8 +23,6 @@ _Outcome: TypeAlias = tuple[int, Any]
 Warned: TypeAlias = Callable[[list[dict[str, Any]] | Exception], object]
 """What is told the server's warnings, as plain values; or a Refusal, or a defect."""
 
-_NONE: Final[Mapping[int, Exception]] = {}
-
 _ASKED_IN_VAIN: Final = {
     NotSentInTime: "NOT_SENT_IN_TIME",
     NotAnsweredInTime: "WRITE_OUTCOME_UNKNOWN",
@@ -85,9 +83,10 @@ class GroupCall:
     async def _send(
         self, credentials: Credentials, bodies: Sequence[_Body], seconds: float
     ) -> Sequence[_Outcome | Exception]:
+        defects: Mapping[int, Exception] = {}
         try:
             # All at once takes half as long as each alone.
-            text, defects = self._text(bodies), _NONE
+            text = self._text(bodies)
         except Exception:
             text, defects = self._text_of_good(bodies)
         response: Any = await self._exchange.send(credentials, text, seconds)

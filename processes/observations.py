@@ -22,6 +22,6 @@ class Observations:
         self._pending.append((histogram, seconds))
 
     def _observe(self) -> None:
-        for histogram, seconds in self._pending:
+        pending, self._pending = self._pending, []
+        for histogram, seconds in pending:
             histogram.observe(seconds)
-        self._pending.clear()

@@ -41,9 +41,9 @@ class GroupedProfileStore:
         self._queues: dict[object, deque[_Waiting]] = {}
         self._updates = 0
         self._under_way = 0
-        # Writes that were found to have to wait for another of their profile, and whether that is done for some.
-        self._held: list[_Waiting] = []
-        self._is_some_free = False
+        # How many writes were found to have to wait for another of their profile, and of which profiles.
+        self._held = 0
+        self._held_profiles: set[str] = set()
         self._bytes = 0
         self._updates_of: Counter[object] = Counter()
         self._bytes_of: Counter[object] = Counter()
@@ -152,11 +152,14 @@ class GroupedProfileStore:
             self._start_soon()
 
     def _may_start(self) -> bool:
-        return not self._groups or (len(self._groups) < GROUPS and (self._fresh() >= LARGE or self._is_some_free))
+        # One that had to wait for another of its profile has waited for a whole group, and whoever sent it with others
+        # waits for those, too: it goes as soon as that one is done.
+        is_some_free = not self._held_profiles <= self._busy
+        return not self._groups or (len(self._groups) < GROUPS and (is_some_free or self._fresh() >= LARGE))
 
     def _fresh(self) -> int:
         """How many wait that may have no other of their profile before them."""
-        return self._updates - self._under_way - len(self._held)
+        return self._updates - self._under_way - self._held
 
     def _most(self) -> int:
         """How many the next group may take: its share, so that all groups are about as large.
@@ -187,7 +190,12 @@ class GroupedProfileStore:
                 size += waiting.write.size
             if queue:
                 turns.append((application, queue))
-        self._held, self._is_some_free = list(chain.from_iterable(held.values())), False
+        waiting_for_others = list(chain.from_iterable(held.values()))
+        self._held_profiles = {waiting.write.profile_id for waiting in waiting_for_others}
+        # Of a flood on one profile not all are looked at. Where nothing may go, all count: else they would be looked at
+        # in each turn of the loop.
+        is_flood = waiting_for_others and not group
+        self._held = self._updates - self._under_way if is_flood else len(waiting_for_others)
         for application, kept in held.items():
             self._queues[application].extendleft(reversed(kept))
         # The next group begins where this one ended.
@@ -217,9 +225,6 @@ class GroupedProfileStore:
             outcomes = [defect] * len(group)
         self._groups.discard(cast(asyncio.Task[None], asyncio.current_task()))
         self._busy.difference_update(waiting.write.profile_id for waiting in group)
-        # They have waited for a whole group, and whoever sent them with others waits for those, too.
-        self._is_some_free = any(waiting.write.profile_id not in self._busy for waiting in self._held)
-        self._held = []
         self._under_way -= len(group)
         self._forget(group)
         self._start_soon()

@@ -72,7 +72,7 @@ def stored_time(nanoseconds: int) -> tuple[datetime, int]:
     return _date(milliseconds), rest
 
 
-# The updates of a group, which are planned at nearly the same time, share a few.
+# The updates of a batch have the same, and those that came one by one within a millisecond.
 @lru_cache(maxsize=1024)
 def _date(milliseconds: int) -> datetime:
     return _EPOCH + timedelta(milliseconds=milliseconds)

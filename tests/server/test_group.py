@@ -321,6 +321,26 @@ async def test_few_beside_a_group_wait_while_their_profile_does(
     assert later.result() == [None] * (LARGE + 1)
 
 
+async def test_a_flood_on_one_profile_is_not_looked_at_again_and_again(
+    grouped: GroupedProfileStore, store: FakeProfileStore
+) -> None:
+    flood = 4 * limits.GROUP_UPDATES
+    grouped.submit([_write("u", "0")])
+    await turns()
+    later = grouped.submit([_write("u", str(number)) for number in range(1, flood + 1)])
+    await turns()
+    assert len(store.groups) == 1
+    assert not grouped._may_start()
+    # Another application's are, once there are enough of them, and the flood goes on when its profile is free.
+    other = grouped.submit([_write(f"v{number}", application="other") for number in range(LARGE)])
+    await turns()
+    assert [len(group) for group in store.groups] == [1, LARGE]
+    while not (later.done() and other.done()):
+        await store.answer()
+    written = [name for group in store.groups for name in group if name.startswith("app/u=")]
+    assert written == [f"app/u={number}" for number in range(flood + 1)]
+
+
 async def test_an_update_is_planned_when_its_group_is_made(
     grouped: GroupedProfileStore, store: FakeProfileStore, unplanned: Unplanned
 ) -> None:
