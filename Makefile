@@ -7,7 +7,7 @@ SHELL := /bin/bash
 PYTHON ?= $(firstword $(foreach name,python3.11 python3,$(shell command -v $(name))))
 VENV := .venv
 BIN := $(VENV)/bin
-PROTOS := $(wildcard protos/userfold/v1/*.proto)
+PROTOS := $(wildcard protos/userfold/v1/*.proto protos/userfold/internal/v1/*.proto)
 GENERATED := protos/userfold/v1/user_service_pb2.py
 # Files of tests, each with all that it starts of its own: several at once, one for each core.
 SIDE_BY_SIDE := --numprocesses auto --maxprocesses 4 --dist loadfile
@@ -140,7 +140,7 @@ build/fuzz/.installed: tests/fuzz/requirements.txt $(VENV)/.installed
 	@touch $@
 
 clean: ## remove what was installed and generated, but no data
-	rm -rf $(VENV) benchmarks/.venv benchmarks/parse/node_modules build dist *.egg-info protos/*.egg-info protos/build protos/userfold/v1/*_pb2*
+	rm -rf $(VENV) benchmarks/.venv benchmarks/parse/node_modules build dist *.egg-info protos/*.egg-info protos/build protos/userfold/v1/*_pb2* protos/userfold/internal/v1/*_pb2*
 
 lock: ## write requirements.lock anew from the pyproject files
 	@mkdir -p build

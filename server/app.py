@@ -18,6 +18,7 @@ from userfold.v1 import user_service_pb2
 
 from processes import memory
 from processes.certificates import NO_FILES, CertificateFiles
+from processes.turns import Turns
 from server import derive
 from server.admission import Admission
 from server.authentication import Authenticator
@@ -80,8 +81,9 @@ async def serve(
         tokens = PageTokens(await page_token_key(opened))
         queries, erasure = MongoProfileQueries(opened), MongoProfileErasure(opened)
         admission = Admission(profiles.require_room, TokenBuckets(rate_limit, time.monotonic))
-        service = UserService(profiles, queries, erasure, tokens, time.time_ns, admission.stopping)
-        handlers = handlers_of(_SERVICE, service, authenticator, admission)
+        turns = Turns()
+        service = UserService(profiles, queries, erasure, tokens, time.time_ns, admission.stopping, turns)
+        handlers = handlers_of(_SERVICE, service, authenticator, admission, turns)
         async with migrations.serving(opened, migrations.MIGRATIONS):
             healthy = Health(_SERVICE.full_name, lambda: answers(opened))
             watching = asyncio.create_task(healthy.watch_database())

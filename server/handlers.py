@@ -18,6 +18,7 @@ from google.protobuf.message_factory import GetMessageClass
 from userfold.v1.user_service_pb2 import BatchUpdateUsersResponse, StreamBatchUpdateUsersResponse
 
 from processes.observations import Observations
+from processes.turns import Turns
 from server import metrics
 from server.admission import Admission
 from server.authentication import Authenticator
@@ -36,7 +37,7 @@ Authorize = Callable[[Metadata], Awaitable[Application]]
 
 
 def handlers_of(
-    service: ServiceDescriptor, servicer: object, authenticator: Authenticator, admission: Admission
+    service: ServiceDescriptor, servicer: object, authenticator: Authenticator, admission: Admission, turns: Turns
 ) -> grpc.GenericRpcHandler[Any, Any]:
     """The methods of a servicer as a gRPC server takes them: none is called without the scope that it needs, and every
     error is answered in the one shape.
@@ -44,7 +45,7 @@ def handlers_of(
     Left alone, grpc.aio would send the text of an exception to the caller. An interceptor could do the same, but it is
     asked for its handler at every call: it cost 100 of 400 us.
     """
-    return _Methods(service, servicer, authenticator, admission)
+    return _Methods(service, servicer, authenticator, admission, turns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +64,15 @@ class _Methods(grpc.GenericRpcHandler):  # type: ignore[type-arg]  # Generic in 
     """Finds the handler of each call, and turns it away before its message is read where too much is under way."""
 
     def __init__(
-        self, service: ServiceDescriptor, servicer: object, authenticator: Authenticator, admission: Admission
+        self,
+        service: ServiceDescriptor,
+        servicer: object,
+        authenticator: Authenticator,
+        admission: Admission,
+        turns: Turns,
     ) -> None:
         self._admission = admission
+        self._turns = turns
         self._streams = {}
         self._handlers = {}
         seconds = Observations()

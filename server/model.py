@@ -68,8 +68,9 @@ class ProfileWrite:
 
     `profile_id` is the document's `_id`; `on_insert` holds what only a new profile gets; `aliases` are digests that
     join the alias set. `exact` says that dot-paths cannot express the patch (see `patch.needs_exact`). `leaves` and
-    `size` (in bytes, roughly) bound what folding several writes into one may amount to. `first_campaign` is kept, as
-    a whole, by a profile that has none.
+    `size`, an upper bound of the bytes of the MongoDB operation in either form, bound what folding several writes into
+    one may amount to. `values` are all that the write may add to the stored profile, those inside arrays included.
+    `first_campaign` is kept, as a whole, by a profile that has none.
     """
 
     profile_id: str
@@ -80,6 +81,7 @@ class ProfileWrite:
     leaves: int
     size: int
     first_campaign: Mapping[str, str] | None = None
+    values: int = 0
 
 
 @dataclass(slots=True)

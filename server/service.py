@@ -11,6 +11,7 @@ import grpc
 from userfold.v1 import user_service_pb2 as pb
 from userfold.v1.user_service_pb2_grpc import UserServiceServicer
 
+from processes.turns import Turns
 from server import limits, wire
 from server.batch import outcomes_of, plan_batch, plan_each, result_of, results_of, writes_of
 from server.call import Metadata, current_call
@@ -43,7 +44,7 @@ _Outcome = TypeVar("_Outcome")
 
 class UserService(UserServiceServicer):
     """The service over a store. `clock` tells the time in nanoseconds since 1970-01-01 UTC; when `stopping` is set,
-    streams end.
+    streams end. Long work is done in slices, in `turns` by application.
 
     By the time that a method is called, `handlers` has made sure that the credential may do this: `current_call` tells
     the application.
@@ -57,6 +58,7 @@ class UserService(UserServiceServicer):
         tokens: PageTokens,
         clock: Callable[[], int],
         stopping: asyncio.Event,
+        turns: Turns,
     ) -> None:
         self._profiles = profiles
         self._queries = queries
@@ -65,6 +67,7 @@ class UserService(UserServiceServicer):
         self._tokens = tokens
         self._clock = clock
         self._stopping = stopping
+        self._turns = turns
 
     async def UpdateUser(self, request: pb.UpdateUserRequest, context: Context) -> pb.UpdateUserResponse:
         call = current_call()

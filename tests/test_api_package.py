@@ -55,6 +55,10 @@ def test_the_wheel_holds_the_stubs_their_types_and_the_protos_alone(wheel: Path)
     services = [f"{name}_pb2_grpc{kind}" for name in ("campaign", "user", "user_service") for kind in (".py", ".pyi")]
     protos = ["campaign.proto", "user.proto", "user_service.proto"]
     expected = {f"userfold/v1/{name}" for name in ("__init__.py", *stubs, *services, *protos)}
+    # What the programs of one Userfold say to each other comes with it: they install it, too.
+    generated = [f"credential_service_pb2{of}{kind}" for of in ("", "_grpc") for kind in (".py", ".pyi")]
+    internal = ("__init__.py", "v1/__init__.py", "v1/credential_service.proto", *(f"v1/{name}" for name in generated))
+    expected |= {f"userfold/internal/{name}" for name in internal}
     with zipfile.ZipFile(wheel) as archive:
         names = {name for name in archive.namelist() if ".dist-info/" not in name}
         for name in protos:

@@ -14,6 +14,7 @@ from userfold.v1 import user_service_pb2 as pb
 from userfold.v1.user_pb2 import UserUpdate
 from userfold.v1.user_service_pb2_grpc import UserServiceStub
 
+from processes.turns import Turns
 from server import limits
 from server.admission import Admission
 from server.authentication import Authenticator
@@ -86,7 +87,7 @@ async def served() -> AsyncIterator[Served]:
     served = Served()
     authenticator = Authenticator(served, lambda: served.seconds, lambda: 0.0)
     server = grpc.aio.server()
-    server.add_generic_rpc_handlers((handlers_of(_SERVICE, served.service, authenticator, served.admission),))
+    server.add_generic_rpc_handlers((handlers_of(_SERVICE, served.service, authenticator, served.admission, Turns()),))
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
@@ -113,7 +114,9 @@ async def test_a_method_is_called_for_the_application_of_the_credential(served: 
 async def test_a_method_without_a_scope_is_not_served(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("server.handlers.NEEDS", {})
     with pytest.raises(KeyError):
-        handlers_of(_SERVICE, FakeService(), Authenticator(Served(), lambda: 0.0, lambda: 0.0), Served().admission)
+        handlers_of(
+            _SERVICE, FakeService(), Authenticator(Served(), lambda: 0.0, lambda: 0.0), Served().admission, Turns()
+        )
 
 
 @pytest.mark.parametrize("becomes", ["revoked", "another application's"])

@@ -1,0 +1,46 @@
+"""Events that may come by the thousand, reported to the operator once a second each."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Hashable
+from typing import Final, Generic, TypeVar
+
+SECONDS: Final = 1.0
+"""How long events of one kind are counted before they are reported together."""
+
+KINDS: Final = 1_000
+"""Kinds that are counted apart in one period. Further ones are not reported; metrics count them all the same."""
+
+_Kind = TypeVar("_Kind", bound=Hashable)
+
+
+class Tally(Generic[_Kind]):
+    """Reports the first event of a kind at once, and the others of the same second as one number at its end.
+
+    `report` takes a kind and how many events of it there were. Belongs to the running event loop.
+    """
+
+    def __init__(self, report: Callable[[_Kind, int], object]) -> None:
+        self._report = report
+        self._counts: Counter[_Kind] = Counter()
+        self._timer: asyncio.TimerHandle | None = None
+
+    def add(self, kind: _Kind) -> None:
+        """Count one event."""
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(SECONDS, self.flush)
+        if kind in self._counts:
+            self._counts[kind] += 1
+        elif len(self._counts) < KINDS:
+            self._counts[kind] = 0
+            self._report(kind, 1)
+
+    def flush(self) -> None:
+        """Report what is counted now, and begin anew."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        counts, self._counts = self._counts, Counter()
+        for kind, count in counts.items():
+            if count:
+                self._report(kind, count)
