@@ -17,6 +17,7 @@ from gateway.channel import Channel
 from gateway.cors import preflight
 from gateway.findings import NOT_UTF8, Finding
 from gateway.gate import Gate
+from gateway.handler import BodyRule
 from gateway.health import LIVE, READY, Readiness
 from gateway.proxies import TrustedProxies
 from gateway.request import Request
@@ -89,8 +90,8 @@ class Application:
             for path in (binding.template.encode(), f"{self._prefix}{binding.template}".encode())
         }
 
-    def body_limit(self, method: str, path: bytes, headers: Mapping[bytes, bytes]) -> int | None:
-        """The most bytes that the body of such a request may have as it is sent; None where too much is under way."""
+    def body_rule(self, method: str, path: bytes, headers: Mapping[bytes, bytes]) -> BodyRule:
+        """What to do with the body of such a request."""
         found = self._fixed.get((method, path))
         if found is None:
             try:

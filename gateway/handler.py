@@ -1,6 +1,7 @@
 """What a connection asks of the application."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
 from gateway.answer import Answer
@@ -10,11 +11,23 @@ from gateway.status import Refusal
 Respond: TypeAlias = Callable[[Answer], None]
 
 
+@dataclass(frozen=True, slots=True)
+class Discard:
+    """The body of a request is read, up to `limit` bytes as it is sent, and not kept: its request has an empty one."""
+
+    limit: int
+
+
+BodyRule: TypeAlias = int | Discard | Refusal | None
+"""What to do with the body of a request: keep it, up to so many bytes as it is sent; discard it; refuse the request
+when its body has passed; or, for None, turn it away, since too much is under way."""
+
+
 class Handler(Protocol):
     """What answers requests."""
 
-    def body_limit(self, method: str, path: bytes, headers: Mapping[bytes, bytes]) -> int | None:
-        """The most bytes that the body of such a request may have as it is sent; None where too much is under way."""
+    def body_rule(self, method: str, path: bytes, headers: Mapping[bytes, bytes]) -> BodyRule:
+        """What to do with the body of such a request, told by its head alone."""
 
     def handle(self, request: Request, respond: Respond) -> Callable[[], object] | None:
         """Answer a request. Must call `respond` once, at any time. What is returned is called if the client goes."""

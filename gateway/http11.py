@@ -15,11 +15,12 @@ import httptools
 from gateway import limits
 from gateway.answer import NO_ROOM, Answer
 from gateway.connections import Connections
-from gateway.handler import Handler
+from gateway.handler import Discard, Handler
 from gateway.request import Request
 from gateway.response import no_room_bytes, response_bytes
 from gateway.status import Refusal, refusal
 
+_CLOSE: Final = {"connection": "close"}
 _LISTS: Final = (b"content-encoding", b"x-forwarded-for", b"forwarded")
 
 
@@ -138,7 +139,10 @@ class HttpConnection(asyncio.Protocol):
         self._body = bytearray()
         self._made += 1
         self._limit = self._unmade_bytes = self._header_count = self._header_bytes = self._drained = 0
-        self._is_within, self._has_head, self._is_draining, self._is_turned_away = True, False, False, False
+        self._discarded = 0
+        self._is_within, self._has_head, self._is_draining = True, False, False
+        self._unread: Discard | Refusal | Answer | None = None
+        """Why the body is not kept: it is not wanted, or this is the answer."""
         self.deadline = self._loop.time() + limits.HEAD_SECONDS
 
     def on_url(self, url: bytes) -> None:
@@ -168,14 +172,17 @@ class HttpConnection(asyncio.Protocol):
         if self._refuse_large_head():
             return
         self.deadline = self._loop.time() + limits.BODY_SECONDS
-        limit = self._handler.body_limit(self._method, self._path, self._headers)
+        rule = self._handler.body_rule(self._method, self._path, self._headers)
         expects = self._headers.get(b"expect", b"").lower() == b"100-continue"
-        if limit is None:
-            self._is_turned_away = True
+        if rule is None or isinstance(rule, Refusal):
+            self._unread = rule or NO_ROOM
             if expects:
-                self._refuse("OVERLOADED")
+                self._refuse_with(rule or refusal("OVERLOADED", headers=_CLOSE))
             return
-        self._limit = limit
+        if isinstance(rule, Discard):
+            self._unread = rule
+            rule = rule.limit
+        self._limit = rule
         if int(self._headers.get(b"content-length", b"0")) > self._limit:
             if expects:
                 self._refuse("BODY_TOO_LARGE")
@@ -188,7 +195,12 @@ class HttpConnection(asyncio.Protocol):
         if self._is_over:
             return
         self._made, self._unmade_bytes = self._made + 1, 0
-        if self._is_draining or self._is_turned_away:
+        if isinstance(self._unread, Discard) and not self._is_draining:
+            self._discarded += len(body)
+            if self._discarded > self._limit:
+                self._drain()
+            return
+        if self._is_draining or self._unread is not None:
             self._drained += len(body) + limits.PIECE_BYTES
             if self._drained > limits.DRAIN_BYTES:
                 self._refuse("BODY_TOO_LARGE")
@@ -215,8 +227,8 @@ class HttpConnection(asyncio.Protocol):
         )
         self._is_over = not keeps_alive
         # HEAD goes on to be refused as a request, for its answer must have no body.
-        if self._is_turned_away and self._method != "HEAD":
-            self._waiting.append(NO_ROOM)
+        if isinstance(self._unread, Refusal | Answer) and self._method != "HEAD":
+            self._waiting.append(self._unread)
             return
         self._waiting.append(
             Request(self._method, self._path, self._query, self._headers, bytes(self._body), self._client, keeps_alive)
@@ -266,11 +278,14 @@ class HttpConnection(asyncio.Protocol):
 
     def _refuse(self, reason: str) -> None:
         """Answer with an error behind what is under way, and close."""
+        self._refuse_with(refusal(reason, headers=_CLOSE, limit=self._limit))
+
+    def _refuse_with(self, refused: Refusal) -> None:
         if not self._is_over:
+            # What is not read of the request would be taken for the next one.
             self._is_over = True
             self.deadline = math.inf
-            # What is not read of the request would be taken for the next one.
-            self._waiting.append(refusal(reason, headers={"connection": "close"}, limit=self._limit))
+            self._waiting.append(refused)
 
     # Answering.
 

@@ -119,7 +119,7 @@ class _Refusing:
     """Answers each request that there are too many connections."""
 
     def __init__(self, handler: Handler) -> None:
-        self.body_limit = handler.body_limit
+        self.body_rule = handler.body_rule
         self.turn_away = handler.turn_away
         self.refuse = handler.refuse
         self.stop = handler.stop

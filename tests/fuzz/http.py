@@ -12,7 +12,7 @@ from userfold.v1 import user_service_pb2 as pb
 
 from gateway.app import Application
 from gateway.connections import Connections
-from gateway.handler import Respond
+from gateway.handler import BodyRule, Respond
 from gateway.http11 import HttpConnection
 from gateway.request import Request
 from gateway.settings import Settings
@@ -91,9 +91,9 @@ class _Recorder:
         self.requests: list[Request] = []
         self.defects: list[Exception] = []
 
-    def body_limit(self, method: str, path: bytes, headers: Mapping[bytes, bytes]) -> int | None:
+    def body_rule(self, method: str, path: bytes, headers: Mapping[bytes, bytes]) -> BodyRule:
         try:
-            return self._handler.body_limit(method, path, headers)
+            return self._handler.body_rule(method, path, headers)
         except Exception as error:
             # The parser, which asks, would make a fault of the client's of it.
             self.defects.append(error)

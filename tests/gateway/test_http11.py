@@ -13,11 +13,16 @@ from gateway import limits
 from gateway.answer import NO_ROOM, Answer, answer_from_refusal
 from gateway.connections import Connections
 from gateway.gate import Gate
+from gateway.handler import BodyRule, Discard
 from gateway.http11 import HttpConnection
 from gateway.request import Request
-from gateway.status import Refusal
+from gateway.status import Refusal, refusal
 from tests.gateway.fakes import FakeUserService, Gateway, reasons
 
+NINE = (
+    b"Content-Length: 9\r\n\r\n123456789",
+    b"Transfer-Encoding: chunked\r\n\r\n9\r\n123456789\r\n0\r\n\r\n",
+)
 POST = b"POST /v1/users HTTP/1.1\r\nHost: x\r\nContent-Length: 15\r\n\r\n" + b'{"user_id":"1"}'
 LIMIT = 100
 
@@ -64,10 +69,11 @@ class FakeHandler:
         self.requests: list[Request] = []
         self.is_full = False
         self.left: list[bytes] = []
+        self.rule: BodyRule = LIMIT
         self._respond: list[Callable[[Answer], None]] = []
 
-    def body_limit(self, method: str, path: bytes, headers: object) -> int | None:
-        return None if self.is_full else LIMIT
+    def body_rule(self, method: str, path: bytes, headers: object) -> BodyRule:
+        return None if self.is_full else self.rule
 
     def turn_away(self, respond: Callable[[Answer], None]) -> None:
         respond(Answer(429, {}))
@@ -287,7 +293,7 @@ async def test_a_header_behind_the_body_is_none_of_the_head(peer: Peer) -> None:
 
 
 async def test_a_head_that_ends_together_with_a_long_body_is_none_too_large(peer: Peer) -> None:
-    peer.handler.body_limit = lambda *_: 10**6  # type: ignore[method-assign]  # Of this test alone.
+    peer.handler.rule = 10**6
     peer.send(b"POST / HTTP/1.1\r\nContent-Length: 200000\r\n")
     peer.send(b"\r\n" + b"x" * 200_000 + b"GET / HT")
     peer.send(b"TP/1.1\r\n\r\n")
@@ -315,7 +321,7 @@ async def test_a_request_refused_behind_a_slow_one_waits_for_its_answer(peer: Pe
 
 async def test_a_head_behind_a_long_body_is_none_too_large(peer: Peer) -> None:
     """What arrives together with it is not counted."""
-    peer.handler.body_limit = lambda *_: 10**6  # type: ignore[method-assign]  # Of this test alone.
+    peer.handler.rule = 10**6
     peer.send(b"POST / HTTP/1.1\r\nContent-Length: 200000\r\n\r\n" + b"x" * 200_000 + b"GET / HT")
     peer.send(b"TP/1.1\r\n\r\n")
     await peer.handler.answer()
@@ -339,6 +345,37 @@ async def test_throwing_away_takes_no_longer_than_it_may(peer: Peer) -> None:
     assert peer.statuses == []
     peer.pass_deadline()
     assert (peer.statuses, peer.reasons, peer.transport.closed) == ([413], ["BODY_TOO_LARGE"], True)
+
+
+@pytest.mark.parametrize(
+    "head", [b"Content-Length: 9\r\n\r\n123456789", b"Transfer-Encoding: chunked\r\n\r\n9\r\n123456789\r\n0\r\n\r\n"]
+)
+async def test_a_body_that_is_discarded_is_not_held_and_the_connection_goes_on(peer: Peer, head: bytes) -> None:
+    peer.handler.rule = Discard(9)
+    for _ in range(2):
+        peer.send(b"POST / HTTP/1.1\r\n" + head)
+        assert (peer.handler.requests[-1].body, peer.connection.held) == (b"", 0)
+        await peer.handler.answer()
+    assert peer.statuses == [200, 200]
+
+
+@pytest.mark.parametrize(
+    "head", [b"Content-Length: 9\r\n\r\n123456789", b"Transfer-Encoding: chunked\r\n\r\n9\r\n123456789\r\n0\r\n\r\n"]
+)
+async def test_a_body_that_is_discarded_has_a_limit(peer: Peer, head: bytes) -> None:
+    peer.handler.rule = Discard(8)
+    peer.send(b"POST / HTTP/1.1\r\n" + head)
+    assert (peer.statuses, peer.reasons) == ([413], ["BODY_TOO_LARGE"])
+
+
+async def test_what_its_head_refuses_is_refused_when_its_body_has_passed_and_the_connection_goes_on(peer: Peer) -> None:
+    peer.handler.rule = refusal("CREDENTIAL_UNKNOWN")
+    peer.send(b"POST / HTTP/1.1\r\nContent-Length: 4\r\n\r\n12")
+    assert peer.statuses == []
+    peer.send(b"34")
+    assert (peer.statuses, peer.transport.closed, peer.handler.requests) == ([401], False, [])
+    peer.send(b"POST / HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n")
+    assert (peer.statuses, peer.transport.closed) == ([401, 401], True)
 
 
 @pytest.mark.parametrize("sent", [b"GE", b"GET / HTTP/1.1\r\nHost", b"POST / HTTP/1.1\r\nContent-Length: 9\r\n\r\nx"])
