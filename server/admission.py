@@ -10,6 +10,7 @@ from server import limits
 from server.gate import Gate
 from server.model import Application
 from server.rate import TokenBuckets
+from server.scopes import ANY_CREDENTIAL
 
 
 class CallKind(Enum):
@@ -103,6 +104,8 @@ class Admission:
 
     def admit(self, method: str, application: Application) -> AbstractAsyncContextManager[None]:
         """Within what is returned, the call is served. Raises RateLimited or Overloaded."""
+        if method in ANY_CREDENTIAL:  # It asks for no work: neither the rate nor the room of an application is touched.
+            return _NOTHING
         kind = GATES.get(method)
         self._buckets.require((application.application_id, kind in _READS))
         if kind is None:
@@ -112,7 +115,8 @@ class Admission:
 
     def count(self, method: str, application: Application, items: int) -> None:
         """A call that was admitted holds so many items: a batch counts as many as it has."""
-        self._buckets.take((application.application_id, GATES.get(method) in _READS), items)
+        if method not in ANY_CREDENTIAL:
+            self._buckets.take((application.application_id, GATES.get(method) in _READS), items)
 
     def pause(self, method: str, application: Application) -> float:
         """For how many seconds the next message of a stream has to wait."""

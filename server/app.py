@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +14,7 @@ import grpc
 import structlog
 from grpc_health.v1 import health, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
+from userfold.internal.v1 import credential_service_pb2
 from userfold.v1 import user_service_pb2
 
 from processes import memory
@@ -25,6 +26,7 @@ from server.authentication import Authenticator
 from server.group import GroupedProfileStore
 from server.handlers import handlers_of
 from server.health import Health
+from server.introspection import CredentialService
 from server.pages import PageTokens
 from server.rate import TokenBuckets
 from server.service import UserService
@@ -48,6 +50,9 @@ _GRACE = 26.0
 _LAST_SECONDS = 0.1
 
 _SERVICE = user_service_pb2.DESCRIPTOR.services_by_name["UserService"]
+
+# Internal: it is not among the services that reflection shows.
+_CREDENTIALS = credential_service_pb2.DESCRIPTOR.services_by_name["CredentialService"]
 
 
 async def serve(
@@ -83,7 +88,10 @@ async def serve(
         admission = Admission(profiles.require_room, TokenBuckets(rate_limit, time.monotonic))
         turns = Turns()
         service = UserService(profiles, queries, erasure, tokens, time.time_ns, admission.stopping, turns)
-        handlers = handlers_of(_SERVICE, service, authenticator, admission, turns)
+        handlers = [
+            handlers_of(descriptor, servicer, authenticator, admission, turns)
+            for descriptor, servicer in ((_SERVICE, service), (_CREDENTIALS, CredentialService()))
+        ]
         async with migrations.serving(opened, migrations.MIGRATIONS):
             healthy = Health(_SERVICE.full_name, lambda: answers(opened))
             watching = asyncio.create_task(healthy.watch_database())
@@ -108,7 +116,7 @@ class _Stopping:
 
 
 async def _serve(
-    handlers: grpc.GenericRpcHandler[Any, Any],
+    handlers: Sequence[grpc.GenericRpcHandler[Any, Any]],
     healthy: Health,
     address: str,
     stopping: _Stopping,
@@ -118,7 +126,7 @@ async def _serve(
 ) -> None:
     # gRPC's default is to share: two servers started on one port would not notice.
     server = grpc.aio.server(options=[*OPTIONS, ("grpc.so_reuseport", int(shares_address))])
-    server.add_generic_rpc_handlers((handlers,))
+    server.add_generic_rpc_handlers(handlers)
     health_pb2_grpc.add_HealthServicer_to_server(healthy, server)
     reflection.enable_server_reflection((_SERVICE.full_name, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
     secured = credentials(tls)

@@ -26,7 +26,7 @@ from server.call import Call, Metadata, arrive, arrived_metadata, begin
 from server.errors import CredentialUnknown, MalformedRequest, Overloaded, ServerStopping
 from server.model import Application
 from server.refusals import status_of_refusal
-from server.scopes import NEEDS
+from server.scopes import ANY_CREDENTIAL, NEEDS
 from server.status import TRAILER, answer_to
 
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -77,7 +77,9 @@ class _Methods(grpc.GenericRpcHandler):  # type: ignore[type-arg]  # Generic in 
         self._handlers = {}
         seconds = Observations()
         for method in service.methods:
-            authorize = partial(authenticator.authorize, need=NEEDS[method.name])
+            authorize: Authorize = authenticator.authenticate
+            if method.name not in ANY_CREDENTIAL:
+                authorize = partial(authenticator.authorize, need=NEEDS[method.name])
             path = f"/{service.full_name}/{method.name}"
             message = GetMessageClass(method.input_type)
             handler, served = _unary, method.name

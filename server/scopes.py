@@ -35,7 +35,10 @@ NEEDS: Final[Mapping[str, Need]] = {
     "BatchDeleteUsers": Need(Scope.DELETE_USERS),
     "ReportCampaigns": Need(Scope.READ_CAMPAIGNS),
 }
-"""By the name of the method. A method that is not here is not served: the server does not start."""
+"""By the name of the method. The server does not start where a method is neither here nor in ANY_CREDENTIAL."""
+
+ANY_CREDENTIAL: Final = frozenset({"CheckCredential"})
+"""Methods that take every credential that is known: they answer what it is, and nothing that is stored."""
 
 COLLECTOR_SCOPES: Final = frozenset({Scope.WRITE_USERS})
 """What a collector key is for, within the methods that take one."""

@@ -1,102 +1,26 @@
 """What is done around every method, on a gRPC server of the test's own, with a clock of its own."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import Any
 
 import grpc
 import pytest
-from google.rpc.error_details_pb2 import ErrorInfo, RetryInfo
-from google.rpc.status_pb2 import Status
 from userfold.v1 import user_service_pb2 as pb
 from userfold.v1.user_pb2 import UserUpdate
-from userfold.v1.user_service_pb2_grpc import UserServiceStub
 
 from processes.turns import Turns
 from server import limits
-from server.admission import Admission
 from server.authentication import Authenticator
-from server.call import current_call
-from server.credentials import StoredCredential, digest
-from server.errors import Overloaded
 from server.handlers import handlers_of
 from server.model import Application, Kind, Scope
-from server.rate import TokenBuckets
 from server.scopes import COLLECTOR_SCOPES
+from tests.server.served import KEY, SERVICE, FakeService, Served, refused, told
 
-_SERVICE = pb.DESCRIPTOR.services_by_name["UserService"]
 _APPLICATION = Application("app", Kind.COLLECTOR, COLLECTOR_SCOPES)
-_KEY = (("x-moesif-application-id", "key"),)
 
 
-class FakeService:
-    """Keeps the application of each call and acknowledges each message of a stream."""
-
-    def __init__(self) -> None:
-        self.called: list[str] = []
-        self.defect: Exception | None = None
-        self.held: asyncio.Event | None = None
-        """What a call waits for."""
-        self.waits = asyncio.Event()
-
-    def __getattr__(self, name: str) -> Any:
-        async def serve(request: Any, context: Any) -> Any:
-            self.called.append(current_call().application.application_id)
-            if self.held:
-                self.waits.set()
-                await self.held.wait()
-            if self.defect:
-                raise self.defect
-            return getattr(pb, f"{name}Response")()
-
-        return serve
-
-    async def StreamUpdateUsers(self, requests: Any, context: Any) -> AsyncIterator[pb.StreamUpdateUsersResponse]:
-        async for _ in requests:
-            self.called.append(current_call().application.application_id)
-            yield pb.StreamUpdateUsersResponse(acknowledgements=[pb.Acknowledgement()])
-
-
-class Served:
-    """A stub of the served fake, the credential that is known to it, and the time in seconds."""
-
-    def __init__(self) -> None:
-        self.service = FakeService()
-        self.credential: StoredCredential | None = StoredCredential(
-            digest("key"), "c", "app", Kind.COLLECTOR, "", COLLECTOR_SCOPES, datetime.now(UTC)
-        )
-        self.seconds = 0.0
-        self.stub: Any = None
-        self.channel: Any = None
-        # Ten in a second, two seconds' worth at first.
-        self.admission = Admission(self.require_room, TokenBuckets(10, lambda: self.seconds))
-        self.is_full = False
-
-    def require_room(self, application_id: str) -> None:
-        if self.is_full:
-            raise Overloaded
-
-    async def find(self, digest: bytes) -> StoredCredential | None:
-        return self.credential if self.credential and self.credential.digest == digest else None
-
-
-@pytest.fixture
-async def served() -> AsyncIterator[Served]:
-    served = Served()
-    authenticator = Authenticator(served, lambda: served.seconds, lambda: 0.0)
-    server = grpc.aio.server()
-    server.add_generic_rpc_handlers((handlers_of(_SERVICE, served.service, authenticator, served.admission, Turns()),))
-    port = server.add_insecure_port("127.0.0.1:0")
-    await server.start()
-    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
-        served.stub, served.channel = UserServiceStub(channel), channel
-        yield served
-    await server.stop(None)
-
-
-@pytest.mark.parametrize("method", [each.name for each in _SERVICE.methods if not each.client_streaming])
+@pytest.mark.parametrize("method", [each.name for each in SERVICE.methods if not each.client_streaming])
 async def test_no_method_is_called_for_somebody_unknown(served: Served, method: str) -> None:
     call = getattr(served.stub, method)
     request = getattr(pb, f"{method}Request")()
@@ -107,7 +31,7 @@ async def test_no_method_is_called_for_somebody_unknown(served: Served, method: 
 
 
 async def test_a_method_is_called_for_the_application_of_the_credential(served: Served) -> None:
-    await served.stub.UpdateUser(pb.UpdateUserRequest(), metadata=_KEY)
+    await served.stub.UpdateUser(pb.UpdateUserRequest(), metadata=KEY)
     assert served.service.called == ["app"]
 
 
@@ -115,14 +39,14 @@ async def test_a_method_without_a_scope_is_not_served(monkeypatch: pytest.Monkey
     monkeypatch.setattr("server.handlers.NEEDS", {})
     with pytest.raises(KeyError):
         handlers_of(
-            _SERVICE, FakeService(), Authenticator(Served(), lambda: 0.0, lambda: 0.0), Served().admission, Turns()
+            SERVICE, FakeService(), Authenticator(Served(), lambda: 0.0, lambda: 0.0), Served().admission, Turns()
         )
 
 
 @pytest.mark.parametrize("becomes", ["revoked", "another application's"])
 async def test_a_stream_does_not_outlive_its_credential(served: Served, becomes: str) -> None:
     message = pb.StreamUpdateUsersRequest(users=[UserUpdate(user_id="u")])
-    call = served.stub.StreamUpdateUsers(metadata=_KEY)
+    call = served.stub.StreamUpdateUsers(metadata=KEY)
     await call.write(message)
     assert (await call.read()).acknowledgements
     assert served.credential
@@ -138,37 +62,18 @@ async def test_a_stream_does_not_outlive_its_credential(served: Served, becomes:
     assert served.service.called == ["app", "app"]
 
 
-async def refused(call: Any) -> tuple[str, float]:
-    """The reason of a call's refusal for what it is too much, and after how many seconds to try again."""
-    with pytest.raises(grpc.aio.AioRpcError) as refusal:
-        await call
-    trailers: Any = refusal.value.trailing_metadata()
-    status = Status.FromString(dict(trailers)["grpc-status-details-bin"])
-    assert refusal.value.code().value[0] == status.code
-    return told(status)
-
-
-def told(status: Status) -> tuple[str, float]:
-    """The reason of a refusal, and after how many seconds to try again."""
-    info, retry = ErrorInfo(), RetryInfo()
-    assert status.details[0].Unpack(info)
-    for each in status.details[1:]:
-        each.Unpack(retry)
-    return info.reason, retry.retry_delay.seconds + retry.retry_delay.nanos / 1e9
-
-
 async def test_a_batch_counts_as_many_as_it_holds_and_the_answer_says_when_to_come_again(served: Served) -> None:
     batch = pb.BatchUpdateUsersRequest(users=[UserUpdate(user_id="u")] * 25)
-    await served.stub.BatchUpdateUsers(batch, metadata=_KEY)
+    await served.stub.BatchUpdateUsers(batch, metadata=KEY)
     # Five more than there were, and one for the next call.
-    assert await refused(served.stub.UpdateUser(pb.UpdateUserRequest(), metadata=_KEY)) == ("RATE_LIMITED", 0.6)
+    assert await refused(served.stub.UpdateUser(pb.UpdateUserRequest(), metadata=KEY)) == ("RATE_LIMITED", 0.6)
     served.seconds = 0.6
-    await served.stub.UpdateUser(pb.UpdateUserRequest(), metadata=_KEY)
+    await served.stub.UpdateUser(pb.UpdateUserRequest(), metadata=KEY)
     assert len(served.service.called) == 2
 
 
 async def test_a_stream_beyond_the_rate_is_slowed_down(served: Served) -> None:
-    call = served.stub.StreamUpdateUsers(metadata=_KEY)
+    call = served.stub.StreamUpdateUsers(metadata=KEY)
     await call.write(pb.StreamUpdateUsersRequest(users=[UserUpdate(user_id="u")] * 20))
     assert (await call.read()).acknowledgements
     await call.write(pb.StreamUpdateUsersRequest(users=[UserUpdate(user_id="u")]))
@@ -181,8 +86,8 @@ async def test_a_stream_beyond_the_rate_is_slowed_down(served: Served) -> None:
 
 async def test_updates_are_refused_before_they_are_parsed_where_no_room_is_left_for_them(served: Served) -> None:
     served.is_full = True
-    no_message = served.channel.unary_unary(f"/{_SERVICE.full_name}/UpdateUser")
-    assert await refused(no_message(b"\xff", metadata=_KEY)) == ("OVERLOADED", 1)
+    no_message = served.channel.unary_unary(f"/{SERVICE.full_name}/UpdateUser")
+    assert await refused(no_message(b"\xff", metadata=KEY)) == ("OVERLOADED", 1)
     # Reads are not kept out by that.
     assert served.credential
     served.credential = replace(served.credential, kind=Kind.MANAGEMENT, scopes=frozenset({Scope.READ_USERS}))
@@ -201,10 +106,10 @@ async def test_more_streams_than_a_server_holds_are_turned_away(
     served: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(limits, "STREAMS", 1)
-    first = served.stub.StreamUpdateUsers(metadata=_KEY)
+    first = served.stub.StreamUpdateUsers(metadata=KEY)
     await first.write(pb.StreamUpdateUsersRequest(users=[UserUpdate(user_id="u")]))
     await first.read()
-    assert await refused(served.stub.StreamUpdateUsers(metadata=_KEY).read()) == ("OVERLOADED", 1)
+    assert await refused(served.stub.StreamUpdateUsers(metadata=KEY).read()) == ("OVERLOADED", 1)
     first.cancel()
 
 
@@ -221,7 +126,7 @@ async def answer(call: Any, batch: pb.StreamBatchUpdateUsersRequest) -> pb.Strea
 async def test_each_batch_of_a_stream_is_a_call_and_refused_as_one(
     served: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    call = served.stub.StreamBatchUpdateUsers(metadata=_KEY)
+    call = served.stub.StreamBatchUpdateUsers(metadata=KEY)
     assert (await answer(call, batch_of(25))).WhichOneof("outcome") == "response"
     assert told((await answer(call, batch_of(1))).status) == ("RATE_LIMITED", 0.6)
     served.seconds = 100.0
@@ -250,7 +155,7 @@ async def test_each_batch_of_a_stream_is_a_call_and_refused_as_one(
 
 
 async def test_a_batch_of_a_stream_that_is_no_message_is_refused_alone(served: Served) -> None:
-    call = served.channel.stream_stream(f"/{_SERVICE.full_name}/StreamBatchUpdateUsers")(metadata=_KEY)
+    call = served.channel.stream_stream(f"/{SERVICE.full_name}/StreamBatchUpdateUsers")(metadata=KEY)
     told_of = []
     for text in (b"\xff", b""):
         await call.write(text)
@@ -263,10 +168,10 @@ async def test_a_batch_of_a_stream_that_is_no_message_is_refused_alone(served: S
 async def test_when_the_server_stops_a_batch_that_was_begun_is_answered_and_the_next_is_not_read(
     served: Served,
 ) -> None:
-    idle = served.stub.StreamBatchUpdateUsers(metadata=_KEY)
+    idle = served.stub.StreamBatchUpdateUsers(metadata=KEY)
     await answer(idle, batch_of(1))
     served.service.held = asyncio.Event()
-    busy = served.stub.StreamBatchUpdateUsers(metadata=_KEY)
+    busy = served.stub.StreamBatchUpdateUsers(metadata=KEY)
     answering = asyncio.ensure_future(answer(busy, batch_of(1)))
     await served.service.waits.wait()
     await busy.write(batch_of(1))
@@ -281,7 +186,7 @@ async def test_when_the_server_stops_a_batch_that_was_begun_is_answered_and_the_
     assert len(served.service.called) == 2
     await ended
     # One that begins now has no answer at all.
-    late = served.stub.StreamBatchUpdateUsers(metadata=_KEY)
+    late = served.stub.StreamBatchUpdateUsers(metadata=KEY)
     assert await refused(late.read()) == ("SERVER_STOPPING", 1)
 
 
@@ -289,11 +194,11 @@ async def test_more_streams_of_batches_than_a_server_holds_are_turned_away(
     served: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(limits, "BATCH_STREAMS", 1)
-    first = served.stub.StreamBatchUpdateUsers(metadata=_KEY)
+    first = served.stub.StreamBatchUpdateUsers(metadata=KEY)
     await answer(first, batch_of(1))
-    assert await refused(served.stub.StreamBatchUpdateUsers(metadata=_KEY).read()) == ("OVERLOADED", 1)
+    assert await refused(served.stub.StreamBatchUpdateUsers(metadata=KEY).read()) == ("OVERLOADED", 1)
     # Those of other kinds have room of their own.
-    other = served.stub.StreamUpdateUsers(metadata=_KEY)
+    other = served.stub.StreamUpdateUsers(metadata=KEY)
     await other.write(pb.StreamUpdateUsersRequest(users=[UserUpdate(user_id="u")]))
     assert (await other.read()).acknowledgements
     other.cancel()

@@ -14,6 +14,8 @@ from google.rpc.status_pb2 import Status
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from pymongo.database import Database
+from userfold.internal.v1.credential_service_pb2 import CheckCredentialRequest
+from userfold.internal.v1.credential_service_pb2_grpc import CredentialServiceStub
 from userfold.v1 import user_service_pb2 as pb
 from userfold.v1.campaign_pb2 import Campaign
 from userfold.v1.user_pb2 import User, UserUpdate
@@ -313,6 +315,14 @@ async def test_health_and_reflection_need_no_credential(client: Client) -> None:
     async for answer in call:
         names = {service.name for service in answer.list_services_response.service}
         assert "userfold.v1.UserService" in names
+        assert not any("internal" in name for name in names)
+
+
+async def test_the_gateway_can_ask_whose_a_credential_is(client: Client, application: Application) -> None:
+    stub: Any = CredentialServiceStub(client.channel)
+    for metadata in (client.writer, client.reader):
+        answer = await stub.CheckCredential(CheckCredentialRequest(), timeout=20, metadata=metadata)
+        assert answer.application_id == application.application_id
 
 
 async def test_a_method_that_is_not_there_is_unimplemented(client: Client) -> None:

@@ -1,0 +1,124 @@
+"""Handlers around a fake service, on a gRPC server of the test's own, with a clock of its own."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+import grpc
+import pytest
+from google.rpc.error_details_pb2 import ErrorInfo, RetryInfo
+from google.rpc.status_pb2 import Status
+from userfold.internal.v1 import credential_service_pb2
+from userfold.internal.v1.credential_service_pb2_grpc import CredentialServiceStub
+from userfold.v1 import user_service_pb2 as pb
+from userfold.v1.user_service_pb2_grpc import UserServiceStub
+
+from processes.turns import Turns
+from server.admission import Admission
+from server.authentication import Authenticator
+from server.call import current_call
+from server.credentials import StoredCredential, digest
+from server.errors import Overloaded
+from server.handlers import handlers_of
+from server.introspection import CredentialService
+from server.model import Kind
+from server.rate import TokenBuckets
+from server.scopes import COLLECTOR_SCOPES
+
+SERVICE = pb.DESCRIPTOR.services_by_name["UserService"]
+CREDENTIALS = credential_service_pb2.DESCRIPTOR.services_by_name["CredentialService"]
+KEY = (("x-moesif-application-id", "key"),)
+
+
+class FakeService:
+    """Keeps the application of each call and acknowledges each message of a stream."""
+
+    def __init__(self) -> None:
+        self.called: list[str] = []
+        self.defect: Exception | None = None
+        self.held: asyncio.Event | None = None
+        """What a call waits for."""
+        self.waits = asyncio.Event()
+
+    def __getattr__(self, name: str) -> Any:
+        async def serve(request: Any, context: Any) -> Any:
+            self.called.append(current_call().application.application_id)
+            if self.held:
+                self.waits.set()
+                await self.held.wait()
+            if self.defect:
+                raise self.defect
+            return getattr(pb, f"{name}Response")()
+
+        return serve
+
+    async def StreamUpdateUsers(self, requests: Any, context: Any) -> AsyncIterator[pb.StreamUpdateUsersResponse]:
+        async for _ in requests:
+            self.called.append(current_call().application.application_id)
+            yield pb.StreamUpdateUsersResponse(acknowledgements=[pb.Acknowledgement()])
+
+
+class Served:
+    """A stub of the served fake, the credential that is known to it, and the time in seconds."""
+
+    def __init__(self) -> None:
+        self.service = FakeService()
+        self.credential: StoredCredential | None = StoredCredential(
+            digest("key"), "c", "app", Kind.COLLECTOR, "", COLLECTOR_SCOPES, datetime.now(UTC)
+        )
+        self.seconds = 0.0
+        self.stub: Any = None
+        self.credentials: Any = None
+        self.channel: Any = None
+        # Ten in a second, two seconds' worth at first.
+        self.admission = Admission(self.require_room, TokenBuckets(10, lambda: self.seconds))
+        self.is_full = False
+
+    def require_room(self, application_id: str) -> None:
+        if self.is_full:
+            raise Overloaded
+
+    async def find(self, digest: bytes) -> StoredCredential | None:
+        return self.credential if self.credential and self.credential.digest == digest else None
+
+
+@asynccontextmanager
+async def serving() -> AsyncIterator[Served]:
+    """A fake service that is served until the end of the block."""
+    served = Served()
+    authenticator = Authenticator(served, lambda: served.seconds, lambda: 0.0)
+    server = grpc.aio.server()
+    server.add_generic_rpc_handlers(
+        [
+            handlers_of(descriptor, servicer, authenticator, served.admission, Turns())
+            for descriptor, servicer in ((SERVICE, served.service), (CREDENTIALS, CredentialService()))
+        ]
+    )
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+        served.stub, served.credentials = UserServiceStub(channel), CredentialServiceStub(channel)
+        served.channel = channel
+        yield served
+    await server.stop(None)
+
+
+async def refused(call: Any) -> tuple[str, float]:
+    """The reason of a call's refusal for what it is too much, and after how many seconds to try again."""
+    with pytest.raises(grpc.aio.AioRpcError) as refusal:
+        await call
+    trailers: Any = refusal.value.trailing_metadata()
+    status = Status.FromString(dict(trailers)["grpc-status-details-bin"])
+    assert refusal.value.code().value[0] == status.code
+    return told(status)
+
+
+def told(status: Status) -> tuple[str, float]:
+    """The reason of a refusal, and after how many seconds to try again."""
+    info, retry = ErrorInfo(), RetryInfo()
+    assert status.details[0].Unpack(info)
+    for each in status.details[1:]:
+        each.Unpack(retry)
+    return info.reason, retry.retry_delay.seconds + retry.retry_delay.nanos / 1e9
