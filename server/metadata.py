@@ -137,7 +137,7 @@ class MetadataPlan:
                 stored = stored_number(value)
                 if isinstance(stored, str):
                     continue  # Kept as text as any such number is.
-                changed[name] = str(stored)
+                changed[name] = str(value if isinstance(value, int) else stored)
             else:
                 continue  # Refused as any such number is.
             self.warn(f"metadata.{name}", "KEPT_AS_TEXT", "a number or boolean here is kept as its JSON text")

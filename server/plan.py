@@ -24,7 +24,7 @@ _NANOSECONDS_PER_MILLISECOND = 1_000_000
 
 # Upper bounds of what the operation takes beside metadata and texts, in bytes, in either form: all of the envelope,
 # with the names of its fields, and the filter; a field of a campaign, which may be stored as the initial one as well.
-_OPERATION_BYTES = 1024
+_OPERATION_BYTES = 1408
 _CAMPAIGN_FIELD_BYTES = 128
 
 

@@ -39,6 +39,9 @@ def _nested(key: str, levels: int, leaf: object) -> JsonObject:
     return leaf
 
 
+_CAMPAIGN = ["utm_source", "utm_medium", "utm_campaign", "utm_term", "utm_content"]
+_CAMPAIGN += ["referrer", "referring_domain", "gclid"]
+
 _HOSTILE: list[JsonObject] = [
     {f"k{n}": {} for n in range(1000)},
     {f"k{n}": None for n in range(1000)},
@@ -70,16 +73,16 @@ def test_the_size_of_a_hostile_update_bounds_its_operation(metadata: JsonObject)
     _check(fold([write, _write(metadata={"other": {"y": 1}})])[0])
 
 
-def test_the_size_of_a_full_envelope_bounds_its_operation() -> None:
+@pytest.mark.parametrize("campaign", [{}, {"referring_domain": "x"}, dict.fromkeys(_CAMPAIGN, "é")], ids=len)
+def test_the_size_of_a_full_envelope_bounds_its_operation(campaign: dict[str, str]) -> None:
     # No text that is long: the constants must do.
-    names = ["utm_source", "utm_medium", "utm_campaign", "utm_term", "utm_content", "referrer", "referring_domain"]
     agent = "Mozilla/5.0 (Linux; Android 13; SM-S901B) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/112.0.0.0 Mobile"
     full: dict[str, Any] = {
         "company_id": "é",
         "anonymous_id": "é",
         "session_token": "t",
         "user_agent_string": agent,
-        "campaign": dict.fromkeys([*names, "gclid"], "é"),
+        "campaign": campaign,
         "metadata": {"email": "a@bücher.de", "e": {}},
         "modified_time": _NOW,
     }
