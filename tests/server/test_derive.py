@@ -1,12 +1,14 @@
 import hashlib
 
+import bson
 import pytest
 from email_validator import EmailNotValidError, validate_email
 from hypothesis import given
 from hypothesis import strategies as st
+from ua_parser import Domain, PartialResult
 
 from server import derive
-from server.derive import alias_digest, email_facts, user_agent_facts
+from server.derive import EmailFacts, alias_digest, email_facts, user_agent_facts
 
 _IPHONE = (
     "Mozilla/5.0 (iPhone; CPU iPhone OS 17_0 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko)"
@@ -92,3 +94,50 @@ def test_a_text_that_is_longer_than_an_address_is_not_kept() -> None:
     for text in ("x" * 1_000_000, f"{'x' * 200}@acmeinc.com"):
         email_facts(text)
     assert derive._remembered_facts.cache_info().currsize == before
+
+
+def test_a_text_that_is_longer_than_an_address_is_not_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked_at: list[int] = []
+    facts_of = derive._facts_of
+
+    def look_at(email: str) -> EmailFacts | None:
+        looked_at.append(len(email))
+        return facts_of(email)
+
+    monkeypatch.setattr(derive, "_facts_of", look_at)
+    monkeypatch.setattr(derive, "_remembered_facts", look_at)
+    assert email_facts("a " * 500_000) is None
+    assert email_facts(" " * 1000 + "john@acmeinc.com") is None
+    assert not looked_at
+    assert email_facts(" " * 200 + "john@acmeinc.com" + "\n" * 200) == email_facts("john@acmeinc.com")
+    longest = f"{'x' * 64}@{'.'.join(['y' * 60] * 3)}.com"
+    assert email_facts(longest) is not None
+    assert max(looked_at) == 416
+
+
+def test_only_the_beginning_of_a_user_agent_is_parsed_and_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    parsed: list[str] = []
+    parser = derive._parser()
+
+    def parse(text: str, domains: Domain) -> PartialResult:
+        parsed.append(text)
+        return parser(text, domains)
+
+    monkeypatch.setattr(derive, "_parser", lambda: parse)
+    longest = f"{_IPHONE} {'x' * 1024}"[:1024]
+    facts = user_agent_facts(longest)
+    assert facts.facts == user_agent_facts(_IPHONE).facts
+    for rest in ("", " Firefox/121.0", "y" * 7000):
+        assert user_agent_facts(longest + rest) is facts
+    assert user_agent_facts("bots " * 1600).size < 1024
+    assert longest in parsed
+    assert max(map(len, parsed)) == 1024
+
+
+def test_the_caches_of_user_agents_are_bounded_in_bytes() -> None:
+    bounds = [(derive._common_facts, derive._COMMON_LENGTH), (derive._long_facts, derive.USER_AGENT_PREFIX)]
+    assert sum((cache.cache_info().maxsize or 10**9) * length * 4 for cache, length in bounds) <= 12 * 1024 * 1024
+    text = f"Mozilla/5.0 (Linux; Android 13; {'Z' * 900} Build/1) Chrome/112.0.0.0 Mobile"
+    facts = user_agent_facts(text)
+    assert facts.facts is not None
+    assert len(bson.encode(facts.facts)) <= facts.size < 7 * 256 + 200

@@ -1,15 +1,17 @@
 """What one update may cost before it is refused: no more than what is at the limits. Work is counted, not time."""
 
 import json
+import sys
 from collections.abc import Iterator
+from types import FrameType
 from typing import Any
 
 import pytest
 
-from server import jsontext, keys, limits, metadata, paths
+from server import jsontext, keys, limits, metadata, patch, paths
 from server.errors import InvalidRequest
 from server.metadata import MetadataPlan, oversized_update, stored_number
-from server.model import JsonObject, PlannedUpdate, UserUpdate
+from server.model import JsonObject, Patch, PlannedUpdate, ProfileWrite, UserUpdate, Whole
 from server.plan import fold, plan_update
 
 _NOW = 1_767_323_045_678_901_234
@@ -93,9 +95,9 @@ def test_a_key_is_not_escaped_before_its_length_is_known(monkeypatch: pytest.Mon
 
 def test_a_key_that_a_profile_can_hold_is_taken() -> None:
     for key in ("k" * 1_000_000, "." * 300_000, "é" * 500_000):
-        patch = _plan({key: 1}).write.patch["metadata"]
-        assert isinstance(patch, dict)
-        assert keys.unescape_key(*patch) == key
+        stored = _plan({key: 1}).write.patch["metadata"]
+        assert isinstance(stored, dict)
+        assert keys.unescape_key(*stored) == key
 
 
 @pytest.fixture
@@ -181,6 +183,47 @@ def test_a_fold_stops_at_each_limit_of_an_update() -> None:
         assert (folded.leaves, folded.size, folded.values) == tuple(
             count * part for part in (write.leaves, write.size, write.values)
         )
+
+
+def _lines_of(writes: list[ProfileWrite]) -> int:
+    """How many lines of Python folding them takes."""
+    lines = 0
+
+    def count(_frame: FrameType, event: str, _argument: object) -> Any:
+        nonlocal lines
+        lines += event == "line"
+        return count
+
+    before = sys.gettrace()
+    sys.settrace(count)
+    try:
+        fold(writes)
+    finally:
+        sys.settrace(before)
+    return lines
+
+
+def test_a_fold_takes_time_in_proportion_to_what_it_folds() -> None:
+    def write(number: int) -> ProfileWrite:
+        update = UserUpdate("u", session_token=str(number), metadata={"a": {f"k{number}": number}})
+        return plan_update("app", update, _NOW).write
+
+    writes = [write(number) for number in range(400)]
+    assert _lines_of(writes) < 2.2 * _lines_of(writes[:200])
+
+
+def test_a_fold_copies_no_dict_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    copied: list[int] = []
+    copy = patch._copied
+
+    def count(value: JsonObject) -> JsonObject:
+        copied.append(len(value))
+        return copy(value)
+
+    monkeypatch.setattr(patch, "_copied", count)
+    changes: list[Patch] = [{"a": Whole({str(number): 0 for number in range(500)})}]
+    patch.compose([*changes, *({"a": {f"k{number}": 1}} for number in range(500))])
+    assert copied == [500]
 
 
 def test_what_is_larger_than_an_update_may_be_is_refused_in_the_same_words() -> None:
