@@ -221,8 +221,9 @@ def test_a_fold_copies_no_dict_twice(monkeypatch: pytest.MonkeyPatch) -> None:
         return copy(value)
 
     monkeypatch.setattr(patch, "_copied", count)
-    changes: list[Patch] = [{"a": Whole({str(number): 0 for number in range(500)})}]
-    patch.compose([*changes, *({"a": {f"k{number}": 1}} for number in range(500))])
+    whole: Patch = {"a": Whole({str(number): 0 for number in range(500)})}
+    changes: list[Patch] = [{"a": {f"k{number}": 1}} for number in range(500)]
+    patch.compose([whole, *changes])
     assert copied == [500]
 
 
