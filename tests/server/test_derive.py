@@ -137,7 +137,9 @@ def test_only_the_beginning_of_a_user_agent_is_parsed_and_kept(monkeypatch: pyte
 def test_the_caches_of_user_agents_are_bounded_in_bytes() -> None:
     bounds = [(derive._common_facts, derive._COMMON_LENGTH), (derive._long_facts, derive.USER_AGENT_PREFIX)]
     assert sum((cache.cache_info().maxsize or 10**9) * length * 4 for cache, length in bounds) <= 12 * 1024 * 1024
-    text = f"Mozilla/5.0 (Linux; Android 13; {'Z' * 900} Build/1) Chrome/112.0.0.0 Mobile"
+    text = f"Dalvik/1.6.0 (Linux; U; Android 4.4; SAMSUNG-{'X' * 900} Build/1)"
     facts = user_agent_facts(text)
     assert facts.facts is not None
-    assert len(bson.encode(facts.facts)) <= facts.size < 7 * 256 + 200
+    assert len(bson.encode(facts.facts)) <= facts.size
+    names = [name for part in facts.facts.values() if isinstance(part, dict) for name in part.values()]
+    assert max(map(len, names)) == 256

@@ -59,6 +59,7 @@ def test_what_is_nested_too_deep_is_refused_as_json_is() -> None:
         expected = [(item.field, item.reason, item.description) for item in refusal.value.violations]
         assert _refused(_struct(**_nested(levels))) == expected
     assert object_from_struct(_struct(**_nested(20))) == _nested(20)
+    assert object_from_struct(_struct(**_nested(30))) == _nested(21)
 
 
 def test_an_integer_of_json_text_that_no_double_holds_comes_with_a_warning() -> None:
