@@ -4,25 +4,28 @@ MongoDB gives a meaning to field names that are empty, all digits, start with `$
 one. No stored key is any of these.
 """
 
-import re
 from typing import cast
 
 from server.model import JsonObject
 
-_SPECIAL = re.compile(r"[%.\0]|^\$")
-_ESCAPED = re.compile(r"%([0-9A-F]{2})")
 _EMPTY = "%"
 
 
+# Both ways by `replace`, which takes a key of mebibytes in milliseconds: a regular expression takes a hundred times as
+# long.
 def escape_key(key: str) -> str:
-    """The stored form of a caller's key."""
+    """The stored form of a caller's key: at most three times as long."""
     if key.isidentifier():
         return key
     if not key:
         return _EMPTY
-    if key.isascii() and key.isdigit():
-        return f"%{ord(key[0]):02X}{key[1:]}"
-    return _SPECIAL.sub(lambda match: f"%{ord(match[0]):02X}", key)
+    if (key.isascii() and key.isdigit()) or key[0] == "$":
+        return f"%{ord(key[0]):02X}{_escaped(key[1:])}"
+    return _escaped(key)
+
+
+def _escaped(text: str) -> str:
+    return text.replace("%", "%25").replace(".", "%2E").replace("\0", "%00")
 
 
 def unescape_key(stored: str) -> str:
@@ -31,7 +34,11 @@ def unescape_key(stored: str) -> str:
         return stored
     if stored == _EMPTY:
         return ""
-    return _ESCAPED.sub(lambda match: chr(int(match[1], 16)), stored)
+    first = ""
+    if stored[0] == "%" and (stored[1] == "3" or stored[1:3] == "24"):
+        first, stored = chr(int(stored[1:3], 16)), stored[3:]
+    # Every `%` of the caller's is `%25`, so nothing that is replaced earlier lies across two escapes.
+    return first + stored.replace("%2E", ".").replace("%00", "\0").replace("%25", "%")
 
 
 def unescape_object(value: JsonObject) -> JsonObject:

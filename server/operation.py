@@ -11,6 +11,8 @@ from server.model import REMOVE, Patch, ProfileWrite, Remove, Whole
 UpdateDocument = dict[str, object]
 Pipeline = list[dict[str, object]]
 
+_STORED_OBJECT = {"$cond": [{"$eq": [{"$type": "$$s"}, "object"]}, "$$s", {}]}
+
 
 def dotted_update(write: ProfileWrite) -> UpdateDocument:
     """The update on dot-paths. It fails with error 28, and changes nothing, where a path meets a stored non-object."""
@@ -50,7 +52,8 @@ def exact_update(write: ProfileWrite) -> Pipeline:
         name: {"$ifNull": [f"${name}", {"$literal": value}]} for name, value in write.on_insert.items()
     }
     removed: list[str] = []
-    fields |= {name: _expression(change, name, removed) for name, change in write.patch.items()}
+    for name, change in write.patch.items():
+        fields[name] = _expression(change, f"${name}", name, removed)
     if write.aliases:
         fields["aliases"] = _added_aliases(write.aliases)
     if write.first_campaign:
@@ -62,7 +65,8 @@ def exact_update(write: ProfileWrite) -> Pipeline:
     return pipeline
 
 
-def _expression(change: object, path: str, removed: list[str]) -> dict[str, object] | str:
+def _expression(change: object, stored: str, path: str, removed: list[str]) -> dict[str, object] | str:
+    """What becomes of the value that the expression `stored` tells. Paths to remove join `removed`."""
     if isinstance(change, Remove):
         return "$$REMOVE"
     if not isinstance(change, dict):
@@ -73,9 +77,9 @@ def _expression(change: object, path: str, removed: list[str]) -> dict[str, obje
         if isinstance(inner, Remove):
             removed.append(f"{path}.{key}")
         else:
-            overlay[key] = _expression(inner, f"{path}.{key}", removed)
-    stored = f"${path}"
-    return {"$mergeObjects": [{"$cond": [{"$eq": [{"$type": stored}, "object"]}, stored, {}]}, overlay]}
+            overlay[key] = _expression(inner, f"$$s.{key}", f"{path}.{key}", removed)
+    # In a variable, so that an object names but its own key, not the whole path to it once more.
+    return {"$let": {"vars": {"s": stored}, "in": {"$mergeObjects": [_STORED_OBJECT, overlay]}}}
 
 
 def _added_aliases(aliases: tuple[bytes, ...]) -> dict[str, object]:

@@ -3,37 +3,58 @@
 See `model.Patch` for what a patch is.
 """
 
+from collections.abc import Iterable
+
 from server.model import REMOVE, JsonObject, Patch, Remove, Whole
 
 
 def apply_patch(value: object, patch: Patch) -> JsonObject:
     """What becomes of a stored `value` that `patch` is merged into."""
-    merged = dict(value) if isinstance(value, dict) else {}
-    for key, change in patch.items():
-        if isinstance(change, dict):
-            merged[key] = apply_patch(merged.get(key), change)
-        elif isinstance(change, Remove):
-            merged.pop(key, None)
-        else:
-            merged[key] = change.value if isinstance(change, Whole) else change
+    merged = _copied(value) if isinstance(value, dict) else {}
+    _apply(merged, patch)
     return merged
 
 
-def compose(first: Patch, second: Patch) -> Patch:
-    """The one patch that does what `first` and then `second` would do."""
-    composed = dict(first)
-    for key, change in second.items():
-        composed[key] = _compose_change(first[key], change) if key in first else change
+def compose(patches: Iterable[Patch]) -> Patch:
+    """The one patch that does what `patches` would do one after the other. Takes time in proportion to them all."""
+    composed: Patch = {}
+    for patch in patches:
+        _add(composed, patch)
     return composed
 
 
-def _compose_change(first: object, second: object) -> object:
-    if not isinstance(second, dict):
-        return second
-    if isinstance(first, dict):
-        return compose(first, second)
-    # Nothing that is stored can shine through: what `first` leaves behind is known.
-    return Whole(apply_patch(first.value if isinstance(first, Whole) else None, second))
+def _add(composed: Patch, patch: Patch) -> None:
+    """Make `composed` do what `patch` would do afterwards. Every dict in it is its own."""
+    for key, change in patch.items():
+        if not isinstance(change, dict):
+            composed[key] = Whole(_copied(change.value)) if isinstance(change, Whole) else change
+            continue
+        before = composed.get(key) if key in composed else composed.setdefault(key, {})
+        if isinstance(before, dict):
+            _add(before, change)
+            continue
+        # Nothing that is stored can shine through: what `before` leaves behind is known.
+        if not isinstance(before, Whole):
+            before = composed[key] = Whole({})
+        _apply(before.value, change)
+
+
+def _apply(value: JsonObject, patch: Patch) -> None:
+    for key, change in patch.items():
+        if isinstance(change, dict):
+            inner = value.get(key)
+            if not isinstance(inner, dict):
+                inner = value[key] = {}
+            _apply(inner, change)
+        elif isinstance(change, Remove):
+            value.pop(key, None)
+        else:
+            value[key] = _copied(change.value) if isinstance(change, Whole) else change
+
+
+def _copied(value: JsonObject) -> JsonObject:
+    """The same object in dicts of its own. Arrays are replaced as a whole, never changed: they are shared."""
+    return {key: _copied(item) if isinstance(item, dict) else item for key, item in value.items()}
 
 
 def needs_exact(patch: Patch) -> bool:

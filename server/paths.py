@@ -10,11 +10,18 @@ _LONGEST = 160
 
 def field_path(parts: Sequence[str | int]) -> str:
     """The path of `parts`: keys and array indices, from the request inwards. Shortened to 160 characters."""
-    path = "".join(_part(part) for part in parts).removeprefix(".")
+    path = ""
+    for part in parts:
+        path += _part(part)
+        # A key may be a mebibyte long: what is cut off is not looked at.
+        if len(path) > _LONGEST + 1:
+            break
+    path = path.removeprefix(".")
     return path if len(path) <= _LONGEST else f"{path[: _LONGEST - 1]}…"
 
 
 def _part(part: str | int) -> str:
     if isinstance(part, int):
         return f"[{part}]"
-    return f".{part}" if _PLAIN.match(part) else f"[{json.dumps(part[:_LONGEST], ensure_ascii=False)}]"
+    part = part[: _LONGEST + 1]
+    return f".{part}" if _PLAIN.match(part) else f"[{json.dumps(part, ensure_ascii=False)}]"

@@ -1,11 +1,8 @@
 """The methods of UserService: translate, plan, store, translate back."""
 
 import asyncio
-import ipaddress
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Sequence, Sized
-from functools import lru_cache
 from typing import Any, TypeVar
-from urllib.parse import unquote
 
 import grpc
 from userfold.v1 import user_service_pb2 as pb
@@ -13,6 +10,7 @@ from userfold.v1.user_service_pb2_grpc import UserServiceServicer
 
 from processes.turns import Turns
 from server import limits, wire
+from server.addresses import address_of_peer, client_address
 from server.batch import outcomes_of, plan_batch, plan_each, result_of, results_of, writes_of
 from server.call import Metadata, current_call
 from server.erasure import plan_alias_removal, plan_erasure, plan_export, plan_suppression
@@ -235,26 +233,12 @@ def _client_addresses(
         return [_client_address(metadata, context)] * len(request.users)
     if len(request.client_addresses) != len(request.users):
         raise InvalidRequest([Violation("client_addresses", "WRONG_LENGTH", "must be as many as users, or none")])
-    return [_address(text) for text in request.client_addresses]
+    return [client_address(text) for text in request.client_addresses]
 
 
 def _client_address(metadata: Metadata, context: Context) -> str | None:
     """The address of the request's client: as the gateway tells it, else of the peer. None for a local socket."""
     for name, value in metadata:
         if name == CLIENT_ADDRESS and isinstance(value, str):
-            return _address(value)
-    return _address_of_peer(context.peer())
-
-
-@lru_cache(maxsize=10_000)
-def _address_of_peer(peer: str) -> str | None:
-    kind, _, address = peer.partition(":")
-    return _address(unquote(address).rpartition(":")[0].strip("[]")) if kind in ("ipv4", "ipv6") else None
-
-
-@lru_cache(maxsize=10_000)
-def _address(text: str) -> str | None:
-    try:
-        return str(ipaddress.ip_address(text))
-    except ValueError:
-        return None
+            return client_address(value)
+    return address_of_peer(context.peer())

@@ -3,13 +3,12 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
 
-import orjson
 from google.protobuf.message import Message
-from google.protobuf.struct_pb2 import ListValue, Struct, Value
 from google.protobuf.timestamp_pb2 import Timestamp
 from userfold.v1 import campaign_pb2, user_pb2, user_service_pb2
 
 from server.errors import InvalidRequest, Violation
+from server.jsontext import object_from_json
 from server.model import (
     CampaignGroup,
     CampaignReport,
@@ -21,7 +20,7 @@ from server.model import (
     UserUpdate,
     Warning,
 )
-from server.paths import field_path
+from server.structs import object_from_struct
 
 _NANOSECONDS = 1_000_000_000
 _YEAR_1 = -62_135_596_800
@@ -62,44 +61,10 @@ def _nanoseconds(message: Message, field: str) -> int | None:
 
 def _metadata(message: user_pb2.UserUpdate) -> JsonObject | None:
     if not message.HasField("metadata_json"):
-        return _object(message.metadata, ["metadata"]) if message.HasField("metadata") else None
+        return object_from_struct(message.metadata) if message.HasField("metadata") else None
     if message.HasField("metadata"):
         raise InvalidRequest([Violation("metadata_json", "CONFLICT", "must not be set together with metadata")])
-    try:
-        value = orjson.loads(message.metadata_json)
-    except orjson.JSONDecodeError:
-        value = None
-    if not isinstance(value, dict):
-        raise InvalidRequest([Violation("metadata_json", "NOT_A_JSON_OBJECT", "must be a JSON object in UTF-8")])
-    return value
-
-
-def _object(struct: Struct, path: list[str | int]) -> JsonObject:
-    fields = struct.fields
-    # Not `items()`, which protobuf's map leaves to Python. Nearly all values are texts, and not empty.
-    return {key: (value := fields[key]).string_value or _value(value, path, key) for key in fields}
-
-
-def _list(values: ListValue, path: list[str | int]) -> list[object]:
-    return [_value(value, path, index) for index, value in enumerate(values.values)]
-
-
-def _value(value: Value, path: list[str | int], part: str | int) -> object:
-    match value.WhichOneof("kind"):
-        case "string_value":
-            return value.string_value
-        case "number_value":
-            return value.number_value
-        case "bool_value":
-            return value.bool_value
-        case "struct_value":
-            return _object(value.struct_value, [*path, part])
-        case "list_value":
-            return _list(value.list_value, [*path, part])
-        case "null_value":
-            return None
-        case _:
-            raise InvalidRequest([Violation(field_path([*path, part]), "NO_VALUE", "a Value without any kind")])
+    return object_from_json(message.metadata_json)
 
 
 def lookup_from_message(message: user_service_pb2.LookupUsersRequest) -> dict[str, str]:

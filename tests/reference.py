@@ -41,7 +41,16 @@ class ReferenceProfile:
                 metadata[name] = "true" if value else "false"
             elif isinstance(value, int | float):
                 metadata[name] = str(value)
-        self.metadata = merged(self.metadata, metadata)
+        self.metadata = merged(self.metadata, exact(metadata))
+
+
+def exact(value: Any) -> Any:
+    """`value` with each integer that a double cannot hold as its decimal digits, a text."""
+    if isinstance(value, dict):
+        return {key: exact(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [exact(item) for item in value]
+    return str(value) if type(value) is int and int(float(value)) != value else value
 
 
 def merged(stored: Any, sent: dict[str, Any]) -> dict[str, Any]:

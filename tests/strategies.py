@@ -11,7 +11,7 @@ _ODD_KEYS += ["é", "日本", "😀", "metadata", "aliases", "constructor", "$li
 KEYS = st.sampled_from(_ODD_KEYS)
 
 _TEXTS = st.sampled_from(["", "x", "$name", "$$ROOT", "$metadata.a", "\0", "é😀", "2026-01-02T03:04:05Z", "a" * 300])
-_NUMBERS = st.sampled_from([0, 1, -1, 24000, 2**53 - 1, -(2**53 - 1), 0.1, -2.5, 1e300, 5e-324, 1e21])
+_NUMBERS = st.sampled_from([0, 1, -1, 24000, 2**53 - 1, -(2**53 - 1), 0.1, -2.5, 1e300, 5e-324, 1e21, 2**53 + 1])
 SCALARS: st.SearchStrategy[Any] = st.booleans() | _NUMBERS | _TEXTS
 
 _ARRAYS: st.SearchStrategy[Any] = st.lists(

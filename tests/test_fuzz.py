@@ -35,8 +35,8 @@ def test_the_corpus_breaks_no_promise(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "function", "wrong"),
     [
-        ("plan", "server.plan.escape_key", lambda key: key),
-        ("plan", "server.plan.stored_number", lambda _: 0),
+        ("plan", "server.metadata.escape_key", lambda key: key),
+        ("plan", "server.metadata.stored_number", lambda _: 0),
         ("choose", "server.fields.escape_key", lambda key: key),
         ("decode", "gateway.structs._exact", float),
         ("http", "gateway.transcode.answer_batch", lambda *_: 1 / 0),

@@ -22,12 +22,12 @@ _PATCHES: st.SearchStrategy[Any] = st.recursive(
 
 @given(_PLAIN, _PATCHES, _PATCHES)
 def test_a_composed_patch_does_what_both_do_in_turn(value: object, first: Patch, second: Patch) -> None:
-    assert apply_patch(value, compose(first, second)) == apply_patch(apply_patch(value, first), second)
+    assert apply_patch(value, compose((first, second))) == apply_patch(apply_patch(value, first), second)
 
 
 @given(_PATCHES, _PATCHES, _PATCHES)
 def test_composing_is_associative(first: Patch, second: Patch, third: Patch) -> None:
-    assert compose(compose(first, second), third) == compose(first, compose(second, third))
+    assert compose((compose((first, second)), third)) == compose((first, compose((second, third))))
 
 
 @pytest.mark.parametrize(

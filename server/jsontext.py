@@ -1,0 +1,49 @@
+"""Metadata as JSON text: bounded before it is parsed, with every digit of its integers."""
+
+import json
+
+import orjson
+
+from server import limits
+from server.errors import InvalidRequest, Violation
+from server.metadata import oversized_update, too_many_values
+from server.model import JsonObject
+
+# orjson reads integers beyond 64 bits, which have 19 digits or more, as doubles.
+_DIGITS = bytes(ord("0") if chr(byte).isdigit() else byte for byte in range(128)) + bytes(range(128, 256))
+_LONG_INTEGER = b"0" * 19
+
+# Values take two bytes each at least: `0,`.
+_SMALL = 2 * limits.METADATA_VALUES
+
+
+def object_from_json(text: bytes) -> JsonObject:
+    """The JSON object in `text`, in UTF-8. Raises InvalidRequest, naming `metadata` where it passes a limit.
+
+    A text of more than 20,000 values is not parsed.
+    """
+    if len(text) > _SMALL:
+        if len(text) > limits.UPDATE_BYTES:
+            raise oversized_update()
+        if _has_too_many_values(text):
+            raise InvalidRequest([too_many_values()])
+    try:
+        value = orjson.loads(text)
+        if _LONG_INTEGER in text.translate(_DIGITS):
+            value = json.loads(text)
+    except (ValueError, RecursionError):
+        value = None
+    if not isinstance(value, dict):
+        raise InvalidRequest([Violation("metadata_json", "NOT_A_JSON_OBJECT", "must be a JSON object in UTF-8")])
+    return value
+
+
+def _has_too_many_values(text: bytes) -> bool:
+    """Whether `text`, if it is JSON, holds more values than an update may. Those with up to twice as many may pass."""
+    marks = text.replace(b"\\\\", b"").replace(b'\\"', b"")
+    # A value takes two quotes if it is a string, and two for its key.
+    if marks.count(b'"') > 4 * limits.METADATA_VALUES:
+        return True
+    marks = b"".join(marks.split(b'"')[::2])
+    # All but the first of a container follow a comma; all containers but one are values.
+    return max(marks.count(b","), marks.count(b"[") + marks.count(b"{") - 1) > limits.METADATA_VALUES
