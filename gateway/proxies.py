@@ -127,6 +127,6 @@ def _named_by(element: str) -> str:
 def _host(hop: str) -> str:
     """The address of a hop, which may be followed by a port: `192.0.2.1:80`, `[2001:db8::1]:80`."""
     if hop.startswith("["):
-        host, _, port = hop[1:].partition("]")
-        return canonical_address(host) if not port or port.startswith(":") else ""
+        host, end, port = hop[1:].partition("]")
+        return canonical_address(host) if end and (not port or port.startswith(":")) else ""
     return canonical_address(hop.partition(":")[0] if hop.count(":") == 1 else hop)
