@@ -477,7 +477,6 @@ class HttpConnection(asyncio.Protocol):
             return
         if not self._is_tls:
             self._transport.write_eof()
-        self._drained = 0
         self._read_on()
         if self._outgoing.left():
             self._wait_until_taken()
