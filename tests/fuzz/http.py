@@ -130,6 +130,9 @@ class _Transport(asyncio.Transport):
     def resume_reading(self) -> None:
         self.is_paused = False
 
+    def get_write_buffer_size(self) -> int:
+        return 0
+
 
 class _Planner:
     """A channel to a server that plans updates, and has no users."""

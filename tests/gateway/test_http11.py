@@ -3,6 +3,7 @@
 import asyncio
 import math
 import re
+import socket
 from collections.abc import Callable
 from typing import Any
 
@@ -17,7 +18,7 @@ from gateway.handler import BodyRule, Discard
 from gateway.http11 import HttpConnection
 from gateway.request import Request
 from gateway.status import Refusal, refusal
-from tests.gateway.fakes import FakeUserService, Gateway, reasons
+from tests.gateway.fakes import Gateway, reasons
 
 NINE = (
     b"Content-Length: 9\r\n\r\n123456789",
@@ -33,6 +34,7 @@ class FakeTransport:
 
     def __init__(self) -> None:
         self.written = b""
+        self.writes = 0
         self.has_ended = False
         self.is_closed = False
         self.reading = True
@@ -47,6 +49,7 @@ class FakeTransport:
 
     def write(self, data: bytes) -> None:
         assert not self.closed
+        self.writes += 1
         self.written += data
 
     def write_eof(self) -> None:
@@ -496,15 +499,17 @@ async def test_expect_is_answered_once_and_not_before_earlier_answers(peer: Peer
     assert peer.handler.requests[0].body == b"body"
 
 
-async def test_an_answer_is_one_packet(gateway: Gateway, service: FakeUserService) -> None:
-    reader, writer = await asyncio.open_connection("127.0.0.1", int(gateway.url.rpartition(":")[2]))
-    writer.write(POST)
-    answer = await reader.read(4096)
-    writer.close()
-    await writer.wait_closed()
-    assert answer.startswith(b"HTTP/1.1 201 Created\r\n")
-    assert b"\r\ndate: " in answer
-    assert answer.endswith(b"\r\n\r\n{}")
+async def test_an_answer_is_one_write(peer: Peer) -> None:
+    peer.send(POST)
+    await peer.handler.answer(Answer(200, {"a": "b" * 1000}, {"allow": "GET"}))
+    assert (peer.transport.writes, peer.statuses) == (1, [200])
+    assert peer.transport.written.endswith(b'"}')
+
+
+async def test_a_write_is_a_packet_at_once(gateway: Gateway) -> None:
+    """What is accepted inherits it."""
+    listening = gateway.listener._listening
+    assert listening.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 1
 
 
 async def test_a_body_that_is_thrown_away_counts_its_pieces(peer: Peer, monkeypatch: pytest.MonkeyPatch) -> None:
