@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import heapq
 import math
+import time
 from collections.abc import Callable
 from typing import Protocol
 
@@ -49,15 +50,14 @@ class Connections:
     """The open connections, and what is the same for all of them in one second. `second` is to be called in each.
 
     Where there are too many, or they hold too much, those are cut off that have waited longest for their clients. So
-    whoever opens connections and then does little with them makes no room for others less. `clock` is by default that
-    of the running event loop.
+    whoever opens connections and then does little with them makes no room for others less. `clock` tells seconds.
     """
 
     def __init__(self, most: int, most_held: int | None = None, clock: Callable[[], float] | None = None) -> None:
         self._most = most
         self._most_held = limits.HELD_BYTES if most_held is None else most_held
         self._held = 0
-        self.clock = clock or asyncio.get_running_loop().time
+        self.clock = clock or time.monotonic
         self.open: set[Connection] = set()
         self.date = b""
         self.is_stopping = False

@@ -2,10 +2,12 @@
 
 import asyncio
 from collections.abc import Callable
+from typing import Final
 
 from gateway import limits
 
-_PIECE_BYTES = 256 * 1024
+PIECE_BYTES: Final = 256 * 1024
+"""What is written at once."""
 
 
 class Outgoing:
@@ -26,12 +28,9 @@ class Outgoing:
         """The client takes less than is written."""
 
     def write(self, data: bytes) -> None:
-        """Write all, as soon as it is taken."""
-        if len(data) <= _PIECE_BYTES:
-            self._transport.write(data)
-        else:
-            self._unwritten = memoryview(data)
-            self._write_on()
+        """Write all, piece by piece, as it is taken."""
+        self._unwritten = memoryview(data)
+        self._write_on()
 
     def pause(self) -> None:
         """Wait: the transport holds enough."""
@@ -71,7 +70,7 @@ class Outgoing:
 
     def _write_on(self) -> None:
         while self._unwritten and not self.is_paused:
-            piece, self._unwritten = self._unwritten[:_PIECE_BYTES], self._unwritten[_PIECE_BYTES:]
+            piece, self._unwritten = self._unwritten[:PIECE_BYTES], self._unwritten[PIECE_BYTES:]
             self._transport.write(piece)
 
     def _count(self, untaken: int) -> None:
