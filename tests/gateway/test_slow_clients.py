@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from gateway import limits
+from gateway import limits, listener, proxies
 from gateway.answer import NO_ROOM, Answer
 from gateway.handler import BodyRule, Discard
 from gateway.status import refusal
@@ -287,3 +287,27 @@ async def test_a_connection_that_begins_while_stopping_may_be_quiet_as_long() ->
     peer.connections.stop()
     peer.connection.connection_made(peer.transport)  # type: ignore[arg-type]  # A fake.
     assert peer.connection.deadline == peer.clock.now + limits.QUIET_SECONDS
+
+
+def test_the_limits_are_those_that_are_documented() -> None:
+    """In docs/security.md. The other tests here ask what they do, and not how much they are."""
+    assert {name: value for name, value in vars(limits).items() if name.isupper()} == {
+        "HELD_BYTES": 256 * 2**20,
+        "HANDSHAKE_SECONDS": 10,
+        "IDLE_SECONDS": 75,
+        "HEAD_SECONDS": 20,
+        "BODY_SECONDS": 60,
+        "TAKE_SECONDS": 20,
+        "TAKE_BYTES": 128 * 2**10,
+        "SLOW_SECONDS": 5,
+        "LARGE_BYTES": 2**20,
+        "LINGER_SECONDS": 2,
+        "QUIET_SECONDS": 1,
+        "HEAD_BYTES": 64 * 2**10,
+        "DRAIN_BYTES": 64 * 2**20,
+        "DRAIN_SECONDS": 5,
+        "PIECE_BYTES": 128,
+        "HEADERS": 100,
+        "PIPELINED": 100,
+    }
+    assert (listener.STOP_SECONDS, listener._TICK_SECONDS, proxies.HOPS) == (26, 1, 32)
