@@ -71,6 +71,7 @@ class Application:
             },
             "/v1/rules": [],
             LIVE: {"status": "alive"},
+            READY: None,  # Told by the server, each time anew.
             "/health/probe": {"status": True, "region": settings.region},
         }
         self._readiness = Readiness(channel, service.full_name)
@@ -109,9 +110,6 @@ class Application:
         if request.method == "OPTIONS":
             respond(preflight(request.headers))
             return None
-        if request.method == "GET" and request.path == READY.encode():
-            self._readiness.answer(respond)
-            return None
         request.client = self._proxies.client(request.client, request.headers)
         started = time.perf_counter()
         route = NO_ROUTE
@@ -134,6 +132,9 @@ class Application:
                 except Exception as error:
                     done(error)
                     return None
+            if found == READY and request.method in ("GET", "HEAD"):
+                self._readiness.answer(respond)
+                return None
             if isinstance(found, bindings.MethodNotAllowed):
                 answer = _not_allowed(found.allowed)
             elif found is not None:

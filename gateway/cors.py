@@ -8,6 +8,9 @@ from gateway.answer import Answer
 ORIGIN: Final = ("access-control-allow-origin", "*")
 """On every answer, with an Origin or not: a cache must not serve an answer without it to a browser."""
 
+EXPOSED: Final = frozenset({"accept-encoding", "allow", "retry-after", "www-authenticate"})
+"""Headers of answers that pages may read besides those that they always may."""
+
 _METHODS = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
 _HEADERS = "authorization, content-encoding, content-type, x-moesif-application-id, x-moesif-sdk"
 

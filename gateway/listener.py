@@ -18,17 +18,15 @@ from gateway.settings import InvalidSetting, Settings, split_address
 from gateway.status import refusal
 
 STOP_SECONDS: Final = 26
-"""How long requests in flight may take to end when the listener stops: a report may take 25."""
-
-_LAST_SECONDS = 0.05  # What had been sent when the listener stopped is there by then.
+"""How long requests in flight may take to end, all in all, when the listener stops: a report may take 25."""
 
 _BACKLOG = 2048
-
-
 _ACCEPTED_AT_ONCE = 100
 _REFUSED_AT_ONCE = 100  # Beyond the most connections: only who is read from can be told anything.
 _OTHER_FILES = 256  # That the process needs, besides its connections.
 _PAUSE_SECONDS = 0.1
+_TICK_SECONDS = 1.0
+_LAST_TICKS_SECONDS = 0.1  # When it stops, somebody waits for the end.
 
 
 class Listener:
@@ -53,6 +51,7 @@ class Listener:
         self._stopped = asyncio.Event()
         self._most = most_connections(connections)
         self._connections = Connections(self._most)
+        self._is_accepting = True
 
     def stop(self) -> None:
         """Be no longer ready, after `drain_seconds` accept nothing more, and let the requests in flight end."""
@@ -71,48 +70,65 @@ class Listener:
         # From here on each answer is the last one on its connection.
         self._connections.is_stopping = True
         await asyncio.sleep(self._drain_seconds)
-        loop.remove_reader(self._listening)
-        # The kernel would cut off those that it has accepted, and we not.
-        self._accept()
-        self._listening.close()
-        await asyncio.sleep(_LAST_SECONDS)
+        until = loop.time() + STOP_SECONDS
+        await self._stop_accepting(until)
         self._connections.stop()
-        await self._connections.closed(STOP_SECONDS)
+        await self._connections.closed(until)
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(STOP_SECONDS):
+            async with asyncio.timeout_at(until):
                 await self._handler.finished()
         ticking.cancel()
 
+    async def _stop_accepting(self, until: float) -> None:
+        """Accept what is connected already, and close the socket: the kernel would cut those off, and we do not."""
+        loop = asyncio.get_running_loop()
+        self._is_accepting = False
+        loop.remove_reader(self._listening)
+        # Who connects all the time must not keep it open.
+        for _ in range(2 * _BACKLOG // _ACCEPTED_AT_ONCE):
+            accepted = self._accept_some()
+            if accepted is None and loop.time() < until - STOP_SECONDS / 2:
+                await asyncio.sleep(_PAUSE_SECONDS)
+            elif accepted is None or accepted < _ACCEPTED_AT_ONCE:
+                break
+            await asyncio.sleep(0)
+        self._listening.close()
+
     def _resume_accepting(self) -> None:
-        if self._listening.fileno() >= 0:  # Else it is closed.
+        if self._is_accepting:
             asyncio.get_running_loop().add_reader(self._listening, self._accept)
 
     def _accept(self) -> None:
+        if self._accept_some() is None:
+            loop = asyncio.get_running_loop()
+            loop.remove_reader(self._listening)
+            loop.call_later(_PAUSE_SECONDS, self._resume_accepting)
+
+    def _accept_some(self) -> int | None:
+        """How many connections were accepted: fewer than can be at once where no more wait; None where the machine has
+        no files left, or no memory."""
         # Not asyncio's own server, which accepts whatever comes.
-        for _ in range(_ACCEPTED_AT_ONCE):
+        for number in range(_ACCEPTED_AT_ONCE):
             try:
                 accepted, _ = self._listening.accept()
             except BlockingIOError:
-                return
+                return number
             except ConnectionError:  # It is gone already.
                 continue
-            except OSError:  # The machine has no files left, or no memory.
-                loop = asyncio.get_running_loop()
-                loop.remove_reader(self._listening)
-                loop.call_later(_PAUSE_SECONDS, self._resume_accepting)
-                return
+            except OSError:
+                return None
             if self._connections.make_room():
                 _Handshake(self._handler, self._connections, accepted, self._tls)
             elif len(self._connections.open) < self._most + _REFUSED_AT_ONCE:
                 _Handshake(_Refusing(self._handler), self._connections, accepted, self._tls)
             else:
                 accepted.close()
+        return _ACCEPTED_AT_ONCE
 
     async def _tick(self) -> None:
-        loop = asyncio.get_running_loop()
         while True:
-            self._connections.second(loop.time(), formatdate(usegmt=True))
-            await asyncio.sleep(1)
+            self._connections.second(formatdate(usegmt=True))
+            await asyncio.sleep(_LAST_TICKS_SECONDS if self._connections.is_closing else _TICK_SECONDS)
 
 
 class _Refusing:
@@ -137,7 +153,9 @@ class _Handshake:
     ) -> None:
         loop = asyncio.get_running_loop()
         # Without TLS it has nothing to do, and is no worse than any other that waits for its first request.
-        self.deadline = loop.time() + (limits.HANDSHAKE_SECONDS if tls else limits.IDLE_SECONDS)
+        self.since = connections.clock()
+        self.deadline = self.since + (limits.HANDSHAKE_SECONDS if tls else limits.IDLE_SECONDS)
+        self.is_taking = False
         self.held = 0
         self._is_cancelled = False
         self._connections = connections
@@ -170,7 +188,13 @@ class _Handshake:
         self._is_cancelled = True
         self._task.cancel()
 
-    stop = abort = expire
+    abort = expire
+
+    def stop(self) -> None:
+        """Go on: its client may have sent a request already."""
+
+    def look(self) -> None:
+        """It has nothing that could be taken."""
 
 
 class _Agreed(HttpConnection):
@@ -212,7 +236,14 @@ def bind(settings: Settings, *, shares_address: bool = False) -> socket.socket:
     host, port = split_address("USERFOLD_HTTP_ADDRESS", settings.http_address)
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        listening = socket.create_server((host, port), family=family, backlog=_BACKLOG, reuse_port=shares_address)
+        listening = socket.create_server(
+            (host, port),
+            family=family,
+            backlog=_BACKLOG,
+            reuse_port=shares_address,
+            # `[::]` is every address of the machine, those of IPv4 included.
+            dualstack_ipv6=family == socket.AF_INET6 and socket.has_dualstack_ipv6(),
+        )
     except OSError as error:
         raise cannot_listen(error) from None
     # Connections inherit it, and asyncio would set it only on sockets that say they are TCP, which this one does not.

@@ -3,60 +3,130 @@
 import functools
 import ipaddress
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
+from typing import Final
 
-# RFC 7239, section 4: elements by `,`, their pairs by `;`, values that are tokens or quoted texts.
-_ELEMENT = re.compile(r'(?:[^",]|"(?:[^"\\]|\\.)*"?)+')
-_PAIR = re.compile(r'([^\s=;"]+)=(?:"((?:[^"\\]|\\.)*)"|([^;"]*))')
+HOPS: Final = 32
+"""How many proxies are looked at, from the right end."""
+
+_ELEMENT_CHARACTERS = 1024  # Four parameters, the longest of which is a host.
+_ADDRESS_CHARACTERS = 64
+_BETWEEN = ", \t"
+
+# RFC 7239, section 4: elements by `,`, their pairs by `;`, values that are tokens or quoted texts. The elements are
+# read from the right end, so the first of them is written backwards: inside of quotes, a quote that is followed by an
+# odd number of backslashes is escaped.
+_BACKWARDS = re.compile(r'((?:[^",]++|"(?:[^"]++|"\\(?:\\\\)*+(?!\\))*+")*+)(?:,|\Z)')
+_PAIR = re.compile(r'[ \t]*+(?:([^\s=;"]++)=(?:"((?:[^"\\]|\\.)*+)"|([^";]*+)))?[ \t]*+(?:;|\Z)')
 
 
 class TrustedProxies:
     """Proxies that are believed whom they forward for: addresses and networks, as text."""
 
     def __init__(self, networks: Iterable[str]) -> None:
-        self._networks = [ipaddress.ip_network(each) for each in networks]
+        self._networks = [_unmapped(ipaddress.ip_network(each)) for each in networks]
+        # Its keys are addresses, which are short.
+        self._trusts = functools.lru_cache(1024)(self._is_trusted)
 
     def client(self, peer: str, headers: Mapping[bytes, bytes]) -> str:
         """The address of the client, in its canonical form; empty where it is none.
 
         Each proxy adds the address that it was called from at the right end. The first from there that is no trusted
-        proxy is the client; what is left of it is the client's own invention.
+        proxy is the client; what is left of it is the client's own invention, and is not read.
 
         `X-Forwarded-For` counts, and `Forwarded` (RFC 7239) only without it: a proxy that writes the one passes on
         what a client says in the other, and nearly all write the former.
         """
-        if not self._networks or not self._trusts(canonical_address(peer)):
-            return canonical_address(peer)
-        if listed := headers.get(b"x-forwarded-for"):
-            hops = [_host(each) for each in listed.decode("latin-1").split(",")]
-        elif forwarded := headers.get(b"forwarded"):
-            hops = [_host(_forwarded_for(each)) for each in _ELEMENT.findall(forwarded.decode("latin-1"))]
-        else:
-            return canonical_address(peer)
-        return next((hop for hop in reversed(hops) if not self._trusts(hop)), hops[0] if hops else "")
+        client = canonical_address(peer)
+        if not self._networks or not self._trusts(client):
+            return client
+        is_usual = bool(headers.get(b"x-forwarded-for"))
+        for hop in islice(_forwarded_for(headers, is_usual=is_usual), HOPS):
+            client = hop
+            if not self._trusts(client):
+                break
+        return client
 
-    def _trusts(self, address: str) -> bool:
+    def _is_trusted(self, address: str) -> bool:
         return bool(address) and any(ipaddress.ip_address(address) in network for network in self._networks)
 
 
-@functools.lru_cache(1024)
 def canonical_address(text: str) -> str:
-    """An IP address in its one form; empty where it is none, as where a proxy writes `unknown`."""
+    """An IP address in its one form; empty where it is none, as where a proxy writes `unknown`.
+
+    An IPv4 address that is mapped into IPv6 (`::ffff:192.0.2.1`) is the IPv4 address. A zone (`%eth0`) is left out.
+    """
+    return _canonical(text) if len(text) <= _ADDRESS_CHARACTERS else ""
+
+
+@functools.lru_cache(1024)
+def _canonical(text: str) -> str:
     try:
-        return str(ipaddress.ip_address(text))
+        address = ipaddress.ip_address(text)
     except ValueError:
         return ""
+    if isinstance(address, ipaddress.IPv6Address):
+        return str(address.ipv4_mapped or ipaddress.IPv6Address(int(address)))
+    return str(address)
+
+
+def _unmapped(
+    network: ipaddress.IPv4Network | ipaddress.IPv6Network,
+) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
+    if isinstance(network, ipaddress.IPv6Network) and network.prefixlen >= 96:
+        mapped = network.network_address.ipv4_mapped
+        if mapped:
+            return ipaddress.IPv4Network((mapped, network.prefixlen - 96))
+    return network
+
+
+def _forwarded_for(headers: Mapping[bytes, bytes], *, is_usual: bool) -> Iterator[str]:
+    """The address of each hop, from the right end; empty where one is none. Empty elements are skipped."""
+    if is_usual:
+        left = headers[b"x-forwarded-for"].decode("latin-1")
+        while left := left.rstrip(_BETWEEN):
+            left, _, hop = left.rpartition(",")
+            yield _host(hop.strip())
+        return
+    # Its lines are apart, so that the quotes of one mean nothing in another.
+    for line in reversed(headers.get(b"forwarded", b"").decode("latin-1").split("\n")):
+        for element in _elements_backwards(line[::-1]):
+            yield _host(_named_by(element))
+
+
+def _elements_backwards(line: str) -> Iterator[str]:
+    """The elements of a line that is written backwards. One whose quotes do not match is the last, and empty: what is
+    left of it could be anything."""
+    while line := line.lstrip(_BETWEEN):
+        found = _BACKWARDS.match(line, 0, _ELEMENT_CHARACTERS)
+        if not found or not (found[0].endswith(",") or found.end() == len(line)):
+            yield ""
+            return
+        yield found[1][::-1].strip()
+        line = line[found.end() :]
+
+
+def _named_by(element: str) -> str:
+    """Whom an element of `Forwarded` says that it is for; empty where it says nothing, or is malformed."""
+    named = ""
+    at = 0
+    while at < len(element):
+        pair = _PAIR.match(element, at)
+        if pair is None:
+            return ""
+        name, quoted, token = pair.groups()
+        if name and name.lower() == "for":
+            if named:
+                return ""
+            named = re.sub(r"\\(.)", r"\1", quoted) if quoted is not None else token.strip()
+        at = pair.end()
+    return named
 
 
 def _host(hop: str) -> str:
     """The address of a hop, which may be followed by a port: `192.0.2.1:80`, `[2001:db8::1]:80`."""
-    hop = hop.strip()
     if hop.startswith("["):
-        return canonical_address(hop[1:].partition("]")[0])
+        host, end, port = hop[1:].partition("]")
+        return canonical_address(host) if end and (not port or port.startswith(":")) else ""
     return canonical_address(hop.partition(":")[0] if hop.count(":") == 1 else hop)
-
-
-def _forwarded_for(element: str) -> str:
-    """Whom an element of `Forwarded` says that it is for; empty where it says nothing."""
-    pairs = {name.lower(): quoted or token for name, quoted, token in _PAIR.findall(element)}
-    return re.sub(r"\\(.)", r"\1", pairs.get("for", ""))

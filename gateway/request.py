@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 class Request:
     """One request. `path` is still percent-encoded, and `headers` have lower-case names.
 
-    Of a header that came several times the first counts, but of those that are lists, which are joined by commas.
+    Of a header that came several times the first counts, but of those that are lists: their lines are joined by
+    commas, those of `forwarded` by line feeds.
     `client` is the address of the peer, empty where there is none.
     """
 

@@ -7,7 +7,7 @@ from typing import Final
 import orjson
 
 from gateway.answer import NO_ROOM, Answer
-from gateway.cors import ORIGIN
+from gateway.cors import EXPOSED, ORIGIN
 
 _ORIGIN = f"{ORIGIN[0]}: {ORIGIN[1]}\r\n".encode()
 _PHRASES: Final = {status.value: status.phrase for status in HTTPStatus} | {499: "Client Closed Request"}
@@ -29,6 +29,8 @@ def response_bytes(answer: Answer, date: bytes, *, closes: bool = False, is_head
     if content:
         lines += ["content-type: application/json", f"content-length: {len(content)}"]
     lines += [f"{name}: {value}" for name, value in answer.headers.items()]
+    if answer.headers and (exposed := [name for name in answer.headers if name in EXPOSED]):
+        lines.append(f"access-control-expose-headers: {', '.join(exposed)}")
     if closes and "connection" not in answer.headers:
         lines.append("connection: close")
     head = "\r\n".join([*lines, ""]).encode("latin-1")

@@ -75,6 +75,9 @@ OWN: Final[Mapping[str, Row]] = {
     "HTTP_MALFORMED": Row(code_pb2.INVALID_ARGUMENT, "This is no valid HTTP/1.1 request."),
     "HEAD_TOO_LARGE": Row(code_pb2.INVALID_ARGUMENT, "The head of the request is larger than any client's.", 431),
     "REQUEST_TOO_SLOW": Row(code_pb2.DEADLINE_EXCEEDED, "The request took too long to arrive; nothing was read.", 408),
+    "HOST_INVALID": Row(code_pb2.INVALID_ARGUMENT, "A request must have one Host header, with a valid host."),
+    "UNSUPPORTED_TRANSFER_ENCODING": Row(code_pb2.UNIMPLEMENTED, "Transfer-Encoding must be chunked."),
+    "CREDENTIAL_AMBIGUOUS": Row(code_pb2.UNAUTHENTICATED, "A credential must be sent once."),
     "CREDENTIAL_UNKNOWN": Row(code_pb2.UNAUTHENTICATED, "The credential belongs to no application."),
     "OVERLOADED": Row(
         code_pb2.RESOURCE_EXHAUSTED, "More is waiting than the gateway holds; nothing was written.", retry_after=1
@@ -179,6 +182,8 @@ def headers_for(http: int, status: Status) -> dict[str, str]:
     """The headers that an HTTP status calls for."""
     if http == 401:
         return {"www-authenticate": "Bearer"}
+    if http == 415:
+        return {"accept-encoding": "gzip"}
     if http in (429, 503):
         retry = detail(status, RetryInfo)
         wait = retry.retry_delay.seconds + (retry.retry_delay.nanos > 0) if retry else 0

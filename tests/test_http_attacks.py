@@ -3,6 +3,7 @@
 import contextlib
 import gzip
 import socket
+import time
 import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -27,7 +28,7 @@ class Client:
 
     def __init__(self, url: str) -> None:
         host, _, port = url.removeprefix("http://").rpartition(":")
-        self._socket = socket.create_connection((host, int(port)), 20)
+        self._socket = socket.create_connection((host, int(port)), 60)
 
     def __enter__(self) -> Self:
         return self
@@ -36,11 +37,31 @@ class Client:
         self._socket.close()
 
     def send(self, octets: bytes) -> bool:
-        """Send, as far as the gateway lets us. Whether it still does."""
+        """Send. Whether the connection has not ended. Raises TimeoutError where the gateway neither takes it nor ends
+        the connection."""
+        self._socket.setblocking(True)
+        self._socket.settimeout(60)
         try:
             self._socket.sendall(octets)
-        except (ConnectionError, TimeoutError):
+        except ConnectionError:
             return False
+        return True
+
+    def begins_with(self) -> bytes:
+        """The first line of what comes."""
+        self._socket.settimeout(60)
+        return self._socket.recv(2**10).partition(b"\r\n")[0]
+
+    def has_ended(self) -> bool:
+        """Whether the gateway has ended the connection, as far as it is told by now."""
+        self._socket.setblocking(False)
+        try:
+            while self._socket.recv(2**20):
+                pass
+        except BlockingIOError:
+            return False
+        except ConnectionError:
+            pass
         return True
 
     def fill(self, octets: bytes) -> None:
@@ -51,7 +72,7 @@ class Client:
                 octets = octets[self._socket.send(octets) :]
 
     def endure(self, octets: bytes) -> bool:
-        """Whether the gateway takes this again and again."""
+        """Whether the gateway takes this again and again. Raises TimeoutError as `send` does."""
         return all(self.send(octets) for _ in range(_ENDLESS))
 
 
@@ -65,6 +86,13 @@ class Clients:
 
     def __call__(self) -> Client:
         return self.stack.enter_context(Client(self._url))
+
+    def ended(self, of: list[Client], expected: int = 0) -> int:
+        """How many of these connections the gateway has ended, once they are as many as are expected."""
+        until = time.monotonic() + 20
+        while (ended := sum(client.has_ended() for client in of)) < expected and time.monotonic() < until:
+            time.sleep(0.05)
+        return ended
 
     def head(self, path: str = "/v1/users", **headers: object) -> bytes:
         """The head of a POST."""
@@ -119,21 +147,33 @@ def clients(gateway: Program, application: Application, most_megabytes: int) -> 
     ids=["nothing", "half a line", "half a head", "an empty line", "a hello of TLS"],
 )
 def test_more_clients_than_there_is_room_for_that_do_nothing(clients: Clients, sent: bytes) -> None:
-    for _ in range(_CROWD):
-        clients().send(sent)
+    crowd = [clients() for _ in range(_CROWD)]
+    for client in crowd:
+        client.send(sent)
+    assert clients.status(b'{"user_id": "u"}') == 201
+    assert clients.ended(crowd, _CROWD - _CONNECTIONS) >= _CROWD - _CONNECTIONS
 
 
 def test_slow_bodies(clients: Clients) -> None:
-    for _ in range(_CROWD):
-        clients().send(clients.head(Content_Length=100_000) + b'{"user_id": "')
+    crowd = [clients() for _ in range(_CROWD)]
+    for client in crowd:
+        client.send(clients.head(Content_Length=100_000) + b'{"user_id": "')
+    assert clients.status(b'{"user_id": "u"}') == 201
+    ended = clients.ended(crowd, _CROWD - _CONNECTIONS)
+    # Nobody is told anything, and the last to come have the time that they may have.
+    assert _CROWD - _CONNECTIONS <= ended < _CROWD
 
 
 @pytest.mark.parametrize("most_megabytes", [limits.HELD_BYTES // 2**20 + _MOST_MEGABYTES])
 def test_large_bodies_that_do_not_end(clients: Clients) -> None:
     part = b" " * 10 * 2**20
     head = clients.head("/v1/users/batch", Content_Length=len(part) + 1)
-    for _ in range(_CONNECTIONS - 8):
-        clients().send(head + part)
+    crowd = [clients() for _ in range(_CONNECTIONS - 8)]
+    for client in crowd:
+        client.send(head + part)
+    assert clients.status(b'{"user_id": "u"}') == 201
+    too_many = len(crowd) - limits.HELD_BYTES // len(part)
+    assert too_many <= clients.ended(crowd, too_many) < len(crowd)
 
 
 def test_slow_readers_of_large_answers(clients: Clients, gateway: Program, application: Application) -> None:
@@ -142,8 +182,12 @@ def test_slow_readers_of_large_answers(clients: Clients, gateway: Program, appli
         api.stored({"metadata": {"text": "x" * 900_000}})
     token = f"Authorization: Bearer {application.management_token}"
     request = f"GET /v1/users/u HTTP/1.1\r\nHost: x\r\n{token}\r\n\r\n".encode()
-    for _ in range(_CONNECTIONS // 2):
-        clients().fill(request * 50)
+    crowd = [clients() for _ in range(_CONNECTIONS // 2)]
+    for client in crowd:
+        client.fill(request * 50)
+    assert clients.status(b'{"user_id": "u"}') == 201
+    assert {client.begins_with() for client in crowd} == {b"HTTP/1.1 200 OK"}
+    assert clients.ended(crowd) == 0
 
 
 def test_bombs(clients: Clients) -> None:
@@ -171,12 +215,15 @@ def test_a_batch_of_numbers_that_are_no_users(clients: Clients) -> None:
     ("start", "more"),
     [
         (b"POST /", b"a" * 65_536),
-        (b"POST /v1/users HTTP/1.1\r\n", b"X-A: b\r\n" * 8192),
-        (b"POST /v1/users HTTP/1.1\r\nX-A: ", b"b" * 65_536),
-        (b"POST /v1/users HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n5;", b"a" * 65_536),
-        (b"POST /v1/users HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n", b"0" * 65_536),
-        (b"POST /v1/users HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n", (b"1000\r\n" + b" " * 4096 + b"\r\n") * 16),
-        (b"POST /v1/users HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n", b"X-A: b\r\n" * 8192),
+        (b"POST /v1/users HTTP/1.1\r\nHost: x\r\n", b"X-A: b\r\n" * 8192),
+        (b"POST /v1/users HTTP/1.1\r\nHost: x\r\nX-A: ", b"b" * 65_536),
+        (b"POST /v1/users HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5;", b"a" * 65_536),
+        (b"POST /v1/users HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n", b"0" * 65_536),
+        (
+            b"POST /v1/users HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n",
+            (b"1000\r\n" + b" " * 4096 + b"\r\n") * 16,
+        ),
+        (b"POST /v1/users HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n", b"X-A: b\r\n" * 8192),
         (b"", b"\r\n" * 32_768),
         (b"", b"GET /v1/rules HTTP/1.1\r\nHost: x\r\n\r\n" * 2000),
     ],
@@ -194,5 +241,5 @@ def test_a_batch_of_numbers_that_are_no_users(clients: Clients) -> None:
 )
 def test_what_does_not_end_is_ended(clients: Clients, start: bytes, more: bytes) -> None:
     client = clients()
-    client.send(start)
+    assert client.send(start)
     assert not client.endure(more)

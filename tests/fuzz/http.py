@@ -119,7 +119,7 @@ class _Transport(asyncio.Transport):
     def close(self) -> None:
         self.closed = True
 
-    abort = close
+    abort = write_eof = close
 
     def is_closing(self) -> bool:
         return self.closed
@@ -129,6 +129,9 @@ class _Transport(asyncio.Transport):
 
     def resume_reading(self) -> None:
         self.is_paused = False
+
+    def get_write_buffer_size(self) -> int:
+        return 0
 
 
 class _Planner:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import uvloop
 from prometheus_client import REGISTRY
+from structlog.testing import capture_logs
 
 from gateway import limits
 from gateway.connections import Connections
@@ -18,22 +19,32 @@ from gateway.http11 import HttpConnection
 from gateway.limits import HELD_BYTES
 from gateway.listener import _Handshake, most_connections
 from tests.gateway.fakes import Backend, FakeUserService, Gateway, running_gateway
-from tests.gateway.test_http11 import POST, FakeHandler, FakeTransport
+from tests.gateway.test_http11 import POST, Clock, FakeHandler, FakeTransport
 
 LIMIT = 64
 
 
 class FakeConnection:
-    """Keeps whether it was cut off."""
+    """Keeps whether it was cut off. Its client has kept it waiting since then."""
 
-    def __init__(self, connections: Connections, deadline: float, held: int = 0) -> None:
-        self.deadline = deadline
+    def __init__(self, connections: Connections, since: float, held: int = 0, *, is_taking: bool = False) -> None:
+        self.since = since
+        self.deadline = since + 75
         self.held = 0
+        self.is_taking = is_taking
+        self.takes_at: float | None = None
         self.is_cut = False
+        self.error: Exception | None = None
         connections.open.add(self)
         connections.hold(self, held)
 
-    def expire(self) -> None: ...
+    def look(self) -> None:
+        self.since = self.takes_at or self.since
+
+    def expire(self) -> None:
+        self.deadline = math.inf
+        if self.error:
+            raise self.error
 
     def stop(self) -> None: ...
 
@@ -41,12 +52,15 @@ class FakeConnection:
         self.is_cut = True
 
 
-async def test_room_is_made_by_those_whose_time_would_be_over_first() -> None:
+async def test_room_is_made_by_those_that_have_kept_us_waiting_longest() -> None:
+    """Whatever they were to do, and however long they may still take for it."""
     connections = Connections(most=LIMIT)
-    opened = [FakeConnection(connections, deadline) for deadline in range(LIMIT)]
+    opened = [FakeConnection(connections, since) for since in range(LIMIT)]
     opened[0].deadline = math.inf
+    opened[1].takes_at = 1000.0
+    opened[2].deadline = 10_000.0
     assert connections.make_room()
-    assert [each for each in opened if each.is_cut] == opened[1:3]
+    assert [each for each in opened if each.is_cut] == opened[2:4]
     assert len(connections.open) == LIMIT - 2
 
 
@@ -71,9 +85,41 @@ async def test_what_is_held_is_bounded_in_the_same_way() -> None:
     assert [each.is_cut for each in (second, empty)] == [False, False]
 
 
+async def test_an_answer_is_not_cut_off_while_its_client_takes_it() -> None:
+    clock = Clock()
+    connections = Connections(most=9, most_held=100, clock=clock)
+    taking = [FakeConnection(connections, clock.now - age, 40, is_taking=True) for age in (90.0, 80.0)]
+    for each in taking:
+        each.takes_at = clock.now
+    body = FakeConnection(connections, clock.now, 21)
+    assert [each.is_cut for each in (*taking, body)] == [False, False, True]
+    # Nor for another answer, which is not begun where there is no room for it.
+    assert not connections.has_room(21)
+    last = FakeConnection(connections, clock.now, 21, is_taking=True)
+    assert not any(each.is_cut for each in (*taking, last))
+    # But one whose client has stopped.
+    clock.now += limits.SLOW_SECONDS
+    taking[0].takes_at = last.takes_at = clock.now
+    assert connections.has_room(21)
+    assert [each.is_cut for each in (*taking, last)] == [False, True, False]
+
+
+async def test_one_that_fails_when_its_time_is_over_is_told_once_and_stops_no_other() -> None:
+    clock = Clock()
+    connections = Connections(most=9, clock=clock)
+    opened = [FakeConnection(connections, number) for number in range(5)]
+    opened[1].error = opened[3].error = RuntimeError("john@acmeinc.com")
+    with capture_logs() as logs:
+        connections.second("DATE")
+    assert [each.deadline for each in opened] == [math.inf] * 5
+    assert [each.is_cut for each in opened] == [False, True, False, True, False]
+    assert [(each["event"], each["connections"]) for each in logs] == [("defect", 2)]
+    assert "john" not in str(logs)
+
+
 async def test_a_body_is_held_until_it_is_answered_and_an_answer_until_it_is_taken() -> None:
     connections, handler, transport = Connections(9), FakeHandler(), FakeTransport()
-    connections.second(0, "DATE")
+    connections.second("DATE")
     connection = HttpConnection(handler, connections)
     made: Any = transport
     connection.connection_made(made)
@@ -86,12 +132,13 @@ async def test_a_body_is_held_until_it_is_answered_and_an_answer_until_it_is_tak
     connection.data_received(POST[-1:])
     await handler.answer()
     assert connection.held == 0
-    transport.get_write_buffer_size = lambda: 1000  # type: ignore[method-assign]  # Of this test alone.
-    connection.pause_writing()
-    assert connection.held == 1000
+    for untaken in (1000, 500):
+        transport.untaken = untaken
+        connection.pause_writing()
+        assert connection.held == untaken
     connection.resume_writing()
     assert connection.held == 0
-    connection.data_received(b"POST / HTTP/1.1\r\nContent-Length: 101\r\n\r\nx")
+    connection.data_received(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 101\r\n\r\nx")
     assert connection.held == 0
     connection.data_received(POST[:-5])
     connection.connection_lost(None)
@@ -209,9 +256,9 @@ async def test_bodies_that_do_not_end_do_not_fill_the_memory(
 
 
 def test_room_is_made_also_where_many_are_being_refused() -> None:
-    connections = Connections(most=LIMIT)
-    for deadline in range(2 * LIMIT):
-        FakeConnection(connections, deadline)
+    connections = Connections(most=LIMIT, clock=Clock())
+    for since in range(2 * LIMIT):
+        FakeConnection(connections, since)
     assert connections.make_room()
 
 
