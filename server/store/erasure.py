@@ -3,7 +3,7 @@
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import Any, Protocol, TypeAlias, TypeVar
 
-from pymongo import DeleteOne, UpdateOne
+from pymongo import DeleteOne, UpdateOne, timeout
 from pymongo.errors import PyMongoError
 
 from server.errors import DatabaseUnavailable, UserfoldError, UserNotFound, WriteOutcomeUnknown
@@ -11,6 +11,7 @@ from server.model import AliasRemoval, Erasure
 from server.plan import visitor_id
 from server.store.bulk import DUPLICATE_KEY, Operation, failure_of, write_in_bulk
 from server.store.database import Database
+from server.store.driver import WRITE_SECONDS
 
 Erased: TypeAlias = bool | UserfoldError
 """Whether there was anything to erase until now, or why it may still be there."""
@@ -53,9 +54,11 @@ class MongoProfileErasure:
         pending = {each.profile_id: each for each in erasures}
         found: set[str] = set()
         outcomes: dict[str, Erased] = {}
-        while pending:
-            outcomes |= await self._erase(pending, found)
-            pending = {key: each for key, each in pending.items() if key not in outcomes}
+        # For all rounds together, so that whoever asked is answered in time.
+        with timeout(WRITE_SECONDS):
+            while pending:
+                outcomes |= await self._erase(pending, found)
+                pending = {key: each for key, each in pending.items() if key not in outcomes}
         return _once_each([each.profile_id for each in erasures], outcomes)
 
     async def _erase(self, erasures: Mapping[str, Erasure], found: set[str]) -> Mapping[str, Erased]:
@@ -89,6 +92,10 @@ class MongoProfileErasure:
         return {**{key: key in found for key in erasures}, **failures, **failed}
 
     async def remove_aliases(self, removals: Sequence[AliasRemoval]) -> Sequence[Erased]:
+        with timeout(WRITE_SECONDS):
+            return await self._remove_aliases(removals)
+
+    async def _remove_aliases(self, removals: Sequence[AliasRemoval]) -> Sequence[Erased]:
         wanted = {
             "_id": {"$in": list({each.profile_id for each in removals})},
             "user_id": {"$exists": True},

@@ -12,6 +12,7 @@ from server.lookups import GROUPS, LARGE, MOST, GroupedLookups
 from server.model import Lookup, Profile
 from server.store.queries import Found, ProfileQueries
 from tests.loop import turns
+from tests.server.fetched import FetchedProfile
 
 
 class FakeQueries:
@@ -20,6 +21,7 @@ class FakeQueries:
     def __init__(self) -> None:
         self.asked: list[list[Lookup]] = []
         self.too_many = False
+        self.too_large: list[Lookup] = []
         self.failure: Exception | None = None
         self._gates: list[asyncio.Future[None]] = []
 
@@ -27,9 +29,11 @@ class FakeQueries:
         await self._turn([lookup])
         return _found(lookup)
 
-    async def look_up_tokens(self, lookups: Sequence[Lookup]) -> Sequence[Found] | None:
+    async def look_up_tokens(self, lookups: Sequence[Lookup]) -> Sequence[Found | None] | None:
         await self._turn(lookups)
-        return None if self.too_many else [_found(lookup) for lookup in lookups]
+        if self.too_many:
+            return None
+        return [None if lookup in self.too_large else _found(lookup) for lookup in lookups]
 
     async def _turn(self, lookups: Sequence[Lookup]) -> None:
         self.asked.append([*lookups])
@@ -45,8 +49,12 @@ class FakeQueries:
         await turns()
 
 
+_FOUND: dict[object, Found] = {}
+
+
 def _found(lookup: Lookup) -> Found:
-    return [Profile(str(lookup.value), None, None, None, None)], False
+    fetched = FetchedProfile(Profile(str(lookup.value), None, None, None, None))
+    return _FOUND.setdefault(lookup.value, ([fetched], False))
 
 
 def _lookup(token: int) -> Lookup:
@@ -64,7 +72,12 @@ def lookups(queries: FakeQueries) -> GroupedLookups:
 
 
 def _ask(lookups: GroupedLookups, tokens: range) -> list[asyncio.Task[Found]]:
-    return [asyncio.create_task(lookups.look_up(_lookup(token))) for token in tokens]
+    return [asyncio.create_task(_answered(lookups, _lookup(token))) for token in tokens]
+
+
+async def _answered(lookups: GroupedLookups, lookup: Lookup) -> Found:
+    async with lookups.look_up(lookup) as found:
+        return found
 
 
 async def test_those_that_arrive_meanwhile_are_one_query_and_each_gets_its_own(
@@ -128,7 +141,7 @@ async def test_what_is_no_token_waits_for_nobody(queries: FakeQueries, lookups: 
     tasks = _ask(lookups, range(1))
     await turns()
     company = plan_lookup("app", {"company_id": "c"}, 0)
-    tasks.append(asyncio.create_task(lookups.look_up(company)))
+    tasks.append(asyncio.create_task(_answered(lookups, company)))
     await turns()
     assert queries.asked == [[_lookup(0)], [company]]
     await queries.answer(2)
