@@ -1,5 +1,5 @@
-"""Profiles as dense as they can be, even of before there were limits: over both faces, every read of them succeeds, ends
-where its answer is full, and says so."""
+"""Profiles as dense as they can be, even of before there were limits: over both faces, every read of them succeeds,
+ends where its answer is full, and says so."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from gateway import encode
 from server.keys import escape_key
-from server.metadata import AsJson, AsStruct
+from server.metadata import AsJson, AsStruct, Translation
 
 _SCALARS = st.none() | st.booleans() | st.text(max_size=3) | st.floats(allow_nan=False, allow_infinity=False)
 _INTEGERS = st.integers(-(2**53), 2**53) | st.sampled_from([2**62, -(2**63), 2**54 + 2])
@@ -32,12 +32,15 @@ def test_both_translations_print_the_same_json_in_any_slices(metadata: dict[str,
     stored = bson.decode(bson.encode(_stored(metadata)))
     as_json, struct = AsJson(stored), Struct()
     as_struct = AsStruct(stored, struct)
-    visited = [[], []]  # type: list[list[int]]
-    for translation, values in zip((as_json, as_struct), visited, strict=True):
-        while not values or values[-1] == slice_:
+    translations: list[Translation] = [as_json, as_struct]
+    visited: list[int] = []
+    for translation in translations:
+        values = [slice_]
+        while values[-1] == slice_:
             values.append(translation.work(slice_))
         assert max(values) <= slice_
-    assert sum(visited[0]) == sum(visited[1])
+        visited.append(sum(values))
+    assert visited[0] == visited[1]
     # Its order is that in which it is stored; that of a Struct is none.
     assert list(as_json.done) == list(metadata)
     options = orjson.OPT_SORT_KEYS
