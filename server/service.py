@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from urllib.parse import unquote
 
 import grpc
+from google.rpc.status_pb2 import Status
 from userfold.v1 import user_service_pb2 as pb
 from userfold.v1.user_service_pb2_grpc import UserServiceServicer
 
@@ -194,18 +195,18 @@ class UserService(UserServiceServicer):
         planned = plan_each(
             lambda index, user_id: plan_export(application_id, f"user_ids[{index}]", user_id), request.user_ids
         )
-        response, answer, is_full = pb.BatchExportUsersResponse(), self._answer(), False
+        response, answer = pb.BatchExportUsersResponse(), self._answer()
+        too_large: Status | None = None
         for stored in await outcomes_of(planned, lambda ids: self._queries.export(application_id, ids)):
             result = response.results.add()
-            refused: UserfoldError | None = None
-            if isinstance(stored, UserfoldError):
-                refused = stored
-            elif is_full or not await answer.export(stored, result.export):
-                # Those after it, too, even where they are smaller: so whoever asks again begins with this one.
-                refused, is_full = ExportTooLarge(), True
+            if isinstance(stored, UserfoldError) and not isinstance(stored, ExportTooLarge):
+                result.status.CopyFrom(status_of_refusal("BatchExportUsers", stored))
+            elif too_large or isinstance(stored, ExportTooLarge) or not await answer.export(stored, result.export):
+                # Those after it, too, even where they are smaller: so whoever asks again begins with this one. It is
+                # one refusal, made and logged once.
+                too_large = too_large or status_of_refusal("BatchExportUsers", ExportTooLarge())
                 result.ClearField("export")
-            if refused:
-                result.status.CopyFrom(status_of_refusal("BatchExportUsers", refused))
+                result.status.CopyFrom(too_large)
         return response
 
     async def ListUsers(self, request: pb.ListUsersRequest, context: Context) -> pb.ListUsersResponse:

@@ -54,15 +54,20 @@ class MongoProfileErasure:
         pending = {each.profile_id: each for each in erasures}
         found: set[str] = set()
         outcomes: dict[str, Erased] = {}
+        unread: UserfoldError = DatabaseUnavailable()
         # For all rounds together, so that whoever asked is answered in time.
         with timeout(WRITE_SECONDS):
             while pending:
-                outcomes |= await self._erase(pending, found)
+                outcomes |= await self._erase(pending, found, unread)
+                unread = WriteOutcomeUnknown()
                 pending = {key: each for key, each in pending.items() if key not in outcomes}
         return _once_each([each.profile_id for each in erasures], outcomes)
 
-    async def _erase(self, erasures: Mapping[str, Erasure], found: set[str]) -> Mapping[str, Erased]:
-        """Erase by what is stored now; whoever has a profile is added to `found`.
+    async def _erase(
+        self, erasures: Mapping[str, Erasure], found: set[str], unread: UserfoldError
+    ) -> Mapping[str, Erased]:
+        """Erase by what is stored now; whoever has a profile is added to `found`. Where that cannot be read, all are
+        `unread`.
 
         Where something comes between, such as an update that names another visitor, nothing is told but failures: the
         next round meets what is left.
@@ -71,7 +76,7 @@ class MongoProfileErasure:
         try:
             documents = await self._profiles.find(profile, projection={"anonymous_id": 1}).to_list(len(erasures))
         except PyMongoError:
-            return dict.fromkeys(erasures, WriteOutcomeUnknown())
+            return dict.fromkeys(erasures, unread)
         named: dict[str, str | None] = {document["_id"]: document.get("anonymous_id") for document in documents}
         found |= named.keys()
         # The visitors first: after the profiles, nothing would tell who they were.
