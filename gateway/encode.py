@@ -1,9 +1,12 @@
 """Protobuf messages to plain values for JSON, with the proto's own (snake_case) names."""
 
 from base64 import b64encode
-from typing import Any, cast
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any, Final, TypeAlias, cast
 
-from google.protobuf.descriptor import FieldDescriptor
+import orjson
+from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
 from google.protobuf.struct_pb2 import ListValue, Struct, Value
@@ -12,13 +15,20 @@ from google.rpc.status_pb2 import Status
 
 from gateway import status, timestamps
 
+METADATA_FORMAT: Final = ("x-userfold-metadata-format", "json")
+"""The metadata by which a call asks for the metadata of users as JSON: building a Struct of it, and reading it here,
+would be most of what a read costs."""
+
 _INT64 = 2.0**63
+
+_Encode: TypeAlias = Callable[[Any], Any]
 
 
 def plain(message: Message) -> Any:
     """The JSON-ready value of a message: a dict for every message of ours.
 
     Fields that are not set are left out; those that cannot be "not set" (a plain scalar, a list) are always there.
+    Metadata that comes as JSON is passed on as it is.
     """
     match message.DESCRIPTOR.full_name:
         case "google.protobuf.Struct":
@@ -29,12 +39,32 @@ def plain(message: Message) -> Any:
             return status.as_json(cast("Status", message))
         case name if name.startswith("google.protobuf."):
             return MessageToDict(message, preserving_proto_field_name=True)
-    fields = cast("list[FieldDescriptor]", message.DESCRIPTOR.fields)
     return {
-        field.name: _field(field, getattr(message, field.name))
-        for field in fields
-        if not field.has_presence or message.HasField(field.name)
+        shown: encode(getattr(message, name)) if encode else getattr(message, name)
+        for name, shown, has_presence, encode in _fields(message.DESCRIPTOR)
+        if not has_presence or message.HasField(name)
     }
+
+
+@lru_cache(maxsize=256)
+def _fields(descriptor: Descriptor) -> list[tuple[str, str, bool, _Encode | None]]:
+    """Each field of a message, as what it is shown, whether it can be "not set", and how it is encoded.
+
+    What has a name with `_json` after it, beside a Struct of that name, is that Struct as JSON, shown in its place.
+    """
+    fields = []
+    by_name: dict[str, FieldDescriptor] = dict(descriptor.fields_by_name)
+    for name, field in by_name.items():
+        if name.removesuffix("_json") != name and _is_struct(by_name.get(name.removesuffix("_json"))):
+            continue
+        fields.append((name, name, field.has_presence, _encode(field)))
+        if _is_struct(field) and f"{name}_json" in by_name:
+            fields.append((f"{name}_json", name, True, orjson.Fragment))
+    return fields
+
+
+def _is_struct(field: FieldDescriptor | None) -> bool:
+    return field is not None and field.message_type is not None and field.message_type.name == "Struct"
 
 
 def number(value: float) -> int | float:
@@ -44,22 +74,24 @@ def number(value: float) -> int | float:
     return value
 
 
-def _field(field: FieldDescriptor, value: Any) -> Any:
+def _encode(field: FieldDescriptor) -> _Encode | None:
+    """What encodes the values of a field; None where they are JSON-ready."""
     if field.message_type is not None and field.message_type.GetOptions().map_entry:
-        inner = field.message_type.fields_by_name["value"]
-        return {str(key): _single(inner, each) for key, each in value.items()}
-    return [_single(field, each) for each in value] if field.is_repeated else _single(field, value)
+        of_value = _encode_single(field.message_type.fields_by_name["value"])
+        return lambda values: {str(key): of_value(each) if of_value else each for key, each in values.items()}
+    single = _encode_single(field)
+    if field.is_repeated:
+        return lambda values: [single(each) for each in values] if single else list(values)
+    return single
 
 
-def _single(field: FieldDescriptor, value: Any) -> Any:
+def _encode_single(field: FieldDescriptor) -> _Encode | None:
     if field.message_type is not None:
-        return plain(value)
+        return plain
     if field.enum_type is not None:
-        known = field.enum_type.values_by_number.get(value)
-        return known.name if known else value
-    if field.type == FieldDescriptor.TYPE_BYTES:
-        return b64encode(value).decode()
-    return value
+        names = {number: value.name for number, value in field.enum_type.values_by_number.items()}
+        return lambda value: names.get(value, value)
+    return (lambda value: b64encode(value).decode()) if field.type == FieldDescriptor.TYPE_BYTES else None
 
 
 def _object(struct: Struct) -> dict[str, Any]:

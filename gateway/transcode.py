@@ -97,7 +97,7 @@ class Transcoder:
     async def _exchange(
         self, request: Request, credentials: Credentials, arguments: dict[str, Any], warnings: list[Finding]
     ) -> Answer:
-        metadata = (*credentials, (CLIENT_ADDRESS, request.client))
+        metadata = (*credentials, (CLIENT_ADDRESS, request.client), encode.METADATA_FORMAT)
         try:
             if self._decoder is None:
                 return self._success(encode.plain(await self._rpc(arguments, metadata)), warnings)

@@ -79,7 +79,7 @@ class WriteRejected(UserfoldError):
 
 
 class ExportTooLarge(UserfoldError):
-    """What is stored of a user would make a batch of exports larger than `limits.EXPORT_BYTES`."""
+    """What is stored of a user would make a batch of exports larger than an answer may be."""
 
 
 class UserNotFound(UserfoldError):

@@ -14,7 +14,7 @@ from lark import Lark, Token, Transformer, UnexpectedCharacters, UnexpectedInput
 
 from server import limits
 from server.errors import InvalidRequest, Violation
-from server.plan import stored_number
+from server.metadata import stored_double
 
 # A word ends where the grammar goes on. A lone `*` is no value: `=` knows no wildcards.
 _GRAMMAR: Final = r"""
@@ -72,6 +72,7 @@ _NAMES: Final = {
 }
 
 _NUMBER: Final = r"-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?"
+_INTEGER: Final = r"-?\d+"
 _WORDS: Final[dict[str, bool | None]] = {"true": True, "false": False, "null": None}
 
 
@@ -85,6 +86,8 @@ class Anything:
 ANYTHING: Final = Anything()
 
 Literal: TypeAlias = str | float | bool | Anything | None
+"""What a field is compared with. An integer may be one that no double is: nothing that is stored equals it."""
+
 Path: TypeAlias = tuple[str, ...]
 
 
@@ -133,7 +136,7 @@ class ListedPath:
 
 def parse_filter(text: str) -> Filter | None:
     """The tree of a filter; None where it is empty. Raises InvalidRequest, which tells the column of what is wrong."""
-    if len(text.encode()) > limits.FILTER_BYTES:
+    if _is_longer(text, limits.FILTER_BYTES):
         raise InvalidRequest([Violation("filter", "TOO_LONG", f"longer than {limits.FILTER_BYTES:,} bytes in UTF-8")])
     part = cast(_Part | None, _parse(text, "filter", "filter"))
     if part is None:
@@ -152,12 +155,17 @@ def parse_paths(text: str, field: str) -> Sequence[ListedPath]:
 
     Raises InvalidRequest, which tells the column of what is wrong.
     """
-    if len(text.encode()) > limits.PATHS_BYTES:
+    if _is_longer(text, limits.PATHS_BYTES):
         raise InvalidRequest([Violation(field, "TOO_LONG", f"longer than {limits.PATHS_BYTES:,} bytes in UTF-8")])
     paths = cast(list[ListedPath], _parse(text, "paths", field))
     if len(paths) > limits.PATHS:
         raise InvalidRequest([Violation(field, "TOO_MANY", f"more than {limits.PATHS} fields")])
     return paths
+
+
+def _is_longer(text: str, most: int) -> bool:
+    """Whether a text has more bytes in UTF-8, without a copy of what is far too long."""
+    return len(text) > most or len(text.encode()) > most
 
 
 def refusal(field: str, column: int, description: str) -> InvalidRequest:
@@ -231,7 +239,9 @@ class _Reader(Transformer[Token, object]):
             number = float(token)
             if not math.isfinite(number):
                 raise refusal("filter", _column(token), "expected a number that a double can hold")
-            return stored_number(number), _column(token)
+            if re.fullmatch(_INTEGER, token, re.ASCII) and (integer := int(token)) != number:
+                return integer, _column(token)
+            return stored_double(number), _column(token)
         return _WORDS.get(token, str(token)), _column(token)
 
     def paths(self, children: list[ListedPath | Token]) -> list[ListedPath]:

@@ -1,15 +1,57 @@
 """How much may be under way at once: what finds no room is turned away before anything is done for it."""
 
 import asyncio
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from server.errors import Overloaded
 
 
+class Places:
+    """So many places, in each of which one call is served. Applications whose calls wait get the next one in turn."""
+
+    def __init__(self, count: int) -> None:
+        self._free = count
+        self._waiting: dict[str, deque[asyncio.Future[None]]] = {}
+
+    @asynccontextmanager
+    async def within(self, application_id: str) -> AsyncIterator[None]:
+        """Wait for a place, and leave it at the end of the block."""
+        if self._free:
+            self._free -= 1
+        else:
+            await self._next(application_id)
+        try:
+            yield
+        finally:
+            self._leave()
+
+    async def _next(self, application_id: str) -> None:
+        given: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(application_id, deque()).append(given)
+        try:
+            await given
+        except asyncio.CancelledError:
+            if not given.cancelled():
+                self._leave()  # It was given, just before its call was cancelled.
+            raise
+
+    def _leave(self) -> None:
+        while self._waiting:
+            application_id = next(iter(self._waiting))
+            queue = self._waiting.pop(application_id)
+            given = queue.popleft()
+            if queue:
+                self._waiting[application_id] = queue  # Behind all other applications.
+            if not given.done():
+                given.set_result(None)
+                return
+        self._free += 1
+
+
 class Gate:
-    """Room for so many calls, of which some are served `at_once` and the others wait in their order.
+    """Room for so many calls, of which some are served `at_once`. The others wait: applications take turns.
 
     Each application may have as many as it leaves free for all others: alone half of the room, beside another one a
     third. So a flood finds its end while there is still room for whoever comes next.
@@ -18,7 +60,7 @@ class Gate:
     def __init__(self, most: int, at_once: int) -> None:
         self._free = most
         self._held: Counter[str] = Counter()
-        self._serving = asyncio.Semaphore(at_once)
+        self._places = Places(at_once)
 
     @asynccontextmanager
     async def within(self, application_id: str) -> AsyncIterator[None]:
@@ -28,7 +70,7 @@ class Gate:
         self._free -= 1
         self._held[application_id] += 1
         try:
-            async with self._serving:
+            async with self._places.within(application_id):
                 yield
         finally:
             self._free += 1

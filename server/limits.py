@@ -85,9 +85,6 @@ REPORTED = 20
 SUPPRESS_DAYS = 3650
 """For so many days at most, updates of a user who was erased may be suppressed."""
 
-EXPORT_BYTES = 32 * 1024 * 1024
-"""What one batch of exports may amount to."""
-
 LOOKUP_USERS = 1000
 """The most users that one look-up answers."""
 
@@ -115,9 +112,31 @@ PAGE_USERS = 1000
 PAGE_USERS_BY_DEFAULT = 100
 """Where the caller does not say how many."""
 
-PAGE_BYTES = 32 * 1024 * 1024
-"""What the profiles of one answer may amount to as BSON: as messages, which must be less than MESSAGE_BYTES, they are
-not twice as large. Reached only with profiles of more than 32 KiB each."""
+PAGE_TOKEN_BYTES = 8192
+"""A token of a page. The longest that is sealed has 6 KiB."""
+
+ORDER_BY_BYTES = 64
+"""An order of a list."""
+
+ANSWER_BYTES = 16 * 1024 * 1024
+"""What the profiles of one answer may amount to as a message, as JSON, and as BSON in the database. At least one is
+answered, and none, however dense, has more than 14 MiB: 1 MiB of control characters takes 6 in JSON, and an export may
+hold a visitor, too."""
+
+ANSWER_WORK = 500_000
+"""Steps of about half a microsecond in which the profiles of one answer are translated: a value in JSON is one, one in
+a `Struct` two. Ordinary profiles do not reach it."""
+
+SLICE_WORK = 8000
+"""Such steps that are done at once, before it is another request's turn."""
+
+GROUP_LOOKUP_BYTES = 4 * 1024 * 1024
+GROUPED_LOOKUP_BYTES = 64 * 1024
+"""What the users of a group of look-ups may amount to as BSON, and those of each look-up in it. Beyond, a look-up is
+made alone."""
+
+GROUPED_METADATA_BYTES = 16 * 1024
+"""The largest metadata, as BSON, that a group of look-ups reads."""
 
 REPORT_GROUPS = 1000
 """The most groups that one report answers."""

@@ -43,7 +43,9 @@ def plan_listing(application_id: str, request: ListRequest, tokens: PageTokens, 
     if not 0 <= request.page_size <= limits.PAGE_USERS:
         description = f"must be 1 to {limits.PAGE_USERS:,}, or 0 for {limits.PAGE_USERS_BY_DEFAULT}"
         raise InvalidRequest([Violation("page_size", "OUT_OF_RANGE", description)])
-    order = _ORDER_BY.fullmatch(request.order_by or "created_time")
+    # Before it is read, as every text: an order that is too long is none.
+    is_short = len(request.order_by) <= limits.ORDER_BY_BYTES
+    order = _ORDER_BY.fullmatch(request.order_by or "created_time") if is_short else None
     if order is None:
         description = 'must be created_time, modified_time or user_id, with " desc" after it or not'
         raise InvalidRequest([Violation("order_by", "INVALID_ORDER_BY", description)])

@@ -1,10 +1,13 @@
 """Look-ups of session tokens: those that arrive while others are under way are answered by one query."""
 
 import asyncio
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from typing import Final, cast
 
 from server import limits
+from server.gate import Places
 from server.lookup import TOKENS
 from server.model import Lookup
 from server.store.queries import Found, ProfileQueries
@@ -22,34 +25,56 @@ MOST: Final = 100
 class GroupedLookups:
     """Answers look-ups, of session tokens many at once.
 
-    There is no timer: a look-up that finds nothing under way is made at once. Belongs to the running event loop.
+    There is no timer: a look-up that finds nothing under way is made at once. Applications whose look-ups wait are
+    taken in turn. A look-up whose users are too many or too large for a group is made alone, in one of a few places, in
+    which it stays until its answer is built: so no more than that of large answers is in memory. Belongs to the running
+    event loop.
     """
 
     def __init__(self, queries: ProfileQueries) -> None:
         self._queries = queries
-        self._waiting: list[_Waiting] = []
-        self._under_way = 0
+        self._waiting: dict[str, deque[_Waiting]] = {}
+        self._queued = self._under_way = 0
         self._groups: set[asyncio.Task[None]] = set()
-        self._alone = asyncio.Semaphore(limits.LOOK_UPS_AT_ONCE)
+        self._alone = Places(limits.LOOK_UPS_AT_ONCE)
 
-    async def look_up(self, lookup: Lookup) -> Found:
-        """As ProfileQueries.look_up."""
-        if lookup.field != TOKENS:
-            return await self._look_up_alone(lookup)
+    @asynccontextmanager
+    async def look_up(self, lookup: Lookup) -> AsyncIterator[Found]:
+        """As ProfileQueries.look_up, for a block that builds the answer."""
+        found = await self._together(lookup) if lookup.field == TOKENS else None
+        if found is not None:
+            yield found
+            return
+        async with self._alone.within(lookup.application_id):
+            yield await self._queries.look_up(lookup)
+
+    async def _together(self, lookup: Lookup) -> Found | None:
+        """What a group answers; None where the look-up is to be made alone."""
         loop = asyncio.get_running_loop()
         waiting = _Waiting(lookup, loop.create_future())
-        self._waiting.append(waiting)
-        if len(self._waiting) == 1:
+        self._waiting.setdefault(lookup.application_id, deque()).append(waiting)
+        self._queued += 1
+        if self._queued == 1:
             loop.call_soon(self._start)
         return await waiting.answer
 
     def _start(self) -> None:
-        while self._waiting and (not self._groups or (len(self._groups) < GROUPS and len(self._waiting) >= LARGE)):
+        while self._queued and (not self._groups or (len(self._groups) < GROUPS and self._queued >= LARGE)):
             # Its share of what there is, as of the groups of writes.
-            most = min(MOST, max(LARGE, -(-(len(self._waiting) + self._under_way) // GROUPS)))
-            group, self._waiting = self._waiting[:most], self._waiting[most:]
+            most = min(MOST, max(LARGE, -(-(self._queued + self._under_way) // GROUPS)))
+            group = [self._next() for _ in range(min(most, self._queued))]
             self._under_way += len(group)
             self._groups.add(asyncio.get_running_loop().create_task(self._answer(group)))
+
+    def _next(self) -> "_Waiting":
+        """The first of the application whose turn it is."""
+        application_id = next(iter(self._waiting))
+        queue = self._waiting.pop(application_id)
+        waiting = queue.popleft()
+        if queue:
+            self._waiting[application_id] = queue  # Behind all other applications.
+        self._queued -= 1
+        return waiting
 
     async def _answer(self, group: "Sequence[_Waiting]") -> None:
         try:
@@ -64,25 +89,21 @@ class GroupedLookups:
         self._under_way -= len(group)
         self._start()
 
-    async def _found(self, lookups: Sequence[Lookup]) -> Sequence[Found]:
-        found = await self._queries.look_up_tokens(lookups) if len(lookups) > 1 else None
-        return await asyncio.gather(*map(self._look_up_alone, lookups)) if found is None else found
-
-    async def _look_up_alone(self, lookup: Lookup) -> Found:
-        async with self._alone:
-            return await self._queries.look_up(lookup)
+    async def _found(self, lookups: Sequence[Lookup]) -> Sequence[Found | None]:
+        # Where they are too many, each is made alone: there, too, applications take turns.
+        return await self._queries.look_up_tokens(lookups) or [None] * len(lookups)
 
 
 class _Waiting:
-    """One look-up, and the future of its answer."""
+    """One look-up, and the future of its answer: None where it is to be made alone."""
 
     __slots__ = ("answer", "lookup")
 
-    def __init__(self, lookup: Lookup, answer: asyncio.Future[Found]) -> None:
+    def __init__(self, lookup: Lookup, answer: asyncio.Future[Found | None]) -> None:
         self.lookup = lookup
         self.answer = answer
 
-    def settle(self, found: Found) -> None:
+    def settle(self, found: Found | None) -> None:
         if not self.answer.done():
             self.answer.set_result(found)
 

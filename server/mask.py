@@ -1,8 +1,8 @@
 """A mask: the fields of a user that a caller asked for, as a projection and as what is left of a profile."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
-from typing import Any, Final
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, Final, TypeAlias, cast
 
 from server import limits
 from server.fields import CAMPAIGN_FIELDS, CAMPAIGNS
@@ -17,13 +17,16 @@ _ALWAYS: Final = ("user_id", "created_time", "modified_time", "modified_nanos")
 _ALIAS_COUNT: Final = {"$size": {"$ifNull": ["$aliases", []]}}
 
 Projection = dict[str, Any]
+Tree: TypeAlias = "dict[str, Tree | None]"
 
 
 @dataclass(frozen=True, slots=True)
 class Mask:
-    """The paths that were asked for, none of them below another."""
+    """The paths that were asked for, none of them below another. `stored` is the tree of their keys as they are stored,
+    None being at the end of each."""
 
     paths: tuple[Path, ...]
+    stored: "Tree" = field(default_factory=dict, compare=False, repr=False)
 
 
 WHOLE: Final = Mask(tuple((name,) for name in sorted(_NAMES)))
@@ -36,7 +39,16 @@ def parse_mask(text: str) -> Mask:
         return WHOLE
     paths = [_checked(listed) for listed in parse_paths(text, "fields")]
     asked = dict.fromkeys(paths)
-    return Mask(tuple(path for path in asked if not any(path[:length] in asked for length in range(1, len(path)))))
+    chosen = tuple(path for path in asked if not any(path[:length] in asked for length in range(1, len(path))))
+    # Once: a page of a thousand users is masked by it.
+    tree: Tree = {}
+    for first, *keys in chosen:
+        *owners, last = first, *map(escape_key, keys)
+        inner = tree
+        for key in owners:
+            inner = cast(Tree, inner.setdefault(key, {}))
+        inner[last] = None
+    return Mask(chosen, tree)
 
 
 def projection(mask: Mask) -> Projection:
@@ -56,12 +68,10 @@ def masked(profile: Profile, mask: Mask) -> Profile:
     """What is left of a profile: the fields that were not asked for are None."""
     if mask is WHOLE:
         return profile
-    tops = {path[0] for path in mask.paths}
-    changes: dict[str, Any] = dict.fromkeys(_NAMES - tops - {"user_id"})
-    for name in tops:
-        below = [path[1:] for path in mask.paths if path[0] == name]
-        if () not in below:
-            selected = _selected(getattr(profile, name) or {}, below)
+    changes: dict[str, Any] = dict.fromkeys(_NAMES - mask.stored.keys() - {"user_id"})
+    for name, inner in mask.stored.items():
+        if inner is not None:
+            selected = _selected(getattr(profile, name) or {}, inner)
             changes[name] = selected if selected or name == "metadata" else None
     return replace(profile, **changes)
 
@@ -78,13 +88,12 @@ def _checked(listed: ListedPath) -> Path:
     return path
 
 
-def _selected(value: Mapping[str, object], paths: list[Path]) -> JsonObject:
+def _selected(value: Mapping[str, object], tree: Tree) -> JsonObject:
     """What the paths lead to, through objects alone: what MongoDB answers on the way through an array is dropped."""
     selected: JsonObject = {}
-    for key in dict.fromkeys(path[0] for path in paths):
-        below = [path[1:] for path in paths if path[0] == key]
+    for key, below in tree.items():
         inner = value.get(key)
-        if () in below:
+        if below is None:
             selected |= {key: inner} if key in value else {}
         elif isinstance(inner, dict) and (found := _selected(inner, below)):
             selected[key] = found

@@ -58,8 +58,7 @@ def oversized_update() -> InvalidRequest:
 def stored_number(number: float) -> int | float | str:
     """A finite JSON number as it is stored: of the value that a double has, like every number of ours.
 
-    A double that is an integer is stored as one, for those who look into the database. -0.0 is none. An integer that no
-    double holds is stored as its decimal digits, a text.
+    An integer that no double holds is stored as its decimal digits, a text.
     """
     if isinstance(number, int):
         if -_EXACT <= number <= _EXACT:
@@ -68,10 +67,12 @@ def stored_number(number: float) -> int | float | str:
             double = float(number)
         except OverflowError:
             return str(number)
-        if int(double) != number:
-            return str(number)
-    else:
-        double = number
+        return stored_double(double) if int(double) == number else str(number)
+    return stored_double(number)
+
+
+def stored_double(double: float) -> int | float:
+    """A finite double as it is stored: as an integer where it is one, which -0.0 is not."""
     if double.is_integer() and -_INT64 <= double < _INT64 and (double or str(double) == "0.0"):
         return int(double)
     return double

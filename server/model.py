@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Final
+from typing import Final, Protocol
 
 # A JSON object as Python holds it; `object` stands for any JSON value.
 JsonObject = dict[str, object]
@@ -96,8 +96,9 @@ class PlannedUpdate:
 class Profile:
     """One user's stored profile.
 
-    `modified_time` is in nanoseconds since 1970-01-01 UTC; `metadata` has the caller's own keys. None is what there is
-    nothing of, or what was not asked for.
+    `modified_time` is in nanoseconds since 1970-01-01 UTC. The keys in `metadata` are as they are stored: visiting all
+    of them may take long, and is done in slices when the profile is answered. None is what there is nothing of, or what
+    was not asked for.
     """
 
     user_id: str
@@ -186,6 +187,23 @@ class StoredUser:
     visitor: "StoredUser | None"
 
 
+class Fetched(Protocol):
+    """A user as the database answered it, still in bytes: making values of them may take long."""
+
+    @property
+    def size(self) -> int:
+        """How many bytes."""
+
+    def profile(self) -> Profile:
+        """The profile, or what was asked for of it."""
+
+    def stored_user(self) -> StoredUser:
+        """Everything that is stored, where that was asked for."""
+
+    def position(self, keys: Sequence[str]) -> Sequence[object]:
+        """What the user has in stored fields: where a list that is ordered by them goes on after this user."""
+
+
 class Suppressed:
     """The type of SUPPRESSED: the user is erased, and the update was accepted but not stored."""
 
@@ -223,7 +241,8 @@ class ReportRequest:
 class CampaignGroup:
     """The users whose campaigns have something in common: `campaign` holds it by the names of the fields.
 
-    `days` are how many were created on each day in UTC, such as 2026-01-31, in their order.
+    `days` are how many were created on each day in UTC, such as 2026-01-31, in their order. `value_sum` is not finite
+    where no double can hold it.
     """
 
     campaign: Mapping[str, str]
@@ -233,10 +252,21 @@ class CampaignGroup:
     value_count: int
 
 
+class FetchedGroup(Protocol):
+    """A group as the database answered it, still in bytes."""
+
+    @property
+    def size(self) -> int:
+        """How many bytes."""
+
+    def group(self) -> CampaignGroup:
+        """The group."""
+
+
 @dataclass(frozen=True, slots=True)
 class CampaignReport:
-    """The groups, those with the most users first; whether there are more; and all together."""
+    """The groups, those with the most users first; whether there are more; all together, None where that is nobody."""
 
-    groups: Sequence[CampaignGroup]
+    groups: Sequence[FetchedGroup]
     has_more: bool
-    total: CampaignGroup
+    total: FetchedGroup | None

@@ -13,11 +13,9 @@ from server import limits
 from server.addresses import is_ip_address
 from server.derive import alias_digest, email_facts, owner_digest, user_agent_facts
 from server.errors import InvalidRequest
-from server.metadata import MetadataPlan, oversized_update, stored_number, too_large
+from server.metadata import MetadataPlan, too_large
 from server.model import REMOVE, JsonObject, Patch, PlannedUpdate, ProfileWrite, UserUpdate, Whole
 from server.patch import compose, needs_exact
-
-__all__ = ["fold", "oversized_update", "plan_update", "profile_id", "stored_number", "stored_time", "visitor_id"]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NANOSECONDS_PER_MILLISECOND = 1_000_000

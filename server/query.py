@@ -5,11 +5,13 @@ for `:`, which looks into the field. So wherever metadata may hold an array, the
 stand below explicit operators, so none can be one. `!=` and NOT are `$nor`, the exact opposite.
 """
 
+import math
 from dataclasses import replace
-from typing import Final
+from typing import Final, TypeGuard
 
 from server.fields import Field, Kind, field_at
 from server.filter import ANYTHING, And, Comparison, Filter, Or, refusal
+from server.metadata import stored_double
 from server.plan import profile_id, stored_time
 from server.times import nanoseconds_from_text
 
@@ -67,6 +69,10 @@ def _comparison(application_id: str, comparison: Comparison) -> Query:
             raise refusal("filter", comparison.value_column, "expected a text or a number, for only they have an order")
         if value is None:
             return _is_null(field, operator)
+    if field.kind in (Kind.JSON, Kind.COUNT) and _is_between_doubles(value):
+        if operator in ("=", ":"):
+            return _NOBODY
+        operator, value = _beside(operator, value)
     if field.kind is Kind.JSON:
         return _json(field, {_OPERATORS[operator]: value}, looks_into_arrays=operator == ":")
     # None of these holds an array: has is the same as equals.
@@ -81,6 +87,19 @@ def _comparison(application_id: str, comparison: Comparison) -> Query:
         if nanoseconds is not None:
             return time_query(field.path, operator, nanoseconds)
     raise refusal("filter", comparison.value_column, f"expected {field.kind.value}")
+
+
+def _is_between_doubles(value: object) -> TypeGuard[int]:
+    """Whether a value is an integer that no double, and so no number that is stored, equals."""
+    return isinstance(value, int) and not isinstance(value, bool) and float(value) != value
+
+
+def _beside(operator: str, integer: int) -> tuple[str, float]:
+    """The comparison with the next double that means the same for every double."""
+    nearest = float(integer)
+    if operator.startswith("<"):
+        return "<=", stored_double(nearest if nearest < integer else math.nextafter(nearest, -math.inf))
+    return ">=", stored_double(nearest if nearest > integer else math.nextafter(nearest, math.inf))
 
 
 def _text(application_id: str, path: str, operator: str, value: str) -> Query:

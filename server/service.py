@@ -5,16 +5,18 @@ from collections.abc import AsyncIterable, AsyncIterator, Callable, Sequence, Si
 from typing import Any, TypeVar
 
 import grpc
+from google.rpc.status_pb2 import Status
 from userfold.v1 import user_service_pb2 as pb
 from userfold.v1.user_service_pb2_grpc import UserServiceServicer
 
 from processes.turns import Turns
 from server import limits, wire
 from server.addresses import address_of_peer, client_address
+from server.answers import Answer
 from server.batch import outcomes_of, plan_batch, plan_each, result_of, results_of, writes_of
 from server.call import Metadata, current_call
 from server.erasure import plan_alias_removal, plan_erasure, plan_export, plan_suppression
-from server.errors import BatchTooLarge, InvalidRequest, UserfoldError, UserNotFound, Violation
+from server.errors import BatchTooLarge, ExportTooLarge, InvalidRequest, UserfoldError, UserNotFound, Violation
 from server.filter import parse_filter
 from server.group import GroupedProfileStore
 from server.listing import bound_to, plan_listing
@@ -115,15 +117,20 @@ class UserService(UserServiceServicer):
         raise NotImplementedError
 
     async def GetUser(self, request: pb.GetUserRequest, context: Context) -> pb.GetUserResponse:
-        profile = await self._queries.find(plan_export(_application_id(), "user_id", request.user_id))
-        if profile is None:
+        fetched = await self._queries.find(plan_export(_application_id(), "user_id", request.user_id))
+        if fetched is None:
             raise UserNotFound
-        return pb.GetUserResponse(user=wire.message_from_profile(profile))
+        response = pb.GetUserResponse()
+        await self._answer().user(fetched, response.user)
+        return response
 
     async def LookupUsers(self, request: pb.LookupUsersRequest, context: Context) -> pb.LookupUsersResponse:
         lookup = plan_lookup(_application_id(), wire.lookup_from_message(request), request.max_users)
-        profiles, has_more = await self._lookups.look_up(lookup)
-        return pb.LookupUsersResponse(users=map(wire.message_from_profile, profiles), has_more=has_more)
+        response = pb.LookupUsersResponse()
+        async with self._lookups.look_up(lookup) as (found, has_more):
+            count = await self._answer().users(found, response.users)
+        response.has_more = has_more or count < len(found)
+        return response
 
     async def RemoveAlias(self, request: pb.RemoveAliasRequest, context: Context) -> pb.RemoveAliasResponse:
         removal = plan_alias_removal(_application_id(), request.user_id, request.session_token)
@@ -174,7 +181,9 @@ class UserService(UserServiceServicer):
         (stored,) = await self._queries.export(
             application_id, [plan_export(application_id, "user_id", request.user_id)]
         )
-        return pb.ExportUserResponse(export=wire.message_from_stored_user(_unless_error(stored)))
+        response = pb.ExportUserResponse()
+        await self._answer().export(_unless_error(stored), response.export)
+        return response
 
     async def BatchExportUsers(
         self, request: pb.BatchExportUsersRequest, context: Context
@@ -184,20 +193,31 @@ class UserService(UserServiceServicer):
         planned = plan_each(
             lambda index, user_id: plan_export(application_id, f"user_ids[{index}]", user_id), request.user_ids
         )
-        results = []
+        response, answer = pb.BatchExportUsersResponse(), self._answer()
+        too_large: Status | None = None
         for stored in await outcomes_of(planned, lambda ids: self._queries.export(application_id, ids)):
-            if isinstance(stored, UserfoldError):
-                results.append(pb.ExportUserResult(status=status_of_refusal("BatchExportUsers", stored)))
-            else:
-                results.append(pb.ExportUserResult(export=wire.message_from_stored_user(stored)))
-        return pb.BatchExportUsersResponse(results=results)
+            result = response.results.add()
+            if isinstance(stored, UserfoldError) and not isinstance(stored, ExportTooLarge):
+                result.status.CopyFrom(status_of_refusal("BatchExportUsers", stored))
+            elif too_large or isinstance(stored, ExportTooLarge) or not await answer.export(stored, result.export):
+                # Those after it, too, even where they are smaller: so whoever asks again begins with this one. It is
+                # one refusal, made and logged once.
+                too_large = too_large or status_of_refusal("BatchExportUsers", ExportTooLarge())
+                result.ClearField("export")
+                result.status.CopyFrom(too_large)
+        return response
 
     async def ListUsers(self, request: pb.ListUsersRequest, context: Context) -> pb.ListUsersResponse:
         application_id = _application_id()
         asked, now = wire.list_request_from_message(request), self._clock()
-        profiles, position = await self._queries.list_users(plan_listing(application_id, asked, self._tokens, now))
-        token = self._tokens.seal(position, bound_to(application_id, asked), now) if position else ""
-        return pb.ListUsersResponse(users=map(wire.message_from_profile, profiles), next_page_token=token)
+        listing = plan_listing(application_id, asked, self._tokens, now)
+        fetched, has_more = await self._queries.list_users(listing)
+        response = pb.ListUsersResponse()
+        count = await self._answer().users(fetched, response.users)
+        if has_more or count < len(fetched):
+            position = fetched[count - 1].position(listing.keys)
+            response.next_page_token = self._tokens.seal(position, bound_to(application_id, asked), now)
+        return response
 
     async def CountUsers(self, request: pb.CountUsersRequest, context: Context) -> pb.CountUsersResponse:
         query = plan_query(_application_id(), parse_filter(request.filter))
@@ -205,7 +225,19 @@ class UserService(UserServiceServicer):
 
     async def ReportCampaigns(self, request: pb.ReportCampaignsRequest, context: Context) -> pb.ReportCampaignsResponse:
         asked = wire.report_request_from_message(request)
-        return wire.message_from_report(await self._queries.report(plan_report(_application_id(), asked)))
+        report = await self._queries.report(plan_report(_application_id(), asked))
+        response, answer = pb.ReportCampaignsResponse(), self._answer()
+        if report.total is None:
+            response.total.SetInParent()
+        else:
+            await answer.group(report.total, response.total)
+        count = await answer.groups(report.groups, response.groups)
+        response.has_more = report.has_more or count < len(report.groups)
+        return response
+
+    def _answer(self) -> Answer:
+        """An answer to the current call."""
+        return Answer(current_call(), self._turns)
 
 
 def _application_id() -> str:

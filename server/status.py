@@ -68,7 +68,7 @@ ANSWERS: Final[Mapping[type[errors.UserfoldError], Answer]] = {
     errors.ExportTooLarge: Answer(
         StatusCode.RESOURCE_EXHAUSTED,
         "EXPORT_TOO_LARGE",
-        f"The answer would be larger than {limits.EXPORT_BYTES:,} bytes: ask for this user in another call.",
+        "The answer would become too large: ask for this user in another call.",
     ),
     errors.UserNotFound: Answer(
         StatusCode.NOT_FOUND, "USER_NOT_FOUND", "The application has no user with this user_id."

@@ -1,7 +1,8 @@
 """Between protobuf messages and the model's plain values."""
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, cast
+from typing import Any
 
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -11,7 +12,6 @@ from server.errors import InvalidRequest, Violation
 from server.jsontext import object_from_json
 from server.model import (
     CampaignGroup,
-    CampaignReport,
     JsonObject,
     ListRequest,
     Profile,
@@ -25,6 +25,11 @@ from server.structs import object_from_struct
 _NANOSECONDS = 1_000_000_000
 _YEAR_1 = -62_135_596_800
 _YEAR_10000 = 253_402_300_800
+
+_COPIED = (
+    *("user_id", "company_id", "ip_address", "user_agent_string", "anonymous_id"),
+    *("alias_count", "avatar_url", "email_domain", "company_domain"),
+)
 
 # Not `ListFields()`, which makes an object of each field's descriptor: it takes half as long again.
 _CAMPAIGN: Sequence[Any] = tuple(campaign_pb2.Campaign.DESCRIPTOR.fields_by_name)
@@ -83,59 +88,50 @@ def report_request_from_message(message: user_service_pb2.ReportCampaignsRequest
     return ReportRequest(start, end, message.group_by, message.value, message.filter, message.max_groups)
 
 
-def message_from_report(report: CampaignReport) -> user_service_pb2.ReportCampaignsResponse:
-    """The message that answers a report."""
-    return user_service_pb2.ReportCampaignsResponse(
-        groups=map(_group_message, report.groups), has_more=report.has_more, total=_group_message(report.total)
-    )
+def fill_group(group: CampaignGroup, message: user_service_pb2.CampaignGroup) -> None:
+    """Fill the message that answers a group of a report."""
+    message.campaign.update(group.campaign)
+    message.users = group.users
+    for day, users in group.days:
+        message.days.add(day=day, users=users)
+    # JSON knows no other number, and what is none of the sum is none of the average.
+    if group.value_count and math.isfinite(group.value_sum):
+        message.value_sum = group.value_sum
+        message.value_average = group.value_sum / group.value_count
+    message.value_count = group.value_count
 
 
-def _group_message(group: CampaignGroup) -> user_service_pb2.CampaignGroup:
-    return user_service_pb2.CampaignGroup(
-        campaign=group.campaign,
-        users=group.users,
-        days=[user_service_pb2.DayCount(day=day, users=users) for day, users in group.days],
-        value_sum=group.value_sum if group.value_count else None,
-        value_average=group.value_sum / group.value_count if group.value_count else None,
-        value_count=group.value_count,
-    )
-
-
-def message_from_profile(profile: Profile) -> user_pb2.User:
-    """The message that answers a profile."""
-    user = user_pb2.User(
-        user_id=profile.user_id,
-        company_id=profile.company_id,
-        ip_address=profile.ip_address,
-        user_agent_string=profile.user_agent_string,
-        user_agent=_user_agent_message(profile.user_agent) if profile.user_agent else None,
-        campaign=campaign_pb2.Campaign(**profile.campaign) if profile.campaign else None,
-        initial_campaign=campaign_pb2.Campaign(**profile.initial_campaign) if profile.initial_campaign else None,
-        anonymous_id=profile.anonymous_id,
-        alias_count=profile.alias_count,
-        avatar_url=profile.avatar_url,
-        email_domain=profile.email_domain,
-        company_domain=profile.company_domain,
-    )
+def fill_user(profile: Profile, user: user_pb2.User) -> None:
+    """Fill the message that answers a profile, but for its metadata."""
+    for name in _COPIED:
+        if (value := getattr(profile, name)) is not None:
+            setattr(user, name, value)
+    if profile.user_agent:
+        user.user_agent.CopyFrom(_user_agent_message(profile.user_agent))
+    for name in ("campaign", "initial_campaign"):
+        if campaign := getattr(profile, name):
+            getattr(user, name).CopyFrom(campaign_pb2.Campaign(**campaign))
     if profile.created_time is not None:
         user.created_time.FromDatetime(profile.created_time)
     if profile.modified_time is not None:
         user.modified_time.FromNanoseconds(profile.modified_time)
-    if profile.metadata is not None:
-        user.metadata.SetInParent()
-        # The stub's type for a JSON object does not take the one of ours, which says less.
-        user.metadata.update(cast(Any, profile.metadata))
-    return user
 
 
-def message_from_stored_user(stored: StoredUser) -> user_pb2.UserExport:
-    """The message that answers everything that is stored about a user."""
-    return user_pb2.UserExport(
-        user=message_from_profile(stored.profile),
-        observed_ip_address=stored.observed_ip_address,
-        alias_digests=[alias.hex() for alias in stored.aliases],
-        visitor=message_from_stored_user(stored.visitor) if stored.visitor else None,
-    )
+def fill_export(stored: StoredUser, export: user_pb2.UserExport) -> None:
+    """Fill the message that answers everything that is stored about a user, but for profile and visitor."""
+    if stored.observed_ip_address is not None:
+        export.observed_ip_address = stored.observed_ip_address
+    export.alias_digests.extend(alias.hex() for alias in stored.aliases)
+
+
+def metadata_texts(message: Message) -> Sequence[bytes]:
+    """The metadata of users in a message, where it is JSON."""
+    if isinstance(message, user_pb2.User):
+        return [message.metadata_json]
+    if not isinstance(message, user_pb2.UserExport):
+        return []
+    visitor = metadata_texts(message.visitor) if message.HasField("visitor") else []
+    return [message.user.metadata_json, *visitor]
 
 
 def _user_agent_message(facts: Mapping[str, Mapping[str, str]]) -> user_pb2.UserAgent:

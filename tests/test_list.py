@@ -5,10 +5,16 @@ from typing import Any
 
 import grpc
 import pytest
+from cryptography.fernet import Fernet
 from pymongo.database import Database
 from userfold.v1 import user_service_pb2 as pb
 from userfold.v1.user_service_pb2_grpc import UserServiceStub
 
+from server import limits
+from server.errors import InvalidRequest
+from server.listing import plan_listing
+from server.model import ListRequest
+from server.pages import PageTokens
 from server.plan import profile_id
 from tests.conftest import Api, Application, Stack, register
 
@@ -255,3 +261,63 @@ def test_a_page_begins_in_the_right_place_when_the_user_before_it_is_gone(
         for user_id in seen:
             database.profiles.delete_one({"_id": profile_id(application.application_id, user_id)})
     assert seen == expected
+
+
+@pytest.mark.parametrize("number", ["17870000000001000", "-17870000000001000", "9007199254740992"])
+def test_a_number_is_compared_exactly_with_an_integer_that_no_double_is(api: Api, number: str) -> None:
+    """The neighbour of a stored number that would be rounded to it, and is none of the doubles."""
+    api.stored({"metadata": {"n": int(number)}})
+    other = str(int(number) + 1)
+    holds = {operator: listed(api, filter=f"metadata.n {operator} {other}") == ["u"] for operator in _OPERATORS}
+    assert holds == {"=": False, ":": False, "!=": True, "<": True, "<=": True, ">": False, ">=": False}
+    other = str(int(number) - 1)
+    if float(other) != int(other):
+        holds = {operator: listed(api, filter=f"metadata.n {operator} {other}") == ["u"] for operator in _OPERATORS}
+        assert holds == {"=": False, ":": False, "!=": True, "<": False, "<=": False, ">": True, ">=": True}
+    for operator in ("=", "<=", ">="):
+        assert listed(api, filter=f"metadata.n {operator} {number}") == ["u"]
+
+
+_OPERATORS = ("=", ":", "!=", "<", "<=", ">", ">=")
+
+
+def test_an_integer_beyond_a_double_is_found_as_the_text_that_it_is_kept_as(api: Api) -> None:
+    answer = api.update({"user_id": "u", "metadata": {"n": 17870000000001001}})
+    assert (answer.status_code, answer.json()["warnings"][0]["field"]) == (201, "metadata.n")
+    assert listed(api, filter='metadata.n = "17870000000001001"') == ["u"]
+    assert listed(api, filter="metadata.n = 17870000000001001") == []
+    assert listed(api, filter=f"metadata.n < 1{'0' * 300} OR alias_count > 1{'1' * 300}") == []
+    assert listed(api, filter=f"alias_count < 1{'1' * 300}") == ["u"]
+
+
+@pytest.mark.parametrize(
+    ("field", "reason"),
+    [
+        ("filter", "TOO_LONG"),
+        ("fields", "TOO_LONG"),
+        ("order_by", "INVALID_ORDER_BY"),
+        ("page_token", "INVALID_PAGE_TOKEN"),
+    ],
+)
+def test_a_text_is_refused_by_its_length_before_it_is_read(field: str, reason: str) -> None:
+    class Text(str):
+        """Tells its length, and nothing else."""
+
+        __slots__ = ()
+
+        def encode(self, *_: object) -> bytes:
+            raise AssertionError
+
+    asked: Any = {field: Text(" " * 1_000_000)}
+    tokens = PageTokens(Fernet.generate_key())
+    with pytest.raises(InvalidRequest) as refused:
+        plan_listing("app", ListRequest(**asked), tokens, 0)
+    assert [(each.field, each.reason) for each in refused.value.violations] == [(field, reason)]
+
+
+def test_the_longest_token_is_short_enough() -> None:
+    tokens = PageTokens(Fernet.generate_key())
+    for user_id in ("\x01" * limits.ID_BYTES, "x" * limits.ID_BYTES):
+        token = tokens.seal([user_id], ["app"], 0)
+        assert len(token) <= limits.PAGE_TOKEN_BYTES
+        assert tokens.open(token, ["app"], 0) == [user_id]

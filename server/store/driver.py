@@ -14,6 +14,9 @@ WRITE_SECONDS: Final = 8.0
 again after an error that is worth it, as often as there is time. In an election there may be several such errors. The
 driver numbers a write, so what is sent again is never applied twice."""
 
+READ_SECONDS: Final = 8.0
+"""A read of users by their ids, as above. Queries, which MongoDB may have to think about, have a limit of its own."""
+
 CREDENTIAL_SECONDS: Final = 4.0
 """Finding a credential, as above. The call is yet to do what it is for."""
 

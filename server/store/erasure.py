@@ -3,7 +3,7 @@
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import Any, Protocol, TypeAlias, TypeVar
 
-from pymongo import DeleteOne, UpdateOne
+from pymongo import DeleteOne, UpdateOne, timeout
 from pymongo.errors import PyMongoError
 
 from server.errors import DatabaseUnavailable, UserfoldError, UserNotFound, WriteOutcomeUnknown
@@ -11,6 +11,7 @@ from server.model import AliasRemoval, Erasure
 from server.plan import visitor_id
 from server.store.bulk import DUPLICATE_KEY, Operation, failure_of, write_in_bulk
 from server.store.database import Database
+from server.store.driver import WRITE_SECONDS
 
 Erased: TypeAlias = bool | UserfoldError
 """Whether there was anything to erase until now, or why it may still be there."""
@@ -53,13 +54,20 @@ class MongoProfileErasure:
         pending = {each.profile_id: each for each in erasures}
         found: set[str] = set()
         outcomes: dict[str, Erased] = {}
-        while pending:
-            outcomes |= await self._erase(pending, found)
-            pending = {key: each for key, each in pending.items() if key not in outcomes}
+        unread: UserfoldError = DatabaseUnavailable()
+        # For all rounds together, so that whoever asked is answered in time.
+        with timeout(WRITE_SECONDS):
+            while pending:
+                outcomes |= await self._erase(pending, found, unread)
+                unread = WriteOutcomeUnknown()
+                pending = {key: each for key, each in pending.items() if key not in outcomes}
         return _once_each([each.profile_id for each in erasures], outcomes)
 
-    async def _erase(self, erasures: Mapping[str, Erasure], found: set[str]) -> Mapping[str, Erased]:
-        """Erase by what is stored now; whoever has a profile is added to `found`.
+    async def _erase(
+        self, erasures: Mapping[str, Erasure], found: set[str], unread: UserfoldError
+    ) -> Mapping[str, Erased]:
+        """Erase by what is stored now; whoever has a profile is added to `found`. Where that cannot be read, all are
+        `unread`.
 
         Where something comes between, such as an update that names another visitor, nothing is told but failures: the
         next round meets what is left.
@@ -68,7 +76,7 @@ class MongoProfileErasure:
         try:
             documents = await self._profiles.find(profile, projection={"anonymous_id": 1}).to_list(len(erasures))
         except PyMongoError:
-            return dict.fromkeys(erasures, WriteOutcomeUnknown())
+            return dict.fromkeys(erasures, unread)
         named: dict[str, str | None] = {document["_id"]: document.get("anonymous_id") for document in documents}
         found |= named.keys()
         # The visitors first: after the profiles, nothing would tell who they were.
@@ -89,6 +97,10 @@ class MongoProfileErasure:
         return {**{key: key in found for key in erasures}, **failures, **failed}
 
     async def remove_aliases(self, removals: Sequence[AliasRemoval]) -> Sequence[Erased]:
+        with timeout(WRITE_SECONDS):
+            return await self._remove_aliases(removals)
+
+    async def _remove_aliases(self, removals: Sequence[AliasRemoval]) -> Sequence[Erased]:
         wanted = {
             "_id": {"$in": list({each.profile_id for each in removals})},
             "user_id": {"$exists": True},

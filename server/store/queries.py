@@ -1,43 +1,49 @@
 """Profiles as they are read from MongoDB: one by its id, look-ups, lists, counts and reports."""
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from datetime import UTC, datetime
+import time
+from collections.abc import Mapping, Sequence
 from operator import itemgetter
 from typing import Any, Protocol, TypeAlias
 
-from bson import decode, encode
+from bson import decode
 from bson.codec_options import CodecOptions
 from bson.raw_bson import RawBSONDocument
-from pymongo.errors import ExecutionTimeout, NetworkTimeout, PyMongoError
+from pymongo import timeout
 
 from server import limits
-from server.errors import DatabaseUnavailable, ExportTooLarge, QueryTooSlow, UserfoldError, UserNotFound
-from server.keys import unescape_object
+from server.errors import ExportTooLarge, QueryTooSlow, UserfoldError, UserNotFound
 from server.listing import Listing
 from server.lookup import TOKENS
-from server.mask import WHOLE, masked, projection
-from server.model import CampaignGroup, CampaignReport, Lookup, Profile, StoredUser
-from server.pages import Position
+from server.mask import WHOLE, projection
+from server.model import CampaignGroup, CampaignReport, Fetched, Lookup
 from server.plan import visitor_id
 from server.query import Query, users_of
 from server.report import Report, group_from_document
 from server.store.database import Cursor, Database
-
-# MongoDB's error codes where a time limit was reached.
-_TOO_SLOW = frozenset({50, 262})
+from server.store.documents import FetchedDocument
+from server.store.driver import READ_SECONDS
+from server.store.failures import read_failures
 
 _WHOLE = projection(WHOLE)
 _MILLISECONDS = 1_000 * limits.QUERY_SECONDS
 _LATEST_FIRST = [("modified_time", -1), ("modified_nanos", -1), ("_id", 1)]
 _EXPORTED_AT_ONCE = 20
-_NO_USERS = CampaignGroup({}, 0, (), 0.0, 0)
 
 # Users beyond one a token that a query for many tokens may find.
 _SHARING = 100
 
-Found: TypeAlias = tuple[Sequence[Profile], bool]
+# How much longer than MongoDB may work on a query its answer may take: beyond, it is not there.
+_ANSWER_SECONDS = 2.0
+
+_IS_LARGE = {"$gt": [{"$bsonSize": "$metadata"}, limits.GROUPED_METADATA_BYTES]}
+_GROUPED = _WHOLE | {
+    "application_id": 1,
+    "is_large": _IS_LARGE,
+    "metadata": {"$cond": [_IS_LARGE, "$$REMOVE", "$metadata"]},
+}
+
+Found: TypeAlias = tuple[Sequence[Fetched], bool]
 """The users that a look-up finds, the latest `modified_time` first, and whether there are more."""
 
 
@@ -45,24 +51,25 @@ class ProfileQueries(Protocol):
     """Where profiles are read.
 
     Every answer must hold what was acknowledged before the call. Every method must raise DatabaseUnavailable when the
-    database does not answer. None but `find` may answer a visitor without a user id, or what an erasure leaves.
+    database does not answer. None but `find` may answer a visitor without a user id, or what an erasure leaves. An
+    answer of many users must end where they pass `limits.ANSWER_BYTES`, but not before the first.
     """
 
-    async def find(self, profile_id: str) -> Profile | None:
+    async def find(self, profile_id: str) -> Fetched | None:
         """The profile."""
 
-    async def export(self, application_id: str, profile_ids: Sequence[str]) -> Sequence[StoredUser | UserfoldError]:
-        """Everything that is stored about each user, or UserNotFound, as much as `limits.EXPORT_BYTES` hold; for the
-        rest ExportTooLarge."""
+    async def export(self, application_id: str, profile_ids: Sequence[str]) -> Sequence[Fetched | UserfoldError]:
+        """Everything that is stored about each user, or UserNotFound; ExportTooLarge for what is left out."""
 
     async def look_up(self, lookup: Lookup) -> Found:
         """The users that have something in common."""
 
-    async def look_up_tokens(self, lookups: Sequence[Lookup]) -> Sequence[Found] | None:
-        """The users of each of several look-ups of session tokens, by one query; None where there are too many."""
+    async def look_up_tokens(self, lookups: Sequence[Lookup]) -> Sequence[Found | None] | None:
+        """The users of each of several look-ups of session tokens, by one query; None for one whose users are too large
+        for it, or for all where they are too many."""
 
-    async def list_users(self, listing: Listing) -> tuple[Sequence[Profile], Position | None]:
-        """One page, and where it ended; None where nobody follows. Must raise QueryTooSlow after its time."""
+    async def list_users(self, listing: Listing) -> tuple[Sequence[Fetched], bool]:
+        """One page, and whether more match. Must raise QueryTooSlow after its time."""
 
     async def count(self, query: Query) -> int:
         """How many users match. Must raise QueryTooSlow after its time."""
@@ -77,149 +84,135 @@ class MongoProfileQueries:
     def __init__(self, database: Database) -> None:
         self._client = database.client
         self._profiles = database.get_collection("profiles")
-        self._options: CodecOptions[dict[str, Any]] = self._profiles.codec_options
+        self._options: CodecOptions[Any] = self._profiles.codec_options
         # As bytes, which tell the size of an answer before it is read.
         self._raw = self._profiles.with_options(self._options.with_options(document_class=RawBSONDocument))
 
-    async def find(self, profile_id: str) -> Profile | None:
-        with _failures():
-            document = await self._profiles.find_one({"_id": profile_id}, projection=_WHOLE)
+    async def find(self, profile_id: str) -> Fetched | None:
+        with read_failures(), timeout(READ_SECONDS):
+            document: Any = await self._raw.find_one({"_id": profile_id}, projection=_WHOLE)
         # What an erasure may leave under the id of a user is none.
-        return profile_from_document(document) if document and "user_id" in document else None
+        return self._fetched(document) if document is not None and "user_id" in document else None
 
-    async def export(self, application_id: str, profile_ids: Sequence[str]) -> Sequence[StoredUser | UserfoldError]:
-        found: list[StoredUser | UserfoldError] = []
-        room = limits.EXPORT_BYTES
-        with _failures():
+    async def export(self, application_id: str, profile_ids: Sequence[str]) -> Sequence[Fetched | UserfoldError]:
+        found: list[Fetched | UserfoldError] = []
+        room = limits.ANSWER_BYTES
+        with read_failures(), timeout(READ_SECONDS):
             for start in range(0, len(profile_ids), _EXPORTED_AT_ONCE):
-                if room < 0:
-                    break
                 ids = profile_ids[start : start + _EXPORTED_AT_ONCE]
                 users = await self._documents(users_of(application_id) | {"_id": {"$in": ids}})
                 named = {key: user["anonymous_id"] for key, user in users.items() if "anonymous_id" in user}
                 visitor_ids = {key: visitor_id(application_id, name) for key, name in named.items()}
-                visitors = await self._documents({"_id": {"$in": [*visitor_ids.values()]}})
+                visitors = await self._documents({"_id": {"$in": [*visitor_ids.values()]}}) if visitor_ids else {}
                 for key in ids:
                     user, visitor = users.get(key), visitors.get(visitor_ids.get(key, ""))
-                    room -= sum(len(encode(each)) for each in (user, visitor) if each is not None)
-                    if room < 0:
-                        break
-                    found.append(UserNotFound() if user is None else _stored_user(user, visitor))
-        return found + [ExportTooLarge()] * (len(profile_ids) - len(found))
+                    each = None if user is None else FetchedDocument(user, self._options, visitor=visitor)
+                    room -= each.size if each else 0
+                    if room < 0 and any(isinstance(before, FetchedDocument) for before in found):
+                        return found + [ExportTooLarge()] * (len(profile_ids) - len(found))
+                    found.append(each or UserNotFound())
+        return found
 
-    async def _documents(self, query: Query) -> Mapping[str, dict[str, Any]]:
+    async def _documents(self, query: Query) -> Mapping[str, RawBSONDocument]:
         """The whole documents, by their ids."""
-        return {document["_id"]: document async for document in self._profiles.find(query)}
+        return {document["_id"]: document async for document in self._raw.find(query)}
 
     async def look_up(self, lookup: Lookup) -> Found:
         query = {**users_of(lookup.application_id), lookup.field: {"$eq": lookup.value}}
-        with _failures():
-            cursor = self._raw.find(query, projection=_WHOLE, max_time_ms=_MILLISECONDS)
-            documents, has_more = await self._read(cursor.sort(_LATEST_FIRST).limit(lookup.most + 1), lookup.most)
-        return [profile_from_document(document) for document in documents], has_more
+        cursor = self._raw.find(query, projection=_WHOLE, max_time_ms=_MILLISECONDS)
+        documents, has_more = await self._read(cursor.sort(_LATEST_FIRST).limit(lookup.most + 1), lookup.most)
+        return [self._fetched(document) for document in documents], has_more
 
-    async def look_up_tokens(self, lookups: Sequence[Lookup]) -> Sequence[Found] | None:
+    async def look_up_tokens(self, lookups: Sequence[Lookup]) -> Sequence[Found | None] | None:
         digests = [*{lookup.value for lookup in lookups}]
         # Nothing but an index of tokens can serve this, so MongoDB has no plans to compare.
         query = {TOKENS: {"$in": digests}, "user_id": {"$exists": True}}
-        fields = _WHOLE | {"application_id": 1, "asked": {"$setIntersection": ["$" + TOKENS, digests]}}
+        fields = _GROUPED | {"asked": {"$setIntersection": ["$" + TOKENS, digests]}}
         most = len(digests) + _SHARING
-        with _failures():
-            cursor = self._raw.find(query, projection=fields, max_time_ms=_MILLISECONDS)
-            documents, has_more = await self._read(cursor.limit(most + 1), most)
+        cursor = self._raw.find(query, projection=fields, max_time_ms=_MILLISECONDS)
+        documents, has_more = await self._read(cursor.limit(most + 1), most, limits.GROUP_LOOKUP_BYTES)
         if has_more:
             return None
         documents = sorted(documents, key=itemgetter("_id"))
         documents.sort(key=itemgetter("modified_time", "modified_nanos"), reverse=True)
-        found: dict[tuple[str, object], list[dict[str, Any]]] = {}
+        found: dict[tuple[str, object], list[RawBSONDocument]] = {}
         for document in documents:
             for digest in document["asked"]:
                 found.setdefault((document["application_id"], digest), []).append(document)
-        return [
-            ([profile_from_document(document) for document in holders[: lookup.most]], len(holders) > lookup.most)
-            for lookup in lookups
-            for holders in (found.get((lookup.application_id, lookup.value), ()),)
-        ]
+        return [self._found(found.get((lookup.application_id, lookup.value), ()), lookup.most) for lookup in lookups]
 
-    async def list_users(self, listing: Listing) -> tuple[Sequence[Profile], Position | None]:
+    def _found(self, holders: Sequence[RawBSONDocument], most: int) -> Found | None:
+        answered = holders[:most]
+        size = sum(len(document.raw) for document in answered)
+        if size > limits.GROUPED_LOOKUP_BYTES or any(document["is_large"] for document in answered):
+            return None
+        return [self._fetched(document) for document in answered], len(holders) > most
+
+    async def list_users(self, listing: Listing) -> tuple[Sequence[Fetched], bool]:
         direction = -1 if listing.descending else 1
-        with _failures():
-            cursor = self._raw.find(listing.query, projection=projection(listing.mask), max_time_ms=_MILLISECONDS)
-            cursor.sort([(key, direction) for key in listing.keys]).limit(listing.most + 1)
-            documents, has_more = await self._read(cursor, listing.most)
-        position = [documents[-1][key] for key in listing.keys] if has_more else None
-        return [masked(profile_from_document(document), listing.mask) for document in documents], position
+        cursor = self._raw.find(listing.query, projection=projection(listing.mask), max_time_ms=_MILLISECONDS)
+        cursor.sort([(key, direction) for key in listing.keys]).limit(listing.most + 1)
+        documents, has_more = await self._read(cursor, listing.most)
+        return [FetchedDocument(document, self._options, mask=listing.mask) for document in documents], has_more
 
     async def count(self, query: Query) -> int:
-        with _failures():
-            return await self._profiles.count_documents(query, maxTimeMS=_MILLISECONDS)
+        with read_failures():
+            async with asyncio.timeout(limits.QUERY_SECONDS + _ANSWER_SECONDS):
+                return await self._profiles.count_documents(query, maxTimeMS=_MILLISECONDS)
 
     async def report(self, report: Report) -> CampaignReport:
-        options = {"allowDiskUse": True, "maxTimeMS": 1_000 * limits.REPORT_SECONDS}
-        with _failures():
-            async with asyncio.timeout(limits.REPORT_SECONDS):
+        end = time.monotonic() + limits.REPORT_SECONDS
+        with read_failures():
+            async with asyncio.timeout(limits.REPORT_SECONDS + _ANSWER_SECONDS):
                 # One snapshot: the groups are to add up to the total.
                 async with await self._client.start_session(snapshot=True) as session:
-                    cursor = self._raw.aggregate(report.groups, session=session, **options)
-                    groups, has_more = await self._read(cursor, report.most)
-                    total, _ = await self._read(self._raw.aggregate(report.total, session=session, **options), 1)
+                    read: list[tuple[Sequence[RawBSONDocument], bool]] = []
+                    for pipeline, most in ((report.groups, report.most), (report.total, 1)):
+                        if (milliseconds := int(1_000 * (end - time.monotonic()))) <= 0:
+                            raise QueryTooSlow
+                        cursor = self._raw.aggregate(
+                            pipeline, session=session, allowDiskUse=True, maxTimeMS=milliseconds
+                        )
+                        read.append(await self._read(cursor, most, seconds=limits.REPORT_SECONDS))
+        (groups, has_more), (total, _) = read
         return CampaignReport(
-            groups=[group_from_document(report.names, document) for document in groups],
-            has_more=has_more,
-            total=group_from_document((), total[0]) if total else _NO_USERS,
+            [_FetchedGroup(document, self._options, report.names) for document in groups],
+            has_more,
+            _FetchedGroup(total[0], self._options, ()) if total else None,
         )
 
-    async def _read(self, cursor: Cursor, most: int) -> tuple[Sequence[dict[str, Any]], bool]:
-        """The first documents, `most` of them or as many as an answer can hold, and whether there are more."""
-        documents: list[dict[str, Any]] = []
-        size = 0
-        async for document in cursor.batch_size(most + 1):
-            size += len(document.raw)
-            if len(documents) == most or (documents and size > limits.PAGE_BYTES):
-                await cursor.close()
-                return documents, True
-            documents.append(decode(document.raw, self._options))
+    def _fetched(self, document: RawBSONDocument) -> Fetched:
+        return FetchedDocument(document, self._options)
+
+    async def _read(
+        self, cursor: Cursor, most: int, most_bytes: int | None = None, seconds: float | None = None
+    ) -> tuple[Sequence[RawBSONDocument], bool]:
+        """The first documents, `most` of them or as many as so many bytes hold, and whether there are more."""
+        documents: list[RawBSONDocument] = []
+        size, most_bytes = 0, most_bytes or limits.ANSWER_BYTES
+        with read_failures():
+            # Not the driver's timeout, which would also be MongoDB's: that is to tell that it took too long.
+            async with asyncio.timeout((seconds or limits.QUERY_SECONDS) + _ANSWER_SECONDS):
+                async for document in cursor.batch_size(most + 1):
+                    size += len(document.raw)
+                    if len(documents) == most or (documents and size > most_bytes):
+                        await cursor.close()
+                        return documents, True
+                    documents.append(document)
         return documents, False
 
 
-@contextmanager
-def _failures() -> Iterator[None]:
-    """Raise what MongoDB's failures mean."""
-    try:
-        yield
-    except TimeoutError as error:
-        raise QueryTooSlow from error
-    except PyMongoError as error:
-        if isinstance(error, ExecutionTimeout | NetworkTimeout) or getattr(error, "code", None) in _TOO_SLOW:
-            raise QueryTooSlow from error
-        raise DatabaseUnavailable from error
+class _FetchedGroup:
+    """A FetchedGroup of a document of a report's pipelines."""
 
+    def __init__(self, document: RawBSONDocument, options: CodecOptions[Any], names: Sequence[str]) -> None:
+        self._raw = document.raw
+        self._options = options
+        self._names = names
 
-def _stored_user(document: Mapping[str, Any], visitor: Mapping[str, Any] | None = None) -> StoredUser:
-    aliases = document.get("aliases", ())
-    return StoredUser(
-        profile=profile_from_document({"user_id": "", **document, "alias_count": len(aliases)}),
-        observed_ip_address=document.get("observed_ip_address"),
-        aliases=[bytes(alias) for alias in aliases],
-        visitor=None if visitor is None else _stored_user(visitor),
-    )
+    @property
+    def size(self) -> int:
+        return len(self._raw)
 
-
-def profile_from_document(document: Mapping[str, Any]) -> Profile:
-    """The profile that a stored document, or a part of it, is: times joined, keys as the caller wrote them."""
-    modified: datetime = document["modified_time"]
-    since_epoch = modified - datetime(1970, 1, 1, tzinfo=UTC)
-    milliseconds = (since_epoch.days * 86_400 + since_epoch.seconds) * 1_000 + since_epoch.microseconds // 1_000
-    same = ("company_id", "user_agent_string", "user_agent", "campaign", "anonymous_id")
-    derived = ("avatar_url", "email_domain", "company_domain")
-    return Profile(
-        user_id=document["user_id"],
-        created_time=document["created_time"],
-        modified_time=milliseconds * 1_000_000 + document["modified_nanos"],
-        metadata=unescape_object(document.get("metadata", {})),
-        alias_count=document.get("alias_count"),
-        ip_address=document.get("ip_address", document.get("observed_ip_address")),
-        # Stored as an array of one, which is what one write can keep the first of.
-        initial_campaign=next(iter(document.get("initial_campaign", ())), None),
-        **{name: document.get(name) for name in same + derived},
-    )
+    def group(self) -> CampaignGroup:
+        return group_from_document(self._names, decode(self._raw, self._options))

@@ -7,10 +7,11 @@ from typing import Any
 import bson
 
 from server.keys import unescape_object
+from server.metadata import stored_number
 from server.model import UserUpdate
 from server.operation import dotted_update, exact_update
 from server.patch import apply_patch
-from server.plan import plan_update, stored_number
+from server.plan import plan_update
 from tests.reference import RESERVED, merged
 
 APPLICATION = "0123456789abcdef"

@@ -3,6 +3,7 @@
 import math
 from typing import Any
 
+import orjson
 import pytest
 from google.api.field_info_pb2 import FieldInfo
 from google.api.http_pb2 import HttpRule
@@ -61,6 +62,18 @@ def test_a_status_is_told_as_every_error_is_and_other_types_follow_proto3_json()
         "status": {"code": 3, "status": "INVALID_ARGUMENT", "message": "", "details": []},
         "items": [1.0],
     }
+
+
+def test_metadata_that_comes_as_json_is_passed_on_in_its_place() -> None:
+    text = b'{"b":24000,"a":[-0.0,null]}'
+    user = user_pb2.User(user_id="u", metadata_json=text, alias_count=1, email_domain="acme.com")
+    told = orjson.dumps(encode.plain(user))
+    assert told == b'{"user_id":"u","metadata":' + text + b',"alias_count":1,"email_domain":"acme.com"}'
+    export = user_pb2.UserExport(user=user, visitor=user_pb2.UserExport(user=user))
+    assert orjson.dumps(encode.plain(export)).count(text) == 2
+    as_struct = user_pb2.User(user_id="u", alias_count=1, email_domain="acme.com")
+    as_struct.metadata.update({"b": 24000})
+    assert orjson.dumps(encode.plain(as_struct)) == told.replace(text, b'{"b":24000}')
 
 
 def test_enums_are_told_by_name_and_maps_by_key() -> None:

@@ -75,7 +75,9 @@ async def test_only_credentials_and_the_client_address_are_passed_on(
     addresses = {metadata["x-userfold-client-address"]} if not service.groups else {*service.client_addresses}
     assert addresses == {"127.0.0.1"}
     assert "evil" not in metadata["user-agent"]
-    assert {name: metadata[name] for name in metadata.keys() - {"user-agent", "x-userfold-client-address"}} == {
+    assert service.groups or metadata["x-userfold-metadata-format"] == "json"
+    ours = {"user-agent", "x-userfold-client-address", "x-userfold-metadata-format"}
+    assert {name: metadata[name] for name in metadata.keys() - ours} == {
         "x-moesif-application-id": "a key with spaces",
         "authorization": "Bearer T",
     }

@@ -48,6 +48,43 @@ async def test_so_many_are_served_at_once_and_the_others_in_their_order() -> Non
     assert served == [0, 1, 3]
 
 
+async def test_applications_that_wait_are_served_in_turn() -> None:
+    gate, served = Gate(100, at_once=1), list[str]()
+
+    async def call(application: str) -> None:
+        async with gate.within(application):
+            served.append(application)
+            await asyncio.sleep(0)
+
+    calls = [asyncio.ensure_future(call("a")) for _ in range(16)]
+    await asyncio.sleep(0)
+    calls += [asyncio.ensure_future(call(each)) for each in "bbc"]
+    await asyncio.wait(calls)
+    # Two of a have their places before the others ask.
+    assert served[:8] == ["a", "a", "a", "b", "c", "a", "b", "a"]
+    assert len(served) == 19
+
+
+async def test_a_place_that_is_given_to_a_cancelled_call_goes_on() -> None:
+    gate, served = Gate(100, at_once=1), list[str]()
+
+    async def call(application: str) -> None:
+        async with gate.within(application):
+            served.append(application)
+
+    async with gate.within("a"):
+        calls = [asyncio.ensure_future(call(each)) for each in "bcd"]
+        await asyncio.sleep(0)
+        calls[1].cancel()
+        await asyncio.sleep(0)
+    # It has the place by now, and is yet to notice.
+    calls[0].cancel()
+    await asyncio.wait(calls)
+    assert served == ["d"]
+    async with gate.within("e"):
+        pass
+
+
 def test_each_method_goes_through_a_gate_or_is_an_update() -> None:
     updates = {"UpdateUser", "BatchUpdateUsers", "StreamUpdateUsers", "StreamBatchUpdateUsers"}
     assert {*NEEDS} - {*GATES} == updates

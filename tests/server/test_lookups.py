@@ -6,12 +6,14 @@ from typing import cast
 
 import pytest
 
+from server import limits
 from server.errors import DatabaseUnavailable
 from server.lookup import plan_lookup
 from server.lookups import GROUPS, LARGE, MOST, GroupedLookups
 from server.model import Lookup, Profile
 from server.store.queries import Found, ProfileQueries
 from tests.loop import turns
+from tests.server.fetched import FetchedProfile
 
 
 class FakeQueries:
@@ -20,6 +22,7 @@ class FakeQueries:
     def __init__(self) -> None:
         self.asked: list[list[Lookup]] = []
         self.too_many = False
+        self.too_large: list[Lookup] = []
         self.failure: Exception | None = None
         self._gates: list[asyncio.Future[None]] = []
 
@@ -27,9 +30,11 @@ class FakeQueries:
         await self._turn([lookup])
         return _found(lookup)
 
-    async def look_up_tokens(self, lookups: Sequence[Lookup]) -> Sequence[Found] | None:
+    async def look_up_tokens(self, lookups: Sequence[Lookup]) -> Sequence[Found | None] | None:
         await self._turn(lookups)
-        return None if self.too_many else [_found(lookup) for lookup in lookups]
+        if self.too_many:
+            return None
+        return [None if lookup in self.too_large else _found(lookup) for lookup in lookups]
 
     async def _turn(self, lookups: Sequence[Lookup]) -> None:
         self.asked.append([*lookups])
@@ -45,8 +50,12 @@ class FakeQueries:
         await turns()
 
 
+_FOUND: dict[object, Found] = {}
+
+
 def _found(lookup: Lookup) -> Found:
-    return [Profile(str(lookup.value), None, None, None, None)], False
+    fetched = FetchedProfile(Profile(str(lookup.value), None, None, None, None))
+    return _FOUND.setdefault(lookup.value, ([fetched], False))
 
 
 def _lookup(token: int) -> Lookup:
@@ -64,7 +73,12 @@ def lookups(queries: FakeQueries) -> GroupedLookups:
 
 
 def _ask(lookups: GroupedLookups, tokens: range) -> list[asyncio.Task[Found]]:
-    return [asyncio.create_task(lookups.look_up(_lookup(token))) for token in tokens]
+    return [asyncio.create_task(_answered(lookups, _lookup(token))) for token in tokens]
+
+
+async def _answered(lookups: GroupedLookups, lookup: Lookup) -> Found:
+    async with lookups.look_up(lookup) as found:
+        return found
 
 
 async def test_those_that_arrive_meanwhile_are_one_query_and_each_gets_its_own(
@@ -124,11 +138,64 @@ async def test_a_failure_is_told_to_all_and_the_next_are_asked(queries: FakeQuer
     assert task.result() == _found(_lookup(0))
 
 
+async def test_a_look_up_that_is_too_large_for_its_group_is_made_alone(
+    queries: FakeQueries, lookups: GroupedLookups
+) -> None:
+    queries.too_large = [_lookup(1)]
+    tasks = _ask(lookups, range(3))
+    await turns()
+    await queries.answer()
+    assert [task.done() for task in tasks] == [True, False, True]
+    assert queries.asked[1:] == [[_lookup(1)]]
+    # Nobody waits for it: the next group is made meanwhile.
+    tasks += _ask(lookups, range(3, 5))
+    await turns()
+    assert queries.asked[2:] == [[_lookup(3), _lookup(4)]]
+    await queries.answer(2)
+    assert [task.result() for task in tasks] == [_found(_lookup(token)) for token in range(5)]
+
+
+async def test_so_many_are_alone_at_once_until_their_answers_are_built_and_applications_take_turns(
+    queries: FakeQueries, lookups: GroupedLookups
+) -> None:
+    building, built = list[str](), asyncio.Event()
+
+    async def build(application: str) -> None:
+        async with lookups.look_up(plan_lookup(application, {"company_id": "c"}, 0)):
+            building.append(application)
+            await built.wait()
+
+    tasks = [asyncio.create_task(build(application)) for application in "aaaaaaaabc"]
+    await turns()
+    await queries.answer(limits.LOOK_UPS_AT_ONCE)
+    assert len(building) == len(queries.asked) == limits.LOOK_UPS_AT_ONCE == 3
+    built.set()
+    await turns()
+    assert [lookup.application_id for (lookup,) in queries.asked[3:]] == ["a", "b", "c"]
+    while not all(task.done() for task in tasks):
+        await queries.answer()
+
+
+async def test_groups_take_applications_in_turn(queries: FakeQueries, lookups: GroupedLookups) -> None:
+    def ask(application: str, token: int) -> asyncio.Task[Found]:
+        return asyncio.create_task(_answered(lookups, plan_lookup(application, {"session_token": f"t{token}"}, 0)))
+
+    tasks = [ask("a", token) for token in range(3 * MOST)]
+    await turns()
+    assert len(queries.asked) == GROUPS
+    tasks += [ask("b", 0), ask("c", 0)]
+    await turns()
+    await queries.answer()
+    assert [lookup.application_id for lookup in queries.asked[GROUPS][:4]] == ["a", "b", "c", "a"]
+    while not all(task.done() for task in tasks):
+        await queries.answer()
+
+
 async def test_what_is_no_token_waits_for_nobody(queries: FakeQueries, lookups: GroupedLookups) -> None:
     tasks = _ask(lookups, range(1))
     await turns()
     company = plan_lookup("app", {"company_id": "c"}, 0)
-    tasks.append(asyncio.create_task(lookups.look_up(company)))
+    tasks.append(asyncio.create_task(_answered(lookups, company)))
     await turns()
     assert queries.asked == [[_lookup(0)], [company]]
     await queries.answer(2)

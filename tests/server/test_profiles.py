@@ -51,8 +51,8 @@ def _write(user_id: str, **fields: Any) -> ProfileWrite:
 
 
 async def _metadata(queries: MongoProfileQueries, user_id: str) -> dict[str, Any] | None:
-    profile = await queries.find(profile_id("app", user_id))
-    return None if profile is None else profile.metadata
+    fetched = await queries.find(profile_id("app", user_id))
+    return None if fetched is None else fetched.profile().metadata
 
 
 def _kinds(outcomes: Any) -> list[type[UserfoldError] | None]:
@@ -132,9 +132,9 @@ async def test_more_new_tokens_than_the_set_holds_keep_the_last(
 ) -> None:
     tokens = [_write(user, session_token=f"token-{number}") for number in range(1500)]
     assert set(await store.apply(tokens)) == {None}
-    profile = await queries.find(profile_id("app", user))
-    assert profile is not None
-    assert profile.alias_count == 1000
+    fetched = await queries.find(profile_id("app", user))
+    assert fetched is not None
+    assert fetched.profile().alias_count == 1000
 
 
 async def test_racing_first_writes_of_one_user_all_arrive(

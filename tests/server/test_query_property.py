@@ -3,6 +3,7 @@
 import itertools
 import json
 from collections.abc import AsyncIterator, Iterable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,9 +11,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from server.filter import ANYTHING, And, Comparison, Filter, Literal, Not, Or, parse_filter
+from server.keys import unescape_object
 from server.listing import Listing
 from server.mask import WHOLE
-from server.model import UserUpdate
+from server.model import Profile, UserUpdate
 from server.mongod import EmbeddedMongod
 from server.plan import plan_update
 from server.query import plan_query
@@ -141,19 +143,22 @@ async def _check(opened: Database, updates: Iterable[UserUpdate], trees: Iterabl
     writes = [plan_update(application, update, _NOW).write for update in [*updates, visitor]]
     assert set(await MongoProfileStore(opened).apply(writes)) == {None}
     queries = MongoProfileQueries(opened)
-    everybody, _ = await queries.list_users(_all_of(plan_query(application, None)))
+    everybody = await _listed(queries, plan_query(application, None))
     assert {profile.user_id for profile in everybody} == {write.on_insert.get("user_id") for write in writes[:-1]}
     for tree in trees:
         text = text_of(tree)
         query = plan_query(application, parse_filter(text))
-        found, _ = await queries.list_users(_all_of(query))
+        found = await _listed(queries, query)
         chosen = [profile.user_id for profile in everybody if matches(profile, tree)]
         assert [profile.user_id for profile in found] == chosen, text
         assert await queries.count(query) == len(chosen)
 
 
-def _all_of(query: dict[str, object]) -> Listing:
-    return Listing(query, ("user_id",), descending=False, most=1000, mask=WHOLE)
+async def _listed(queries: MongoProfileQueries, query: dict[str, object]) -> list[Profile]:
+    listing = Listing(query, ("user_id",), descending=False, most=1000, mask=WHOLE)
+    fetched, _ = await queries.list_users(listing)
+    profiles = [each.profile() for each in fetched]
+    return [replace(profile, metadata=unescape_object(profile.metadata or {})) for profile in profiles]
 
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
@@ -208,7 +213,7 @@ _SHAPES = [*_LEAVES_OF_ALL_KINDS, *_LISTS_OF_ALL_KINDS, *_DEEPER, *_IN_LISTS, {}
 
 async def test_every_comparison_of_metadata_chooses_among_all_shapes(opened: Database) -> None:
     paths = [("metadata", "a"), ("metadata", "a", "b"), ("metadata", "a", "b", "a"), ("metadata", "b")]
-    values: list[Literal] = ["", "x", "y", "1", 0, 1, 2.5, 2**53, True, False, None, ANYTHING]
+    values: list[Literal] = ["", "x", "y", "1", 0, 1, 2.5, 2**53, 2**53 + 1, -(2**70) - 1, True, False, None, ANYTHING]
     trees: list[Filter] = [
         Comparison(path, operator, value)
         for path in paths

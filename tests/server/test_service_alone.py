@@ -27,12 +27,12 @@ from server.model import (
     CampaignGroup,
     CampaignReport,
     Erasure,
+    Fetched,
     Kind,
     Lookup,
     Profile,
     ProfileWrite,
     Scope,
-    StoredUser,
 )
 from server.pages import SECONDS, PageTokens, Position
 from server.plan import profile_id
@@ -41,6 +41,7 @@ from server.report import Report
 from server.service import UserService
 from server.status import status_from_error
 from server.store.profiles import Outcome
+from tests.server.fetched import FetchedProfile, FetchedReportGroup
 
 _METHODS = pb.DESCRIPTOR.services_by_name["UserService"].methods_by_name
 _NOW = datetime(2026, 1, 2, 3, 4, 5, 678_000, tzinfo=UTC)
@@ -85,22 +86,23 @@ class FakeProfileQueries:
         self.position: Position | None = None
         self.reported: CampaignReport | None = None
 
-    async def find(self, profile_id: str) -> Profile | None:
-        return self.profiles.get(profile_id)
+    async def find(self, profile_id: str) -> Fetched | None:
+        return FetchedProfile(self.profiles[profile_id]) if profile_id in self.profiles else None
 
-    async def export(self, application_id: str, profile_ids: Sequence[str]) -> Sequence[StoredUser | UserfoldError]:
+    async def export(self, application_id: str, profile_ids: Sequence[str]) -> Sequence[Fetched | UserfoldError]:
         return [UserNotFound()] * len(profile_ids)
 
-    async def look_up(self, lookup: Lookup) -> tuple[Sequence[Profile], bool]:
+    async def look_up(self, lookup: Lookup) -> tuple[Sequence[Fetched], bool]:
         self.lookups.append(lookup)
-        return list(self.profiles.values()), True
+        return [FetchedProfile(profile) for profile in self.profiles.values()], True
 
     async def look_up_tokens(self, lookups: Sequence[Lookup]) -> None:
         return None
 
-    async def list_users(self, listing: Listing) -> tuple[Sequence[Profile], Position | None]:
+    async def list_users(self, listing: Listing) -> tuple[Sequence[Fetched], bool]:
         self.listings.append(listing)
-        return list(self.profiles.values()), self.position
+        profile = Profile(user_id="u", created_time=_NOW, modified_time=0, metadata={}, alias_count=0)
+        return [FetchedProfile(profile, self.position or ())], self.position is not None
 
     async def count(self, query: Query) -> int:
         return 2**40
@@ -359,7 +361,8 @@ async def test_a_page_token_holds_for_a_day_and_for_what_it_was_given_for(
 
 def test_a_report_is_answered_whole(testing: Any, queries: FakeProfileQueries) -> None:
     group = CampaignGroup({"campaign.gclid": ""}, 3, [("2026-01-31", 1), ("2026-02-01", 2)], 5.0, 2)
-    queries.reported = CampaignReport([group], True, CampaignGroup({}, 3, (), 0.0, 0))
+    total = FetchedReportGroup(CampaignGroup({}, 3, (), 0.0, 0))
+    queries.reported = CampaignReport([FetchedReportGroup(group)], True, total)
     answer = _call(testing, "ReportCampaigns", pb.ReportCampaignsRequest())
     assert answer == pb.ReportCampaignsResponse(
         groups=[

@@ -110,7 +110,7 @@ _TABLE: list[tuple[UserfoldError, int, str, str, list[object]]] = [
         errors.ExportTooLarge(),
         8,
         "EXPORT_TOO_LARGE",
-        "The answer would be larger than 33,554,432 bytes: ask for this user in another call.",
+        "The answer would become too large: ask for this user in another call.",
         [],
     ),
     (

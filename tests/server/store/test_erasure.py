@@ -1,6 +1,7 @@
 """Erasing in a real MongoDB: what is left, what comes back, and what failures are told as."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -11,7 +12,14 @@ import pytest_asyncio
 from pymongo import MongoClient
 
 from server.derive import alias_digest
-from server.errors import ProfileTooLarge, UserfoldError, UserNotFound, WriteOutcomeUnknown, WriteRejected
+from server.errors import (
+    DatabaseUnavailable,
+    ProfileTooLarge,
+    UserfoldError,
+    UserNotFound,
+    WriteOutcomeUnknown,
+    WriteRejected,
+)
 from server.model import SUPPRESSED, AliasRemoval, Erasure, UserUpdate
 from server.mongod import EmbeddedMongod
 from server.plan import plan_update, profile_id, visitor_id
@@ -197,6 +205,29 @@ async def test_what_may_still_be_there_is_told(
         if command == "update":
             outcomes.append(await erasure.remove_aliases([removal]))
     assert {type(each) for told in outcomes for each in told} == {error}
+
+
+@pytest.mark.parametrize("failure", [{"errorCode": 13}, {"blockConnection": True, "blockTimeMS": 3_000}])
+async def test_where_it_cannot_be_seen_what_is_stored_nothing_is_written(
+    mongod: EmbeddedMongod,
+    erasure: MongoProfileErasure,
+    store: MongoProfileStore,
+    opened: Database,
+    user: str,
+    failure: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    await update(store, user, session_token="t")
+    removal = AliasRemoval(profile_id("app", user), alias_digest("app", "t"))
+    monkeypatch.setattr("server.store.erasure.WRITE_SECONDS", 0.3)
+    started = time.monotonic()
+    with _failing(mongod, "find", **failure):
+        outcomes: Any = [await erasure.erase([erasure_of(user)]), await erasure.remove_aliases([removal])]
+        # Within the block: switching the failure off waits for whom it holds.
+        assert time.monotonic() - started < 2.9
+    assert [type(each) for told in outcomes for each in told] == [DatabaseUnavailable] * 2
+    document: Any = await opened.get_collection("profiles").find_one({"_id": removal.profile_id})
+    assert document["aliases"] == [removal.alias]
 
 
 async def test_one_alias_is_taken_away_and_only_from_a_user(

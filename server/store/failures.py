@@ -1,0 +1,26 @@
+"""What MongoDB's failures of a read mean."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from pymongo.errors import OperationFailure, PyMongoError
+
+from server.errors import DatabaseUnavailable, QueryTooSlow
+
+# MongoDB's error codes where its own time limit was reached.
+_TOO_SLOW = frozenset({50, 262})
+
+
+@contextmanager
+def read_failures() -> Iterator[None]:
+    """Raise QueryTooSlow where MongoDB says that it took too long, and DatabaseUnavailable for every other failure:
+    where nothing came back in time, nobody knows why."""
+    try:
+        yield
+    except TimeoutError as error:
+        raise DatabaseUnavailable from error
+    except PyMongoError as error:
+        if isinstance(error, OperationFailure) and error.code in _TOO_SLOW and "codeName" in (error.details or {}):
+            raise QueryTooSlow from error
+        # The driver's own error has the same code, but no name for it: it had no time left to ask.
+        raise DatabaseUnavailable from error

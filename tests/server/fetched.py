@@ -1,0 +1,35 @@
+"""Users as fakes of the queries answer them."""
+
+from collections.abc import Sequence
+
+from server.model import CampaignGroup, Profile, StoredUser
+
+
+class FetchedProfile:
+    """A Fetched of a profile that is there already."""
+
+    def __init__(self, profile: Profile, position: Sequence[object] = (), size: int = 100) -> None:
+        self._profile = profile
+        self._position = position
+        self.size = size
+
+    def profile(self) -> Profile:
+        return self._profile
+
+    def stored_user(self) -> StoredUser:
+        return StoredUser(self._profile, None, [], None)
+
+    def position(self, keys: Sequence[str]) -> Sequence[object]:
+        assert len(keys) == len(self._position)
+        return self._position
+
+
+class FetchedReportGroup:
+    """A FetchedGroup of a group that is there already."""
+
+    def __init__(self, group: CampaignGroup, size: int = 100) -> None:
+        self._group = group
+        self.size = size
+
+    def group(self) -> CampaignGroup:
+        return self._group
