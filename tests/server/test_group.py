@@ -9,7 +9,7 @@ import pytest
 from server import limits
 from server.errors import InvalidRequest, Overloaded, ProfileTooLarge, WriteOutcomeUnknown
 from server.group import GROUPS, LARGE, SHARED, GroupedProfileStore
-from server.model import PlannedUpdate, ProfileWrite, UserUpdate
+from server.model import STORED, PlannedUpdate, ProfileWrite, Stored, UserUpdate
 from server.plan import plan_update
 from server.store.profiles import Outcome
 from tests.loop import turns
@@ -31,7 +31,7 @@ class FakeProfileStore:
         await gate
         if self.defect:
             raise self.defect
-        return [self.outcomes.get(_name(write)) for write in writes]
+        return [self.outcomes.get(_name(write), STORED) for write in writes]
 
     async def answer(self) -> None:
         """Let the oldest group be answered, and what follows from that happen."""
@@ -90,7 +90,7 @@ async def test_a_write_that_finds_nothing_under_way_is_applied_at_once(
     await asyncio.sleep(0)
     assert store.groups == [["app/u=1"]]
     await store.answer()
-    assert done.result() == [None]
+    assert done.result() == [STORED]
 
 
 async def test_what_arrives_meanwhile_forms_the_next_group(
@@ -107,7 +107,7 @@ async def test_what_arrives_meanwhile_forms_the_next_group(
     assert [len(group) for group in store.groups] == [3, 30]
     assert not any(done.done() for done in later)
     await store.answer()
-    assert all(done.result() == [None] for done in later)
+    assert all(done.result() == [STORED] for done in later)
 
 
 async def test_a_large_group_is_started_beside_another(grouped: GroupedProfileStore, store: FakeProfileStore) -> None:
@@ -141,8 +141,8 @@ async def test_each_caller_is_told_of_its_own_writes(grouped: GroupedProfileStor
     calls = [grouped.submit([_write("a"), _write("b")]), grouped.submit([_write("c")]), grouped.submit([_write("d")])]
     await turns()
     await store.answer()
-    kinds = [[outcome and type(outcome) for outcome in call.result()] for call in calls]
-    assert kinds == [[None, ProfileTooLarge], [None], [WriteOutcomeUnknown]]
+    kinds = [[type(outcome) for outcome in call.result()] for call in calls]
+    assert kinds == [[Stored, ProfileTooLarge], [Stored], [WriteOutcomeUnknown]]
 
 
 async def test_the_writes_of_one_profile_stay_in_order_and_never_meet_in_two_groups(
@@ -207,7 +207,8 @@ async def test_a_group_is_bounded_in_updates_and_bytes(
     grouped.submit([_write(f"u{number}", user_agent_string="x" * 1000) for number in range(5)])
     await turns()
     await store.answer()
-    assert [len(group) for group in store.groups[3:]] == [3, 2]
+    await store.answer()
+    assert [len(group) for group in store.groups[3:]] == [2, 2, 1]
 
 
 async def test_more_than_may_wait_is_refused_at_once_and_the_rest_is_not_touched(store: FakeProfileStore) -> None:
@@ -217,11 +218,11 @@ async def test_more_than_may_wait_is_refused_at_once_and_the_rest_is_not_touched
         grouped.submit([_write("v")])
     await turns()
     await store.answer()
-    assert large.result() == [None] * 20
+    assert large.result() == [STORED] * 20
     done = grouped.submit([_write("v")])
     await turns()
     await store.answer()
-    assert done.result() == [None]
+    assert done.result() == [STORED]
 
 
 async def test_waiting_bytes_are_bounded_too(grouped: GroupedProfileStore, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -233,9 +234,9 @@ async def test_waiting_bytes_are_bounded_too(grouped: GroupedProfileStore, monke
 
 async def test_room_is_waited_for(store: FakeProfileStore) -> None:
     grouped = GroupedProfileStore(store, waiting=10)
-    await grouped.room("app", 1000)
+    await grouped.room("app", 1000, 0)
     grouped.submit([_write(f"u{number}") for number in range(9)])
-    room = asyncio.ensure_future(grouped.room("app", 2))
+    room = asyncio.ensure_future(grouped.room("app", 2, 0))
     await turns()
     assert not room.done()
     await store.answer()
@@ -274,7 +275,7 @@ async def test_a_defect_of_the_store_is_told_to_all_and_the_next_group_is_fine(
     done = grouped.submit([_write("a")])
     await turns()
     await store.answer()
-    assert done.result() == [None]
+    assert done.result() == [STORED]
 
 
 async def test_no_writes_are_answered_at_once(grouped: GroupedProfileStore, store: FakeProfileStore) -> None:
@@ -298,7 +299,7 @@ async def test_a_group_beside_another_leaves_the_profiles_of_that_one_alone(
     assert store.groups[2:] == [["app/u=2", "app/u=3", "app/w=1"]]
     await store.answer()
     await store.answer()
-    assert later.result() == [None] * (LARGE + 2)
+    assert later.result() == [STORED] * (LARGE + 2)
 
 
 async def test_few_beside_a_group_wait_while_their_profile_does(
@@ -318,7 +319,7 @@ async def test_few_beside_a_group_wait_while_their_profile_does(
     assert store.groups[3:] == [["app/u=2", "app/x=1"]]
     await store.answer()
     await store.answer()
-    assert later.result() == [None] * (LARGE + 1)
+    assert later.result() == [STORED] * (LARGE + 1)
 
 
 async def test_a_flood_on_one_profile_is_not_looked_at_again_and_again(
@@ -354,7 +355,7 @@ async def test_an_update_is_planned_when_its_group_is_made(
     assert (await first)[0].write.profile_id == _write("first").profile_id
     assert unplanned.planned == ["first", *(f"u{number}" for number in range(LARGE - 1))]
     await store.answer()
-    assert [(await each)[1] for each in later] == [None] * (LARGE - 1)
+    assert [(await each)[1] for each in later] == [STORED] * (LARGE - 1)
 
 
 async def test_planned_late_or_not_the_updates_of_one_user_stay_in_order(
@@ -380,8 +381,8 @@ async def test_what_cannot_be_planned_is_told_to_its_caller_alone(
         await refused
     assert sorted(store.groups[0]) == ["app/u=1", "app/v=1"]
     await store.answer()
-    assert (await good)[1] is None
-    assert planned.result() == [None]
+    assert (await good)[1] is STORED
+    assert planned.result() == [STORED]
 
 
 async def test_what_waits_behind_many_that_cannot_be_planned_is_written(
@@ -393,7 +394,7 @@ async def test_what_waits_behind_many_that_cannot_be_planned_is_written(
     assert all(isinstance(each.exception(), InvalidRequest) for each in refused)
     assert store.groups == [["app/u=1"]]
     await store.answer()
-    assert (await good)[1] is None
+    assert (await good)[1] is STORED
     await grouped.drain()
 
 
