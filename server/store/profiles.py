@@ -16,7 +16,7 @@ from server.operation import dotted_update, exact_update
 from server.plan import fold
 from server.store.bulk import DUPLICATE_KEY, PATH_MEETS_NON_OBJECT, VALIDATION_FAILED, failure_of, write_in_bulk
 from server.store.database import Database
-from server.store.values import FIELD, READ_SECONDS, Recount, add_values, add_values_exactly
+from server.store.values import FIELD, READ_SECONDS, Recount, add_values, add_values_exactly, may_add
 
 Outcome: TypeAlias = UserfoldError | Suppressed | Stored
 """What became of a write."""
@@ -179,7 +179,7 @@ def _reason(write: ProfileWrite, stored: dict[str, Any]) -> Outcome | Again:
     if write.aliases and not write.exact and stored.get("alias_count", 0) + len(write.aliases) > limits.ALIASES:
         write.exact = True
         return AGAIN
-    if stored.get(FIELD, 0) + write.values > limits.PROFILE_VALUES:
+    if stored.get(FIELD, 0) + may_add(write.values) > limits.PROFILE_VALUES:
         write.recount = True
         return AGAIN
     if stored.get("bytes", 0) + write.size + _MARGIN <= limits.PROFILE_BYTES:
