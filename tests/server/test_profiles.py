@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 from pymongo import MongoClient
 
-from server.errors import ProfileTooLarge, WriteOutcomeUnknown, WriteRejected
+from server.errors import DatabaseUnavailable, ProfileTooLarge, WriteOutcomeUnknown, WriteRejected
 from server.model import STORED, ProfileWrite, Stored, UserUpdate
 from server.mongod import EmbeddedMongod
 from server.plan import plan_update, profile_id
-from server.store import bulk
+from server.store import bulk, profiles
 from server.store.database import Database, connect, open_database, prepare
-from server.store.profiles import MongoProfileStore
+from server.store.profiles import AGAIN, MongoProfileStore
 from server.store.queries import MongoProfileQueries
 from tests.writes import applied
 
@@ -223,3 +223,26 @@ async def test_an_unreachable_database_is_told_as_such(monkeypatch: pytest.Monke
     store = MongoProfileStore(open_database(client, "x"))
     assert _kinds(await applied(store, [_write("u")])) == [WriteOutcomeUnknown]
     client.close()
+
+
+async def test_where_nobody_can_tell_why_a_write_was_refused_it_may_be_sent_again(
+    store: MongoProfileStore, mongod: EmbeddedMongod, user: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(profiles, "READ_SECONDS", 0.5)
+    large = _write(user, metadata={"a": "x" * (1 << 20)})
+    assert _kinds(await applied(store, [large])) == [ProfileTooLarge]
+    for failure in ({"errorCode": 91}, {"blockConnection": True, "blockTimeMS": 2_000}):
+        with _failing(mongod, _ALWAYS, failCommands=["find"], **failure):
+            assert _kinds(await applied(store, [large])) == [DatabaseUnavailable]
+
+
+async def test_a_write_that_turns_exact_is_handed_back_with_all_later_ones_of_its_profile(
+    store: MongoProfileStore, queries: MongoProfileQueries, user: str
+) -> None:
+    assert await store.apply([_write(user, metadata={"a": "text"})]) == [STORED]
+    writes = [_write(user, metadata={"a": {"b": 1}}), _write(f"{user}2"), _write(user, metadata={"a": {"b": 2}})]
+    assert await store.apply(writes) == [AGAIN, STORED, AGAIN]
+    assert [write.exact for write in writes] == [True, False, True]
+    assert await _metadata(queries, user) == {"a": "text"}
+    assert await store.apply(writes) == [STORED] * 3
+    assert await _metadata(queries, user) == {"a": {"b": 2}}

@@ -1,5 +1,6 @@
 """The limit of values in a stored profile, on a real mongod."""
 
+import random
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
@@ -64,10 +65,13 @@ def test_every_value_is_counted() -> None:
     assert values_in({"a": 1, "b": None, "c": {}, "d": [], "e": {"f": [[], {"g": 1}]}}) == 9
 
 
-_JSON = st.recursive(st.none(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner))
+_KEYS = st.text(max_size=3)
+_JSON = st.recursive(
+    st.none(), lambda inner: st.lists(inner, max_size=4) | st.dictionaries(_KEYS, inner, max_size=4), max_leaves=20
+)
 
 
-@given(st.dictionaries(st.text(), _JSON))
+@given(st.dictionaries(_KEYS, _JSON, max_size=4))
 def test_the_count_is_that_of_a_walk(metadata: dict[str, Any]) -> None:
     def walk(value: Any) -> int:
         inner = list(value.values()) if isinstance(value, dict) else value if isinstance(value, list) else []
@@ -123,7 +127,7 @@ async def test_writes_with_few_values_count_by_chance_and_as_much_in_all(
     opened: Database, store: MongoProfileStore, user: str, is_exact: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     chances = iter(range(1000))
-    monkeypatch.setattr(values.random, "getrandbits", lambda bits: next(chances) % 2**bits)
+    monkeypatch.setattr(random, "getrandbits", lambda bits: next(chances) % 2**bits)
     for number in range(40):
         write = _write(user, {f"k{number}": number} | ({"empty": {}} if is_exact else {}))
         assert await applied(store, [write]) == [STORED]
