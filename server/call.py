@@ -14,12 +14,14 @@ Metadata: TypeAlias = Iterable[tuple[str, str | bytes]]
 class Call:
     """A call whose credential may do what its method does: the application that it belongs to, and its metadata.
 
-    Its request came as so many `octets`; 0 for a stream of requests.
+    Its request came as so many `octets`; 0 for a stream of requests. `oversized` are the indexes of the items that are
+    too large to be parsed: the message holds an empty one at each.
     """
 
     application: Application
     metadata: Metadata = field(repr=False)
     octets: int = 0
+    oversized: frozenset[int] = frozenset()
 
 
 # gRPC runs every call in a task of its own, and with it in a context of its own, in which it looks for the handler too.

@@ -38,8 +38,16 @@ GROUP_UPDATES = 150
 """Updates that are written to MongoDB in one bulk. Twice as many would save 3 %, and whoever comes meanwhile would wait
 twice as long."""
 
-GROUP_BYTES = 16 * 1024 * 1024
-"""What the updates of one bulk may amount to, roughly. MongoDB takes 48 MB in one message."""
+GROUP_BYTES = 2 * 1024 * 1024
+"""What the updates of one bulk may amount to; a single one may be larger. MongoDB would take 48 MB in one message, but
+whoever comes meanwhile waits."""
+
+GROUP_UNPLANNED_BYTES = 64 * 1024
+"""The messages that are planned while a group is made; a single one may be larger. 64 KiB of the smallest values take
+30 ms."""
+
+SLICE_BYTES = 16 * 1024
+"""The messages of a batch that are planned in one turn of the event loop."""
 
 WAITING_UPDATES = 10_000
 """Updates that one server holds while they wait for MongoDB, at most half of them one application's. More are refused
@@ -75,6 +83,9 @@ CHANGES_AT_ONCE = 3
 
 STREAM_UPDATES = 4000
 """Updates of one stream that may wait for their acknowledgement before the server reads on."""
+
+STREAM_BYTES = 4 * 1024 * 1024
+"""What is submitted of one message of a stream at once; a single update may be larger."""
 
 MESSAGE_BYTES = 72 * 1024 * 1024
 """A gRPC message. A JSON array of digits grows 5.5-fold as a `Struct`, so a 12 MiB batch can be 66 MiB."""

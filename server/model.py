@@ -70,7 +70,8 @@ class ProfileWrite:
     join the alias set. `exact` says that dot-paths cannot express the patch (see `patch.needs_exact`). `leaves` and
     `size`, an upper bound of the bytes of the MongoDB operation in either form, bound what folding several writes into
     one may amount to. `values` are all that the write may add to the stored profile, those inside arrays included.
-    `first_campaign` is kept, as a whole, by a profile that has none.
+    `first_campaign` is kept, as a whole, by a profile that has none. `recount` says that the profile may hold too many
+    values with it, and has to be counted (see `store/values.py`).
     """
 
     profile_id: str
@@ -82,6 +83,7 @@ class ProfileWrite:
     size: int
     first_campaign: Mapping[str, str] | None = None
     values: int = 0
+    recount: bool = False
 
 
 @dataclass(slots=True)
@@ -202,6 +204,16 @@ class Fetched(Protocol):
 
     def position(self, keys: Sequence[str]) -> Sequence[object]:
         """What the user has in stored fields: where a list that is ordered by them goes on after this user."""
+
+
+class Stored:
+    """The type of STORED: a majority of MongoDB's members has the update in the journal."""
+
+    def __repr__(self) -> str:
+        return "STORED"
+
+
+STORED: Final = Stored()
 
 
 class Suppressed:

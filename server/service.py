@@ -35,6 +35,9 @@ from server.stream import UpdateStream
 CLIENT_ADDRESS = "x-userfold-client-address"
 """The metadata in which the gateway passes on the address of its client."""
 
+# To make the Status of a refused update takes 30 us and more.
+_REFUSED_IN_ONE_TURN = 64
+
 _NOTHING_TO_TELL = pb.UpdateUserResponse()
 
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -89,13 +92,18 @@ class UserService(UserServiceServicer):
         _require_batch(request.users)
         call = current_call()
         addresses = _client_addresses(request, call.metadata, context)
-        planned = plan_batch(call.application.application_id, request.users, addresses, self._clock())
+        application_id, now = call.application.application_id, self._clock()
+        planned = await plan_batch(application_id, request.users, addresses, now, self._turns, call.oversized)
         outcomes = await self._profiles.submit(writes_of(planned))
         response = pb.BatchUpdateUsersResponse()
+        refused = 0
         for index, (error, warnings) in enumerate(results_of(planned, outcomes)):
             result = response.results.add()
             prefix = f"users[{index}]."
             if error is not None:
+                refused += 1
+                if refused % _REFUSED_IN_ONE_TURN == 0:
+                    await self._turns.turn(application_id)
                 result.status.CopyFrom(status_of_refusal("BatchUpdateUsers", error, prefix))
             elif warnings:
                 result.warnings.extend(wire.warning_messages(warnings, prefix))
@@ -106,7 +114,8 @@ class UserService(UserServiceServicer):
     ) -> AsyncIterator[pb.StreamUpdateUsersResponse]:
         call = current_call()
         address = _client_address(call.metadata, context)
-        stream = UpdateStream(self._profiles, call.application.application_id, address, self._clock, self._stopping)
+        application_id = call.application.application_id
+        stream = UpdateStream(self._profiles, application_id, address, self._clock, self._stopping, self._turns)
         async for response in stream.acknowledge(request_iterator):
             yield response
 

@@ -50,7 +50,8 @@ ANSWERS: Final[Mapping[type[errors.UserfoldError], Answer]] = {
     errors.ProfileTooLarge: Answer(
         StatusCode.INVALID_ARGUMENT,
         "PROFILE_TOO_LARGE",
-        f"The merged profile would pass {limits.PROFILE_BYTES:,} bytes; nothing of the update was written.",
+        f"The merged profile would pass {limits.PROFILE_BYTES:,} bytes or {limits.PROFILE_VALUES:,} values; nothing of"
+        " the update was written.",
     ),
     errors.CredentialMissing: Answer(
         StatusCode.UNAUTHENTICATED,

@@ -6,10 +6,12 @@ from dataclasses import dataclass
 
 from userfold.v1 import user_service_pb2 as pb
 
+from processes.turns import Turns
 from server import limits, wire
-from server.batch import Planned, plan_batch, results_of, writes_of
+from server.batch import Planned, plan_batch, results_of, slices_of, writes_of
 from server.errors import BatchTooLarge, ServerStopping
 from server.group import GroupedProfileStore
+from server.model import PlannedUpdate
 from server.refusals import status_of_refusal
 from server.store.profiles import Outcome
 
@@ -36,12 +38,14 @@ class UpdateStream:
         client_address: str | None,
         clock: Callable[[], int],
         stopping: asyncio.Event,
+        turns: Turns,
     ) -> None:
         self._profiles = profiles
         self._application_id = application_id
         self._client_address = client_address
         self._clock = clock
         self._stopping = stopping
+        self._turns = turns
         self._unacknowledged = 0
         self._acknowledged = asyncio.Event()
         self._settled: list[_Settled] = []
@@ -83,23 +87,30 @@ class UpdateStream:
             if count > limits.BATCH_UPDATES:
                 raise BatchTooLarge
             addresses = [self._client_address] * count
-            planned = plan_batch(self._application_id, request.users, addresses, self._clock())
-            while self._unacknowledged and self._unacknowledged + count > limits.STREAM_UPDATES:
-                self._acknowledged.clear()
-                await self._acknowledged.wait()
-            await self._profiles.room(self._application_id, count)
-            if count:
-                self._submit(number, planned)
-            number += count
+            planned = await plan_batch(self._application_id, request.users, addresses, self._clock(), self._turns)
+            # Part by part: there may never be room for all of a large message at once.
+            start = 0
+            sizes = (item.write.size if isinstance(item, PlannedUpdate) else 0 for item in planned)
+            for part in slices_of(sizes, limits.STREAM_BYTES):
+                await self._submit(number, planned[start : start + part])
+                start += part
+                number += part
 
-    def _submit(self, number: int, planned: Planned) -> None:
-        self._unacknowledged += len(planned)
+    async def _submit(self, number: int, planned: Planned) -> None:
+        """Submit updates when there is room for them, however long that takes."""
+        count, writes = len(planned), writes_of(planned)
+        while self._unacknowledged and self._unacknowledged + count > limits.STREAM_UPDATES:
+            self._acknowledged.clear()
+            await self._acknowledged.wait()
+        await self._profiles.room(self._application_id, len(writes), sum([write.size for write in writes]))
 
         def settle(outcomes: asyncio.Future[Sequence[Outcome]]) -> None:
             self._settled.append(_Settled(number, planned, outcomes))
             self._moved.set()
 
-        self._profiles.submit(writes_of(planned)).add_done_callback(settle)
+        submitted = self._profiles.submit(writes)
+        self._unacknowledged += count
+        submitted.add_done_callback(settle)
 
 
 def _response(settled: Sequence[_Settled]) -> pb.StreamUpdateUsersResponse:

@@ -109,7 +109,7 @@ def test_a_profile_that_would_grow_too_large(api: Api) -> None:
         3,
         "INVALID_ARGUMENT",
         "PROFILE_TOO_LARGE",
-        "The merged profile would pass 1,048,576 bytes; nothing of the update was written.",
+        "The merged profile would pass 1,048,576 bytes or 50,000 values; nothing of the update was written.",
     )
 
 

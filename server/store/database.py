@@ -18,7 +18,7 @@ from pymongo import ReadPreference, WriteConcern
 from pymongo.errors import CollectionInvalid, OperationFailure, PyMongoError
 from pymongo.read_concern import ReadConcern
 
-from server.limits import ALIASES, PROFILE_BYTES
+from server.limits import ALIASES, PROFILE_BYTES, PROFILE_VALUES
 from server.settings import InvalidSetting
 from server.store.driver import WRITE_SECONDS, options_for
 
@@ -37,10 +37,13 @@ _WRITE_CONCERN = WriteConcern(w="majority", j=True, wtimeout=int(1_000 * WRITE_S
 _NAMESPACE_EXISTS = 48
 _NOT_THERE = frozenset({26, 27})
 
-# The last line of defence of two limits and one promise: MongoDB refuses a write that would break them, with error 121.
+# The last line of defence of three limits and one promise: MongoDB refuses a write that would break them, with error
+# 121.
 _PROFILE_VALIDATOR = {
     "$expr": {"$lte": [{"$bsonSize": "$$ROOT"}, PROFILE_BYTES]},
     f"aliases.{ALIASES}": {"$exists": False},
+    # An upper bound, which each write raises (see `values.py`). Profiles of before do not have it.
+    "values": {"$not": {"$gt": PROFILE_VALUES}},
     # A tombstone stays one: each update sets the other field. So MongoDB refuses the late update of an erased user in
     # the write itself, and nobody has to look before.
     "$or": [{"suppressed_until": {"$exists": False}}, {"modified_time": {"$exists": False}}],

@@ -136,9 +136,9 @@ class MongoProfileErasure:
                 has_met_all = False
             elif code is not None:
                 failures[key] = failure_of(code)
-            elif result.is_unknown:
+            elif position in result.unknown:
                 failures[key] = WriteOutcomeUnknown()
-        if not result.is_unknown:
+        if not result.unknown:
             has_met_all &= result.effective == len(operations) - len(failures)
         return failures, has_met_all
 

@@ -15,7 +15,7 @@ from pymongo.errors import BulkWriteError
 
 from server import batch, service
 from server.__main__ import main
-from server.model import PlannedUpdate, ProfileWrite, UserUpdate
+from server.model import STORED, PlannedUpdate, ProfileWrite, UserUpdate
 from server.plan import plan_update
 from server.store import bulk, database, profiles
 from server.store.bulk import DUPLICATE_KEY, BulkResult, Operation, write_in_bulk
@@ -40,7 +40,7 @@ def _acknowledge_before_the_write() -> None:
         task = asyncio.create_task(_applied(self, writes))
         under_way.add(task)
         task.add_done_callback(under_way.discard)
-        return [None] * len(writes)
+        return [STORED] * len(writes)
 
     MongoProfileStore.apply = apply  # type: ignore[method-assign]
 

@@ -16,6 +16,7 @@ from gateway.handler import BodyRule, Respond
 from gateway.http11 import HttpConnection
 from gateway.request import Request
 from gateway.settings import Settings
+from processes.turns import Turns
 from server.batch import plan_batch
 from server.errors import InvalidRequest
 from server.status import status_from_error
@@ -145,7 +146,7 @@ class _Planner:
     def unary_unary(self, method: str, request_serializer: Any, response_deserializer: Any) -> Any:
         async def call(request: Any, **_: object) -> Any:
             text = request_serializer(request)
-            return response_deserializer(_planned(text) if method.endswith("/BatchUpdateUsers") else b"")
+            return response_deserializer(await _planned(text) if method.endswith("/BatchUpdateUsers") else b"")
 
         return call
 
@@ -171,17 +172,17 @@ class _Stream:
         pass
 
     async def write(self, request: Any) -> None:
-        self._told.response.ParseFromString(_planned(self._serialized(request)))
+        self._told.response.ParseFromString(await _planned(self._serialized(request)))
 
     async def read(self) -> Any:
         return self._deserialized(self._told.SerializeToString())
 
 
-def _planned(text: bytes) -> bytes:
+async def _planned(text: bytes) -> bytes:
     request = pb.BatchUpdateUsersRequest.FromString(text)
     addresses: list[str | None] = [*request.client_addresses] or [None] * len(request.users)
     response = pb.BatchUpdateUsersResponse()
-    for index, planned in enumerate(plan_batch(APPLICATION, request.users, addresses, NOW)):
+    for index, planned in enumerate(await plan_batch(APPLICATION, request.users, addresses, NOW, Turns())):
         result = response.results.add()
         if isinstance(planned, InvalidRequest):
             result.status.CopyFrom(status_from_error(planned, f"users[{index}]."))

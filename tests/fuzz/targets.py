@@ -3,6 +3,7 @@
 The first byte says which of a target's parts the others are for: one corpus serves all of them.
 """
 
+import asyncio
 import json
 import math
 import re
@@ -18,6 +19,7 @@ from gateway import body, jsontext
 from gateway.batch import Batch, decode_item
 from gateway.decode import ObjectDecoder
 from gateway.findings import Findings
+from processes.turns import Turns
 from server import wire
 from server.batch import plan_batch
 from server.errors import InvalidRequest
@@ -138,7 +140,7 @@ def _plan_all(messages: Sequence[Any]) -> None:
             plan_legally(wire.update_from_message(message, "192.0.2.1"))
         except InvalidRequest as error:
             _require_told(error)
-    planned = plan_batch(APPLICATION, messages, ["192.0.2.1"] * len(messages), NOW)
+    planned = asyncio.run(plan_batch(APPLICATION, messages, ["192.0.2.1"] * len(messages), NOW, Turns()))
     assert len(planned) == len(messages)
 
 

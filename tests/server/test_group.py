@@ -2,16 +2,19 @@
 
 import asyncio
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import pytest
 
+from server import group as groups
 from server import limits
 from server.errors import InvalidRequest, Overloaded, ProfileTooLarge, WriteOutcomeUnknown
-from server.group import GROUPS, LARGE, SHARED, GroupedProfileStore
-from server.model import PlannedUpdate, ProfileWrite, UserUpdate
+from server.group import EXACT, GROUPS, LARGE, SHARED, SHARED_EXACT, SHARED_LEAVES, GroupedProfileStore
+from server.model import STORED, PlannedUpdate, ProfileWrite, Stored, UserUpdate
 from server.plan import plan_update
-from server.store.profiles import Outcome
+from server.store.profiles import AGAIN, Again, Outcome
+from server.waiting import Call
 from tests.loop import turns
 
 
@@ -21,17 +24,29 @@ class FakeProfileStore:
     def __init__(self) -> None:
         self.groups: list[list[str]] = []
         self.outcomes: dict[str, Outcome] = {}
+        # Writes that turn out to be exact, or to need a recount, when they are applied.
+        self.turning_exact: set[str] = set()
+        self.turning_recount: set[str] = set()
         self.defect: Exception | None = None
         self._waiting: list[asyncio.Future[None]] = []
 
-    async def apply(self, writes: Sequence[ProfileWrite]) -> Sequence[Outcome]:
+    async def apply(self, writes: Sequence[ProfileWrite]) -> Sequence[Outcome | Again]:
         self.groups.append([_name(write) for write in writes])
         gate: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append(gate)
         await gate
         if self.defect:
             raise self.defect
-        return [self.outcomes.get(_name(write)) for write in writes]
+        return [self._outcome(write) for write in writes]
+
+    def _outcome(self, write: ProfileWrite) -> Outcome | Again:
+        if _name(write) in self.turning_exact and not write.exact:
+            write.exact = True
+            return AGAIN
+        if _name(write) in self.turning_recount and not write.recount:
+            write.recount = True
+            return AGAIN
+        return self.outcomes.get(_name(write), STORED)
 
     async def answer(self) -> None:
         """Let the oldest group be answered, and what follows from that happen."""
@@ -90,7 +105,7 @@ async def test_a_write_that_finds_nothing_under_way_is_applied_at_once(
     await asyncio.sleep(0)
     assert store.groups == [["app/u=1"]]
     await store.answer()
-    assert done.result() == [None]
+    assert done.result() == [STORED]
 
 
 async def test_what_arrives_meanwhile_forms_the_next_group(
@@ -107,7 +122,7 @@ async def test_what_arrives_meanwhile_forms_the_next_group(
     assert [len(group) for group in store.groups] == [3, 30]
     assert not any(done.done() for done in later)
     await store.answer()
-    assert all(done.result() == [None] for done in later)
+    assert all(done.result() == [STORED] for done in later)
 
 
 async def test_a_large_group_is_started_beside_another(grouped: GroupedProfileStore, store: FakeProfileStore) -> None:
@@ -141,8 +156,8 @@ async def test_each_caller_is_told_of_its_own_writes(grouped: GroupedProfileStor
     calls = [grouped.submit([_write("a"), _write("b")]), grouped.submit([_write("c")]), grouped.submit([_write("d")])]
     await turns()
     await store.answer()
-    kinds = [[outcome and type(outcome) for outcome in call.result()] for call in calls]
-    assert kinds == [[None, ProfileTooLarge], [None], [WriteOutcomeUnknown]]
+    kinds = [[type(outcome) for outcome in call.result()] for call in calls]
+    assert kinds == [[Stored, ProfileTooLarge], [Stored], [WriteOutcomeUnknown]]
 
 
 async def test_the_writes_of_one_profile_stay_in_order_and_never_meet_in_two_groups(
@@ -207,7 +222,8 @@ async def test_a_group_is_bounded_in_updates_and_bytes(
     grouped.submit([_write(f"u{number}", user_agent_string="x" * 1000) for number in range(5)])
     await turns()
     await store.answer()
-    assert [len(group) for group in store.groups[3:]] == [3, 2]
+    await store.answer()
+    assert [len(group) for group in store.groups[3:]] == [2, 2, 1]
 
 
 async def test_more_than_may_wait_is_refused_at_once_and_the_rest_is_not_touched(store: FakeProfileStore) -> None:
@@ -217,11 +233,11 @@ async def test_more_than_may_wait_is_refused_at_once_and_the_rest_is_not_touched
         grouped.submit([_write("v")])
     await turns()
     await store.answer()
-    assert large.result() == [None] * 20
+    assert large.result() == [STORED] * 20
     done = grouped.submit([_write("v")])
     await turns()
     await store.answer()
-    assert done.result() == [None]
+    assert done.result() == [STORED]
 
 
 async def test_waiting_bytes_are_bounded_too(grouped: GroupedProfileStore, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -233,9 +249,9 @@ async def test_waiting_bytes_are_bounded_too(grouped: GroupedProfileStore, monke
 
 async def test_room_is_waited_for(store: FakeProfileStore) -> None:
     grouped = GroupedProfileStore(store, waiting=10)
-    await grouped.room("app", 1000)
+    await grouped.room("app", 1000, 0)
     grouped.submit([_write(f"u{number}") for number in range(9)])
-    room = asyncio.ensure_future(grouped.room("app", 2))
+    room = asyncio.ensure_future(grouped.room("app", 2, 0))
     await turns()
     assert not room.done()
     await store.answer()
@@ -274,7 +290,7 @@ async def test_a_defect_of_the_store_is_told_to_all_and_the_next_group_is_fine(
     done = grouped.submit([_write("a")])
     await turns()
     await store.answer()
-    assert done.result() == [None]
+    assert done.result() == [STORED]
 
 
 async def test_no_writes_are_answered_at_once(grouped: GroupedProfileStore, store: FakeProfileStore) -> None:
@@ -298,7 +314,7 @@ async def test_a_group_beside_another_leaves_the_profiles_of_that_one_alone(
     assert store.groups[2:] == [["app/u=2", "app/u=3", "app/w=1"]]
     await store.answer()
     await store.answer()
-    assert later.result() == [None] * (LARGE + 2)
+    assert later.result() == [STORED] * (LARGE + 2)
 
 
 async def test_few_beside_a_group_wait_while_their_profile_does(
@@ -318,7 +334,7 @@ async def test_few_beside_a_group_wait_while_their_profile_does(
     assert store.groups[3:] == [["app/u=2", "app/x=1"]]
     await store.answer()
     await store.answer()
-    assert later.result() == [None] * (LARGE + 1)
+    assert later.result() == [STORED] * (LARGE + 1)
 
 
 async def test_a_flood_on_one_profile_is_not_looked_at_again_and_again(
@@ -354,7 +370,7 @@ async def test_an_update_is_planned_when_its_group_is_made(
     assert (await first)[0].write.profile_id == _write("first").profile_id
     assert unplanned.planned == ["first", *(f"u{number}" for number in range(LARGE - 1))]
     await store.answer()
-    assert [(await each)[1] for each in later] == [None] * (LARGE - 1)
+    assert [(await each)[1] for each in later] == [STORED] * (LARGE - 1)
 
 
 async def test_planned_late_or_not_the_updates_of_one_user_stay_in_order(
@@ -380,8 +396,8 @@ async def test_what_cannot_be_planned_is_told_to_its_caller_alone(
         await refused
     assert sorted(store.groups[0]) == ["app/u=1", "app/v=1"]
     await store.answer()
-    assert (await good)[1] is None
-    assert planned.result() == [None]
+    assert (await good)[1] is STORED
+    assert planned.result() == [STORED]
 
 
 async def test_what_waits_behind_many_that_cannot_be_planned_is_written(
@@ -393,7 +409,7 @@ async def test_what_waits_behind_many_that_cannot_be_planned_is_written(
     assert all(isinstance(each.exception(), InvalidRequest) for each in refused)
     assert store.groups == [["app/u=1"]]
     await store.answer()
-    assert (await good)[1] is None
+    assert (await good)[1] is STORED
     await grouped.drain()
 
 
@@ -415,3 +431,165 @@ async def test_an_update_that_is_not_planned_takes_its_room(store: FakeProfileSt
     while store._waiting:
         await store.answer()
     await grouped.drain()
+
+
+async def test_a_write_with_more_than_a_group_holds_goes_alone(
+    grouped: GroupedProfileStore, store: FakeProfileStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "GROUP_BYTES", 3000)
+    grouped.submit([_write("first"), _write("large", user_agent_string="x" * 5000), _write("last")])
+    await turns()
+    for _ in range(3):
+        await store.answer()
+    assert store.groups == [["app/first=1"], ["app/large=1"], ["app/last=1"]]
+
+
+async def test_few_bytes_are_planned_at_once_and_applications_take_turns(
+    grouped: GroupedProfileStore, store: FakeProfileStore, unplanned: Unplanned, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "GROUP_UNPLANNED_BYTES", 1000)
+    for number in range(10):
+        unplanned.submit(f"u{number}", size=400)
+    other = grouped.submit([_write("v", application="other")])
+    await turns()
+    assert unplanned.planned == ["u0", "u1"]
+    assert "other/v=1" in store.groups[0]
+    while store._waiting:
+        await store.answer()
+    assert other.done()
+    assert all(len(group) <= 3 for group in store.groups)
+    assert unplanned.planned == [f"u{number}" for number in range(10)]
+
+
+async def test_refused_updates_are_planned_in_slices_too(
+    grouped: GroupedProfileStore, unplanned: Unplanned, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "GROUP_UNPLANNED_BYTES", 1000)
+    refused = [unplanned.submit("", size=400) for _ in range(10)]
+    seen = [0]
+    while len(seen) < 50 and not all(each.done() for each in refused):
+        await asyncio.sleep(0)
+        seen.append(len(unplanned.planned))
+    assert all(each.done() for each in refused)
+    assert max(after - before for before, after in pairwise(seen)) == 2
+
+
+async def test_what_is_planned_late_takes_the_room_that_it_needs(
+    grouped: GroupedProfileStore, store: FakeProfileStore
+) -> None:
+    def plan() -> PlannedUpdate:
+        return planned
+
+    planned = _planned("u")
+    planned.write.size = limits.WAITING_BYTES
+    update = asyncio.ensure_future(grouped.submit_unplanned("app", 10, plan))
+    await turns()
+    with pytest.raises(Overloaded):
+        grouped.submit([_write("v")])
+    await store.answer()
+    assert (await update)[1] is STORED
+    grouped.submit([_write("v")])
+
+
+async def test_exact_updates_have_a_budget_in_each_group(grouped: GroupedProfileStore, store: FakeProfileStore) -> None:
+    done = grouped.submit([_write(f"u{number}", metadata={"a": {}}) for number in range(3 * EXACT)])
+    await turns()
+    # One profile counts once, as its updates are folded.
+    same = grouped.submit([_write("u", str(mark), metadata={"a": {}}) for mark in range(3 * EXACT)])
+    while store._waiting:
+        await store.answer()
+    assert [len(group) for group in store.groups] == [EXACT] * 3 + [3 * EXACT]
+    assert done.result() == same.result() == [STORED] * 3 * EXACT
+
+
+async def test_another_application_shares_its_group_with_few_exact_updates_and_few_paths(
+    grouped: GroupedProfileStore, store: FakeProfileStore
+) -> None:
+    many = {f"k{number}": number for number in range(400)}
+    exact = grouped.submit([_write(f"e{number}", metadata={"a": {}}) for number in range(20)])
+    grouped.submit([_write(f"m{number}", application="many", metadata=many) for number in range(20)])
+    single = grouped.submit([_write("s", application="single")])
+    await turns()
+    assert "single/s=1" in store.groups[0]
+    while store._waiting:
+        await store.answer()
+    assert single.done()
+    assert exact.done()
+    for group in store.groups:
+        if any(name.startswith("many") for name in group) and any(name.startswith("app") for name in group):
+            assert sum(name.startswith("app") for name in group) <= SHARED_EXACT
+            assert sum(name.startswith("many") for name in group) * 400 <= SHARED_LEAVES
+
+
+async def test_what_turns_exact_waits_at_the_head_and_within_the_budget(
+    grouped: GroupedProfileStore, store: FakeProfileStore
+) -> None:
+    store.turning_exact = {f"app/u{number}=1" for number in range(2 * EXACT)}
+    names = [f"u{number}" for number in range(2 * EXACT)]
+    first = grouped.submit([_write(name) for name in names])
+    await turns()
+    later = grouped.submit([_write(name, "2") for name in names])
+    while store._waiting:
+        await store.answer()
+    assert first.result() == later.result() == [STORED] * 2 * EXACT
+    assert sorted(store.groups[0]) == sorted(f"app/{name}=1" for name in names)
+    assert store.groups[1] == [f"app/{name}=1" for name in names[:EXACT]]
+    written = [name for group in store.groups[1:] for name in group]
+    for name in names:
+        assert [each for each in written if each.startswith(f"app/{name}=")] == [f"app/{name}=1", f"app/{name}=2"]
+
+
+async def test_a_recount_is_alone_in_its_group_and_the_only_one(
+    grouped: GroupedProfileStore, store: FakeProfileStore
+) -> None:
+    store.turning_recount = {f"app/u{number}=1" for number in range(3)}
+    done = grouped.submit([_write(f"u{number}") for number in range(3)])
+    await turns()
+    await store.answer()
+    assert store.groups[1:] == [["app/u0=1"]]
+    other = grouped.submit([_write(f"v{number}", application="other") for number in range(LARGE)])
+    await turns()
+    # No second one beside it, but another group.
+    assert [len(group) for group in store.groups[2:]] == [LARGE]
+    while store._waiting:
+        await store.answer()
+    assert store.groups[3:] == [["app/u1=1"], ["app/u2=1"]]
+    assert done.result() == [STORED] * 3
+    assert other.done()
+
+
+async def test_an_application_with_nothing_under_way_does_not_wait_for_long_groups_of_another(
+    grouped: GroupedProfileStore, store: FakeProfileStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(groups, "LONG_SECONDS", 0.0)
+    flood = grouped.submit([_write(f"u{number}", application="flood") for number in range(1000)])
+    await turns()
+    assert len(store.groups) == GROUPS
+    singles = [grouped.submit([_write("s", application=f"single{number}")]) for number in range(3)]
+    late = []
+    for number in range(3):
+        await _timers()
+        assert len(store.groups) == GROUPS + 1 + min(number, 1)
+        late.append(grouped.submit([_write("s", application=f"late{number}")]))
+    # Each is for all that wait by then, and there are not more than two.
+    assert sorted(store.groups[GROUPS]) == [f"single{number}/s=1" for number in range(3)]
+    assert store.groups[GROUPS + 1] == ["late0/s=1"]
+    while store._waiting:
+        await store.answer()
+    assert all(each.done() for each in [flood, *singles, *late])
+
+
+async def test_an_outcome_is_unknown_until_there_is_one() -> None:
+    call = Call("app", 3)
+    call.settle(0, STORED)
+    call.settle(2, STORED)
+    assert [type(outcome) for outcome in call._outcomes] == [Stored, WriteOutcomeUnknown, Stored]
+
+
+async def _timers() -> None:
+    """Let everything happen that is due now."""
+    for _ in range(3):
+        passed = asyncio.Event()
+        asyncio.get_running_loop().call_later(0.0, passed.set)
+        await passed.wait()
+        await turns()

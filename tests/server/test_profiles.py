@@ -8,14 +8,15 @@ from typing import Any
 import pytest
 from pymongo import MongoClient
 
-from server.errors import ProfileTooLarge, UserfoldError, WriteOutcomeUnknown, WriteRejected
-from server.model import ProfileWrite, UserUpdate
+from server.errors import DatabaseUnavailable, ProfileTooLarge, WriteOutcomeUnknown, WriteRejected
+from server.model import STORED, ProfileWrite, Stored, UserUpdate
 from server.mongod import EmbeddedMongod
 from server.plan import plan_update, profile_id
-from server.store import bulk
+from server.store import bulk, profiles
 from server.store.database import Database, connect, open_database, prepare
-from server.store.profiles import MongoProfileStore
+from server.store.profiles import AGAIN, MongoProfileStore
 from server.store.queries import MongoProfileQueries
+from tests.writes import applied
 
 _NOW = 1_767_323_045_000_000_000
 _ALWAYS = -1
@@ -55,8 +56,8 @@ async def _metadata(queries: MongoProfileQueries, user_id: str) -> dict[str, Any
     return None if fetched is None else fetched.profile().metadata
 
 
-def _kinds(outcomes: Any) -> list[type[UserfoldError] | None]:
-    return [None if outcome is None else type(outcome) for outcome in outcomes]
+def _kinds(outcomes: Any) -> list[type[object]]:
+    return [type(outcome) for outcome in outcomes]
 
 
 @contextmanager
@@ -74,11 +75,11 @@ def _failing(mongod: EmbeddedMongod, times: int, **data: Any) -> Iterator[None]:
 async def test_a_path_that_meets_a_scalar_is_redone_exactly_and_its_neighbours_are_untouched(
     store: MongoProfileStore, queries: MongoProfileQueries, user: str
 ) -> None:
-    await store.apply([_write(user, metadata={"a": "text", "b": 1})])
-    outcomes = await store.apply(
-        [_write(user, metadata={"a": {"deep": {"er": 1}}}), _write(f"{user}2", metadata={"x": 1})]
+    await applied(store, [_write(user, metadata={"a": "text", "b": 1})])
+    outcomes = await applied(
+        store, [_write(user, metadata={"a": {"deep": {"er": 1}}}), _write(f"{user}2", metadata={"x": 1})]
     )
-    assert outcomes == [None, None]
+    assert outcomes == [STORED, STORED]
     assert await _metadata(queries, user) == {"a": {"deep": {"er": 1}}, "b": 1}
     assert await _metadata(queries, f"{user}2") == {"x": 1}
 
@@ -87,29 +88,30 @@ async def test_updates_of_one_user_in_one_batch_are_applied_in_order(
     store: MongoProfileStore, queries: MongoProfileQueries, user: str
 ) -> None:
     updates: list[dict[str, Any]] = [{"a": {"b": 1}}, {"a": 5}, {"a": {"c": 2}}, {"z": None}, {"a": {"c": None}}]
-    assert await store.apply([_write(user, metadata=metadata) for metadata in updates]) == [None] * 5
+    assert await applied(store, [_write(user, metadata=metadata) for metadata in updates]) == [STORED] * 5
     assert await _metadata(queries, user) == {"a": {}}
 
 
 async def test_a_profile_that_grows_too_large_is_refused_alone_and_keeps_what_it_was(
     store: MongoProfileStore, queries: MongoProfileQueries, user: str
 ) -> None:
-    outcomes = await store.apply(
+    outcomes = await applied(
+        store,
         [
             _write(user, metadata={"a": "x" * 600_000}),
             _write(f"{user}2", metadata={"b": 1}),
             _write(user, metadata={"b": "x" * 600_000}),
             _write(user, metadata={"c": 1}),
-        ]
+        ],
     )
-    assert _kinds(outcomes) == [None, None, ProfileTooLarge, None]
+    assert _kinds(outcomes) == [Stored, Stored, ProfileTooLarge, Stored]
     assert await _metadata(queries, user) == {"a": "x" * 600_000, "c": 1}
 
 
 async def test_one_update_beyond_the_size_of_a_profile_is_refused(
     store: MongoProfileStore, queries: MongoProfileQueries, user: str
 ) -> None:
-    outcomes = await store.apply([_write(user, metadata={"a": {}, "b": "x" * (1 << 20)})])
+    outcomes = await applied(store, [_write(user, metadata={"a": {}, "b": "x" * (1 << 20)})])
     assert _kinds(outcomes) == [ProfileTooLarge]
     assert await _metadata(queries, user) is None
 
@@ -119,8 +121,10 @@ async def test_the_alias_set_keeps_the_latest_thousand(
 ) -> None:
     tokens = [f"token-{number}" for number in range(1003)]
     for start in range(0, 1003, 250):
-        assert set(await store.apply([_write(user, session_token=token) for token in tokens[start:][:250]])) == {None}
-    assert await store.apply([_write(user, session_token=tokens[500])]) == [None]
+        assert set(await applied(store, [_write(user, session_token=token) for token in tokens[start:][:250]])) == {
+            STORED
+        }
+    assert await applied(store, [_write(user, session_token=tokens[500])]) == [STORED]
     with MongoClient[dict[str, Any]](mongod.uri) as client:
         document = client.userfold_store_test.profiles.find_one({"_id": profile_id("app", user)})
     assert document is not None
@@ -131,7 +135,7 @@ async def test_more_new_tokens_than_the_set_holds_keep_the_last(
     store: MongoProfileStore, queries: MongoProfileQueries, user: str
 ) -> None:
     tokens = [_write(user, session_token=f"token-{number}") for number in range(1500)]
-    assert set(await store.apply(tokens)) == {None}
+    assert set(await applied(store, tokens)) == {STORED}
     fetched = await queries.find(profile_id("app", user))
     assert fetched is not None
     assert fetched.profile().alias_count == 1000
@@ -140,8 +144,8 @@ async def test_more_new_tokens_than_the_set_holds_keep_the_last(
 async def test_racing_first_writes_of_one_user_all_arrive(
     store: MongoProfileStore, queries: MongoProfileQueries, user: str
 ) -> None:
-    outcomes = await asyncio.gather(*(store.apply([_write(user, metadata={f"k{n}": n})]) for n in range(64)))
-    assert outcomes == [[None]] * 64
+    outcomes = await asyncio.gather(*(applied(store, [_write(user, metadata={f"k{n}": n})]) for n in range(64)))
+    assert outcomes == [[STORED]] * 64
     assert await _metadata(queries, user) == {f"k{n}": n for n in range(64)}
 
 
@@ -149,7 +153,7 @@ async def test_a_write_that_the_majority_did_not_confirm_is_of_unknown_outcome(
     store: MongoProfileStore, mongod: EmbeddedMongod, user: str
 ) -> None:
     with _failing(mongod, 1, writeConcernError={"code": 64, "errmsg": "waiting for replication timed out"}):
-        outcomes = await store.apply([_write(user, metadata={"a": 1}), _write(f"{user}2", metadata={"a": 1})])
+        outcomes = await applied(store, [_write(user, metadata={"a": 1}), _write(f"{user}2", metadata={"a": 1})])
     assert _kinds(outcomes) == [WriteOutcomeUnknown] * 2
 
 
@@ -158,7 +162,7 @@ async def test_write_errors_and_write_concern_errors_are_told_apart(
 ) -> None:
     large = _write(user, metadata={"b": {}, "a": "x" * (1 << 20)})
     with _failing(mongod, 1, writeConcernError={"code": 64, "errmsg": "waiting for replication timed out"}):
-        outcomes = await store.apply([large, _write(f"{user}2", metadata={"a": 1})])
+        outcomes = await applied(store, [large, _write(f"{user}2", metadata={"a": 1})])
     assert _kinds(outcomes) == [ProfileTooLarge, WriteOutcomeUnknown]
 
 
@@ -168,7 +172,7 @@ async def test_a_command_that_ran_out_of_time_or_room_or_lost_its_primary_is_of_
 ) -> None:
     monkeypatch.setattr(bulk, "WRITE_SECONDS", 0.5)
     with _failing(mongod, _ALWAYS, errorCode=code):
-        assert _kinds(await store.apply([_write(user, metadata={"a": 1})])) == [WriteOutcomeUnknown]
+        assert _kinds(await applied(store, [_write(user, metadata={"a": 1})])) == [WriteOutcomeUnknown]
 
 
 @pytest.mark.parametrize("failure", [{"closeConnection": True}, {"errorCode": 10107}, {"errorCode": 189}])
@@ -176,7 +180,7 @@ async def test_what_an_election_makes_fail_is_sent_again_as_often_as_there_is_ti
     store: MongoProfileStore, mongod: EmbeddedMongod, user: str, failure: dict[str, Any]
 ) -> None:
     with _failing(mongod, 3, **failure):
-        assert await store.apply([_write(user, metadata={"a": 1})]) == [None]
+        assert await applied(store, [_write(user, metadata={"a": 1})]) == [STORED]
 
 
 async def test_connections_that_are_lost_again_leave_the_outcome_unknown_for_all_that_follows(
@@ -185,7 +189,7 @@ async def test_connections_that_are_lost_again_leave_the_outcome_unknown_for_all
     monkeypatch.setattr(bulk, "WRITE_SECONDS", 0.5)
     big = {f"k{n}": n for n in range(900)}
     with _failing(mongod, _ALWAYS, closeConnection=True):
-        outcomes = await store.apply([_write(user, metadata=big), _write(user, metadata=big), _write(user)])
+        outcomes = await applied(store, [_write(user, metadata=big), _write(user, metadata=big), _write(user)])
     assert _kinds(outcomes) == [WriteOutcomeUnknown] * 3
 
 
@@ -193,7 +197,7 @@ async def test_an_error_that_nobody_foresaw_is_a_defect_with_its_code(
     store: MongoProfileStore, mongod: EmbeddedMongod, user: str
 ) -> None:
     with _failing(mongod, 1, errorCode=13):
-        (outcome,) = await store.apply([_write(user, metadata={"a": 1})])
+        (outcome,) = await applied(store, [_write(user, metadata={"a": 1})])
     assert isinstance(outcome, WriteRejected)
     assert outcome.code == 13
 
@@ -204,16 +208,41 @@ async def test_a_duplicate_key_is_tried_again(store: MongoProfileStore, mongod: 
         profiles = client.userfold_store_test.profiles
         profiles.create_index("metadata.unique", unique=True, sparse=True)
         try:
-            await store.apply([_write(f"{user}2", metadata={"unique": 1})])
-            outcomes = await store.apply([_write(user, metadata={"unique": 1}), _write(f"{user}3", metadata={"a": 1})])
+            await applied(store, [_write(f"{user}2", metadata={"unique": 1})])
+            outcomes = await applied(
+                store, [_write(user, metadata={"unique": 1}), _write(f"{user}3", metadata={"a": 1})]
+            )
         finally:
             profiles.drop_index("metadata.unique_1")
-    assert _kinds(outcomes) == [WriteOutcomeUnknown, None]
+    assert _kinds(outcomes) == [WriteOutcomeUnknown, Stored]
 
 
 async def test_an_unreachable_database_is_told_as_such(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bulk, "WRITE_SECONDS", 0.05)
     client = connect("mongodb://127.0.0.1:9/?directConnection=true")
     store = MongoProfileStore(open_database(client, "x"))
-    assert _kinds(await store.apply([_write("u")])) == [WriteOutcomeUnknown]
+    assert _kinds(await applied(store, [_write("u")])) == [WriteOutcomeUnknown]
     client.close()
+
+
+async def test_where_nobody_can_tell_why_a_write_was_refused_it_may_be_sent_again(
+    store: MongoProfileStore, mongod: EmbeddedMongod, user: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(profiles, "READ_SECONDS", 0.5)
+    large = _write(user, metadata={"a": "x" * (1 << 20)})
+    assert _kinds(await applied(store, [large])) == [ProfileTooLarge]
+    for failure in ({"errorCode": 91}, {"blockConnection": True, "blockTimeMS": 2_000}):
+        with _failing(mongod, _ALWAYS, failCommands=["find"], **failure):
+            assert _kinds(await applied(store, [large])) == [DatabaseUnavailable]
+
+
+async def test_a_write_that_turns_exact_is_handed_back_with_all_later_ones_of_its_profile(
+    store: MongoProfileStore, queries: MongoProfileQueries, user: str
+) -> None:
+    assert await store.apply([_write(user, metadata={"a": "text"})]) == [STORED]
+    writes = [_write(user, metadata={"a": {"b": 1}}), _write(f"{user}2"), _write(user, metadata={"a": {"b": 2}})]
+    assert await store.apply(writes) == [AGAIN, STORED, AGAIN]
+    assert [write.exact for write in writes] == [True, False, True]
+    assert await _metadata(queries, user) == {"a": "text"}
+    assert await store.apply(writes) == [STORED] * 3
+    assert await _metadata(queries, user) == {"a": {"b": 2}}

@@ -16,7 +16,7 @@ from server.errors import DatabaseUnavailable, QueryTooSlow
 from server.filter import parse_filter
 from server.listing import bound_to, plan_listing
 from server.lookup import plan_lookup
-from server.model import ListRequest, Lookup, Profile, ProfileWrite, ReportRequest, UserUpdate
+from server.model import STORED, ListRequest, Lookup, Profile, ProfileWrite, ReportRequest, UserUpdate
 from server.mongod import EmbeddedMongod
 from server.pages import PageTokens
 from server.plan import plan_update, profile_id
@@ -135,7 +135,7 @@ async def test_an_answer_is_as_large_as_a_message_can_be(
 ) -> None:
     updates = [UserUpdate(user_id=f"u{number}", company_id="c", metadata={"a": "x" * 1000}) for number in range(9)]
     writes = [plan_update("large", update, _NOW).write for update in updates]
-    assert set(await MongoProfileStore(opened).apply(writes)) == {None}
+    assert set(await MongoProfileStore(opened).apply(writes)) == {STORED}
     monkeypatch.setattr(limits, "ANSWER_BYTES", 5000)
     seen: list[str] = []
     sizes: list[int] = []
@@ -166,9 +166,9 @@ async def test_many_tokens_are_looked_up_as_each_is_alone(
     for application in ("tokens", "others"):
         # Every fourth token is of several users, and both applications know all of them.
         writes = [written(application, number, f"t{number // 4 if number % 4 else number}") for number in range(40)]
-        assert set(await store.apply(writes)) == {None}
+        assert set(await store.apply(writes)) == {STORED}
     visitor = UserUpdate(user_id="", anonymous_id="a", session_token="t1")
-    assert await store.apply([plan_update("tokens", visitor, _NOW).write]) == [None]
+    assert await store.apply([plan_update("tokens", visitor, _NOW).write]) == [STORED]
     asked = [
         plan_lookup(application, {"session_token": token}, most)
         for application in ("tokens", "others", "nobody's")
@@ -198,7 +198,7 @@ async def test_only_look_ups_of_large_users_leave_their_group(
         UserUpdate(user_id="light", session_token="light", metadata={"a": "x"}),
     ]
     writes = [plan_update("mixed", update, _NOW).write for update in updates]
-    assert set(await MongoProfileStore(opened).apply(writes)) == {None}
+    assert set(await MongoProfileStore(opened).apply(writes)) == {STORED}
     asked = [plan_lookup("mixed", {"session_token": token}, 0) for token in ("dense", "wide", "light", "nobody")]
     found = await queries.look_up_tokens(asked)
     assert found is not None
@@ -210,7 +210,7 @@ async def test_a_token_of_too_many_users_is_not_looked_up_with_others(
 ) -> None:
     updates = [UserUpdate(user_id=f"u{number}", session_token="shared") for number in range(200)]
     writes = [plan_update("sharing", update, _NOW).write for update in updates]
-    assert set(await MongoProfileStore(opened).apply(writes)) == {None}
+    assert set(await MongoProfileStore(opened).apply(writes)) == {STORED}
     asked = [plan_lookup("sharing", {"session_token": token}, 0) for token in ("shared", "another")]
     assert await queries.look_up_tokens(asked) is None
 

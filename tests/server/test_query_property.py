@@ -14,7 +14,7 @@ from server.filter import ANYTHING, And, Comparison, Filter, Literal, Not, Or, p
 from server.keys import unescape_object
 from server.listing import Listing
 from server.mask import WHOLE
-from server.model import Profile, UserUpdate
+from server.model import STORED, Profile, UserUpdate
 from server.mongod import EmbeddedMongod
 from server.plan import plan_update
 from server.query import plan_query
@@ -141,7 +141,7 @@ async def _check(opened: Database, updates: Iterable[UserUpdate], trees: Iterabl
     erased = {"_id": f"{application}/u/erased", "suppressed_until": 0}
     await opened.get_collection("profiles").insert_one(erased)
     writes = [plan_update(application, update, _NOW).write for update in [*updates, visitor]]
-    assert set(await MongoProfileStore(opened).apply(writes)) == {None}
+    assert set(await MongoProfileStore(opened).apply(writes)) == {STORED}
     queries = MongoProfileQueries(opened)
     everybody = await _listed(queries, plan_query(application, None))
     assert {profile.user_id for profile in everybody} == {write.on_insert.get("user_id") for write in writes[:-1]}

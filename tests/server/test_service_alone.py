@@ -22,6 +22,7 @@ from server.errors import InvalidRequest, ProfileTooLarge, UserfoldError, UserNo
 from server.group import GroupedProfileStore
 from server.listing import Listing
 from server.model import (
+    STORED,
     AliasRemoval,
     Application,
     CampaignGroup,
@@ -57,7 +58,7 @@ class FakeProfileStore:
 
     async def apply(self, writes: Sequence[ProfileWrite]) -> Sequence[Outcome]:
         self.applied.append(list(writes))
-        return self.outcomes or [None] * len(writes)
+        return self.outcomes or [STORED] * len(writes)
 
 
 class FakeProfileErasure:
@@ -230,7 +231,7 @@ async def test_what_the_store_says_of_one_update_is_raised(service: UserService,
 async def test_what_the_store_says_of_a_batch_goes_to_the_update_it_is_of(
     service: UserService, store: FakeProfileStore
 ) -> None:
-    store.outcomes = [None, ProfileTooLarge(), WriteOutcomeUnknown()]
+    store.outcomes = [STORED, ProfileTooLarge(), WriteOutcomeUnknown()]
     users = [UserUpdate(user_id="a"), UserUpdate(), UserUpdate(user_id="b"), UserUpdate(user_id="c")]
     request: Any = pb.BatchUpdateUsersRequest(users=users)
     context: Any = Context("ipv4:127.0.0.1:1")

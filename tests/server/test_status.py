@@ -52,7 +52,7 @@ _TABLE: list[tuple[UserfoldError, int, str, str, list[object]]] = [
         errors.ProfileTooLarge(),
         3,
         "PROFILE_TOO_LARGE",
-        "The merged profile would pass 1,048,576 bytes; nothing of the update was written.",
+        "The merged profile would pass 1,048,576 bytes or 50,000 values; nothing of the update was written.",
         [],
     ),
     (

@@ -20,13 +20,14 @@ from server.errors import (
     WriteOutcomeUnknown,
     WriteRejected,
 )
-from server.model import SUPPRESSED, AliasRemoval, Erasure, UserUpdate
+from server.model import STORED, SUPPRESSED, AliasRemoval, Erasure, UserUpdate
 from server.mongod import EmbeddedMongod
 from server.plan import plan_update, profile_id, visitor_id
 from server.store import bulk
 from server.store.database import Database, connect, open_database, prepare
 from server.store.erasure import MongoProfileErasure
 from server.store.profiles import MongoProfileStore
+from tests.writes import applied
 
 _NOW = 1_767_323_045_678_000_000
 _LATER = datetime(2100, 1, 1, tzinfo=UTC)
@@ -57,7 +58,7 @@ def user(request: pytest.FixtureRequest) -> str:
 
 
 async def update(store: MongoProfileStore, user: str, **fields: Any) -> Any:
-    (outcome,) = await store.apply([plan_update("app", UserUpdate(user, **fields), _NOW).write])
+    (outcome,) = await applied(store, [plan_update("app", UserUpdate(user, **fields), _NOW).write])
     return outcome
 
 
@@ -77,7 +78,7 @@ async def test_nothing_is_left_of_a_profile_and_its_visitor(
     assert await erasure.erase([erasure_of(user), erasure_of(user)]) in ([True, False], [False, True])
     assert await stored(opened, profile_id("app", user)) is None
     assert await stored(opened, visitor_id("app", user)) is None
-    assert await update(store, user, metadata={"b": 1}) is None
+    assert await update(store, user, metadata={"b": 1}) is STORED
     assert (await stored(opened, profile_id("app", user)))["metadata"] == {"b": 1}
 
 
@@ -108,7 +109,7 @@ async def test_each_of_many_updates_is_told_apart(
     outcomes = await store.apply(
         [plan_update("app", UserUpdate(name, metadata=metadata), _NOW).write for name, metadata in sent]
     )
-    assert outcomes[:4] == [SUPPRESSED, None, SUPPRESSED, None]
+    assert outcomes[:4] == [SUPPRESSED, STORED, SUPPRESSED, STORED]
     assert isinstance(outcomes[4], ProfileTooLarge)
 
 
@@ -134,7 +135,7 @@ async def test_an_end_that_is_over_lets_the_user_come_back(
         if await stored(opened, profile_id("app", user)) is None:
             break
         await asyncio.sleep(0.05)
-    assert await update(store, user) is None
+    assert await update(store, user) is STORED
 
 
 @pytest.mark.parametrize("until", [None, _LATER])
