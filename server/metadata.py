@@ -1,7 +1,7 @@
 """The metadata of one update as a patch: keys escaped, numbers exact, everything counted before it is visited."""
 
 import math
-from typing import Final
+from typing import Final, cast
 
 from server import limits
 from server.errors import InvalidRequest, Violation
@@ -14,9 +14,6 @@ RESERVED_NAMES: Final = ("email", "name", "first_name", "last_name", "phone", "p
 
 _EXACT = 2**53
 _INT64 = 2**63
-
-# What reserved fields are, or are not there.
-_TEXTS = frozenset({str, type(None)})
 
 # Nearly all keys are shorter than this and ordinary names, which need not be escaped.
 _PLAIN_KEY = 64
@@ -85,16 +82,18 @@ class _Enough(Exception):
 class MetadataPlan:
     """What is found while an update's metadata becomes a patch. `size` is what the rest of the operation takes."""
 
+    exact = False
+    """Whether dot-paths cannot express the metadata's patch: what `needs_exact` tells, found on the way."""
+    paths = 0
+    values = 0
+    """Those to remove included, which are `removed`."""
+    removed = 0
+    _unusual_keys = 0
+
     def __init__(self, size: int) -> None:
         self.violations: list[Violation] = []
         self.warnings: list[Warning] = []
-        self.exact = False
-        """Whether dot-paths cannot express the metadata's patch: what `needs_exact` tells, found on the way."""
-        self.paths = 0
-        self.values = 0
-        self.removed = 0
         self.size = size
-        self._unusual_keys = 0
 
     def refuse(self, field: str, reason: str, description: str) -> None:
         self.violations.append(Violation(field, reason, description))
@@ -105,10 +104,10 @@ class MetadataPlan:
     def metadata(self, metadata: JsonObject) -> Patch:
         """The patch. Where there are violations, not all of it may be there."""
         try:
-            if not _TEXTS.issuperset(map(type, map(metadata.get, RESERVED_NAMES))):
+            if changed := self._reserved(metadata):
                 if len(metadata) > limits.METADATA_LEAVES:
                     self._stop(too_many_paths())
-                metadata = {**metadata, **self._reserved(metadata)}
+                metadata = {**metadata, **changed}
             return self._merge(metadata, ["metadata"], len("metadata"))
         except _Enough:
             return {}
@@ -132,15 +131,15 @@ class MetadataPlan:
             if isinstance(value, dict | list):
                 self.refuse(f"metadata.{name}", "WRONG_TYPE", "must be a text")
                 continue
+            if isinstance(value, float) and not math.isfinite(value):
+                continue  # Refused as any such number is.
             if isinstance(value, bool):
                 changed[name] = str(value).lower()
-            elif isinstance(value, int | float) and math.isfinite(value):
-                stored = stored_number(value)
+            else:
+                stored = stored_number(cast(float, value))
                 if isinstance(stored, str):
                     continue  # Kept as text as any such number is.
                 changed[name] = str(value if isinstance(value, int) else stored)
-            else:
-                continue  # Refused as any such number is.
             self.warn(f"metadata.{name}", "KEPT_AS_TEXT", "a number or boolean here is kept as its JSON text")
         return changed
 
@@ -165,11 +164,11 @@ class MetadataPlan:
             else:
                 stored, key_bytes = self._stored_key(key)
             size += key_bytes
-            if isinstance(value, str):
+            if type(value) is str:  # As nearly all are.
                 patch[stored] = value
                 size += len(value) if value.isascii() else len(value.encode())
                 sets = True
-            elif isinstance(value, dict):
+            elif type(value) is dict:
                 path.append(key)
                 patch[stored] = self._merge(value, path, path_bytes + 1 + key_bytes)
                 path.pop()

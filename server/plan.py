@@ -56,7 +56,7 @@ def plan_update(application_id: str, update: UserUpdate, now: int) -> PlannedUpd
         # Without any text in it, nothing is known of how the user came.
         first_campaign=update.campaign if update.campaign and any(update.campaign.values()) else None,
     )
-    return PlannedUpdate(write, tuple(plan.warnings[: limits.REPORTED]))
+    return PlannedUpdate(write, plan.warnings[: limits.REPORTED])
 
 
 def profile_id(application_id: str, user_id: str) -> str:
@@ -155,11 +155,13 @@ class _Plan(MetadataPlan):
             patch["user_agent_string"] = update.user_agent_string
             patch["user_agent"] = REMOVE if facts is None else Whole(facts)
         if update.campaign:
+            texts = 0
             for name, value in update.campaign.items():
                 size = len(value) if value.isascii() else len(value.encode())
-                self.size += size + size + _CAMPAIGN_FIELD_BYTES
+                texts += size
                 if size > limits.TEXT_BYTES:
                     self.too_long(f"campaign.{name}", limits.TEXT_BYTES)
+            self.size += 2 * texts + _CAMPAIGN_FIELD_BYTES * len(update.campaign)
             patch["campaign"] = {**update.campaign}
         return patch
 

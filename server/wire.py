@@ -65,11 +65,12 @@ def _nanoseconds(message: Message, field: str) -> int | None:
 
 
 def _metadata(message: user_pb2.UserUpdate) -> JsonObject | None:
-    if not message.HasField("metadata_json"):
+    text = message.metadata_json
+    if not text and not message.HasField("metadata_json"):
         return object_from_struct(message.metadata) if message.HasField("metadata") else None
     if message.HasField("metadata"):
         raise InvalidRequest([Violation("metadata_json", "CONFLICT", "must not be set together with metadata")])
-    return object_from_json(message.metadata_json)
+    return object_from_json(text)
 
 
 def lookup_from_message(message: user_service_pb2.LookupUsersRequest) -> dict[str, str]:
