@@ -48,6 +48,10 @@ class FakeProfileStore:
             return AGAIN
         return self.outcomes.get(_name(write), STORED)
 
+    def under_way(self) -> list[str]:
+        """What is applied at the moment."""
+        return [name for group in self.groups[len(self.groups) - len(self._waiting) :] for name in group]
+
     async def answer(self) -> None:
         """Let the oldest group be answered, and what follows from that happen."""
         self._waiting.pop(0).set_result(None)
@@ -521,6 +525,19 @@ async def test_another_application_shares_its_group_with_few_exact_updates_and_f
             assert sum(name.startswith("many") for name in group) * 400 <= SHARED_LEAVES
 
 
+async def test_those_for_which_a_group_had_no_room_are_first_in_the_next(
+    grouped: GroupedProfileStore, store: FakeProfileStore
+) -> None:
+    applications = [f"app{number}" for number in range(5)]
+    for application in applications:
+        grouped.submit([_write(f"u{number}", application=application, metadata={"a": {}}) for number in range(4)])
+    await turns()
+    while store._waiting:
+        await store.answer()
+    first = [name.partition("/")[0] for group in store.groups for name in group][: len(applications)]
+    assert sorted(first) == applications
+
+
 async def test_what_turns_exact_waits_at_the_head_and_within_the_budget(
     grouped: GroupedProfileStore, store: FakeProfileStore
 ) -> None:
@@ -545,17 +562,35 @@ async def test_a_recount_is_alone_in_its_group_and_the_only_one(
     store.turning_recount = {f"app/u{number}=1" for number in range(3)}
     done = grouped.submit([_write(f"u{number}") for number in range(3)])
     await turns()
+    others = [grouped.submit([_write("v", application="other")])]
     await store.answer()
-    assert store.groups[1:] == [["app/u0=1"]]
-    other = grouped.submit([_write(f"v{number}", application="other") for number in range(LARGE)])
+    # Whoever was first in turn, the recount takes nobody along, and no second one goes beside it.
+    others.append(grouped.submit([_write(f"w{number}", application="other") for number in range(LARGE)]))
+    while store._waiting:
+        is_recounting = [name for name in store.under_way() if name.startswith("app/")]
+        assert len(is_recounting) <= 1
+        await store.answer()
+    recounts = [group for group in store.groups[1:] if any(name.startswith("app/") for name in group)]
+    assert recounts == [["app/u0=1"], ["app/u1=1"], ["app/u2=1"]]
+    assert done.result() == [STORED] * 3
+    assert all(other.done() for other in others)
+
+
+async def test_no_second_recount_is_started_beside_another(
+    grouped: GroupedProfileStore, store: FakeProfileStore
+) -> None:
+    store.turning_recount = {"app/u0=1", "app/u1=1"}
+    done = grouped.submit([_write("u0"), _write("u1")])
     await turns()
-    # No second one beside it, but another group.
-    assert [len(group) for group in store.groups[2:]] == [LARGE]
+    await store.answer()
+    later = grouped.submit([_write(f"v{number}") for number in range(LARGE)])
+    await turns()
+    assert store.groups[1:] == [["app/u0=1"]]
     while store._waiting:
         await store.answer()
-    assert store.groups[3:] == [["app/u1=1"], ["app/u2=1"]]
-    assert done.result() == [STORED] * 3
-    assert other.done()
+    assert store.groups[2] == ["app/u1=1"]
+    assert done.result() == [STORED] * 2
+    assert later.done()
 
 
 async def test_an_application_with_nothing_under_way_does_not_wait_for_long_groups_of_another(

@@ -74,7 +74,14 @@ async def test_a_message_larger_than_all_room_is_taken_part_by_part_while_others
     grouped: GroupedProfileStore, store: FakeProfileStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(limits, "WAITING_BYTES", 20_000)
-    monkeypatch.setattr(limits, "STREAM_BYTES", 2_000)
+    monkeypatch.setattr(limits, "STREAM_BYTES", 5_000)
+    submit, parts = grouped.submit, []
+
+    def noted(writes: Sequence[ProfileWrite]) -> Any:
+        parts.append(sum(write.size for write in writes))
+        return submit(writes)
+
+    monkeypatch.setattr(grouped, "submit", noted)
     users = [f"u{number}" for number in range(20)]
     stream = asyncio.ensure_future(_acknowledged(grouped, _message(*users, size=1_500), _message("last")))
     store.may_answer.set()
@@ -83,6 +90,7 @@ async def test_a_message_larger_than_all_room_is_taken_part_by_part_while_others
     async with asyncio.timeout(10):
         assert sorted(await stream) == list(range(21))
     other.stop()
+    assert max(parts) <= 5_000
     assert [each for each in store.applied if each != "busy"] == [*users, "last"]
 
 
