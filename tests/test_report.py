@@ -218,3 +218,46 @@ async def test_grpc_answers_the_same(api: Api, stack: Stack, application: Applic
         )
     assert [dict(group.campaign) for group in report.groups] == [{"initial_campaign.utm_source": "google"}]
     assert report.total.users == 1
+
+
+def test_a_sum_that_no_double_holds_is_left_out_and_its_values_are_counted(api: Api) -> None:
+    for user_id in "12":
+        api.stored({"metadata": {"n": 1.7e308}, "campaign": {"utm_source": "x"}}, user_id=user_id)
+    told = ask(api, value="metadata.n").json()
+    for group in (told["total"], *told["groups"]):
+        assert group["value_count"] == 2
+        assert not {"value_sum", "value_average"} & {*group}
+
+
+def test_a_report_ends_where_its_answer_is_full(
+    api: Api, stack: Stack, application: Application, database: Database[dict[str, Any]]
+) -> None:
+    names = ("utm_source", "utm_medium", "utm_term", "gclid")
+    database.profiles.insert_many(
+        [
+            {
+                "_id": profile_id(application.application_id, f"u{number}"),
+                "application_id": application.application_id,
+                "user_id": f"u{number}",
+                "created_time": _START,
+                "modified_time": _START,
+                "modified_nanos": 0,
+                # Each becomes six characters in JSON.
+                "campaign": dict.fromkeys(names, f"{number}" + "\x01" * 8180),
+            }
+            for number in range(600)
+        ]
+    )
+    fields = ",".join(f"campaign.{name}" for name in names)
+    answer = ask(api, group_by=fields, max_groups=1000)
+    told = answer.json()
+    assert (answer.status_code, told["has_more"], told["total"]["users"]) == (200, True, 600)
+    assert 0 < len(told["groups"]) < 600
+    assert len(answer.content) < 17 * 1024 * 1024
+    with grpc.insecure_channel(stack.grpc, options=[("grpc.max_receive_message_length", 32 * 1024 * 1024)]) as channel:
+        internal = UserServiceStub(channel).ReportCampaigns(
+            pb.ReportCampaignsRequest(group_by=fields, max_groups=1000),
+            metadata=(("authorization", f"Bearer {application.management_token}"),),
+        )
+    assert (internal.has_more, internal.total.users) == (True, 600)
+    assert len(told["groups"]) < len(internal.groups) < 600

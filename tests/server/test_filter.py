@@ -105,3 +105,13 @@ def test_the_fields_are_those_of_the_contract() -> None:
     assert unlisted == {"metadata", "campaign", "initial_campaign", "user_agent", "user_agent_string"}
     stored = ["application_id", "aliases", "modified_nanos", "observed_ip_address", "suppressed_until", "_id"]
     assert not any(field_at([name]) for name in stored)
+
+
+def test_what_has_too_much_is_read_no_further() -> None:
+    # Its end is none of what may be there.
+    with pytest.raises(InvalidRequest) as refused:
+        parse_filter("a=1 " * 1000 + "and no filter (((")
+    assert [each.reason for each in refused.value.violations] == ["TOO_MANY_COMPARISONS"]
+    with pytest.raises(InvalidRequest) as refused:
+        parse_paths("a," * 2000, "fields")
+    assert [each.reason for each in refused.value.violations] == ["TOO_MANY"]
