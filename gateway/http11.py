@@ -71,9 +71,7 @@ class HttpConnection(Incoming):
     def resume_writing(self) -> None:
         if not self._outgoing.resume():
             return
-        if self._is_ending:
-            self._wait(limits.LINGER_SECONDS)
-        elif self._answering or self._waiting:
+        if self._answering or self._waiting:
             self.since = self.deadline = math.inf
             self._answer_next()
         elif self._must_end:

@@ -63,6 +63,8 @@ class FakeUserService(UserServiceServicer):
         self.tell: Message | Failure | None = None
         self.seconds = 0.0
         self.arrived = asyncio.Event()
+        self.may_answer = asyncio.Event()
+        self.may_answer.set()
 
     @property
     def request(self) -> Any:
@@ -126,6 +128,7 @@ class FakeUserService(UserServiceServicer):
         self.metadata.append(dict(context.invocation_metadata()))
         self.arrived.set()
         await asyncio.sleep(self.seconds)
+        await self.may_answer.wait()
         if isinstance(self.tell, Failure):
             trailers = () if self.tell.trailer is None else (("grpc-status-details-bin", self.tell.trailer),)
             await context.abort(self.tell.code, self.tell.details, trailers)

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import math
 import socket
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -164,12 +164,14 @@ class Crowd:
         self._port = port
         self.opened: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
 
-    async def join(self, count: int, sent: bytes) -> None:
+    async def join(self, count: int, sent: bytes, has_arrived: Callable[[], bool]) -> None:
         for _ in range(count):
             reader, writer = await asyncio.open_connection("127.0.0.1", self._port)
             writer.write(sent)
             self.opened.append((reader, writer))
-        await asyncio.sleep(0.1)
+        async with asyncio.timeout(20):
+            while not has_arrived():  # noqa: ASYNC110 - Nobody tells.
+                await asyncio.sleep(0.001)
 
     @property
     def ended(self) -> list[bool]:
@@ -196,7 +198,7 @@ async def crowd(narrow: Gateway) -> AsyncIterator[Crowd]:
 )
 async def test_a_crowd_that_does_nothing_does_not_keep_others_out(narrow: Gateway, crowd: Crowd, sent: bytes) -> None:
     before = cut("too many connections")
-    await crowd.join(3 * LIMIT, sent)
+    await crowd.join(3 * LIMIT, sent, lambda: cut("too many connections") - before >= 2 * LIMIT)
     answer = await narrow.post("/v1/users", {"user_id": "u"})
     assert answer.status_code == 201
     # The first to come is the first to go.
@@ -207,12 +209,14 @@ async def test_a_crowd_that_does_nothing_does_not_keep_others_out(narrow: Gatewa
 async def test_where_all_are_being_answered_more_are_refused_and_told_so(
     narrow: Gateway, crowd: Crowd, service: FakeUserService
 ) -> None:
-    service.seconds = 1.0
-    await crowd.join(LIMIT, POST)
+    opened = narrow.listener._connections.open
+    service.may_answer.clear()
+    await crowd.join(LIMIT, POST, lambda: sum(each.deadline == math.inf for each in opened) == LIMIT)
     answer = await narrow.post("/v1/users", {"user_id": "u"})
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
     assert answer.json()["details"][0]["reason"] == "TOO_MANY_CONNECTIONS"
     assert not any(crowd.ended)
+    service.may_answer.set()
     assert {(await reader.readline()) for reader, _ in crowd.opened} == {b"HTTP/1.1 201 Created\r\n"}
 
 
@@ -248,7 +252,8 @@ async def test_bodies_that_do_not_end_do_not_fill_the_memory(
     async with running_gateway(backend.address) as gateway:
         crowd = Crowd(int(gateway.url.rpartition(":")[2]))
         before = cut("too many bytes")
-        await crowd.join(30, b"POST /v1/users HTTP/1.1\r\nHost: x\r\nContent-Length: 200000\r\n\r\n" + b"x" * 100_000)
+        sent = b"POST /v1/users HTTP/1.1\r\nHost: x\r\nContent-Length: 200000\r\n\r\n" + b"x" * 100_000
+        await crowd.join(30, sent, lambda: cut("too many bytes") - before >= 20)
         answer = await gateway.post("/v1/users", {"user_id": "u", "metadata": {"text": "x" * 500_000}})
         assert answer.status_code == 201
         assert cut("too many bytes") - before == crowd.ended.count(True) >= 20

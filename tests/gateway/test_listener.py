@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import errno
+import select
 import socket
 import ssl
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -102,6 +104,33 @@ def test_what_was_sent_before_it_stops_is_answered_whoever_was_accepted(runner: 
                 running.connect()
 
     in_loop(runner, stop_among_many)
+
+
+def test_nobody_connects_between_the_last_look_and_the_end(
+    runner: asyncio.Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whom the kernel connects then would send a request, and be cut off."""
+    late = socket.socket()
+    late.setblocking(False)
+
+    async def stop() -> None:
+        async with place() as running:
+            accept = running.listener._accept_some
+
+            def accept_and_connect() -> int | None:
+                accepted = accept()
+                if accepted == 0:
+                    late.connect_ex(running.address)
+                return accepted
+
+            monkeypatch.setattr(running.listener, "_accept_some", accept_and_connect)
+            running.listener.stop()
+            await running.serving
+            await asyncio.to_thread(select.select, [], [late], [], 20)
+            assert late.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == errno.ECONNREFUSED
+
+    with late:
+        in_loop(runner, stop)
 
 
 def test_a_client_that_sends_on_receives_the_last_answer(runner: asyncio.Runner) -> None:
@@ -207,6 +236,9 @@ def test_a_machine_without_files_still_accepts_what_waits_when_it_stops(
 
                 def fileno(self) -> int:
                     return real.fileno()
+
+                def setsockopt(self, *args: Any) -> None:
+                    real.setsockopt(*args)
 
                 def close(self) -> None:
                     real.close()
