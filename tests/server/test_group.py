@@ -221,9 +221,10 @@ async def test_a_group_is_bounded_in_updates_and_bytes(
     await store.answer()
     await store.answer()
     assert [len(group) for group in store.groups] == [40, 40, 20]
-    monkeypatch.setattr(limits, "GROUP_BYTES", 3000)
     await store.answer()
-    grouped.submit([_write(f"u{number}", user_agent_string="x" * 1000) for number in range(5)])
+    writes = [_write(f"u{number}") for number in range(5)]
+    monkeypatch.setattr(limits, "GROUP_BYTES", 5 * writes[0].size // 2)
+    grouped.submit(writes)
     await turns()
     await store.answer()
     await store.answer()
