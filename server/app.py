@@ -40,6 +40,7 @@ from server.store.profiles import MongoProfileStore
 from server.store.queries import MongoProfileQueries
 from server.store.schema import prepare
 from server.store.secrets import page_token_key
+from server.streams import Streams
 from server.transport import OPTIONS, credentials
 
 _log = structlog.get_logger("userfold.server")
@@ -86,18 +87,20 @@ async def serve(
         tokens = PageTokens(await page_token_key(opened))
         queries, erasure = MongoProfileQueries(opened), MongoProfileErasure(opened)
         admission = Admission(profiles.require_room, TokenBuckets(rate_limit, time.monotonic))
+        stopping = asyncio.Event()
+        streams = Streams(authenticator, time.monotonic, stopping)
         turns = Turns()
-        service = UserService(profiles, queries, erasure, tokens, time.time_ns, admission.stopping, turns)
+        service = UserService(profiles, queries, erasure, tokens, time.time_ns, stopping, turns)
         handlers = [
-            handlers_of(descriptor, servicer, authenticator, admission, turns)
+            handlers_of(descriptor, servicer, authenticator, admission, streams, turns)
             for descriptor, servicer in ((_SERVICE, service), (_CREDENTIALS, CredentialService()))
         ]
         async with migrations.serving(opened, migrations.MIGRATIONS):
             healthy = Health(_SERVICE.full_name, lambda: answers(opened))
             watching = asyncio.create_task(healthy.watch_database())
             try:
-                stopping = _Stopping(stop, drain_seconds, admission.stopping, admission.streams_ended)
-                await _serve(handlers, healthy, grpc_address, stopping, ready, tls, shares_address)
+                stops = _Stopping(stop, drain_seconds, stopping, streams.ended)
+                await _serve(handlers, healthy, grpc_address, stops, ready, tls, shares_address)
             finally:
                 watching.cancel()
             await profiles.drain()

@@ -32,16 +32,19 @@ class MongoApplicationStore:
         self._applications = database.get_collection("applications")
         self._credentials = database.get_collection("credentials")
 
-    async def find(self, digest: bytes) -> StoredCredential | None:
-        """The credential with this digest, whether it has expired or not."""
-        return await self._find({"_id": digest})
+    async def find_all(self, digests: Sequence[bytes]) -> Sequence[StoredCredential]:
+        """The credentials with these digests, in any order, whether they have expired or not."""
+        with _errors(), timeout(CREDENTIAL_SECONDS):
+            documents = await self._credentials.find({"_id": {"$in": list(digests)}}).to_list(None)
+        return [credential_from_document(document) for document in documents]
 
     async def get(self, credential_id: str) -> StoredCredential:
         """The credential with this id. Raises CredentialNotFound."""
-        credential = await self._find({"credential_id": credential_id})
-        if credential is None:
+        with _errors(), timeout(CREDENTIAL_SECONDS):
+            document = await self._credentials.find_one({"credential_id": credential_id})
+        if document is None:
             raise CredentialNotFound
-        return credential
+        return credential_from_document(document)
 
     async def list_all(self) -> Listed:
         """All applications by their names, each with its credentials, the oldest first."""
@@ -103,11 +106,6 @@ class MongoApplicationStore:
             result = await self._credentials.delete_one({"credential_id": credential_id})
         if not result.deleted_count:
             raise CredentialNotFound
-
-    async def _find(self, query: Mapping[str, Any]) -> StoredCredential | None:
-        with _errors(), timeout(CREDENTIAL_SECONDS):
-            document = await self._credentials.find_one(query)
-        return None if document is None else credential_from_document(document)
 
     async def _together(self, write: Callable[[Session], Coroutine[Any, Any, None]]) -> None:
         """Write in one transaction."""

@@ -1,7 +1,7 @@
 """Handlers around a fake service, on a gRPC server of the test's own, with a clock of its own."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
@@ -26,6 +26,7 @@ from server.introspection import CredentialService
 from server.model import Kind
 from server.rate import TokenBuckets
 from server.scopes import COLLECTOR_SCOPES
+from server.streams import Streams
 
 SERVICE = pb.DESCRIPTOR.services_by_name["UserService"]
 CREDENTIALS = credential_service_pb2.DESCRIPTOR.services_by_name["CredentialService"]
@@ -75,24 +76,29 @@ class Served:
         # Ten in a second, two seconds' worth at first.
         self.admission = Admission(self.require_room, TokenBuckets(10, lambda: self.seconds))
         self.is_full = False
+        self.asked: list[Sequence[bytes]] = []
+        self.stopping = asyncio.Event()
+        self.authenticator = Authenticator(self, lambda: self.seconds, lambda: 0.0)
+        self.streams = Streams(self.authenticator, lambda: self.seconds, self.stopping)
+        self.turns = Turns()
 
     def require_room(self, application_id: str) -> None:
         if self.is_full:
             raise Overloaded
 
-    async def find(self, digest: bytes) -> StoredCredential | None:
-        return self.credential if self.credential and self.credential.digest == digest else None
+    async def find_all(self, digests: Sequence[bytes]) -> Sequence[StoredCredential]:
+        self.asked += [digests]
+        return [self.credential] if self.credential and self.credential.digest in digests else []
 
 
 @asynccontextmanager
 async def serving() -> AsyncIterator[Served]:
     """A fake service that is served until the end of the block."""
     served = Served()
-    authenticator = Authenticator(served, lambda: served.seconds, lambda: 0.0)
     server = grpc.aio.server()
     server.add_generic_rpc_handlers(
         [
-            handlers_of(descriptor, servicer, authenticator, served.admission, Turns())
+            handlers_of(descriptor, servicer, served.authenticator, served.admission, served.streams, served.turns)
             for descriptor, servicer in ((SERVICE, served.service), (CREDENTIALS, CredentialService()))
         ]
     )
