@@ -36,6 +36,9 @@ Head: TypeAlias = tuple[Metadata, Credential, Known | None]
 HEAD: ContextVar[Head] = ContextVar("head")
 
 
+_NONE: frozenset[int] = frozenset()
+
+
 @dataclass(frozen=True, slots=True)
 class Method:
     """A method: what serves its messages, what it needs of a credential, and what it shares with others."""
@@ -74,6 +77,7 @@ class Method:
     async def parsed(self, text: bytes, call: Call) -> Message:
         """The message that these bytes of a call are, large ones in slices. Sets what of it was too large."""
         if len(text) <= SLICE_BYTES:
+            call.oversized = _NONE
             return parse(text, self.message)
         owner = call.application.application_id
         message, call.oversized = await parse_large(text, self.message, self.turns, owner)

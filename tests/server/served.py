@@ -27,6 +27,7 @@ from server.model import Kind
 from server.rate import TokenBuckets
 from server.scopes import COLLECTOR_SCOPES
 from server.streams import Streams
+from server.transport import OPTIONS
 
 SERVICE = pb.DESCRIPTOR.services_by_name["UserService"]
 CREDENTIALS = credential_service_pb2.DESCRIPTOR.services_by_name["CredentialService"]
@@ -38,6 +39,7 @@ class FakeService:
 
     def __init__(self) -> None:
         self.called: list[str] = []
+        self.oversized: frozenset[int] = frozenset()
         self.defect: Exception | None = None
         self.held: asyncio.Event | None = None
         """What a call waits for."""
@@ -46,6 +48,7 @@ class FakeService:
     def __getattr__(self, name: str) -> Any:
         async def serve(request: Any, context: Any) -> Any:
             self.called.append(current_call().application.application_id)
+            self.oversized = current_call().oversized
             if self.held:
                 self.waits.set()
                 await self.held.wait()
@@ -57,6 +60,7 @@ class FakeService:
 
     async def StreamUpdateUsers(self, requests: Any, context: Any) -> AsyncIterator[pb.StreamUpdateUsersResponse]:
         async for _ in requests:
+            self.oversized = current_call().oversized
             self.called.append(current_call().application.application_id)
             yield pb.StreamUpdateUsersResponse(acknowledgements=[pb.Acknowledgement()])
 
@@ -77,6 +81,9 @@ class Served:
         self.admission = Admission(self.require_room, TokenBuckets(10, lambda: self.seconds))
         self.is_full = False
         self.asked: list[Sequence[bytes]] = []
+        self.is_asked = asyncio.Event()
+        self.answers = asyncio.Event()
+        self.answers.set()
         self.stopping = asyncio.Event()
         self.authenticator = Authenticator(self, lambda: self.seconds, lambda: 0.0)
         self.streams = Streams(self.authenticator, lambda: self.seconds, self.stopping)
@@ -88,6 +95,8 @@ class Served:
 
     async def find_all(self, digests: Sequence[bytes]) -> Sequence[StoredCredential]:
         self.asked += [digests]
+        self.is_asked.set()
+        await self.answers.wait()
         return [self.credential] if self.credential and self.credential.digest in digests else []
 
 
@@ -95,7 +104,7 @@ class Served:
 async def serving() -> AsyncIterator[Served]:
     """A fake service that is served until the end of the block."""
     served = Served()
-    server = grpc.aio.server()
+    server = grpc.aio.server(options=OPTIONS)
     server.add_generic_rpc_handlers(
         [
             handlers_of(descriptor, servicer, served.authenticator, served.admission, served.streams, served.turns)
