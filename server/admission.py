@@ -84,10 +84,12 @@ class Admission:
 
         Raises RateLimited or Overloaded.
         """
-        if method in ANY_CREDENTIAL:  # It asks for no work: neither the rate nor the room of an application is touched.
-            return None
         kind = GATES.get(method)
-        self._buckets.require((application.application_id, kind in _READS))
+        if kind is None and method in ANY_CREDENTIAL:
+            # It asks for no work: neither the rate nor the room of an application is touched.
+            return None
+        if self._buckets.is_limiting:
+            self._buckets.require((application.application_id, kind in _READS))
         if kind is None:
             self._require_room(application.application_id)
             return None
@@ -95,7 +97,7 @@ class Admission:
 
     def count(self, method: str, application: Application, items: int) -> None:
         """A call that was admitted holds so many items: a batch counts as many as it has."""
-        if method not in ANY_CREDENTIAL:
+        if self._buckets.is_limiting and method not in ANY_CREDENTIAL:
             self._buckets.take((application.application_id, GATES.get(method) in _READS), items)
 
     def pause(self, method: str, application: Application) -> float:

@@ -1,11 +1,11 @@
 """Credentials: how they are made, known again, and taken from a call. Only digests of them are ever kept."""
 
-import hashlib
 import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
+from hashlib import sha256
 from typing import NamedTuple
 
 from server.errors import CredentialAmbiguous, CredentialMissing, CredentialReplaced, CredentialUnknown
@@ -77,7 +77,7 @@ def digest(secret: str) -> bytes:
     Credentials are found by it, and never compared themselves. How long that takes tells something of a digest at most,
     and nobody can choose a credential by its digest: what would have to be compared in constant time is not compared.
     """
-    return hashlib.sha256(secret.encode()).digest()
+    return sha256(secret.encode()).digest()
 
 
 def rotate(

@@ -100,14 +100,6 @@ def answering(
     answers = metrics.REQUESTS.labels(name, "OK")
     items = items_field(message)
 
-    async def served(text: bytes, application: Application, metadata: Metadata, context: Context) -> Message:
-        call = Call(application, metadata, len(text))
-        begin(call)
-        request = parse(text, message) if len(text) <= SLICE_BYTES else await method.parsed(text, call)
-        admission.count(name, application, len(getattr(request, items)) if items else 1)
-        response: Message = await serve(request, context)
-        return response
-
     async def answered(text: bytes, context: Context) -> bytes:
         started = time.perf_counter()
         metadata, credential, known = HEAD.get()
@@ -121,11 +113,17 @@ def answering(
                 if need is not None:
                     require(need, application)
                 gate = admission.admit(name, application)
-                if gate is None:
-                    response = await served(text, application, metadata, context)
-                else:
-                    async with gate:
-                        response = await served(text, application, metadata, context)
+                if gate is not None:
+                    await gate.__aenter__()
+                try:
+                    call = Call(application, metadata, octets)
+                    begin(call)
+                    request = parse(text, message) if octets <= SLICE_BYTES else await method.parsed(text, call)
+                    admission.count(name, application, len(getattr(request, items)) if items else 1)
+                    response: Message = await serve(request, context)
+                finally:
+                    if gate is not None:
+                        await gate.__aexit__(None, None, None)
             finally:
                 calls.give_back(owner, octets)
         except Exception as error:
