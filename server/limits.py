@@ -52,7 +52,7 @@ CALLS = 2000
 """Calls that one server serves at once, streams aside: one application alone half of them."""
 
 CALL_BYTES = 256 * 1024 * 1024
-"""What the messages of those may amount to, shared like the calls. A message that is being received is not yet counted."""
+"""What the messages of those may amount to, shared alike. A message that is being received is not yet counted."""
 
 UNVERIFIED_CALLS = 1000
 """Calls and streams, all together, that wait for the look-up of a credential that was not known before."""

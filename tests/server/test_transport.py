@@ -141,7 +141,7 @@ async def test_a_server_on_all_addresses_serves_ipv4_too(host: str) -> None:
     port = server.add_insecure_port("[::]:0")
     await server.start()
     async with grpc.aio.insecure_channel(f"{host}:{port}") as channel:
-        call: Any = channel.unary_unary("/none/None")
+        call: Any = channel.unary_unary("/none/None", bytes, bytes)
         with pytest.raises(grpc.aio.AioRpcError) as refusal:
             await call(b"", timeout=20)
         assert refusal.value.code() is grpc.StatusCode.UNIMPLEMENTED
