@@ -145,7 +145,7 @@ def _unary(method: Method) -> tuple[_Handler, _Handler]:
         except Exception as error:
             method.observe(answer_to(error).code, started)
             await refuse(method.name, error, context)
-        method.begin(metadata, credential)
+        method.renewed(metadata, credential)
         return await answered(text, context)
 
     return (
@@ -167,7 +167,7 @@ def _batches(method: Method) -> _Handler:
             with streams.open(streams.batches, application_id, credential) as stream:
                 async with aclosing(stream.messages(texts)) as messages:
                     async for text in messages:
-                        method.begin(metadata, credential)
+                        method.renewed(metadata, credential)
                         yield await call(text, context)
         except Exception as error:
             await refuse(method.name, error, context)
@@ -201,7 +201,7 @@ def _stream(method: Method) -> _Handler:
         try:
             metadata, credential, _ = head = HEAD.get()
             application = await method.authorized(head)
-            head = method.begin(metadata, credential)
+            head = method.renewed(metadata, credential)
             with streams.open(streams.updates, application.application_id, credential) as stream:
                 call = Call(application, metadata)
                 begin(call)

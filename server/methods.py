@@ -68,8 +68,8 @@ class Method:
             require(self.need, application)
         return application
 
-    def begin(self, metadata: Metadata, credential: Credential) -> Head:
-        """The head of a call whose credential was just found."""
+    def renewed(self, metadata: Metadata, credential: Credential) -> Head:
+        """The head of a call, with what is known of its credential now, for those whom HEAD tells of it."""
         head = metadata, credential, self.authenticator.known(credential)
         HEAD.set(head)
         return head

@@ -132,7 +132,8 @@ class Streams:
             owner = (await self._authenticator.authenticate(credential)).application_id
         except CredentialUnknown:
             pass
-        except UserfoldError:  # It is not known now: the next sweep asks again.
+        except Exception:
+            # It is not known now. The next sweep asks again, and one defect must not end the sweeps.
             return
         for stream in streams:
             if stream.application_id != owner:
