@@ -21,9 +21,9 @@ from processes.turns import Turns
 from server.admission import Admission
 from server.authentication import Authenticator
 from server.call import Call, begin
-from server.credentials import credential_from_metadata
+from server.credentials import Credential, credential_from_metadata
 from server.errors import CredentialUnknown, MalformedRequest, Overloaded
-from server.methods import HEAD, Context, Head, Method, answering, refuse
+from server.methods import HEAD, Context, Method, answering, refuse
 from server.parsing import items_field
 from server.places import Places
 from server.refusals import status_of_refusal
@@ -181,12 +181,12 @@ def _stream(method: Method) -> _Handler:
     items = items_field(method.message)
 
     async def admitted(
-        stream: OpenStream, texts: AsyncIterable[bytes], head: Head, call: Call
+        stream: OpenStream, texts: AsyncIterable[bytes], credential: Credential, call: Call
     ) -> AsyncIterator[Message]:
         async with aclosing(stream.messages(texts)) as messages:
             async for text in messages:
                 # A stream may outlive its credential, which by then may even be another application's.
-                if (await method.authorized(head)).application_id != call.application.application_id:
+                if (await method.authenticated(credential)).application_id != call.application.application_id:
                     raise CredentialUnknown
                 parsed = await method.parsed(text, call)
                 yield parsed
@@ -201,11 +201,10 @@ def _stream(method: Method) -> _Handler:
         try:
             metadata, credential, _ = head = HEAD.get()
             application = await method.authorized(head)
-            head = method.renewed(metadata, credential)
             with streams.open(streams.updates, application.application_id, credential) as stream:
                 call = Call(application, metadata)
                 begin(call)
-                async for response in method.serve(admitted(stream, texts, head, call), context):
+                async for response in method.serve(admitted(stream, texts, credential, call), context):
                     yield response.SerializeToString()
             code = grpc.StatusCode.OK
         except Exception as error:

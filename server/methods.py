@@ -54,16 +54,25 @@ class Method:
     seconds: Observations
 
     async def authorized(self, head: Head) -> Application:
-        """The application of a call whose credential is what the method needs.
+        """The application of a call that begins, whose credential is what the method needs.
 
-        Raises ScopeMissing, CredentialUnknown, Overloaded or DatabaseUnavailable.
+        Where it has to be looked up, the call takes a place meanwhile: of the application that it was last known of,
+        or of those that are unknown. Raises ScopeMissing, CredentialUnknown, Overloaded or DatabaseUnavailable.
         """
         _, credential, known = head
-        if known is not None:
-            application = await self.authenticator.authenticate(credential)
-        else:
+        if known is None:
             with self.admission.unverified():
-                application = await self.authenticator.authenticate(credential)
+                return await self.authenticated(credential)
+        calls, owner = self.admission.calls, known.application.application_id
+        calls.take(owner)
+        try:
+            return await self.authenticated(credential)
+        finally:
+            calls.give_back(owner)
+
+    async def authenticated(self, credential: Credential) -> Application:
+        """The application of a credential that is what the method needs. Raises as `authorized` does."""
+        application = await self.authenticator.authenticate(credential)
         if self.need is not None:
             require(self.need, application)
         return application
