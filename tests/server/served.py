@@ -123,7 +123,7 @@ async def serving() -> AsyncIterator[Served]:
 async def refused(call: Any) -> tuple[str, float]:
     """The reason of a call's refusal for what it is too much, and after how many seconds to try again."""
     with pytest.raises(grpc.aio.AioRpcError) as refusal:
-        await call
+        await asyncio.wait_for(call, 30)
     trailers: Any = refusal.value.trailing_metadata()
     status = Status.FromString(dict(trailers)["grpc-status-details-bin"])
     assert refusal.value.code().value[0] == status.code
