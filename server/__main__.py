@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from contextlib import ExitStack
 from pathlib import Path
 from typing import NoReturn
@@ -18,6 +19,7 @@ from processes.certificates import CertificateUnusable
 from processes.child import describe_end
 from processes.programs import ProgramFailed
 from processes.workers import is_worker, kept_address, run_workers, summed_metrics
+from server import app
 from server.app import cannot_listen, serve
 from server.mongod import EmbeddedMongod, MongodUnavailable
 from server.settings import InvalidSetting, Settings, split_address
@@ -89,11 +91,27 @@ def _ready(settings: Settings, uri: str, address: str) -> None:
     print(f"userfold-server ready grpc={address} mongodb={shown}", flush=True)
 
 
+def _end_within(seconds: float) -> None:
+    """End the process after so long, whatever it then waits for: a MongoDB that hangs may hold threads of the driver.
+
+    An embedded MongoDB ends with its parent.
+    """
+    last = threading.Timer(seconds, os._exit, [0])
+    last.daemon = True
+    last.start()
+
+
 async def _run(settings: Settings, uri: str) -> None:
     sys.setswitchinterval(_SWITCH_SECONDS)
     stop = asyncio.Event()
+
+    def end() -> None:
+        if not stop.is_set():
+            stop.set()
+            _end_within(settings.drain_seconds + app.GRACE_SECONDS + app.CUT_SECONDS)
+
     for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        asyncio.get_running_loop().add_signal_handler(number, end)
 
     await serve(
         mongodb_uri=uri,

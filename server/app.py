@@ -29,6 +29,7 @@ from server.health import Health
 from server.introspection import CredentialService
 from server.pages import PageTokens
 from server.rate import TokenBuckets
+from server.refusals import flush_reports
 from server.service import UserService
 from server.settings import InvalidSetting
 from server.store import migrations
@@ -40,12 +41,16 @@ from server.store.profiles import MongoProfileStore
 from server.store.queries import MongoProfileQueries
 from server.store.schema import prepare
 from server.store.secrets import page_token_key
+from server.streams import Streams
 from server.transport import OPTIONS, credentials
 
 _log = structlog.get_logger("userfold.server")
 
-# How long requests in flight may take after the signal to stop, in seconds: a report takes MongoDB 20.
-_GRACE = 26.0
+GRACE_SECONDS = 26.0
+"""How long streams, calls and writes may take, all together, after the drain: a report takes MongoDB 20."""
+
+CUT_SECONDS = 4.0
+"""How long it takes at most to cut what is then left, and to end."""
 
 _LAST_SECONDS = 0.1
 
@@ -67,7 +72,8 @@ async def serve(
     rate_limit: float = 0.0,
     drain_seconds: float = 0.0,
 ) -> None:
-    """Serve until `stop` is set, say for `drain_seconds` that it is not ready, then finish what is in flight.
+    """Serve until `stop` is set, say for `drain_seconds` that it is not ready, then finish what is in flight, for
+    GRACE_SECONDS.
 
     `ready` is called with the address that is listened on.
 
@@ -86,22 +92,26 @@ async def serve(
         tokens = PageTokens(await page_token_key(opened))
         queries, erasure = MongoProfileQueries(opened), MongoProfileErasure(opened)
         admission = Admission(profiles.require_room, TokenBuckets(rate_limit, time.monotonic))
+        stopping = asyncio.Event()
+        streams = Streams(authenticator, time.monotonic, stopping)
         turns = Turns()
-        service = UserService(profiles, queries, erasure, tokens, time.time_ns, admission.stopping, turns)
+        service = UserService(profiles, queries, erasure, tokens, time.time_ns, stopping, turns)
         handlers = [
-            handlers_of(descriptor, servicer, authenticator, admission, turns)
+            handlers_of(descriptor, servicer, authenticator, admission, streams, turns)
             for descriptor, servicer in ((_SERVICE, service), (_CREDENTIALS, CredentialService()))
         ]
         async with migrations.serving(opened, migrations.MIGRATIONS):
             healthy = Health(_SERVICE.full_name, lambda: answers(opened))
             watching = asyncio.create_task(healthy.watch_database())
             try:
-                stopping = _Stopping(stop, drain_seconds, admission.stopping, admission.streams_ended)
-                await _serve(handlers, healthy, grpc_address, stopping, ready, tls, shares_address)
+                stops = _Stopping(stop, drain_seconds, stopping, streams.ended)
+                deadline = await _serve(handlers, healthy, grpc_address, stops, ready, tls, shares_address)
             finally:
                 watching.cancel()
-            await profiles.drain()
+            # Writes that are under way, also of callers that went away.
+            await _until(deadline, profiles.drain())
     finally:
+        flush_reports()
         client.close()
 
 
@@ -123,7 +133,8 @@ async def _serve(
     ready: Callable[[str], None],
     tls: CertificateFiles,
     shares_address: bool,
-) -> None:
+) -> float:
+    """Serve until it is told to stop. Answers until when, by the loop's clock, what is left may take."""
     # gRPC's default is to share: two servers started on one port would not notice.
     server = grpc.aio.server(options=[*OPTIONS, ("grpc.so_reuseport", int(shares_address))])
     server.add_generic_rpc_handlers(handlers)
@@ -142,13 +153,21 @@ async def _serve(
     await asyncio.sleep(stopping.drain_seconds)
     # What never ends by itself: nothing more is read from streams, and what was read is acknowledged.
     stopping.streams.set()
-    with suppress(TimeoutError):
-        async with asyncio.timeout(_GRACE):
-            await stopping.streams_ended()
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + GRACE_SECONDS
+    await _until(deadline, stopping.streams_ended())
     healthy.end_watches()
     # A connection that ends while its caller still sends takes the last word with it.
     await asyncio.sleep(_LAST_SECONDS)
-    await server.stop(_GRACE)
+    await _until(deadline + _LAST_SECONDS, server.stop(max(0.0, deadline - loop.time())))
+    return deadline
+
+
+async def _until(deadline: float, ends: Awaitable[None]) -> None:
+    """Wait for an end that may not come, until a time of the loop's clock."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout_at(deadline):
+            await ends
 
 
 def cannot_listen(address: str) -> InvalidSetting:

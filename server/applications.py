@@ -47,8 +47,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def ensure(uri: str, database: str, application_id: str, name: str, collector_key: str, management_token: str) -> None:
-    """Register an application with these credentials, the token with all scopes, or bring to this what is registered
-    under its id. Other credentials of the application stay.
+    """Register an application with these credentials, the token with all scopes, where none has its id. One that is
+    registered stays as it is: credentials that its operator revoked or let expire are not given back.
 
     Raises CredentialTaken, or InvalidSetting where the database cannot be used.
     """

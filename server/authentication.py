@@ -2,58 +2,78 @@
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import Callable, Sequence
+from itertools import islice
+from typing import NamedTuple, Protocol, TypeVar
 
-from server.call import Metadata
-from server.credentials import Credential, StoredCredential, credential_from_metadata
-from server.errors import CredentialUnknown
+from server.credentials import Credential, StoredCredential
+from server.errors import CredentialUnknown, Overloaded
 from server.model import Application
-from server.scopes import Need, granted, require
+from server.scopes import granted
 
 # How long an answer may be used again, in seconds: a revoked credential works no longer than the first, and a new
 # one, tried before it was there, waits no longer than the second.
-_KNOWN_FOR = 30.0
+KNOWN_FOR = 30.0
 _UNKNOWN_FOR = 3.0
 
-# Unknown credentials are cached too, so a flood of them must not fill the memory.
+# Each of the two caches holds so many. They are apart: unknown credentials, which anybody can make up, push out none
+# that is known.
 _MOST = 10_000
+
+LOOK_UPS = 1000
+"""Credentials that wait to be looked up, of those that are known and of the others each. More are refused at once."""
+
+DIGESTS = 200
+"""Credentials that are looked up in one query."""
+
+
+_Value = TypeVar("_Value")
 
 
 class Credentials(Protocol):
     """Where credentials are found."""
 
-    async def find(self, digest: bytes) -> StoredCredential | None:
-        """The credential with this digest, whether it has expired or not."""
+    async def find_all(self, digests: Sequence[bytes]) -> Sequence[StoredCredential]:
+        """The credentials with these digests, in any order, whether they have expired or not."""
+
+
+class Known(NamedTuple):
+    """A credential that was found: until when it need not be looked up again, and whose it is."""
+
+    until: float
+    application: Application
 
 
 class Authenticator:
-    """Finds the application of a call by its credentials in the metadata, and by nothing else.
+    """Finds the application of a credential.
 
-    `clock` counts seconds from any point on, as time.monotonic does; `now` counts them since 1970-01-01 UTC.
+    Credentials that were found before are looked up again apart from all others, so that a flood of made-up ones
+    neither delays nor refuses applications that are being served. `clock` counts seconds from any point on, as
+    time.monotonic does; `now` counts them since 1970-01-01 UTC. Belongs to the running event loop.
     """
 
     def __init__(self, credentials: Credentials, clock: Callable[[], float], now: Callable[[], float]) -> None:
-        self._credentials = credentials
-        self._clock = clock
+        self.clock = clock
         self._now = now
-        self._cache: OrderedDict[Credential, tuple[float, Application | None]] = OrderedDict()
+        self._known: OrderedDict[Credential, Known] = OrderedDict()
+        self._unknown_until: OrderedDict[Credential, float] = OrderedDict()
+        self._look_ups_of_known = _LookUps(credentials)
+        self._look_ups = _LookUps(credentials)
         self._under_way: dict[Credential, asyncio.Task[Application | None]] = {}
 
-    async def authorize(self, metadata: Metadata, need: Need) -> Application:
-        """The application of a call whose credential is what its method needs.
+    def known(self, credential: Credential) -> Known | None:
+        """What was found of a credential, however long ago: what its call takes counts for that application."""
+        return self._known.get(credential)
 
-        Raises ScopeMissing, and what `authenticate` raises.
-        """
-        application = await self.authenticate(metadata)
-        require(need, application)
-        return application
+    def recognized(self, credential: Credential) -> Application | None:
+        """The application of a credential that need not be looked up now."""
+        known = self._known.get(credential)
+        return known.application if known is not None and known.until > self.clock() else None
 
-    async def authenticate(self, metadata: Metadata) -> Application:
-        """The application of a call. Raises CredentialMissing, CredentialUnknown or DatabaseUnavailable."""
-        credential = credential_from_metadata(metadata)
-        until, application = self._cache.get(credential, (0.0, None))
-        if until <= self._clock():
+    async def authenticate(self, credential: Credential) -> Application:
+        """The application of a credential. Raises CredentialUnknown, Overloaded or DatabaseUnavailable."""
+        application = self.recognized(credential)
+        if application is None and self._unknown_until.get(credential, 0.0) <= self.clock():
             application = await self._find(credential)
         if application is None:
             raise CredentialUnknown
@@ -63,7 +83,9 @@ class Authenticator:
         # One look-up for all calls that wait for it; a caller that goes away does not end the others' look-up.
         task = self._under_way.get(credential)
         if task is None:
-            task = self._under_way[credential] = asyncio.create_task(self._look_up(credential))
+            look_ups = self._look_ups_of_known if credential in self._known else self._look_ups
+            found = look_ups.find(credential)
+            task = self._under_way[credential] = asyncio.create_task(self._kept(credential, self.clock(), found))
             task.add_done_callback(lambda done: self._finished(credential, done))
         return await asyncio.shield(task)
 
@@ -72,18 +94,63 @@ class Authenticator:
         if not task.cancelled():
             task.exception()  # Seen, even where every caller has gone away.
 
-    async def _look_up(self, credential: Credential) -> Application | None:
-        asked = self._clock()
-        stored = await self._credentials.find(credential.digest)
-        application, seconds = None, _UNKNOWN_FOR
+    async def _kept(
+        self, credential: Credential, asked: float, found: "asyncio.Future[StoredCredential | None]"
+    ) -> Application | None:
+        stored = await found
         if stored is not None and stored.kind is credential.kind and (left := self._seconds_left(stored)) > 0:
             application = Application(stored.application_id, stored.kind, granted(stored.scopes))
-            seconds = min(_KNOWN_FOR, left)
-        self._cache[credential] = (asked + seconds, application)
-        self._cache.move_to_end(credential)
-        if len(self._cache) > _MOST:
-            self._cache.popitem(last=False)
-        return application
+            self._unknown_until.pop(credential, None)
+            _keep(self._known, credential, Known(asked + min(KNOWN_FOR, left), application))
+            return application
+        self._known.pop(credential, None)
+        _keep(self._unknown_until, credential, asked + _UNKNOWN_FOR)
+        return None
 
     def _seconds_left(self, stored: StoredCredential) -> float:
-        return _KNOWN_FOR if stored.expire_time is None else stored.expire_time.timestamp() - self._now()
+        return KNOWN_FOR if stored.expire_time is None else stored.expire_time.timestamp() - self._now()
+
+
+def _keep(cache: OrderedDict[Credential, _Value], credential: Credential, value: _Value) -> None:
+    cache[credential] = value
+    cache.move_to_end(credential)
+    if len(cache) > _MOST:
+        cache.popitem(last=False)
+
+
+class _LookUps:
+    """Looks credentials up, those that arrive meanwhile together in the next query: there is one at a time."""
+
+    def __init__(self, credentials: Credentials) -> None:
+        self._credentials = credentials
+        self._waiting: dict[Credential, asyncio.Future[StoredCredential | None]] = {}
+        self._count = 0
+        self._querying: asyncio.Task[None] | None = None
+
+    def find(self, credential: Credential) -> "asyncio.Future[StoredCredential | None]":
+        """What is stored under a credential's digest, or DatabaseUnavailable. Raises Overloaded where too many wait."""
+        if self._count >= LOOK_UPS:
+            raise Overloaded
+        found: asyncio.Future[StoredCredential | None] = asyncio.get_running_loop().create_future()
+        self._waiting[credential] = found
+        self._count += 1
+        if self._querying is None:
+            self._querying = asyncio.create_task(self._query())
+        return found
+
+    async def _query(self) -> None:
+        try:
+            while self._waiting:
+                asked = {each: self._waiting.pop(each) for each in list(islice(self._waiting, DIGESTS))}
+                try:
+                    stored = await self._credentials.find_all([each.digest for each in asked])
+                except Exception as error:
+                    for future in asked.values():
+                        future.set_exception(error)
+                else:
+                    found = {each.digest: each for each in stored}
+                    for credential, future in asked.items():
+                        future.set_result(found.get(credential.digest))
+                self._count -= len(asked)
+        finally:
+            self._querying = None

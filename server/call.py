@@ -14,8 +14,8 @@ Metadata: TypeAlias = Iterable[tuple[str, str | bytes]]
 class Call:
     """A call whose credential may do what its method does: the application that it belongs to, and its metadata.
 
-    Its request came as so many `octets`; 0 for a stream of requests. `oversized` are the indexes of the items that are
-    too large to be parsed: the message holds an empty one at each.
+    Its request came as so many `octets`; 0 for a stream of requests. The items at the indices in `oversized` are larger
+    than `limits.UPDATE_BYTES`: they were not parsed, and are empty in the request.
     """
 
     application: Application
@@ -24,19 +24,8 @@ class Call:
     oversized: frozenset[int] = frozenset()
 
 
-# gRPC runs every call in a task of its own, and with it in a context of its own, in which it looks for the handler too.
-_ARRIVED: ContextVar[Metadata] = ContextVar("metadata")
+# gRPC runs every call in a task of its own, and with it in a context of its own.
 _CURRENT: ContextVar[Call] = ContextVar("call")
-
-
-def arrive(metadata: Metadata) -> None:
-    """A call with this metadata is to be served by this task."""
-    _ARRIVED.set(metadata)
-
-
-def arrived_metadata() -> Metadata:
-    """The metadata of the call that this task serves: a gRPC context would make it once more, at each time."""
-    return _ARRIVED.get()
 
 
 def begin(call: Call) -> None:

@@ -1,21 +1,23 @@
 """Credentials: how they are made, known again, and taken from a call. Only digests of them are ever kept."""
 
-import hashlib
-import re
 import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from functools import lru_cache
+from functools import partial
+from hashlib import sha256
 from typing import NamedTuple
 
-from server.errors import CredentialMissing, CredentialReplaced
+from server.errors import CredentialAmbiguous, CredentialMissing, CredentialReplaced, CredentialUnknown
 from server.model import Kind, Scope
 
 COLLECTOR_KEY = "x-moesif-application-id"
 """The metadata key of a collector key. The name is that of the public API."""
 
-_BEARER = re.compile(r"bearer +(.*)", re.IGNORECASE | re.DOTALL)
+HEADER_CHARACTERS = 4096
+"""What a header with a credential may hold. No credential has more than 1,024 characters."""
+
+_BEARER = "bearer "
 
 
 class Credential(NamedTuple):
@@ -75,7 +77,7 @@ def digest(secret: str) -> bytes:
     Credentials are found by it, and never compared themselves. How long that takes tells something of a digest at most,
     and nobody can choose a credential by its digest: what would have to be compared in constant time is not compared.
     """
-    return hashlib.sha256(secret.encode()).digest()
+    return sha256(secret.encode()).digest()
 
 
 def rotate(
@@ -100,26 +102,40 @@ def rotate(
 
 
 def credential_from_metadata(metadata: Iterable[tuple[str, str | bytes]]) -> Credential:
-    """The credential of a call: its bearer token, else its collector key. Raises CredentialMissing."""
-    collector_key = None
+    """The credential of a call: its bearer token, else its collector key.
+
+    Raises CredentialMissing, CredentialAmbiguous where one of the two headers is sent twice, or CredentialUnknown where
+    one is longer than any credential.
+    """
+    authorization = collector_key = None
     for name, value in metadata:
-        if name == "authorization" and (token := _management_token(value)):
-            return token
-        if name == COLLECTOR_KEY:
-            collector_key = _collector_key(value)
-    if collector_key is None:
-        raise CredentialMissing
-    return collector_key
+        if name == "authorization":
+            if authorization is not None:
+                raise CredentialAmbiguous
+            authorization = value
+        elif name == COLLECTOR_KEY:
+            if collector_key is not None:
+                raise CredentialAmbiguous
+            collector_key = value
+    # The digests are made anew at each call, which takes 1 us: a cache of them would hold the secrets.
+    if authorization is not None and (token := _token_of(_header(authorization))) is not None:
+        return _credential((Kind.MANAGEMENT, digest(token)))
+    if collector_key is not None and (key := _header(collector_key)):
+        return _credential((Kind.COLLECTOR, digest(key)))
+    raise CredentialMissing
 
 
-# Most calls show one of a few credentials. A header may have 8 KiB: these are 8 MiB of each kind at most.
-@lru_cache(maxsize=1024)
-def _management_token(header: str | bytes) -> Credential | None:
-    bearer = _BEARER.fullmatch(header) if isinstance(header, str) else None
-    return Credential(Kind.MANAGEMENT, digest(bearer[1].strip())) if bearer else None
+# A third of what the constructor takes.
+_credential = partial(tuple.__new__, Credential)
 
 
-@lru_cache(maxsize=1024)
-def _collector_key(header: str | bytes) -> Credential | None:
-    key = header.strip() if isinstance(header, str) else ""
-    return Credential(Kind.COLLECTOR, digest(key)) if key else None
+def _header(value: str | bytes) -> str:
+    """A header without the blanks around it. Raises CredentialUnknown where it is too long to be hashed."""
+    if len(value) > HEADER_CHARACTERS:
+        raise CredentialUnknown
+    return value.strip() if isinstance(value, str) else ""
+
+
+def _token_of(header: str) -> str | None:
+    """The token behind `Bearer` and blanks, empty where there is none; None in a header of another scheme."""
+    return header[len(_BEARER) :].strip() if header[: len(_BEARER)].lower() == _BEARER else None

@@ -54,6 +54,10 @@ class ServerStopping(UserfoldError):
     """The server stops, and reads no more of a stream. What was read is acknowledged."""
 
 
+class StreamIdle(UserfoldError):
+    """A stream got no message for `limits.STREAM_IDLE_SECONDS`. What was read is acknowledged."""
+
+
 class ProfileTooLarge(UserfoldError):
     """The merged profile would pass `limits.PROFILE_BYTES`; nothing of the update was written."""
 
@@ -88,6 +92,10 @@ class UserNotFound(UserfoldError):
 
 class CredentialMissing(UserfoldError):
     """A call without any credential."""
+
+
+class CredentialAmbiguous(UserfoldError):
+    """A call with several collector keys, or with several `authorization` headers, even equal ones."""
 
 
 class CredentialUnknown(UserfoldError):

@@ -56,14 +56,20 @@ at once."""
 WAITING_BYTES = 128 * 1024 * 1024
 """What those may amount to, roughly."""
 
-CALLS = 1000
-"""Calls that one server serves at once, streams aside."""
+CALLS = 2000
+"""Calls that one server serves at once, streams aside: one application alone half of them."""
 
 CALL_BYTES = 256 * 1024 * 1024
-"""What the messages of those may amount to. A call that is being received is not yet counted."""
+"""What the messages of those may amount to, shared alike. A message that is being received is not yet counted."""
+
+UNVERIFIED_CALLS = 1000
+"""Calls and streams, all together, that wait for the look-up of a credential that was not known before."""
 
 STREAMS = 200
-"""Streams that one server serves at once."""
+"""Streams that one server serves at once: one application alone half of them."""
+
+STREAM_IDLE_SECONDS = 300
+"""For how long a stream may wait for its next message."""
 
 BATCH_STREAMS = 1000
 """Streams of batches that one server has open. A gateway keeps some for each of its busy applications."""
@@ -87,8 +93,8 @@ STREAM_UPDATES = 4000
 STREAM_BYTES = 4 * 1024 * 1024
 """What is submitted of one message of a stream at once; a single update may be larger."""
 
-MESSAGE_BYTES = 72 * 1024 * 1024
-"""A gRPC message. A JSON array of digits grows 5.5-fold as a `Struct`, so a 12 MiB batch can be 66 MiB."""
+MESSAGE_BYTES = 32 * 1024 * 1024
+"""A gRPC message, of a caller or of the server."""
 
 REPORTED = 20
 """Violations or warnings told of one update."""

@@ -18,6 +18,7 @@ class TokenBuckets:
 
     def __init__(self, rate: float, clock: Callable[[], float]) -> None:
         self._rate = rate
+        self.is_limiting = rate > 0
         self._most = rate * BURST_SECONDS
         self._clock = clock
         self._buckets: dict[Hashable, tuple[float, float]] = {}

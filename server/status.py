@@ -58,6 +58,11 @@ ANSWERS: Final[Mapping[type[errors.UserfoldError], Answer]] = {
         "CREDENTIAL_MISSING",
         "Send a collector key as X-Moesif-Application-Id, or a management token as Authorization: Bearer.",
     ),
+    errors.CredentialAmbiguous: Answer(
+        StatusCode.UNAUTHENTICATED,
+        "CREDENTIAL_AMBIGUOUS",
+        "Send each credential once: a second X-Moesif-Application-Id or Authorization is refused, even an equal one.",
+    ),
     errors.CredentialUnknown: Answer(
         StatusCode.UNAUTHENTICATED, "CREDENTIAL_UNKNOWN", "The credential belongs to no application."
     ),
@@ -95,6 +100,12 @@ ANSWERS: Final[Mapping[type[errors.UserfoldError], Answer]] = {
         StatusCode.UNAVAILABLE,
         "SERVER_STOPPING",
         "The server stops. What it has not acknowledged is not written: send it again, on a new stream.",
+        retry_after=1,
+    ),
+    errors.StreamIdle: Answer(
+        StatusCode.UNAVAILABLE,
+        "STREAM_IDLE",
+        f"No message came for {limits.STREAM_IDLE_SECONDS} s. Nothing is lost: open a new stream for the next one.",
         retry_after=1,
     ),
     errors.DatabaseUnavailable: Answer(

@@ -5,7 +5,7 @@ from typing import Any, TypeVar
 
 from google.protobuf.message import Message
 
-from server import __main__, handlers
+from server import __main__, methods
 
 WORD = "defect-of-server-"
 """What a request must hold somewhere for the defect to show."""
@@ -13,8 +13,8 @@ WORD = "defect-of-server-"
 _Message = TypeVar("_Message", bound=Message)
 
 if __name__ == "__main__":
-    changed: Any = handlers
-    parse = changed._parsed
+    changed: Any = methods
+    parse = changed.parse
 
     def fail(text: bytes, message: type[_Message]) -> _Message:
         parsed: _Message = parse(text, message)
@@ -22,5 +22,5 @@ if __name__ == "__main__":
             raise RuntimeError(f"{WORD}{parsed}", text)
         return parsed
 
-    changed._parsed = fail
+    changed.parse = fail
     sys.exit(__main__.main())

@@ -17,7 +17,9 @@ from userfold.v1 import user_service_pb2 as pb
 from userfold.v1.user_pb2 import UserUpdate
 from userfold.v1.user_service_pb2_grpc import UserServiceStub
 
+from server.app import CUT_SECONDS
 from server.mongod import EmbeddedMongod
+from tests import hurried_server
 from tests.conftest import Application, Program, register
 
 _DATABASE = "userfold_drain_test"
@@ -193,6 +195,33 @@ def test_a_server_stops_its_streams_when_all_that_it_has_read_is_acknowledged(
     # What is stored is what was acknowledged, which is the first of what was sent.
     stored_ids = {each["user_id"] for each in stored.profiles.find({}, {"user_id": 1})}
     assert stored_ids == {str(number) for number in range(acknowledged)}
+
+
+def test_a_server_ends_in_its_time_though_mongodb_hangs(mongod: EmbeddedMongod, owner: Application) -> None:
+    server = Program(
+        "tests.hurried_server",
+        USERFOLD_MONGODB_URI=mongod.uri,
+        USERFOLD_DATABASE=_DATABASE,
+        USERFOLD_GRPC_ADDRESS="127.0.0.1:0",
+    )
+    metadata = (("x-moesif-application-id", "drain"),)
+    update = pb.UpdateUserRequest(user=UserUpdate(user_id="u"))
+    try:
+        with grpc.insecure_channel(server.ready["grpc"]) as channel:
+            service: Any = UserServiceStub(channel)
+            service.UpdateUser(update, metadata=metadata, timeout=20)
+            mongod.process.send_signal(signal.SIGSTOP)
+            call = service.UpdateUser.future(update, metadata=metadata, timeout=60)
+            messages = itertools.chain([pb.StreamUpdateUsersRequest(users=[update.user])], iter(call.result, None))
+            stream = service.StreamUpdateUsers(messages, metadata=metadata)
+            server.process.send_signal(signal.SIGTERM)
+            # The call, the stream and the writes wait for MongoDB. Twice the time, for a machine that is busy.
+            assert server.process.wait(2 * (hurried_server.GRACE_SECONDS + CUT_SECONDS)) == 0
+            for each in (call, stream):
+                assert each.code() is not grpc.StatusCode.OK
+    finally:
+        mongod.process.send_signal(signal.SIGCONT)
+        server.stop()
 
 
 async def test_readiness_depends_on_mongodb_and_liveness_does_not(

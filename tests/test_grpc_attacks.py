@@ -7,12 +7,13 @@ from typing import Any
 
 import grpc
 import pytest
+from pymongo.database import Database
 from userfold.v1 import user_service_pb2 as pb
 from userfold.v1.user_pb2 import UserUpdate
 from userfold.v1.user_service_pb2_grpc import UserServiceStub
 
 from server.mongod import EmbeddedMongod
-from tests.conftest import DATABASE, Application, Program
+from tests.conftest import DATABASE, Application, Program, register
 from tests.http2 import (
     CONTINUATION,
     DATA,
@@ -30,13 +31,16 @@ from tests.http2 import (
 )
 
 _GET_USER = "/userfold.v1.UserService/GetUser"
-_CALL = fields(_GET_USER)
+_KEY = "grpc-attacks"
+# Without a credential that is known, a call ends before its message is read.
+_CALL = fields(_GET_USER, **{"x-moesif-application-id": _KEY})
 _MOST_MEGABYTES = 150
 """What an attack may add to the memory of the server. Each sends as much as would be far more, were it all kept."""
 
 
 @pytest.fixture(scope="module")
-def server(mongod: EmbeddedMongod) -> Iterator[Program]:
+def server(mongod: EmbeddedMongod, database: Database[dict[str, Any]]) -> Iterator[Program]:
+    register(database, _KEY)
     server = Program(
         "server",
         USERFOLD_MONGODB_URI=mongod.uri,
@@ -102,6 +106,19 @@ def test_streams_beyond_the_limit_are_refused(peers: Peers) -> None:
     assert refused == [501]
     for _ in range(4):
         peers().send(b"".join(opened(2 * number + 1) for number in range(5000)))
+
+
+@pytest.mark.parametrize("credential", [None, "made-up"])
+def test_calls_without_a_known_credential_end_before_their_message_is_read(
+    peers: Peers, credential: str | None
+) -> None:
+    for number in range(20):
+        peer = peers()
+        name = {"x-moesif-application-id": f"{credential}-{number}"} if credential else {}
+        # The message is begun, and never sent to its end.
+        peer.send(opened(1, fields(_GET_USER, **name)) + frame(DATA, 0, 1, b"\0" + (2**24).to_bytes(4)))
+        (told,) = (payload for kind, at, payload in peer.frames_until(RST_STREAM) if (kind, at) == (HEADERS, 1))
+        assert b"grpc-status\x0216" in told
 
 
 def test_calls_that_are_taken_back_at_once_are_forgotten(peers: Peers) -> None:

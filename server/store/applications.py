@@ -32,16 +32,19 @@ class MongoApplicationStore:
         self._applications = database.get_collection("applications")
         self._credentials = database.get_collection("credentials")
 
-    async def find(self, digest: bytes) -> StoredCredential | None:
-        """The credential with this digest, whether it has expired or not."""
-        return await self._find({"_id": digest})
+    async def find_all(self, digests: Sequence[bytes]) -> Sequence[StoredCredential]:
+        """The credentials with these digests, in any order, whether they have expired or not."""
+        with _errors(), timeout(CREDENTIAL_SECONDS):
+            documents = await self._credentials.find({"_id": {"$in": list(digests)}}).to_list(None)
+        return [credential_from_document(document) for document in documents]
 
     async def get(self, credential_id: str) -> StoredCredential:
         """The credential with this id. Raises CredentialNotFound."""
-        credential = await self._find({"credential_id": credential_id})
-        if credential is None:
+        with _errors(), timeout(CREDENTIAL_SECONDS):
+            document = await self._credentials.find_one({"credential_id": credential_id})
+        if document is None:
             raise CredentialNotFound
-        return credential
+        return credential_from_document(document)
 
     async def list_all(self) -> Listed:
         """All applications by their names, each with its credentials, the oldest first."""
@@ -54,21 +57,24 @@ class MongoApplicationStore:
         return [(each["_id"], each["name"], credentials.get(each["_id"], [])) for each in applications]
 
     async def ensure(self, application_id: str, name: str, credentials: Sequence[StoredCredential]) -> None:
-        """Register an application with these credentials, all or nothing. What is registered is brought to this state,
-        under the credential ids that it has; other credentials of the application stay.
+        """Register an application with these credentials, all or nothing, where none has its id. One that is registered
+        stays as it is: a credential of it that was revoked or has expired is not given back.
 
         Raises CredentialTaken where another application has one of them.
         """
 
         async def write(session: Session) -> None:
-            register = {"$set": {"name": name}}
-            await self._applications.update_one({"_id": application_id}, register, upsert=True, session=session)
-            for credential in credentials:
-                document = document_from_credential(credential)
-                key = {field: document.pop(field) for field in ("_id", "application_id")}
-                once = {field: document.pop(field) for field in ("credential_id", "created_time")}
-                update = {"$set": document, "$setOnInsert": once, "$unset": {"expire_time": "", "replaced_by": ""}}
-                await self._credentials.update_one(key, update, upsert=True, session=session)
+            # An early version kept the digests in the application itself: its credentials are still to be made.
+            register = {"$setOnInsert": {"name": name}, "$unset": {"collector_digest": "", "token_digest": ""}}
+            before = await self._applications.find_one_and_update(
+                {"_id": application_id}, register, upsert=True, session=session
+            )
+            own = {"application_id": application_id}
+            if before is None or (
+                "token_digest" in before and await self._credentials.find_one(own, session=session) is None
+            ):
+                for each in credentials:
+                    await self._credentials.insert_one(document_from_credential(each), session=session)
 
         await self._together(write)
 
@@ -103,11 +109,6 @@ class MongoApplicationStore:
             result = await self._credentials.delete_one({"credential_id": credential_id})
         if not result.deleted_count:
             raise CredentialNotFound
-
-    async def _find(self, query: Mapping[str, Any]) -> StoredCredential | None:
-        with _errors(), timeout(CREDENTIAL_SECONDS):
-            document = await self._credentials.find_one(query)
-        return None if document is None else credential_from_document(document)
 
     async def _together(self, write: Callable[[Session], Coroutine[Any, Any, None]]) -> None:
         """Write in one transaction."""

@@ -1,7 +1,7 @@
 """Handlers around a fake service, on a gRPC server of the test's own, with a clock of its own."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
@@ -26,6 +26,8 @@ from server.introspection import CredentialService
 from server.model import Kind
 from server.rate import TokenBuckets
 from server.scopes import COLLECTOR_SCOPES
+from server.streams import Streams
+from server.transport import OPTIONS
 
 SERVICE = pb.DESCRIPTOR.services_by_name["UserService"]
 CREDENTIALS = credential_service_pb2.DESCRIPTOR.services_by_name["CredentialService"]
@@ -37,6 +39,7 @@ class FakeService:
 
     def __init__(self) -> None:
         self.called: list[str] = []
+        self.oversized: frozenset[int] = frozenset()
         self.defect: Exception | None = None
         self.held: asyncio.Event | None = None
         """What a call waits for."""
@@ -45,6 +48,7 @@ class FakeService:
     def __getattr__(self, name: str) -> Any:
         async def serve(request: Any, context: Any) -> Any:
             self.called.append(current_call().application.application_id)
+            self.oversized = current_call().oversized
             if self.held:
                 self.waits.set()
                 await self.held.wait()
@@ -56,6 +60,7 @@ class FakeService:
 
     async def StreamUpdateUsers(self, requests: Any, context: Any) -> AsyncIterator[pb.StreamUpdateUsersResponse]:
         async for _ in requests:
+            self.oversized = current_call().oversized
             self.called.append(current_call().application.application_id)
             yield pb.StreamUpdateUsersResponse(acknowledgements=[pb.Acknowledgement()])
 
@@ -75,24 +80,34 @@ class Served:
         # Ten in a second, two seconds' worth at first.
         self.admission = Admission(self.require_room, TokenBuckets(10, lambda: self.seconds))
         self.is_full = False
+        self.asked: list[Sequence[bytes]] = []
+        self.is_asked = asyncio.Event()
+        self.answers = asyncio.Event()
+        self.answers.set()
+        self.stopping = asyncio.Event()
+        self.authenticator = Authenticator(self, lambda: self.seconds, lambda: 0.0)
+        self.streams = Streams(self.authenticator, lambda: self.seconds, self.stopping)
+        self.turns = Turns()
 
     def require_room(self, application_id: str) -> None:
         if self.is_full:
             raise Overloaded
 
-    async def find(self, digest: bytes) -> StoredCredential | None:
-        return self.credential if self.credential and self.credential.digest == digest else None
+    async def find_all(self, digests: Sequence[bytes]) -> Sequence[StoredCredential]:
+        self.asked += [digests]
+        self.is_asked.set()
+        await self.answers.wait()
+        return [self.credential] if self.credential and self.credential.digest in digests else []
 
 
 @asynccontextmanager
 async def serving() -> AsyncIterator[Served]:
     """A fake service that is served until the end of the block."""
     served = Served()
-    authenticator = Authenticator(served, lambda: served.seconds, lambda: 0.0)
-    server = grpc.aio.server()
+    server = grpc.aio.server(options=OPTIONS)
     server.add_generic_rpc_handlers(
         [
-            handlers_of(descriptor, servicer, authenticator, served.admission, Turns())
+            handlers_of(descriptor, servicer, served.authenticator, served.admission, served.streams, served.turns)
             for descriptor, servicer in ((SERVICE, served.service), (CREDENTIALS, CredentialService()))
         ]
     )
@@ -108,7 +123,7 @@ async def serving() -> AsyncIterator[Served]:
 async def refused(call: Any) -> tuple[str, float]:
     """The reason of a call's refusal for what it is too much, and after how many seconds to try again."""
     with pytest.raises(grpc.aio.AioRpcError) as refusal:
-        await call
+        await asyncio.wait_for(call, 30)
     trailers: Any = refusal.value.trailing_metadata()
     status = Status.FromString(dict(trailers)["grpc-status-details-bin"])
     assert refusal.value.code().value[0] == status.code

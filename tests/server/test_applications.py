@@ -19,7 +19,7 @@ from pymongo.database import Database
 
 from server import applications
 from server.authentication import Authenticator
-from server.credentials import digest, generate_collector_key
+from server.credentials import credential_from_metadata, digest, generate_collector_key
 from server.errors import CredentialUnknown
 from server.mongod import EmbeddedMongod
 from server.store.applications import MongoApplicationStore
@@ -190,10 +190,10 @@ async def test_what_is_rotated_and_what_takes_its_place_work_together_until_the_
     assert new.label == old.label
     for hours, known in ((0, True), (0.9, True), (1.1, False)):
         async with _authenticating(mongod, hours) as authenticator:
-            found = await authenticator.authenticate(_shown(kind, new.secret))
+            found = await authenticator.authenticate(credential_from_metadata(_shown(kind, new.secret)))
             assert found.application_id == application.application_id
             with nullcontext() if known else pytest.raises(CredentialUnknown):
-                assert await authenticator.authenticate(_shown(kind, old.secret)) == found
+                assert await authenticator.authenticate(credential_from_metadata(_shown(kind, old.secret))) == found
     again = _run(mongod, "rotate", old.credential_id)
     assert (again.returncode, again.stderr) == (
         1,
@@ -207,12 +207,12 @@ async def test_what_is_revoked_works_for_thirty_more_seconds_at_most(
     for kind, more in (("token", ["--name", "x", "--scopes", "admin"]), ("key", [])):
         made = _made(_run(mongod, f"create-{kind}", application.application_id, *more))
         async with _authenticating(mongod) as authenticator:
-            assert await authenticator.authenticate(_shown(kind, made.secret))
+            assert await authenticator.authenticate(credential_from_metadata(_shown(kind, made.secret)))
             revoked = _run(mongod, "revoke", made.credential_id)
             assert (revoked.returncode, revoked.stdout.split()) == (0, ["revoked", made.credential_id])
             _Clock.seconds += 30
             with pytest.raises(CredentialUnknown):
-                await authenticator.authenticate(_shown(kind, made.secret))
+                await authenticator.authenticate(credential_from_metadata(_shown(kind, made.secret)))
         assert _run(mongod, "revoke", made.credential_id).stderr == "userfold: no credential has this id\n"
 
 

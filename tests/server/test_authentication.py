@@ -1,12 +1,15 @@
 import asyncio
 import re
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from server.authentication import Authenticator
+import server.credentials
+from server.authentication import DIGESTS, LOOK_UPS, Authenticator
 from server.credentials import (
+    HEADER_CHARACTERS,
     Credential,
     StoredCredential,
     credential_from_metadata,
@@ -15,9 +18,16 @@ from server.credentials import (
     generate_collector_key,
     generate_management_token,
 )
-from server.errors import CredentialMissing, CredentialUnknown, DatabaseUnavailable, ScopeMissing
+from server.errors import (
+    CredentialAmbiguous,
+    CredentialMissing,
+    CredentialUnknown,
+    DatabaseUnavailable,
+    Overloaded,
+    ScopeMissing,
+)
 from server.model import Application, Kind, Scope
-from server.scopes import NEEDS
+from server.scopes import NEEDS, require
 
 _COLLECTOR = [("x-moesif-application-id", "key")]
 _TOKEN = [("authorization", "Bearer token")]
@@ -36,15 +46,18 @@ class FakeCredentials:
 
     def __init__(self, *known: StoredCredential) -> None:
         self.known = {each.digest: each for each in known or (_KEY,)}
-        self.asked: list[bytes] = []
+        self.asked: list[Sequence[bytes]] = []
         self.available = True
+        self.answers = asyncio.Event()
+        self.answers.set()
 
-    async def find(self, digest: bytes) -> StoredCredential | None:
-        self.asked.append(digest)
+    async def find_all(self, digests: Sequence[bytes]) -> Sequence[StoredCredential]:
+        self.asked.append(digests)
+        await self.answers.wait()
         await asyncio.sleep(0)
         if not self.available:
             raise DatabaseUnavailable
-        return self.known.get(digest)
+        return [self.known[digest] for digest in digests if digest in self.known]
 
 
 class Clock:
@@ -60,28 +73,36 @@ def _authenticator(credentials: FakeCredentials, clock: Clock | None = None) -> 
     return Authenticator(credentials, clock, lambda: _CREATED.timestamp() + clock.now - 1000)
 
 
+async def _found(authenticator: Authenticator, metadata: Iterable[tuple[str, str | bytes]]) -> Application:
+    return await authenticator.authenticate(credential_from_metadata(metadata))
+
+
+def _made_up(number: int) -> list[tuple[str, str]]:
+    return [("x-moesif-application-id", f"unknown-{number}")]
+
+
 async def test_a_look_up_is_used_again_for_thirty_seconds_and_no_longer() -> None:
     credentials, clock = FakeCredentials(), Clock()
     authenticator = _authenticator(credentials, clock)
     for clock.now in (1000.0, 1029.9):
-        assert await authenticator.authenticate(_COLLECTOR) == Application(
+        assert await _found(authenticator, _COLLECTOR) == Application(
             "app", Kind.COLLECTOR, frozenset({Scope.WRITE_USERS})
         )
     assert len(credentials.asked) == 1
     credentials.known.clear()
     clock.now = 1030.0
     with pytest.raises(CredentialUnknown):
-        await authenticator.authenticate(_COLLECTOR)
+        await _found(authenticator, _COLLECTOR)
 
 
 async def test_a_credential_that_expires_while_it_is_in_use_works_no_longer_and_is_as_one_that_never_was() -> None:
     credentials, clock = FakeCredentials(replace(_READER, expire_time=_CREATED + timedelta(seconds=10))), Clock()
     authenticator = _authenticator(credentials, clock)
     for clock.now in (1000.0, 1009.9):
-        assert (await authenticator.authenticate(_TOKEN)).scopes == {Scope.READ_USERS}
+        assert (await _found(authenticator, _TOKEN)).scopes == {Scope.READ_USERS}
     for clock.now in (1010.0, 1012.9, 1040.0):
         with pytest.raises(CredentialUnknown):
-            await authenticator.authenticate(_TOKEN)
+            await _found(authenticator, _TOKEN)
     assert len(credentials.asked) == 3
 
 
@@ -89,11 +110,11 @@ async def test_a_credential_that_ends_later_is_looked_up_as_often_as_any() -> No
     credentials, clock = FakeCredentials(replace(_READER, expire_time=_CREATED + timedelta(days=1))), Clock()
     authenticator = _authenticator(credentials, clock)
     for clock.now in (1000.0, 1029.9):
-        await authenticator.authenticate(_TOKEN)
+        await _found(authenticator, _TOKEN)
     credentials.known.clear()
     clock.now = 1030.0
     with pytest.raises(CredentialUnknown):
-        await authenticator.authenticate(_TOKEN)
+        await _found(authenticator, _TOKEN)
 
 
 @pytest.mark.parametrize(
@@ -101,14 +122,14 @@ async def test_a_credential_that_ends_later_is_looked_up_as_often_as_any() -> No
 )
 async def test_a_credential_is_unknown_where_the_other_kind_is_sent(metadata: list[tuple[str, str | bytes]]) -> None:
     with pytest.raises(CredentialUnknown):
-        await _authenticator(FakeCredentials(_KEY, _READER)).authenticate(metadata)
+        await _found(_authenticator(FakeCredentials(_KEY, _READER)), metadata)
 
 
 async def test_a_credential_may_do_what_its_scopes_say_and_nothing_else() -> None:
-    authenticator = _authenticator(FakeCredentials(_READER))
-    assert (await authenticator.authorize(_TOKEN, NEEDS["GetUser"])).application_id == "app"
+    reader = await _found(_authenticator(FakeCredentials(_READER)), _TOKEN)
+    require(NEEDS["GetUser"], reader)
     with pytest.raises(ScopeMissing) as missing:
-        await authenticator.authorize(_TOKEN, NEEDS["UpdateUser"])
+        require(NEEDS["UpdateUser"], reader)
     assert missing.value.scope is Scope.WRITE_USERS
 
 
@@ -117,16 +138,16 @@ async def test_a_new_application_is_known_soon_after_it_was_tried_too_early() ->
     known, credentials.known = credentials.known, {}
     authenticator = _authenticator(credentials, clock)
     with pytest.raises(CredentialUnknown):
-        await authenticator.authenticate(_COLLECTOR)
+        await _found(authenticator, _COLLECTOR)
     credentials.known = known
     clock.now += 3
-    assert await authenticator.authenticate(_COLLECTOR)
+    assert await _found(authenticator, _COLLECTOR)
 
 
 async def test_calls_that_come_together_share_one_look_up() -> None:
     credentials = FakeCredentials()
     authenticator = _authenticator(credentials)
-    await asyncio.gather(*(authenticator.authenticate(_COLLECTOR) for _ in range(50)))
+    await asyncio.gather(*(_found(authenticator, _COLLECTOR) for _ in range(50)))
     assert len(credentials.asked) == 1
 
 
@@ -135,25 +156,66 @@ async def test_a_failed_look_up_is_not_kept() -> None:
     credentials.available = False
     authenticator = _authenticator(credentials)
     with pytest.raises(DatabaseUnavailable):
-        await authenticator.authenticate(_COLLECTOR)
+        await _found(authenticator, _COLLECTOR)
     credentials.available = True
-    assert await authenticator.authenticate(_COLLECTOR)
+    assert await _found(authenticator, _COLLECTOR)
 
 
-async def test_a_flood_of_unknown_keys_does_not_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_flood_of_unknown_keys_fills_no_memory_and_pushes_no_known_one_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr("server.authentication._MOST", 10)
-    authenticator = _authenticator(FakeCredentials())
+    credentials = FakeCredentials()
+    authenticator = _authenticator(credentials)
+    await _found(authenticator, _COLLECTOR)
     for number in range(100):
         with pytest.raises(CredentialUnknown):
-            await authenticator.authenticate([("x-moesif-application-id", f"unknown-{number}")])
-    assert len(authenticator._cache) == 10
+            await _found(authenticator, _made_up(number))
+    assert len(authenticator._unknown_until) == 10
+    credentials.asked.clear()
+    await _found(authenticator, _COLLECTOR)
+    assert credentials.asked == []
+
+
+async def test_unknown_credentials_are_looked_up_together_and_so_many_at_most() -> None:
+    credentials = FakeCredentials()
+    authenticator = _authenticator(credentials)
+    credentials.answers.clear()
+    calls = [asyncio.ensure_future(_found(authenticator, _made_up(number))) for number in range(LOOK_UPS + 200)]
+    for call in calls[LOOK_UPS:]:
+        with pytest.raises(Overloaded):
+            await call
+    assert [len(digests) for digests in credentials.asked] == [DIGESTS]
+    credentials.answers.set()
+    for call in calls[:LOOK_UPS]:
+        with pytest.raises(CredentialUnknown):
+            await call
+    assert [len(digests) for digests in credentials.asked] == [DIGESTS] * (LOOK_UPS // DIGESTS)
+
+
+async def test_a_known_credential_waits_for_no_unknown_one_when_it_is_looked_up_again() -> None:
+    credentials, clock = FakeCredentials(), Clock()
+    authenticator = _authenticator(credentials, clock)
+    await _found(authenticator, _COLLECTOR)
+    clock.now += 30
+    credentials.answers.clear()
+    flood = [asyncio.ensure_future(_found(authenticator, _made_up(number))) for number in range(LOOK_UPS)]
+    await asyncio.sleep(0)
+    again = asyncio.ensure_future(_found(authenticator, _COLLECTOR))
+    for _ in range(3):
+        await asyncio.sleep(0)
+    # In a query of its own, beside the first one of the flood.
+    assert [len(digests) for digests in credentials.asked[1:]] == [DIGESTS, 1]
+    credentials.answers.set()
+    assert (await again).application_id == "app"
+    await asyncio.gather(*flood, return_exceptions=True)
 
 
 async def test_a_caller_that_goes_away_does_not_end_the_look_up_of_others() -> None:
     credentials = FakeCredentials()
     authenticator = _authenticator(credentials)
-    first = asyncio.ensure_future(authenticator.authenticate(_COLLECTOR))
-    second = asyncio.ensure_future(authenticator.authenticate(_COLLECTOR))
+    first = asyncio.ensure_future(_found(authenticator, _COLLECTOR))
+    second = asyncio.ensure_future(_found(authenticator, _COLLECTOR))
     await asyncio.sleep(0)
     first.cancel()
     assert await second == Application("app", Kind.COLLECTOR, frozenset({Scope.WRITE_USERS}))
@@ -174,6 +236,31 @@ def test_a_credential_is_taken_from_two_headers(
     metadata: list[tuple[str, str | bytes]], secret: str, kind: Kind
 ) -> None:
     assert credential_from_metadata(metadata) == Credential(kind, digest(secret))
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        [("x-moesif-application-id", "key"), ("x-moesif-application-id", "key")],
+        [("x-moesif-application-id", ""), ("x-moesif-application-id", "key")],
+        [("authorization", "Bearer token"), ("authorization", "Bearer token")],
+        [("authorization", "Basic eA=="), ("x-moesif-application-id", "key"), ("authorization", "Bearer token")],
+    ],
+)
+def test_a_credential_that_is_sent_twice_is_refused(metadata: list[tuple[str, str | bytes]]) -> None:
+    with pytest.raises(CredentialAmbiguous):
+        credential_from_metadata(metadata)
+
+
+@pytest.mark.parametrize("name", ["x-moesif-application-id", "authorization"])
+def test_a_header_that_is_longer_than_any_credential_is_not_hashed(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("server.credentials.digest", None)
+    with pytest.raises(CredentialUnknown):
+        credential_from_metadata([(name, "Bearer " + " " * HEADER_CHARACTERS)])
+
+
+def test_nothing_keeps_the_secrets_of_calls() -> None:
+    assert not [each for each in vars(server.credentials).values() if hasattr(each, "cache_info")]
 
 
 @pytest.mark.parametrize("metadata", [[], [("authorization", "Basic eA==")], [("x-moesif-application-id", " ")]])

@@ -9,9 +9,6 @@ import pytest
 from userfold.v1 import user_service_pb2 as pb
 from userfold.v1.user_pb2 import UserUpdate
 
-from processes.turns import Turns
-from server import limits
-from server.authentication import Authenticator
 from server.handlers import handlers_of
 from server.model import Application, Kind, Scope
 from server.scopes import COLLECTOR_SCOPES
@@ -35,12 +32,10 @@ async def test_a_method_is_called_for_the_application_of_the_credential(served: 
     assert served.service.called == ["app"]
 
 
-async def test_a_method_without_a_scope_is_not_served(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_method_without_a_scope_is_not_served(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("server.handlers.NEEDS", {})
     with pytest.raises(KeyError):
-        handlers_of(
-            SERVICE, FakeService(), Authenticator(Served(), lambda: 0.0, lambda: 0.0), Served().admission, Turns()
-        )
+        handlers_of(SERVICE, FakeService(), served.authenticator, served.admission, served.streams, served.turns)
 
 
 @pytest.mark.parametrize("becomes", ["revoked", "another application's"])
@@ -94,18 +89,15 @@ async def test_updates_are_refused_before_they_are_parsed_where_no_room_is_left_
     await served.stub.GetUser(pb.GetUserRequest(), metadata=(("authorization", "Bearer key"),))
 
 
-@pytest.mark.parametrize("limit", ["CALLS", "CALL_BYTES"])
-async def test_more_calls_than_a_server_holds_are_turned_away_before_anything_is_asked(
-    served: Served, monkeypatch: pytest.MonkeyPatch, limit: str
-) -> None:
-    monkeypatch.setattr(limits, limit, 0)
-    assert await refused(served.stub.GetUser(pb.GetUserRequest())) == ("OVERLOADED", 1)
+@pytest.mark.parametrize("limit", ["free", "free_octets"])
+async def test_more_calls_than_a_server_holds_are_turned_away_before_they_are_read(served: Served, limit: str) -> None:
+    setattr(served.admission.calls, limit, 0)
+    for _ in range(2):  # Before the credential is known, and when it is.
+        assert await refused(served.stub.UpdateUser(pb.UpdateUserRequest(), metadata=KEY)) == ("OVERLOADED", 1)
 
 
-async def test_more_streams_than_a_server_holds_are_turned_away(
-    served: Served, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(limits, "STREAMS", 1)
+async def test_more_streams_than_a_server_holds_are_turned_away(served: Served) -> None:
+    served.streams.updates.free = 1
     first = served.stub.StreamUpdateUsers(metadata=KEY)
     await first.write(pb.StreamUpdateUsersRequest(users=[UserUpdate(user_id="u")]))
     await first.read()
@@ -123,9 +115,7 @@ async def answer(call: Any, batch: pb.StreamBatchUpdateUsersRequest) -> pb.Strea
     return response
 
 
-async def test_each_batch_of_a_stream_is_a_call_and_refused_as_one(
-    served: Served, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_each_batch_of_a_stream_is_a_call_and_refused_as_one(served: Served) -> None:
     call = served.stub.StreamBatchUpdateUsers(metadata=KEY)
     assert (await answer(call, batch_of(25))).WhichOneof("outcome") == "response"
     assert told((await answer(call, batch_of(1))).status) == ("RATE_LIMITED", 0.6)
@@ -133,9 +123,9 @@ async def test_each_batch_of_a_stream_is_a_call_and_refused_as_one(
     served.is_full = True
     assert told((await answer(call, batch_of(1))).status) == ("OVERLOADED", 1)
     served.is_full = False
-    monkeypatch.setattr(limits, "CALLS", 0)
+    free, served.admission.calls.free = served.admission.calls.free, 0
     assert told((await answer(call, batch_of(1))).status) == ("OVERLOADED", 1)
-    monkeypatch.undo()
+    served.admission.calls.free = free
     served.service.defect = RuntimeError("text with john@acmeinc.com")
     refused = (await answer(call, batch_of(1))).status
     assert told(refused) == ("INTERNAL", 0)
@@ -148,10 +138,10 @@ async def test_each_batch_of_a_stream_is_a_call_and_refused_as_one(
     served.seconds = 300.0
     assert (await answer(call, batch_of(1))).WhichOneof("outcome") == "response"
     assert served.service.called == ["app"] * 3
-    assert served.admission.calls == served.admission.octets == 0
+    assert served.admission.calls.is_empty
     await call.done_writing()
     assert await call.code() is grpc.StatusCode.OK
-    assert served.admission.batch_streams.open == 0
+    assert served.streams.batches.is_empty
 
 
 async def test_a_batch_of_a_stream_that_is_no_message_is_refused_alone(served: Served) -> None:
@@ -175,9 +165,9 @@ async def test_when_the_server_stops_a_batch_that_was_begun_is_answered_and_the_
     answering = asyncio.ensure_future(answer(busy, batch_of(1)))
     await served.service.waits.wait()
     await busy.write(batch_of(1))
-    served.admission.stopping.set()
+    served.stopping.set()
     assert await refused(idle.read()) == ("SERVER_STOPPING", 1)
-    ended = asyncio.ensure_future(served.admission.streams_ended())
+    ended = asyncio.ensure_future(served.streams.ended())
     await asyncio.sleep(0.05)
     assert not ended.done()
     served.service.held.set()
@@ -190,10 +180,8 @@ async def test_when_the_server_stops_a_batch_that_was_begun_is_answered_and_the_
     assert await refused(late.read()) == ("SERVER_STOPPING", 1)
 
 
-async def test_more_streams_of_batches_than_a_server_holds_are_turned_away(
-    served: Served, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(limits, "BATCH_STREAMS", 1)
+async def test_more_streams_of_batches_than_a_server_holds_are_turned_away(served: Served) -> None:
+    served.streams.batches.free = 1
     first = served.stub.StreamBatchUpdateUsers(metadata=KEY)
     await answer(first, batch_of(1))
     assert await refused(served.stub.StreamBatchUpdateUsers(metadata=KEY).read()) == ("OVERLOADED", 1)

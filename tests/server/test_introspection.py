@@ -5,7 +5,6 @@ from dataclasses import replace
 import pytest
 from userfold.internal.v1.credential_service_pb2 import CheckCredentialRequest
 
-from server import limits
 from server.model import Kind
 from tests.server.served import KEY, Served, refused
 
@@ -34,10 +33,8 @@ async def test_others_are_refused_as_by_every_method(
     assert await refused(served.credentials.CheckCredential(_REQUEST, metadata=metadata)) == (reason, 0)
 
 
-async def test_it_is_answered_where_updates_find_no_room_and_refused_where_no_call_does(
-    served: Served, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_it_is_answered_where_updates_find_no_room_and_refused_where_no_call_does(served: Served) -> None:
     served.is_full = True
     await served.credentials.CheckCredential(_REQUEST, metadata=KEY)
-    monkeypatch.setattr(limits, "CALLS", 0)
+    served.admission.calls.free = 0
     assert await refused(served.credentials.CheckCredential(_REQUEST, metadata=KEY)) == ("OVERLOADED", 1)

@@ -62,6 +62,20 @@ _TABLE: list[tuple[UserfoldError, int, str, str, list[object]]] = [
         "Send a collector key as X-Moesif-Application-Id, or a management token as Authorization: Bearer.",
         [],
     ),
+    (
+        errors.CredentialAmbiguous(),
+        16,
+        "CREDENTIAL_AMBIGUOUS",
+        "Send each credential once: a second X-Moesif-Application-Id or Authorization is refused, even an equal one.",
+        [],
+    ),
+    (
+        errors.StreamIdle(),
+        14,
+        "STREAM_IDLE",
+        "No message came for 300 s. Nothing is lost: open a new stream for the next one.",
+        [{"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "1s"}],
+    ),
     (errors.CredentialUnknown(), 16, "CREDENTIAL_UNKNOWN", "The credential belongs to no application.", []),
     (
         errors.ScopeMissing(Scope.READ_CAMPAIGNS),

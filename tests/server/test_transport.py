@@ -133,3 +133,16 @@ async def test_a_broken_certificate_of_the_server_keeps_the_one_before(place: Pl
         async with place.channel(known) as channel:
             assert await asked(channel) == "gateway"
     assert [each["event"] for each in logs] == ["certificates not reloaded"]
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "[::1]"])
+async def test_a_server_on_all_addresses_serves_ipv4_too(host: str) -> None:
+    server = grpc.aio.server(options=OPTIONS)
+    port = server.add_insecure_port("[::]:0")
+    await server.start()
+    async with grpc.aio.insecure_channel(f"{host}:{port}") as channel:
+        call: Any = channel.unary_unary("/none/None", bytes, bytes)
+        with pytest.raises(grpc.aio.AioRpcError) as refusal:
+            await call(b"", timeout=20)
+        assert refusal.value.code() is grpc.StatusCode.UNIMPLEMENTED
+    await server.stop(None)

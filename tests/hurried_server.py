@@ -1,0 +1,11 @@
+"""`python -m tests.hurried_server`: a server that has less patience when it stops."""
+
+import sys
+
+from server import __main__, app
+
+GRACE_SECONDS = 1.0
+
+if __name__ == "__main__":
+    app.GRACE_SECONDS = GRACE_SECONDS
+    sys.exit(__main__.main())

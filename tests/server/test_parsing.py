@@ -1,0 +1,109 @@
+"""Large messages: how much is parsed at once, and what is not parsed at all."""
+
+from typing import Any
+
+import pytest
+from google.protobuf.message import Message
+from hypothesis import given
+from hypothesis import strategies as st
+from userfold.v1 import user_service_pb2 as pb
+from userfold.v1.user_pb2 import UserUpdate
+
+from processes.turns import Turns
+from server import limits
+from server.errors import BatchTooLarge, InvalidRequest, MalformedRequest, UserfoldError
+from server.parsing import SLICE_BYTES, parse_large
+
+
+class FakeTurns(Turns):
+    """Keeps whose turns were asked for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.owners: list[object] = []
+
+    async def turn(self, owner: object) -> None:
+        self.owners.append(owner)
+
+
+async def parsed(message: Message | bytes, kind: Any = pb.BatchUpdateUsersRequest) -> tuple[Any, frozenset[int], int]:
+    """The message that is parsed, the items that are not, and the number of slices."""
+    turns = FakeTurns()
+    text = message if isinstance(message, bytes) else message.SerializeToString()
+    request, oversized = await parse_large(text, kind, turns, "app")
+    assert set(turns.owners) <= {"app"}
+    return request, oversized, len(turns.owners)
+
+
+def user(size: int) -> UserUpdate:
+    return UserUpdate(user_id="u", user_agent_string="x" * size)
+
+
+async def test_a_batch_is_parsed_in_slices_of_bounded_size() -> None:
+    batch = pb.BatchUpdateUsersRequest(users=[user(10_000)] * 500, client_addresses=["127.0.0.1"] * 500)
+    request, oversized, slices = await parsed(batch)
+    assert (request, oversized) == (batch, frozenset())
+    assert 5_000_000 / SLICE_BYTES <= slices <= 25
+
+
+@pytest.mark.parametrize("sizes", [[1, 5_000_000, 2], [5_000_000], [5_000_000, 4_300_000, 300_000, 300_000, 7]])
+async def test_an_item_that_is_too_large_is_not_parsed_and_the_others_keep_their_places(sizes: list[int]) -> None:
+    request, oversized, _ = await parsed(pb.BatchUpdateUsersRequest(users=[user(size) for size in sizes]))
+    assert oversized == {index for index, size in enumerate(sizes) if size > limits.UPDATE_BYTES}
+    assert list(request.users) == [
+        UserUpdate() if index in oversized else user(size) for index, size in enumerate(sizes)
+    ]
+
+
+@given(st.lists(st.integers(0, 300), max_size=40))
+async def test_what_is_parsed_in_slices_is_what_is_parsed_at_once(sizes: list[int]) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("server.parsing.SLICE_BYTES", 100)
+        patch.setattr(limits, "UPDATE_BYTES", 250)
+        batch = pb.BatchUpdateUsersRequest(users=[user(size) for size in sizes], client_addresses=["x"] * len(sizes))
+        request, oversized, _ = await parsed(batch)
+    for index in oversized:
+        assert batch.users[index].ByteSize() > 240
+        batch.users[index].Clear()
+    assert request == batch
+
+
+ONE_ITEM = pb.BatchUpdateUsersRequest(users=[UserUpdate()]).SerializeToString()
+ONE_ID = pb.BatchDeleteUsersRequest(user_ids=[""]).SerializeToString()
+ONE_ADDRESS = pb.BatchUpdateUsersRequest(client_addresses=[""]).SerializeToString()
+
+
+@pytest.mark.parametrize(
+    ("message", "kind", "error"),
+    [
+        (ONE_ITEM * 10_000_000, pb.BatchUpdateUsersRequest, BatchTooLarge),
+        (ONE_ITEM * 10_000_000, pb.StreamUpdateUsersRequest, BatchTooLarge),
+        (ONE_ADDRESS * 10_000_000, pb.BatchUpdateUsersRequest, BatchTooLarge),
+        (ONE_ID * 10_000_000, pb.BatchDeleteUsersRequest, BatchTooLarge),
+        (ONE_ID * 10_000_000, pb.BatchExportUsersRequest, BatchTooLarge),
+        (b"\xff" * 10_000_000, pb.BatchUpdateUsersRequest, MalformedRequest),
+        (ONE_ITEM + b"\x0a", pb.BatchUpdateUsersRequest, MalformedRequest),
+        (
+            pb.BatchUpdateUsersRequest(client_addresses=["x" * 20_000_000]).SerializeToString(),
+            pb.BatchUpdateUsersRequest,
+            MalformedRequest,
+        ),
+        (pb.UpdateUserRequest(user=user(5_000_000)).SerializeToString(), pb.UpdateUserRequest, InvalidRequest),
+        (pb.GetUserRequest(user_id="u" * 5_000_000).SerializeToString(), pb.GetUserRequest, InvalidRequest),
+    ],
+    ids=lambda value: "" if isinstance(value, bytes) else value.__name__,
+)
+async def test_what_is_too_much_is_refused_before_anything_is_parsed(
+    message: bytes, kind: Any, error: type[UserfoldError], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("server.parsing.parse", None)
+    turns = FakeTurns()
+    with pytest.raises(error):
+        await parse_large(message, kind, turns, "app")
+    assert turns.owners == []
+
+
+async def test_an_update_that_is_too_large_is_named() -> None:
+    with pytest.raises(InvalidRequest) as refusal:
+        await parsed(pb.UpdateUserRequest(user=user(5_000_000)), pb.UpdateUserRequest)
+    assert [(each.field, each.reason) for each in refusal.value.violations] == [("user.metadata", "TOO_LARGE")]
