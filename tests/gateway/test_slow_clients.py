@@ -150,15 +150,17 @@ async def test_the_rest_of_an_answer_must_be_taken_as_a_whole(peer: Peer) -> Non
 
 
 async def test_a_deadline_of_one_answer_ends_no_other(peer: Peer) -> None:
+    peer.send(POST + POST)
     take(peer, 1000)
     peer.connection.pause_writing()
-    peer.send(POST)
+    await peer.handler.answer()
+    assert peer.connection.deadline == peer.clock.now + limits.TAKE_SECONDS
     take(peer, 0)
     peer.connection.resume_writing()
-    assert (len(peer.handler.requests), peer.connection.deadline) == (1, math.inf)
+    assert (len(peer.handler.requests), peer.connection.deadline) == (2, math.inf)
     peer.wait(limits.TAKE_SECONDS + limits.BODY_SECONDS)
     await peer.handler.answer()
-    assert (peer.statuses, peer.transport.closed) == ([200], False)
+    assert (peer.statuses, peer.transport.closed) == ([200, 200], False)
 
 
 class Taking:
