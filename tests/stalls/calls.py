@@ -140,20 +140,15 @@ class Grpc:
                 return _told(self.method, [await multicallable(self.messages[0], metadata=metadata, timeout=PATIENCE)])
             call = multicallable(metadata=metadata, timeout=PATIENCE)
             told = asyncio.create_task(_all(call))
-            for message in self.messages:
-                await call.write(message)
-            if self.idle:
-                await asyncio.wait([told], timeout=self.idle)
-            await call.done_writing()
+            # A stream may end while it is written to: the answers tell why.
+            with suppress(asyncio.InvalidStateError, grpc.aio.AioRpcError):
+                for message in self.messages:
+                    await call.write(message)
+                if self.idle:
+                    await asyncio.wait([told], timeout=self.idle)
+                await call.done_writing()
             return _told(self.method, await told)
         except grpc.aio.AioRpcError as error:
-            return _named(error)
-        except asyncio.InvalidStateError:
-            # The stream ended while it was written to.
-            with suppress(grpc.aio.AioRpcError):
-                await told
-                return "OK"
-            error = told.exception()  # type: ignore[assignment]
             return _named(error)
 
 

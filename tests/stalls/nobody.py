@@ -2,6 +2,7 @@
 
 import gzip
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 import orjson
@@ -30,6 +31,10 @@ def _nobody_streams() -> Callable[[Who], Call]:
     return lambda who: Grpc("StreamUpdateUsers", {"x-moesif-application-id": "nobody's"}, [request], is_stream=True)
 
 
+def _forwarded(header: str) -> Callable[[Who], Call]:
+    return lambda who: Http("POST", "/v1/users", who.writer, b'{"user_id":"u"}', [header])
+
+
 ROWS: Final = [
     row("no-credential", "28 KB of gzip without a credential, 20 times", lambda: _nobody(None), 20, 2, NOBODY),
     row("unknown-credential", "the same with an unknown key", lambda: _nobody("nobody's"), 20, 2, NOBODY),
@@ -52,12 +57,7 @@ ROWS: Final = [
         NOBODY,
     ),
     *[
-        row(
-            name,
-            what,
-            lambda value=value: lambda who: Http("POST", "/v1/users", who.writer, b'{"user_id":"u"}', [value]),
-            3,
-        )  # type: ignore[misc]
+        row(name, what, partial(_forwarded, value), 3)
         for name, what, value in (
             ("forwarded", "`Forwarded: aaa...` of 20,000 bytes", f"forwarded: {'a' * 20_000}, for=192.0.2.1"),
             ("forwarded-quotes", "a Forwarded of 10,000 open quotes", "forwarded: " + 'for="\\' * 8000),

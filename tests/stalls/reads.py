@@ -7,10 +7,10 @@ import orjson
 from google.protobuf.message import Message
 from userfold.v1 import user_service_pb2 as pb
 
-from tests.stalls.calls import Attack, Call, Grpc, Http, Who
+from tests.stalls.calls import Call, Grpc, Http, Who
 from tests.stalls.dense import COMPANY, TOKEN, USERS
-from tests.stalls.payloads import batch, grpc_batch, message, stream, user
-from tests.stalls.row import BUSY, READ, WRITE, Row, one
+from tests.stalls.payloads import batch, grpc_batch, message, row, stream, user
+from tests.stalls.row import BUSY, READ, Row, one
 
 _IDS = [f"d{number}" for number in range(USERS)]
 
@@ -82,13 +82,7 @@ def _plain(count: int) -> list[dict[str, Any]]:
 
 
 _UPDATES: Final = [
-    Row(
-        f"{of.replace(' ', '-')}-{name}",
-        f"{what}, of 34 profiles of {of}",
-        lambda who, make=make: Attack([make()(who)]),
-        WRITE,
-        of,
-    )  # type: ignore[misc]
+    row(f"{of.replace(' ', '-')}-{name}", f"{what}, of 34 profiles of {of}", make, of=of)
     for of in ("nulls", "paths", "public nulls")
     for name, what, make in (
         ("exact", "a batch of 100 exact updates", lambda: batch(_exact(100))),

@@ -1,6 +1,8 @@
 """Expensive updates of one application, over every way in."""
 
 import gzip
+from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 import orjson
@@ -19,6 +21,10 @@ def _addresses(who: Who, number: int) -> Call:
     addresses = [f"{number}" * 20_000_000]
     request = pb.BatchUpdateUsersRequest(users=[UserUpdate(user_id="u")], client_addresses=addresses)
     return Grpc("BatchUpdateUsers", who.writer, [request.SerializeToString()])
+
+
+def _long(name: str) -> Callable[[Who], Call]:
+    return batch([{"user_id": "u", name: "1 " * 2_000_000}], packed=True)
 
 
 def _agents(count: int) -> list[dict[str, object]]:
@@ -126,11 +132,7 @@ ROWS: Final = [
         lambda: batch(b'[{"user_id":"u",%s}]' % b",".join(b'"%d":0' % n for n in range(900_000)), packed=True),
     ),
     *[
-        row(
-            f"long-{name.replace('_', '-')}",
-            f"a `{name}` of 4 MB",
-            lambda name=name: batch([{"user_id": "u", name: "1 " * 2_000_000}], packed=True),
-        )  # type: ignore[misc]
+        row(f"long-{name.replace('_', '-')}", f"a `{name}` of 4 MB", partial(_long, name))
         for name in ("user_id", "modified_time", "ip_address", "session_token", "company_id")
     ],
     row(
