@@ -8,7 +8,7 @@ from userfold.v1 import user_service_pb2 as pb
 from userfold.v1.user_pb2 import UserUpdate
 
 from tests.stalls.calls import Attack, Call, Grpc, Http, Who
-from tests.stalls.payloads import batch, grpc_batch, message, stream, user
+from tests.stalls.payloads import batch, chains, grpc_batch, message, stream, user
 from tests.stalls.row import BUSY, NOBODY, READ, WRITE, Row, many, one
 
 _SMALL = b'{"user_id":"u"}'
@@ -19,22 +19,16 @@ def _made_up(number: int) -> dict[str, str]:
     return {"x-moesif-application-id": f"made up {number} {'x' * 40}"}
 
 
-def _poison(levels: int, leaves: int) -> bytes:
-    """Many objects behind a long path that only an exact pipeline can write: each repeats the path."""
-    inner: object = {str(number): {} for number in range(leaves)}
-    for _ in range(levels):
-        inner = {"k" * 1000: inner}
-    return orjson.dumps({"a.b": inner})
-
-
 def _poisoned(who: Who) -> Attack:
     """The worst of everything at once, again and again."""
-    text = _poison(17, 900)
-    users = [user({"a.b": {"k" * 1000: {str(n): {} for n in range(900)}}}, number) for number in range(20)]
+    texts = [
+        orjson.dumps(chains(*shape)) for shape in ((50, 10, 1000), (200, 14, 2000), (300, 17, 2000), (900, 17, 2000))
+    ]
+    users = [message(text, number) for number, text in enumerate(texts * 5)]
     calls: list[Call] = [
-        grpc_batch(message(text, number) for number in range(20))(who),
-        batch(users, packed=True)(who),
-        stream([message(text, number) for number in range(20)])(who),
+        grpc_batch(users)(who),
+        batch([user(orjson.loads(text), number) for number, text in enumerate(texts * 5)], packed=True)(who),
+        stream(users)(who),
         batch([user({"a": [[]] * 1_400_000})], packed=True)(who),
         batch([user({f"k{k}": "x" * 1000 for k in range(900)}, number) for number in range(10)], packed=True)(who),
     ]

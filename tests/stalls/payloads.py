@@ -56,12 +56,14 @@ def in_struct(metadata: dict[str, Any]) -> UserUpdate:
     return update
 
 
-def nested(levels: int, leaves: int, key: str) -> dict[str, Any]:
-    """`levels` objects inside each other, each under the same key, with many objects at the bottom."""
-    inner: Any = {str(number): {} for number in range(leaves)}
+def chains(count: int, levels: int, key: int) -> dict[str, Any]:
+    """`count` chains of objects below one long key, of `key` bytes. The object at the end of each has nothing in it, so
+    that only a pipeline can store it, in which every object of a chain repeats its path.
+    """
+    chain: dict[str, Any] = {}
     for _ in range(levels):
-        inner = {key: inner}
-    return {"a.b": inner}
+        chain = {"a": chain}
+    return {"k" * key: {str(number): chain for number in range(count)}}
 
 
 def _lazily(make: Callable[[], Callable[[Who], Call]], count: int, at_once: int) -> Callable[[Who], Attack]:

@@ -66,12 +66,12 @@ def _row(of: str, name: str) -> Row:
 
 
 def _exact(count: int) -> list[dict[str, Any]]:
-    """Updates with a key that holds a dot: only a pipeline can set it, which reads and writes the whole profile."""
-    return [user({"exact.key": number}) | {"user_id": f"d{number % USERS}"} for number in range(count)]
+    """Updates with an empty object: only a pipeline can set it, which reads and writes the whole profile."""
+    return [user({"exact": {str(number): {}}}) | {"user_id": f"d{number % USERS}"} for number in range(count)]
 
 
 def _exact_messages(count: int) -> list[Any]:
-    updates = [message(b'{"exact.key":%d}' % number) for number in range(count)]
+    updates = [message(b'{"exact":{"%d":{}}}' % number) for number in range(count)]
     for number, update in enumerate(updates):
         update.user_id = f"d{number % USERS}"
     return updates

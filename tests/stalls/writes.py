@@ -10,7 +10,7 @@ from userfold.v1 import user_service_pb2 as pb
 from userfold.v1.user_pb2 import UserUpdate
 
 from tests.stalls.calls import Call, Grpc, Http, Who
-from tests.stalls.payloads import batch, grpc_batch, in_struct, message, nested, raw, renamed, row, stream, unary, user
+from tests.stalls.payloads import batch, chains, grpc_batch, in_struct, message, raw, renamed, row, stream, unary, user
 from tests.stalls.row import BUSY, WRITE, Row, many
 
 _BATCH_BYTES = 11_900_000
@@ -175,18 +175,16 @@ ROWS: Final = [
     ),
     row(
         "exact",
-        "a batch of 400 users with 400 keys with dots each",
-        lambda: batch([user({f"k.{k}": k for k in range(400)}, n) for n in range(400)], packed=True),
+        "a batch of 400 users with 400 empty objects each",
+        lambda: batch([user({f"k{k}": {} for k in range(400)}, n) for n in range(400)], packed=True),
     ),
+    row("pipeline", "20 KB that become 12 MB", lambda: batch([user(chains(200, 14, 2000))])),
+    row("pipeline-large", "100 KB that become 68 MB", lambda: batch([user(chains(900, 17, 2000))])),
+    row("pipeline-rpc", "35 KB that become 22 MB, as UpdateUser", lambda: unary(orjson.dumps(chains(300, 17, 2000)))),
     row(
-        "nested",
-        "900 objects behind a path of 6,000 bytes",
-        lambda: batch([user(nested(15, 900, "k" * 400))], packed=True),
-    ),
-    row(
-        "nested-stream",
-        "50 of them in a stream",
-        lambda: stream([message(orjson.dumps(nested(15, 900, "k" * 400)), n) for n in range(50)]),
+        "pipelines-stream",
+        "50 times 4 KB that become 1 MB, in a stream",
+        lambda: stream([message(orjson.dumps(chains(50, 10, 1000)), n) for n in range(50)]),
     ),
     row(
         "invalid",
