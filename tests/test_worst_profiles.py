@@ -28,7 +28,7 @@ from tests.conftest import Application, Program, percent_encoded, register
 from tests.test_backup import Command
 
 _DATABASE: Final = "userfold_worst"
-_USERS: Final = 40
+_USERS: Final = 34
 _TOKEN: Final = "t" * 8192
 _COMPANY: Final = "\x01" * 512
 _EMAIL: Final = "worst@acme.com"
@@ -73,7 +73,10 @@ def _deep_arrays(chance: _Random) -> object:
     return [inner] * 400
 
 
-_SHAPES: Final[tuple[Callable[[_Random], object], ...]] = (_nulls, _numbers, _empty, _paths, _long_keys, _deep_arrays)
+_SHAPES: Final[tuple[Callable[[_Random], object], ...]] = (
+    *(_nulls, _numbers, _empty, _nulls, _deep_arrays, _empty),
+    *(_nulls, _long_keys, _empty, _nulls, _numbers, _paths),
+)
 _FILLINGS: Final = ("\x01", "\x01", "x", "é", '"', "\u2028")
 
 
@@ -160,12 +163,12 @@ def _store(world: World, number: int) -> None:
         )
     )
     shape = _SHAPES[number % len(_SHAPES)]
-    for key in range(12):
-        if not _put(world, user_id, f"k{key}", shape(chance)):
-            break
+    key = 0
+    while _put(world, user_id, f"k{key}", shape(chance)):
+        key += 1
     filling = chance.choice(_FILLINGS)
     size = limits.PROFILE_BYTES // len(filling.encode())
-    for key in range(12):
+    for key in range(6):
         size //= 2
         _put(world, user_id, f"f{key}", filling * size)
 
@@ -191,13 +194,14 @@ def test_the_profiles_are_as_large_as_they_can_be(world: World, database: Databa
 
 
 def test_each_is_read_whole(world: World) -> None:
-    for user_id, metadata in world.metadata.items():
-        read = world.get(f"/v1/users/{percent_encoded(user_id)}")
-        assert (read["user_id"], read["company_id"]) == (user_id, _COMPANY)
-        assert read["metadata"] == metadata
-        answer = world.rpc("GetUser", pb.GetUserRequest(user_id=user_id), _JSON)
-        assert _metadata(answer.user) == metadata
-        assert world.rpc("GetUser", pb.GetUserRequest(user_id=user_id)).user.user_id == user_id
+    for number, (user_id, metadata) in enumerate(world.metadata.items()):
+        if number % 2:
+            read = world.get(f"/v1/users/{percent_encoded(user_id)}")
+            assert (read["user_id"], read["company_id"]) == (user_id, _COMPANY)
+            assert read["metadata"] == metadata
+        else:
+            more = (_JSON,) if number % 4 else ()
+            assert _metadata(world.rpc("GetUser", pb.GetUserRequest(user_id=user_id), *more).user) == metadata
 
 
 def _metadata(user: User) -> Any:
@@ -210,13 +214,9 @@ def _metadata(user: User) -> Any:
 @pytest.mark.parametrize(
     "asked",
     [
-        {},
-        {"page_size": 1000},
-        {"page_size": 7, "order_by": "modified_time desc"},
-        {"page_size": 1000, "fields": "metadata.f0,metadata.k0"},
-        {"page_size": 1000, "fields": "campaign,initial_campaign,company_id"},
-        {"page_size": 1000, "filter": f'metadata.email = "{_EMAIL}"', "order_by": "user_id"},
-        {"page_size": 1000, "filter": 'NOT metadata.k0:"nowhere"'},
+        {"page_size": 1000, "filter": f'metadata.email = "{_EMAIL}"', "order_by": "modified_time desc"},
+        {"page_size": 7, "fields": "metadata.f1,metadata.k0", "filter": 'NOT metadata.k0:"nowhere"'},
+        {"fields": "campaign,initial_campaign,company_id", "order_by": "user_id"},
     ],
     ids=lambda asked: ",".join(asked) or "all",
 )
@@ -232,8 +232,7 @@ def test_every_page_of_a_list_comes(world: World, asked: dict[str, Any]) -> None
     assert sorted(found) == sorted(world.metadata)
 
 
-@pytest.mark.parametrize("more", [(), (_JSON,)], ids=["structs", "text"])
-@pytest.mark.parametrize("fields", ["", "metadata.k0"])
+@pytest.mark.parametrize(("more", "fields"), [((), ""), ((_JSON,), "metadata.k0,metadata.f0")], ids=["structs", "text"])
 def test_every_page_of_a_list_comes_over_grpc(world: World, more: tuple[tuple[str, str], ...], fields: str) -> None:
     found = []
     request = pb.ListUsersRequest(page_size=1000, fields=fields)
@@ -247,15 +246,14 @@ def test_every_page_of_a_list_comes_over_grpc(world: World, more: tuple[tuple[st
     assert sorted(found) == sorted(world.metadata)
 
 
-@pytest.mark.parametrize(
-    "by", [{"session_token": _TOKEN}, {"company_id": _COMPANY}, {"email": _EMAIL}], ids=["token", "company", "email"]
-)
-def test_a_look_up_answers_some_and_says_that_there_are_more(world: World, by: dict[str, str]) -> None:
-    told = world.post("/v1/users:lookup", {**by, "max_users": 1000})
+def test_a_look_up_answers_some_and_says_that_there_are_more(world: World) -> None:
+    told = world.post("/v1/users:lookup", {"session_token": _TOKEN, "max_users": 1000})
     assert told["users"]
     assert told.get("has_more", False) == (len(told["users"]) < _USERS)
-    for more in ((), (_JSON,)):
-        answer = world.rpc("LookupUsers", pb.LookupUsersRequest(**by, max_users=1000), *more)
+    for answer in (
+        world.rpc("LookupUsers", pb.LookupUsersRequest(company_id=_COMPANY, max_users=1000)),
+        world.rpc("LookupUsers", pb.LookupUsersRequest(email=_EMAIL, max_users=1000), _JSON),
+    ):
         assert answer.users
         assert answer.has_more == (len(answer.users) < _USERS)
 
@@ -272,10 +270,12 @@ def test_they_are_counted_and_reported(world: World) -> None:
 
 
 def test_each_is_exported_alone(world: World) -> None:
-    for user_id, metadata in world.metadata.items():
-        assert world.get(f"/v1/users/{percent_encoded(user_id)}:export")["user"]["metadata"] == metadata
-        answer = world.rpc("ExportUser", pb.ExportUserRequest(user_id=user_id), _JSON)
-        assert _metadata(answer.export.user) == metadata
+    for number, (user_id, metadata) in enumerate(world.metadata.items()):
+        if number % 6 == 1:
+            assert world.get(f"/v1/users/{percent_encoded(user_id)}:export")["user"]["metadata"] == metadata
+        elif number % 6 == 3:
+            answer = world.rpc("ExportUser", pb.ExportUserRequest(user_id=user_id), _JSON)
+            assert _metadata(answer.export.user) == metadata
 
 
 def test_all_are_exported_in_batches_whose_items_say_what_is_left(world: World) -> None:
@@ -283,7 +283,7 @@ def test_all_are_exported_in_batches_whose_items_say_what_is_left(world: World) 
     while left:
         told = world.post("/v1/users:batchExport", {"user_ids": left})
         left = _left([("export" in each, each.get("status", {}).get("code", 0)) for each in told["results"]], left)
-    left = list(world.metadata)
+    left = list(world.metadata)[:20]
     while left:
         answer = world.rpc("BatchExportUsers", pb.BatchExportUsersRequest(user_ids=left))
         left = _left([(each.HasField("export"), each.status.code) for each in answer.results], left)
