@@ -15,7 +15,8 @@ from tests.stalls.calls import Attack, Channels, Who
 from tests.stalls.table import ROWS
 
 
-async def _send(attack: Attack, channels: Channels) -> Counter[str]:
+async def send(attack: Attack, channels: Channels) -> Counter[str]:
+    """Send all of it, and tell what came of each call."""
     waiting = iter(attack.calls)
     told: Counter[str] = Counter()
 
@@ -37,11 +38,11 @@ async def _run(name: str, *, until_told: bool) -> None:
     print("ready", flush=True)
     sys.stdin.readline()
     started = time.monotonic()
-    told = await _send(attack, channels)
+    told = await send(attack, channels)
     if until_told:
         stopped = asyncio.get_running_loop().run_in_executor(None, sys.stdin.readline)
         while not stopped.done():
-            told += await _send(attack, channels)
+            told += await send(attack, channels)
     seconds = time.monotonic() - started
     await channels.close()
     print(json.dumps({"told": told, "seconds": seconds, "own_cpu": time.process_time()}), flush=True)

@@ -57,13 +57,15 @@ LEGACY: Final[Mapping[str, Callable[[], dict[str, Any]]]] = {
 """The metadata of profiles that were stored before the limits."""
 
 
-def store_legacy(database: Database[dict[str, Any]], application: Application, metadata: dict[str, Any]) -> None:
+def store_legacy(
+    database: Database[dict[str, Any]], application: Application, metadata: dict[str, Any], users: int = USERS
+) -> None:
     """Put dense profiles into the database, past every limit."""
     stored: Any = RawBSONDocument(bson.encode(metadata))
     owner = application.application_id
     digest = alias_digest(owner, TOKEN)
     profiles = database.get_collection("profiles", write_concern=WriteConcern("majority"))
-    for number in range(USERS):
+    for number in range(users):
         document = {
             "_id": profile_id(owner, f"d{number}"),
             "application_id": owner,
