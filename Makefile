@@ -13,7 +13,7 @@ GENERATED := protos/userfold/v1/user_service_pb2.py
 SIDE_BY_SIDE := --numprocesses auto --maxprocesses 4 --dist loadfile
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help setup run backup restore proto test check lint types contracts coverage wheel lock faults bench overload costs clean
+.PHONY: help setup run backup restore proto test check lint types contracts coverage wheel lock faults stalls repeat bench overload costs clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -90,6 +90,13 @@ $(GENERATED): $(PROTOS) $(VENV)/.installed
 
 faults: setup ## cut, kill and freeze every part under load, and look for what is lost, in 20 minutes; ONLY=kill-primary,...
 	@$(BIN)/python -m tests.faults $(if $(ONLY),--only $(ONLY))
+
+stalls: setup ## send every expensive input while the calls of another application are timed, in 6 minutes; ONLY=dots,nulls-list,...
+	@$(BIN)/python -m tests.stalls $(if $(ONLY),--only $(ONLY))
+
+REPEATED := tests/test_drain.py tests/test_http_attacks.py tests/gateway/test_connections.py tests/gateway/test_exchange.py tests/server/test_stream.py
+repeat: setup ## run tests again and again until one fails, those that drain, stream and hold bytes by default: TESTS="tests/..."; TIMES=20
+	@for time in $$(seq $(or $(TIMES),20)); do echo "$$time:"; $(BIN)/pytest --quiet --exitfirst $(or $(TESTS),$(REPEATED)); done
 
 bench: setup benchmarks/.venv/.installed benchmarks/parse/node_modules/.installed ## measure side by side, in 15 minutes; QUICK=1: in one; ROUNDS=5; ONLY=single,batch,rpc,latency,aliases,fairness,profiles
 	@command -v wrk >/dev/null || $(MAKE) --silent wrk

@@ -1,0 +1,21 @@
+"""The packages `moesifapi` and `moesif-nodejs` of npm, in a program that sends more than users."""
+
+from tests.clients import profiles
+from tests.clients.conftest import NODE, Node
+from tests.clients.programs import run
+from tests.conftest import Api, Stack
+
+_CALLS = (
+    *("updateUser", "updateCompany", "updateCompaniesBatch", "updateSubscription", "updateSubscriptionsBatch"),
+    *("sendAction", "sendActionsBatch", "createEvent", "createEventsBatch"),
+)
+
+
+def test_no_call_of_the_packages_ends_the_process_and_users_are_stored(stack: Stack, api: Api, node: Node) -> None:
+    output = run([node.node, NODE / "other_calls.cjs"], BASE_URL=stack.http, KEY=api.application.collector_key)
+    # The package itself prints each action.
+    told = [line for line in output.splitlines() if not line.startswith(("{", "["))]
+    assert told == [*(f"{name} 201" for name in _CALLS), "alive"]
+    for user_id in ("12345", "not awaited", "nor this", "nor that", "last"):
+        stored = profiles.profile(user_id, metadata={"email": "john@acmeinc.com"})
+        assert profiles.answered(api, user_id) == stored

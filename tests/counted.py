@@ -1,0 +1,72 @@
+"""`python -m tests.counted`: the program of COUNTED_PROGRAM, which counts what it does in each turn of its event loop.
+
+Told by SIGUSR1, it writes to the file of COUNTED_FILE the most function calls of one callback since the last time, and
+those of all callbacks together, as JSON. Calls of C functions count as well, whatever they do; other threads do not.
+The loop is asyncio's own, whose callbacks can be watched.
+"""
+
+import asyncio
+import importlib
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any, Final
+
+import uvloop
+
+_FILE: Final = "COUNTED_FILE"
+_PROGRAM: Final = "COUNTED_PROGRAM"
+
+
+class _Counter:
+    """Calls since the callback began, the most of one callback, and all of them."""
+
+    def __init__(self) -> None:
+        self.calls = self.most = self.total = 0
+
+    def watch(self, frame: Any, event: str, argument: Any) -> None:
+        if event in ("call", "c_call"):
+            self.calls += 1
+
+    def ended(self) -> None:
+        self.most = max(self.most, self.calls)
+        self.total += self.calls
+        self.calls = 0
+
+    def tell(self) -> None:
+        path = Path(os.environ[_FILE])
+        # Whole, or not there.
+        draft = path.with_suffix(".draft")
+        draft.write_text(json.dumps({"most": self.most, "total": self.total}))
+        draft.rename(path)
+        self.most = self.total = 0
+
+
+def _count() -> None:
+    counter = _Counter()
+    handles: Any = asyncio.Handle
+    run = handles._run
+
+    def counted(handle: asyncio.Handle) -> None:
+        counter.calls = 0
+        run(handle)
+        counter.ended()
+
+    handles._run = counted
+
+    def run_loop(main: Any) -> Any:
+        async def watched() -> Any:
+            asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, counter.tell)
+            sys.setprofile(counter.watch)
+            return await main
+
+        return asyncio.run(watched())
+
+    uvloop.run = run_loop  # type: ignore[assignment]
+
+
+if __name__ == "__main__":
+    _count()
+    sys.exit(importlib.import_module(f"{os.environ[_PROGRAM]}.__main__").main())

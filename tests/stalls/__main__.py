@@ -1,0 +1,151 @@
+"""`python -m tests.stalls`: every expensive input, while another application's calls are timed.
+
+Exits with 1 where a row fails. Only a whole run replaces the results.
+"""
+
+import argparse
+import json
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from tests.stalls.report import MOST_MEGABYTES, MOST_MILLISECONDS, Result, markdown, row_of
+from tests.stalls.row import Row
+from tests.stalls.stack import Stack, now
+from tests.stalls.table import ROWS
+
+_RESULTS = Path(__file__).parent / "results"
+_BUILD = Path(__file__).parents[2] / "build"
+_QUIET_SECONDS = 6.0
+_AFTER_SECONDS = 0.4
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.stalls", description=__doc__)
+    parser.add_argument("--only", type=lambda text: text.split(","), help=f"of {', '.join(ROWS)}")
+    options = parser.parse_args()
+    chosen = options.only or list(ROWS)
+    if unknown := {*chosen} - {*ROWS}:
+        parser.error(f"unknown: {', '.join(sorted(unknown))}")
+    _BUILD.mkdir(exist_ok=True)
+    started = time.monotonic()
+    results: dict[str, Result] = {}
+    lines = []
+    with tempfile.TemporaryDirectory(prefix="stalls-", dir=_BUILD) as name, Stack(Path(name)) as stack:
+        quiet = _quiet(stack)
+        for each in chosen:
+            row = ROWS[each]
+            result = results[each] = _try_out(stack, row, quiet)
+            lines.append(row_of(row.name, row.what, result))
+            print(lines[-1], file=sys.stderr, flush=True)
+            for told, count in list(result.wrong.items())[:3]:
+                print(f"  B: {count} x {told}", file=sys.stderr)
+            if result.failures:
+                stack.restart()
+    told = markdown(lines, list(results.values()), quiet, time.monotonic() - started)
+    print(told)
+    if not options.only:
+        _RESULTS.mkdir(exist_ok=True)
+        (_RESULTS / "latest.md").write_text(told)
+        shown: dict[str, Any] = {"quiet": quiet, "rows": {name: asdict(result) for name, result in results.items()}}
+        (_RESULTS / "latest.json").write_text(json.dumps(shown, indent=1) + "\n")
+    return 1 if any(result.failures for result in results.values()) else 0
+
+
+def _quiet(stack: Stack) -> Mapping[str, float]:
+    """The worst wait of each kind of call, in ms, while nobody sends anything else."""
+    victim = stack.victim()
+    victim.tell("go")
+    time.sleep(_QUIET_SECONDS)
+    victim.tell("stop")
+    told = victim.result()
+    assert not told["wrong"], told["wrong"]
+    worst = _worst(told["waits"])
+    middle = 1000 * statistics.median(seconds for _, _, seconds in told["waits"])
+    print(f"quiet: {len(told['waits'])} calls, median {middle:.1f} ms, worst {worst}", file=sys.stderr, flush=True)
+    return worst
+
+
+def _worst(waits: list[tuple[str, float, float]]) -> dict[str, float]:
+    worst: dict[str, float] = {}
+    for kind, _, seconds in waits:
+        worst[kind] = max(worst.get(kind, 0.0), round(1000 * seconds, 1))
+    return worst
+
+
+def _try_out(stack: Stack, row: Row, quiet: Mapping[str, float]) -> Result:
+    """Send what the row sends, and time B."""
+    victim = stack.victim()
+    attacker = stack.attacker(row.name, row.of, until_told=bool(row.flood))
+    try:
+        stack.reset_peaks()
+        started = now()
+        if not row.flood:
+            victim.tell("go")
+            time.sleep(0.1)
+            started = now()
+        attacker.tell("go")
+        if row.flood:
+            victim.tell(f"flood {row.flood}")
+            told = victim.result()
+            attacker.tell("stop")
+            sent = attacker.result()
+        else:
+            sent = attacker.result()
+            time.sleep(_AFTER_SECONDS)
+            victim.tell("stop")
+            told = victim.result()
+    finally:
+        attacker.kill()
+    return _judged(stack, row, quiet, sent, told, started)
+
+
+def _judged(stack: Stack, row: Row, quiet: Mapping[str, float], sent: Any, told: Any, started: float) -> Result:
+    waits = [wait for wait in told["waits"] if wait[1] >= started] if not row.flood else []
+    worst = _worst(waits)
+    # A kind whose calls were never slow in the quiet run is held to the worst of all of them.
+    beyond = max((wait - max(quiet.values()) for wait in worst.values()), default=0.0)
+    unexpected = [answer for answer in sent["told"] if answer.split()[0] not in row.may or "INTERNAL" in answer]
+    unexpected += [answer for answer in sent["told"] if answer in ("429", "RESOURCE_EXHAUSTED")]
+    peaks = stack.peaks()
+    failures = []
+    if unexpected:
+        failures.append(f"A was answered {', '.join(unexpected)}")
+    if beyond > MOST_MILLISECONDS:
+        slow = max(worst, key=lambda kind: worst[kind])
+        failures.append(f"{slow} waited {worst[slow]:.0f} ms")
+    if told["wrong"]:
+        failures.append("wrong answers")
+    if row.flood and (missing := row.flood - _flooded(stack)):
+        failures.append(f"{missing:,} of {row.flood:,} not stored")
+    failures += [f"{name} had {peak} MB" for name, peak in peaks.items() if peak > MOST_MEGABYTES]
+    if not stack.are_running():
+        failures.append("a program ended")
+    return Result(
+        answers=sent["told"],
+        unexpected=unexpected,
+        waits=worst,
+        beyond=max(0.0, beyond),
+        calls=len(waits) or row.flood,
+        wrong=told["wrong"],
+        server=peaks["server"],
+        gateway=peaks["gateway"],
+        seconds=sent["seconds"],
+        attacker_cpu=sent["own_cpu"],
+        failures=failures,
+    )
+
+
+def _flooded(stack: Stack) -> int:
+    """How many of B's users are stored of a flood. They leave for the next one."""
+    mine = {"application_id": stack.application("B").application_id, "user_id": {"$regex": "^flood-"}}
+    return stack.database.profiles.delete_many(mine).deleted_count
+
+
+if __name__ == "__main__":
+    sys.exit(main())

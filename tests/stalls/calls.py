@@ -1,0 +1,193 @@
+"""One call of the attacker: its bytes, made before anything is timed, and how they are sent."""
+
+import asyncio
+import re
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any, Final, Protocol
+
+import grpc
+from google.rpc.error_details_pb2 import ErrorInfo
+from google.rpc.status_pb2 import Status
+from userfold.v1 import user_service_pb2 as pb
+
+PATIENCE: Final = 25.0
+"""Seconds until a call counts as one that is never answered. More than any deadline of the programs."""
+
+_SERVICE: Final = "/userfold.v1.UserService/"
+_REASON: Final = re.compile(rb'"reason": ?"([A-Z_]+)"')
+_OPTIONS: Final = (
+    ("grpc.max_receive_message_length", -1),
+    ("grpc.max_send_message_length", -1),
+    ("grpc.use_local_subchannel_pool", 1),
+    ("grpc.enable_http_proxy", 0),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Who:
+    """The addresses of the programs, and an application's credentials."""
+
+    http: str
+    grpc: str
+    key: str
+    token: str
+
+    @property
+    def writer(self) -> Mapping[str, str]:
+        return {"x-moesif-application-id": self.key}
+
+    @property
+    def reader(self) -> Mapping[str, str]:
+        return {"authorization": f"Bearer {self.token}"}
+
+
+class Call(Protocol):
+    """Something to send."""
+
+    async def send(self, channels: "Channels") -> str:
+        """What came of it, such as `201`, `400 BODY_TOO_LARGE`, `OK` or `UNAVAILABLE OVERLOADED`."""
+
+
+class Channels:
+    """The addresses, and the one gRPC channel of the attacker."""
+
+    def __init__(self, who: Who) -> None:
+        host, _, port = who.http.partition("//")[2].partition(":")
+        self.gateway = (host, int(port))
+        self.channel = grpc.aio.insecure_channel(who.grpc, options=_OPTIONS)
+
+    async def close(self) -> None:
+        await self.channel.close(None)
+
+
+@dataclass(frozen=True, slots=True)
+class Http:
+    """A request of a connection of its own."""
+
+    method: str
+    target: str
+    credential: Mapping[str, str]
+    body: bytes = b""
+    headers: Sequence[str] = ()
+
+    async def send(self, channels: Channels) -> str:
+        try:
+            async with asyncio.timeout(PATIENCE):
+                return await self._exchange(channels)
+        except TimeoutError:
+            return "hang"
+        except (OSError, EOFError, ValueError, asyncio.LimitOverrunError) as error:
+            return f"closed {type(error).__name__}"
+
+    async def _exchange(self, channels: Channels) -> str:
+        lines = [f"{self.method} {self.target} HTTP/1.1", "host: userfold.test", *self.headers]
+        lines += [f"{name}: {value}" for name, value in self.credential.items()]
+        if self.body or self.method == "POST":
+            lines.append(f"content-length: {len(self.body)}")
+        reader, writer = await asyncio.open_connection(*channels.gateway, limit=2**20)
+        # An early answer comes while the body is still being sent.
+        sending = asyncio.create_task(_write(writer, "\r\n".join([*lines, "", ""]).encode() + self.body))
+        try:
+            head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
+            status = head.split()[1]
+            told = await _body(reader, head)
+        finally:
+            sending.cancel()
+            writer.transport.abort()
+        reason = _REASON.search(told) if status not in ("200", "201") else None
+        words = [status, *([reason[1].decode()] if reason else [])]
+        return " ".join([*words, *(["with INTERNAL"] if b'"INTERNAL"' in told else [])])
+
+
+async def _write(writer: asyncio.StreamWriter, data: bytes) -> None:
+    with suppress(OSError):
+        writer.write(data)
+        await writer.drain()
+
+
+async def _body(reader: asyncio.StreamReader, head: str) -> bytes:
+    if found := re.search(r"\ncontent-length: *(\d+)", head):
+        return await reader.readexactly(int(found[1]))
+    if "transfer-encoding: chunked" not in head:
+        return b""
+    parts = []
+    while size := int(await reader.readuntil(b"\r\n"), 16):
+        parts.append(await reader.readexactly(size))
+        await reader.readexactly(2)
+    await reader.readexactly(2)
+    return b"".join(parts)
+
+
+@dataclass(frozen=True, slots=True)
+class Grpc:
+    """A unary call, or, with several messages or `is_stream`, a stream of them."""
+
+    method: str
+    credential: Mapping[str, str]
+    messages: Sequence[bytes]
+    is_stream: bool = False
+    idle: float = 0.0
+    """Seconds to leave a stream open behind its last message."""
+
+    async def send(self, channels: Channels) -> str:
+        metadata = tuple(self.credential.items())
+        open_call: Any = channels.channel.stream_stream if self.is_stream else channels.channel.unary_unary
+        multicallable = open_call(_SERVICE + self.method)
+        try:
+            if not self.is_stream:
+                return _told(self.method, [await multicallable(self.messages[0], metadata=metadata, timeout=PATIENCE)])
+            call = multicallable(metadata=metadata, timeout=PATIENCE)
+            told = asyncio.create_task(_all(call))
+            # A stream may end while it is written to: the answers tell why.
+            with suppress(asyncio.InvalidStateError, grpc.aio.AioRpcError):
+                for message in self.messages:
+                    await call.write(message)
+                if self.idle:
+                    await asyncio.wait([told], timeout=self.idle)
+                await call.done_writing()
+            return _told(self.method, await told)
+        except grpc.aio.AioRpcError as error:
+            return _named(error)
+
+
+async def _all(call: Any) -> list[bytes]:
+    return [message async for message in call]
+
+
+def _named(error: grpc.aio.AioRpcError) -> str:
+    if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED and "userfold" not in str(error.details()).lower():
+        return "hang"
+    trailers: Any = error.trailing_metadata() or ()
+    status = next((Status.FromString(value) for name, value in trailers if name == "grpc-status-details-bin"), None)
+    info = ErrorInfo()
+    if status and status.details and status.details[0].Unpack(info):
+        return f"{error.code().name} {info.reason}"
+    return error.code().name
+
+
+_ITEMS: Final[Mapping[str, tuple[type[Any], str]]] = {
+    "BatchUpdateUsers": (pb.BatchUpdateUsersResponse, "results"),
+    "BatchExportUsers": (pb.BatchExportUsersResponse, "results"),
+    "BatchDeleteUsers": (pb.BatchDeleteUsersResponse, "results"),
+    "BatchRemoveAliases": (pb.BatchRemoveAliasesResponse, "results"),
+    "StreamUpdateUsers": (pb.StreamUpdateUsersResponse, "acknowledgements"),
+}
+_INTERNAL: Final = 13
+
+
+def _told(method: str, answers: Sequence[bytes]) -> str:
+    if method in _ITEMS:
+        kind, name = _ITEMS[method]
+        if any(item.status.code == _INTERNAL for answer in answers for item in getattr(kind.FromString(answer), name)):
+            return "OK with INTERNAL"
+    return "OK"
+
+
+@dataclass(frozen=True, slots=True)
+class Attack:
+    """Calls, of which `at_once` are under way at a time."""
+
+    calls: Sequence[Call] = field(default=())
+    at_once: int = 1

@@ -1,0 +1,122 @@
+"""Profiles that are expensive to read: as they were stored before the limits, and the worst that updates can store."""
+
+import gzip
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+import bson
+import httpx2
+from bson.raw_bson import RawBSONDocument
+from pymongo.database import Database
+from pymongo.write_concern import WriteConcern
+
+from server.derive import alias_digest
+from server.plan import profile_id
+from tests.conftest import Application
+
+USERS: Final = 34
+"""Profiles of each dense application: more than the 32 MiB that a page may hold."""
+
+TOKEN: Final = "shared by all dense users"
+COMPANY: Final = "dense"
+
+_LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ01234567"
+_STORED_BYTES = 1024 * 1024 - 600
+_START = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def _nulls() -> dict[str, Any]:
+    """An array of objects full of nulls."""
+    each = dict.fromkeys(_LETTERS)
+    return {"a": [each] * (_STORED_BYTES // (len(bson.encode(each)) + 7))}
+
+
+def _numbers() -> dict[str, Any]:
+    return {"a": [7] * (_STORED_BYTES // 11)}
+
+
+def _control_characters() -> dict[str, Any]:
+    return {"a": "\x01" * (_STORED_BYTES - 600)}
+
+
+def _paths() -> dict[str, Any]:
+    """Objects inside objects, each with a few values."""
+    leaf = dict.fromkeys(_LETTERS[:5], True)
+    return {str(number): {"a": {"b": leaf}} for number in range(20_000)}
+
+
+LEGACY: Final[Mapping[str, Callable[[], dict[str, Any]]]] = {
+    "nulls": _nulls,
+    "numbers": _numbers,
+    "control characters": _control_characters,
+    "paths": _paths,
+}
+"""The metadata of profiles that were stored before the limits."""
+
+
+def store_legacy(
+    database: Database[dict[str, Any]], application: Application, metadata: dict[str, Any], users: int = USERS
+) -> None:
+    """Put dense profiles into the database, past every limit."""
+    stored: Any = RawBSONDocument(bson.encode(metadata))
+    owner = application.application_id
+    digest = alias_digest(owner, TOKEN)
+    profiles = database.get_collection("profiles", write_concern=WriteConcern("majority"))
+    for number in range(users):
+        document = {
+            "_id": profile_id(owner, f"d{number}"),
+            "application_id": owner,
+            "user_id": f"d{number}",
+            "company_id": COMPANY,
+            "created_time": _START + timedelta(seconds=number),
+            "modified_time": _START,
+            "modified_nanos": 0,
+            "aliases": [digest],
+            "campaign": {"utm_source": "google"},
+            "initial_campaign": [{"utm_source": "google"}],
+            "metadata": stored,
+        }
+        profiles.with_options(write_concern=WriteConcern("majority")).insert_one(
+            document, bypass_document_validation=True
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Public:
+    """Values that updates send: `key` gets `value`, for 33 or more updates of each user, until one is refused."""
+
+    value: Any
+    updates: int
+
+
+PUBLIC: Final[Mapping[str, Public]] = {
+    # 9,900 values each, within the 10,000 of an update.
+    "public nulls": Public([dict.fromkeys(_LETTERS[:8])] * 1100, 60),
+    "public numbers": Public([7] * 9900, 12),
+    "public control characters": Public("\x01" * 150_000, 7),
+    "public paths": Public({str(number): {"a": {}} for number in range(300)}, 12),
+}
+"""The same, as far as a collector key alone comes."""
+
+
+def store_public(http: str, application: Application, public: Public) -> None:
+    """Send updates of dense users until a profile takes no more."""
+    headers = {"x-moesif-application-id": application.collector_key, "content-encoding": "gzip"}
+    with httpx2.Client(base_url=http, timeout=60) as client:
+        for update in range(public.updates):
+            metadata = {f"k{update}": public.value}
+            saved = 0
+            for start in range(0, USERS, 6):
+                users = [
+                    {"user_id": f"d{n}", "company_id": COMPANY, "session_token": TOKEN, "metadata": metadata}
+                    for n in range(start, min(start + 6, USERS))
+                ]
+                answer = client.post(
+                    "/v1/users/batch", content=gzip.compress(json.dumps(users).encode(), 1), headers=headers
+                )
+                saved += answer.json().get("saved_count", 0)
+            if not saved:
+                return

@@ -1,0 +1,123 @@
+"""Reads and updates of dense profiles: those that were stored before the limits, and those that updates can store."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+import orjson
+from google.protobuf.message import Message
+from userfold.v1 import user_service_pb2 as pb
+
+from tests.stalls.calls import Call, Grpc, Http, Who
+from tests.stalls.dense import COMPANY, TOKEN, USERS
+from tests.stalls.payloads import batch, grpc_batch, message, row, stream, user
+from tests.stalls.row import BUSY, READ, Row, one
+
+_IDS = [f"d{number}" for number in range(USERS)]
+
+
+def _get(target: str) -> Callable[[Who], Call]:
+    return lambda who: Http("GET", target, who.reader)
+
+
+def _post(target: str, body: object) -> Callable[[Who], Call]:
+    return lambda who: Http("POST", target, who.reader, orjson.dumps(body))
+
+
+def _rpc(method: str, request: Message) -> Callable[[Who], Call]:
+    sent = request.SerializeToString()
+    return lambda who: Grpc(method, who.reader, [sent])
+
+
+_READS: Final[dict[str, tuple[str, Callable[[Who], Call]]]] = {
+    "get": ("GET of a user", _get("/v1/users/d7")),
+    "get-rpc": ("GetUser", _rpc("GetUser", pb.GetUserRequest(user_id="d7"))),
+    "list": ("GET of a list", _get("/v1/users?page_size=1000")),
+    "list-rpc": ("ListUsers", _rpc("ListUsers", pb.ListUsersRequest(page_size=1000))),
+    "masked": ("a list of one field", _get("/v1/users?page_size=1000&fields=metadata.a")),
+    "filtered": ("a list by a filter on metadata", _get("/v1/users?filter=metadata.a:7%20OR%20metadata.k1:7")),
+    "company": ("a look-up by company", _post("/v1/users:lookup", {"company_id": COMPANY, "max_users": 1000})),
+    "token": ("a look-up by token", _post("/v1/users:lookup", {"session_token": TOKEN, "max_users": 1000})),
+    "token-rpc": (
+        "LookupUsers by token",
+        _rpc("LookupUsers", pb.LookupUsersRequest(session_token=TOKEN, max_users=1000)),
+    ),
+    "export": ("an export of one", _get("/v1/users/d7:export")),
+    "exports": ("an export of all", _post("/v1/users:batchExport", {"user_ids": _IDS})),
+    "exports-rpc": ("BatchExportUsers", _rpc("BatchExportUsers", pb.BatchExportUsersRequest(user_ids=_IDS))),
+    "count": ("a count by a filter", _get("/v1/users:count?filter=metadata.a:7")),
+    "report": ("a report", _get("/v1/campaigns:report?group_by=campaign.utm_source&value=metadata.a")),
+}
+
+_ASKED: Final[dict[str, Sequence[str]]] = {
+    "nulls": list(_READS),
+    "numbers": ("get", "list", "company", "exports"),
+    "control characters": ("get", "list", "company", "exports"),
+    "paths": ("get", "list", "token", "exports-rpc"),
+    "public nulls": ("get", "list", "company", "token-rpc", "exports"),
+    "public numbers": ("list", "exports-rpc"),
+    "public control characters": ("list", "company", "exports"),
+    "public paths": ("list", "list-rpc"),
+}
+
+
+def _row(of: str, name: str) -> Row:
+    what, call = _READS[name]
+    return Row(f"{of.replace(' ', '-')}-{name}", f"{what}, of 34 profiles of {of}", one(call), READ, of)
+
+
+def _exact(count: int) -> list[dict[str, Any]]:
+    """Updates with an empty object: only a pipeline can set it, which reads and writes the whole profile."""
+    return [user({"exact": {str(number): {}}}) | {"user_id": f"d{number % USERS}"} for number in range(count)]
+
+
+def _exact_messages(count: int) -> list[Any]:
+    updates = [message(b'{"exact":{"%d":{}}}' % number) for number in range(count)]
+    for number, update in enumerate(updates):
+        update.user_id = f"d{number % USERS}"
+    return updates
+
+
+def _plain(count: int) -> list[dict[str, Any]]:
+    return [{"user_id": f"d{number % USERS}", "metadata": {"plain": number}} for number in range(count)]
+
+
+_UPDATES: Final = [
+    row(f"{of.replace(' ', '-')}-{name}", f"{what}, of 34 profiles of {of}", make, of=of)
+    for of in ("nulls", "paths", "public nulls")
+    for name, what, make in (
+        ("exact", "a batch of 100 exact updates", lambda: batch(_exact(100))),
+        ("exact-rpc", "the same, as BatchUpdateUsers", lambda: grpc_batch(_exact_messages(100))),
+        ("exact-stream", "the same in a stream", lambda: stream(_exact_messages(100))),
+        ("plain", "a batch of 1,000 plain updates", lambda: batch(_plain(1000))),
+    )
+]
+
+ROWS: Final = [
+    *(_row(of, name) for of, names in _ASKED.items() for name in names),
+    *_UPDATES,
+    Row("tokens-four", "four look-ups of a token that dense users share", one(_READS["token"][1], 4, 4), READ, "nulls"),
+    Row(
+        "pages-two",
+        "two lists at once, of control characters",
+        one(_READS["list"][1], 2, 2),
+        READ,
+        "control characters",
+    ),
+    Row(
+        "lists-sixteen",
+        "16 lists at once, of numbers",
+        one(_READS["list"][1], 16, 16),
+        (*READ, *BUSY),
+        "public numbers",
+    ),
+    Row("gets-many", "60 reads of dense users, 8 at once", one(_READS["get"][1], 60, 8), READ, "public nulls"),
+    Row("counts-sixteen", "16 counts at once", one(_READS["count"][1], 16, 16), (*READ, *BUSY), "nulls"),
+    Row("reports-eight", "8 reports at once", one(_READS["report"][1], 8, 8), (*READ, *BUSY), "nulls"),
+    Row(
+        "erase",
+        "the erasure of all dense users",
+        one(_post("/v1/users:batchDelete", {"user_ids": _IDS, "suppress_days": 1})),
+        READ,
+        "numbers",
+    ),
+]

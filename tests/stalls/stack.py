@@ -1,0 +1,170 @@
+"""The programs as an operator runs them, one MongoDB, and the applications of the rows."""
+
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import ExitStack
+from dataclasses import asdict
+from pathlib import Path
+from typing import IO, Any, Final, Self
+
+from pymongo import MongoClient
+
+from server.credentials import generate_collector_key
+from server.mongod import EmbeddedMongod
+from server.store.replica_set import initiate
+from tests.conftest import Application, Program, register
+from tests.stalls.calls import Who
+from tests.stalls.dense import LEGACY, PUBLIC, store_legacy, store_public
+
+DATABASE: Final = "userfold_stalls"
+
+
+class Stack:
+    """MongoDB, a server and a gateway. `restart` starts the last two anew."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._stack = ExitStack()
+        self._applications: dict[str, Application] = {}
+        self._victim: Helper | None = None
+        self.restarts = 0
+
+    def __enter__(self) -> Self:
+        with ExitStack() as stack:
+            data = stack.enter_context(tempfile.TemporaryDirectory(dir=self._directory))
+            self._mongod = stack.enter_context(EmbeddedMongod(Path(data)))
+            initiate(self._mongod.uri)
+            self._log: IO[bytes] = stack.enter_context((self._directory / "programs.log").open("ab"))
+            self.client = stack.enter_context(MongoClient[dict[str, Any]](self._mongod.uri, tz_aware=True))
+            self.database = self.client[DATABASE]
+            stack.callback(self._stop)
+            self._start()
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def _start(self) -> None:
+        self.server = Program(
+            "server",
+            self._log,
+            USERFOLD_MONGODB_URI=self._mongod.uri,
+            USERFOLD_DATABASE=DATABASE,
+            USERFOLD_GRPC_ADDRESS="127.0.0.1:0",
+        )
+        self.gateway = Program(
+            "gateway",
+            self._log,
+            USERFOLD_GRPC_ADDRESS=self.server.ready["grpc"],
+            USERFOLD_HTTP_ADDRESS="127.0.0.1:0",
+            USERFOLD_TRUSTED_PROXIES="127.0.0.1",
+        )
+
+    def _stop(self) -> None:
+        if self._victim:
+            self._victim.kill()
+            self._victim = None
+        for program in (getattr(self, "gateway", None), getattr(self, "server", None)):
+            if program:
+                # A program that a row has broken might take its time.
+                program.process.terminate()
+                try:
+                    program.process.wait(timeout=15)
+                except subprocess.TimeoutExpired:
+                    program.process.kill()
+                program.stop()
+
+    def restart(self) -> None:
+        self.restarts += 1
+        self._stop()
+        self._start()
+
+    def application(self, name: str) -> Application:
+        """The application of this name: a dense one has its users when it is first asked for."""
+        if name not in self._applications:
+            application = self._applications[name] = register(self.database, generate_collector_key())
+            if name in LEGACY:
+                store_legacy(self.database, application, LEGACY[name]())
+            elif name in PUBLIC:
+                store_public(self.gateway.ready["http"], application, PUBLIC[name])
+        return self._applications[name]
+
+    def who(self, name: str) -> Who:
+        application = self.application(name)
+        return Who(
+            self.gateway.ready["http"],
+            self.server.ready["grpc"],
+            application.collector_key,
+            application.management_token,
+        )
+
+    def victim(self) -> "Helper":
+        """The process of application B."""
+        if self._victim is None:
+            self._victim = Helper(["tests.stalls.victim"], self.who("B"), self._log)
+        return self._victim
+
+    def attacker(self, row: str, application: str, *, until_told: bool) -> "Helper":
+        """A process that is ready to send what a row sends."""
+        more = ["until-told"] if until_told else []
+        return Helper(["tests.stalls.attacker", row, *more], self.who(application), self._log)
+
+    def reset_peaks(self) -> None:
+        """Let the peak of each program's memory be what it has now."""
+        for program in (self.server, self.gateway):
+            Path(f"/proc/{program.process.pid}/clear_refs").write_text("5")
+
+    def peaks(self) -> dict[str, int]:
+        """The peak of each program's memory since then, in MB."""
+        found = {}
+        for name, program in (("server", self.server), ("gateway", self.gateway)):
+            status = Path(f"/proc/{program.process.pid}/status")
+            text = status.read_text() if program.process.poll() is None else ""
+            found[name] = int(text.partition("VmHWM:")[2].split()[0]) // 1024 if "VmHWM:" in text else 0
+        return found
+
+    def are_running(self) -> bool:
+        return all(program.process.poll() is None for program in (self.server, self.gateway))
+
+
+class Helper:
+    """A process that is told what to do by lines, and answers by lines."""
+
+    def __init__(self, module: list[str], who: Who, log: IO[bytes]) -> None:
+        self._process: subprocess.Popen[str] = subprocess.Popen(
+            [sys.executable, "-m", *module], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True
+        )
+        self.tell(json.dumps(asdict(who)))
+        self.ready = self.line() == "ready\n"
+
+    def tell(self, line: str) -> None:
+        assert self._process.stdin
+        self._process.stdin.write(line + "\n")
+        self._process.stdin.flush()
+
+    def line(self) -> str:
+        assert self._process.stdout
+        return self._process.stdout.readline()
+
+    def result(self) -> Any:
+        """What it prints next, as JSON."""
+        line = self.line()
+        if not line:
+            raise RuntimeError("a helper has ended")
+        return json.loads(line)
+
+    def kill(self) -> None:
+        self._process.kill()
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe:
+                pipe.close()
+        self._process.wait()
+
+
+def now() -> float:
+    """The clock that all processes of a machine share."""
+    return time.monotonic()

@@ -1,0 +1,76 @@
+"""What the libraries of applications that migrate send besides users, as it was recorded, over the running stack.
+
+Each request is answered with success, whatever its body: an error would end the process of some that send it.
+"""
+
+import gzip
+import json
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+from pymongo.database import Database
+
+from tests.conftest import Api, Stack
+from tests.test_recordings import Connection, connected
+
+_RECORDINGS: Final = sorted((Path(__file__).parent / "recordings" / "other-calls").glob("*.json"))
+
+
+def _request(recording: Path, api: Api) -> bytes:
+    """The bytes of a recorded request, with the key of the test's application."""
+    recorded = json.loads(recording.read_text())
+    body = recorded["body"].encode()
+    sent = gzip.compress(body) if recorded["gzip"] else body
+    headers = [f"{name}: {value}" for name, values in recorded["headers"].items() for value in values]
+    key = f"X-Moesif-Application-Id: {api.application.collector_key}"
+    lines = [f"{recorded['method']} {recorded['path']} HTTP/1.1", "Host: users.example", key, *headers]
+    return "\r\n".join([*lines, f"Content-Length: {len(sent)}", "", ""]).encode() + sent
+
+
+def _accepted(connection: Connection, request: bytes) -> Any:
+    answer = connection.answer(request)
+    assert answer.status == 201, answer.body
+    return answer.body
+
+
+def test_the_recordings_are_there() -> None:
+    assert len(_RECORDINGS) == 27
+    paths = {json.loads(recording.read_text())["path"] for recording in _RECORDINGS}
+    kinds = ("companies", "events", "subscriptions")
+    assert paths == {f"/v1/{kind}{suffix}" for kind in kinds for suffix in ("", "/batch")} | {"/v1/actions"}
+
+
+@pytest.mark.parametrize("recording", _RECORDINGS, ids=lambda recording: recording.stem)
+def test_a_recorded_call_is_accepted_and_told_not_to_be_stored(
+    recording: Path, stack: Stack, api: Api, database: Database[dict[str, Any]]
+) -> None:
+    with connected(stack) as connection:
+        # Twice: the first must leave nothing of its body behind on the connection.
+        for _ in range(2):
+            told = _accepted(connection, _request(recording, api))
+            assert [warning["reason"] for warning in told["warnings"]] == ["NOT_STORED"]
+    owned = {"application_id": api.application.application_id}
+    assert database.profiles.count_documents(owned) == 0
+
+
+def test_all_of_them_and_a_users_updates_share_a_connection(stack: Stack, api: Api) -> None:
+    body = b'{"user_id":"u","metadata":{"n":1}}'
+    key = f"X-Moesif-Application-Id: {api.application.collector_key}"
+    update = f"POST /v1/users HTTP/1.1\r\nHost: x\r\n{key}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
+    with connected(stack) as connection:
+        for recording in _RECORDINGS:
+            _accepted(connection, _request(recording, api))
+            assert _accepted(connection, update) == {}
+    assert api.get("u").json()["metadata"] == {"n": 1}
+
+
+@pytest.mark.parametrize("key", ["", "X-Moesif-Application-Id: nobody's"], ids=["no key", "an unknown key"])
+def test_nobody_is_told_so_here_too(key: str, stack: Stack) -> None:
+    with connected(stack) as connection:
+        answer = connection.answer(
+            "\r\n".join(
+                ["POST /v1/events HTTP/1.1", "Host: x", *([key] if key else []), "Content-Length: 2", "", "{}"]
+            ).encode()
+        )
+    assert (answer.status, answer.body["status"]) == (401, "UNAUTHENTICATED")

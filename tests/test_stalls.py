@@ -1,0 +1,137 @@
+"""The short part of `make stalls`: some of its rows, bounded by work instead of time.
+
+The programs count the function calls of each callback of their event loops. A callback is what everybody else waits
+for, so what one application sends must never make one long, however much it is in all.
+"""
+
+import asyncio
+import json
+import signal
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+from pymongo.database import Database
+
+from server.credentials import generate_collector_key
+from server.mongod import EmbeddedMongod
+from tests.conftest import Application, Program, register
+from tests.stalls.attacker import send
+from tests.stalls.calls import Channels, Who
+from tests.stalls.dense import LEGACY, store_legacy
+from tests.stalls.table import ROWS
+
+_DATABASE: Final = "userfold_counted"
+
+_MOST_CALLS: Final = 150_000
+"""Of one callback: about 10 ms of Python, two slices and what they are part of."""
+
+_OF_NOBODY: Final = 20_000
+"""Of all callbacks together for a call without a credential that is known, whatever its body: what is read of the body
+to be thrown away comes in pieces of 64 KB."""
+
+_EXPENSIVE: Final = (
+    *("dots", "dots-rpc", "dots-stream", "email-many", "arrays", "zeros-struct", "objects", "smallest-users"),
+    *("agents", "valid", "valid-rpc", "valid-stream", "exact", "pipeline-rpc", "invalid", "invalid-stream"),
+    *("nulls-get", "nulls-list", "nulls-company", "nulls-token-rpc", "nulls-exports-rpc", "nulls-exact"),
+)
+_NOBODYS: Final = ("no-credential", "no-credential-rpc", "unknown-credential", "unknown-rpc")
+
+
+@dataclass(frozen=True)
+class Counted:
+    """A program that counts."""
+
+    program: Program
+    file: Path
+
+    def calls(self) -> dict[str, int]:
+        """The most of one callback, and those of all, since the last time."""
+        self.file.unlink(missing_ok=True)
+        self.program.process.send_signal(signal.SIGUSR1)
+        deadline = time.monotonic() + 30
+        while not self.file.exists():
+            assert time.monotonic() < deadline, "the program does not tell"
+            time.sleep(0.005)
+        told: dict[str, int] = json.loads(self.file.read_text())
+        return told
+
+
+@dataclass(frozen=True)
+class Programs:
+    """Both programs, and the applications that rows belong to."""
+
+    server: Counted
+    gateway: Counted
+    applications: dict[str, Application]
+
+    def send(self, name: str) -> tuple[Counter[str], dict[str, dict[str, int]]]:
+        """What a row's calls are answered, and what each program did for them."""
+        row = ROWS[name]
+        application = self.applications[row.of]
+        server, gateway = self.server.program.ready, self.gateway.program.ready
+        who = Who(gateway["http"], server["grpc"], application.collector_key, application.management_token)
+        attack = row.build(who)
+
+        async def all_of_it() -> Counter[str]:
+            channels = Channels(who)
+            try:
+                return await send(attack, channels)
+            finally:
+                await channels.close()
+
+        for program in (self.server, self.gateway):
+            program.calls()
+        told = asyncio.run(all_of_it())
+        return told, {"server": self.server.calls(), "gateway": self.gateway.calls()}
+
+
+@pytest.fixture(scope="module")
+def programs(
+    mongod: EmbeddedMongod, database: Database[dict[str, Any]], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Programs]:
+    own = database.client[_DATABASE]
+    folder = tmp_path_factory.mktemp("counted")
+
+    def started(name: str, **environment: str) -> Counted:
+        file = folder / name
+        environment |= {"COUNTED_FILE": str(file), "COUNTED_PROGRAM": name}
+        return Counted(Program("tests.counted", None, **environment), file)
+
+    server = started(
+        "server",
+        USERFOLD_MONGODB_URI=mongod.uri,
+        USERFOLD_DATABASE=_DATABASE,
+        USERFOLD_GRPC_ADDRESS="127.0.0.1:0",
+    )
+    gateway = started(
+        "gateway", USERFOLD_GRPC_ADDRESS=server.program.ready["grpc"], USERFOLD_HTTP_ADDRESS="127.0.0.1:0"
+    )
+    try:
+        applications = {name: register(own, generate_collector_key()) for name in ("A", "nulls")}
+        store_legacy(own, applications["nulls"], LEGACY["nulls"](), users=17)
+        yield Programs(server, gateway, applications)
+    finally:
+        assert gateway.program.stop() == 0
+        assert server.program.stop() == 0
+        database.client.drop_database(_DATABASE)
+
+
+@pytest.mark.parametrize("name", _EXPENSIVE)
+def test_no_turn_of_the_loop_is_long(programs: Programs, name: str) -> None:
+    told, calls = programs.send(name)
+    assert {answer.split()[0] for answer in told} <= {*ROWS[name].may}
+    assert not [answer for answer in told if "INTERNAL" in answer]
+    assert {program: counted["most"] for program, counted in calls.items() if counted["most"] > _MOST_CALLS} == {}
+
+
+@pytest.mark.parametrize("name", _NOBODYS)
+def test_whoever_is_not_known_costs_next_to_nothing(programs: Programs, name: str) -> None:
+    told, calls = programs.send(name)
+    assert {answer.split()[0] for answer in told} <= {*ROWS[name].may}
+    most = _OF_NOBODY * sum(told.values())
+    assert {program: counted["total"] for program, counted in calls.items() if counted["total"] > most} == {}
