@@ -71,11 +71,10 @@ class BatchCall:
         self.last_start = math.inf
         """When the last RPC may begin, by the loop's clock."""
         self._large = Slots(_LARGE_AT_ONCE)
-        self._loop = asyncio.get_running_loop()
 
     def stop(self) -> None:
         """The gateway stops: what is not sent within a while is refused."""
-        self.last_start = min(self.last_start, self._loop.time() + STOPPING_SECONDS)
+        self.last_start = min(self.last_start, _now() + STOPPING_SECONDS)
 
     async def answer(
         self, application: str, request: Request, arguments: Mapping[str, Any], metadata: Metadata
@@ -93,7 +92,7 @@ class BatchCall:
         else:
             return await run.small(b"".join(text))
         try:
-            async with asyncio.timeout_at(run.last_start):
+            async with asyncio.timeout(run.last_start - _now()):
                 await self._large.acquire(application)
         except TimeoutError:
             raise refusal("NOT_SENT_IN_TIME") from None
@@ -114,8 +113,7 @@ class _Run:
         self._owner = owner
         self._arguments = arguments
         self._metadata = metadata
-        self._loop = asyncio.get_running_loop()
-        self._time = self._loop.time() + SECONDS - batch.rpc_seconds
+        self._time = _now() + SECONDS - batch.rpc_seconds
         self._name = batch.binding.body
         self._outcome = Outcome(self._name, 0, batch.decoder.descriptor)
         self._is_known = False
@@ -177,7 +175,7 @@ class _Run:
             if work > _SLICE:
                 work = 0
                 await self.turn()
-                if self._loop.time() > self.last_start:
+                if _now() > self.last_start:
                     outcome.refuse_all(range(index, total), refusal("NOT_SENT_IN_TIME").status)
                     total = index
                     break
@@ -218,7 +216,7 @@ class _Run:
         # Encoded messages behind each other are one message, their repeated fields joined.
         indexes, payload = self._indexes, b"".join(self._payloads)
         self._begin_rpc()
-        if self._loop.time() > self.last_start:
+        if _now() > self.last_start:
             self._outcome.refuse_all(indexes, refusal("NOT_SENT_IN_TIME").status)
             return
         try:
@@ -240,6 +238,10 @@ class _Run:
                 if told % _TOLD_AT_ONCE == 0:
                     await self.turn()
                 self._outcome.add_result(result, indexes, place)
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
 
 
 def _not_json(byte: int) -> Refusal:

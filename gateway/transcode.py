@@ -149,7 +149,9 @@ class Transcoder:
         known = self._binding.request_type.fields_by_name
         arguments = {name: scalar_from_text(known[name], text, findings) for name, text in fields.items()}
         if query.count(b"&") >= _PARAMETERS:
-            raise refusal("INVALID_REQUEST", violations=[Finding("", "TOO_MANY", f"at most {_PARAMETERS} parameters")])
+            raise refusal(
+                "INVALID_REQUEST", violations=[Finding("query", "TOO_MANY", f"at most {_PARAMETERS} parameters")]
+            )
         if self._binding.query:
             camel_case = {field.json_name: name for name, field in self._binding.query.items()}
             # Byte by byte: what is no UTF-8 must not become another text.
@@ -188,7 +190,7 @@ class Transcoder:
         """The arguments of a message, from the text of an object. Adds what to warn of to `warnings`."""
         findings = Findings()
         if items.has_too_many_values(text):
-            findings.refuse((), *TOO_MANY_VALUES)
+            findings.refuse(("metadata",), *TOO_MANY_VALUES)
             raise refusal("INVALID_REQUEST", violations=findings.violations)
         parsed = _parsed(text)
         if not isinstance(parsed, dict):

@@ -181,6 +181,28 @@ async def test_each_connection_has_a_stream(peer: tuple[Scripted, str]) -> None:
     assert [len(each) for each in service.streams] == [2, 2, 2]
 
 
+async def test_each_address_of_a_target_has_calls_and_a_stream() -> None:
+    async with (
+        running(one := Scripted()) as first,
+        running(other := Scripted()) as second,
+        Channel(f"ipv4:{first},{second}") as channel,
+    ):
+        await both_connected(channel, one, other)
+        for name in "123456":
+            await send(Exchange(GROUP, channel), name)
+        calls = len(one.calls), len(other.calls)
+        await send_each(Exchange(GROUP, channel), "abcde")
+    # Fewer where a first call came before both were connected.
+    assert min(calls) >= 3
+    assert [len(each) for each in (*one.streams, *other.streams)] == [2, 2]
+
+
+async def both_connected(channel: Channel, *services: Scripted) -> None:
+    async with asyncio.timeout(20):
+        while not all(service.calls for service in services):
+            await send(Exchange(GROUP, channel), "0")
+
+
 async def test_what_the_server_refuses_on_a_stream_is_a_refusal_and_the_stream_goes_on(
     sent: Exchange, service: Scripted
 ) -> None:

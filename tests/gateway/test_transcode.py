@@ -11,6 +11,7 @@ from google.rpc import code_pb2
 from userfold.v1 import user_pb2
 from userfold.v1 import user_service_pb2 as pb
 
+from gateway import jsontext
 from tests.gateway.fakes import (
     Backend,
     Failure,
@@ -294,6 +295,35 @@ async def test_a_time_in_a_query_arrives_as_a_timestamp(gateway: Gateway, servic
 async def test_what_is_no_time_in_a_query_is_refused(gateway: Gateway, service: FakeUserService, time: str) -> None:
     answer = await gateway.client.get(f"/v1/campaigns:report?start_time={time}&end_time=2026-01-02")
     assert (answer.status_code, violations(answer.json())) == (400, [("start_time", "NOT_A_TIME")])
+    assert service.requests == []
+
+
+@pytest.mark.parametrize("name", ["SUPPRESS_DAYS", "suppressdays", "Suppress_Days"])
+async def test_a_parameter_in_another_case_refuses_what_cannot_be_undone(
+    gateway: Gateway, service: FakeUserService, name: str
+) -> None:
+    answer = await gateway.client.delete(f"/v1/users/1?{name}=30")
+    assert (answer.status_code, violations(answer.json())) == (400, [(name, "WRONG_CASE")])
+    assert service.requests == []
+
+
+async def test_a_parameter_in_another_case_is_ignored_by_a_read(gateway: Gateway, service: FakeUserService) -> None:
+    answer = await gateway.client.get("/v1/campaigns:report?MAX_GROUPS=3")
+    assert (answer.status_code, [each["field"] for each in answer.json()["warnings"]]) == (200, ["MAX_GROUPS"])
+
+
+async def test_a_query_has_a_limit_of_parameters(gateway: Gateway, service: FakeUserService) -> None:
+    assert (await gateway.client.get("/v1/users/1?" + "&".join(["a=1"] * 100))).status_code == 200
+    answer = await gateway.client.get("/v1/users/1?" + "&".join(["a=1"] * 101))
+    assert (answer.status_code, violations(answer.json())) == (400, [("query", "TOO_MANY")])
+
+
+async def test_a_single_user_with_too_many_values_is_refused_before_it_is_parsed(
+    gateway: Gateway, service: FakeUserService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jsontext, "parse", None)
+    answer = await gateway.post("/v1/users", b'{"user_id":"1","metadata":{"a":[' + b"[]," * 300_000 + b"1]}}")
+    assert (answer.status_code, violations(answer.json())) == (400, [("metadata", "TOO_MANY_VALUES")])
     assert service.requests == []
 
 
