@@ -15,39 +15,43 @@ from gateway.findings import schema_name
 class Refused:
     """A refusal for log and metric, without any text of a caller's.
 
-    `fields` are names of the schema; `index` is that of a batch's item.
+    `fields` are names of the schema; `path` is that of a request without a route, in which `*` stands for each segment
+    that no route has.
     """
 
     reason: str
     http: int
     fields: tuple[str, ...]
     error_id: str | None = None
-    index: int | None = None
+    path: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An HTTP answer: status, JSON value, headers beside Content-Type and Content-Length."""
+    """An HTTP answer: status, JSON value, headers beside Content-Type and Content-Length.
+
+    `refused` says for the operator what was refused, and how often.
+    """
 
     http: int
     body: Any
     headers: Mapping[str, str] = field(default_factory=dict)
-    refused: tuple[Refused, ...] = ()
+    refused: Mapping[Refused, int] = field(default_factory=dict)
 
 
-def answer_from_refusal(refusal: status.Refusal, message: Descriptor | None = None) -> Answer:
+def answer_from_refusal(refusal: status.Refusal, message: Descriptor | None = None, path: str | None = None) -> Answer:
     """The answer to a request that is refused as a whole; `message` describes what its fields are named from."""
-    told = refused_from_status(refusal.status, refusal.http, message)
-    return Answer(refusal.http, status.as_json(refusal.status), refusal.headers, (told,))
+    told = refused_from_status(refusal.status, refusal.http, message, path)
+    return Answer(refusal.http, status.as_json(refusal.status), refusal.headers, {told: 1})
 
 
 def refused_from_status(
-    refused: Status, http: int, message: Descriptor | None = None, index: int | None = None
+    refused: Status, http: int, message: Descriptor | None = None, path: str | None = None
 ) -> Refused:
     """What the operator is told of a Status."""
     info = status.info_of(refused)
-    fields = sorted({schema_name(path, message) for path in status.fields_of(refused)})
-    return Refused(status.reason_of(refused), http, tuple(fields), info.metadata.get("error_id"), index)
+    fields = sorted({schema_name(each, message) for each in status.fields_of(refused)})
+    return Refused(status.reason_of(refused), http, tuple(fields), info.metadata.get("error_id"), path)
 
 
 NO_ROOM: Final = answer_from_refusal(status.refusal("OVERLOADED"))

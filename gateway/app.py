@@ -1,31 +1,33 @@
-"""The application: finds what a path means, and tells the operator of every refusal."""
+"""The application: finds what a path means, admits the request, and tells the operator of every refusal."""
 
 import asyncio
 import re
 import time
-import uuid
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Final
+from dataclasses import dataclass
+from typing import Any, Final, TypeAlias
 
-import structlog
 from google.protobuf.descriptor import ServiceDescriptor
 from userfold.v1 import user_service_pb2
 
-from gateway import bindings, body, metrics
-from gateway.answer import NO_ROOM, Answer, Refused, answer_from_refusal
+from gateway import bindings, body, metrics, not_stored
+from gateway.answer import NO_ROOM, Answer, answer_from_refusal
 from gateway.channel import Channel
 from gateway.cors import preflight
+from gateway.credentials import Caller, Verifier, caller_of
 from gateway.findings import NOT_UTF8, Finding
 from gateway.gate import Gate
-from gateway.handler import BodyRule
+from gateway.handler import BodyRule, Discard
 from gateway.health import LIVE, READY, Readiness
+from gateway.not_stored import NotStored
 from gateway.proxies import TrustedProxies
+from gateway.reports import Reports, defect
 from gateway.request import Request
 from gateway.settings import Settings
 from gateway.status import Refusal, refusal
-from gateway.transcode import Transcoder, credential_of
-from processes import logs
+from gateway.transcode import Transcoder
 from processes.observations import Observations
+from processes.turns import Turns
 
 SERVICE: Final = user_service_pb2.DESCRIPTOR.services_by_name["UserService"]
 
@@ -41,7 +43,20 @@ _TURNED_AWAY_AT_ONCE: Final = 1000
 _TURN_AWAY_SECONDS: Final = 1.0
 """So many requests of a second are turned away at once, which takes a twentieth of a core; any more after a second."""
 
-_log = structlog.get_logger("userfold.gateway")
+_LOGGED_SEGMENTS: Final = 8
+
+Respond: TypeAlias = Callable[[Answer], None]
+Abandon: TypeAlias = Callable[[], object] | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Accepted:
+    """A POST to this path is accepted, and not stored."""
+
+    path: str
+
+
+_Route: TypeAlias = bindings.Match | bindings.MethodNotAllowed | _Accepted | str | None
 
 
 class Application:
@@ -56,13 +71,17 @@ class Application:
         self._proxies = TrustedProxies(settings.trusted_proxies)
         self._prefix = settings.path_prefix
         self._bindings = bindings.bindings_of(service)
+        turns = Turns()
         self._transcoders = {
-            binding: Transcoder(binding, channel, settings.rpc_seconds if binding.is_write else settings.read_seconds)
+            binding: Transcoder(
+                binding, channel, settings.rpc_seconds if binding.is_write else settings.read_seconds, turns
+            )
             for binding in self._bindings
         }
         self._constants: Mapping[str, Any] = {
             "/v1/config": {
-                "sample_rate": 100,
+                # Events are not stored: 0 stops most of them at their source.
+                "sample_rate": 0,
                 "user_sample_rate": {},
                 "company_sample_rate": {},
                 "user_rules": {},
@@ -75,13 +94,15 @@ class Application:
             "/health/probe": {"status": True, "region": settings.region},
         }
         self._readiness = Readiness(channel, service.full_name)
+        self._verifier = Verifier(channel)
+        self._not_stored = NotStored()
+        self._reports = Reports(_TURN_AWAY_SECONDS)
         updates, batches, reads = self._gates = Gate(_UPDATES), Gate(_BATCHES), Gate(_READS)
         self._gate_of = {
             binding: reads if not binding.is_write else batches if binding.has_results else updates
             for binding in self._bindings
         }
         self._seconds = Observations()
-        self._turned_away = 0
         self._loop = asyncio.get_running_loop()
         # Found once: nearly all requests have one of these paths.
         self._fixed = {
@@ -90,6 +111,9 @@ class Application:
             if not binding.pattern.groupindex
             for path in (binding.template.encode(), f"{self._prefix}{binding.template}".encode())
         }
+        self._missing = refusal("CREDENTIAL_MISSING")
+        templates = (*(binding.template for binding in self._bindings), *self._constants, *not_stored.ROUTES)
+        self._segments = {segment for template in templates for segment in template.split("/")}
 
     def body_rule(self, method: str, path: bytes, headers: Mapping[bytes, bytes]) -> BodyRule:
         """What to do with the body of such a request."""
@@ -98,14 +122,23 @@ class Application:
             try:
                 found = self._find(method, path)
             except bindings.InvalidPath:
-                return body.OBJECT_BYTES
-        if not isinstance(found, bindings.Match):
-            return body.OBJECT_BYTES
-        if not self._gate_of[found.binding].has_room(credential_of(headers)):
+                return Discard(body.OBJECT_BYTES)
+        if not isinstance(found, bindings.Match | _Accepted):
+            return Discard(body.OBJECT_BYTES)
+        caller = caller_of(headers)
+        application = self._verifier.application(caller) if caller else None
+        if caller is None or application is None:
+            if refused := self._refusal(caller):
+                return Refusal(refused.status, refused.http, route=_template(found))
+            if caller is None or not self._verifier.has_room(caller):
+                return None
+        elif isinstance(found, bindings.Match) and not self._gate_of[found.binding].has_room(application):
             return None
-        return body.ARRAY_BYTES if found.binding.has_results else body.OBJECT_BYTES
+        if isinstance(found, _Accepted):
+            return Discard(not_stored.ROUTES[found.path])
+        return self._transcoders[found.binding].body_bytes
 
-    def handle(self, request: Request, respond: Callable[[Answer], None]) -> Callable[[], object] | None:
+    def handle(self, request: Request, respond: Respond) -> Abandon:
         """Answer one request; log and count it, unless it is OPTIONS."""
         if request.method == "OPTIONS":
             respond(preflight(request.headers))
@@ -115,89 +148,139 @@ class Application:
         route = NO_ROUTE
         try:
             found = self._fixed.get((request.method, request.path)) or self._find(request.method, request.path)
-            if isinstance(found, bindings.Match):
-                route = found.binding.template
-                gate, key = self._gate_of[found.binding], credential_of(request.headers)
-                if not gate.enter(key):
-                    self._count_turned_away()
-                    respond(NO_ROOM)
-                    return None
-
-                def done(answer: Answer | Exception) -> None:
-                    gate.leave(key)
-                    self._done(route, started, respond, answer)
-
-                try:
-                    return self._transcoders[found.binding].answer(found.fields, request, done)
-                except Exception as error:
-                    done(error)
-                    return None
+            if isinstance(found, bindings.Match | _Accepted):
+                route = _template(found)
+                return self._admit(found, request, route, started, respond)
             if found == READY and request.method in ("GET", "HEAD"):
                 self._readiness.answer(respond)
                 return None
             if isinstance(found, bindings.MethodNotAllowed):
                 answer = _not_allowed(found.allowed)
-            elif found is not None:
-                route, answer = found, self._constant(found, request.method)
+            elif found is None:
+                answer = answer_from_refusal(refusal("ROUTE_NOT_FOUND"), path=self._shown(request))
+            elif found in not_stored.ROUTES:
+                route, answer = found, _not_allowed(bindings.allow({"POST"}), _reason(found))
             else:
-                answer = answer_from_refusal(refusal("ROUTE_NOT_FOUND"))
+                route, answer = found, self._constant(found, request.method)
         except bindings.InvalidPath as error:
             violation = Finding(error.field, *NOT_UTF8)
             answer = answer_from_refusal(refusal("INVALID_REQUEST", violations=[violation]))
         except Exception as error:
-            answer = _defect(error, route)
+            answer = defect(error, route)
         self._done(route, started, respond, answer)
         return None
 
-    def refuse(self, refused: Refusal, respond: Callable[[Answer], None]) -> None:
+    def refuse(self, refused: Refusal, respond: Respond) -> None:
         """Answer what never became a request."""
-        self._done(NO_ROUTE, time.perf_counter(), respond, answer_from_refusal(refused))
+        self._done(refused.route or NO_ROUTE, time.perf_counter(), respond, answer_from_refusal(refused))
 
-    def turn_away(self, respond: Callable[[Answer], None]) -> None:
+    def turn_away(self, respond: Respond) -> None:
         """Answer a request that finds no room.
 
         To turn away is work, too, and there may be thousands in a second. Whoever waits for an answer sends nothing
         more on its connection, so those beyond what is cheap are told a second later.
         """
-        self._count_turned_away()
-        if self._turned_away <= _TURNED_AWAY_AT_ONCE or self._readiness.is_stopping:
+        if self._reports.turned_away() < _TURNED_AWAY_AT_ONCE or self._readiness.is_stopping:
             respond(NO_ROOM)
         else:
             self._loop.call_later(_TURN_AWAY_SECONDS, respond, NO_ROOM)
 
-    def _count_turned_away(self) -> None:
-        if not self._turned_away:
-            self._loop.call_later(_TURN_AWAY_SECONDS, self._tell_turned_away)
-        self._turned_away += 1
-
-    def _tell_turned_away(self) -> None:
-        """Tell the operator of the last second's, all together."""
-        turned_away, self._turned_away = self._turned_away, 0
-        if turned_away:
-            metrics.TURNED_AWAY.inc(turned_away)
-            _log.warning("refused", reason="OVERLOADED", http_status=NO_ROOM.http, requests=turned_away)
-
     def stop(self) -> None:
         """Be no longer ready."""
         self._readiness.is_stopping = True
+        for transcoder in self._transcoders.values():
+            transcoder.stop()
 
     async def finished(self) -> None:
         """Wait until nothing is under way, also of clients that have gone."""
+        await self._verifier.finished()
         for gate in self._gates:
             await gate.emptied()
-        self._tell_turned_away()
+        self.flush()
 
-    def _done(self, route: str, started: float, respond: Callable[[Answer], None], answer: Answer | Exception) -> None:
+    def flush(self) -> None:
+        """Log what is counted now."""
+        self._not_stored.flush()
+        self._reports.flush()
+
+    def _admit(
+        self, found: bindings.Match | _Accepted, request: Request, route: str, started: float, respond: Respond
+    ) -> Abandon:
+        """Answer a request when its credential is verified."""
+        caller = caller_of(request.headers)
+        application = self._verifier.application(caller) if caller else None
+        if caller is not None and application is not None:
+            caller.application = application
+            return self._serve(found, caller, request, started, respond)
+        if refused := self._refusal(caller):
+            self._done(route, started, respond, answer_from_refusal(refused))
+            return None
+        if caller is None or not self._verifier.has_room(caller):
+            self.turn_away(respond)
+            return None
+        waiting = _Waiting()
+
+        def verified(outcome: str | Exception) -> None:
+            if isinstance(outcome, str):
+                caller.application = outcome
+                waiting.go_on(self._serve(found, caller, request, started, respond))
+            elif isinstance(outcome, Refusal):
+                self._done(route, started, respond, answer_from_refusal(outcome))
+            else:
+                self._done(route, started, respond, outcome)
+
+        self._verifier.verify(caller, verified)
+        return waiting.abandon
+
+    def _refusal(self, caller: Caller | None) -> Refusal | None:
+        """Why a request is refused at its head."""
+        return self._missing if caller is None else self._verifier.refusal(caller)
+
+    def _serve(
+        self,
+        found: bindings.Match | _Accepted,
+        caller: Caller,
+        request: Request,
+        started: float,
+        respond: Respond,
+    ) -> Abandon:
+        if isinstance(found, _Accepted):
+            self._not_stored.add(found.path, caller.application)
+            self._done(found.path, started, respond, not_stored.ANSWER)
+            return None
+        gate, route = self._gate_of[found.binding], found.binding.template
+        if not gate.enter(caller.application):
+            self._reports.turned_away()
+            respond(NO_ROOM)
+            return None
+
+        def done(answer: Answer | Exception) -> None:
+            gate.leave(caller.application)
+            if isinstance(answer, Answer) and answer.http == 401:
+                self._verifier.forget(caller)
+            self._done(route, started, respond, answer)
+
+        try:
+            return self._transcoders[found.binding].answer(found.fields, caller, request, done)
+        except Exception as error:
+            done(error)
+            return None
+
+    def _done(self, route: str, started: float, respond: Respond, answer: Answer | Exception) -> None:
         if isinstance(answer, Exception):
-            answer = _defect(answer, route)
-        for refused in answer.refused:
-            _tell(route, refused)
+            answer = defect(answer, route)
+        if answer.refused:
+            self._reports.add(route, answer)
         respond(answer)
         self._seconds.add(metrics.requests(route, answer.http), time.perf_counter() - started)
 
-    def _find(self, method: str, raw_path: bytes) -> bindings.Match | bindings.MethodNotAllowed | str | None:
-        """What a path leads to: a binding, one with other methods, the path of a constant, or nothing."""
+    def _find(self, method: str, raw_path: bytes) -> _Route:
+        """What a path leads to: a binding, one with other methods, a call that is not stored, the path of a constant or
+        of such a call with another method, or nothing.
+        """
         for path in self._paths(raw_path):
+            if path in not_stored.ROUTES:
+                return _Accepted(path) if method == "POST" else path
             if path in self._constants:
                 return path
             if found := bindings.match(self._bindings, method, path):
@@ -216,34 +299,40 @@ class Application:
             return Answer(200, self._constants[path])
         return _not_allowed(bindings.allow({"GET"}))
 
-
-def _not_allowed(allowed: tuple[str, ...]) -> Answer:
-    return answer_from_refusal(refusal("METHOD_NOT_ALLOWED", headers={"allow": ", ".join(allowed)}))
-
-
-def _defect(error: Exception, route: str) -> Answer:
-    """INTERNAL, with an id that leads to the log. The exception's text may hold values, and is told to nobody."""
-    error_id = uuid.uuid4().hex
-    _log.error(
-        "defect",
-        error_id=error_id,
-        route=route,
-        exception=f"{type(error).__module__}.{type(error).__qualname__}",
-        traceback=logs.locations(error),
-    )
-    return answer_from_refusal(refusal("INTERNAL", error_id=error_id))
+    def _shown(self, request: Request) -> str:
+        """The method and path of a request that leads nowhere, for the log: what no route has may be a value."""
+        segments = next(self._paths(request.path)).split("/")[1 : _LOGGED_SEGMENTS + 2]
+        shown = [segment if segment in self._segments else "*" for segment in segments[:_LOGGED_SEGMENTS]]
+        more = "/..." if len(segments) > _LOGGED_SEGMENTS else ""
+        return f"{request.method} /{'/'.join(shown)}{more}"
 
 
-def _tell(route: str, refused: Refused) -> None:
-    metrics.REFUSALS.labels(route, refused.reason).inc()
-    more = {"error_id": refused.error_id} if refused.error_id else {}
-    if refused.index is not None:
-        more["index"] = str(refused.index)
-    _log.warning(
-        "refused",
-        reason=refused.reason,
-        http_status=refused.http,
-        route=route,
-        fields=list(refused.fields),
-        **more,
-    )
+class _Waiting:
+    """A request that waits for its credential to be verified. `abandon` gives it up."""
+
+    def __init__(self) -> None:
+        self._is_abandoned = False
+        self._abandon: Abandon = None
+
+    def go_on(self, abandon: Abandon) -> None:
+        """It is under way, and given up by calling this."""
+        self._abandon = abandon
+        if self._is_abandoned:
+            self.abandon()
+
+    def abandon(self) -> None:
+        self._is_abandoned = True
+        if self._abandon is not None:
+            self._abandon()
+
+
+def _template(found: bindings.Match | _Accepted) -> str:
+    return found.path if isinstance(found, _Accepted) else found.binding.template
+
+
+def _reason(path: str) -> str:
+    return "USERS_BELONG_ELSEWHERE" if path == not_stored.USERS_BELONG_ELSEWHERE else "METHOD_NOT_ALLOWED"
+
+
+def _not_allowed(allowed: tuple[str, ...], reason: str = "METHOD_NOT_ALLOWED") -> Answer:
+    return answer_from_refusal(refusal(reason, headers={"allow": ", ".join(allowed)}))

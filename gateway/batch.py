@@ -1,22 +1,22 @@
-"""A batch over HTTP: each item is decoded on its own, and each refused item is named by its index."""
+"""What became of a batch's items, and the answer that names each refused one by its index in the body."""
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from typing import Any, Final
 
+import orjson
 from google.protobuf.descriptor import Descriptor
-from google.protobuf.message import Message
 from google.rpc import code_pb2
 from google.rpc.status_pb2 import Status
 
 from gateway import encode, status
-from gateway.answer import Answer, refused_from_status
-from gateway.decode import WRONG_TYPE, ObjectDecoder
-from gateway.findings import MOST, Finding, Findings
+from gateway.answer import Answer, Refused, refused_from_status
+from gateway.findings import MOST, Finding, schema_name
 
-ITEMS: Final = 1000
-"""The most items of one batch."""
+REFUSED_BYTES: Final = 1024 * 1024
+"""The most that one answer tells of refused items, as JSON. The others are counted."""
 
 _GRAVEST_FIRST = (
     code_pb2.UNAVAILABLE,
@@ -34,86 +34,99 @@ _GRAVEST_FIRST = (
 _WORTH_A_RETRY = (code_pb2.UNAVAILABLE, code_pb2.DEADLINE_EXCEEDED)
 
 
-@dataclass(slots=True)
-class Batch:
-    """A batch of the repeated field `name`, as far as it is decoded.
+class Outcome:
+    """What became of the items of the repeated field `name`, which hold `message`. All others are saved."""
 
-    `messages` are the good items, `indexes` where they stood in the body, `refused` the Status of each other item by
-    its index.
-    """
+    def __init__(self, name: str, total: int, message: Descriptor) -> None:
+        self._name = name
+        self._total = total
+        self._message = message
+        self._room = REFUSED_BYTES
+        self._told: list[tuple[int, dict[str, Any]]] = []
+        self._kinds: Counter[Refused] = Counter()
+        self._codes: set[int] = set()
+        self._warnings: list[dict[str, Any]] = []
 
-    name: str
-    total: int
-    messages: list[Message] = field(default_factory=list)
-    indexes: list[int] = field(default_factory=list)
-    refused: dict[int, Status] = field(default_factory=dict)
-    warnings: list[Finding] = field(default_factory=list)
+    def refuse(self, index: int, refused: Status) -> None:
+        """This item is refused with this Status, whose fields are named from the body."""
+        self._kinds[refused_from_status(refused, status.http_status(refused.code), self._message)] += 1
+        self._codes.add(refused.code)
+        if self._room > 0:
+            told = {"index": index, "status": status.as_json(refused)}
+            self._room -= len(orjson.dumps(told))
+            self._told.append((index, told))
 
+    def refuse_all(self, indexes: Sequence[int], refused: Status) -> None:
+        """These items are refused with the same Status, which names no fields."""
+        self._kinds[refused_from_status(refused, status.http_status(refused.code), self._message)] += len(indexes)
+        self._codes.add(refused.code)
+        shown = status.as_json(refused)
+        size = len(orjson.dumps(shown))
+        for index in indexes:
+            if self._room <= 0:
+                break
+            self._room -= size
+            self._told.append((index, {"index": index, "status": shown}))
 
-def decode_item(batch: Batch, decoder: ObjectDecoder, index: int, item: Any) -> None:
-    """Add one item of the JSON array, which may be changed, to the batch: as a message, or as refused."""
-    findings = Findings()
-    message = None
-    if isinstance(item, dict):
-        message = decoder.message(item, (batch.name, index), findings)
-    else:
-        findings.refuse((batch.name, index), WRONG_TYPE, "must be an object")
-    if message is None:
-        batch.refused[index] = status.status_of_item(findings.violations)
-    else:
-        batch.messages.append(message)
-        batch.indexes.append(index)
-        batch.warnings += findings.warnings
+    def refuse_invalid(self, index: int, violations: Sequence[Finding]) -> None:
+        """This item breaks these rules."""
+        if self._room > 0:
+            self.refuse(index, status.status_of_item(violations))
+        else:
+            # There may be as many as the body has bytes: making a Status of each would take ten times as long.
+            fields = sorted({schema_name(each.field, self._message) for each in violations})
+            self._kinds[Refused("INVALID_REQUEST", 400, tuple(fields))] += 1
+            self._codes.add(code_pb2.INVALID_ARGUMENT)
 
+    def warn(self, warnings: Iterable[Finding]) -> None:
+        """Warnings of decoding."""
+        if len(self._warnings) < MOST:
+            self._warnings += map(asdict, warnings)
 
-def answer_batch(batch: Batch, results: Sequence[Any], message: Descriptor) -> Answer:
-    """The answer to a batch of `message`, from the RPC's `results`.
+    def add_result(self, result: Any, indexes: Sequence[int], place: int) -> None:
+        """The server's result for one item of an RPC.
 
-    201 when all is saved, else an error that names what is not: 400, or what the gravest failure of the server's calls
-    for. The server names fields by their index in the RPC; they are renamed to their index in the body.
-
-    Raises ValueError if there is not exactly one result for each message.
-    """
-    refused = dict(batch.refused)
-    warnings = [asdict(warning) for warning in batch.warnings]
-    for index, result in zip(batch.indexes, results, strict=True):
+        The server names fields by their place in the RPC; they are renamed to their index in the body, which is in
+        `indexes`.
+        """
         if result.status.code != code_pb2.OK:
-            refused[index] = status.with_fields_renamed(result.status, lambda path: _renumbered(path, batch))
-        warnings += [
-            {**warning, "field": _renumbered(warning["field"], batch)}
-            for warning in encode.plain(result).get("warnings", [])
-        ]
-    return _answer(batch, dict(sorted(refused.items())), warnings[:MOST], message)
+            renamed = status.with_fields_renamed(result.status, lambda path: self._renumbered(path, indexes))
+            self.refuse(indexes[place], renamed)
+        if result.warnings and len(self._warnings) < MOST:
+            self._warnings += [
+                {**warning, "field": self._renumbered(warning["field"], indexes)}
+                for warning in map(encode.plain, result.warnings[:MOST])
+            ]
 
+    def answer(self) -> Answer:
+        """201 when all is saved, else an error that names what is not: 400, or what the gravest failure of the
+        server's calls for.
+        """
+        failed = self._kinds.total()
+        counted = {"saved_count": self._total - failed}
+        warned = {"warnings": self._warnings[:MOST]} if self._warnings else {}
+        if not failed:
+            return Answer(201, counted | warned)
+        whole = status.refusal(
+            "BATCH_PARTLY_REFUSED",
+            refused=failed,
+            total=self._total,
+            items=self._name,
+            rest="; the others are saved" if failed < self._total else "",
+        ).status
+        if code := next((each for each in _GRAVEST_FIRST if each in self._codes), None):
+            whole = status.with_code(whole, code, retry_after=1 if code in _WORTH_A_RETRY else None)
+        http = status.http_status(whole.code)
+        refused = [told for _, told in sorted(self._told, key=lambda each: each[0])]
+        return Answer(
+            http,
+            status.as_json(whole) | counted | {"failed_count": failed, "refused": refused} | warned,
+            status.headers_for(http, whole),
+            {refused_from_status(whole, http): 1, **self._kinds},
+        )
 
-def _answer(batch: Batch, refused: Mapping[int, Status], warnings: Sequence[Any], message: Descriptor) -> Answer:
-    counted = {"saved_count": batch.total - len(refused)}
-    warned = {"warnings": warnings} if warnings else {}
-    if not refused:
-        return Answer(201, counted | warned)
-    whole = status.refusal(
-        "BATCH_PARTLY_REFUSED",
-        refused=len(refused),
-        total=batch.total,
-        items=batch.name,
-        rest="; the others are saved" if len(refused) < batch.total else "",
-    ).status
-    codes = {each.code for each in refused.values()}
-    if code := next((each for each in _GRAVEST_FIRST if each in codes), None):
-        whole = status.with_code(whole, code, retry_after=1 if code in _WORTH_A_RETRY else None)
-    http = status.http_status(whole.code)
-    told = [refused_from_status(each, status.http_status(each.code), message, index) for index, each in refused.items()]
-    items = [{"index": index, "status": status.as_json(each)} for index, each in refused.items()]
-    return Answer(
-        http,
-        status.as_json(whole) | counted | {"refused": items} | warned,
-        status.headers_for(http, whole),
-        (refused_from_status(whole, http), *told),
-    )
-
-
-def _renumbered(path: str, batch: Batch) -> str:
-    found = re.match(rf"{batch.name}\[(\d+)\]", path)
-    if found is None or int(found[1]) >= len(batch.indexes):
-        return path
-    return f"{batch.name}[{batch.indexes[int(found[1])]}]{path[found.end() :]}"
+    def _renumbered(self, path: str, indexes: Sequence[int]) -> str:
+        found = re.match(rf"{self._name}\[(\d{{1,9}})\]", path)
+        if found is None or int(found[1]) >= len(indexes):
+            return path
+        return f"{self._name}[{indexes[int(found[1])]}]{path[found.end() :]}"

@@ -9,8 +9,8 @@ import grpc
 
 from processes.certificates import NO_FILES, CertificateFiles, Pem, Reloaded
 
-MESSAGE_BYTES: Final = 72 * 1024 * 1024
-"""A gRPC message. A JSON array of digits grows 5.5-fold as a `Struct`, so a 12 MiB batch can be 66 MiB."""
+MESSAGE_BYTES: Final = 32 * 1024 * 1024
+"""A gRPC message: the server's own limit."""
 
 OPTIONS: Final = (
     ("grpc.max_send_message_length", MESSAGE_BYTES),
@@ -29,6 +29,8 @@ OPTIONS: Final = (
     ("grpc.absolute_max_metadata_size", 16 * 1024),
     # The server is the operator's own; a proxy that the environment names is for the world outside.
     ("grpc.enable_http_proxy", 0),
+    # A target may have several addresses: each call and each stream goes to the next of them.
+    ("grpc.service_config", '{"loadBalancingConfig":[{"round_robin":{}}]}'),
     # Else gRPC would give several channels the same connection.
     ("grpc.use_local_subchannel_pool", 1),
 )
@@ -58,6 +60,9 @@ class Channel:
         self._credentials = Reloaded(tls, _credentials) if tls.authorities else None
         self._used = self._credentials.current() if self._credentials else None
         self.connections = connections
+        # A DNS name may have several, too, and does not tell here how many.
+        self.streams = connections * (address.count(",") + 1 if address.startswith(("ipv4:", "ipv6:")) else 1)
+        """How many streams reach each process behind the target."""
         self._channels = deque(self._open() for _ in range(connections))
         self._generation = 0
         self._closing: set[asyncio.Task[None]] = set()

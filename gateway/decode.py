@@ -28,6 +28,7 @@ RESERVED: Final = ("email", "name", "first_name", "last_name", "phone", "photo_u
 """The fields of `metadata` that some clients send beside it."""
 
 WRONG_TYPE: Final = "WRONG_TYPE"
+_FEW_COMMAS: Final = structs.VALUES - structs.LEVELS
 _STRUCT = "google.protobuf.Struct"
 _SCALAR_TEXT = frozenset({Campaign.DESCRIPTOR.full_name})
 
@@ -198,8 +199,9 @@ def _read_struct_as_text(value: Any, path: Path, findings: Findings) -> bytes | 
         text = orjson.dumps(members, option=orjson.OPT_STRICT_INTEGER)
     except orjson.JSONEncodeError:
         text = b""  # An integer that may be beyond what a double holds.
-    # With so few containers, nothing can be nested too deep. Braces in texts are counted, too, and do no harm.
-    if text and text.count(b"{") + text.count(b"[") <= structs.LEVELS:
+    # With so few containers and commas, nothing can be nested too deep or hold too many values. Those in strings are
+    # counted, too, and do no harm.
+    if text and text.count(b"{") + text.count(b"[") <= structs.LEVELS and text.count(b",") < _FEW_COMMAS:
         return text
     return orjson.dumps(members) if structs.make_exact(members, path, findings) else None
 

@@ -8,18 +8,16 @@ only where it could not be written to its end, or the server says that it did no
 import asyncio
 from collections import deque
 from dataclasses import dataclass, field
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 import grpc
 from google.protobuf.message import Message
 
 from gateway.bindings import Group
 from gateway.channel import Channel
+from gateway.credentials import Caller
 from gateway.gather import NotAnsweredInTime
 from gateway.status import Refusal, is_of_the_server, refusal
-
-Credentials: TypeAlias = tuple[tuple[str, str], ...]
-"""Metadata that says who calls."""
 
 _STREAMS: Final = 32
 """Streams that one gateway has open. A server takes those of many: `BATCH_STREAMS` in `server/limits.py`."""
@@ -47,8 +45,8 @@ class _Stream:
 
 
 @dataclass(slots=True)
-class _Caller:
-    """Whoever sends with the same credentials. `open` counts all streams; the first of `idle` rested longest."""
+class _Streams:
+    """The streams of one credential. `open` counts all of them; the first of `idle` rested longest."""
 
     used_at: float
     idle: deque[_Stream] = field(default_factory=deque)
@@ -64,35 +62,35 @@ class Exchange:
             group.rpc, request_serializer=bytes, response_deserializer=group.response.FromString
         )
         self._stream = group.stream
-        self._callers: dict[Credentials, _Caller] = {}
+        self._callers: dict[bytes, _Streams] = {}
         self._open = 0
         self._no_stream_before = 0.0
         self._loop = asyncio.get_running_loop()
 
-    async def send(self, credentials: Credentials, message: bytes, seconds: float) -> Message:
+    async def send(self, caller: Caller, message: bytes, seconds: float) -> Message:
         """Send one message, and answer the server's.
 
         Raises AioRpcError where the call or its stream fails, Refusal for what the server says instead of an answer,
         and NotAnsweredInTime.
         """
         deadline = self._loop.time() + seconds
-        caller = self._callers.get(credentials)
-        stream = self._take(caller, credentials) if caller else None
-        if caller and stream:
+        streams = self._callers.get(caller.digest)
+        stream = self._take(streams, caller) if streams else None
+        if streams and stream:
             try:
                 told = await self._told(stream, message, deadline)
             except _NotBegun:
-                self._close(caller, stream)
+                self._close(streams, stream)
                 self._no_stream_before = self._loop.time() + _RETRY_SECONDS
             except BaseException:
-                self._close(caller, stream)
+                self._close(streams, stream)
                 raise
             else:
-                caller.idle.append(stream)
+                streams.idle.append(stream)
                 return _response_of(told)
-        response: Message = await self._call(message, timeout=deadline - self._loop.time(), metadata=credentials)
-        # Only now: it is somebody whom the server knows.
-        self._remember(credentials)
+        response: Message = await self._call(message, timeout=deadline - self._loop.time(), metadata=caller.metadata)
+        # Only now: the server knows this credential.
+        self._remember(caller.digest)
         return response
 
     async def _told(self, stream: _Stream, message: bytes, deadline: float) -> Any:
@@ -114,46 +112,46 @@ class Exchange:
             raise refusal("WRITE_OUTCOME_UNKNOWN")
         return told
 
-    def _take(self, caller: _Caller, credentials: Credentials) -> _Stream | None:
-        now = caller.used_at = self._loop.time()
+    def _take(self, streams: _Streams, caller: Caller) -> _Stream | None:
+        now = streams.used_at = self._loop.time()
         generation = self._channel.renewed()
-        while caller.idle and not self._is_good(caller.idle[0], generation, now):
-            self._close(caller, caller.idle.popleft())
-        # One for each connection, which may lead to a process of its own; more only where they are needed at once.
-        if caller.idle and caller.open >= self._channel.connections:
-            return caller.idle.popleft()
+        while streams.idle and not self._is_good(streams.idle[0], generation, now):
+            self._close(streams, streams.idle.popleft())
+        # One for each process that a connection may lead to; more only where they are needed at once.
+        if streams.idle and streams.open >= self._channel.streams:
+            return streams.idle.popleft()
         if self._stream and self._open < _STREAMS and now >= self._no_stream_before:
             call = self._channel.stream_stream(
                 self._stream.rpc, request_serializer=bytes, response_deserializer=self._stream.response.FromString
             )
-            caller.open += 1
+            streams.open += 1
             self._open += 1
-            return _Stream(call(metadata=credentials), generation, now)
-        return caller.idle.popleft() if caller.idle else None
+            return _Stream(call(metadata=caller.metadata), generation, now)
+        return streams.idle.popleft() if streams.idle else None
 
     def _is_good(self, stream: _Stream, generation: int, now: float) -> bool:
         is_young = now - stream.opened_at <= _OLDEST_SECONDS
         return is_young and stream.generation == generation and not stream.call.done()
 
-    def _close(self, caller: _Caller, stream: _Stream) -> None:
+    def _close(self, streams: _Streams, stream: _Stream) -> None:
         stream.call.cancel()
-        caller.open -= 1
+        streams.open -= 1
         self._open -= 1
 
-    def _remember(self, credentials: Credentials) -> None:
-        if self._stream and credentials not in self._callers and len(self._callers) < _CALLERS:
+    def _remember(self, digest: bytes) -> None:
+        if self._stream and digest not in self._callers and len(self._callers) < _CALLERS:
             if not self._callers:
                 self._loop.call_later(_IDLE_SECONDS, self._forget_idle)
-            self._callers[credentials] = _Caller(self._loop.time())
+            self._callers[digest] = _Streams(self._loop.time())
 
     def _forget_idle(self) -> None:
         now = self._loop.time()
-        for credentials, caller in list(self._callers.items()):
-            if caller.used_at + _IDLE_SECONDS <= now:
-                while caller.idle:
-                    self._close(caller, caller.idle.popleft())
-                if not caller.open:
-                    del self._callers[credentials]
+        for digest, streams in list(self._callers.items()):
+            if streams.used_at + _IDLE_SECONDS <= now:
+                while streams.idle:
+                    self._close(streams, streams.idle.popleft())
+                if not streams.open:
+                    del self._callers[digest]
         if self._callers:
             self._loop.call_later(_IDLE_SECONDS, self._forget_idle)
 

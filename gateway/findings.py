@@ -84,7 +84,9 @@ def schema_name(path: str, message: Descriptor | None) -> str:
 def _part(part: str | int) -> str:
     if isinstance(part, int):
         return f"[{part}]"
-    return f".{part}" if _PLAIN.fullmatch(part) else f"[{json.dumps(part[:_LONGEST_PATH], ensure_ascii=False)}]"
+    # A key may be as long as the body: no more is looked at than can be shown.
+    shown = part[: _LONGEST_PATH + 1]
+    return f".{shown}" if _PLAIN.fullmatch(shown) else f"[{json.dumps(shown, ensure_ascii=False)}]"
 
 
 def _shortened(text: str, longest: int) -> str:

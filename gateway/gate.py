@@ -13,14 +13,14 @@ class Gate:
 
     def __init__(self, most: int) -> None:
         self._free = most
-        self._held: Counter[bytes] = Counter()
+        self._held: Counter[str] = Counter()
         self._left = asyncio.Event()
 
-    def has_room(self, key: bytes) -> bool:
+    def has_room(self, key: str) -> bool:
         """Whether `enter` would let one in."""
         return self._held[key] < self._free
 
-    def enter(self, key: bytes) -> bool:
+    def enter(self, key: str) -> bool:
         """Let one in, which must `leave`; or not."""
         if not self.has_room(key):
             return False
@@ -28,7 +28,7 @@ class Gate:
         self._held[key] += 1
         return True
 
-    def leave(self, key: bytes) -> None:
+    def leave(self, key: str) -> None:
         """One that was let in is answered."""
         self._free += 1
         self._held[key] -= 1

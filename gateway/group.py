@@ -10,12 +10,13 @@ from google.rpc import code_pb2
 from gateway import encode
 from gateway.bindings import CLIENT_ADDRESSES, Group
 from gateway.channel import Channel
-from gateway.exchange import Credentials, Exchange
+from gateway.credentials import Caller
+from gateway.exchange import Exchange
 from gateway.gather import Full, Gatherer, Limits, NotAnsweredInTime, NotSentInTime
 from gateway.status import Refusal, refusal, refusal_from_rpc, with_fields_renamed
 
-_Body: TypeAlias = tuple[Any, str]
-"""The arguments of a message, and the address of the client that it came from."""
+_Body: TypeAlias = tuple[Any, str, Caller]
+"""The arguments of a message, the address of the client that it came from, and who sent it."""
 
 _Outcome: TypeAlias = tuple[int, Any]
 """An item's place in its group's message, and its result."""
@@ -36,12 +37,10 @@ class GroupCall:
 
     def __init__(self, group: Group, channel: Channel, limits: Limits) -> None:
         self._group = group
-        self._gatherer: Gatherer[Credentials, _Body, _Outcome] = Gatherer(self._send, limits)
+        self._gatherer: Gatherer[bytes, _Body, _Outcome] = Gatherer(self._send, limits)
         self._exchange = Exchange(group, channel)
 
-    def send(
-        self, credentials: Credentials, octets: int, decode: Callable[[], Any], client_address: str, warned: Warned
-    ) -> None:
+    def send(self, caller: Caller, octets: int, decode: Callable[[], Any], client_address: str, warned: Warned) -> None:
         """Send one body of so many octets, and tell the server's warnings about it.
 
         `decode` answers the arguments of a message; it is called when the group leaves, and what it raises is told. A
@@ -49,10 +48,10 @@ class GroupCall:
         """
 
         def make() -> _Body:
-            return decode(), client_address
+            return decode(), client_address, caller
 
         try:
-            self._gatherer.submit(credentials, octets, make, functools.partial(self._settle, warned))
+            self._gatherer.submit(caller.digest, octets, make, functools.partial(self._settle, warned))
         except Full:
             raise refusal("OVERLOADED") from None
 
@@ -80,16 +79,14 @@ class GroupCall:
         told = [encode.plain(warning) for warning in result.warnings]
         return [warning | {"field": warning["field"].removeprefix(prefix)} for warning in told]
 
-    async def _send(
-        self, credentials: Credentials, bodies: Sequence[_Body], seconds: float
-    ) -> Sequence[_Outcome | Exception]:
+    async def _send(self, _: bytes, bodies: Sequence[_Body], seconds: float) -> Sequence[_Outcome | Exception]:
         defects: Mapping[int, Exception] = {}
         try:
             # All at once takes half as long as each alone.
             text = self._text(bodies)
         except Exception:
             text, defects = self._text_of_good(bodies)
-        response: Any = await self._exchange.send(credentials, text, seconds)
+        response: Any = await self._exchange.send(bodies[0][2], text, seconds)
         if len(response.results) + len(defects) != len(bodies):
             raise ValueError("not one result for each item")
         results = enumerate(response.results)
@@ -97,7 +94,7 @@ class GroupCall:
 
     def _text(self, bodies: Sequence[_Body]) -> bytes:
         """The message of a group."""
-        items, addresses = zip(*bodies, strict=True)
+        items, addresses, _ = zip(*bodies, strict=True)
         return self._group.request(**{self._group.items: items, CLIENT_ADDRESSES: addresses}).SerializeToString()
 
     def _text_of_good(self, bodies: Sequence[_Body]) -> tuple[bytes, Mapping[int, Exception]]:

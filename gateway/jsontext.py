@@ -24,7 +24,7 @@ def parse(text: bytes) -> Any:
     """The value of a JSON text in UTF-8, with or without a byte order mark; integers are exact, whatever their size.
 
     Raises NotJson, also for NaN, Infinity, numbers beyond a double (1e400), lone surrogates, and a nesting so deep
-    that it cannot be parsed (1,024 levels; less where an integer is long).
+    that it cannot be parsed (1,024 levels; less where an integer is long), and integers of more than 4,300 digits.
     """
     start = len(codecs.BOM_UTF8) if text.startswith(codecs.BOM_UTF8) else 0
     document = text[start:]
@@ -33,7 +33,7 @@ def parse(text: bytes) -> Any:
         return json.loads(document) if _LONG_NUMBER in document.translate(_DIGITS_TO_0) else value
     except orjson.JSONDecodeError as error:
         raise NotJson(start + _byte_offset(document, error.pos)) from None
-    except RecursionError:
+    except (RecursionError, ValueError):  # Too deep, or an integer of more than 4,300 digits.
         raise NotJson(start) from None
 
 

@@ -23,3 +23,14 @@ TURNED_AWAY: Final = REFUSALS.labels("none", "OVERLOADED")
 def requests(route: str, http: int) -> Histogram:
     """The histogram of the requests of one route with one HTTP status."""
     return REQUESTS.labels(route, str(http))
+
+
+NOT_STORED: Final = Counter(
+    "userfold_gateway_not_stored", "Calls that were accepted and not stored.", ["route", "application"]
+)
+
+
+@functools.lru_cache(maxsize=10_000)
+def not_stored(route: str, application: str) -> Counter:
+    """The counter of one route and one application, whose id is the operator's own."""
+    return NOT_STORED.labels(route, application)

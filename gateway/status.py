@@ -67,6 +67,9 @@ OWN: Final[Mapping[str, Row]] = {
     "BODY_NOT_JSON": Row(code_pb2.INVALID_ARGUMENT, "The body is not JSON in UTF-8: it goes wrong at byte {byte}."),
     "BODY_NOT_AN_OBJECT": Row(code_pb2.INVALID_ARGUMENT, "The body must be a JSON object."),
     "BODY_NOT_AN_ARRAY": Row(code_pb2.INVALID_ARGUMENT, "The body must be a JSON array of objects."),
+    "USERS_BELONG_ELSEWHERE": Row(
+        code_pb2.UNIMPLEMENTED, "This path takes no users. A list of users is sent to POST /v1/users/batch.", 405
+    ),
     "BATCH_TOO_LARGE": Row(
         code_pb2.INVALID_ARGUMENT, "A batch holds at most {limit:,} {items}; none of this one was written."
     ),
@@ -78,6 +81,10 @@ OWN: Final[Mapping[str, Row]] = {
     "HOST_INVALID": Row(code_pb2.INVALID_ARGUMENT, "A request must have one Host header, with a valid host."),
     "UNSUPPORTED_TRANSFER_ENCODING": Row(code_pb2.UNIMPLEMENTED, "Transfer-Encoding must be chunked."),
     "CREDENTIAL_AMBIGUOUS": Row(code_pb2.UNAUTHENTICATED, "A credential must be sent once."),
+    "CREDENTIAL_MISSING": Row(
+        code_pb2.UNAUTHENTICATED,
+        "Send a collector key as X-Moesif-Application-Id, or a management token as Authorization: Bearer.",
+    ),
     "CREDENTIAL_UNKNOWN": Row(code_pb2.UNAUTHENTICATED, "The credential belongs to no application."),
     "OVERLOADED": Row(
         code_pb2.RESOURCE_EXHAUSTED, "More is waiting than the gateway holds; nothing was written.", retry_after=1
@@ -124,10 +131,20 @@ _Detail = TypeVar("_Detail", bound=Message)
 
 
 class Refusal(Exception):
-    """A request that is answered with an error: a Status, its HTTP status, and headers of its own."""
+    """A request that is answered with an error: a Status, its HTTP status, and headers of its own.
 
-    def __init__(self, status: Status, http: int | None = None, headers: Mapping[str, str] | None = None) -> None:
+    `route` is the template of its path, where that is known.
+    """
+
+    def __init__(
+        self,
+        status: Status,
+        http: int | None = None,
+        headers: Mapping[str, str] | None = None,
+        route: str | None = None,
+    ) -> None:
         super().__init__(reason_of(status))
+        self.route = route
         self.status = status
         self.http = http_status(status.code) if http is None else http
         self.headers = headers_for(self.http, status) | dict(headers or {})

@@ -25,15 +25,15 @@ class Tally(Generic[_Kind]):
         self._counts: Counter[_Kind] = Counter()
         self._timer: asyncio.TimerHandle | None = None
 
-    def add(self, kind: _Kind) -> None:
-        """Count one event."""
+    def add(self, kind: _Kind, count: int = 1) -> None:
+        """Count `count` events."""
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(SECONDS, self.flush)
         if kind in self._counts:
-            self._counts[kind] += 1
+            self._counts[kind] += count
         elif len(self._counts) < KINDS:
             self._counts[kind] = 0
-            self._report(kind, 1)
+            self._report(kind, count)
 
     def flush(self) -> None:
         """Report what is counted now, and begin anew."""

@@ -16,9 +16,9 @@ from userfold.v1 import user_pb2
 from userfold.v1 import user_service_pb2 as pb
 
 from gateway import body, jsontext
-from gateway.batch import Batch, decode_item
 from gateway.decode import ObjectDecoder
 from gateway.findings import Findings
+from gateway.items import Items
 from processes.turns import Turns
 from server import wire
 from server.batch import plan_batch
@@ -50,18 +50,14 @@ def decode(data: bytes) -> None:
     kind, sent = data[:1], data[1:]
     part = kind[0] if kind else 0
     try:
-        text = body.decoded_body(sent, b"gzip" if part & 8 else None, 65536)
+        text = b"".join(body.slices(sent, b"gzip" if part & 8 else None, 65536))
     except (body.CorruptBody, body.BodyTooLarge):
         return
     value = read(text)
     if isinstance(value, list):
-        batch = Batch("users", len(value))
-        for index, item in enumerate(value):
-            decode_item(batch, _USER, index, item)
-        assert len(batch.messages) + len(batch.refused) == len(value)
-        for status in batch.refused.values():
-            assert status.code == 3
-        _plan_all(batch.messages)
+        _require_same_items(text, value)
+        decoded = [_USER.message(item, ("users", 0), Findings()) for item in value if isinstance(item, dict)]
+        _plan_all([each for each in decoded if each is not None])
     elif isinstance(value, dict):
         original = jsontext.parse(text)
         decoder = _DECODERS[part & 3]
@@ -132,6 +128,14 @@ def read(text: bytes) -> Any:
         return value
     assert 0 <= byte <= len(text)
     return None
+
+
+def _require_same_items(text: bytes, value: list[Any]) -> None:
+    items = Items(text)
+    for _ in items.windows():
+        pass
+    assert len(items) == len(value)
+    assert all(_same(jsontext.parse(items.item(index)), each) for index, each in enumerate(value))
 
 
 def _plan_all(messages: Sequence[Any]) -> None:

@@ -14,6 +14,11 @@ import orjson
 from google.protobuf.message import DecodeError, Message
 from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
 from google.rpc.status_pb2 import Status
+from userfold.internal.v1.credential_service_pb2 import CheckCredentialResponse
+from userfold.internal.v1.credential_service_pb2_grpc import (
+    CredentialServiceServicer,
+    add_CredentialServiceServicer_to_server,
+)
 from userfold.v1 import user_service_pb2 as pb
 from userfold.v1.user_service_pb2_grpc import UserServiceServicer, add_UserServiceServicer_to_server
 
@@ -23,6 +28,9 @@ from gateway.listener import Listener, bind
 from gateway.settings import Settings
 from gateway.tls import server_context
 from server.transport import OPTIONS
+
+KEY = {"X-Moesif-Application-Id": "key"}
+"""The credential of whatever a client sends that names none."""
 
 
 @dataclass
@@ -56,6 +64,10 @@ class FakeUserService(UserServiceServicer):
         self.reset()
 
     def reset(self) -> None:
+        self.checks: list[str] = []
+        self.unknown: set[str] = set()
+        self.check_failure: Failure | None = None
+        self.checking: asyncio.Event | None = None
         self.requests: list[Any] = []
         self.metadata: list[Mapping[str, str]] = []
         self.groups: list[Any] = []
@@ -135,6 +147,29 @@ class FakeUserService(UserServiceServicer):
         return self.tell if isinstance(self.tell, Message) else default
 
 
+class FakeCredentialService(CredentialServiceServicer):
+    """Knows each credential but those in `unknown`: that of the key `a` belongs to `app-a`. Keeps them in `checks`.
+
+    A check waits for `checking`, if that is set, and then fails with `check_failure`, if that is.
+    """
+
+    def __init__(self, service: FakeUserService) -> None:
+        self._service = service
+
+    async def CheckCredential(self, request: Any, context: Any) -> Any:
+        metadata = dict(context.invocation_metadata())
+        key = metadata.get("x-moesif-application-id") or metadata.get("authorization", "")
+        self._service.checks.append(key)
+        if self._service.checking:
+            await self._service.checking.wait()
+        if key in self._service.unknown:
+            await context.abort(grpc.StatusCode.UNAUTHENTICATED)
+        if failure := self._service.check_failure:
+            trailers = () if failure.trailer is None else (("grpc-status-details-bin", failure.trailer),)
+            await context.abort(failure.code, failure.details, trailers)
+        return CheckCredentialResponse(application_id=f"app-{key}")
+
+
 @dataclass
 class Gateway:
     """A gateway that listens, and clients for it."""
@@ -142,6 +177,7 @@ class Gateway:
     url: str
     client: httpx2.AsyncClient
     listener: Listener
+    application: Application
 
     async def post(self, path: str, value: object, **headers: str) -> httpx2.Response:
         """Post a JSON value, or bytes as they are."""
@@ -177,6 +213,7 @@ async def running_backend() -> AsyncIterator[Backend]:
     server = grpc.aio.server(options=OPTIONS)
     backend = Backend("")
     add_UserServiceServicer_to_server(backend.service, server)
+    add_CredentialServiceServicer_to_server(FakeCredentialService(backend.service), server)
     backend.address = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
     await server.start()
     try:
@@ -194,12 +231,15 @@ async def running_gateway(
     async with Channel(given.grpc_address) as channel:
         ready: asyncio.Queue[str] = asyncio.Queue()
         tls = server_context(given.http_tls)
-        listener = Listener(Application(given, channel), bind(given), ready.put_nowait, tls, given.http_connections)
+        application = Application(given, channel)
+        listener = Listener(application, bind(given), ready.put_nowait, tls, given.http_connections)
         serving = asyncio.create_task(listener.run_until_stopped())
         url = await ready.get()
         try:
-            async with httpx2.AsyncClient(base_url=url, timeout=30, trust_env=False, verify=verify) as client:
-                yield Gateway(url, client, listener)
+            async with httpx2.AsyncClient(
+                base_url=url, timeout=30, trust_env=False, verify=verify, headers=KEY
+            ) as client:
+                yield Gateway(url, client, listener, application)
         finally:
             listener.stop()
             await serving

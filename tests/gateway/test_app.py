@@ -16,14 +16,16 @@ from gateway import bindings, transcode
 from gateway.app import Application
 from gateway.bindings import UnsupportedBinding
 from gateway.channel import Channel
+from gateway.credentials import Caller
 from gateway.listener import bind
 from gateway.request import Request
 from gateway.settings import Settings
+from processes.turns import Turns
 from tests.gateway.fakes import Backend, FakeUserService, Gateway, reasons, running_gateway
 from tests.gateway.protos import service_type
 
 CONFIG = {
-    "sample_rate": 100,
+    "sample_rate": 0,
     "user_sample_rate": {},
     "company_sample_rate": {},
     "user_rules": {},
@@ -106,7 +108,7 @@ async def test_every_answer_may_be_read_by_every_page(
         await gateway.post("/v1/users", b"{"),
         await gateway.post("/v1/users", {"user_id": "1"}, Origin="https://a"),
     ]
-    monkeypatch.setattr(transcode, "_credentials", lambda *_: 1 / 0)
+    monkeypatch.setattr(transcode.Transcoder, "answer", lambda *_: 1 / 0)
     answers.append(await gateway.post("/v1/users", {"user_id": "1"}))
     assert [answer.status_code for answer in answers] == [200, 404, 400, 201, 500]
     assert [answer.headers.get_list("access-control-allow-origin") for answer in answers] == [["*"]] * 5
@@ -118,7 +120,7 @@ async def test_a_defect_is_told_by_an_id_that_is_in_the_log_and_nothing_else(
     def fail(*_: object) -> None:
         raise RuntimeError("john@acmeinc.com")
 
-    monkeypatch.setattr(transcode, "_credentials", fail)
+    monkeypatch.setattr(transcode.Transcoder, "answer", fail)
     with structlog.testing.capture_logs() as lines:
         answer = await gateway.post("/v1/users", {"user_id": "1"})
     told = answer.json()
@@ -140,20 +142,41 @@ async def test_every_refusal_is_a_line_and_a_count_without_anything_of_the_calle
 ) -> None:
     before = refusals("/v1/users/batch", "INVALID_REQUEST"), refusals("none", "ROUTE_NOT_FOUND")
     secret = {"user_id": "1", "metadata": {"secret-key": {}}, "modified_time": "secret", "secret": 1}
+    gateway.application.flush()
     with structlog.testing.capture_logs() as lines:
         await gateway.post("/v1/users/batch", [{"user_id": "1"}, secret, "secret"], Authorization="Bearer secret")
         await gateway.post("/v1/users", {"campaign": {"gclid": {"secret": 1}}, "metadata": "secret"})
-        await gateway.client.get("/secret")
-    common = {"event": "refused", "log_level": "warning", "http_status": 400}
+        await gateway.client.get("/secret/v1/users/secret?secret=1")
+        await gateway.client.delete("/%0a/secret" + "/secret" * 20)
+    common = {"event": "refused", "log_level": "warning", "http_status": 400, "requests": 1}
+    nowhere = common | {"reason": "ROUTE_NOT_FOUND", "route": "none", "fields": [], "http_status": 404}
     assert lines == [
         common | {"reason": "BATCH_PARTLY_REFUSED", "route": "/v1/users/batch", "fields": []},
-        common | {"reason": "INVALID_REQUEST", "route": "/v1/users/batch", "fields": ["modified_time"], "index": "1"},
-        common | {"reason": "INVALID_REQUEST", "route": "/v1/users/batch", "fields": ["*"], "index": "2"},
+        common | {"reason": "INVALID_REQUEST", "route": "/v1/users/batch", "fields": ["modified_time"]},
+        common | {"reason": "INVALID_REQUEST", "route": "/v1/users/batch", "fields": ["*"]},
         common | {"reason": "INVALID_REQUEST", "route": "/v1/users", "fields": ["campaign.gclid", "metadata"]},
-        common | {"reason": "ROUTE_NOT_FOUND", "route": "none", "fields": [], "http_status": 404},
+        nowhere | {"path": "GET /*/v1/users/*"},
+        nowhere | {"path": "DELETE /*/*/*/*/*/*/*/*/..."},
     ]
     after = refusals("/v1/users/batch", "INVALID_REQUEST"), refusals("none", "ROUTE_NOT_FOUND")
-    assert (after[0] - before[0], after[1] - before[1]) == (2, 1)
+    assert (after[0] - before[0], after[1] - before[1]) == (2, 2)
+
+
+async def test_300_refused_items_are_two_lines_of_the_log(gateway: Gateway, service: FakeUserService) -> None:
+    """One at once for the first of a second, and one for all others at its end."""
+    gateway.application.flush()
+    with structlog.testing.capture_logs() as lines:
+        await gateway.post("/v1/users/batch", [{"user_id": []}] * 300)
+        for _ in range(50):
+            await gateway.post("/v1/users", {"user_id": []})
+        gateway.application.flush()
+    told = [(line["route"], line["reason"], line["fields"], line["requests"]) for line in lines]
+    assert told == [
+        ("/v1/users/batch", "BATCH_PARTLY_REFUSED", [], 1),
+        ("/v1/users/batch", "INVALID_REQUEST", ["user_id"], 300),
+        ("/v1/users", "INVALID_REQUEST", ["user_id"], 1),
+        ("/v1/users", "INVALID_REQUEST", ["user_id"], 49),
+    ]
 
 
 @pytest.mark.parametrize("request_line", [b"NONSENSE\r\n\r\n", b"GET /v1/\xff HTTP/1.1\r\nHost: x\r\n\r\n"])
@@ -182,14 +205,17 @@ async def test_another_service_needs_no_code(backend: Backend) -> None:
         return response(item={"user_id": "x"}, id="y")
 
     async with Channel(backend.address) as channel:
-        transcoders = {each.template: transcode.Transcoder(each, channel, 1) for each in bindings.bindings_of(service)}
+        transcoders = {
+            each.template: transcode.Transcoder(each, channel, 1, Turns()) for each in bindings.bindings_of(service)
+        }
     for transcoder in transcoders.values():
         response = transcoder._binding.response
         transcoder._call = fake_call
 
     async def answer(template: str, fields: dict[str, str], body: bytes = b"", query: bytes = b"") -> Any:
         done: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        transcoders[template].answer(fields, Request("POST", b"/", query, body=body), done.set_result)
+        caller = Caller(b"", ())
+        transcoders[template].answer(fields, caller, Request("POST", b"/", query, body=body), done.set_result)
         return await done
 
     touched = await answer("/v1/things/{id}:touch", {"id": "a"}, b'{"id":"b","count":3}')
@@ -204,7 +230,8 @@ async def test_another_service_needs_no_code(backend: Backend) -> None:
         (200, {"item": {"user_id": "x"}, "id": "y"}),
     ]
     assert [(each.id, each.count) for each in seen] == [("a", 3), ("é", 4), ("", 7)]
-    assert [(each.http, each.refused[0].fields) for each in (wrong, refused)] == [(400, ("count",)), (400, ("count",))]
+    refusals = [(each.http, *(told.fields for told in each.refused)) for each in (wrong, refused)]
+    assert refusals == [(400, ("count",)), (400, ("count",))]
 
 
 async def test_a_service_that_cannot_be_served_stops_the_start(backend: Backend) -> None:

@@ -1,11 +1,14 @@
 """Batches over HTTP: good items are saved, bad ones named by their index in the body."""
 
+import itertools
+
 import grpc
 import orjson
 import pytest
 from google.rpc import code_pb2
 from userfold.v1 import user_service_pb2 as pb
 
+from gateway import batch_call, items
 from gateway.status import MOST_BYTES
 from tests.gateway.fakes import (
     Failure,
@@ -43,12 +46,25 @@ async def test_a_batch_must_be_an_array(gateway: Gateway, service: FakeUserServi
     assert service.requests == []
 
 
-async def test_a_batch_holds_1000_items_and_no_more(gateway: Gateway, service: FakeUserService) -> None:
-    assert (await gateway.post("/v1/users/batch", [{"user_id": "1"}] * 1000)).json() == {"saved_count": 1000}
-    answer = await gateway.post("/v1/users/batch", [{"user_id": "1"}] * 1001)
+async def test_a_long_batch_is_sent_in_one_rpc_after_the_other_in_its_order(
+    gateway: Gateway, service: FakeUserService
+) -> None:
+    users = [{"user_id": str(number)} for number in range(5000)]
+    answer = await gateway.post("/v1/users/batch", users)
+    assert (answer.status_code, answer.json()) == (201, {"saved_count": 5000})
+    sent = [[user.user_id for user in request.users] for request in service.requests]
+    assert [len(each) for each in sent] == [1000] * 5
+    assert list(itertools.chain(*sent)) == [user["user_id"] for user in users]
+
+
+async def test_a_batch_has_a_limit_of_items_before_anything_of_it_is_sent(
+    gateway: Gateway, service: FakeUserService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(items, "ITEMS", 20_000)
+    answer = await gateway.post("/v1/users/batch", b"[" + b'{"user_id":"1"},' * 20_000 + b"{}]")
     assert (answer.status_code, reasons(answer.json())) == (400, ["BATCH_TOO_LARGE"])
-    assert answer.json()["message"] == "A batch holds at most 1,000 users; none of this one was written."
-    assert len(service.requests) == 1
+    assert answer.json()["message"] == "A batch holds at most 20,000 users; none of this one was written."
+    assert service.requests == []
 
 
 async def test_bad_items_do_not_stop_the_others_and_every_index_is_that_of_the_body(
@@ -149,4 +165,6 @@ async def test_a_batch_of_12_mib_passes_through(gateway: Gateway, service: FakeU
     assert 11 * 2**20 < len(body) <= 12 * 2**20
     answer = await gateway.post("/v1/users/batch", body)
     assert (answer.status_code, answer.json()) == (201, {"saved_count": 1000})
-    assert service.request.ByteSize() > 11 * 2**20
+    sizes = [request.ByteSize() for request in service.requests]
+    assert sum(sizes) > 11 * 2**20
+    assert max(sizes) <= batch_call.RPC_BYTES

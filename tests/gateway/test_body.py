@@ -20,6 +20,7 @@ def zipped(content: bytes) -> bytes:
 
 
 GZIP = zipped(USER)
+POST = b"POST /v1/users HTTP/1.1\r\nHost: x\r\nAuthorization: x\r\n"
 
 
 @pytest.mark.parametrize(
@@ -89,7 +90,7 @@ def chunked(content: bytes, size: int) -> bytes:
 
 @pytest.mark.parametrize("size", [1, 7, 1000])
 async def test_a_chunked_body_is_read(gateway: Gateway, service: FakeUserService, size: int) -> None:
-    head = b"POST /v1/users HTTP/1.1\r\nHost: x\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n"
+    head = POST + b"Connection: close\r\nTransfer-Encoding: chunked\r\n"
     answer = await gateway.raw(head + b"Content-Encoding: gzip\r\n\r\n" + chunked(GZIP, size))
     assert answer.startswith(b"HTTP/1.1 201 Created\r\n")
     assert service.request.user.user_id == "1"
@@ -101,7 +102,7 @@ async def test_a_client_that_sends_far_too_much_receives_the_413(
 ) -> None:
     content = b"x" * 30_000_000
     sent = chunked(content, 100_000) if b"chunked" in length else content
-    answer = await gateway.raw(b"POST /v1/users HTTP/1.1\r\nHost: x\r\n" + length + b"\r\n\r\n" + sent)
+    answer = await gateway.raw(POST + b"" + length + b"\r\n\r\n" + sent)
     head, _, told = answer.partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 413 ")
     assert b"connection: close" in head.lower()
@@ -129,15 +130,13 @@ def test_a_bomb_costs_no_more_memory_than_the_limit() -> None:
 
 
 async def test_expect_100_continue_is_told_to_go_on(gateway: Gateway, service: FakeUserService) -> None:
-    head = (
-        b"POST /v1/users HTTP/1.1\r\nHost: x\r\nConnection: close\r\nExpect: 100-continue\r\nContent-Length: 15\r\n\r\n"
-    )
+    head = POST + b"Connection: close\r\nExpect: 100-continue\r\nContent-Length: 15\r\n\r\n"
     answer = await gateway.raw(head + USER)
     assert answer.startswith(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 201 Created\r\n")
 
 
 async def test_expect_100_continue_for_too_much_is_refused_before_it_is_sent(gateway: Gateway) -> None:
-    head = b"POST /v1/users HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 99000000\r\n\r\n"
+    head = POST + b"Expect: 100-continue\r\nContent-Length: 99000000\r\n\r\n"
     assert (await gateway.raw(head)).startswith(b"HTTP/1.1 413 ")
 
 
@@ -145,7 +144,7 @@ async def test_a_client_that_hangs_up_half_way_sends_nothing_on(gateway: Gateway
     port = int(gateway.url.rpartition(":")[2])
     for length in (50, 5_000_000):
         _, writer = await asyncio.open_connection("127.0.0.1", port)
-        writer.write(b"POST /v1/users HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n{" % length)
+        writer.write(POST + b"Content-Length: %d\r\n\r\n{" % length)
         await writer.drain()
         await asyncio.sleep(0.05)
         writer.close()

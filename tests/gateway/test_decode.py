@@ -286,3 +286,27 @@ def test_a_path_names_a_field_in_160_characters(parts: tuple[str | int, ...], te
 )
 def test_logs_name_only_what_the_schema_knows(path: str, name: str) -> None:
     assert schema_name(path, user_pb2.UserUpdate.DESCRIPTOR) == name
+
+
+@pytest.mark.parametrize("value", [[0] * 10_001, [[]] * 10_001, {"x": [[]] * 5_001, "y": [0] * 5_001}])
+def test_metadata_with_too_many_values_is_refused_and_no_more_are_visited(value: Any) -> None:
+    findings = Findings()
+    assert USER.message({"metadata": {"a": value}}, (), findings) is None
+    assert [each.reason for each in findings.violations] == ["TOO_MANY_VALUES"]
+
+
+def test_metadata_may_have_10_000_values() -> None:
+    findings = Findings()
+    assert USER.message({"metadata": {"a": [0] * 9_999}}, (), findings) is not None
+    assert findings.violations == []
+
+
+def test_a_key_of_4_million_dots_is_looked_at_no_further_than_it_is_shown() -> None:
+    class Key(str):
+        """What is sliced is short."""
+
+        def __getitem__(self, index: Any) -> str:
+            assert index.stop <= 200
+            return super().__getitem__(index)
+
+    assert len(field_path((Key("." * 4_000_000),))) == 160

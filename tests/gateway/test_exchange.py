@@ -15,12 +15,14 @@ from userfold.v1.user_pb2 import UserUpdate
 from gateway import exchange
 from gateway.bindings import bindings_of
 from gateway.channel import Channel
+from gateway.credentials import Caller
 from gateway.exchange import Exchange
 from gateway.gather import NotAnsweredInTime
 from gateway.status import Refusal, reason_of
 from tests.gateway.fakes import error_info, status_with
 
-ME = (("x-moesif-application-id", "me"),)
+ME = Caller(b"me", (("x-moesif-application-id", "me"),))
+OTHER = Caller(b"other", ())
 (GROUP,) = (each.group for each in bindings_of(pb.DESCRIPTOR.services_by_name["UserService"]) if each.group)
 
 STOPPING = status_with(code_pb2.UNAVAILABLE, "Later.", error_info("SERVER_STOPPING"))
@@ -145,7 +147,7 @@ async def test_who_sends_again_gets_a_stream_and_keeps_it(sent: Exchange, servic
 async def test_whoever_has_other_credentials_has_streams_of_their_own(sent: Exchange, service: Scripted) -> None:
     await send_each(sent, "ab")
     for name in "12":
-        await send(sent, name, who=())
+        await send(sent, name, who=OTHER)
     assert (service.calls, service.streams) == (["a", "1"], [["b"], ["2"]])
 
 
@@ -177,6 +179,28 @@ async def test_each_connection_has_a_stream(peer: tuple[Scripted, str]) -> None:
     async with Channel(address, connections=3) as channel:
         await send_each(Exchange(GROUP, channel), "abcdefg")
     assert [len(each) for each in service.streams] == [2, 2, 2]
+
+
+async def test_each_address_of_a_target_has_calls_and_a_stream() -> None:
+    async with (
+        running(one := Scripted()) as first,
+        running(other := Scripted()) as second,
+        Channel(f"ipv4:{first},{second}") as channel,
+    ):
+        await both_connected(channel, one, other)
+        for name in "123456":
+            await send(Exchange(GROUP, channel), name)
+        calls = len(one.calls), len(other.calls)
+        await send_each(Exchange(GROUP, channel), "abcde")
+    # Fewer where a first call came before both were connected.
+    assert min(calls) >= 3
+    assert [len(each) for each in (*one.streams, *other.streams)] == [2, 2]
+
+
+async def both_connected(channel: Channel, *services: Scripted) -> None:
+    async with asyncio.timeout(20):
+        while not all(service.calls for service in services):
+            await send(Exchange(GROUP, channel), "0")
 
 
 async def test_what_the_server_refuses_on_a_stream_is_a_refusal_and_the_stream_goes_on(
@@ -317,6 +341,6 @@ async def test_callers_beyond_a_limit_send_calls(
     monkeypatch.setattr(exchange, "_CALLERS", 1)
     await send_each(sent, "a")
     for name in "12":
-        await send(sent, name, who=())
+        await send(sent, name, who=OTHER)
     await send(sent, "b")
     assert (service.calls, service.streams) == (["a", "1", "2"], [["b"]])

@@ -339,6 +339,26 @@ async def test_a_group_is_bounded_by_what_its_items_are_made_from(
     assert len(told) == len(items)
 
 
+async def test_what_is_made_in_one_turn_of_the_loop_is_bounded() -> None:
+    sender = FakeSender()
+    gatherer = gatherer_of(sender, octets=10, groups=4)
+    making: list[int] = []
+    for number in range(12):
+        gatherer.submit("k", 5, lambda number=number: making.append(number) or b"a", lambda _: None)  # type: ignore[misc, func-returns-value]
+    made_in_turn = []
+    while len(making) < 8:
+        before = len(making)
+        await asyncio.sleep(0)
+        made_in_turn.append(len(making) - before)
+    # Two of 5 bytes each: a group, and as much as there may be in one go.
+    assert max(made_in_turn) == 2
+    for _ in range(6):
+        await turns()
+        sender.go()
+    await turns()
+    assert making == list(range(12))
+
+
 async def test_whoever_is_told_may_send_again_at_once() -> None:
     sender = FakeSender()
     gatherer = gatherer_of(sender)

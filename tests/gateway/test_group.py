@@ -12,6 +12,7 @@ from userfold.v1 import user_service_pb2 as pb
 
 from gateway import bindings, transcode
 from gateway.bindings import bindings_of
+from gateway.credentials import Caller
 from gateway.gather import Limits
 from gateway.group import GroupCall
 from gateway.status import Refusal, reason_of
@@ -107,7 +108,12 @@ async def test_each_is_answered_exactly_as_if_it_had_gone_alone(
 
 
 async def test_different_credentials_never_travel_together(backend: Backend, service: FakeUserService) -> None:
-    callers = [{"X-Moesif-Application-Id": "a"}, {"X-Moesif-Application-Id": "b"}, {"Authorization": "Bearer a"}, {}]
+    callers = [
+        {"X-Moesif-Application-Id": "a"},
+        {"X-Moesif-Application-Id": "b"},
+        {"Authorization": "Bearer a"},
+        {"Authorization": "Bearer b"},
+    ]
     async with running_gateway(backend.address) as gateway:
         requests = [
             gateway.post("/v1/users", {"user_id": str(number)}, **caller)
@@ -119,7 +125,7 @@ async def test_different_credentials_never_travel_together(backend: Backend, ser
         (number,) = set(ids)
         given = {"x-moesif-application-id", "authorization"} & metadata.keys()
         assert {name: metadata[name] for name in given} == {
-            name.lower(): value for name, value in callers[int(number)].items()
+            name.lower(): value for name, value in (KEY | callers[int(number)]).items()
         }
 
 
@@ -178,11 +184,11 @@ async def test_a_request_that_was_never_sent_is_told_so() -> None:
     deaf: Any = DeafChannel()
     call = GroupCall(group, deaf, Limits(0.05, groups=1, waiting_items=1))
     told: asyncio.Queue[Any] = asyncio.Queue()
-    call.send((), 15, lambda: {"user_id": "1"}, "", told.put_nowait)
+    call.send(Caller(b"", ()), 15, lambda: {"user_id": "1"}, "", told.put_nowait)
     await asyncio.sleep(0.01)
-    call.send((), 15, lambda: {"user_id": "2"}, "", told.put_nowait)
+    call.send(Caller(b"", ()), 15, lambda: {"user_id": "2"}, "", told.put_nowait)
     with pytest.raises(Refusal) as caught:
-        call.send((), 15, lambda: {"user_id": "3"}, "", told.put_nowait)
+        call.send(Caller(b"", ()), 15, lambda: {"user_id": "3"}, "", told.put_nowait)
     outcomes = [await told.get(), await told.get(), caught.value]
     kinds = [(each.http, reason_of(each.status)) for each in outcomes]
     assert kinds == [(504, "WRITE_OUTCOME_UNKNOWN"), (504, "NOT_SENT_IN_TIME"), (429, "OVERLOADED")]
@@ -212,7 +218,7 @@ async def test_more_than_may_wait_is_429_with_a_time_to_wait(
 
 def posted(user_id: str, *more: str) -> bytes:
     body = f'{{"user_id":"{user_id}"}}'
-    head = ["POST /v1/users HTTP/1.1", "Host: x", f"Content-Length: {len(body)}", *more]
+    head = ["POST /v1/users HTTP/1.1", "Host: x", "X-Moesif-Application-Id: key", f"Content-Length: {len(body)}", *more]
     return "\r\n".join([*head, "", body]).encode()
 
 

@@ -19,7 +19,7 @@ import structlog
 
 from gateway.listener import listener_url
 from processes import logs
-from tests.gateway.fakes import Backend, FakeUserService, free_port
+from tests.gateway.fakes import KEY, Backend, FakeUserService, free_port
 
 
 @contextmanager
@@ -61,7 +61,9 @@ async def test_a_request_in_flight_ends_before_it_stops(backend: Backend, servic
     with program(USERFOLD_GRPC_ADDRESS=backend.address) as process:
         host, _, port = url_of(process).removeprefix("http://").rpartition(":")
         reader, writer = await asyncio.open_connection(host, int(port))
-        writer.write(b"POST /v1/users HTTP/1.1\r\nHost: x\r\nContent-Length: 15\r\n\r\n" + b'{"user_id":"1"}')
+        writer.write(
+            b"POST /v1/users HTTP/1.1\r\nHost: x\r\nAuthorization: x\r\nContent-Length: 15\r\n\r\n" + b'{"user_id":"1"}'
+        )
         await service.arrived.wait()
         process.send_signal(signal.SIGTERM)
         answer = await asyncio.wait_for(reader.read(), 20)
@@ -122,7 +124,7 @@ async def test_a_local_process_is_not_believed_as_a_proxy_without_being_named(
 ) -> None:
     with program(USERFOLD_GRPC_ADDRESS=backend.address) as process:
         async with httpx2.AsyncClient(trust_env=False) as client:
-            headers = {"X-Forwarded-For": "203.0.113.7"}
+            headers = KEY | {"X-Forwarded-For": "203.0.113.7"}
             await client.post(f"{url_of(process)}/v1/users", content=b"{}", headers=headers)
     assert service.client_addresses == ["127.0.0.1"]
 

@@ -162,6 +162,8 @@ async def test_a_client_that_ends_its_side_ends_all(place: Place, service: FakeU
     service.seconds = 0.5
     trusted = ssl.create_default_context(cafile=place.authority.path)
     async with place.client(trusted) as client:
-        client._writer.write(b"POST /v1/users HTTP/1.1\r\nHost: x\r\nContent-Length: 15\r\n\r\n" + b'{"user_id":"1"}')
+        client._writer.write(
+            b"POST /v1/users HTTP/1.1\r\nHost: x\r\nAuthorization: x\r\nContent-Length: 15\r\n\r\n" + b'{"user_id":"1"}'
+        )
         await service.arrived.wait()
     assert service.request.user.user_id == "1"

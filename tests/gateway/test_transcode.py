@@ -11,6 +11,7 @@ from google.rpc import code_pb2
 from userfold.v1 import user_pb2
 from userfold.v1 import user_service_pb2 as pb
 
+from gateway import jsontext
 from tests.gateway.fakes import (
     Backend,
     Failure,
@@ -175,7 +176,7 @@ async def test_a_profile_is_shown_by_its_proto_names_and_exact_numbers(
 async def test_user_ids_come_out_of_the_path_as_they_are(
     gateway: Gateway, service: FakeUserService, path: str, user_id: str
 ) -> None:
-    request = f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    request = f"GET {path} HTTP/1.1\r\nHost: x\r\nX-Moesif-Application-Id: key\r\nConnection: close\r\n\r\n"
     assert (await gateway.raw(request.encode())).startswith(b"HTTP/1.1 200 OK\r\n")
     assert service.request.user_id == user_id
 
@@ -234,7 +235,7 @@ async def test_violations_refuse_one_user_without_a_call(gateway: Gateway, servi
     assert service.requests == []
 
 
-@pytest.mark.parametrize("body", [b"{", b'{"a":NaN}', b'{"a":1e400}', b'{"a":"\xff"}'])
+@pytest.mark.parametrize("body", [b"{", b'{"a" 1}', b'{"a":01}', b'{"a":"\n"}'])
 async def test_what_is_no_json_is_refused_with_its_byte(
     gateway: Gateway, service: FakeUserService, body: bytes
 ) -> None:
@@ -294,6 +295,35 @@ async def test_a_time_in_a_query_arrives_as_a_timestamp(gateway: Gateway, servic
 async def test_what_is_no_time_in_a_query_is_refused(gateway: Gateway, service: FakeUserService, time: str) -> None:
     answer = await gateway.client.get(f"/v1/campaigns:report?start_time={time}&end_time=2026-01-02")
     assert (answer.status_code, violations(answer.json())) == (400, [("start_time", "NOT_A_TIME")])
+    assert service.requests == []
+
+
+@pytest.mark.parametrize("name", ["SUPPRESS_DAYS", "suppressdays", "Suppress_Days"])
+async def test_a_parameter_in_another_case_refuses_what_cannot_be_undone(
+    gateway: Gateway, service: FakeUserService, name: str
+) -> None:
+    answer = await gateway.client.delete(f"/v1/users/1?{name}=30")
+    assert (answer.status_code, violations(answer.json())) == (400, [(name, "WRONG_CASE")])
+    assert service.requests == []
+
+
+async def test_a_parameter_in_another_case_is_ignored_by_a_read(gateway: Gateway, service: FakeUserService) -> None:
+    answer = await gateway.client.get("/v1/campaigns:report?MAX_GROUPS=3")
+    assert (answer.status_code, [each["field"] for each in answer.json()["warnings"]]) == (200, ["MAX_GROUPS"])
+
+
+async def test_a_query_has_a_limit_of_parameters(gateway: Gateway, service: FakeUserService) -> None:
+    assert (await gateway.client.get("/v1/users/1?" + "&".join(["a=1"] * 100))).status_code == 200
+    answer = await gateway.client.get("/v1/users/1?" + "&".join(["a=1"] * 101))
+    assert (answer.status_code, violations(answer.json())) == (400, [("query", "TOO_MANY")])
+
+
+async def test_a_single_user_with_too_many_values_is_refused_before_it_is_parsed(
+    gateway: Gateway, service: FakeUserService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jsontext, "parse", None)
+    answer = await gateway.post("/v1/users", b'{"user_id":"1","metadata":{"a":[' + b"[]," * 300_000 + b"1]}}")
+    assert (answer.status_code, violations(answer.json())) == (400, [("metadata", "TOO_MANY_VALUES")])
     assert service.requests == []
 
 

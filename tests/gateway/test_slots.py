@@ -1,0 +1,50 @@
+"""Places: how many, whose, and in which order."""
+
+import asyncio
+
+from gateway.slots import Slots
+from tests.loop import turns
+
+
+async def test_one_owner_has_at_most_half_and_owners_take_turns() -> None:
+    slots = Slots(4)
+    placed: list[str] = []
+
+    async def wait(owner: str) -> None:
+        await slots.acquire(owner)
+        placed.append(owner)
+
+    waiting = [asyncio.ensure_future(wait(owner)) for owner in "aaaaabbcc"]
+    await turns()
+    assert placed == ["a", "a", "b", "b"]
+    slots.release("b")
+    await turns()
+    # `a` has its half, though it waits longest.
+    assert placed[4:] == ["c"]
+    slots.release("a")
+    await turns()
+    assert len(placed) == 6
+    for owner in placed[:6][-3:]:
+        slots.release(owner)
+    await turns()
+    for task in waiting:
+        task.cancel()
+    await asyncio.gather(*waiting, return_exceptions=True)
+
+
+async def test_who_waits_no_longer_takes_no_place_and_leaves_nothing() -> None:
+    slots = Slots(2)
+    await slots.acquire("a")
+    first, second = (asyncio.ensure_future(slots.acquire("a")) for _ in range(2))
+    await turns()
+    first.cancel()
+    await turns()
+    slots.release("a")
+    await second
+    # Placed and cancelled in the same turn.
+    third = asyncio.ensure_future(slots.acquire("a"))
+    await turns()
+    slots.release("a")
+    third.cancel()
+    await asyncio.gather(third, return_exceptions=True)
+    assert (slots._free, slots._held, slots._waiting) == (2, {}, {})
