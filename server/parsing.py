@@ -15,6 +15,9 @@ SLICE_BYTES: Final = 256 * 1024
 # What belongs to the batch as a whole, beside its items and the addresses of their clients.
 _OTHER_FIELDS: Final = 100
 
+# Of those that have a tag of one byte. Requests have no field beyond them: such a field is unknown anyhow.
+_HIGHEST_FIELD: Final = 15
+
 
 def items_field(message: type[Message]) -> str:
     """The field of a request that holds many items, each with a result of its own; empty where the request is one."""
@@ -62,7 +65,7 @@ def _require_size(text: bytes, message: type[Message]) -> None:
 
 def _cut(text: bytes, items: int) -> tuple[list[Any], frozenset[int]]:
     """The slices of a batch, as buffers, and the indices of the items that are too large, each an empty slice."""
-    view, empty = memoryview(text), bytes((items << 3 | LENGTH_DELIMITED, 0))
+    view = memoryview(text)
     slices: list[Any] = []
     oversized: list[int] = []
     count = others = begin = 0
@@ -75,10 +78,12 @@ def _cut(text: bytes, items: int) -> tuple[list[Any], frozenset[int]]:
             if max(count, others - _OTHER_FIELDS) > limits.BATCH_UPDATES:
                 raise BatchTooLarge
             if size > (limits.UPDATE_BYTES if is_item else SLICE_BYTES):
-                if not is_item:
-                    raise MalformedRequest
-                oversized.append(count - 1)
-                slices += [view[begin : field.start], empty]
+                # No other field may be so large: the address of a client that is too long is none.
+                if is_item:
+                    oversized.append(count - 1)
+                slices.append(view[begin : field.start])
+                if field.number <= _HIGHEST_FIELD:
+                    slices.append(bytes((field.number << 3 | LENGTH_DELIMITED, 0)))
                 begin = field.end
             elif field.end - begin > SLICE_BYTES:
                 slices.append(view[begin : field.start])
