@@ -154,7 +154,6 @@ def _folded(writes: Sequence[ProfileWrite]) -> tuple[ProfileWrite, int]:
     folded, count = fold(writes)
     if count > 1:
         parts = writes[:count]
-        folded.values = sum(write.values for write in parts)
         folded.exact = folded.exact or any(write.exact for write in parts)
         folded.recount = any(write.recount for write in parts)
     return folded, count

@@ -441,7 +441,7 @@ async def test_an_update_that_is_not_planned_takes_its_room(store: FakeProfileSt
 async def test_a_write_with_more_than_a_group_holds_goes_alone(
     grouped: GroupedProfileStore, store: FakeProfileStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(limits, "GROUP_BYTES", 3000)
+    monkeypatch.setattr(limits, "GROUP_BYTES", _write("first").size + 1000)
     grouped.submit([_write("first"), _write("large", user_agent_string="x" * 5000), _write("last")])
     await turns()
     for _ in range(3):

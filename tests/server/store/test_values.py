@@ -12,6 +12,7 @@ from server import limits
 from server.errors import DatabaseUnavailable, Overloaded, ProfileTooLarge
 from server.model import STORED, SUPPRESSED, ProfileWrite, UserUpdate
 from server.mongod import EmbeddedMongod
+from server.patch import apply_patch
 from server.plan import plan_update, profile_id
 from server.store import values
 from server.store.database import Database, connect, open_database, prepare
@@ -78,6 +79,17 @@ def test_the_count_is_that_of_a_walk(metadata: dict[str, Any]) -> None:
         return 1 + sum(map(walk, inner))
 
     assert values_in(metadata) == walk(metadata) - 1
+
+
+@given(st.lists(st.dictionaries(_KEYS, _JSON, max_size=4), min_size=1, max_size=4))
+def test_no_write_adds_more_than_its_values(updates: list[dict[str, Any]]) -> None:
+    stored: dict[str, Any] = {}
+    bound = 0
+    for metadata in updates:
+        write = plan_update("app", UserUpdate("u", metadata=metadata), _NOW).write
+        bound += write.values
+        stored = apply_patch(stored, write.patch.get("metadata", {}))  # type: ignore[arg-type]  # It is one.
+        assert values_in(stored) <= bound
 
 
 async def test_a_profile_never_holds_more_values_and_keeps_what_it_was(
