@@ -383,3 +383,19 @@ def test_a_report_is_answered_whole(testing: Any, queries: FakeProfileQueries) -
 
 def test_a_count_is_answered(testing: Any) -> None:
     assert _call(testing, "CountUsers", pb.CountUsersRequest()).count == 2**40
+
+
+async def test_a_batch_of_refused_updates_is_answered_in_slices(
+    service: UserService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    owners: list[object] = []
+
+    async def turn(_: Turns, owner: object) -> None:
+        owners.append(owner)
+
+    monkeypatch.setattr(Turns, "turn", turn)
+    request: Any = pb.BatchUpdateUsersRequest(users=[UserUpdate() for _ in range(200)])
+    context: Any = Context("ipv4:127.0.0.1:1")
+    results = (await _serve(service.BatchUpdateUsers, request, context)).results
+    assert [result.status.code for result in results] == [3] * 200
+    assert owners == ["app"] * 3
