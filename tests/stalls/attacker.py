@@ -29,12 +29,12 @@ async def send(attack: Attack, channels: Channels) -> Counter[str]:
 
 
 async def _run(name: str, *, until_told: bool) -> None:
-    # Whatever this program costs is to come last.
-    os.nice(19)
     who = Who(**json.loads(sys.stdin.readline()))
     row = ROWS[name]
     attack = row.build(who)
     channels = Channels(who)
+    # Whatever this program costs from now on is to come last.
+    os.nice(19)
     print("ready", flush=True)
     sys.stdin.readline()
     started = time.monotonic()

@@ -16,12 +16,7 @@ from pymongo.write_concern import WriteConcern
 from server.derive import alias_digest
 from server.plan import profile_id
 from tests.conftest import Application
-
-USERS: Final = 34
-"""Profiles of each dense application: more than the 32 MiB that a page may hold."""
-
-TOKEN: Final = "shared by all dense users"
-COMPANY: Final = "dense"
+from tests.stalls.payloads import COMPANY, TOKEN, USERS
 
 _LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ01234567"
 _STORED_BYTES = 1024 * 1024 - 600

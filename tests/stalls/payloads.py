@@ -2,7 +2,7 @@
 
 import gzip
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, Final
 
 import orjson
 from userfold.v1 import user_service_pb2 as pb
@@ -10,6 +10,12 @@ from userfold.v1.user_pb2 import UserUpdate
 
 from tests.stalls.calls import Attack, Call, Grpc, Http, Who
 from tests.stalls.row import WRITE, Row, one
+
+USERS: Final = 34
+"""Profiles of each dense application: more than the 32 MiB that a page may hold."""
+
+TOKEN: Final = "shared by all dense users"
+COMPANY: Final = "dense"
 
 
 def batch(users: object, *, packed: bool = False) -> Callable[[Who], Call]:

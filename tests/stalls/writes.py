@@ -47,11 +47,9 @@ ROWS: Final = [
         lambda: batch([user({f"{n}{'.' * 10_000}": 1 for n in range(1000)})], packed=True),
     ),
     row("dots-rpc", "the key of 4,000,000 dots, as UpdateUser", lambda: unary(b'{"%s":1}' % (b"." * _DOTS))),
-    row("dots-struct", "the same in a Struct", lambda: grpc_batch([in_struct({"." * _DOTS: 1})])),
     row("dots-stream", "the same in a stream", lambda: stream([message(b'{"%s":1}' % (b"." * _DOTS))])),
     row("email", "an email of 1 MB of `a `", lambda: batch([user({"email": "a " * 500_000})], packed=True)),
     row("email-12mb", "the same of 11.8 MB", lambda: batch([user({"email": "a " * 5_900_000})], packed=True)),
-    row("email-at", "an email of 1 MB of `@.`", lambda: batch([user({"email": "@." * 500_000})], packed=True)),
     row("email-rpc", "an email of 4 MB, as UpdateUser", lambda: unary(b'{"email":"%s"}' % (b"a " * 2_000_000))),
     row(
         "email-many",
@@ -59,7 +57,6 @@ ROWS: Final = [
         lambda: batch([user({"email": "a " * 4000}, n) for n in range(1000)], packed=True),
     ),
     row("arrays", "an array of 1,400,000 `[]`", lambda: batch([user({"a": [[]] * 1_400_000})], packed=True)),
-    row("arrays-rpc", "the same, as UpdateUser", lambda: unary(b'{"a":[%s[]]}' % (b"[]," * 1_400_000))),
     row("zeros", "an array of 500,000 zeros", lambda: batch([user({"a": [0] * 500_000})], packed=True)),
     row("zeros-single", "the same in `POST /v1/users`", lambda: raw(orjson.dumps(user({"a": [0] * 500_000})))),
     row("zeros-12mb", "an array of 5,900,000 zeros", lambda: batch([user({"a": [0] * 5_900_000})], packed=True)),
@@ -70,17 +67,6 @@ ROWS: Final = [
         lambda: stream(*[[message(b'{"a":[%s0]}' % (b"0," * 500_000), n)] for n in range(8)]),
     ),
     row(
-        "zeros-struct-single",
-        "500,000 zeros in a Struct, as UpdateUser",
-        lambda: (
-            lambda who: Grpc(
-                "UpdateUser",
-                who.writer,
-                [pb.UpdateUserRequest(user=in_struct({"a": [0] * 500_000})).SerializeToString()],
-            )
-        ),
-    ),
-    row(
         "objects",
         "an object of 1,000,000 keys",
         lambda: batch(
@@ -88,27 +74,15 @@ ROWS: Final = [
         ),
     ),
     row("opened", "12 MB of `[`", lambda: batch(b"[" * _BATCH_BYTES, packed=True)),
-    row("opened-rpc", "4 MB of `[` as metadata_json", lambda: unary(b'{"a":%s' % (b"[" * 4_000_000))),
     row(
         "digits",
         "a number of 4,000,000 digits",
         lambda: batch(b'[{"user_id":"u","metadata":{"a":%s}}]' % (b"9" * 4_000_000), packed=True),
     ),
-    row("digits-rpc", "the same, as UpdateUser", lambda: unary(b'{"a":%s}' % (b"9" * 4_000_000))),
-    row(
-        "surrogates",
-        "12 MB of lone surrogates",
-        lambda: batch(b'[{"user_id":"u","metadata":{"a":"%s"}}]' % (b"\\ud83d" * 1_900_000), packed=True),
-    ),
     row(
         "control-characters",
         "12 MB of escaped control characters",
         lambda: batch([user({"a": "\x01" * 1_900_000})], packed=True),
-    ),
-    row(
-        "not-a-number",
-        "12 MB of bare `NaN`",
-        lambda: batch(b'[{"user_id":"u","metadata":{"a":[%sNaN]}}]' % (b"NaN," * 2_900_000), packed=True),
     ),
     row(
         "not-a-number-each",
@@ -120,7 +94,6 @@ ROWS: Final = [
         ),
     ),
     row("nothing", "a batch of 5,900,000 zeros", lambda: batch([0] * 5_900_000, packed=True)),
-    row("empty-users", "a batch of 3,900,000 `{}`", lambda: batch([{}] * 3_900_000, packed=True)),
     row(
         "smallest-users",
         "a batch of 600,000 users",
@@ -133,7 +106,7 @@ ROWS: Final = [
     ),
     *[
         row(f"long-{name.replace('_', '-')}", f"a `{name}` of 4 MB", partial(_long, name))
-        for name in ("user_id", "modified_time", "ip_address", "session_token", "company_id")
+        for name in ("user_id", "modified_time", "ip_address")
     ],
     row(
         "long-campaign",
@@ -143,7 +116,6 @@ ROWS: Final = [
         ),
     ),
     row("agents", "120 user agents of 8 KB in a batch", lambda: batch(_agents(120), packed=True)),
-    row("agents-1000", "1,000 of them", lambda: batch(_agents(1000), packed=True)),
     row("agents-rpc", "120 of them, as BatchUpdateUsers", lambda: grpc_batch(_agent_messages(120))),
     row("agents-stream", "120 of them in a stream", lambda: stream(_agent_messages(120))),
     row(
@@ -178,7 +150,6 @@ ROWS: Final = [
         "a batch of 400 users with 400 empty objects each",
         lambda: batch([user({f"k{k}": {} for k in range(400)}, n) for n in range(400)], packed=True),
     ),
-    row("pipeline", "20 KB that become 12 MB", lambda: batch([user(chains(200, 14, 2000))])),
     row("pipeline-large", "100 KB that become 68 MB", lambda: batch([user(chains(900, 17, 2000))])),
     row("pipeline-rpc", "35 KB that become 22 MB, as UpdateUser", lambda: unary(orjson.dumps(chains(300, 17, 2000)))),
     row(
