@@ -23,6 +23,7 @@ from gateway.odd import find_odd_values
 from gateway.request import Request
 from gateway.slots import Slots
 from gateway.status import Refusal, refusal, refusal_from_rpc
+from gateway.structs import TOO_MANY_VALUES
 from processes.turns import Turns
 
 SECONDS: Final = 55.0
@@ -49,7 +50,7 @@ _TOLD_AT_ONCE: Final = 50
 """Results that say more than "saved" and are read in one go: as long."""
 
 _FLAWS: Final = {
-    "TOO_MANY_VALUES": "has more values than an update may",
+    "TOO_MANY_VALUES": TOO_MANY_VALUES[1],
     "TOO_LARGE": f"has more than {items.ITEM_BYTES:,} bytes",
     "TOO_DEEP": f"is nested deeper than {items.LEVELS:,} levels",
 }

@@ -17,7 +17,11 @@ _EXACT = 2**53
 _CONTAINERS = (dict, list)
 
 
-class _TooMuch(Exception):
+class _TooDeep(Exception):
+    pass
+
+
+class _TooManyValues(Exception):
     pass
 
 
@@ -29,7 +33,10 @@ def make_exact(value: dict[str, Any], path: Path, findings: Findings) -> bool:
     """
     try:
         _visit(value, path, findings, 1, VALUES)
-    except _TooMuch:
+    except _TooDeep:
+        return False
+    except _TooManyValues:
+        findings.refuse(path, *TOO_MANY_VALUES)
         return False
     return True
 
@@ -38,11 +45,10 @@ def _visit(container: dict[str, Any] | list[Any], path: Path, findings: Findings
     """The room for values that is left."""
     if level > LEVELS:
         findings.refuse(path, "TOO_DEEP", f"is nested deeper than {LEVELS} levels")
-        raise _TooMuch
+        raise _TooDeep
     room -= len(container)
     if room < 0:
-        findings.refuse(path, *TOO_MANY_VALUES)
-        raise _TooMuch
+        raise _TooManyValues
     items: Any = container.items() if isinstance(container, dict) else enumerate(container)
     for key, value in items:
         if isinstance(value, _CONTAINERS):

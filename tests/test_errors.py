@@ -189,13 +189,11 @@ def test_a_batch_with_refused_users_saves_the_others(api: Api) -> None:
     assert [api.get(user_id).status_code for user_id in "abc"] == [200, 404, 200]
 
 
-def test_a_batch_too_large(api: Api) -> None:
-    answer = api.batch([{"user_id": "u"}] * 1001)
-    assert answer.status_code == 400
-    assert answer.json() == _body(
-        3, "INVALID_ARGUMENT", "BATCH_TOO_LARGE", "A batch holds at most 1,000 users; none of this one was written."
-    )
-    assert api.get("u").status_code == 404
+def test_a_batch_of_5_000_users_is_stored_in_its_order(api: Api) -> None:
+    answer = api.batch([{"user_id": f"u{number % 7}", "metadata": {"n": number}} for number in range(5000)])
+    assert (answer.status_code, answer.json()) == (201, {"saved_count": 5000})
+    last = {api.get(f"u{number}").json()["metadata"]["n"] for number in range(7)}
+    assert last == set(range(4993, 5000))
 
 
 @pytest.mark.parametrize(

@@ -318,7 +318,7 @@ _ANSWERS: Final[dict[str, tuple[int, Any]]] = {
     "GET-v1_config": (
         200,
         {
-            "sample_rate": 100,
+            "sample_rate": 0,
             "user_sample_rate": {},
             "company_sample_rate": {},
             "user_rules": {},
@@ -329,15 +329,15 @@ _ANSWERS: Final[dict[str, tuple[int, Any]]] = {
     "GET-v1_rules": (200, []),
     "GET-health_probe": (200, {"status": True, "region": "local"}),
     "GET-v1_events_batch": (
-        404,
+        405,
         {
-            "code": 5,
-            "status": "NOT_FOUND",
-            "message": "There is nothing at this path.",
+            "code": 12,
+            "status": "UNIMPLEMENTED",
+            "message": "This path takes no users. A list of users is sent to POST /v1/users/batch.",
             "details": [
                 {
                     "@type": "type.googleapis.com/google.rpc.ErrorInfo",
-                    "reason": "ROUTE_NOT_FOUND",
+                    "reason": "USERS_BELONG_ELSEWHERE",
                     "domain": "userfold",
                 }
             ],

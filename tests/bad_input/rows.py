@@ -91,6 +91,8 @@ class Row:
         if self.count:
             told["saved_count"] = self.count - len(self.items)
         if self.items:
+            told["failed_count"] = len(self.items)
+        if self.items:
             told["refused"] = [{"index": item["index"], "status": _status(item)} for item in self.items]
         return told | warned if self.warnings else told
 

@@ -47,7 +47,7 @@ print(json.dumps([middleware.config.config_parsed_body, middleware.config.govern
 """
 
 _CONFIG = {
-    "sample_rate": 100,
+    "sample_rate": 0,
     "user_sample_rate": {},
     "company_sample_rate": {},
     "user_rules": {},
