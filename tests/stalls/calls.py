@@ -17,6 +17,12 @@ PATIENCE: Final = 25.0
 
 _SERVICE: Final = "/userfold.v1.UserService/"
 _REASON: Final = re.compile(rb'"reason": ?"([A-Z_]+)"')
+_REFUSED_STREAM: Final = "error code 7"
+"""HTTP/2's REFUSED_STREAM: the connection has as many calls as it may have, and nothing was looked at."""
+
+_OWN: Final = {"Internal error from Core": "ended"}
+"""What the client library says where a call ends while it is still sending."""
+
 _OPTIONS: Final = (
     ("grpc.max_receive_message_length", -1),
     ("grpc.max_send_message_length", -1),
@@ -164,7 +170,8 @@ def _named(error: grpc.aio.AioRpcError) -> str:
     info = ErrorInfo()
     if status and status.details and status.details[0].Unpack(info):
         return f"{error.code().name} {info.reason}"
-    return error.code().name
+    # What has no reason is no answer of the server's own.
+    return "refused" if _REFUSED_STREAM in str(error.details()) else _OWN.get(str(error.details()), error.code().name)
 
 
 _ITEMS: Final[Mapping[str, tuple[type[Any], str]]] = {

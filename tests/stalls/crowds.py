@@ -51,7 +51,7 @@ ROWS: Final = [
         "unknown-1000-rpc",
         "1,000 unknown keys at once, over gRPC",
         many(lambda who, n: Grpc("UpdateUser", _made_up(n), [_UPDATE]), 1000, 1000),
-        (*NOBODY, *BUSY),
+        (*NOBODY, *BUSY, "refused"),
     ),
     Row(
         "unknown-400-batches",
@@ -75,19 +75,19 @@ ROWS: Final = [
         "streams-idle",
         "200 idle StreamUpdateUsers of one key",
         one(lambda who: Grpc("StreamUpdateUsers", who.writer, [], is_stream=True, idle=1.5), 200, 200),
-        (*WRITE, *BUSY, "UNAVAILABLE"),
+        (*WRITE, *BUSY, "refused"),
     ),
     Row(
         "batch-streams-idle",
         "1,000 idle StreamBatchUpdateUsers of one key",
         one(lambda who: Grpc("StreamBatchUpdateUsers", who.writer, [], is_stream=True, idle=1.5), 1000, 1000),
-        (*WRITE, *BUSY, "UNAVAILABLE"),
+        (*WRITE, *BUSY, "refused"),
     ),
     Row(
         "streams-unknown",
         "200 idle streams of unknown keys",
         many(lambda who, n: Grpc("StreamUpdateUsers", _made_up(n), [], is_stream=True, idle=1.5), 200, 200),
-        (*NOBODY, *BUSY),
+        (*NOBODY, *BUSY, "refused"),
     ),
     Row(
         "poisoned",

@@ -47,7 +47,7 @@ ROWS: Final = [
         NOBODY,
     ),
     row("no-credential-rpc", "the same without a credential", lambda: _nobody_over_grpc({}), 4, 2, NOBODY),
-    row("unknown-stream", "the same in a stream of an unknown key", _nobody_streams, 4, 2, NOBODY),
+    row("unknown-stream", "the same in a stream of an unknown key", _nobody_streams, 4, 2, (*NOBODY, "ended")),
     row(
         "no-credential-single",
         "1 MB of `[` without a credential, 20 times",
