@@ -56,6 +56,9 @@ class _Accepted:
     path: str
 
 
+_ADMITTED: Final = (bindings.Match, _Accepted)
+"""What a credential is needed for."""
+
 _Route: TypeAlias = bindings.Match | bindings.MethodNotAllowed | _Accepted | str | None
 
 
@@ -111,6 +114,7 @@ class Application:
             if not binding.pattern.groupindex
             for path in (binding.template.encode(), f"{self._prefix}{binding.template}".encode())
         }
+        self._latest: tuple[Mapping[bytes, bytes] | None, Caller | None] = None, None
         self._missing = refusal("CREDENTIAL_MISSING")
         templates = (*(binding.template for binding in self._bindings), *self._constants, *not_stored.ROUTES)
         self._segments = {segment for template in templates for segment in template.split("/")}
@@ -123,16 +127,15 @@ class Application:
                 found = self._find(method, path)
             except bindings.InvalidPath:
                 return Discard(body.OBJECT_BYTES)
-        if not isinstance(found, bindings.Match | _Accepted):
+        if not isinstance(found, _ADMITTED):
             return Discard(body.OBJECT_BYTES)
-        caller = caller_of(headers)
-        application = self._verifier.application(caller) if caller else None
-        if caller is None or application is None:
+        caller = self._caller(headers)
+        if caller is None or not caller.application:
             if refused := self._refusal(caller):
                 return Refusal(refused.status, refused.http, route=_template(found))
             if caller is None or not self._verifier.has_room(caller):
                 return None
-        elif isinstance(found, bindings.Match) and not self._gate_of[found.binding].has_room(application):
+        elif isinstance(found, bindings.Match) and not self._gate_of[found.binding].has_room(caller.application):
             return None
         if isinstance(found, _Accepted):
             return Discard(not_stored.ROUTES[found.path])
@@ -148,7 +151,7 @@ class Application:
         route = NO_ROUTE
         try:
             found = self._fixed.get((request.method, request.path)) or self._find(request.method, request.path)
-            if isinstance(found, bindings.Match | _Accepted):
+            if isinstance(found, _ADMITTED):
                 route = _template(found)
                 return self._admit(found, request, route, started, respond)
             if found == READY and request.method in ("GET", "HEAD"):
@@ -207,10 +210,8 @@ class Application:
         self, found: bindings.Match | _Accepted, request: Request, route: str, started: float, respond: Respond
     ) -> Abandon:
         """Answer a request when its credential is verified."""
-        caller = caller_of(request.headers)
-        application = self._verifier.application(caller) if caller else None
-        if caller is not None and application is not None:
-            caller.application = application
+        caller = self._caller(request.headers)
+        if caller is not None and caller.application:
             return self._serve(found, caller, request, started, respond)
         if refused := self._refusal(caller):
             self._done(route, started, respond, answer_from_refusal(refused))
@@ -231,6 +232,17 @@ class Application:
 
         self._verifier.verify(caller, verified)
         return waiting.abandon
+
+    def _caller(self, headers: Mapping[bytes, bytes]) -> Caller | None:
+        """Who sent a request with these headers, whose application is found where the credential is verified."""
+        of, caller = self._latest
+        if of is not headers:
+            # The head of a request is looked at twice, mostly without another one in between.
+            caller = caller_of(headers)
+            self._latest = headers, caller
+        if caller is not None and not caller.application:
+            caller.application = self._verifier.application(caller) or ""
+        return caller
 
     def _refusal(self, caller: Caller | None) -> Refusal | None:
         """Why a request is refused at its head."""

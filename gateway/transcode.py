@@ -174,6 +174,8 @@ class Transcoder:
         return arguments, findings.warnings
 
     def _text(self, request: Request) -> bytes:
+        if b"content-encoding" not in request.headers:
+            return request.body
         try:
             return b"".join(self._slices(request))
         except body.BodyError as error:
