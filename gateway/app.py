@@ -1,10 +1,8 @@
 """The application: finds what a path means, admits the request, and tells the operator of every refusal."""
 
 import asyncio
-import re
 import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeAlias
 
 from google.protobuf.descriptor import ServiceDescriptor
@@ -23,6 +21,7 @@ from gateway.not_stored import NotStored
 from gateway.proxies import TrustedProxies
 from gateway.reports import Reports, defect
 from gateway.request import Request
+from gateway.routes import ADMITTED, Accepted, Routes, template_of
 from gateway.settings import Settings
 from gateway.status import Refusal, refusal
 from gateway.transcode import Transcoder
@@ -43,23 +42,8 @@ _TURNED_AWAY_AT_ONCE: Final = 1000
 _TURN_AWAY_SECONDS: Final = 1.0
 """So many requests of a second are turned away at once, which takes a twentieth of a core; any more after a second."""
 
-_LOGGED_SEGMENTS: Final = 8
-
 Respond: TypeAlias = Callable[[Answer], None]
 Abandon: TypeAlias = Callable[[], object] | None
-
-
-@dataclass(frozen=True, slots=True)
-class _Accepted:
-    """A POST to this path is accepted, and not stored."""
-
-    path: str
-
-
-_ADMITTED: Final = (bindings.Match, _Accepted)
-"""What a credential is needed for."""
-
-_Route: TypeAlias = bindings.Match | bindings.MethodNotAllowed | _Accepted | str | None
 
 
 class Application:
@@ -72,7 +56,6 @@ class Application:
 
     def __init__(self, settings: Settings, channel: Channel, service: ServiceDescriptor = SERVICE) -> None:
         self._proxies = TrustedProxies(settings.trusted_proxies)
-        self._prefix = settings.path_prefix
         self._bindings = bindings.bindings_of(service)
         turns = Turns()
         self._transcoders = {
@@ -107,37 +90,27 @@ class Application:
         }
         self._seconds = Observations()
         self._loop = asyncio.get_running_loop()
-        # Found once: nearly all requests have one of these paths.
-        self._fixed = {
-            (binding.method, path): self._find(binding.method, path)
-            for binding in self._bindings
-            if not binding.pattern.groupindex
-            for path in (binding.template.encode(), f"{self._prefix}{binding.template}".encode())
-        }
+        self._routes = Routes(self._bindings, self._constants, settings.path_prefix)
         self._latest: tuple[Mapping[bytes, bytes] | None, Caller | None] = None, None
         self._missing = refusal("CREDENTIAL_MISSING")
-        templates = (*(binding.template for binding in self._bindings), *self._constants, *not_stored.ROUTES)
-        self._segments = {segment for template in templates for segment in template.split("/")}
 
     def body_rule(self, method: str, path: bytes, headers: Mapping[bytes, bytes]) -> BodyRule:
         """What to do with the body of such a request."""
-        found = self._fixed.get((method, path))
-        if found is None:
-            try:
-                found = self._find(method, path)
-            except bindings.InvalidPath:
-                return Discard(body.OBJECT_BYTES)
-        if not isinstance(found, _ADMITTED):
+        try:
+            found = self._routes.find(method, path)
+        except bindings.InvalidPath:
+            return Discard(body.OBJECT_BYTES)
+        if not isinstance(found, ADMITTED):
             return Discard(body.OBJECT_BYTES)
         caller = self._caller(headers)
         if caller is None or not caller.application:
             if refused := self._refusal(caller):
-                return Refusal(refused.status, refused.http, route=_template(found))
+                return Refusal(refused.status, refused.http, route=template_of(found))
             if caller is None or not self._verifier.has_room(caller):
                 return None
         elif isinstance(found, bindings.Match) and not self._gate_of[found.binding].has_room(caller.application):
             return None
-        if isinstance(found, _Accepted):
+        if isinstance(found, Accepted):
             return Discard(not_stored.ROUTES[found.path])
         return self._transcoders[found.binding].body_bytes
 
@@ -150,9 +123,9 @@ class Application:
         started = time.perf_counter()
         route = NO_ROUTE
         try:
-            found = self._fixed.get((request.method, request.path)) or self._find(request.method, request.path)
-            if isinstance(found, _ADMITTED):
-                route = _template(found)
+            found = self._routes.find(request.method, request.path)
+            if isinstance(found, ADMITTED):
+                route = template_of(found)
                 return self._admit(found, request, route, started, respond)
             if found == READY and request.method in ("GET", "HEAD"):
                 self._readiness.answer(respond)
@@ -160,7 +133,9 @@ class Application:
             if isinstance(found, bindings.MethodNotAllowed):
                 answer = _not_allowed(found.allowed)
             elif found is None:
-                answer = answer_from_refusal(refusal("ROUTE_NOT_FOUND"), path=self._shown(request))
+                answer = answer_from_refusal(
+                    refusal("ROUTE_NOT_FOUND"), path=self._routes.shown(request.method, request.path)
+                )
             elif found in not_stored.ROUTES:
                 route, answer = found, _not_allowed(bindings.allow({"POST"}), _reason(found))
             else:
@@ -207,7 +182,7 @@ class Application:
         self._reports.flush()
 
     def _admit(
-        self, found: bindings.Match | _Accepted, request: Request, route: str, started: float, respond: Respond
+        self, found: bindings.Match | Accepted, request: Request, route: str, started: float, respond: Respond
     ) -> Abandon:
         """Answer a request when its credential is verified."""
         caller = self._caller(request.headers)
@@ -250,13 +225,13 @@ class Application:
 
     def _serve(
         self,
-        found: bindings.Match | _Accepted,
+        found: bindings.Match | Accepted,
         caller: Caller,
         request: Request,
         started: float,
         respond: Respond,
     ) -> Abandon:
-        if isinstance(found, _Accepted):
+        if isinstance(found, Accepted):
             self._not_stored.add(found.path, caller.application)
             self._done(found.path, started, respond, not_stored.ANSWER)
             return None
@@ -286,37 +261,10 @@ class Application:
         respond(answer)
         self._seconds.add(metrics.requests(route, answer.http), time.perf_counter() - started)
 
-    def _find(self, method: str, raw_path: bytes) -> _Route:
-        """What a path leads to: a binding, one with other methods, a call that is not stored, the path of a constant or
-        of such a call with another method, or nothing.
-        """
-        for path in self._paths(raw_path):
-            if path in not_stored.ROUTES:
-                return _Accepted(path) if method == "POST" else path
-            if path in self._constants:
-                return path
-            if found := bindings.match(self._bindings, method, path):
-                return found
-        return None
-
-    def _paths(self, raw_path: bytes) -> Iterator[str]:
-        """What a path may mean: with the prefix taken off, or as it is. Runs of `/` are one; one at the end is none."""
-        path = re.sub("/+", "/", raw_path.decode("latin-1")).rstrip("/")
-        if self._prefix and path.startswith(f"{self._prefix}/"):
-            yield path.removeprefix(self._prefix)
-        yield path
-
     def _constant(self, path: str, method: str) -> Answer:
         if method in ("GET", "HEAD"):
             return Answer(200, self._constants[path])
         return _not_allowed(bindings.allow({"GET"}))
-
-    def _shown(self, request: Request) -> str:
-        """The method and path of a request that leads nowhere, for the log: what no route has may be a value."""
-        segments = next(self._paths(request.path)).split("/")[1 : _LOGGED_SEGMENTS + 2]
-        shown = [segment if segment in self._segments else "*" for segment in segments[:_LOGGED_SEGMENTS]]
-        more = "/..." if len(segments) > _LOGGED_SEGMENTS else ""
-        return f"{request.method} /{'/'.join(shown)}{more}"
 
 
 class _Waiting:
@@ -336,10 +284,6 @@ class _Waiting:
         self._is_abandoned = True
         if self._abandon is not None:
             self._abandon()
-
-
-def _template(found: bindings.Match | _Accepted) -> str:
-    return found.path if isinstance(found, _Accepted) else found.binding.template
 
 
 def _reason(path: str) -> str:

@@ -43,6 +43,8 @@ BOMB = gzip.compress(b"[" + b"[]," * 3_000_000 + b"1]")
 def send(gateway: Gateway, key: str | None, call: str = "read") -> asyncio.Task[httpx2.Response]:
     method, path, content = _CALLS[call]
     headers = {} if key is None else {"X-Moesif-Application-Id": key}
+    if content == BOMB:
+        headers["Content-Encoding"] = "gzip"
     request = gateway.client.build_request(method, path, content=content, headers=headers)
     if key is None:
         del request.headers["X-Moesif-Application-Id"]
