@@ -163,7 +163,11 @@ ROWS: Final = [
         lambda: batch([{"user_id": "", "metadata": {"email": []}}] * 300),
         10,
     ),
-    row("invalid-stream", "4,000 invalid updates in a stream", lambda: stream([UserUpdate(session_token="t")] * 4000)),
+    row(
+        "invalid-stream",
+        "4,000 invalid updates in a stream",
+        lambda: stream(*[[UserUpdate(session_token="t")] * 1000] * 4),
+    ),
     Row("addresses", "20 MB of client_addresses, each time others", many(_addresses, 6)),
     row(
         "bomb",
