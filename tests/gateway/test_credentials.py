@@ -192,6 +192,31 @@ async def test_an_older_server_checks_nothing_and_its_clients_are_told_apart_by_
     assert gateway.application._verifier._known == {}
 
 
+async def test_a_check_has_3_s_and_an_older_server_is_asked_again_after_10(monkeypatch: pytest.MonkeyPatch) -> None:
+    seconds: list[float] = []
+    now = 100.0
+
+    class Older:
+        def unary_unary(self, *_: Any, **__: Any) -> Any:
+            async def call(*_: Any, **options: Any) -> Any:
+                seconds.append(options["timeout"])
+                nothing = grpc.aio.Metadata()
+                raise grpc.aio.AioRpcError(grpc.StatusCode.UNIMPLEMENTED, nothing, nothing, None, None)
+
+            return call
+
+    channel: Any = Older()
+    verifier = Verifier(channel)
+    monkeypatch.setattr(verifier, "_loop", Clock(lambda: now))
+    caller = Caller(b"a", ())
+    await verified(verifier, caller)
+    assert seconds == [3.0]
+    now = 109.9
+    assert verifier.application(caller) == b"a".hex()
+    now = 110.1
+    assert verifier.application(caller) is None
+
+
 async def test_made_up_credentials_take_no_place_of_valid_ones(
     gateway: Gateway, service: FakeUserService, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -359,6 +359,10 @@ async def test_what_is_made_in_one_turn_of_the_loop_is_bounded() -> None:
     assert making == list(range(12))
 
 
+def test_a_group_is_made_from_128_kib() -> None:
+    assert Limits(1.0).octets == 128 * 1024
+
+
 async def test_whoever_is_told_may_send_again_at_once() -> None:
     sender = FakeSender()
     gatherer = gatherer_of(sender)
