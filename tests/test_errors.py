@@ -211,7 +211,7 @@ def test_a_body_too_large(api: Api, path: str, size: int, limit: str, compressed
 
 
 def test_a_body_that_is_not_json(api: Api) -> None:
-    answer = api.raw('{"user_id": "é", "metadata": {"v": NaN}}'.encode())
+    answer = api.raw('{"user_id": "é", "metadata": {"v": nan}}'.encode())
     assert answer.status_code == 400
     assert answer.json() == _body(
         3, "INVALID_ARGUMENT", "BODY_NOT_JSON", "The body is not JSON in UTF-8: it goes wrong at byte 36."
@@ -227,7 +227,7 @@ def test_an_encoding_that_is_not_known(api: Api) -> None:
 
 
 def test_a_path_that_is_not_there(api: Api) -> None:
-    answer = api.client.get("/v1/events/batch")
+    answer = api.client.get("/v1/nowhere")
     assert answer.status_code == 404
     assert answer.json() == _body(5, "NOT_FOUND", "ROUTE_NOT_FOUND", "There is nothing at this path.")
 

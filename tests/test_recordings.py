@@ -220,13 +220,28 @@ _REFUSED: Final = {
     "python-variants/006-POST-v1_users": {
         "code": 3,
         "status": "INVALID_ARGUMENT",
-        "message": "The body is not JSON in UTF-8: it goes wrong at byte 70.",
+        "message": "Fields of the request break rules; nothing of it was written.",
         "details": [
             {
                 "@type": "type.googleapis.com/google.rpc.ErrorInfo",
-                "reason": "BODY_NOT_JSON",
+                "reason": "INVALID_REQUEST",
                 "domain": "userfold",
-            }
+            },
+            {
+                "@type": "type.googleapis.com/google.rpc.BadRequest",
+                "field_violations": [
+                    {
+                        "field": "metadata.v",
+                        "description": "must be a finite number that a double holds, or a string",
+                        "reason": "NOT_A_NUMBER",
+                    },
+                    {
+                        "field": "metadata.w",
+                        "description": "must be a finite number that a double holds, or a string",
+                        "reason": "NOT_A_NUMBER",
+                    },
+                ],
+            },
         ],
     },
     "python-variants/007-POST-v1_users": {
