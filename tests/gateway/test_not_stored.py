@@ -13,7 +13,8 @@ from gateway import body, not_stored
 from gateway.not_stored import NotStored
 from tests.gateway.fakes import FakeUserService, Gateway, reasons
 
-_RECORDED = {path.stem: json.loads(path.read_text()) for path in (Path(__file__).parent / "other_calls").glob("*.json")}
+_RECORDINGS = Path(__file__).parents[1] / "recordings" / "other-calls"
+_RECORDED = {path.stem: json.loads(path.read_text()) for path in _RECORDINGS.glob("*.json")}
 
 
 @pytest.mark.parametrize("recorded", sorted(_RECORDED))
