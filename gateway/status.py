@@ -80,7 +80,10 @@ OWN: Final[Mapping[str, Row]] = {
     "REQUEST_TOO_SLOW": Row(code_pb2.DEADLINE_EXCEEDED, "The request took too long to arrive; nothing was read.", 408),
     "HOST_INVALID": Row(code_pb2.INVALID_ARGUMENT, "A request must have one Host header, with a valid host."),
     "UNSUPPORTED_TRANSFER_ENCODING": Row(code_pb2.UNIMPLEMENTED, "Transfer-Encoding must be chunked."),
-    "CREDENTIAL_AMBIGUOUS": Row(code_pb2.UNAUTHENTICATED, "A credential must be sent once."),
+    "CREDENTIAL_AMBIGUOUS": Row(
+        code_pb2.UNAUTHENTICATED,
+        "Send each credential once: a second X-Moesif-Application-Id or Authorization is refused, even an equal one.",
+    ),
     "CREDENTIAL_MISSING": Row(
         code_pb2.UNAUTHENTICATED,
         "Send a collector key as X-Moesif-Application-Id, or a management token as Authorization: Bearer.",

@@ -107,8 +107,10 @@ class _Received(io.BytesIO):
 
 def _call(row: Row, channel: grpc.Channel, names: Mapping[str, str]) -> Answered:
     method = SERVICE.methods_by_name[row.rpc]
-    metadata = {name.lower(): filled(text, names) for name, text in (_credential(row, names) | row.headers).items()}
-    options: Any = {"metadata": tuple(metadata.items()), "timeout": _SECONDS}
+    # A header of the row whose name differs by its case alone is sent as well.
+    sent = (_credential(row, names) | row.headers).items()
+    metadata = tuple((name.lower(), filled(text, names)) for name, text in sent)
+    options: Any = {"metadata": metadata, "timeout": _SECONDS}
     path = f"/{SERVICE.full_name}/{row.rpc}"
     responses: list[bytes] = []
     code, error = "OK", {}
