@@ -8,6 +8,7 @@ from typing import Any, Final, cast
 
 import structlog.testing
 from google.rpc import code_pb2
+from userfold.internal.v1.credential_service_pb2 import CheckCredentialResponse
 from userfold.v1 import user_service_pb2 as pb
 
 from gateway.app import Application
@@ -138,7 +139,7 @@ class _Transport(asyncio.Transport):
 class _Planner:
     """A channel to a server that plans updates, and has no users."""
 
-    connections = 1
+    streams = 1
 
     def renewed(self) -> int:
         return 0
@@ -146,6 +147,8 @@ class _Planner:
     def unary_unary(self, method: str, request_serializer: Any, response_deserializer: Any) -> Any:
         async def call(request: Any, **_: object) -> Any:
             text = request_serializer(request)
+            if method.endswith("/CheckCredential"):
+                return CheckCredentialResponse(application_id=APPLICATION)
             return response_deserializer(await _planned(text) if method.endswith("/BatchUpdateUsers") else b"")
 
         return call
