@@ -4,6 +4,7 @@ import sys
 from typing import Any
 
 from gateway import __main__
+from gateway.credentials import Caller
 from gateway.request import Request
 from gateway.transcode import Transcoder
 
@@ -14,11 +15,11 @@ if __name__ == "__main__":
     changed: Any = Transcoder
     answer = changed.answer
 
-    def fail(self: Transcoder, fields: dict[str, str], request: Request, done: Any) -> Any:
+    def fail(self: Transcoder, fields: dict[str, str], caller: Caller, request: Request, done: Any) -> Any:
         said = f"{fields} {request.query!r} {request.body!r} {request.headers}"
         if WORD in said:
             raise RuntimeError(said)
-        return answer(self, fields, request, done)
+        return answer(self, fields, caller, request, done)
 
     changed.answer = fail
     sys.exit(__main__.main())

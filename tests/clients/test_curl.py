@@ -56,7 +56,12 @@ def test_the_pages_example_of_a_batch_names_another_route_and_is_told_so(
 ) -> None:
     command = example("update_users_batch.sh", **{_MAIN: stack.http, _KEY: api.application.collector_key})
     status, answer = _with_status(tmp_path, command)
-    assert (status, answer["status"], answer["details"][0]["reason"]) == (404, "NOT_FOUND", "ROUTE_NOT_FOUND")
+    assert (status, answer["status"], answer["details"][0]["reason"]) == (
+        405,
+        "UNIMPLEMENTED",
+        "USERS_BELONG_ELSEWHERE",
+    )
+    assert "POST /v1/users/batch" in answer["message"]
     right = command.replace("-X GET", "-X POST").replace("/v1/events/batch", "/v1/users/batch")
     assert _with_status(tmp_path, right) == (201, {"saved_count": 2})
     assert (profiles.answered(api, "12345"), profiles.answered(api, "54321")) == (_JOHN, _MARY)

@@ -211,7 +211,9 @@ async def test_where_all_are_being_answered_more_are_refused_and_told_so(
 ) -> None:
     opened = narrow.listener._connections.open
     service.may_answer.clear()
-    await crowd.join(LIMIT, POST, lambda: sum(each.deadline == math.inf for each in opened) == LIMIT)
+    # Without a key they would be answered at once.
+    keyed = POST.replace(b"Host: x", b"Host: x\r\nX-Moesif-Application-Id: key")
+    await crowd.join(LIMIT, keyed, lambda: sum(each.deadline == math.inf for each in opened) == LIMIT)
     answer = await narrow.post("/v1/users", {"user_id": "u"})
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
     assert answer.json()["details"][0]["reason"] == "TOO_MANY_CONNECTIONS"

@@ -18,7 +18,7 @@ from gateway.handler import BodyRule, Discard
 from gateway.http11 import HttpConnection
 from gateway.request import Request
 from gateway.status import Refusal, refusal
-from tests.gateway.fakes import Gateway, reasons
+from tests.gateway.fakes import FakeUserService, Gateway, reasons
 
 NINE = (
     b"Content-Length: 9\r\n\r\n123456789",
@@ -560,18 +560,17 @@ async def test_what_is_told_later_that_there_is_no_room_may_be_cut_off_until_the
 
 
 async def test_head_that_finds_no_room_is_answered_without_a_body(
-    gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+    gateway: Gateway, service: FakeUserService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # There is no room for a key that is verified; others wait for that first.
+    assert (await gateway.client.get("/v1/users/1")).status_code == 200
     monkeypatch.setattr(Gate, "has_room", lambda *_: False)
-    reader, writer = await asyncio.open_connection("127.0.0.1", int(gateway.url.rpartition(":")[2]))
-    for method in (b"HEAD", b"GET"):
-        writer.write(method + b" /v1/users/1 HTTP/1.1\r\nHost: x\r\n\r\n")
-        head = await reader.readuntil(b"\r\n\r\n")
-        assert head.startswith(b"HTTP/1.1 429 ")
-        length = int(re.findall(rb"content-length: (\d+)", head)[0])
-    assert reasons(orjson.loads(await reader.readexactly(length))) == ["OVERLOADED"]
-    writer.close()
-    await writer.wait_closed()
+    request = b" /v1/users/1 HTTP/1.1\r\nHost: x\r\nX-Moesif-Application-Id: key\r\n"
+    told = await gateway.raw(b"HEAD" + request + b"\r\n" + b"GET" + request + b"Connection: close\r\n\r\n")
+    first, second, body = told.split(b"\r\n\r\n")
+    assert [head[:13] for head in (first, second)] == [b"HTTP/1.1 429 "] * 2
+    assert [re.findall(rb"content-length: (\d+)", head) for head in (first, second)] == [[b"%d" % len(body)]] * 2
+    assert reasons(orjson.loads(body)) == ["OVERLOADED"]
 
 
 async def test_the_time_of_a_head_behind_one_that_found_no_room_stays(
