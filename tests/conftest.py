@@ -200,6 +200,12 @@ def api(stack: Stack, application: Application) -> Iterator[Api]:
         yield api
 
 
-# The same examples on every run, on any machine however busy.
-hypothesis.settings.register_profile("userfold", derandomize=True, deadline=None, database=None)
+# The same examples on every run, on any machine however busy: how long it takes to draw one says nothing.
+hypothesis.settings.register_profile(
+    "userfold",
+    derandomize=True,
+    deadline=None,
+    database=None,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
 hypothesis.settings.load_profile("userfold")

@@ -23,6 +23,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from pymongo.database import Database
+from pymongo.read_concern import ReadConcern
 
 from tests.clients import profiles
 from tests.conftest import Api, Application, Stack, register
@@ -612,8 +613,10 @@ def test_a_request_that_is_sent_again_after_a_lost_connection_changes_nothing(
     lost = Connection(stack)
     lost.socket.sendall(recording.raw)
     ours = {"application_id": api.application.application_id}
+    # As the server reads: what is written comes into sight there a little later.
+    served = database.profiles.with_options(read_concern=ReadConcern("majority"))
     deadline = time.monotonic() + 20
-    while applied and database.profiles.count_documents(ours) < len(expected) and time.monotonic() < deadline:
+    while applied and served.count_documents(ours) < len(expected) and time.monotonic() < deadline:
         time.sleep(0.005)
     lost.lose()
     created = {}
