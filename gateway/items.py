@@ -11,6 +11,7 @@ from array import array
 from collections.abc import Iterator
 from typing import Final, cast
 
+from gateway import body
 from gateway.jsontext import NotJson
 
 WINDOW: Final = 8 * 1024
@@ -26,8 +27,8 @@ ITEM_BYTES: Final = 4 * 1024 * 1024
 LEVELS: Final = 1000
 """Containers inside each other; the parser takes 1,024."""
 
-ITEMS: Final = 250_000
-"""The most items of one array. Each costs time, and a user of a real client is longer than 12 MiB / 250,000."""
+ITEMS: Final = body.ARRAY_BYTES // len(b'{"userId":1},')
+"""The most items of one array: as many as the shortest updates that a body holds. What has more is no batch of them."""
 
 # A string, of which the window may hold no more than the beginning: then group 1 is what is behind it, empty or a
 # backslash. Nothing else matches at a quotation mark, and no quantifier gives back: it takes linear time.

@@ -9,23 +9,29 @@ from server.errors import Overloaded
 
 
 class Places:
-    """So many places, in each of which one call is served. Applications whose calls wait get the next one in turn."""
+    """So many places, in each of which one call is served. Applications whose calls wait get the next one in turn.
+
+    One application has at most all but one of them: another's call waits for none of its long ones.
+    """
 
     def __init__(self, count: int) -> None:
         self._free = count
+        self._most = max(1, count - 1)
+        self._held: Counter[str] = Counter()
         self._waiting: dict[str, deque[asyncio.Future[None]]] = {}
 
     @asynccontextmanager
     async def within(self, application_id: str) -> AsyncIterator[None]:
         """Wait for a place, and leave it at the end of the block."""
-        if self._free:
-            self._free -= 1
+        # Where a place is free, all that wait have as many as they may.
+        if self._free and self._held[application_id] < self._most:
+            self._take(application_id)
         else:
             await self._next(application_id)
         try:
             yield
         finally:
-            self._leave()
+            self._leave(application_id)
 
     async def _next(self, application_id: str) -> None:
         given: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -34,20 +40,27 @@ class Places:
             await given
         except asyncio.CancelledError:
             if not given.cancelled():
-                self._leave()  # It was given, just before its call was cancelled.
+                self._leave(application_id)  # It was given, just before its call was cancelled.
             raise
 
-    def _leave(self) -> None:
-        while self._waiting:
-            application_id = next(iter(self._waiting))
-            queue = self._waiting.pop(application_id)
+    def _take(self, application_id: str) -> None:
+        self._free -= 1
+        self._held[application_id] += 1
+
+    def _leave(self, application_id: str) -> None:
+        self._free += 1
+        self._held[application_id] -= 1
+        if not self._held[application_id]:
+            del self._held[application_id]
+        while following := next((each for each in self._waiting if self._held[each] < self._most), None):
+            queue = self._waiting.pop(following)
             given = queue.popleft()
             if queue:
-                self._waiting[application_id] = queue  # Behind all other applications.
+                self._waiting[following] = queue  # Behind all other applications.
             if not given.done():
+                self._take(following)
                 given.set_result(None)
                 return
-        self._free += 1
 
 
 class Gate:

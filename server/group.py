@@ -10,7 +10,7 @@ from server import limits, metrics
 from server.errors import Overloaded
 from server.model import STORED, SUPPRESSED, PlannedUpdate, ProfileWrite
 from server.store.profiles import AGAIN, Again, Outcome, ProfileStore
-from server.waiting import Call, Room, Slow, Unplanned, Waiting
+from server.waiting import Call, Room, Unplanned, Waiting
 
 GROUPS: Final = 2
 """Groups under way at once: while MongoDB syncs one to its journal, it works on the other."""
@@ -21,18 +21,17 @@ LARGE: Final = 32
 SHARED: Final = 32
 """The most of a group in which several applications have writes: none is to wait for the whole group of a flood."""
 
-EXACT: Final = 8
-SHARED_EXACT: Final = 2
-"""Profiles with exact updates in a group, and in one of several applications. On a profile of 50,000 values, one takes
-MongoDB up to 20 ms."""
+SLOW: Final = 8
+"""Exact updates in a group. On a profile of 1 MiB of small values, one takes MongoDB up to 50 ms. So slow writes are in
+groups of their own, each of one application, and recounts alone. One such group is under way beside the others."""
 
 LEAVES: Final = 4000
 SHARED_LEAVES: Final = 500
 """Paths of all updates in a group, and in one of several applications. MongoDB looks for each among all keys of its
 object: 1,000 new keys in an object of 50,000 take it 0.3 s."""
 
-EXTRA_GROUPS: Final = 2
-"""Groups beside those, for applications that have waited while others' groups took long."""
+EXTRA_GROUPS: Final = 3
+"""Groups beside those: one of slow writes, and some for applications that have waited while others' took long."""
 
 LONG_SECONDS: Final = 0.05
 """How long such an application waits."""
@@ -48,9 +47,10 @@ class GroupedProfileStore:
     """A profile store that applies the writes of many callers together, and tells each caller of its own.
 
     A write that finds nothing under way is applied at once, without a timer. Groups take writes from one application
-    after the other, so none waits behind another's flood. Where groups take long, because of the profiles that they are
-    about, an application that has no write under way gets a group of its own. No two groups hold writes of one profile,
-    so those stay in their order. Belongs to the running event loop.
+    after the other, so none waits behind another's flood. Writes that are known to be slow have a group of their own.
+    Where others take long, too, because of the profiles that they are about, an application that has no write under way
+    gets a group of its own. No two groups hold writes of one profile, so those stay in their order. Belongs to the
+    running event loop.
     """
 
     def __init__(self, store: ProfileStore, *, waiting: int = limits.WAITING_UPDATES) -> None:
@@ -63,7 +63,7 @@ class GroupedProfileStore:
         self._held_profiles: set[str] = set()
         self._busy: set[str] = set()
         self._groups: dict[asyncio.Task[None], Sequence[Waiting]] = {}
-        self._is_recounting = False
+        self._slow_groups = 0
         self._extra_is_due = False
         self._start_is_due = False
         self._patience = 1
@@ -145,7 +145,7 @@ class GroupedProfileStore:
             asyncio.get_running_loop().call_soon(self._start, turns + 1, quiet, self._room.updates)
             return
         self._start_is_due = False
-        while self._may_start() and (group := self._next_group()):
+        while self._may_start() and (group := self._next_group(may_be_slow=not self._slow_groups)):
             # A lone caller waits for nobody.
             self._patience = _QUIET_TURNS if len(group) > 1 else 1
             self._begin(group)
@@ -166,7 +166,7 @@ class GroupedProfileStore:
         under_way = {waiting.call.application for group in self._groups.values() for waiting in group}
         queues, held = self._queues, (self._held, self._held_profiles)
         self._queues = {application: queue for application, queue in queues.items() if application not in under_way}
-        if self._queues and len(self._groups) < GROUPS + EXTRA_GROUPS and (group := self._next_group()):
+        if self._queues and len(self._groups) < GROUPS + EXTRA_GROUPS and (group := self._next_group(may_be_slow=True)):
             self._begin(group)
         self._held, self._held_profiles = held
         self._queues |= {application: queue for application, queue in queues.items() if application in under_way}
@@ -176,15 +176,18 @@ class GroupedProfileStore:
     def _begin(self, group: Sequence[Waiting]) -> None:
         self._under_way += len(group)
         self._busy.update(waiting.write.profile_id for waiting in group)
-        self._is_recounting |= group[0].write.recount
-        task = asyncio.get_running_loop().create_task(self._commit(group))
+        # Not to be asked for later: to apply a write may tell that it is slow.
+        is_slow = group[0].write.is_slow
+        self._slow_groups += is_slow
+        task = asyncio.get_running_loop().create_task(self._commit(group, is_slow=is_slow))
         self._groups[task] = group
 
     def _may_start(self) -> bool:
         # One that had to wait for another of its profile has waited for a whole group, and whoever sent it with others
         # waits for those, too: it goes as soon as that one is done.
         is_some_free = not self._held_profiles <= self._busy
-        return not self._groups or (len(self._groups) < GROUPS and (is_some_free or self._fresh() >= LARGE))
+        groups = len(self._groups) - self._slow_groups
+        return groups <= 0 or (groups < GROUPS and (is_some_free or self._fresh() >= LARGE))
 
     def _fresh(self) -> int:
         """How many wait that may have no other of their profile before them."""
@@ -199,16 +202,18 @@ class GroupedProfileStore:
         most = limits.GROUP_UPDATES if len(self._queues) == 1 else SHARED
         return min(most, max(LARGE, -(-self._room.updates // GROUPS)))
 
-    def _next_group(self) -> list[Waiting]:
+    def _next_group(self, *, may_be_slow: bool) -> list[Waiting]:
+        """The writes of a group: either slow ones, or others."""
         most = self._most()
-        is_shared = len(self._queues) > 1
-        most_leaves = SHARED_LEAVES if is_shared else LEAVES
-        slow = Slow(SHARED_EXACT if is_shared else EXACT, is_recounting=self._is_recounting)
+        most_leaves = SHARED_LEAVES if len(self._queues) > 1 else LEAVES
+        is_slow = False
         group: list[Waiting] = []
         held: dict[object, list[Waiting]] = {}
-        turns = deque(self._queues.items())
+        turns, others = deque(self._queues.items()), deque[tuple[object, deque[Waiting]]]()
         # Applications whose next write is too much for this group.
         too_much: dict[object, deque[Waiting]] = {}
+        # Profiles that have a write of another kind, and their applications.
+        passed: dict[str, object] = {}
         size = leaves = seen = unplanned = 0
         # Writes that must wait for another of their profile are looked at too: not for ever.
         while turns and max(len(group), seen // 2) < most:
@@ -227,22 +232,29 @@ class GroupedProfileStore:
             write = waiting.write
             if write.profile_id in self._busy:
                 held.setdefault(application, []).append(queue.popleft())
-            elif (group and (size + write.size > limits.GROUP_BYTES or leaves + write.leaves > most_leaves)) or (
-                (write.exact or write.recount) and not slow.has_room(write, group)
+            elif write.profile_id in passed or (
+                write.is_slow is not is_slow or write.recount if group else write.is_slow and not may_be_slow
             ):
+                passed[write.profile_id] = application
+                held.setdefault(application, []).append(queue.popleft())
+            elif group and (size + write.size > limits.GROUP_BYTES or leaves + write.leaves > most_leaves):
                 too_much[application] = queue
                 continue
             else:
+                if write.is_slow and not group:
+                    is_slow, most = True, 1 if write.recount else SLOW
+                    turns, others = others, turns
                 group.append(queue.popleft())
                 size += write.size
                 leaves += write.leaves
-                if write.recount:
-                    most = 1
             seen += 1
             if queue:
                 turns.append((application, queue))
         waiting_for_others = list(chain.from_iterable(held.values()))
         self._held_profiles = {waiting.write.profile_id for waiting in waiting_for_others}
+        if is_slow or not may_be_slow:
+            # Those that were passed over wait for more than their profiles.
+            self._held_profiles -= passed.keys()
         # Of a flood on one profile not all are looked at. Where nothing may go, all count: else they would be looked at
         # in each turn of the loop.
         is_flood = waiting_for_others and not group
@@ -250,7 +262,8 @@ class GroupedProfileStore:
         for application, kept in held.items():
             self._queues[application].extendleft(reversed(kept))
         # The next group begins with those for which this one had no room, and then where it ended.
-        ahead = too_much | dict(turns)
+        ahead = {application: self._queues[application] for application in passed.values()}
+        ahead |= too_much | dict(others) | dict(turns)
         self._queues = ahead | {
             application: queue for application, queue in self._queues.items() if queue and application not in ahead
         }
@@ -268,7 +281,7 @@ class GroupedProfileStore:
         self._room.resize(waiting, waiting.write.size)
         return True
 
-    async def _commit(self, group: Sequence[Waiting]) -> None:
+    async def _commit(self, group: Sequence[Waiting], *, is_slow: bool) -> None:
         try:
             outcomes: Sequence[Outcome | Again | Exception] = await self._store.apply([each.write for each in group])
         except Exception as defect:
@@ -276,7 +289,7 @@ class GroupedProfileStore:
         del self._groups[cast(asyncio.Task[None], asyncio.current_task())]
         self._busy.difference_update(waiting.write.profile_id for waiting in group)
         self._under_way -= len(group)
-        self._is_recounting = any(each[0].write.recount for each in self._groups.values())
+        self._slow_groups -= is_slow
         if AGAIN in outcomes:
             self._wait_again([waiting for waiting, outcome in zip(group, outcomes, strict=True) if outcome is AGAIN])
             group = [waiting for waiting, outcome in zip(group, outcomes, strict=True) if outcome is not AGAIN]

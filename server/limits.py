@@ -75,16 +75,16 @@ BATCH_STREAMS = 1000
 """Streams of batches that one server has open. A gateway keeps some for each of its busy applications."""
 
 LOOK_UPS = 200
-LOOK_UPS_AT_ONCE = 3
-"""Reads of single users: so many under way, and so many at once with MongoDB, where they must leave room to writes.
-Look-ups of session tokens travel together instead."""
+LOOK_UPS_AT_ONCE = 4
+"""Reads of single users: so many under way, and so many at once with MongoDB, where they must leave room to writes. One
+application has at most all but one of the places. Look-ups of session tokens travel together instead."""
 
 QUERIES = 32
-QUERIES_AT_ONCE = 2
+QUERIES_AT_ONCE = 3
 """The same of lists, counts, reports and exports of many, each of which may take MongoDB seconds."""
 
 CHANGES = 100
-CHANGES_AT_ONCE = 3
+CHANGES_AT_ONCE = 4
 """The same of erasures and removed aliases."""
 
 STREAM_UPDATES = 4000

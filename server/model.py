@@ -85,6 +85,11 @@ class ProfileWrite:
     values: int = 0
     recount: bool = False
 
+    @property
+    def is_slow(self) -> bool:
+        """Whether MongoDB reads and writes the whole profile for it, however large that is."""
+        return self.exact or self.recount
+
 
 @dataclass(slots=True)
 class PlannedUpdate:

@@ -1,4 +1,4 @@
-"""Updates that wait for their group: what they are, what they amount to, and what a group may hold of them."""
+"""Updates that wait for their group: what they are, and what they amount to."""
 
 import asyncio
 from collections import Counter
@@ -53,28 +53,6 @@ class Room:
             self._updates_of[application] -= 1
             if not self._updates_of[application]:
                 del self._updates_of[application], self._bytes_of[application]
-
-
-class Slow:
-    """How many writes that take MongoDB long a group may hold: at most `exact` profiles with exact updates, and a
-    recount only by itself, where no other is under way."""
-
-    __slots__ = ("_exact", "_is_recounting", "_profiles")
-
-    def __init__(self, exact: int, *, is_recounting: bool) -> None:
-        self._exact = exact
-        self._is_recounting = is_recounting
-        self._profiles: set[str] = set()
-
-    def has_room(self, write: ProfileWrite, group: "Sequence[Waiting]") -> bool:
-        """Whether an exact update or a recount may join the group, which then has to take it."""
-        if write.recount:
-            return not group and not self._is_recounting
-        if write.profile_id not in self._profiles:
-            if len(self._profiles) == self._exact:
-                return False
-            self._profiles.add(write.profile_id)
-        return True
 
 
 class Waiting:

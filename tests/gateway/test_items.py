@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway import items
+from gateway import body, items
 from gateway.items import Items, NotAnArray, TooManyItems, has_too_many_values
 from gateway.jsontext import NotJson
 
@@ -103,10 +103,12 @@ def test_an_item_that_is_too_much_is_named(item: bytes, flaw: str | None) -> Non
     assert scanned(b"[0, " + item + b",0]").flaws == ({1: flaw} if flaw else {})
 
 
-def test_an_array_has_a_limit_of_items() -> None:
-    assert len(scanned(b"[" + b"0," * 249_999 + b"0]")) == items.ITEMS == 250_000
+def test_an_array_has_as_many_items_as_a_body_holds_updates() -> None:
+    update = b'{"userId":1},'
+    most = body.ARRAY_BYTES // len(update)
+    assert len(scanned(b"[" + update * (most - 1) + b"0]")) == most
     with pytest.raises(TooManyItems):
-        scanned(b"[" + b"0," * 250_000 + b"0]")
+        scanned(b"[" + b"0," * most + b"0]")
 
 
 @pytest.mark.parametrize(

@@ -167,7 +167,7 @@ OWN = [
     ("POST", "/v1/users", b"{", {}, 400, 3, "BODY_NOT_JSON"),
     ("POST", "/v1/users", b"[]", {}, 400, 3, "BODY_NOT_AN_OBJECT"),
     ("POST", "/v1/users/batch", b"{}", {}, 400, 3, "BODY_NOT_AN_ARRAY"),
-    ("POST", "/v1/users/batch", b"[" + b"0," * 250_000 + b"0]", {}, 400, 3, "BATCH_TOO_LARGE"),
+    ("POST", "/v1/users/batch", b"[" + b"0," * 970_000 + b"0]", {}, 400, 3, "BATCH_TOO_LARGE"),
     ("GET", "/v1/events/batch", b"[]", {}, 405, 12, "USERS_BELONG_ELSEWHERE"),
     ("POST", "/v1/users/batch", b"[1]", {}, 400, 3, "BATCH_PARTLY_REFUSED"),
     ("POST", "/v1/users", b'{"user_id":[]}', {}, 400, 3, "INVALID_REQUEST"),

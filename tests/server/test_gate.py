@@ -65,6 +65,34 @@ async def test_applications_that_wait_are_served_in_turn() -> None:
     assert len(served) == 19
 
 
+async def test_one_application_leaves_a_place_for_another() -> None:
+    gate, served = Gate(100, at_once=3), list[str]()
+    done = {each: asyncio.Event() for each in "abc"}
+
+    async def call(application: str) -> None:
+        async with gate.within(application):
+            served.append(application)
+            await done[application].wait()
+
+    calls = [asyncio.ensure_future(call("a")) for _ in range(16)]
+    await asyncio.sleep(0)
+    assert served == ["a"] * 2
+    calls += [asyncio.ensure_future(call(each)) for each in "bc"]
+    await asyncio.sleep(0)
+    assert served == ["a", "a", "b"]
+    done["b"].set()
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    # Those of a that wait are before it in the turns, but a has all that it may have.
+    assert served == ["a", "a", "b", "c"]
+    done["c"].set()
+    await asyncio.wait(calls[-2:])
+    assert served == ["a", "a", "b", "c"]
+    done["a"].set()
+    await asyncio.wait(calls)
+    assert len(served) == 18
+
+
 async def test_a_place_that_is_given_to_a_cancelled_call_goes_on() -> None:
     gate, served = Gate(100, at_once=1), list[str]()
 

@@ -10,7 +10,7 @@ import pytest
 from server import group as groups
 from server import limits
 from server.errors import InvalidRequest, Overloaded, ProfileTooLarge, WriteOutcomeUnknown
-from server.group import EXACT, GROUPS, LARGE, SHARED, SHARED_EXACT, SHARED_LEAVES, GroupedProfileStore
+from server.group import EXTRA_GROUPS, GROUPS, LARGE, SHARED, SHARED_LEAVES, SLOW, GroupedProfileStore
 from server.model import STORED, PlannedUpdate, ProfileWrite, Stored, UserUpdate
 from server.plan import plan_update
 from server.store.profiles import AGAIN, Again, Outcome
@@ -57,6 +57,11 @@ class FakeProfileStore:
         self._waiting.pop(0).set_result(None)
         await turns()
 
+    async def answer_last(self) -> None:
+        """The same for the latest group."""
+        self._waiting.pop().set_result(None)
+        await turns()
+
 
 def _name(write: ProfileWrite) -> str:
     owner = write.on_insert
@@ -69,6 +74,11 @@ def _planned(user_id: str, mark: str = "1", application: str = "app", **fields: 
 
 def _write(user_id: str, mark: str = "1", application: str = "app", **fields: Any) -> ProfileWrite:
     return _planned(user_id, mark, application, **fields).write
+
+
+def _slow(user_id: str, application: str = "app", mark: str = "1") -> ProfileWrite:
+    """An exact update."""
+    return _write(user_id, mark, application, metadata={"a": {}})
 
 
 class Unplanned:
@@ -497,41 +507,89 @@ async def test_what_is_planned_late_takes_the_room_that_it_needs(
 
 
 async def test_exact_updates_have_a_budget_in_each_group(grouped: GroupedProfileStore, store: FakeProfileStore) -> None:
-    done = grouped.submit([_write(f"u{number}", metadata={"a": {}}) for number in range(3 * EXACT)])
+    done = grouped.submit([_slow(f"u{number}") for number in range(3 * SLOW)])
     await turns()
-    # One profile counts once, as its updates are folded.
-    same = grouped.submit([_write("u", str(mark), metadata={"a": {}}) for mark in range(3 * EXACT)])
+    assert [len(group) for group in store.groups] == [SLOW]
     while store._waiting:
         await store.answer()
-    assert [len(group) for group in store.groups] == [EXACT] * 3 + [3 * EXACT]
-    assert done.result() == same.result() == [STORED] * 3 * EXACT
+    assert [len(group) for group in store.groups] == [SLOW] * 3
+    assert done.result() == [STORED] * 3 * SLOW
 
 
-async def test_another_application_shares_its_group_with_few_exact_updates_and_few_paths(
+async def test_other_writes_are_in_groups_beside_one_of_exact_updates(
+    grouped: GroupedProfileStore, store: FakeProfileStore
+) -> None:
+    slow = grouped.submit([_slow(f"e{number}") for number in range(3 * SLOW)])
+    await turns()
+    singles = []
+    for number in range(3):
+        singles.append(grouped.submit([_write("s", str(number), application=f"single{number}"), _slow("t", "single")]))
+        await turns()
+        assert store.groups[1 + number] == [f"single{number}/s={number}"]
+        # All of the slow ones are still where they were.
+        await store.answer_last()
+    while store._waiting:
+        await store.answer()
+    assert all(done.done() for done in [slow, *singles])
+    for group in store.groups:
+        assert len({name.partition("/")[0] for name in group}) == 1
+
+
+async def test_exact_updates_among_others_do_not_make_groups_small_and_keep_their_order(
+    grouped: GroupedProfileStore, store: FakeProfileStore
+) -> None:
+    updates = [
+        _slow(f"u{number}", mark=str(number)) if number % 2 else _write(f"u{number}", str(number))
+        for number in range(SLOW)
+    ]
+    # These must not go before the writes of the other kind.
+    updates += [_write("u1", "later"), _slow("u0", mark="later")]
+    done = grouped.submit(updates)
+    await turns()
+    others = [f"app/u{number}={number}" for number in range(0, SLOW, 2)]
+    assert store.groups == [others, [f"app/u{number}={number}" for number in range(1, SLOW, 2)]]
+    while store._waiting:
+        await store.answer()
+    assert sorted(store.groups[2:]) == [["app/u0=later"], ["app/u1=later"]]
+    assert done.result() == [STORED] * (SLOW + 2)
+
+
+async def test_an_application_does_not_wait_for_all_exact_updates_of_another(
+    grouped: GroupedProfileStore, store: FakeProfileStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(groups, "LONG_SECONDS", 0.0)
+    flood = grouped.submit([_slow(f"e{number}") for number in range(3 * SLOW)])
+    await turns()
+    single = grouped.submit([_slow("s", "single")])
+    await _timers()
+    assert store.groups == [[f"app/e{number}=1" for number in range(SLOW)], ["single/s=1"]]
+    while store._waiting:
+        await store.answer()
+    assert single.result() == [STORED]
+    assert flood.done()
+
+
+async def test_another_application_shares_its_group_with_few_paths(
     grouped: GroupedProfileStore, store: FakeProfileStore
 ) -> None:
     many = {f"k{number}": number for number in range(400)}
-    exact = grouped.submit([_write(f"e{number}", metadata={"a": {}}) for number in range(20)])
     grouped.submit([_write(f"m{number}", application="many", metadata=many) for number in range(20)])
     single = grouped.submit([_write("s", application="single")])
     await turns()
     assert "single/s=1" in store.groups[0]
+    assert sum(name.startswith("many") for name in store.groups[0]) * 400 <= SHARED_LEAVES
     while store._waiting:
         await store.answer()
     assert single.done()
-    assert exact.done()
-    for group in store.groups:
-        if any(name.startswith("many") for name in group) and any(name.startswith("app") for name in group):
-            assert sum(name.startswith("app") for name in group) <= SHARED_EXACT
-            assert sum(name.startswith("many") for name in group) * 400 <= SHARED_LEAVES
 
 
 async def test_those_for_which_a_group_had_no_room_are_first_in_the_next(
     grouped: GroupedProfileStore, store: FakeProfileStore
 ) -> None:
+    many = {f"k{number}": number for number in range(400)}
     applications = [f"app{number}" for number in range(5)]
     for application in applications:
-        grouped.submit([_write(f"u{number}", application=application, metadata={"a": {}}) for number in range(4)])
+        grouped.submit([_write(f"u{number}", application=application, metadata=many) for number in range(4)])
     await turns()
     while store._waiting:
         await store.answer()
@@ -539,19 +597,35 @@ async def test_those_for_which_a_group_had_no_room_are_first_in_the_next(
     assert sorted(first) == applications
 
 
+async def test_what_was_passed_over_as_slow_is_first_in_the_next_slow_group(
+    grouped: GroupedProfileStore, store: FakeProfileStore
+) -> None:
+    flood = grouped.submit([_write(f"f{number}", application="flood") for number in range(1000)])
+    flood_of_slow = grouped.submit([_slow(f"e{number}") for number in range(3 * SLOW)])
+    single = grouped.submit([_slow("s", "single")])
+    while store._waiting or not store.groups:
+        await turns()
+        await store.answer()
+    slow = [group for group in store.groups if not group[0].startswith("flood")]
+    assert ["single/s=1"] in slow[:2]
+    assert single.done()
+    assert flood.done()
+    assert flood_of_slow.done()
+
+
 async def test_what_turns_exact_waits_at_the_head_and_within_the_budget(
     grouped: GroupedProfileStore, store: FakeProfileStore
 ) -> None:
-    store.turning_exact = {f"app/u{number}=1" for number in range(2 * EXACT)}
-    names = [f"u{number}" for number in range(2 * EXACT)]
+    store.turning_exact = {f"app/u{number}=1" for number in range(2 * SLOW)}
+    names = [f"u{number}" for number in range(2 * SLOW)]
     first = grouped.submit([_write(name) for name in names])
     await turns()
     later = grouped.submit([_write(name, "2") for name in names])
     while store._waiting:
         await store.answer()
-    assert first.result() == later.result() == [STORED] * 2 * EXACT
+    assert first.result() == later.result() == [STORED] * 2 * SLOW
     assert sorted(store.groups[0]) == sorted(f"app/{name}=1" for name in names)
-    assert store.groups[1] == [f"app/{name}=1" for name in names[:EXACT]]
+    assert store.groups[1] == [f"app/{name}=1" for name in names[:SLOW]]
     written = [name for group in store.groups[1:] for name in group]
     for name in names:
         assert [each for each in written if each.startswith(f"app/{name}=")] == [f"app/{name}=1", f"app/{name}=2"]
@@ -584,12 +658,12 @@ async def test_no_second_recount_is_started_beside_another(
     done = grouped.submit([_write("u0"), _write("u1")])
     await turns()
     await store.answer()
-    later = grouped.submit([_write(f"v{number}") for number in range(LARGE)])
+    later = grouped.submit([*(_write(f"v{number}") for number in range(LARGE)), _slow("u2")])
     await turns()
-    assert store.groups[1:] == [["app/u0=1"]]
+    assert store.groups[1:] == [["app/u0=1"], [f"app/v{number}=1" for number in range(LARGE)]]
     while store._waiting:
         await store.answer()
-    assert store.groups[2] == ["app/u1=1"]
+    assert store.groups[3:] == [["app/u1=1"], ["app/u2=1"]]
     assert done.result() == [STORED] * 2
     assert later.done()
 
@@ -603,13 +677,13 @@ async def test_an_application_with_nothing_under_way_does_not_wait_for_long_grou
     assert len(store.groups) == GROUPS
     singles = [grouped.submit([_write("s", application=f"single{number}")]) for number in range(3)]
     late = []
-    for number in range(3):
+    for number in range(4):
         await _timers()
-        assert len(store.groups) == GROUPS + 1 + min(number, 1)
+        assert len(store.groups) == GROUPS + min(1 + number, EXTRA_GROUPS)
         late.append(grouped.submit([_write("s", application=f"late{number}")]))
-    # Each is for all that wait by then, and there are not more than two.
+    # Each is for all that wait by then, and there are not more than three.
     assert sorted(store.groups[GROUPS]) == [f"single{number}/s=1" for number in range(3)]
-    assert store.groups[GROUPS + 1] == ["late0/s=1"]
+    assert store.groups[GROUPS + 1 :] == [["late0/s=1"], ["late1/s=1"]]
     while store._waiting:
         await store.answer()
     assert all(each.done() for each in [flood, *singles, *late])

@@ -12,7 +12,7 @@ from google.rpc.error_details_pb2 import ErrorInfo
 from google.rpc.status_pb2 import Status
 from userfold.v1 import user_service_pb2 as pb
 
-PATIENCE: Final = 25.0
+PATIENCE: Final = 65.0
 """Seconds until a call counts as one that is never answered. More than any deadline of the programs."""
 
 _SERVICE: Final = "/userfold.v1.UserService/"

@@ -98,6 +98,8 @@ ROWS: Final = [
         "smallest-users",
         "a batch of 600,000 users",
         lambda: batch([{"user_id": str(n % 1000)} for n in range(600_000)], packed=True),
+        # What could not be sent in time is refused as such.
+        may=(*WRITE, "504"),
     ),
     row(
         "unknown-fields",
