@@ -11,8 +11,8 @@ async def turns(count: int = 10) -> None:
 
 
 async def until(happened: Callable[[], bool]) -> None:
-    """Turns of the loop until something has happened, whatever the time that it takes; an error after a minute."""
-    async with asyncio.timeout(60):
+    """Turns of the loop until something has happened, whatever the time that it takes; an error after 20 s."""
+    async with asyncio.timeout(20):
         while not happened():  # noqa: ASYNC110 - Nobody tells.
             await asyncio.sleep(0)
 

@@ -188,7 +188,8 @@ async def test_a_request_that_is_late_is_told_that_the_outcome_is_unknown(
         await later(15)
         assert not asked.done()
         await later(6)
-        answers = await asked
+        await until(asked.done)
+        answers = asked.result()
         service.may_answer.set()
     assert {each.status_code for each in answers} == {504}
     assert [reasons(each.json()) for each in answers] == [["WRITE_OUTCOME_UNKNOWN"]] * 5

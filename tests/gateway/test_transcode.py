@@ -25,7 +25,7 @@ from tests.gateway.fakes import (
     status_with,
     violations,
 )
-from tests.loop import later
+from tests.loop import later, until
 
 KEY = {"X-Moesif-Application-Id": "a key with spaces"}
 EXAMPLE: dict[str, Any] = {
@@ -273,6 +273,7 @@ async def test_a_server_that_is_slow_leaves_a_write_unknown_and_a_read_undone(
         writing = asyncio.ensure_future(gateway.post("/v1/users", {"user_id": "1"}))
         await service.arrived.wait()
         await later(21)
+        await until(writing.done)
         # The time of a call is gRPC's own, which has no other clock.
         write, read = await writing, await gateway.client.get("/v1/users/1")
         service.may_answer.set()
