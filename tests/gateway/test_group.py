@@ -200,9 +200,11 @@ class DeafChannel:
 
     def __init__(self) -> None:
         self.end = asyncio.Event()
+        self.seconds: list[float] = []
 
     def unary_unary(self, *_: Any, **__: Any) -> Any:
-        async def call(*_: Any, **__: Any) -> Any:
+        async def call(*_: Any, **options: Any) -> Any:
+            self.seconds.append(options["timeout"])
             await self.end.wait()
 
         return call
@@ -219,6 +221,7 @@ async def test_a_request_that_was_never_sent_is_told_so() -> None:
     with pytest.raises(Refusal) as caught:
         call.send(Caller(b"", ()), 15, lambda: {"user_id": "3"}, "", told.put_nowait)
     assert told.empty()
+    assert [40 < seconds <= 50 for seconds in deaf.seconds] == [True]
     await later(60)
     outcomes = [told.get_nowait(), told.get_nowait(), caught.value]
     kinds = [(each.http, reason_of(each.status)) for each in outcomes]
