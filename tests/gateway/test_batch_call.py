@@ -11,7 +11,7 @@ from google.rpc import code_pb2
 from userfold.v1 import user_pb2
 from userfold.v1 import user_service_pb2 as pb
 
-from gateway import batch, batch_call
+from gateway import batch, batch_call, body
 from gateway.answer import Answer
 from gateway.batch_call import BatchCall
 from gateway.bindings import bindings_of
@@ -42,10 +42,12 @@ class FakeServer:
     def __init__(self) -> None:
         self.rpcs: list[list[Any]] = []
         self.sizes: list[int] = []
+        self.seconds: set[float] = set()
         self.does: Callable[[int], Any] = lambda _: None
 
     def unary_unary(self, *_: Any, **__: Any) -> Any:
-        async def call(payload: bytes, **_: Any) -> Any:
+        async def call(payload: bytes, **options: Any) -> Any:
+            self.seconds.add(options["timeout"])
             users = list(pb.BatchUpdateUsersRequest.FromString(payload).users)
             self.rpcs.append(users)
             self.sizes.append(len(payload))
@@ -120,6 +122,18 @@ async def test_each_rpc_has_its_limits(sent: Sent) -> None:
     assert (await sent.post(users(11, metadata={"a": "x" * 1_000_000}))).body == {"saved_count": 11}
     assert len(sent.server.sizes) == 3
     assert max(sent.server.sizes) <= 4 * 1024 * 1024
+    assert sent.server.seconds == {9.0}
+
+
+async def test_a_batch_has_12_mib_when_it_is_inflated(sent: Sent) -> None:
+    most = 12 * 1024 * 1024
+    for size in (most, most + 1):
+        text = gzip.compress(users(1) + b" " * (size - len(users(1))))
+        if size == most:
+            assert (await sent.post(text, **{"content-encoding": "gzip"})).http == 201
+        else:
+            with pytest.raises(body.BodyTooLarge):
+                await sent.post(text, **{"content-encoding": "gzip"})
 
 
 async def test_items_are_numbered_over_the_whole_batch(sent: Sent) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from gateway import body
 from tests.gateway.fakes import FakeUserService, Gateway, reasons
+from tests.loop import until
 
 USER = b'{"user_id":"1"}'
 
@@ -142,12 +143,14 @@ async def test_expect_100_continue_for_too_much_is_refused_before_it_is_sent(gat
 
 async def test_a_client_that_hangs_up_half_way_sends_nothing_on(gateway: Gateway, service: FakeUserService) -> None:
     port = int(gateway.url.rpartition(":")[2])
+    opened = gateway.listener._connections.open
+    before = {*opened}
     for length in (50, 5_000_000):
         _, writer = await asyncio.open_connection("127.0.0.1", port)
+        await until(lambda: bool(opened - before))
         writer.write(POST + b"Content-Length: %d\r\n\r\n{" % length)
-        await writer.drain()
-        await asyncio.sleep(0.05)
         writer.close()
         await writer.wait_closed()
+        await until(lambda: opened <= before)
     assert (await gateway.post("/v1/users", {"user_id": "1"})).status_code == 201
     assert len(service.requests) == 1

@@ -20,8 +20,12 @@ from gateway.limits import HELD_BYTES
 from gateway.listener import _Handshake, most_connections
 from tests.gateway.fakes import Backend, FakeUserService, Gateway, running_gateway
 from tests.gateway.test_http11 import POST, Clock, FakeHandler, FakeTransport
+from tests.loop import until
 
 LIMIT = 64
+
+# Of a client that is known: others are refused at the head.
+KNOWN = POST.replace(b"\r\n", b"\r\nX-Moesif-Application-Id: key\r\n", 1)
 
 
 class FakeConnection:
@@ -169,9 +173,7 @@ class Crowd:
             reader, writer = await asyncio.open_connection("127.0.0.1", self._port)
             writer.write(sent)
             self.opened.append((reader, writer))
-        async with asyncio.timeout(20):
-            while not has_arrived():  # noqa: ASYNC110 - Nobody tells.
-                await asyncio.sleep(0.001)
+        await until(has_arrived)
 
     @property
     def ended(self) -> list[bool]:
@@ -193,7 +195,7 @@ async def crowd(narrow: Gateway) -> AsyncIterator[Crowd]:
 
 @pytest.mark.parametrize(
     "sent",
-    [b"", b"POST /v1/users HTTP/1.1\r\nHost", POST[:-1]],
+    [b"", b"POST /v1/users HTTP/1.1\r\nHost", KNOWN[:-1]],
     ids=["nothing", "half a head", "half a body"],
 )
 async def test_a_crowd_that_does_nothing_does_not_keep_others_out(narrow: Gateway, crowd: Crowd, sent: bytes) -> None:
@@ -211,9 +213,7 @@ async def test_where_all_are_being_answered_more_are_refused_and_told_so(
 ) -> None:
     opened = narrow.listener._connections.open
     service.may_answer.clear()
-    # Without a key they would be answered at once.
-    keyed = POST.replace(b"Host: x", b"Host: x\r\nX-Moesif-Application-Id: key")
-    await crowd.join(LIMIT, keyed, lambda: sum(each.deadline == math.inf for each in opened) == LIMIT)
+    await crowd.join(LIMIT, KNOWN, lambda: sum(each.deadline == math.inf for each in opened) == LIMIT)
     answer = await narrow.post("/v1/users", {"user_id": "u"})
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
     assert answer.json()["details"][0]["reason"] == "TOO_MANY_CONNECTIONS"
@@ -284,9 +284,7 @@ def test_a_connection_that_is_cut_off_while_it_begins_is_counted_no_more(turns: 
             connections.left(beginning)
             beginning.abort()
         theirs.close()
-        async with asyncio.timeout(20):
-            while connections.open or ours.fileno() >= 0:  # noqa: ASYNC110 - Nobody tells.
-                await asyncio.sleep(0.01)
+        await until(lambda: not connections.open and ours.fileno() < 0)
 
     with ThreadPoolExecutor(1) as thread:  # It has no event loop yet.
         thread.submit(uvloop.run, cut()).result()

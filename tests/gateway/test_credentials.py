@@ -2,13 +2,14 @@
 
 import asyncio
 import gzip
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from typing import Any
 
 import grpc
 import httpx2
 import pytest
 from google.rpc import code_pb2
+from userfold.internal.v1.credential_service_pb2 import CheckCredentialResponse
 
 from gateway import app, body, credentials
 from gateway.channel import Channel
@@ -27,7 +28,7 @@ from tests.gateway.fakes import (
     running_gateway,
     status_with,
 )
-from tests.loop import turns
+from tests.loop import turns, until
 
 _CALLS = {
     "update": ("POST", "/v1/users", b'{"user_id":"1"}'),
@@ -277,6 +278,46 @@ async def test_unknown_credentials_evict_no_known_one_and_the_known_have_a_limit
         assert service.checks.count("a") == 1
 
 
+class Answering:
+    """A channel to a server that knows all credentials but those that begin with `unknown`."""
+
+    def unary_unary(self, *_: Any, **__: Any) -> Any:
+        async def call(*_: Any, metadata: Any, **__: Any) -> Any:
+            key: str = metadata[0][1]
+            if key.startswith("unknown"):
+                nothing = grpc.aio.Metadata()
+                raise grpc.aio.AioRpcError(grpc.StatusCode.UNAUTHENTICATED, nothing, nothing, None, None)
+            return CheckCredentialResponse(application_id=key)
+
+        return call
+
+
+async def test_10_000_known_and_1_000_refused_credentials_are_remembered_the_last_used() -> None:
+    channel: Any = Answering()
+    verifier = Verifier(channel)
+
+    def caller(key: str) -> Caller:
+        return Caller(key.encode(), (("x-moesif-application-id", key),))
+
+    async def verify(*keys: str) -> None:
+        for key in keys:
+            verifier.verify(caller(key), lambda _: None)
+        await verifier.finished()
+
+    await verify(*(str(number) for number in range(10_000)))
+    assert verifier.application(caller("0")) == "0"
+    await verify("new")
+    assert len(verifier._known) == 10_000
+    assert [verifier.application(caller(key)) for key in ("0", "1", "2", "new")] == ["0", None, "2", "new"]
+
+    await verify(*(f"unknown {number}" for number in range(1_000)))
+    # One that is refused again is the last of them.
+    await verify("unknown 0", "unknown new")
+    assert len(verifier._refused) == 1_000
+    found = [verifier.refusal(caller(f"unknown {each}")) is not None for each in ("0", "1", "2", "new")]
+    assert found == [True, False, True, True]
+
+
 async def test_who_the_server_no_longer_knows_is_checked_again(gateway: Gateway, service: FakeUserService) -> None:
     assert (await send(gateway, "a", "update")).status_code == 201
     service.tell = Failure(grpc.StatusCode.UNAUTHENTICATED)
@@ -319,12 +360,6 @@ def test_callers_are_told_apart_by_all_of_their_credentials(one: dict[bytes, byt
     assert callers[0]
     assert callers[1]
     assert callers[0].digest != callers[1].digest
-
-
-async def until(is_true: Callable[[], bool]) -> None:
-    async with asyncio.timeout(20):
-        while not is_true():  # noqa: ASYNC110  # What happens in the gateway has no event.
-            await asyncio.sleep(0.001)
 
 
 async def verified(verifier: Verifier, caller: Caller) -> str | Exception:

@@ -12,7 +12,6 @@ from google.rpc import code_pb2
 from userfold.v1 import user_service_pb2 as pb
 from userfold.v1.user_pb2 import UserUpdate
 
-from gateway import exchange
 from gateway.bindings import bindings_of
 from gateway.channel import Channel
 from gateway.credentials import Caller
@@ -20,6 +19,7 @@ from gateway.exchange import Exchange
 from gateway.gather import NotAnsweredInTime
 from gateway.status import Refusal, reason_of
 from tests.gateway.fakes import error_info, status_with
+from tests.loop import later, until
 
 ME = Caller(b"me", (("x-moesif-application-id", "me"),))
 OTHER = Caller(b"other", ())
@@ -36,6 +36,7 @@ class Scripted:
     calls: list[str] = field(default_factory=list)
     streams: list[list[str]] = field(default_factory=list)
     closed: int = 0
+    """How many streams have ended, as the server sees it."""
     refuses: pb.StreamBatchUpdateUsersResponse | None = None
     ends: str = ""
     is_unknown: bool = False
@@ -129,9 +130,7 @@ async def send_each(to: Exchange, names: str) -> None:
 
 
 async def until_closed(service: Scripted, streams: int) -> None:
-    async with asyncio.timeout(10):
-        while service.closed < streams:  # noqa: ASYNC110  # The server's side of a stream has no event for it.
-            await asyncio.sleep(0.01)
+    await until(lambda: service.closed >= streams)
 
 
 def test_a_group_has_the_stream_of_its_rpc() -> None:
@@ -159,19 +158,17 @@ async def test_who_is_unknown_to_the_server_is_not_remembered(sent: Exchange, se
     assert (service.calls, service.streams, sent._callers) == (["a", "b"], [], {})
 
 
-async def test_several_at_once_have_several_streams_up_to_a_limit(
-    sent: Exchange, service: Scripted, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(exchange, "_STREAMS", 2)
+async def test_several_at_once_have_several_streams_up_to_a_limit(sent: Exchange, service: Scripted) -> None:
     await send(sent, "first")
     service.held = asyncio.Event()
-    sending = [asyncio.ensure_future(send(sent, name)) for name in "abc"]
-    await asyncio.sleep(0.1)
+    sending = [asyncio.ensure_future(send(sent, str(number))) for number in range(33)]
+    await until(lambda: len(service.calls) + sum(map(len, service.streams)) == 34)
+    assert (service.calls, list(map(len, service.streams))) == (["first", "32"], [1] * 32)
     service.held.set()
     await asyncio.gather(*sending)
-    await send_each(sent, "de")
-    assert service.calls == ["first", "c"]
-    assert sorted(map(len, service.streams)) == [2, 2]
+    await send_each(sent, "ab")
+    assert len(service.calls) == 2
+    assert sorted(map(len, service.streams)) == [1] * 30 + [2] * 2
 
 
 async def test_each_connection_has_a_stream(peer: tuple[Scripted, str]) -> None:
@@ -217,17 +214,19 @@ async def test_what_the_server_refuses_on_a_stream_is_a_refusal_and_the_stream_g
 
 
 async def test_what_a_server_did_not_begin_with_goes_as_a_call_and_for_a_while_all_that_follows(
-    sent: Exchange, service: Scripted, monkeypatch: pytest.MonkeyPatch
+    sent: Exchange, service: Scripted
 ) -> None:
-    monkeypatch.setattr(exchange, "_RETRY_SECONDS", 0.2)
     await send_each(sent, "ab")
     service.ends = "of its own"
     await send_each(sent, "cd")
     assert (service.calls, service.streams) == (["a", "c", "d"], [["b", "c"]])
     service.ends = ""
-    await asyncio.sleep(0.25)
+    await later(9)
     await send(sent, "e")
-    assert (service.calls, service.streams) == (["a", "c", "d"], [["b", "c"], ["e"]])
+    assert (service.calls, service.streams) == (["a", "c", "d", "e"], [["b", "c"]])
+    await later(2)
+    await send(sent, "f")
+    assert (service.calls, service.streams) == (["a", "c", "d", "e"], [["b", "c"], ["f"]])
 
 
 async def test_an_older_server_gets_calls() -> None:
@@ -287,23 +286,48 @@ async def test_a_stream_that_ends_well_without_an_answer_leaves_the_outcome_unkn
 async def test_what_is_not_answered_in_time_takes_its_stream_with_it(sent: Exchange, service: Scripted) -> None:
     await send_each(sent, "ab")
     service.held = asyncio.Event()
-    with pytest.raises(NotAnsweredInTime):
-        await send(sent, "c", seconds=0.05)
+    sending = asyncio.ensure_future(send(sent, "c", seconds=20))
+    await until(lambda: service.streams == [["b", "c"]])
+    await later(15)
+    assert not sending.done()
+    await later(6)
+    await until(sending.done)
+    assert isinstance(sending.exception(), NotAnsweredInTime)
     await until_closed(service, 1)
     service.held = None
     await send(sent, "d")
     assert (service.calls, service.streams) == (["a"], [["b", "c"], ["d"]])
 
 
-async def test_who_sends_no_more_is_forgotten_and_their_streams_are_closed(
-    sent: Exchange, service: Scripted, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(exchange, "_IDLE_SECONDS", 0.05)
+async def test_who_sends_no_more_is_forgotten_and_their_streams_are_closed(sent: Exchange, service: Scripted) -> None:
     await send_each(sent, "ab")
+    await later(20)
+    for name in "12":
+        await send(sent, name, who=OTHER)
+    assert (len(sent._callers), sent._open) == (2, 2)
+    await later(11)
     await until_closed(service, 1)
+    assert (list(sent._callers), sent._open) == ([OTHER.digest], 1)
+    # It is looked at every half a minute.
+    await later(31)
+    await until_closed(service, 2)
     assert (sent._callers, sent._open) == ({}, 0)
     await send_each(sent, "cd")
-    assert (service.calls, service.streams) == (["a", "c"], [["b"], ["d"]])
+    assert (service.calls, service.streams) == (["a", "1", "c"], [["b"], ["2"], ["d"]])
+
+
+async def test_what_is_under_way_keeps_its_stream_though_nothing_else_is_sent(
+    sent: Exchange, service: Scripted
+) -> None:
+    await send_each(sent, "ab")
+    service.held = asyncio.Event()
+    sending = asyncio.ensure_future(send(sent, "c", seconds=1000))
+    await until(lambda: service.streams == [["b", "c"]])
+    await later(100)
+    service.held.set()
+    await sending
+    await send(sent, "d")
+    assert (service.calls, service.streams) == (["a"], [["b", "c", "d"]])
 
 
 async def test_a_stream_that_broke_while_it_rested_costs_nothing(
@@ -317,12 +341,35 @@ async def test_a_stream_that_broke_while_it_rested_costs_nothing(
     assert (service.calls, service.streams, sent._open) == (["a"], [["b"], ["c"]], 1)
 
 
-async def test_a_stream_has_its_age(sent: Exchange, service: Scripted, monkeypatch: pytest.MonkeyPatch) -> None:
-    await send_each(sent, "abc")
-    monkeypatch.setattr(exchange, "_OLDEST_SECONDS", -1.0)
+async def test_a_stream_has_its_age(sent: Exchange, service: Scripted) -> None:
+    await send_each(sent, "ab")
+    for _ in range(14):
+        await later(20)
+        await send(sent, "c")
+    assert (service.calls, service.streams, sent._open) == (["a"], [["b"] + ["c"] * 14], 1)
+    await later(21)
     await send(sent, "d")
-    assert (service.calls, service.streams, sent._open) == (["a"], [["b", "c"], ["d"]], 1)
+    assert (service.calls, service.streams[1:], sent._open) == (["a"], [["d"]], 1)
     await until_closed(service, 1)
+
+
+async def test_a_call_has_the_time_that_is_left() -> None:
+    given: list[float] = []
+
+    class Noted:
+        """A channel that notes the time that calls have."""
+
+        streams = 1
+
+        def unary_unary(self, *_: Any, **__: Any) -> Any:
+            async def call(*_: Any, **options: Any) -> Any:
+                given.append(options["timeout"])
+                return pb.BatchUpdateUsersResponse(results=[pb.UpdateResult()])
+
+            return call
+
+    await send(Exchange(GROUP, cast(Any, Noted())), "a", seconds=500)
+    assert 400 < given[0] <= 500
 
 
 async def test_a_stream_does_not_outlive_the_connections_of_its_certificates(
@@ -335,11 +382,10 @@ async def test_a_stream_does_not_outlive_the_connections_of_its_certificates(
     await until_closed(service, 1)
 
 
-async def test_callers_beyond_a_limit_send_calls(
-    sent: Exchange, service: Scripted, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(exchange, "_CALLERS", 1)
+async def test_callers_beyond_a_limit_send_calls(sent: Exchange, service: Scripted) -> None:
     await send_each(sent, "a")
+    for number in range(999):
+        sent._remember(b"%d" % number)
     for name in "12":
         await send(sent, name, who=OTHER)
     await send(sent, "b")

@@ -6,10 +6,7 @@ from gateway.gate import Gate
 
 
 def enter_until_full(gate: Gate, key: str) -> int:
-    count = 0
-    while gate.enter(key):
-        count += 1
-    return count
+    return next(count for count in range(100) if not gate.enter(key))
 
 
 async def test_a_key_may_have_as_much_as_it_leaves_for_others() -> None:
@@ -18,6 +15,14 @@ async def test_a_key_may_have_as_much_as_it_leaves_for_others() -> None:
     assert not gate.has_room("a")
     gate.leave("a")
     assert gate.has_room("d")
+
+
+async def test_what_has_left_gives_its_room_back() -> None:
+    gate = Gate(12)
+    for _ in range(3):
+        assert enter_until_full(gate, "a") == 6
+        for _ in range(6):
+            gate.leave("a")
 
 
 async def test_it_is_empty_when_all_have_left() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from gateway.gather import Full, Gatherer, Limits, NotAnsweredInTime, NotSentInTime
-from tests.loop import turns
+from tests.loop import later, turns
 
 
 class FakeSender:
@@ -151,13 +151,15 @@ async def test_what_there_is_no_room_for_is_turned_away_at_once(limits: dict[str
 
 async def test_an_item_whose_time_is_over_while_it_waits_is_not_sent() -> None:
     sender = FakeSender()
-    gatherer = gatherer_of(sender, groups=1, seconds=0.05)
-    sent = ask(gatherer, b"a")
+    gatherer = gatherer_of(sender, groups=1, seconds=100)
+    (sent,) = ask(gatherer, b"a")
     await turns()
     (waiting,) = ask(gatherer, b"b")
-    with pytest.raises(NotSentInTime):
-        await waiting
-    assert isinstance(sent[0].exception(), NotAnsweredInTime)
+    await later(50)
+    assert (sent.done(), waiting.done()) == (False, False)
+    await later(60)
+    assert isinstance(sent.exception(), NotAnsweredInTime)
+    assert isinstance(waiting.exception(), NotSentInTime)
     fresh = ask(gatherer, b"c")
     assert await finish(sender, *fresh) == [b"C"]
     assert sender.groups == [("k", [b"a"]), ("k", [b"c"])]
@@ -165,20 +167,62 @@ async def test_an_item_whose_time_is_over_while_it_waits_is_not_sent() -> None:
 
 async def test_each_item_of_a_group_has_its_own_time_and_the_group_that_of_the_last() -> None:
     sender = FakeSender()
-    gatherer = gatherer_of(sender, groups=1, seconds=0.2)
+    gatherer = gatherer_of(sender, groups=1, seconds=200)
     first = ask(gatherer, b"-")
     await turns()
     early = ask(gatherer, b"a")
-    await asyncio.sleep(0.1)
+    await later(100)
     late = ask(gatherer, b"b")
     await turns()
     sender.go()
     await turns()
     assert sender.groups[1:] == [("k", [b"a", b"b"])]
-    assert 0.1 < sender.seconds[1] <= 0.2
-    with pytest.raises(NotAnsweredInTime):
-        await early[0]
+    assert 150 < sender.seconds[1] <= 200
+    await later(150)
+    assert isinstance(early[0].exception(), NotAnsweredInTime)
+    assert not late[0].done()
     assert await finish(sender, *first, *late) == [b"-", b"B"]
+
+
+async def test_the_time_of_each_is_over_in_its_turn() -> None:
+    sender = FakeSender()
+    gatherer = gatherer_of(sender, groups=1, seconds=200)
+    asked = []
+    for item in (b"a", b"b", b"c"):
+        asked += ask(gatherer, item)
+        await later(50)
+    done = []
+    for _ in range(5):
+        done.append([each.done() for each in asked].count(True))
+        await later(50)
+    assert done == [0, 1, 2, 3, 3]
+    assert [type(each.exception()) for each in asked] == [NotAnsweredInTime, NotSentInTime, NotSentInTime]
+
+
+async def test_nothing_is_kept_of_what_is_answered() -> None:
+    sender = FakeSender()
+    gatherer = gatherer_of(sender)
+    for _ in range(3):
+        await finish(sender, *ask(gatherer, b"a", b"b"))
+        await turns()
+        assert not gatherer._unsettled
+
+
+async def test_a_loop_that_is_never_idle_does_not_keep_a_group_for_ever() -> None:
+    sender = FakeSender()
+    gatherer = gatherer_of(sender, items=10_000)
+    # Much is under way, so that no group has its share soon.
+    asked = ask(gatherer, *[b"%d" % number for number in range(1000)])
+    await turns()
+    sender.go()
+    await turns()
+    groups = len(sender.groups)
+    for number in range(160):
+        asked += ask(gatherer, b"next%d" % number)
+        await turns(1)
+    assert len(sender.groups) == groups + 1
+    assert len(sender.groups[-1][1]) <= 130
+    await finish(sender, *asked)
 
 
 async def test_the_failure_of_a_group_is_that_of_each_item_and_of_no_other_group() -> None:
@@ -192,10 +236,10 @@ async def test_the_failure_of_a_group_is_that_of_each_item_and_of_no_other_group
 
 async def test_an_item_is_told_once_whatever_comes_late() -> None:
     sender = FakeSender()
-    gatherer = gatherer_of(sender, seconds=0.02)
+    gatherer = gatherer_of(sender, seconds=100)
     told: list[bytes | Exception] = []
     gatherer.submit("k", 1, lambda: b"a", told.append)
-    await asyncio.sleep(0.05)
+    await later(150)
     sender.go()
     await turns()
     assert [type(each) for each in told] == [NotAnsweredInTime]
@@ -357,6 +401,33 @@ async def test_what_is_made_in_one_turn_of_the_loop_is_bounded() -> None:
         sender.go()
     await turns()
     assert making == list(range(12))
+
+
+async def test_what_waits_for_all_keys_together_has_its_limits() -> None:
+    sender = FakeSender()
+    gatherer: Gatherer[str, bytes, bytes] = Gatherer(sender.send, Limits(5.0))
+    for number in range(10_000):
+        gatherer.submit(str(number % 7), 1, lambda: b"a", lambda _: None)
+    with pytest.raises(Full):
+        gatherer.submit("k", 1, lambda: b"a", lambda _: None)
+
+    gatherer = Gatherer(sender.send, Limits(5.0))
+    for key in "abcd":
+        gatherer.submit(key, 16 * 2**20, lambda: b"a", lambda _: None)
+    with pytest.raises(Full):
+        gatherer.submit("k", 1, lambda: b"a", lambda _: None)
+    while sender._held or gatherer._queues:
+        if sender._held:
+            sender.go()
+        await turns(1)
+
+
+async def test_a_key_has_four_groups_of_150_under_way_at_most() -> None:
+    sender = FakeSender()
+    asked = ask(Gatherer(sender.send, Limits(5.0)), *[b"%d" % number for number in range(1000)])
+    await turns()
+    assert [len(items) for _, items in sender.groups] == [150] * 4
+    await finish(sender, *asked)
 
 
 def test_a_group_is_made_from_128_kib() -> None:

@@ -29,6 +29,7 @@ from tests.gateway.fakes import (
     running_gateway,
     status_with,
 )
+from tests.loop import later, turns, until
 
 KEY = {"X-Moesif-Application-Id": "key"}
 
@@ -71,11 +72,28 @@ def told(answer: httpx2.Response) -> Any:
 
 
 async def one_under_way(gateway: Gateway, service: FakeUserService) -> asyncio.Task[Any]:
-    """Keep each group under way for a moment, so that what is posted next travels together."""
-    service.seconds = 0.2
+    """Keep groups under way until `service.may_answer`: what is posted meanwhile travels together."""
+    service.may_answer.clear()
     first = asyncio.ensure_future(gateway.post("/v1/users", {"user_id": "first"}, **KEY))
     await service.arrived.wait()
     return first
+
+
+async def posts_together(gateway: Gateway, service: FakeUserService, bodies: list[Any]) -> list[httpx2.Response]:
+    """Post while one is under way, and let that end when all the others wait."""
+    answers = asyncio.ensure_future(posts(gateway, bodies))
+    await until(lambda: gateway.waiting == len(bodies))
+    service.may_answer.set()
+    return await answers
+
+
+async def posts_at_once(gateway: Gateway, service: FakeUserService, bodies: list[Any]) -> list[httpx2.Response]:
+    """Post to a gateway that has seen no such credential: when that is checked, all go on in one turn of the loop."""
+    service.checking = asyncio.Event()
+    answers = asyncio.ensure_future(posts(gateway, bodies))
+    await until(lambda: gateway.application._verifier._waiting == len(bodies))
+    service.checking.set()
+    return await answers
 
 
 @pytest.fixture
@@ -90,7 +108,7 @@ async def test_each_is_answered_exactly_as_if_it_had_gone_alone(
     service.outcomes = OUTCOMES
     async with running_gateway(backend.address) as gateway:
         first = await one_under_way(gateway, service)
-        together = [told(each) for each in await posts(gateway, BODIES)]
+        together = [told(each) for each in await posts_together(gateway, service, BODIES)]
         await first
     sent = [["first"], sorted([*OUTCOMES, *OUTCOMES])]
     assert [sorted(group) for group in service.user_ids] == sent
@@ -152,29 +170,42 @@ async def test_what_all_are_refused_for_is_told_to_each(
     async with running_gateway(backend.address) as gateway:
         first = await one_under_way(gateway, service)
         service.tell = failure
-        answers = await posts(gateway, [{"user_id": "1"}] * 5)
+        answers = await posts_together(gateway, service, [{"user_id": "1"}] * 5)
         await first
     assert {each.status_code for each in answers} == {http}
     assert [reasons(each.json()) for each in answers] == [[reason]] * 5
     assert len(service.groups) == 2
 
 
+@pytest.mark.usefixtures("one_group")
 async def test_a_request_that_is_late_is_told_that_the_outcome_is_unknown(
     backend: Backend, service: FakeUserService
 ) -> None:
-    service.seconds = 5
-    async with running_gateway(backend.address, rpc_seconds=0.1) as gateway:
-        answers = await posts(gateway, [{"user_id": "1"}] * 5)
+    service.may_answer.clear()
+    async with running_gateway(backend.address, rpc_seconds=20.0) as gateway:
+        asked = asyncio.ensure_future(posts_at_once(gateway, service, [{"user_id": "1"}] * 5))
+        await service.arrived.wait()
+        await later(15)
+        assert not asked.done()
+        await later(6)
+        await until(asked.done)
+        answers = asked.result()
+        service.may_answer.set()
     assert {each.status_code for each in answers} == {504}
     assert [reasons(each.json()) for each in answers] == [["WRITE_OUTCOME_UNKNOWN"]] * 5
 
 
 class DeafChannel:
-    """A channel whose calls never end, whatever their deadline."""
+    """A channel whose calls do not end before `end`, whatever their deadline."""
+
+    def __init__(self) -> None:
+        self.end = asyncio.Event()
+        self.seconds: list[float] = []
 
     def unary_unary(self, *_: Any, **__: Any) -> Any:
-        async def call(*_: Any, **__: Any) -> Any:
-            await asyncio.sleep(0.3)
+        async def call(*_: Any, **options: Any) -> Any:
+            self.seconds.append(options["timeout"])
+            await self.end.wait()
 
         return call
 
@@ -182,17 +213,21 @@ class DeafChannel:
 async def test_a_request_that_was_never_sent_is_told_so() -> None:
     (group,) = (each.group for each in bindings_of(pb.DESCRIPTOR.services_by_name["UserService"]) if each.group)
     deaf: Any = DeafChannel()
-    call = GroupCall(group, deaf, Limits(0.05, groups=1, waiting_items=1))
+    call = GroupCall(group, deaf, Limits(50.0, groups=1, waiting_items=1))
     told: asyncio.Queue[Any] = asyncio.Queue()
     call.send(Caller(b"", ()), 15, lambda: {"user_id": "1"}, "", told.put_nowait)
-    await asyncio.sleep(0.01)
+    await turns()
     call.send(Caller(b"", ()), 15, lambda: {"user_id": "2"}, "", told.put_nowait)
     with pytest.raises(Refusal) as caught:
         call.send(Caller(b"", ()), 15, lambda: {"user_id": "3"}, "", told.put_nowait)
-    outcomes = [await told.get(), await told.get(), caught.value]
+    assert told.empty()
+    assert [40 < seconds <= 50 for seconds in deaf.seconds] == [True]
+    await later(60)
+    outcomes = [told.get_nowait(), told.get_nowait(), caught.value]
     kinds = [(each.http, reason_of(each.status)) for each in outcomes]
     assert kinds == [(504, "WRITE_OUTCOME_UNKNOWN"), (504, "NOT_SENT_IN_TIME"), (429, "OVERLOADED")]
-    await asyncio.sleep(0.3)
+    deaf.end.set()
+    await turns()
 
 
 async def test_more_than_may_wait_is_429_with_a_time_to_wait(
@@ -201,7 +236,10 @@ async def test_more_than_may_wait_is_429_with_a_time_to_wait(
     monkeypatch.setattr(transcode, "Limits", lambda seconds: Limits(seconds, groups=1, waiting_items=3))
     async with running_gateway(backend.address) as gateway:
         first = await one_under_way(gateway, service)
-        answers = await posts(gateway, [{"user_id": "1"}] * 5)
+        asked = [asyncio.ensure_future(gateway.post("/v1/users", {"user_id": "1"}, **KEY)) for _ in range(5)]
+        await until(lambda: sum(each.done() for each in asked) == 2)
+        service.may_answer.set()
+        answers = await asyncio.gather(*asked)
         await first
     turned_away = [each for each in answers if each.status_code != 201]
     assert [(each.status_code, each.headers["retry-after"]) for each in turned_away] == [(429, "1")] * 2
@@ -240,8 +278,10 @@ async def test_a_client_that_goes_away_changes_nothing_for_the_others(
         first = await one_under_way(gateway, service)
         gone = asyncio.ensure_future(gateway.post("/v1/users", {"user_id": "gone"}, **KEY))
         others = asyncio.ensure_future(posts(gateway, [{"user_id": "1"}, {"user_id": "2"}]))
-        await asyncio.sleep(0.05)
+        await until(lambda: gateway.waiting == 3)
         gone.cancel()
+        await asyncio.wait([gone])
+        service.may_answer.set()
         assert [each.status_code for each in await others] == [201, 201]
         await first
     # As where it goes alone: what had arrived whole is done, for a client may send and not wait for the answer.
@@ -253,19 +293,21 @@ async def test_what_waits_when_the_gateway_stops_is_still_answered(backend: Back
     async with running_gateway(backend.address) as gateway:
         first = await one_under_way(gateway, service)
         waiting = asyncio.ensure_future(posts(gateway, [{"user_id": "1"}] * 3))
-        await asyncio.sleep(0.05)
+        await until(lambda: gateway.waiting == 3)
         gateway.listener.stop()
+        await until(lambda: gateway.listener._connections.is_closing)
+        service.may_answer.set()
         assert [each.status_code for each in await waiting] == [201] * 3
         await first
     assert len(service.groups) == 2
 
 
-async def test_many_at_once_travel_together(gateway: Gateway, service: FakeUserService) -> None:
-    service.seconds = 0.05
-    answers = await posts(gateway, [{"user_id": str(number)} for number in range(50)])
+async def test_many_at_once_travel_together(backend: Backend, service: FakeUserService) -> None:
+    async with running_gateway(backend.address) as gateway:
+        answers = await posts_at_once(gateway, service, [{"user_id": str(number)} for number in range(50)])
     assert {(each.status_code, each.text) for each in answers} == {(201, "{}")}
     assert sorted(int(each) for ids in service.user_ids for each in ids) == list(range(50))
-    assert len(service.groups) < 10
+    assert len(service.groups) == 2
     assert service.client_addresses == ["127.0.0.1"] * 50
 
 
@@ -284,7 +326,9 @@ async def test_a_message_that_cannot_be_made_fails_no_other(
     async with running_gateway(backend.address) as gateway:
         first = await one_under_way(gateway, service)
         with structlog.testing.capture_logs() as lines:
-            answers = await posts(gateway, [{"user_id": each} for each in ("1", "defect", "warned", "2")])
+            answers = await posts_together(
+                gateway, service, [{"user_id": each} for each in ("1", "defect", "warned", "2")]
+            )
         await first
     assert [each.status_code for each in answers] == [201, 500, 201, 201]
     assert reasons(answers[1].json()) == ["INTERNAL"]
@@ -300,7 +344,7 @@ async def test_a_defect_that_strikes_a_whole_group_is_logged_as_briefly_for_each
         first = await one_under_way(gateway, service)
         service.tell = pb.BatchUpdateUsersResponse()
         with structlog.testing.capture_logs() as lines:
-            answers = await posts(gateway, [{"user_id": str(number)} for number in range(20)])
+            answers = await posts_together(gateway, service, [{"user_id": str(number)} for number in range(20)])
         await first
     assert {(each.status_code, *reasons(each.json())) for each in answers} == {(500, "INTERNAL")}
     defects = [line for line in lines if line["event"] == "defect"]

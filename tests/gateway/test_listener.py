@@ -22,6 +22,7 @@ from gateway.tls import server_context
 from processes.certificates import CertificateFiles
 from tests.certificates import Authority
 from tests.gateway.test_http11 import POST, FakeHandler
+from tests.loop import later, until
 
 CROWD = 400
 
@@ -265,9 +266,38 @@ def test_every_address_is_every_address_of_ipv4_too(runner: asyncio.Runner) -> N
     in_loop(runner, connect)
 
 
-async def test_time_limits_are_looked_at_all_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(listener, "_TICK_SECONDS", 0.01)
-    monkeypatch.setattr(limits, "IDLE_SECONDS", 0.05)
+async def test_time_limits_are_looked_at_in_each_second(monkeypatch: pytest.MonkeyPatch) -> None:
     async with place() as running:
+        connections = running.listener._connections
         client = running.connect()
-        assert await asyncio.wait_for(asyncio.to_thread(everything, client), 10) == b""
+        await until(lambda: bool(connections.open))
+        await later(1.1)
+        assert connections.open
+        now = connections.clock()
+        monkeypatch.setattr(connections, "clock", lambda: now + limits.IDLE_SECONDS)
+        await later(1.1)
+        await until(lambda: not connections.open)
+        assert await asyncio.to_thread(everything, client) == b""
+
+
+async def test_what_is_under_way_has_26_s_and_time_limits_are_looked_at_more_often(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with place(Unfinished()) as running:
+        client = running.connect(POST)
+        await until(lambda: bool(running.handler.requests))
+        connections = running.listener._connections
+        running.listener.stop()
+        await later(1.1)
+        seconds: list[str] = []
+        monkeypatch.setattr(connections, "second", seconds.append)
+        for _ in range(9):
+            await later(0.11)
+        assert len(seconds) >= 8
+        await later(23)
+        assert connections.open
+        assert not running.serving.done()
+        await later(2)
+        await until(running.serving.done)
+        assert connections.open == set()
+        client.close()

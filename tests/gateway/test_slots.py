@@ -32,6 +32,24 @@ async def test_one_owner_has_at_most_half_and_owners_take_turns() -> None:
     await asyncio.gather(*waiting, return_exceptions=True)
 
 
+async def test_a_place_goes_to_another_owner_first() -> None:
+    slots = Slots(2)
+    placed: list[str] = []
+
+    async def wait(owner: str) -> None:
+        await slots.acquire(owner)
+        placed.append(owner)
+
+    waiting = [asyncio.ensure_future(wait(owner)) for owner in "yzaabb"]
+    await turns()
+    for owner in "yab":
+        slots.release(owner)
+        await turns()
+    assert placed == ["y", "z", "a", "b", "a"]
+    waiting[-1].cancel()
+    await asyncio.gather(*waiting, return_exceptions=True)
+
+
 async def test_who_waits_no_longer_takes_no_place_and_leaves_nothing() -> None:
     slots = Slots(2)
     await slots.acquire("a")

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import ssl
+import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,12 +12,12 @@ import httpx2
 import pytest
 from structlog.testing import capture_logs
 
-from gateway import limits
 from gateway.settings import Settings
 from gateway.tls import server_context
 from processes.certificates import NO_FILES
 from tests.certificates import Authority
 from tests.gateway.fakes import Backend, FakeUserService, Gateway, running_gateway
+from tests.loop import turns, until
 
 REQUEST = b"GET /v1/rules HTTP/1.1\r\nHost: x\r\n\r\n"
 
@@ -151,19 +152,27 @@ async def test_a_broken_certificate_keeps_the_one_before(place: Place) -> None:
 
 
 async def test_who_does_not_agree_on_tls_is_let_go_in_time(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "HANDSHAKE_SECONDS", 0.1)
+    connections = place.gateway.listener._connections
     reader, writer = await asyncio.open_connection("127.0.0.1", place.port)
     writer.write(b"\x16\x03\x01")
+    await until(lambda: bool(connections.open))
+    now = time.monotonic()
+    for seconds, is_open in ((5, True), (15, False)):
+        monkeypatch.setattr(connections, "clock", lambda seconds=seconds: now + seconds)
+        connections.second("")
+        await turns()
+        assert bool(connections.open) == is_open
     assert await asyncio.wait_for(reader.read(), 10) == b""
     writer.close()
 
 
 async def test_a_client_that_ends_its_side_ends_all(place: Place, service: FakeUserService) -> None:
-    service.seconds = 0.5
+    service.may_answer.clear()
     trusted = ssl.create_default_context(cafile=place.authority.path)
     async with place.client(trusted) as client:
         client._writer.write(
             b"POST /v1/users HTTP/1.1\r\nHost: x\r\nAuthorization: x\r\nContent-Length: 15\r\n\r\n" + b'{"user_id":"1"}'
         )
         await service.arrived.wait()
+    service.may_answer.set()
     assert service.request.user.user_id == "1"

@@ -1,5 +1,6 @@
 import asyncio
 import re
+from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -7,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 import server.credentials
-from server.authentication import DIGESTS, LOOK_UPS, Authenticator
+from server.authentication import DIGESTS, LOOK_UPS, Authenticator, _keep
 from server.credentials import (
     HEADER_CHARACTERS,
     Credential,
@@ -177,20 +178,29 @@ async def test_a_flood_of_unknown_keys_fills_no_memory_and_pushes_no_known_one_o
     assert credentials.asked == []
 
 
+def test_10_000_credentials_are_kept_and_the_last_ones() -> None:
+    cache: OrderedDict[Credential, float] = OrderedDict()
+    made_up = [credential_from_metadata(_made_up(number)) for number in range(10_001)]
+    for credential in (*made_up[:10_000], made_up[0], made_up[10_000]):
+        _keep(cache, credential, 0.0)
+    assert len(cache) == 10_000
+    assert [each in cache for each in (made_up[0], made_up[1], made_up[2])] == [True, False, True]
+
+
 async def test_unknown_credentials_are_looked_up_together_and_so_many_at_most() -> None:
     credentials = FakeCredentials()
     authenticator = _authenticator(credentials)
     credentials.answers.clear()
-    calls = [asyncio.ensure_future(_found(authenticator, _made_up(number))) for number in range(LOOK_UPS + 200)]
-    for call in calls[LOOK_UPS:]:
+    calls = [asyncio.ensure_future(_found(authenticator, _made_up(number))) for number in range(1200)]
+    for call in calls[1000:]:
         with pytest.raises(Overloaded):
             await call
-    assert [len(digests) for digests in credentials.asked] == [DIGESTS]
+    assert [len(digests) for digests in credentials.asked] == [200]
     credentials.answers.set()
-    for call in calls[:LOOK_UPS]:
+    for call in calls[:1000]:
         with pytest.raises(CredentialUnknown):
             await call
-    assert [len(digests) for digests in credentials.asked] == [DIGESTS] * (LOOK_UPS // DIGESTS)
+    assert [len(digests) for digests in credentials.asked] == [200] * 5
 
 
 async def test_a_known_credential_waits_for_no_unknown_one_when_it_is_looked_up_again() -> None:

@@ -12,6 +12,7 @@ from userfold.v1.user_pb2 import UserUpdate
 from server.handlers import handlers_of
 from server.model import Application, Kind, Scope
 from server.scopes import COLLECTOR_SCOPES
+from tests.loop import turns
 from tests.server.served import KEY, SERVICE, FakeService, Served, refused, told
 
 _APPLICATION = Application("app", Kind.COLLECTOR, COLLECTOR_SCOPES)
@@ -168,7 +169,7 @@ async def test_when_the_server_stops_a_batch_that_was_begun_is_answered_and_the_
     served.stopping.set()
     assert await refused(idle.read()) == ("SERVER_STOPPING", 1)
     ended = asyncio.ensure_future(served.streams.ended())
-    await asyncio.sleep(0.05)
+    await turns()
     assert not ended.done()
     served.service.held.set()
     assert (await answering).WhichOneof("outcome") == "response"

@@ -12,7 +12,7 @@ from userfold.v1.user_pb2 import UserUpdate
 from processes.turns import Turns
 from server import limits
 from server.errors import BatchTooLarge, InvalidRequest, MalformedRequest, UserfoldError
-from server.parsing import SLICE_BYTES, parse_large
+from server.parsing import parse_large
 
 
 class FakeTurns(Turns):
@@ -43,7 +43,7 @@ async def test_a_batch_is_parsed_in_slices_of_bounded_size() -> None:
     batch = pb.BatchUpdateUsersRequest(users=[user(10_000)] * 500, client_addresses=["127.0.0.1"] * 500)
     request, oversized, slices = await parsed(batch)
     assert (request, oversized) == (batch, frozenset())
-    assert 5_000_000 / SLICE_BYTES <= slices <= 25
+    assert 5_000_000 / (256 * 1024) <= slices <= 25
 
 
 @pytest.mark.parametrize("sizes", [[1, 5_000_000, 2], [5_000_000], [5_000_000, 4_300_000, 300_000, 300_000, 7]])

@@ -1,5 +1,6 @@
 """When open streams end that would go on for ever, and how many an application may have: on the fake's own clock."""
 
+import asyncio
 from dataclasses import replace
 from typing import Any
 
@@ -11,6 +12,8 @@ from server import limits
 from server.credentials import digest
 from server.errors import DatabaseUnavailable, Overloaded
 from server.places import Places
+from server.streams import SWEEP_SECONDS
+from tests.loop import later, until
 from tests.server.served import KEY, Served, refused
 
 _METHODS = ["StreamUpdateUsers", "StreamBatchUpdateUsers"]
@@ -45,6 +48,20 @@ async def test_a_stream_that_waits_too_long_for_a_message_ends(served: Served, m
     await served.streams.sweep()
     assert await refused(call.read()) == ("STREAM_IDLE", 1)
     await served.streams.ended()
+
+
+async def test_a_stream_whose_message_takes_long_is_not_idle(served: Served) -> None:
+    call = await opened(served, "StreamBatchUpdateUsers")
+    served.service.held = asyncio.Event()
+    served.service.waits.clear()
+    await call.write(_REQUESTS["StreamBatchUpdateUsers"])
+    await served.service.waits.wait()
+    served.seconds = 400.0
+    await served.streams.sweep()
+    served.service.held.set()
+    assert (await call.read()).WhichOneof("outcome") == "response"
+    await send(call, "StreamBatchUpdateUsers")
+    call.cancel()
 
 
 @pytest.mark.parametrize("becomes", ["revoked", "another application's"])
@@ -89,12 +106,16 @@ async def test_many_streams_of_one_credential_are_one_look_up(served: Served) ->
 
 
 @pytest.mark.parametrize("method", _METHODS)
-async def test_streams_are_looked_at_again_and_again(
+async def test_streams_are_looked_at_in_each_second(
     served: Served, monkeypatch: pytest.MonkeyPatch, method: str
 ) -> None:
-    monkeypatch.setattr("server.streams.SWEEP_SECONDS", 0.001)
+    monkeypatch.setattr("server.streams.SWEEP_SECONDS", SWEEP_SECONDS)
     call = await opened(served, method)
-    served.seconds = float(limits.STREAM_IDLE_SECONDS)
+    await later(1.1)
+    assert len(served.streams._open) == 1
+    served.seconds = 300.0
+    await later(1.1)
+    await until(lambda: not served.streams._open)
     assert await refused(call.read()) == ("STREAM_IDLE", 1)
 
 
@@ -108,6 +129,14 @@ async def test_an_application_may_have_as_many_streams_as_remain_free(served: Se
     assert places.has_room("other")
     for call in calls:
         call.cancel()
+
+
+def test_an_application_alone_has_half_of_200_streams_and_of_1000_of_batches(served: Served) -> None:
+    for places, most in ((served.streams.updates, 100), (served.streams.batches, 500)):
+        for _ in range(most):
+            places.take("a")
+        with pytest.raises(Overloaded):
+            places.take("a")
 
 
 async def test_streams_whose_credential_is_not_known_yet_take_no_places_of_streams(served: Served) -> None:
