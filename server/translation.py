@@ -14,6 +14,9 @@ _AS_THEY_ARE: Final = frozenset({str, bool, type(None)})
 _EXACT: Final = 2**53
 _INT64: Final = 2.0**63
 
+OBJECT: Final = 3
+"""How many values more an object counts in a `Struct`: its map has to be made, too."""
+
 _Level: TypeAlias = tuple[Iterator[Any], Any]
 """The items of an object or array that are yet to be translated, and where they go."""
 
@@ -24,7 +27,7 @@ class Translation(Protocol):
     steps: int
 
     def work(self, most: int) -> int:
-        """Translate up to so many values, and tell how many there were: fewer when all is done."""
+        """Translate up to about so many values, and tell how many there were: fewer when all is done."""
 
 
 class AsJson:
@@ -69,7 +72,7 @@ class AsJson:
 
 
 class AsStruct:
-    """Fills a `Struct`, an empty one."""
+    """Fills a `Struct`, an empty one. An object in it takes as long as several other values, and counts as these."""
 
     steps = 2
 
@@ -81,7 +84,7 @@ class AsStruct:
     def work(self, most: int) -> int:
         """As of Translation."""
         levels, are_objects, left = self._levels, self._are_objects, most
-        while levels and left:
+        while levels and left > 0:
             items, target = levels[-1]
             is_object = are_objects[-1]
             for item in items:
@@ -96,6 +99,7 @@ class AsStruct:
                 if kind is str:
                     made.string_value = value
                 elif kind is dict:
+                    left -= OBJECT
                     made.struct_value.SetInParent()
                     levels.append((iter(value.items()), made.struct_value.fields))
                     are_objects.append(True)
