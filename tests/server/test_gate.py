@@ -10,6 +10,7 @@ from server.errors import Overloaded, RateLimited
 from server.gate import Gate
 from server.rate import BURST_SECONDS, TokenBuckets
 from server.scopes import NEEDS
+from tests.loop import turns
 
 
 async def test_an_application_may_have_as_much_as_it_leaves_for_others() -> None:
@@ -79,8 +80,9 @@ async def test_a_place_that_is_given_to_a_cancelled_call_goes_on() -> None:
         await asyncio.sleep(0)
     # It has the place by now, and is yet to notice.
     calls[0].cancel()
-    await asyncio.wait(calls)
+    await turns()
     assert served == ["d"]
+    assert all(each.done() for each in calls)
     async with gate.within("e"):
         pass
 
