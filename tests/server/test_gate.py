@@ -45,8 +45,9 @@ async def test_so_many_are_served_at_once_and_the_others_in_their_order() -> Non
     assert served == [0, 1]
     calls[2].cancel()
     go.set()
-    await asyncio.wait(calls)
+    await turns()
     assert served == [0, 1, 3]
+    assert all(each.done() for each in calls)
 
 
 async def test_applications_that_wait_are_served_in_turn() -> None:
