@@ -84,7 +84,7 @@ async def test_a_place_that_is_given_to_a_cancelled_call_goes_on() -> None:
     await turns()
     assert served == ["d"]
     assert all(each.done() for each in calls)
-    async with gate.within("e"):
+    async with asyncio.timeout(20), gate.within("e"):
         pass
 
 
