@@ -109,6 +109,7 @@ async def test_so_many_groups_are_under_way_and_each_has_its_share(
     while not all(task.done() for task in tasks + more):
         await queries.answer()
     assert {task.result()[1] for task in tasks + more} == {False}
+    assert (lookups._under_way, lookups._queued, lookups._waiting) == (0, 0, {})
 
 
 async def test_where_one_query_cannot_tell_each_is_asked_alone(queries: FakeQueries, lookups: GroupedLookups) -> None:
