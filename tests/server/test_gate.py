@@ -10,6 +10,7 @@ from server.errors import Overloaded, RateLimited
 from server.gate import Gate
 from server.rate import BURST_SECONDS, TokenBuckets
 from server.scopes import NEEDS
+from tests.loop import turns
 
 
 async def test_an_application_may_have_as_much_as_it_leaves_for_others() -> None:
@@ -44,8 +45,9 @@ async def test_so_many_are_served_at_once_and_the_others_in_their_order() -> Non
     assert served == [0, 1]
     calls[2].cancel()
     go.set()
-    await asyncio.wait(calls)
+    await turns()
     assert served == [0, 1, 3]
+    assert all(each.done() for each in calls)
 
 
 async def test_applications_that_wait_are_served_in_turn() -> None:
@@ -107,9 +109,10 @@ async def test_a_place_that_is_given_to_a_cancelled_call_goes_on() -> None:
         await asyncio.sleep(0)
     # It has the place by now, and is yet to notice.
     calls[0].cancel()
-    await asyncio.wait(calls)
+    await turns()
     assert served == ["d"]
-    async with gate.within("e"):
+    assert all(each.done() for each in calls)
+    async with asyncio.timeout(20), gate.within("e"):
         pass
 
 

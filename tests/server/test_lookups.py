@@ -9,7 +9,7 @@ import pytest
 from server import limits
 from server.errors import DatabaseUnavailable
 from server.lookup import plan_lookup
-from server.lookups import GROUPS, LARGE, MOST, GroupedLookups
+from server.lookups import GroupedLookups
 from server.model import Lookup, Profile
 from server.store.queries import Found, ProfileQueries
 from tests.loop import turns
@@ -98,17 +98,18 @@ async def test_those_that_arrive_meanwhile_are_one_query_and_each_gets_its_own(
 async def test_so_many_groups_are_under_way_and_each_has_its_share(
     queries: FakeQueries, lookups: GroupedLookups
 ) -> None:
-    tasks = _ask(lookups, range(4 * LARGE))
+    tasks = _ask(lookups, range(4 * 16))
     await turns()
-    assert [len(group) for group in queries.asked] == [2 * LARGE] * GROUPS
-    more = _ask(lookups, range(5 * MOST))
+    assert [len(group) for group in queries.asked] == [2 * 16] * 2
+    more = _ask(lookups, range(5 * 100))
     await turns()
-    assert len(queries.asked) == GROUPS
+    assert len(queries.asked) == 2
     await queries.answer()
-    assert len(queries.asked[-1]) == MOST
+    assert len(queries.asked[-1]) == 100
     while not all(task.done() for task in tasks + more):
         await queries.answer()
     assert {task.result()[1] for task in tasks + more} == {False}
+    assert (lookups._under_way, lookups._queued, lookups._waiting) == (0, 0, {})
 
 
 async def test_where_one_query_cannot_tell_each_is_asked_alone(queries: FakeQueries, lookups: GroupedLookups) -> None:
@@ -182,13 +183,13 @@ async def test_groups_take_applications_in_turn(queries: FakeQueries, lookups: G
     def ask(application: str, token: int) -> asyncio.Task[Found]:
         return asyncio.create_task(_answered(lookups, plan_lookup(application, {"session_token": f"t{token}"}, 0)))
 
-    tasks = [ask("a", token) for token in range(3 * MOST)]
+    tasks = [ask("a", token) for token in range(3 * 100)]
     await turns()
-    assert len(queries.asked) == GROUPS
+    assert len(queries.asked) == 2
     tasks += [ask("b", 0), ask("c", 0)]
     await turns()
     await queries.answer()
-    assert [lookup.application_id for lookup in queries.asked[GROUPS][:4]] == ["a", "b", "c", "a"]
+    assert [lookup.application_id for lookup in queries.asked[2][:4]] == ["a", "b", "c", "a"]
     while not all(task.done() for task in tasks):
         await queries.answer()
 

@@ -61,6 +61,14 @@ async def test_an_address_that_is_too_long_is_not_parsed() -> None:
     assert (list(request.client_addresses), oversized) == (["127.0.0.1", "", "::1"], frozenset())
 
 
+async def test_a_long_field_that_no_request_has_is_not_parsed() -> None:
+    # Number 20, whose tag has two bytes.
+    unknown = b"\xa2\x01" + b"\xe0\xa7\x12" + b"x" * 300_000
+    one = pb.BatchUpdateUsersRequest(users=[user(1)]).SerializeToString()
+    request, oversized, _ = await parsed(one + unknown + one)
+    assert (list(request.users), oversized) == ([user(1)] * 2, frozenset())
+
+
 @given(st.lists(st.integers(0, 300), max_size=40))
 async def test_what_is_parsed_in_slices_is_what_is_parsed_at_once(sizes: list[int]) -> None:
     with pytest.MonkeyPatch.context() as patch:
