@@ -1,16 +1,21 @@
-"""Long work in slices: in each turn of the event loop one slice of all, one owner after the other."""
+"""Long work in slices: one slice of all at a time, one owner after the other."""
 
 import asyncio
 from collections import deque
 from collections.abc import Hashable
+from typing import Final
+
+REST: Final = 4
+"""Turns of the loop between two slices. A request takes several turns from its arrival to its answer: with a slice in
+each of them, it would wait for several slices."""
 
 
 class Turns:
     """Hands out turns for slices of work that would block the event loop if they were done at once.
 
-    A task does a few milliseconds of work, counted in bytes or values, and awaits its next turn. Each turn of the loop
-    grants one, to the owners in rotation. So a request that needs no slices waits for one slice at most in each turn of
-    the loop, however many long requests there are, and an owner with many of them slows down only itself. Belongs to
+    A task does a few milliseconds of work, counted in bytes or values, and awaits its next turn. They are granted one
+    by one, with turns of the loop in between, to the owners in rotation. So a request that needs no slices waits for
+    few of them, however many long requests there are, and an owner with many of them slows down only itself. Belongs to
     the running event loop.
     """
 
@@ -37,8 +42,12 @@ class Turns:
                 self._waiting[owner] = queue  # Behind all other owners.
             if not granted.done():  # Else its task was cancelled.
                 granted.set_result(None)
-                break
-        self._is_due = bool(self._waiting)
-        if self._is_due:
-            # Behind the slice that was just granted.
-            asyncio.get_running_loop().call_soon(self._grant)
+                asyncio.get_running_loop().call_soon(self._rest, REST)
+                return
+        self._is_due = False
+
+    def _rest(self, turns: int) -> None:
+        if turns:
+            asyncio.get_running_loop().call_soon(self._rest, turns - 1)
+        else:
+            self._grant()

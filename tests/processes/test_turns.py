@@ -1,6 +1,6 @@
 import asyncio
 
-from processes.turns import Turns
+from processes.turns import REST, Turns
 
 
 async def _work(turns: Turns, owner: str, slices: int, done: list[str]) -> None:
@@ -15,21 +15,35 @@ async def test_owners_take_turns_however_many_tasks_one_of_them_has() -> None:
     assert [index for index, owner in enumerate(done) if owner == "b"] == [1, 3, 5]
 
 
-async def test_there_is_one_slice_in_each_turn_of_the_loop() -> None:
+async def test_there_are_turns_of_the_loop_between_two_slices() -> None:
     turns, done = Turns(), list[str]()
     loop = asyncio.get_running_loop()
-    most = 0
+    before: list[int] = []
 
-    def tick(before: int) -> None:
-        nonlocal most
-        most = max(most, len(done) - before)
+    def tick() -> None:
+        before.append(len(done))
         if len(done) < 40:
-            loop.call_soon(tick, len(done))
+            loop.call_soon(tick)
 
-    tick(0)
+    tick()
     await asyncio.gather(*[_work(turns, str(owner), 4, done) for owner in range(10)])
     assert len(done) == 40
-    assert most == 1
+    assert {before.count(number) for number in range(1, 40)} == {REST + 1}
+
+
+async def test_a_task_that_asks_again_at_once_rests_like_any_other() -> None:
+    turns, done, seen = Turns(), list[str](), 0
+    loop = asyncio.get_running_loop()
+
+    def tick() -> None:
+        nonlocal seen
+        seen += 1
+        if len(done) < 10:
+            loop.call_soon(tick)
+
+    tick()
+    await _work(turns, "a", 10, done)
+    assert seen >= 9 * REST
 
 
 async def test_a_task_that_is_cancelled_takes_nobodys_turn() -> None:
