@@ -135,7 +135,7 @@ PAGE_TOKEN_BYTES = 8192
 ORDER_BY_BYTES = 64
 """An order of a list."""
 
-ANSWER_BYTES = 16 * 1024 * 1024
+ANSWER_BYTES = 8 * 1024 * 1024
 """What the profiles of one answer may amount to as a message, as JSON, and as BSON in the database. At least one is
 answered, and none, however dense, has more than 14 MiB: 1 MiB of control characters takes 6 in JSON, and an export may
 hold a visitor, too."""
