@@ -25,7 +25,7 @@ SLOW: Final = 8
 """Exact updates in a group. On a profile of 1 MiB of small values, one takes MongoDB up to 50 ms. So slow writes are in
 groups of their own, each of one application, and recounts alone. One such group is under way beside the others."""
 
-LEAVES: Final = 4000
+LEAVES: Final = 2000
 SHARED_LEAVES: Final = 500
 """Paths of all updates in a group, and in one of several applications. MongoDB looks for each among all keys of its
 object: 1,000 new keys in an object of 50,000 take it 0.3 s."""

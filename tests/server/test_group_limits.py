@@ -61,11 +61,11 @@ async def test_64_kib_are_planned_for_a_group(grouped: GroupedProfileStore, stor
     assert await _all_groups(store) == [2, 2, 1]
 
 
-async def test_a_group_has_4000_paths_and_one_of_several_applications_500(
+async def test_a_group_has_2000_paths_and_one_of_several_applications_500(
     grouped: GroupedProfileStore, store: FakeProfileStore
 ) -> None:
-    grouped.submit([_with_leaves(f"u{number}", 990) for number in range(9)])
-    assert await _all_groups(store) == [4, 4, 1]
+    grouped.submit([_with_leaves(f"u{number}", 990) for number in range(5)])
+    assert await _all_groups(store) == [2, 2, 1]
     store.groups.clear()
     for application in "ab":
         grouped.submit([_with_leaves(f"u{number}", 160, application) for number in range(3)])
