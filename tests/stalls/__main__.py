@@ -10,7 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +40,7 @@ def main() -> int:
         quiet = _quiet(stack)
         for each in chosen:
             row = ROWS[each]
-            result = results[each] = _try_out(stack, row, quiet)
+            result = results[each] = _confirmed(stack, row, quiet)
             lines.append(row_of(row.name, row.what, result))
             print(lines[-1], file=sys.stderr, flush=True)
             for told, count in list(result.wrong.items())[:3]:
@@ -76,6 +76,23 @@ def _worst(waits: list[tuple[str, float, float]]) -> dict[str, float]:
     for kind, _, seconds in waits:
         worst[kind] = max(worst.get(kind, 0.0), round(1000 * seconds, 1))
     return worst
+
+
+def _confirmed(stack: Stack, row: Row, quiet: Mapping[str, float]) -> Result:
+    """What a row did; where nothing was wrong but a wait, the slower one of two more runs that have none.
+
+    The disk, or whatever else the machine does, stalls everybody now and then. What we do wrong comes again.
+    """
+    result = _try_out(stack, row, quiet)
+    if not (result.has_waited_too_long and len(result.failures) == 1):
+        return result
+    again = []
+    for _ in range(2):
+        stack.restart()
+        again.append(_try_out(stack, row, quiet))
+        if again[-1].failures:
+            return again[-1]
+    return replace(max(again, key=lambda each: each.beyond), once=result.beyond)
 
 
 def _try_out(stack: Stack, row: Row, quiet: Mapping[str, float]) -> Result:
@@ -138,6 +155,7 @@ def _judged(stack: Stack, row: Row, quiet: Mapping[str, float], sent: Any, told:
         seconds=sent["seconds"],
         attacker_cpu=sent["own_cpu"],
         failures=failures,
+        has_waited_too_long=beyond > MOST_MILLISECONDS,
     )
 
 
