@@ -3,11 +3,15 @@
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final, TypeAlias
 
 from gateway import bindings, not_stored
 
 _LOGGED_SEGMENTS: Final = 8
+
+# The name of a resource, mistyped or not served: `/v1/subscription`. A value hardly ever stands there.
+_RESOURCE: Final = re.compile(r"[a-z]{1,32}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +51,13 @@ class Routes:
         return self._fixed.get((method, raw_path)) or self._find(method, raw_path)
 
     def shown(self, method: str, raw_path: bytes) -> str:
-        """The method and path of a request that leads nowhere, for the log: what no route has may be a value."""
+        """The method and path of a request that leads nowhere, for the log. `*` stands for what may be a value: each
+        segment that no route has, but for the name of a resource."""
         segments = next(self._paths(raw_path)).split("/")[1 : _LOGGED_SEGMENTS + 2]
-        shown = [segment if segment in self._segments else "*" for segment in segments[:_LOGGED_SEGMENTS]]
+        shown = [
+            segment if segment in self._segments or (before == "v1" and _RESOURCE.fullmatch(segment)) else "*"
+            for before, segment in pairwise(["", *segments[:_LOGGED_SEGMENTS]])
+        ]
         more = "/..." if len(segments) > _LOGGED_SEGMENTS else ""
         return f"{method} /{'/'.join(shown)}{more}"
 

@@ -148,6 +148,7 @@ async def test_every_refusal_is_a_line_and_a_count_without_anything_of_the_calle
         await gateway.post("/v1/users", {"campaign": {"gclid": {"secret": 1}}, "metadata": "secret"})
         await gateway.client.get("/secret/v1/users/secret?secret=1")
         await gateway.client.delete("/%0a/secret" + "/secret" * 20)
+        await gateway.client.get("/v1/subscription/secret")
     common = {"event": "refused", "log_level": "warning", "http_status": 400, "requests": 1}
     nowhere = common | {"reason": "ROUTE_NOT_FOUND", "route": "none", "fields": [], "http_status": 404}
     assert lines == [
@@ -157,9 +158,10 @@ async def test_every_refusal_is_a_line_and_a_count_without_anything_of_the_calle
         common | {"reason": "INVALID_REQUEST", "route": "/v1/users", "fields": ["campaign.gclid", "metadata"]},
         nowhere | {"path": "GET /*/v1/users/*"},
         nowhere | {"path": "DELETE /*/*/*/*/*/*/*/*/..."},
+        nowhere | {"path": "GET /v1/subscription/*"},
     ]
     after = refusals("/v1/users/batch", "INVALID_REQUEST"), refusals("none", "ROUTE_NOT_FOUND")
-    assert (after[0] - before[0], after[1] - before[1]) == (2, 2)
+    assert (after[0] - before[0], after[1] - before[1]) == (2, 3)
 
 
 async def test_300_refused_items_are_two_lines_of_the_log(gateway: Gateway, service: FakeUserService) -> None:
