@@ -13,7 +13,7 @@ from processes.turns import Turns
 from server import limits, wire
 from server.addresses import address_of_peer, client_address
 from server.answers import Answer
-from server.batch import outcomes_of, plan_batch, plan_each, result_of, results_of, writes_of
+from server.batch import REFUSED_IN_ONE_TURN, outcomes_of, plan_batch, plan_each, result_of, results_of, writes_of
 from server.call import Metadata, current_call
 from server.erasure import plan_alias_removal, plan_erasure, plan_export, plan_suppression
 from server.errors import BatchTooLarge, ExportTooLarge, InvalidRequest, UserfoldError, UserNotFound, Violation
@@ -34,9 +34,6 @@ from server.stream import UpdateStream
 
 CLIENT_ADDRESS = "x-userfold-client-address"
 """The metadata in which the gateway passes on the address of its client."""
-
-# To make the Status of a refused update takes 30 us and more.
-_REFUSED_IN_ONE_TURN = 64
 
 _NOTHING_TO_TELL = pb.UpdateUserResponse()
 
@@ -102,7 +99,7 @@ class UserService(UserServiceServicer):
             prefix = f"users[{index}]."
             if error is not None:
                 refused += 1
-                if refused % _REFUSED_IN_ONE_TURN == 0:
+                if refused % REFUSED_IN_ONE_TURN == 0:
                     await self._turns.turn(application_id)
                 result.status.CopyFrom(status_of_refusal("BatchUpdateUsers", error, prefix))
             elif warnings:
@@ -115,7 +112,9 @@ class UserService(UserServiceServicer):
         call = current_call()
         address = _client_address(call.metadata, context)
         application_id = call.application.application_id
-        stream = UpdateStream(self._profiles, application_id, address, self._clock, self._stopping, self._turns)
+        stream = UpdateStream(
+            self._profiles, application_id, address, self._clock, self._stopping, self._turns, lambda: call.oversized
+        )
         async for response in stream.acknowledge(request_iterator):
             yield response
 

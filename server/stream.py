@@ -8,7 +8,7 @@ from userfold.v1 import user_service_pb2 as pb
 
 from processes.turns import Turns
 from server import limits, wire
-from server.batch import Planned, plan_batch, results_of, slices_of, writes_of
+from server.batch import REFUSED_IN_ONE_TURN, Planned, plan_batch, results_of, slices_of, writes_of
 from server.errors import BatchTooLarge, ServerStopping
 from server.group import GroupedProfileStore
 from server.model import PlannedUpdate
@@ -39,6 +39,7 @@ class UpdateStream:
         clock: Callable[[], int],
         stopping: asyncio.Event,
         turns: Turns,
+        oversized: Callable[[], frozenset[int]] = frozenset,
     ) -> None:
         self._profiles = profiles
         self._application_id = application_id
@@ -46,6 +47,8 @@ class UpdateStream:
         self._clock = clock
         self._stopping = stopping
         self._turns = turns
+        # Of the message that was read last: its items that were too large to be parsed.
+        self._oversized = oversized
         self._unacknowledged = 0
         self._acknowledged = asyncio.Event()
         self._settled: list[_Settled] = []
@@ -69,7 +72,7 @@ class UpdateStream:
                     await self._moved.wait()
                     continue
                 settled, self._settled = self._settled, []
-                yield _response(settled)
+                yield await self._response(settled)
                 # Only now: a producer that takes no acknowledgements is not read from for ever.
                 self._unacknowledged -= sum(len(each.planned) for each in settled)
                 self._acknowledged.set()
@@ -87,7 +90,9 @@ class UpdateStream:
             if count > limits.BATCH_UPDATES:
                 raise BatchTooLarge
             addresses = [self._client_address] * count
-            planned = await plan_batch(self._application_id, request.users, addresses, self._clock(), self._turns)
+            planned = await plan_batch(
+                self._application_id, request.users, addresses, self._clock(), self._turns, self._oversized()
+            )
             # Part by part: there may never be room for all of a large message at once.
             start = 0
             sizes = (item.write.size if isinstance(item, PlannedUpdate) else 0 for item in planned)
@@ -112,14 +117,17 @@ class UpdateStream:
         self._unacknowledged += count
         submitted.add_done_callback(settle)
 
-
-def _response(settled: Sequence[_Settled]) -> pb.StreamUpdateUsersResponse:
-    response = pb.StreamUpdateUsersResponse()
-    for each in settled:
-        for offset, (error, warnings) in enumerate(results_of(each.planned, each.outcomes.result())):
-            acknowledgement = response.acknowledgements.add(sequence_number=each.number + offset)
-            if error is not None:
-                acknowledgement.status.CopyFrom(status_of_refusal("StreamUpdateUsers", error))
-            elif warnings:
-                acknowledgement.warnings.extend(wire.warning_messages(warnings))
-    return response
+    async def _response(self, settled: Sequence[_Settled]) -> pb.StreamUpdateUsersResponse:
+        response = pb.StreamUpdateUsersResponse()
+        refused = 0
+        for each in settled:
+            for offset, (error, warnings) in enumerate(results_of(each.planned, each.outcomes.result())):
+                acknowledgement = response.acknowledgements.add(sequence_number=each.number + offset)
+                if error is not None:
+                    refused += 1
+                    if refused % REFUSED_IN_ONE_TURN == 0:
+                        await self._turns.turn(self._application_id)
+                    acknowledgement.status.CopyFrom(status_of_refusal("StreamUpdateUsers", error))
+                elif warnings:
+                    acknowledgement.warnings.extend(wire.warning_messages(warnings))
+        return response
