@@ -21,9 +21,9 @@ from gateway.findings import Findings
 from gateway.items import Items
 from gateway.odd import find_odd_values
 from gateway.request import Request
-from gateway.slots import Slots
 from gateway.status import Refusal, refusal, refusal_from_rpc
 from gateway.structs import TOO_MANY_VALUES
+from processes.slots import Slots
 from processes.turns import Turns
 
 SECONDS: Final = 55.0
@@ -71,7 +71,7 @@ class BatchCall:
         )
         self.last_start = math.inf
         """When the last RPC may begin, by the loop's clock."""
-        self._large = Slots(_LARGE_AT_ONCE)
+        self._large = Slots(_LARGE_AT_ONCE, _LARGE_AT_ONCE // 2)
 
     def stop(self) -> None:
         """The gateway stops: what is not sent within a while is refused."""

@@ -24,7 +24,7 @@ from server import derive
 from server.admission import Admission
 from server.authentication import Authenticator
 from server.group import GroupedProfileStore
-from server.handlers import handlers_of
+from server.handlers import Methods
 from server.health import Health
 from server.introspection import CredentialService
 from server.pages import PageTokens
@@ -97,7 +97,7 @@ async def serve(
         turns = Turns()
         service = UserService(profiles, queries, erasure, tokens, time.time_ns, stopping, turns)
         handlers = [
-            handlers_of(descriptor, servicer, authenticator, admission, streams, turns)
+            Methods(descriptor, servicer, authenticator, admission, streams, turns)
             for descriptor, servicer in ((_SERVICE, service), (_CREDENTIALS, CredentialService()))
         ]
         async with migrations.serving(opened, migrations.MIGRATIONS):

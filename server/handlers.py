@@ -36,23 +36,6 @@ _Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 _REFUSED: ContextVar[Exception] = ContextVar("refused")
 
 
-def handlers_of(
-    service: ServiceDescriptor,
-    servicer: object,
-    authenticator: Authenticator,
-    admission: Admission,
-    streams: Streams,
-    turns: Turns,
-) -> grpc.GenericRpcHandler[Any, Any]:
-    """The methods of a servicer as a gRPC server takes them: none is called without the scope that it needs, and every
-    error is answered in the one shape.
-
-    Left alone, grpc.aio would send the text of an exception to the caller. An interceptor could do the same, but it is
-    asked for its handler at every call: it cost 100 of 400 us.
-    """
-    return _Methods(service, servicer, authenticator, admission, streams, turns)
-
-
 class _Handlers(NamedTuple):
     """What serves the calls of a method, by their heads, and the places that it takes of its application."""
 
@@ -62,9 +45,16 @@ class _Handlers(NamedTuple):
     refused: _Handler
 
 
-class _Methods(grpc.GenericRpcHandler):  # type: ignore[type-arg]  # Generic in the stubs alone.
-    """Finds the handler of each call. A call is turned away before its message is read where it shows no credential, or
-    where its application has too much under way; and nothing is read before its credential is known."""
+class Methods(grpc.GenericRpcHandler):  # type: ignore[type-arg]  # Generic in the stubs alone.
+    """The methods of a servicer as a gRPC server takes them: none is called without the scope that it needs, and every
+    error is answered in the one shape.
+
+    Finds the handler of each call. A call is turned away before its message is read where it shows no credential, or
+    where its application has too much under way; and nothing is read before its credential is known.
+
+    Left alone, grpc.aio would send the text of an exception to the caller. An interceptor could do the same, but it is
+    asked for its handler at every call: it cost 100 of 400 us.
+    """
 
     def __init__(
         self,

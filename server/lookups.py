@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Final, cast
 
+from processes.slots import Slots
 from server import limits
-from server.gate import Places
 from server.lookup import TOKENS
 from server.model import Lookup
 from server.store.queries import Found, ProfileQueries
@@ -36,7 +36,7 @@ class GroupedLookups:
         self._waiting: dict[str, deque[_Waiting]] = {}
         self._queued = self._under_way = 0
         self._groups: set[asyncio.Task[None]] = set()
-        self._alone = Places(limits.LOOK_UPS_AT_ONCE)
+        self._alone = Slots(limits.LOOK_UPS_AT_ONCE, limits.LOOK_UPS_AT_ONCE - 1)
 
     @asynccontextmanager
     async def look_up(self, lookup: Lookup) -> AsyncIterator[Found]:

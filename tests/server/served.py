@@ -21,7 +21,7 @@ from server.authentication import Authenticator
 from server.call import current_call
 from server.credentials import StoredCredential, digest
 from server.errors import Overloaded
-from server.handlers import handlers_of
+from server.handlers import Methods
 from server.introspection import CredentialService
 from server.model import Kind
 from server.rate import TokenBuckets
@@ -107,7 +107,7 @@ async def serving() -> AsyncIterator[Served]:
     server = grpc.aio.server(options=OPTIONS)
     server.add_generic_rpc_handlers(
         [
-            handlers_of(descriptor, servicer, served.authenticator, served.admission, served.streams, served.turns)
+            Methods(descriptor, servicer, served.authenticator, served.admission, served.streams, served.turns)
             for descriptor, servicer in ((SERVICE, served.service), (CREDENTIALS, CredentialService()))
         ]
     )

@@ -9,7 +9,7 @@ import pytest
 from userfold.v1 import user_service_pb2 as pb
 from userfold.v1.user_pb2 import UserUpdate
 
-from server.handlers import handlers_of
+from server.handlers import Methods
 from server.model import Application, Kind, Scope
 from server.scopes import COLLECTOR_SCOPES
 from tests.loop import turns
@@ -36,7 +36,7 @@ async def test_a_method_is_called_for_the_application_of_the_credential(served: 
 async def test_a_method_without_a_scope_is_not_served(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("server.handlers.NEEDS", {})
     with pytest.raises(KeyError):
-        handlers_of(SERVICE, FakeService(), served.authenticator, served.admission, served.streams, served.turns)
+        Methods(SERVICE, FakeService(), served.authenticator, served.admission, served.streams, served.turns)
 
 
 @pytest.mark.parametrize("becomes", ["revoked", "another application's"])

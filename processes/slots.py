@@ -1,18 +1,31 @@
-"""A few places for what takes much memory. The owners of what waits take turns."""
+"""A few places for what takes long, or much memory. The owners of what waits take turns."""
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import Hashable
+from collections.abc import AsyncIterator, Hashable
+from contextlib import asynccontextmanager
 
 
 class Slots:
-    """So many places, of which one owner has at most half. Belongs to the running event loop."""
+    """So many places, of which one owner has at most `share`, so that others wait for none of its long ones.
 
-    def __init__(self, places: int) -> None:
+    Belongs to the running event loop.
+    """
+
+    def __init__(self, places: int, share: int) -> None:
         self._free = places
-        self._share = max(1, places // 2)
+        self._share = max(1, share)
         self._held: Counter[Hashable] = Counter()
         self._waiting: dict[Hashable, deque[asyncio.Future[None]]] = {}
+
+    @asynccontextmanager
+    async def within(self, owner: Hashable) -> AsyncIterator[None]:
+        """Wait for a place, and leave it at the end of the block."""
+        await self.acquire(owner)
+        try:
+            yield
+        finally:
+            self.release(owner)
 
     async def acquire(self, owner: Hashable) -> None:
         """Wait for a place, which must be released. The waiting may be cancelled."""

@@ -2,12 +2,12 @@
 
 import asyncio
 
-from gateway.slots import Slots
+from processes.slots import Slots
 from tests.loop import turns
 
 
 async def test_one_owner_has_at_most_half_and_owners_take_turns() -> None:
-    slots = Slots(4)
+    slots = Slots(4, 2)
     placed: list[str] = []
 
     async def wait(owner: str) -> None:
@@ -33,7 +33,7 @@ async def test_one_owner_has_at_most_half_and_owners_take_turns() -> None:
 
 
 async def test_a_place_goes_to_another_owner_first() -> None:
-    slots = Slots(2)
+    slots = Slots(2, 1)
     placed: list[str] = []
 
     async def wait(owner: str) -> None:
@@ -51,7 +51,7 @@ async def test_a_place_goes_to_another_owner_first() -> None:
 
 
 async def test_who_waits_no_longer_takes_no_place_and_leaves_nothing() -> None:
-    slots = Slots(2)
+    slots = Slots(2, 1)
     await slots.acquire("a")
     first, second = (asyncio.ensure_future(slots.acquire("a")) for _ in range(2))
     await turns()
