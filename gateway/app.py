@@ -232,7 +232,7 @@ class Application:
         respond: Respond,
     ) -> Abandon:
         if isinstance(found, Accepted):
-            self._not_stored.add(found.path, caller.application)
+            self._not_stored.add(found.path, caller.shown)
             self._done(found.path, started, respond, not_stored.ANSWER)
             return None
         gate, route = self._gate_of[found.binding], found.binding.template

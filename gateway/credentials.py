@@ -58,6 +58,12 @@ class Caller:
     metadata: Metadata
     application: str = ""
 
+    @property
+    def shown(self) -> str:
+        """The application for log and metrics. A server of an older version does not tell it: then nothing of the
+        credential is shown, which anybody may have made up."""
+        return "unchecked" if self.application == self.digest.hex() else self.application
+
 
 def caller_of(headers: Mapping[bytes, bytes]) -> Caller | None:
     """The caller that the headers of a request name; None where there is no credential."""

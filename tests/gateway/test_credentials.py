@@ -8,6 +8,7 @@ from typing import Any
 import grpc
 import httpx2
 import pytest
+import structlog
 from google.rpc import code_pb2
 from userfold.internal.v1.credential_service_pb2 import CheckCredentialResponse
 
@@ -191,6 +192,12 @@ async def test_an_older_server_checks_nothing_and_its_clients_are_told_apart_by_
         assert (await send(gateway, key, "update")).status_code == 201
     assert service.checks == ["a"]
     assert gateway.application._verifier._known == {}
+    # Anybody may have made them up: neither log nor metrics tell one from another.
+    with structlog.testing.capture_logs() as lines:
+        for key in ("a", "b"):
+            answer = await gateway.post("/v1/companies", {}, **{"X-Moesif-Application-Id": key})
+            assert answer.status_code == 201
+    assert [line["application"] for line in lines] == ["unchecked"]
 
 
 async def test_a_check_has_3_s_and_an_older_server_is_asked_again_after_10(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,7 +22,7 @@ from userfold.v1.user_pb2 import User, UserUpdate
 from userfold.v1.user_service_pb2_grpc import UserServiceStub
 
 from server import errors
-from server.limits import MESSAGE_BYTES
+from server.limits import MESSAGE_BYTES, UPDATE_BYTES
 from server.status import ANSWERS
 from tests.conftest import Application, Stack
 
@@ -163,6 +163,22 @@ async def test_a_batch_as_large_as_a_message_may_be_arrives(client: Client) -> N
     assert pb.BatchUpdateUsersRequest(users=users).ByteSize() > 0.98 * MESSAGE_BYTES
     results = await client.batch(*users)
     assert [result for result in results if result.HasField("status")] == []
+
+
+async def test_an_update_of_a_stream_that_is_too_large_to_be_parsed_refuses_itself_alone(client: Client) -> None:
+    large = UserUpdate(user_id="b", metadata_json=b'{"a":"%b"}' % (b"x" * UPDATE_BYTES))
+
+    async def requests() -> AsyncIterator[pb.StreamUpdateUsersRequest]:
+        yield pb.StreamUpdateUsersRequest(users=[UserUpdate(user_id="a"), large, UserUpdate(user_id="c")])
+        yield pb.StreamUpdateUsersRequest(users=[UserUpdate(user_id="d")])
+
+    told = {
+        each.sequence_number: _told(each.status) if each.HasField("status") else None
+        async for response in client.stub.StreamUpdateUsers(requests(), timeout=20, metadata=client.writer)
+        for each in response.acknowledgements
+    }
+    too_large = ("metadata", "TOO_LARGE", f"values and their paths take more than {UPDATE_BYTES:,} bytes")
+    assert told == {0: None, 1: _expected(errors.InvalidRequest, _fields(too_large)), 2: None, 3: None}
 
 
 async def test_more_than_a_thousand_updates_are_refused_together(client: Client) -> None:

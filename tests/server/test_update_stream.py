@@ -10,6 +10,7 @@ from userfold.v1.user_pb2 import UserUpdate
 
 from processes.turns import Turns
 from server import limits
+from server.batch import REFUSED_IN_ONE_TURN
 from server.group import GroupedProfileStore
 from server.model import STORED, ProfileWrite
 from server.store.profiles import Outcome
@@ -55,6 +56,20 @@ async def _acknowledged(grouped: GroupedProfileStore, *messages: pb.StreamUpdate
     stream = UpdateStream(grouped, "app", None, lambda: 0, asyncio.Event(), Turns())
     answers = stream.acknowledge(_sent(messages))
     return [each.sequence_number for answer in [one async for one in answers] for each in answer.acknowledgements]
+
+
+async def test_refused_updates_are_acknowledged_in_slices(
+    grouped: GroupedProfileStore, store: FakeProfileStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.may_answer.set()
+    taken: list[object] = []
+
+    async def turn(_: Turns, owner: object) -> None:
+        taken.append(owner)
+
+    monkeypatch.setattr(Turns, "turn", turn)
+    assert await _acknowledged(grouped, _message(*[""] * 300)) == list(range(300))
+    assert taken == ["app"] * (300 // REFUSED_IN_ONE_TURN)
 
 
 async def test_a_stream_waits_for_room_in_bytes_and_goes_on(
