@@ -49,8 +49,8 @@ class Connection(Protocol):
 class Connections:
     """The open connections, and what is the same for all of them in one second. `second` is to be called in each.
 
-    Where there are too many, or they hold too much, those are cut off that have waited longest for their clients. So
-    whoever opens connections and then does little with them makes no room for others less. `clock` tells seconds.
+    Where there are too many, or they hold too much, those that have waited longest for their clients are cut off. So a
+    client that opens connections and does little with them takes no room from others. `clock` counts seconds.
     """
 
     def __init__(self, most: int, most_held: int | None = None, clock: Callable[[], float] | None = None) -> None:

@@ -138,7 +138,7 @@ class HttpConnection(Incoming):
             elif isinstance(answering.by, Refusal):
                 self._handler.refuse(answering.by, self._respond)
             else:
-                # Until it is told, it may be cut off to make room for others.
+                # Until it is answered, the connection may be cut off to make room for others.
                 if not self._is_within:
                     self._wait(limits.IDLE_SECONDS)
                 self._handler.turn_away(self._respond)

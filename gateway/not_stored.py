@@ -1,7 +1,7 @@
 """The calls of the same client libraries for which Userfold stores nothing: companies, subscriptions, actions, events.
 
-Libraries end their process or raise where such a call fails, right behind a successful update of a user. So these calls
-succeed with a warning, their bodies are discarded unread, and the operator is told once a minute.
+Libraries end their process or raise an error when such a call fails, right after a successful update of a user. So
+these calls succeed with a warning. Their bodies are discarded unread, and the log reports them once a minute.
 """
 
 import asyncio
