@@ -2,11 +2,12 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
 from google.protobuf.descriptor import ServiceDescriptor
-from userfold.v1 import user_service_pb2
+from userfold.internal.v1 import user_update_service_pb2
+from userfold.v1 import campaign_service_pb2, user_service_pb2
 
 from gateway import bindings, body, metrics, not_stored
 from gateway.answer import NO_ROOM, Answer, answer_from_refusal
@@ -28,7 +29,14 @@ from gateway.transcode import Transcoder
 from processes.observations import Observations
 from processes.turns import Turns
 
-SERVICE: Final = user_service_pb2.DESCRIPTOR.services_by_name["UserService"]
+SERVICES: Final = (
+    user_service_pb2.DESCRIPTOR.services_by_name["UserService"],
+    campaign_service_pb2.DESCRIPTOR.services_by_name["CampaignService"],
+)
+"""The services whose methods are served over HTTP; the first is the one whose health is asked for."""
+
+INTERNAL: Final = (user_update_service_pb2.DESCRIPTOR.services_by_name["UserUpdateService"],)
+"""Services that take the requests of many clients together."""
 
 NO_ROUTE: Final = "none"
 """What logs and metrics call the route of a path that leads nowhere."""
@@ -54,9 +62,15 @@ class Application:
     loop.
     """
 
-    def __init__(self, settings: Settings, channel: Channel, service: ServiceDescriptor = SERVICE) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        channel: Channel,
+        services: Sequence[ServiceDescriptor] = SERVICES,
+        internal: Sequence[ServiceDescriptor] = INTERNAL,
+    ) -> None:
         self._proxies = TrustedProxies(settings.trusted_proxies)
-        self._bindings = bindings.bindings_of(service)
+        self._bindings = bindings.bindings_of(services, internal)
         turns = Turns()
         self._transcoders = {
             binding: Transcoder(
@@ -79,7 +93,7 @@ class Application:
             READY: None,  # Told by the server, each time anew.
             "/health/probe": {"status": True, "region": settings.region},
         }
-        self._readiness = Readiness(channel, service.full_name)
+        self._readiness = Readiness(channel, services[0].full_name)
         self._verifier = Verifier(channel)
         self._not_stored = NotStored()
         self._reports = Reports(_TURN_AWAY_SECONDS)
@@ -232,7 +246,7 @@ class Application:
         respond: Respond,
     ) -> Abandon:
         if isinstance(found, Accepted):
-            self._not_stored.add(found.path, caller.shown)
+            self._not_stored.add(found.path, caller.application)
             self._done(found.path, started, respond, not_stored.ANSWER)
             return None
         gate, route = self._gate_of[found.binding], found.binding.template

@@ -11,9 +11,10 @@ from google.protobuf.descriptor import Descriptor
 from google.rpc import code_pb2
 from google.rpc.status_pb2 import Status
 
-from gateway import encode, status
+from gateway import status
 from gateway.answer import Answer, Refused, refused_from_status
 from gateway.findings import MOST, Finding, schema_name
+from gateway.result import outcome_of
 
 REFUSED_BYTES: Final = 1024 * 1024
 """The most that one answer tells of refused items, as JSON. The others are counted."""
@@ -35,7 +36,8 @@ _WORTH_A_RETRY = (code_pb2.UNAVAILABLE, code_pb2.DEADLINE_EXCEEDED)
 
 
 class Outcome:
-    """What became of the items of the repeated field `name`, which hold `message`. All others are saved."""
+    """What became of the items of the repeated field `name`, which hold `message`. All others are saved or
+    suppressed."""
 
     def __init__(self, name: str, total: int, message: Descriptor) -> None:
         self._name = name
@@ -46,6 +48,7 @@ class Outcome:
         self._kinds: Counter[Refused] = Counter()
         self._codes: set[int] = set()
         self._warnings: list[dict[str, Any]] = []
+        self._suppressed = 0
 
     def refuse(self, index: int, refused: Status) -> None:
         """This item is refused with this Status, whose fields are named from the body."""
@@ -89,21 +92,22 @@ class Outcome:
         The server names fields by their place in the RPC; they are renamed to their index in the body, which is in
         `indexes`.
         """
-        if result.status.code != code_pb2.OK:
-            renamed = status.with_fields_renamed(result.status, lambda path: self._renumbered(path, indexes))
-            self.refuse(indexes[place], renamed)
-        if result.warnings and len(self._warnings) < MOST:
-            self._warnings += [
-                {**warning, "field": self._renumbered(warning["field"], indexes)}
-                for warning in map(encode.plain, result.warnings[:MOST])
-            ]
+        told = outcome_of(result, lambda path: self._renumbered(path, indexes))
+        if isinstance(told, status.Refusal):
+            self.refuse(indexes[place], told.status)
+            return
+        self._suppressed += "suppressed" in told
+        if len(self._warnings) < MOST:
+            self._warnings += told.get("warnings", [])
 
     def answer(self) -> Answer:
-        """201 when all is saved, else an error that names what is not: 400, or what the gravest failure of the
+        """201 when nothing is refused, else an error that names what is not: 400, or what the gravest failure of the
         server's calls for.
         """
         failed = self._kinds.total()
-        counted = {"saved_count": self._total - failed}
+        counted = {"saved_count": self._total - failed - self._suppressed}
+        if self._suppressed:
+            counted["suppressed_count"] = self._suppressed
         warned = {"warnings": self._warnings[:MOST]} if self._warnings else {}
         if not failed:
             return Answer(201, counted | warned)

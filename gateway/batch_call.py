@@ -234,7 +234,7 @@ class _Run:
             raise ValueError("not one result for each item")
         told = 0
         for place, result in enumerate(response.results):
-            if result.ByteSize():
+            if not result.HasField("response") or result.response.ByteSize():
                 told += 1
                 if told % _TOLD_AT_ONCE == 0:
                     await self.turn()

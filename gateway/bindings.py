@@ -16,6 +16,7 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor, MethodDescri
 from google.protobuf.descriptor_pb2 import MethodOptions
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
+from userfold.internal.v1 import options_pb2
 
 STATUS: Final = "google.rpc.Status"
 
@@ -126,9 +127,19 @@ class MethodNotAllowed:
     allowed: tuple[str, ...]
 
 
-def bindings_of(service: ServiceDescriptor) -> tuple[Binding, ...]:
-    """The bindings of all annotated methods, in the order of matching. Raises UnsupportedBinding."""
-    bindings = [binding for method in service.methods for binding in _bindings(method)]
+def bindings_of(
+    services: Iterable[ServiceDescriptor], internal: Iterable[ServiceDescriptor] = ()
+) -> tuple[Binding, ...]:
+    """The bindings of all annotated methods, in the order of matching; `internal` services have the batch methods.
+
+    Raises UnsupportedBinding.
+    """
+    groups = {
+        method.GetOptions().Extensions[options_pb2.batch_of]: method
+        for service in internal
+        for method in service.methods
+    }
+    bindings = [binding for service in services for method in service.methods for binding in _bindings(method, groups)]
     bindings.sort(key=lambda binding: (binding.rank, binding.method))
     for one, next_one in pairwise(bindings):
         if (one.method, one.rank) == (next_one.method, next_one.rank):
@@ -164,7 +175,7 @@ def _decoded(field: str, text: str) -> str:
         raise InvalidPath(field) from None
 
 
-def _bindings(method: MethodDescriptor) -> Iterator[Binding]:
+def _bindings(method: MethodDescriptor, groups: Mapping[str, MethodDescriptor]) -> Iterator[Binding]:
     options = method.GetOptions()
     if not options.HasExtension(annotations_pb2.http):
         return
@@ -174,10 +185,10 @@ def _bindings(method: MethodDescriptor) -> Iterator[Binding]:
     for each in (rule, *rule.additional_bindings):
         if each is not rule and each.additional_bindings:
             raise UnsupportedBinding(f"{method.full_name}: additional_bindings inside additional_bindings")
-        yield _binding(method, each)
+        yield _binding(method, each, groups.get(method.full_name))
 
 
-def _binding(method: MethodDescriptor, rule: http_pb2.HttpRule) -> Binding:
+def _binding(method: MethodDescriptor, rule: http_pb2.HttpRule, batch: MethodDescriptor | None) -> Binding:
     kind = rule.WhichOneof("pattern")
     if kind not in _METHODS:
         raise UnsupportedBinding(f"{method.full_name}: the pattern {kind}")
@@ -198,7 +209,8 @@ def _binding(method: MethodDescriptor, rule: http_pb2.HttpRule) -> Binding:
         raise UnsupportedBinding(f"{method.full_name}: response_body {rule.response_body!r} is no singular message")
     query = {} if rule.body else {field.name: field for field in request.fields if field.name not in pattern.groupindex}
     for field in query:
-        _require_scalar(method, request, field)
+        if not request.fields_by_name[field].is_repeated:
+            _require_scalar(method, request, field)
     return Binding(
         method=_METHODS[kind],
         template=template,
@@ -215,7 +227,7 @@ def _binding(method: MethodDescriptor, rule: http_pb2.HttpRule) -> Binding:
         query=query,
         has_verb=has_verb,
         is_write=kind != "get" and method.GetOptions().idempotency_level != MethodOptions.NO_SIDE_EFFECTS,
-        group=_group(method, rule.body) if _is_groupable(method, rule, pattern) else None,
+        group=_group(method, rule.body, batch) if batch else None,
         rank=rank,
     )
 
@@ -247,60 +259,26 @@ def _body_field(method: MethodDescriptor, name: str) -> tuple[Descriptor, bool]:
     return field.message_type, field.is_repeated
 
 
-def _is_groupable(method: MethodDescriptor, rule: http_pb2.HttpRule, pattern: re.Pattern[str]) -> bool:
-    """Whether a request is its body alone, and the answer nothing but warnings."""
-    body = method.input_type.fields_by_name.get(rule.body)
-    answered = {field.name for field in method.output_type.fields}
-    return _is_message(body) and not pattern.groupindex and not rule.response_body and answered <= {"warnings"}
-
-
-def _group(method: MethodDescriptor, body: str) -> Group | None:
-    """The batch method of a method, found by the names of AIP-231: BatchUpdateUsers for UpdateUser."""
-    batch = method.containing_service.methods_by_name.get(f"Batch{method.name}s")
-    if batch is None or batch.client_streaming or batch.server_streaming:
-        return None
-    addresses = batch.input_type.fields_by_name.get(CLIENT_ADDRESSES)
+def _group(method: MethodDescriptor, body: str, batch: MethodDescriptor) -> Group:
     item = method.input_type.fields_by_name[body].message_type
-    items = [each.name for each in batch.input_type.fields if each.is_repeated and each.message_type is item]
-    result = _result(batch)
-    warned = result.fields_by_name.get("warnings") if result is not None else None
-    if (
-        len(items) != 1
-        or addresses is None
-        or not addresses.is_repeated
-        or addresses.type != FieldDescriptor.TYPE_STRING
-        or warned is None
-        or not warned.is_repeated
-    ):
-        return None
+    (items,) = [each.name for each in batch.input_type.fields if each.is_repeated and each.message_type is item]
     messages = GetMessageClass(batch.input_type), GetMessageClass(batch.output_type)
-    return Group(_path(batch), *messages, items[0], _group_stream(batch))
-
-
-def _group_stream(batch: MethodDescriptor) -> GroupStream | None:
-    """The stream of a batch method: StreamBatchUpdateUsers for BatchUpdateUsers, where it takes and tells the same."""
-    stream = batch.containing_service.methods_by_name.get(f"Stream{batch.name}")
-    if stream is None or not (stream.client_streaming and stream.server_streaming):
-        return None
-    sent, asked = (
-        [(each.number, each.name, each.type, each.message_type, each.is_repeated) for each in method.input_type.fields]
-        for method in (stream, batch)
+    stream = next(
+        (
+            GroupStream(_path(each), GetMessageClass(each.output_type))
+            for each in batch.containing_service.methods
+            if each.GetOptions().Extensions[options_pb2.stream_of] == batch.full_name
+        ),
+        None,
     )
-    told = stream.output_type.fields_by_name
-    if sent != asked or not (
-        _is_message(response := told.get("response"))
-        and response.message_type is batch.output_type
-        and _is_status(told.get("status"))
-    ):
-        return None
-    return GroupStream(_path(stream), GetMessageClass(stream.output_type))
+    return Group(_path(batch), *messages, items, stream)
 
 
 def _result(method: MethodDescriptor) -> Descriptor | None:
     """What describes each of a method's `results`; None where it has none with a Status."""
     results = method.output_type.fields_by_name.get("results")
     result = results.message_type if results is not None and results.is_repeated else None
-    status = result.fields_by_name.get("status") if result is not None else None
+    status = result.fields_by_name.get("error") if result is not None else None
     return result if _is_status(status) else None
 
 

@@ -23,6 +23,12 @@ Metadata: TypeAlias = tuple[tuple[str, str], ...]
 Verified: TypeAlias = Callable[[str | Exception], object]
 """Is called with the id of a credential's application, or with the Refusal or the defect that there is instead."""
 
+CONTRACT_VERSION: Final = 2
+"""The version of the contract by which the gateway reads the server's responses."""
+
+CONTRACT: Final = "x-userfold-contract", str(CONTRACT_VERSION)
+"""The metadata that states it, with every call but those in groups, which no older server takes."""
+
 _CHECK: Final = "/userfold.internal.v1.CredentialService/CheckCredential"
 _KEY: Final = b"x-moesif-application-id"
 _AUTHORIZATION: Final = b"authorization"
@@ -42,9 +48,6 @@ _CHECKS: Final = 32
 _CHECK_SECONDS: Final = 3.0
 """How long a check may take. The time of the request's own call begins after it."""
 
-_OLDER_SECONDS: Final = 10.0
-"""For so long nothing is checked after a server said that it has no such method: one of an older version."""
-
 _LONGEST: Final = 4096
 """gRPC refuses a call with more than 8 KiB of metadata, without a reason of ours."""
 
@@ -57,12 +60,6 @@ class Caller:
     digest: bytes
     metadata: Metadata
     application: str = ""
-
-    @property
-    def shown(self) -> str:
-        """The application for log and metrics. A server of an older version does not tell it: then nothing of the
-        credential is shown, which anybody may have made up."""
-        return "unchecked" if self.application == self.digest.hex() else self.application
 
 
 def caller_of(headers: Mapping[bytes, bytes]) -> Caller | None:
@@ -96,7 +93,6 @@ class Verifier:
         self._asking: dict[bytes, list[Verified]] = {}
         self._waiting = 0
         self._tasks: set[asyncio.Task[Any]] = set()
-        self._no_check_before = 0.0
         self._loop = asyncio.get_running_loop()
 
     def application(self, caller: Caller) -> str | None:
@@ -104,8 +100,6 @@ class Verifier:
         application = self._known.get(caller.digest)
         if application is not None:
             self._known.move_to_end(caller.digest)
-        elif self._loop.time() < self._no_check_before:
-            return caller.digest.hex()
         return application
 
     def refusal(self, caller: Caller) -> Refusal | None:
@@ -145,14 +139,13 @@ class Verifier:
         try:
             response = await self._check(CheckCredentialRequest(), timeout=_CHECK_SECONDS, metadata=caller.metadata)
         except grpc.aio.AioRpcError as error:
-            if error.code() is grpc.StatusCode.UNIMPLEMENTED:
-                self._no_check_before = self._loop.time() + _OLDER_SECONDS
-                return caller.digest.hex()
             # Nothing was written, whatever the request is.
             refused = refusal_from_rpc(error, is_write=False)
             if refused.http == 401:
                 self._remember_refused(caller.digest, refused)
             raise refused from None
+        if response.contract < CONTRACT_VERSION:
+            raise refusal("SERVER_TOO_OLD")
         application: str = response.application_id
         self._known[caller.digest] = application
         if len(self._known) > _KNOWN:

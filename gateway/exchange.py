@@ -157,8 +157,10 @@ class Exchange:
 
 
 def _response_of(told: Any) -> Message:
-    if told.HasField("status"):
-        raise Refusal(told.status)
+    if told.HasField("error"):
+        raise Refusal(told.error)
+    if not told.HasField("response"):
+        raise refusal("WRITE_OUTCOME_UNKNOWN")
     response: Message = told.response
     return response
 

@@ -5,15 +5,14 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
 import grpc
-from google.rpc import code_pb2
 
-from gateway import encode
 from gateway.bindings import CLIENT_ADDRESSES, Group
 from gateway.channel import Channel
 from gateway.credentials import Caller
 from gateway.exchange import Exchange
 from gateway.gather import Full, Gatherer, Limits, NotAnsweredInTime, NotSentInTime
-from gateway.status import Refusal, refusal, refusal_from_rpc, with_fields_renamed
+from gateway.result import outcome_of
+from gateway.status import refusal, refusal_from_rpc
 
 _Body: TypeAlias = tuple[Any, str, Caller]
 """The arguments of a message, the address of the client that it came from, and who sent it."""
@@ -21,8 +20,8 @@ _Body: TypeAlias = tuple[Any, str, Caller]
 _Outcome: TypeAlias = tuple[int, Any]
 """An item's place in its group's message, and its result."""
 
-Warned: TypeAlias = Callable[[list[dict[str, Any]] | Exception], object]
-"""What is told the server's warnings, as plain values; or a Refusal, or a defect."""
+Answered: TypeAlias = Callable[[dict[str, Any] | Exception], object]
+"""Is called with the members of the response that are not empty; or with a Refusal, or a defect."""
 
 _ASKED_IN_VAIN: Final = {
     NotSentInTime: "NOT_SENT_IN_TIME",
@@ -40,7 +39,9 @@ class GroupCall:
         self._gatherer: Gatherer[bytes, _Body, _Outcome] = Gatherer(self._send, limits)
         self._exchange = Exchange(group, channel)
 
-    def send(self, caller: Caller, octets: int, decode: Callable[[], Any], client_address: str, warned: Warned) -> None:
+    def send(
+        self, caller: Caller, octets: int, decode: Callable[[], Any], client_address: str, answered: Answered
+    ) -> None:
         """Send one body of so many octets, and tell the server's warnings about it.
 
         `decode` answers the arguments of a message; it is called when the group leaves, and what it raises is told. A
@@ -51,18 +52,18 @@ class GroupCall:
             return decode(), client_address, caller
 
         try:
-            self._gatherer.submit(caller.digest, octets, make, functools.partial(self._settle, warned))
+            self._gatherer.submit(caller.digest, octets, make, functools.partial(self._settle, answered))
         except Full:
             raise refusal("OVERLOADED") from None
 
-    def _settle(self, warned: Warned, outcome: _Outcome | Exception) -> None:
+    def _settle(self, answered: Answered, outcome: _Outcome | Exception) -> None:
         try:
             told = self._told(outcome)
         except Exception as error:
             told = error
-        warned(told)
+        answered(told)
 
-    def _told(self, outcome: _Outcome | Exception) -> list[dict[str, Any]] | Exception:
+    def _told(self, outcome: _Outcome | Exception) -> dict[str, Any] | Exception:
         if isinstance(outcome, NotSentInTime | NotAnsweredInTime):
             return refusal(_ASKED_IN_VAIN[type(outcome)])
         if isinstance(outcome, grpc.aio.AioRpcError):
@@ -71,13 +72,10 @@ class GroupCall:
             # The same for all of a group. Raised again for each, its traceback would grow with every one.
             return outcome
         index, result = outcome
-        if not result.ByteSize():
-            return []
+        if result.HasField("response") and not result.response.ByteSize():
+            return {}
         prefix = f"{self._group.items}[{index}]."
-        if result.status.code != code_pb2.OK:
-            return Refusal(with_fields_renamed(result.status, lambda path: path.removeprefix(prefix)))
-        told = [encode.plain(warning) for warning in result.warnings]
-        return [warning | {"field": warning["field"].removeprefix(prefix)} for warning in told]
+        return outcome_of(result, lambda path: path.removeprefix(prefix))
 
     async def _send(self, _: bytes, bodies: Sequence[_Body], seconds: float) -> Sequence[_Outcome | Exception]:
         defects: Mapping[int, Exception] = {}

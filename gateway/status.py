@@ -56,8 +56,6 @@ class Row:
     retry_after: int | None = None
 
 
-_UNKNOWN_OUTCOME = "The server did not answer, and the write may have been applied. Sending it again is safe."
-
 OWN: Final[Mapping[str, Row]] = {
     "ROUTE_NOT_FOUND": Row(code_pb2.NOT_FOUND, "There is nothing at this path."),
     "METHOD_NOT_ALLOWED": Row(code_pb2.UNIMPLEMENTED, "This path does not have this method.", 405),
@@ -95,7 +93,16 @@ OWN: Final[Mapping[str, Row]] = {
     "TOO_MANY_CONNECTIONS": Row(
         code_pb2.UNAVAILABLE, "The gateway has as many connections as it takes; nothing was read.", retry_after=1
     ),
-    "WRITE_OUTCOME_UNKNOWN": Row(code_pb2.DEADLINE_EXCEEDED, _UNKNOWN_OUTCOME, retry_after=1),
+    "WRITE_OUTCOME_UNKNOWN": Row(
+        code_pb2.UNAVAILABLE,
+        "The server did not answer, and the write may have been applied. Sending it again is safe.",
+        retry_after=1,
+    ),
+    "SERVER_TOO_OLD": Row(
+        code_pb2.UNAVAILABLE,
+        "The server is older than the gateway; nothing was done. Update the server.",
+        retry_after=1,
+    ),
     "NOT_SENT_IN_TIME": Row(
         code_pb2.DEADLINE_EXCEEDED, "The server was too busy to be asked in time; nothing was written.", retry_after=1
     ),
@@ -107,18 +114,19 @@ OWN: Final[Mapping[str, Row]] = {
 """The gateway's own errors, by reason."""
 
 # A call is CANCELLED by its caller, or by a server that goes. A gateway cancels none whose caller still listens.
-_WRITE_UNAVAILABLE: Final = Row(code_pb2.UNAVAILABLE, _UNKNOWN_OUTCOME, retry_after=1)
 _READ_UNAVAILABLE: Final = "SERVER_UNAVAILABLE", Row(code_pb2.UNAVAILABLE, "The server does not answer.", retry_after=1)
 
-WRITE_FAILED: Final[Mapping[int, Row]] = {
-    code_pb2.UNAVAILABLE: _WRITE_UNAVAILABLE,
-    code_pb2.CANCELLED: _WRITE_UNAVAILABLE,
-    code_pb2.DEADLINE_EXCEEDED: OWN["WRITE_OUTCOME_UNKNOWN"],
-    code_pb2.UNKNOWN: Row(code_pb2.UNKNOWN, _UNKNOWN_OUTCOME),
-    code_pb2.INTERNAL: Row(code_pb2.INTERNAL, _UNKNOWN_OUTCOME),
-    code_pb2.DATA_LOSS: Row(code_pb2.DATA_LOSS, _UNKNOWN_OUTCOME),
-}
-"""A write that ended with one of these codes and no word of the server's own: reason WRITE_OUTCOME_UNKNOWN."""
+WRITE_FAILED: Final = frozenset(
+    {
+        code_pb2.UNAVAILABLE,
+        code_pb2.CANCELLED,
+        code_pb2.DEADLINE_EXCEEDED,
+        code_pb2.UNKNOWN,
+        code_pb2.INTERNAL,
+        code_pb2.DATA_LOSS,
+    }
+)
+"""Codes of a write that ended without a Status of the server's own: its outcome is unknown."""
 
 READ_FAILED: Final[Mapping[int, tuple[str, Row]]] = {
     code_pb2.UNAVAILABLE: _READ_UNAVAILABLE,
@@ -128,7 +136,7 @@ READ_FAILED: Final[Mapping[int, tuple[str, Row]]] = {
         Row(code_pb2.DEADLINE_EXCEEDED, "The server did not answer in time.", retry_after=1),
     ),
 }
-"""The same for a read, with its reason."""
+"""The reason and the row of a read that ended so."""
 
 _Detail = TypeVar("_Detail", bound=Message)
 
@@ -171,8 +179,10 @@ def refusal_from_rpc(error: grpc.aio.AioRpcError, *, is_write: bool) -> Refusal:
     code: int = error.code().value[0]
     if (sent := _sent_status(error)) and sent.code == code:
         return Refusal(sent)
+    if code == code_pb2.UNIMPLEMENTED:
+        return refusal("SERVER_TOO_OLD")
     if is_write and code in WRITE_FAILED:
-        return Refusal(_status("WRITE_OUTCOME_UNKNOWN", WRITE_FAILED[code]))
+        return refusal("WRITE_OUTCOME_UNKNOWN")
     if is_write and code == code_pb2.RESOURCE_EXHAUSTED:
         # gRPC's own word for a message beyond its limits; no limiter of ours answers without details.
         row = Row(code_pb2.INVALID_ARGUMENT, "The body is too large for the server; nothing of it was written.")

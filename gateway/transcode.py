@@ -15,7 +15,7 @@ from gateway.answer import Answer, answer_from_refusal
 from gateway.batch_call import BatchCall
 from gateway.bindings import Binding
 from gateway.channel import Channel
-from gateway.credentials import Caller, Metadata
+from gateway.credentials import CONTRACT, Caller, Metadata
 from gateway.decode import ObjectDecoder, scalar_from_text
 from gateway.findings import MOST, NOT_UTF8, Finding, Findings, short_key
 from gateway.gather import Limits
@@ -99,14 +99,14 @@ class Transcoder:
         # What has arrived is written, whoever has gone: some clients send an update and do not wait for the answer.
         return None if self._binding.is_write else task.cancel
 
-    def _finish(self, decoding: list[Finding], done: Done, told: list[dict[str, Any]] | Exception) -> None:
+    def _finish(self, decoding: list[Finding], done: Done, told: dict[str, Any] | Exception) -> None:
         """Answer a request that went in a group."""
         if isinstance(told, Refusal):
             done(answer_from_refusal(told, self._described))
         elif isinstance(told, Exception):
             done(told)
         elif told or decoding:
-            done(self._success({"warnings": told}, decoding))
+            done(self._success(told, decoding))
         else:
             done(_SAVED)
 
@@ -121,7 +121,7 @@ class Transcoder:
     async def _exchange(
         self, request: Request, caller: Caller, arguments: dict[str, Any], warnings: list[Finding]
     ) -> Answer:
-        metadata = (*caller.metadata, (CLIENT_ADDRESS, request.client), encode.METADATA_FORMAT)
+        metadata = (*caller.metadata, (CLIENT_ADDRESS, request.client), CONTRACT, encode.METADATA_FORMAT)
         try:
             if self._batch is not None:
                 return await self._batch.answer(caller.application, request, arguments, metadata)
@@ -168,7 +168,8 @@ class Transcoder:
                 except UnicodeDecodeError:
                     findings.refuse((name,), *NOT_UTF8)
                 else:
-                    arguments[name] = scalar_from_text(known[name], text, findings)
+                    field = known[name]
+                    arguments[name] = text.split(",") if field.is_repeated else scalar_from_text(field, text, findings)
         if findings.violations:
             raise refusal("INVALID_REQUEST", violations=findings.violations)
         return arguments, findings.warnings

@@ -34,6 +34,7 @@ _SIZES: Final[Mapping[CallKind, tuple[int, int]]] = {
 
 GATES: Final[Mapping[str, CallKind]] = {
     "GetUser": CallKind.READ,
+    "BatchGetUsers": CallKind.QUERY,
     "LookupUsers": CallKind.LOOK_UP,
     "ExportUser": CallKind.READ,
     "ListUsers": CallKind.QUERY,

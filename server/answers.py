@@ -9,12 +9,12 @@ from typing import Any, Final
 
 import orjson
 from google.protobuf.message import Message
-from userfold.v1 import user_pb2, user_service_pb2
+from userfold.v1 import campaign_service_pb2, user_pb2
 
 from processes.turns import Turns
 from server import limits, wire
 from server.call import Call
-from server.model import Fetched, FetchedGroup, Profile, StoredUser
+from server.model import Fetched, FetchedGroup, Profile
 from server.translation import AsJson, AsStruct, Translation
 
 METADATA_FORMAT: Final = "x-userfold-metadata-format"
@@ -60,14 +60,13 @@ class Answer:
         """Fill the message of all that is stored of a user, and tell whether it fits after those before."""
         await self._decode(fetched)
         is_first = not self._bytes
-        stored: StoredUser | None = fetched.stored_user()
-        export = message
-        while stored is not None:
-            wire.fill_export(stored, export)
-            await self._translate(stored.profile, export.user)
-            if stored.visitor is not None:
-                export = export.visitor
-            stored = stored.visitor
+        stored = fetched.stored_user()
+        wire.fill_export(stored, message)
+        await self._translate(stored.profile, message.user)
+        if stored.visitor is not None:
+            visitor = message.visitors.add()
+            wire.fill_export(stored.visitor, visitor)
+            await self._translate(stored.visitor.profile, visitor.visitor)
         return self._has_held(message) or is_first
 
     async def groups(self, fetched: Sequence[FetchedGroup], into: Any) -> int:
@@ -80,7 +79,7 @@ class Answer:
                 return count
         return len(fetched)
 
-    async def group(self, fetched: FetchedGroup, message: user_service_pb2.CampaignGroup) -> None:
+    async def group(self, fetched: FetchedGroup, message: campaign_service_pb2.CampaignGroup) -> None:
         """Fill the message of a report's group."""
         await self._spend(_PROFILE_WORK + fetched.size // _GROUP_BYTES_A_STEP)
         wire.fill_group(fetched.group(), message)

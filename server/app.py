@@ -12,10 +12,11 @@ from typing import Any
 
 import grpc
 import structlog
+from google.protobuf.descriptor import ServiceDescriptor
 from grpc_health.v1 import health, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
-from userfold.internal.v1 import credential_service_pb2
-from userfold.v1 import user_service_pb2
+from userfold.internal.v1 import credential_service_pb2, user_update_service_pb2
+from userfold.v1 import campaign_service_pb2, user_service_pb2
 
 from processes import memory
 from processes.certificates import NO_FILES, CertificateFiles
@@ -23,6 +24,8 @@ from processes.turns import Turns
 from server import derive
 from server.admission import Admission
 from server.authentication import Authenticator
+from server.batches import Batches
+from server.campaign_service import CampaignService
 from server.group import GroupedProfileStore
 from server.handlers import Methods
 from server.health import Health
@@ -43,6 +46,7 @@ from server.store.schema import prepare
 from server.store.secrets import page_token_key
 from server.streams import Streams
 from server.transport import OPTIONS, credentials
+from server.update_service import UserUpdateService
 
 _log = structlog.get_logger("userfold.server")
 
@@ -56,7 +60,10 @@ _LAST_SECONDS = 0.1
 
 _SERVICE = user_service_pb2.DESCRIPTOR.services_by_name["UserService"]
 
-# Internal: it is not among the services that reflection shows.
+_CAMPAIGNS = campaign_service_pb2.DESCRIPTOR.services_by_name["CampaignService"]
+
+# Internal: they are not among the services that reflection shows.
+_UPDATES = user_update_service_pb2.DESCRIPTOR.services_by_name["UserUpdateService"]
 _CREDENTIALS = credential_service_pb2.DESCRIPTOR.services_by_name["CredentialService"]
 
 
@@ -95,10 +102,15 @@ async def serve(
         stopping = asyncio.Event()
         streams = Streams(authenticator, time.monotonic, stopping)
         turns = Turns()
-        service = UserService(profiles, queries, erasure, tokens, time.time_ns, stopping, turns)
+        batches = Batches(profiles, time.time_ns, turns)
+        services: Sequence[tuple[ServiceDescriptor, object]] = (
+            (_SERVICE, UserService(profiles, batches, queries, erasure, tokens, time.time_ns, stopping, turns)),
+            (_CAMPAIGNS, CampaignService(queries, turns)),
+            (_UPDATES, UserUpdateService(batches)),
+            (_CREDENTIALS, CredentialService()),
+        )
         handlers = [
-            Methods(descriptor, servicer, authenticator, admission, streams, turns)
-            for descriptor, servicer in ((_SERVICE, service), (_CREDENTIALS, CredentialService()))
+            Methods(descriptor, servicer, authenticator, admission, streams, turns) for descriptor, servicer in services
         ]
         async with migrations.serving(opened, migrations.MIGRATIONS):
             healthy = Health(_SERVICE.full_name, lambda: answers(opened))
@@ -139,7 +151,8 @@ async def _serve(
     server = grpc.aio.server(options=[*OPTIONS, ("grpc.so_reuseport", int(shares_address))])
     server.add_generic_rpc_handlers(handlers)
     health_pb2_grpc.add_HealthServicer_to_server(healthy, server)
-    reflection.enable_server_reflection((_SERVICE.full_name, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
+    shown = (_SERVICE.full_name, _CAMPAIGNS.full_name, health.SERVICE_NAME, reflection.SERVICE_NAME)
+    reflection.enable_server_reflection(shown, server)
     secured = credentials(tls)
     try:
         port = server.add_secure_port(address, secured) if secured else server.add_insecure_port(address)

@@ -2,9 +2,9 @@
 
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from itertools import islice
-from typing import Final, TypeAlias, TypeVar
+from typing import Any, Final, TypeAlias, TypeVar
 
-from userfold.v1 import user_pb2
+from userfold.v1 import user_pb2, user_service_pb2
 
 from processes.turns import Turns
 from server import limits, wire
@@ -12,8 +12,10 @@ from server.errors import InvalidRequest, UserfoldError
 from server.metadata import oversized_update
 from server.model import PlannedUpdate, ProfileWrite, Stored, Suppressed, Warning
 from server.plan import plan_update
+from server.refusals import status_of_refusal
 from server.store.profiles import Outcome
 
+_STORED: Final = user_service_pb2.UpdateUserResponse()
 _SUPPRESSED = Warning("user_id", "SUPPRESSED", "accepted and dropped: the user is erased, and kept so for a time")
 
 REFUSED_IN_ONE_TURN: Final = 64
@@ -94,19 +96,36 @@ def writes_of(planned: Planned) -> list[ProfileWrite]:
     return [item.write for item in planned if isinstance(item, PlannedUpdate)]
 
 
-def results_of(
-    planned: Planned, outcomes: Iterable[Outcome]
-) -> Iterator[tuple[UserfoldError | None, Sequence[Warning]]]:
-    """What became of each update, from the outcomes of `writes_of`: its error, or its warnings."""
+async def fill_results(
+    results: Any, planned: Planned, outcomes: Iterable[Outcome], application_id: str, turns: Turns
+) -> None:
+    """Add one result of a batch for each update, from the outcomes of `writes_of`."""
     settled = iter(outcomes)
-    for item in planned:
-        yield result_of(item, next(settled)) if isinstance(item, PlannedUpdate) else (item, ())
+    refused = 0
+    for index, item in enumerate(planned):
+        prefix = f"users[{index}]."
+        told = response_of(item, next(settled), prefix) if isinstance(item, PlannedUpdate) else item
+        result = results.add()
+        if isinstance(told, UserfoldError):
+            refused += 1
+            if refused % REFUSED_IN_ONE_TURN == 0:
+                await turns.turn(application_id)
+            result.error.CopyFrom(status_of_refusal("BatchUpdateUsers", told, prefix))
+        elif told is _STORED:
+            result.response.SetInParent()
+        else:
+            result.response.CopyFrom(told)
 
 
-def result_of(planned: PlannedUpdate, outcome: Outcome) -> tuple[UserfoldError | None, Sequence[Warning]]:
-    """What became of one update: its error, or its warnings."""
+def response_of(
+    planned: PlannedUpdate, outcome: Outcome, prefix: str = ""
+) -> UserfoldError | user_service_pb2.UpdateUserResponse:
+    """What became of one update: its error, or its response, whose fields are named from the request by `prefix`."""
     if isinstance(outcome, Stored):
-        return None, planned.warnings
+        if not planned.warnings:
+            return _STORED
+        return user_service_pb2.UpdateUserResponse(warnings=wire.warning_messages(planned.warnings, prefix))
     if isinstance(outcome, Suppressed):
-        return None, (*planned.warnings[: limits.REPORTED - 1], _SUPPRESSED)
-    return outcome, planned.warnings
+        warnings = wire.warning_messages((*planned.warnings[: limits.REPORTED - 1], _SUPPRESSED), prefix)
+        return user_service_pb2.UpdateUserResponse(warnings=warnings, suppressed=True)
+    return outcome

@@ -3,9 +3,19 @@
 from collections.abc import Iterable
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
+from server.addresses import address_of_peer, client_address
 from server.model import Application
+
+CLIENT_ADDRESS: Final = "x-userfold-client-address"
+"""The metadata in which a gateway passes on the address of its client."""
+
+CONTRACT: Final = "x-userfold-contract"
+"""The metadata in which a gateway states the version of the contract that it reads responses by. Gateways of version
+0.1 send none."""
+
+CONTRACT_VERSION: Final = 2
 
 Metadata: TypeAlias = Iterable[tuple[str, str | bytes]]
 
@@ -36,3 +46,17 @@ def begin(call: Call) -> None:
 def current_call() -> Call:
     """The call that this task serves. Raises LookupError in a task that serves none."""
     return _CURRENT.get()
+
+
+def address_of_client(metadata: Metadata, peer: str) -> str | None:
+    """The address of a call's client: as the gateway states it, else that of the peer. None for a local socket."""
+    for name, value in metadata:
+        if name == CLIENT_ADDRESS and isinstance(value, str):
+            return client_address(value)
+    return address_of_peer(peer)
+
+
+def is_of_older_gateway(metadata: Metadata) -> bool:
+    """Whether a call was made by a gateway of version 0.1."""
+    names = [name for name, _ in metadata]
+    return CLIENT_ADDRESS in names and CONTRACT not in names

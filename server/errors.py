@@ -50,6 +50,10 @@ class RateLimited(UserfoldError):
         self.seconds = seconds
 
 
+class GatewayTooOld(UserfoldError):
+    """A gateway of version 0.1 would misread the response: the call was refused, and has no effect."""
+
+
 class ServerStopping(UserfoldError):
     """The server stops, and reads no more of a stream. What was read is acknowledged."""
 

@@ -14,7 +14,8 @@ import grpc
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
-from userfold.v1.user_service_pb2 import BatchUpdateUsersResponse, StreamBatchUpdateUsersResponse
+from userfold.internal.v1 import options_pb2
+from userfold.internal.v1.user_update_service_pb2 import BatchUpdateUsersResponse, StreamBatchUpdateUsersResponse
 
 from processes.observations import Observations
 from processes.turns import Turns
@@ -71,13 +72,14 @@ class Methods(grpc.GenericRpcHandler):  # type: ignore[type-arg]  # Generic in t
 
         def handlers(described: MethodDescriptor) -> _Handlers:
             name = described.name
-            is_of_batches = name.startswith("StreamBatch")
-            serve = getattr(servicer, name.removeprefix("Stream") if is_of_batches else name)
+            # Each of its requests is served as a call of this method.
+            called = described.GetOptions().Extensions[options_pb2.stream_of].rpartition(".")[2]
+            serve = getattr(servicer, called or name)
             need = None if name in ANY_CREDENTIAL else NEEDS[name]
             message = GetMessageClass(described.input_type)
             method = Method(name, serve, message, need, authenticator, admission, streams, turns, seconds)
             refused = _refused(method)
-            if is_of_batches:
+            if called:
                 handler = _batches(method)
                 return _Handlers(streams.batches, handler, handler, refused)
             if described.client_streaming:
@@ -217,4 +219,4 @@ def _response_of_batch(response: Message) -> bytes:
 
 async def _refuse_batch(method: str, error: Exception, _: Context) -> bytes:
     status = status_of_refusal(method, error)
-    return StreamBatchUpdateUsersResponse(status=status).SerializeToString()
+    return StreamBatchUpdateUsersResponse(error=status).SerializeToString()

@@ -7,7 +7,7 @@ import time
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any, NoReturn, TypeAlias
+from typing import Any, Final, NoReturn, TypeAlias
 
 import grpc
 from google.protobuf.message import Message
@@ -17,8 +17,9 @@ from processes.turns import Turns
 from server import metrics
 from server.admission import Admission
 from server.authentication import Authenticator, Known
-from server.call import Call, Metadata, begin
+from server.call import Call, Metadata, begin, is_of_older_gateway
 from server.credentials import Credential
+from server.errors import GatewayTooOld
 from server.model import Application
 from server.parsing import SLICE_BYTES, items_field, parse, parse_large
 from server.refusals import status_of_refusal
@@ -35,6 +36,9 @@ Head: TypeAlias = tuple[Metadata, Credential, Known | None]
 # gRPC looks for the handler of a call in the task, and with it in the context, in which it runs the handler.
 HEAD: ContextVar[Head] = ContextVar("head")
 
+
+MISREAD: Final = frozenset({"BatchDeleteUsers", "BatchExportUsers", "BatchRemoveAliases", "ExportUser"})
+"""Methods whose responses a gateway of version 0.1 would misread."""
 
 _NONE: frozenset[int] = frozenset()
 
@@ -108,6 +112,7 @@ def answering(
     seconds = method.seconds
     answers = metrics.REQUESTS.labels(name, "OK")
     items = items_field(message)
+    is_misread = name in MISREAD
 
     async def answered(text: bytes, context: Context) -> bytes:
         started = time.perf_counter()
@@ -121,6 +126,8 @@ def answering(
                 application = known.application if known and is_fresh else await authenticate(credential)
                 if need is not None:
                     require(need, application)
+                if is_misread and is_of_older_gateway(metadata):
+                    raise GatewayTooOld
                 gate = admission.admit(name, application)
                 if gate is not None:
                     await gate.__aenter__()

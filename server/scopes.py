@@ -26,6 +26,7 @@ NEEDS: Final[Mapping[str, Need]] = {
     "RemoveAlias": Need(Scope.WRITE_USERS),
     "BatchRemoveAliases": Need(Scope.WRITE_USERS),
     "GetUser": Need(Scope.READ_USERS),
+    "BatchGetUsers": Need(Scope.READ_USERS),
     "LookupUsers": Need(Scope.READ_USERS),
     "ListUsers": Need(Scope.READ_USERS),
     "CountUsers": Need(Scope.READ_USERS),

@@ -96,6 +96,11 @@ ANSWERS: Final[Mapping[type[errors.UserfoldError], Answer]] = {
         "RATE_LIMITED",
         "The application sends more than it may; nothing was written. Send it again later.",
     ),
+    errors.GatewayTooOld: Answer(
+        StatusCode.UNAVAILABLE,
+        "GATEWAY_TOO_OLD",
+        "The gateway is older than the server and cannot read its response; nothing was done. Update the gateway.",
+    ),
     errors.ServerStopping: Answer(
         StatusCode.UNAVAILABLE,
         "SERVER_STOPPING",

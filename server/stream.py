@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from userfold.v1 import user_service_pb2 as pb
 
 from processes.turns import Turns
-from server import limits, wire
-from server.batch import REFUSED_IN_ONE_TURN, Planned, plan_batch, results_of, slices_of, writes_of
-from server.errors import BatchTooLarge, ServerStopping
+from server import limits
+from server.batch import REFUSED_IN_ONE_TURN, Planned, plan_batch, response_of, slices_of, writes_of
+from server.errors import BatchTooLarge, ServerStopping, UserfoldError
 from server.group import GroupedProfileStore
 from server.model import PlannedUpdate
 from server.refusals import status_of_refusal
@@ -121,13 +121,15 @@ class UpdateStream:
         response = pb.StreamUpdateUsersResponse()
         refused = 0
         for each in settled:
-            for offset, (error, warnings) in enumerate(results_of(each.planned, each.outcomes.result())):
+            outcomes = iter(each.outcomes.result())
+            for offset, item in enumerate(each.planned):
                 acknowledgement = response.acknowledgements.add(sequence_number=each.number + offset)
-                if error is not None:
+                told = response_of(item, next(outcomes)) if isinstance(item, PlannedUpdate) else item
+                if isinstance(told, UserfoldError):
                     refused += 1
                     if refused % REFUSED_IN_ONE_TURN == 0:
                         await self._turns.turn(self._application_id)
-                    acknowledgement.status.CopyFrom(status_of_refusal("StreamUpdateUsers", error))
-                elif warnings:
-                    acknowledgement.warnings.extend(wire.warning_messages(warnings))
+                    acknowledgement.error.CopyFrom(status_of_refusal("StreamUpdateUsers", told))
+                else:
+                    acknowledgement.response.CopyFrom(told)
         return response

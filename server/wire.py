@@ -6,7 +6,7 @@ from typing import Any
 
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
-from userfold.v1 import campaign_pb2, user_pb2, user_service_pb2
+from userfold.v1 import campaign_pb2, campaign_service_pb2, user_agent_pb2, user_pb2, user_service_pb2, warning_pb2
 
 from server.errors import InvalidRequest, Violation
 from server.jsontext import object_from_json
@@ -68,8 +68,6 @@ def _metadata(message: user_pb2.UserUpdate) -> JsonObject | None:
     text = message.metadata_json
     if not text and not message.HasField("metadata_json"):
         return object_from_struct(message.metadata) if message.HasField("metadata") else None
-    if message.HasField("metadata"):
-        raise InvalidRequest([Violation("metadata_json", "CONFLICT", "must not be set together with metadata")])
     return object_from_json(text)
 
 
@@ -80,21 +78,22 @@ def lookup_from_message(message: user_service_pb2.LookupUsersRequest) -> dict[st
 
 def list_request_from_message(message: user_service_pb2.ListUsersRequest) -> ListRequest:
     """What a message asks to list."""
-    return ListRequest(message.filter, message.order_by, message.page_size, message.page_token, message.fields)
+    fields = ",".join(message.fields)
+    return ListRequest(message.filter, message.order_by, message.page_size, message.page_token, fields)
 
 
-def report_request_from_message(message: user_service_pb2.ReportCampaignsRequest) -> ReportRequest:
+def report_request_from_message(message: campaign_service_pb2.ReportCampaignsRequest) -> ReportRequest:
     """What a message asks to report. Raises InvalidRequest where a time is none."""
     start, end = (_nanoseconds(message, field) for field in ("start_time", "end_time"))
-    return ReportRequest(start, end, message.group_by, message.value, message.filter, message.max_groups)
+    return ReportRequest(start, end, ",".join(message.group_by), message.value_path, message.filter, message.max_groups)
 
 
-def fill_group(group: CampaignGroup, message: user_service_pb2.CampaignGroup) -> None:
+def fill_group(group: CampaignGroup, message: campaign_service_pb2.CampaignGroup) -> None:
     """Fill the message that answers a group of a report."""
     message.campaign.update(group.campaign)
-    message.users = group.users
+    message.user_count = group.users
     for day, users in group.days:
-        message.days.add(day=day, users=users)
+        message.days.add(day=day, user_count=users)
     # JSON knows no other number, and what is none of the sum is none of the average.
     if group.value_count and math.isfinite(group.value_sum):
         message.value_sum = group.value_sum
@@ -118,10 +117,8 @@ def fill_user(profile: Profile, user: user_pb2.User) -> None:
         user.modified_time.FromNanoseconds(profile.modified_time)
 
 
-def fill_export(stored: StoredUser, export: user_pb2.UserExport) -> None:
-    """Fill the message that answers everything that is stored about a user, but for profile and visitor."""
-    if stored.observed_ip_address is not None:
-        export.observed_ip_address = stored.observed_ip_address
+def fill_export(stored: StoredUser, export: user_pb2.UserExport | user_pb2.VisitorExport) -> None:
+    """Fill the message of all that is stored about a user or a visitor, but for the profile."""
     export.alias_digests.extend(alias.hex() for alias in stored.aliases)
 
 
@@ -131,21 +128,20 @@ def metadata_texts(message: Message) -> Sequence[bytes]:
         return [message.metadata_json]
     if not isinstance(message, user_pb2.UserExport):
         return []
-    visitor = metadata_texts(message.visitor) if message.HasField("visitor") else []
-    return [message.user.metadata_json, *visitor]
+    return [message.user.metadata_json, *(each.visitor.metadata_json for each in message.visitors)]
 
 
-def _user_agent_message(facts: Mapping[str, Mapping[str, str]]) -> user_pb2.UserAgent:
-    return user_pb2.UserAgent(
-        browser=user_pb2.NameVersion(**facts["browser"]) if "browser" in facts else None,
-        os=user_pb2.NameVersion(**facts["os"]) if "os" in facts else None,
-        device=user_pb2.Device(**facts["device"]) if "device" in facts else None,
+def _user_agent_message(facts: Mapping[str, Mapping[str, str]]) -> user_agent_pb2.UserAgent:
+    return user_agent_pb2.UserAgent(
+        browser=user_agent_pb2.NameVersion(**facts["browser"]) if "browser" in facts else None,
+        os=user_agent_pb2.NameVersion(**facts["os"]) if "os" in facts else None,
+        device=user_agent_pb2.Device(**facts["device"]) if "device" in facts else None,
     )
 
 
-def warning_messages(warnings: Iterable[Warning], prefix: str = "") -> list[user_service_pb2.Warning]:
+def warning_messages(warnings: Iterable[Warning], prefix: str = "") -> list[warning_pb2.Warning]:
     """The messages of warnings, their fields named from the request by `prefix` (such as `users[3].`)."""
     return [
-        user_service_pb2.Warning(field=prefix + item.field, reason=item.reason, description=item.description)
+        warning_pb2.Warning(field=prefix + item.field, reason=item.reason, description=item.description)
         for item in warnings
     ]
