@@ -1,6 +1,6 @@
 """The call that is being served, for the method to ask whose it is."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
@@ -48,12 +48,12 @@ def current_call() -> Call:
     return _CURRENT.get()
 
 
-def address_of_client(metadata: Metadata, peer: str) -> str | None:
+def address_of_client(metadata: Metadata, peer: Callable[[], str]) -> str | None:
     """The address of a call's client: as the gateway states it, else that of the peer. None for a local socket."""
     for name, value in metadata:
         if name == CLIENT_ADDRESS and isinstance(value, str):
             return client_address(value)
-    return address_of_peer(peer)
+    return address_of_peer(peer())
 
 
 def is_of_older_gateway(metadata: Metadata) -> bool:

@@ -73,7 +73,7 @@ class UserService(UserServiceServicer):
     async def UpdateUser(self, request: pb.UpdateUserRequest, context: Context) -> pb.UpdateUserResponse:
         call = current_call()
         application_id, now = call.application.application_id, self._clock()
-        address = address_of_client(call.metadata, context.peer())
+        address = address_of_client(call.metadata, context.peer)
 
         def plan() -> PlannedUpdate:
             return plan_update(application_id, wire.update_from_message(request.user, address), now)
@@ -86,7 +86,7 @@ class UserService(UserServiceServicer):
     ) -> pb.BatchUpdateUsersResponse:
         require_batch(request.users)
         call = current_call()
-        addresses = _addresses_of_older_gateway(request) or [address_of_client(call.metadata, context.peer())]
+        addresses = _addresses_of_older_gateway(request) or [address_of_client(call.metadata, context.peer)]
         response = pb.BatchUpdateUsersResponse()
         await self._batches.update(request.users, addresses, call, response.results)
         return response
@@ -95,7 +95,7 @@ class UserService(UserServiceServicer):
         self, request_iterator: AsyncIterable[pb.StreamUpdateUsersRequest], context: Context
     ) -> AsyncIterator[pb.StreamUpdateUsersResponse]:
         call = current_call()
-        address = address_of_client(call.metadata, context.peer())
+        address = address_of_client(call.metadata, context.peer)
         application_id = call.application.application_id
         stream = UpdateStream(
             self._profiles, application_id, address, self._clock, self._stopping, self._turns, lambda: call.oversized

@@ -25,6 +25,6 @@ class UserUpdateService:
         addresses = [client_address(address) for address in request.client_addresses]
         response = pb.BatchUpdateUsersResponse()
         await self._batches.update(
-            request.users, addresses or [address_of_client(call.metadata, context.peer())], call, response.results
+            request.users, addresses or [address_of_client(call.metadata, context.peer)], call, response.results
         )
         return response

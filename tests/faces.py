@@ -2,24 +2,44 @@
 
 import json
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, cast
 
 import grpc
 import httpx2
 from google.protobuf import json_format
+from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message import Message
 from google.rpc.error_details_pb2 import ErrorInfo
 from google.rpc.status_pb2 import Status
-from userfold.v1 import user_service_pb2 as pb
 
+from gateway.app import INTERNAL, SERVICES
 from gateway.bindings import Binding, bindings_of
 from tests.conftest import percent_encoded
 
-SERVICE = pb.DESCRIPTOR.services_by_name["UserService"]
 
-BINDINGS = {binding.rpc.rpartition("/")[2]: binding for binding in bindings_of(SERVICE)}
-"""The route of each method that has one."""
+def path_of(method: MethodDescriptor) -> str:
+    """The path of a method, as gRPC has it."""
+    return f"/{method.containing_service.full_name}/{method.name}"
+
+
+_PUBLIC = {method.name: method for service in SERVICES for method in service.methods}
+
+METHODS: Mapping[str, MethodDescriptor] = {
+    **{method.name: method for service in INTERNAL for method in service.methods},
+    **_PUBLIC,
+}
+"""Every method of the contract by its name. The internal BatchUpdateUsers is served as the public one is."""
+
+ROUTES: Mapping[str, Sequence[Binding]] = {
+    name: [binding for binding in bindings_of(SERVICES, INTERNAL) if binding.rpc == path_of(method)]
+    for name, method in _PUBLIC.items()
+    if not method.client_streaming
+}
+"""The routes of each method that has one."""
+
+BINDINGS = {name: next((each for each in routes if each.method == "GET"), routes[0]) for name, routes in ROUTES.items()}
+"""One route of each, a GET where there is one."""
 
 Answer = tuple[object, ...]
 """Everything that a caller is told."""
@@ -49,9 +69,9 @@ class Grpc:
         self, method: str, sent: Any, credential: Credential, *, timeout: float = 30, cancel_after: float | None = None
     ) -> Answer:
         """Everything that is told to whoever sends these bytes to a method, which need not be there."""
-        path = f"/{SERVICE.full_name}/{method}"
+        known = METHODS.get(method)
+        path = path_of(known) if known else f"/{SERVICES[0].full_name}/{method}"
         metadata = tuple((name.lower(), value) for name, value in credential.items())
-        known = SERVICE.methods_by_name.get(method)
         try:
             if known and known.client_streaming:
                 open_stream: Any = self._channel.stream_stream(path, bytes, bytes)
@@ -105,5 +125,6 @@ def route(binding: Binding, request: Message) -> dict[str, Any]:
     for name in binding.pattern.groupindex:
         url = url.replace(f"{{{name}}}", percent_encoded(fields.pop(name)))
     if not binding.body:
-        return {"method": binding.method, "url": url, "params": fields}
+        params = {name: ",".join(value) if isinstance(value, list) else value for name, value in fields.items()}
+        return {"method": binding.method, "url": url, "params": params}
     return {"method": binding.method, "url": url, "json": fields if binding.body == "*" else fields[binding.body]}

@@ -4,13 +4,15 @@ from collections.abc import Callable, Mapping, Sequence
 
 from google.protobuf import struct_pb2
 from google.protobuf.message import Message
+from userfold.internal.v1 import user_update_service_pb2 as internal_pb
+from userfold.v1 import campaign_service_pb2
 from userfold.v1 import user_service_pb2 as pb
 from userfold.v1.campaign_pb2 import Campaign
 from userfold.v1.user_pb2 import UserUpdate
 
-from tests.faces import SERVICE
+from tests.faces import METHODS as _METHODS
 
-METHODS = [method.name for method in SERVICE.methods]
+METHODS = [*_METHODS]
 
 
 class Ids:
@@ -48,8 +50,9 @@ REQUESTS: Mapping[str, Callable[[Ids], Sequence[Message]]] = {
     "UpdateUser": lambda ids: [pb.UpdateUserRequest(user=ids.update())],
     "BatchUpdateUsers": lambda ids: [pb.BatchUpdateUsersRequest(users=[ids.update()])],
     "StreamUpdateUsers": lambda ids: [pb.StreamUpdateUsersRequest(users=[ids.update()])],
-    "StreamBatchUpdateUsers": lambda ids: [pb.StreamBatchUpdateUsersRequest(users=[ids.update()])],
+    "StreamBatchUpdateUsers": lambda ids: [internal_pb.StreamBatchUpdateUsersRequest(users=[ids.update()])],
     "GetUser": lambda ids: [pb.GetUserRequest(user_id=ids.user_id)],
+    "BatchGetUsers": lambda ids: [pb.BatchGetUsersRequest(user_ids=[ids.user_id])],
     "LookupUsers": lambda ids: [
         pb.LookupUsersRequest(session_token=ids.session_token),
         pb.LookupUsersRequest(email=ids.email),
@@ -68,7 +71,9 @@ REQUESTS: Mapping[str, Callable[[Ids], Sequence[Message]]] = {
     "ExportUser": lambda ids: [pb.ExportUserRequest(user_id=ids.user_id)],
     "BatchExportUsers": lambda ids: [pb.BatchExportUsersRequest(user_ids=[ids.user_id])],
     "ReportCampaigns": lambda ids: [
-        pb.ReportCampaignsRequest(filter=text, group_by="campaign.utm_source", value="metadata.value")
+        campaign_service_pb2.ReportCampaignsRequest(
+            filter=text, group_by=["campaign.utm_source"], value_path="metadata.value"
+        )
         for text in ids.filters()
     ],
 }

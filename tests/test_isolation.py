@@ -14,12 +14,13 @@ import pytest
 from pymongo.database import Database
 from userfold.v1 import user_service_pb2 as pb
 
+from gateway.app import INTERNAL, SERVICES
 from gateway.bindings import bindings_of
 from server.credentials import generate_collector_key, generate_management_token
 from server.model import Kind, Scope
 from server.scopes import NEEDS
 from tests.conftest import Application, Stack, grant, register
-from tests.faces import BINDINGS, SERVICE, Answer, Credential, Face, Grpc, Http
+from tests.faces import BINDINGS, ROUTES, Answer, Credential, Face, Grpc, Http
 from tests.questions import METHODS, REQUESTS, Ids
 
 
@@ -97,7 +98,7 @@ def _every(methods: Iterable[str]) -> list[Any]:
 def test_every_method_of_the_contract_is_asked() -> None:
     assert set(REQUESTS) == set(METHODS)
     assert set(BINDINGS) == set(METHODS) - {"StreamUpdateUsers", "StreamBatchUpdateUsers"}
-    assert len(bindings_of(SERVICE)) == len(BINDINGS)
+    assert len(bindings_of(SERVICES, INTERNAL)) == sum(map(len, ROUTES.values()))
 
 
 @pytest.mark.parametrize(("face", "method"), _every(METHODS))

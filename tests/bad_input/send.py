@@ -21,7 +21,7 @@ from google.rpc.code_pb2 import Code
 from google.rpc.status_pb2 import Status
 
 from tests.bad_input.rows import Row, filled
-from tests.faces import SERVICE
+from tests.faces import METHODS, path_of
 
 _SECONDS = 20
 _SILENCE_SECONDS = 0.3
@@ -106,12 +106,12 @@ class _Received(io.BytesIO):
 
 
 def _call(row: Row, channel: grpc.Channel, names: Mapping[str, str]) -> Answered:
-    method = SERVICE.methods_by_name[row.rpc]
+    method = METHODS[row.rpc]
     # A header of the row whose name differs by its case alone is sent as well.
     sent = (_credential(row, names) | row.headers).items()
     metadata = tuple((name.lower(), filled(text, names)) for name, text in sent)
     options: Any = {"metadata": metadata, "timeout": _SECONDS}
-    path = f"/{SERVICE.full_name}/{row.rpc}"
+    path = path_of(METHODS[row.rpc])
     responses: list[bytes] = []
     code, error = "OK", {}
     try:
@@ -138,7 +138,7 @@ def _messages(row: Row, names: Mapping[str, str]) -> list[bytes]:
     texts = [row.message] if isinstance(row.message, str) else row.message
     messages = []
     for text in texts:
-        message = GetMessageClass(SERVICE.methods_by_name[row.rpc].input_type)()
+        message = GetMessageClass(METHODS[row.rpc].input_type)()
         messages.append(json_format.Parse(filled(text, names), message).SerializeToString())
     return [*messages, *map(bytes.fromhex, octets)]
 
@@ -148,7 +148,7 @@ def _send_frames(row: Row, address: str, names: Mapping[str, str]) -> Answered:
         ":method": "POST",
         ":scheme": "http",
         ":authority": "userfold",
-        ":path": f"/{SERVICE.full_name}/{row.rpc}",
+        ":path": path_of(METHODS[row.rpc]),
         "te": "trailers",
         "content-type": "application/grpc",
     }

@@ -10,8 +10,9 @@ import grpc
 import pytest
 from google.rpc.error_details_pb2 import ErrorInfo, RetryInfo
 from google.rpc.status_pb2 import Status
-from userfold.internal.v1 import credential_service_pb2
+from userfold.internal.v1 import credential_service_pb2, user_update_service_pb2
 from userfold.internal.v1.credential_service_pb2_grpc import CredentialServiceStub
+from userfold.internal.v1.user_update_service_pb2_grpc import UserUpdateServiceStub
 from userfold.v1 import user_service_pb2 as pb
 from userfold.v1.user_service_pb2_grpc import UserServiceStub
 
@@ -30,6 +31,7 @@ from server.streams import Streams
 from server.transport import OPTIONS
 
 SERVICE = pb.DESCRIPTOR.services_by_name["UserService"]
+UPDATES = user_update_service_pb2.DESCRIPTOR.services_by_name["UserUpdateService"]
 CREDENTIALS = credential_service_pb2.DESCRIPTOR.services_by_name["CredentialService"]
 KEY = (("x-moesif-application-id", "key"),)
 
@@ -65,6 +67,17 @@ class FakeService:
             yield pb.StreamUpdateUsersResponse(acknowledgements=[pb.Acknowledgement()])
 
 
+class FakeUpdateService:
+    """Does as the fake does with a batch."""
+
+    def __init__(self, service: FakeService) -> None:
+        self._service = service
+
+    async def BatchUpdateUsers(self, request: Any, context: Any) -> Any:
+        await self._service.BatchUpdateUsers(request, context)
+        return user_update_service_pb2.BatchUpdateUsersResponse()
+
+
 class Served:
     """A stub of the served fake, the credential that is known to it, and the time in seconds."""
 
@@ -75,6 +88,7 @@ class Served:
         )
         self.seconds = 0.0
         self.stub: Any = None
+        self.updates: Any = None
         self.credentials: Any = None
         self.channel: Any = None
         # Ten in a second, two seconds' worth at first.
@@ -88,6 +102,10 @@ class Served:
         self.authenticator = Authenticator(self, lambda: self.seconds, lambda: 0.0)
         self.streams = Streams(self.authenticator, lambda: self.seconds, self.stopping)
         self.turns = Turns()
+
+    def method(self, name: str) -> Any:
+        """A method, of whichever service it is."""
+        return getattr(self.updates if name.startswith("StreamBatch") else self.stub, name)
 
     def require_room(self, application_id: str) -> None:
         if self.is_full:
@@ -108,13 +126,18 @@ async def serving() -> AsyncIterator[Served]:
     server.add_generic_rpc_handlers(
         [
             Methods(descriptor, servicer, served.authenticator, served.admission, served.streams, served.turns)
-            for descriptor, servicer in ((SERVICE, served.service), (CREDENTIALS, CredentialService()))
+            for descriptor, servicer in (
+                (SERVICE, served.service),
+                (UPDATES, FakeUpdateService(served.service)),
+                (CREDENTIALS, CredentialService()),
+            )
         ]
     )
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
         served.stub, served.credentials = UserServiceStub(channel), CredentialServiceStub(channel)
+        served.updates = UserUpdateServiceStub(channel)
         served.channel = channel
         yield served
     await server.stop(None)

@@ -57,6 +57,7 @@ SIZES = {
     "CountUsers": (16, 2),
     "ReportCampaigns": (16, 2),
     "BatchExportUsers": (16, 2),
+    "BatchGetUsers": (16, 2),
     "RemoveAlias": (50, 3),
     "BatchRemoveAliases": (50, 3),
     "DeleteUser": (50, 3),

@@ -6,6 +6,7 @@ from typing import Any
 
 import grpc
 import pytest
+from userfold.internal.v1 import user_update_service_pb2 as internal_pb
 from userfold.v1 import user_service_pb2 as pb
 from userfold.v1.user_pb2 import UserUpdate
 
@@ -13,14 +14,14 @@ from server.handlers import Methods
 from server.model import Application, Kind, Scope
 from server.scopes import COLLECTOR_SCOPES
 from tests.loop import turns
-from tests.server.served import KEY, SERVICE, FakeService, Served, refused, told
+from tests.server.served import KEY, SERVICE, UPDATES, FakeService, Served, refused, told
 
 _APPLICATION = Application("app", Kind.COLLECTOR, COLLECTOR_SCOPES)
 
 
 @pytest.mark.parametrize("method", [each.name for each in SERVICE.methods if not each.client_streaming])
 async def test_no_method_is_called_for_somebody_unknown(served: Served, method: str) -> None:
-    call = getattr(served.stub, method)
+    call = served.method(method)
     request = getattr(pb, f"{method}Request")()
     with pytest.raises(grpc.aio.AioRpcError) as refusal:
         await call(request, metadata=(("authorization", "Bearer key"),))
@@ -106,35 +107,37 @@ async def test_more_streams_than_a_server_holds_are_turned_away(served: Served) 
     first.cancel()
 
 
-def batch_of(users: int) -> pb.StreamBatchUpdateUsersRequest:
-    return pb.StreamBatchUpdateUsersRequest(users=[UserUpdate(user_id="u")] * users)
+def batch_of(users: int) -> internal_pb.StreamBatchUpdateUsersRequest:
+    return internal_pb.StreamBatchUpdateUsersRequest(users=[UserUpdate(user_id="u")] * users)
 
 
-async def answer(call: Any, batch: pb.StreamBatchUpdateUsersRequest) -> pb.StreamBatchUpdateUsersResponse:
+async def answer(
+    call: Any, batch: internal_pb.StreamBatchUpdateUsersRequest
+) -> internal_pb.StreamBatchUpdateUsersResponse:
     await call.write(batch)
-    response: pb.StreamBatchUpdateUsersResponse = await call.read()
+    response: internal_pb.StreamBatchUpdateUsersResponse = await call.read()
     return response
 
 
 async def test_each_batch_of_a_stream_is_a_call_and_refused_as_one(served: Served) -> None:
-    call = served.stub.StreamBatchUpdateUsers(metadata=KEY)
+    call = served.updates.StreamBatchUpdateUsers(metadata=KEY)
     assert (await answer(call, batch_of(25))).WhichOneof("outcome") == "response"
-    assert told((await answer(call, batch_of(1))).status) == ("RATE_LIMITED", 0.6)
+    assert told((await answer(call, batch_of(1))).error) == ("RATE_LIMITED", 0.6)
     served.seconds = 100.0
     served.is_full = True
-    assert told((await answer(call, batch_of(1))).status) == ("OVERLOADED", 1)
+    assert told((await answer(call, batch_of(1))).error) == ("OVERLOADED", 1)
     served.is_full = False
     free, served.admission.calls.free = served.admission.calls.free, 0
-    assert told((await answer(call, batch_of(1))).status) == ("OVERLOADED", 1)
+    assert told((await answer(call, batch_of(1))).error) == ("OVERLOADED", 1)
     served.admission.calls.free = free
     served.service.defect = RuntimeError("text with john@acmeinc.com")
-    refused = (await answer(call, batch_of(1))).status
+    refused = (await answer(call, batch_of(1))).error
     assert told(refused) == ("INTERNAL", 0)
     assert b"acmeinc" not in refused.SerializeToString()
     served.service.defect = None
     credential, served.credential = served.credential, None
     served.seconds = 200.0
-    assert told((await answer(call, batch_of(1))).status) == ("CREDENTIAL_UNKNOWN", 0)
+    assert told((await answer(call, batch_of(1))).error) == ("CREDENTIAL_UNKNOWN", 0)
     served.credential = credential
     served.seconds = 300.0
     assert (await answer(call, batch_of(1))).WhichOneof("outcome") == "response"
@@ -146,12 +149,12 @@ async def test_each_batch_of_a_stream_is_a_call_and_refused_as_one(served: Serve
 
 
 async def test_a_batch_of_a_stream_that_is_no_message_is_refused_alone(served: Served) -> None:
-    call = served.channel.stream_stream(f"/{SERVICE.full_name}/StreamBatchUpdateUsers")(metadata=KEY)
+    call = served.channel.stream_stream(f"/{UPDATES.full_name}/StreamBatchUpdateUsers")(metadata=KEY)
     told_of = []
     for text in (b"\xff", b""):
         await call.write(text)
-        told_of.append(pb.StreamBatchUpdateUsersResponse.FromString(await call.read()))
-    assert told(told_of[0].status) == ("MALFORMED_REQUEST", 0)
+        told_of.append(internal_pb.StreamBatchUpdateUsersResponse.FromString(await call.read()))
+    assert told(told_of[0].error) == ("MALFORMED_REQUEST", 0)
     assert told_of[1].WhichOneof("outcome") == "response"
     call.cancel()
 
@@ -159,10 +162,10 @@ async def test_a_batch_of_a_stream_that_is_no_message_is_refused_alone(served: S
 async def test_when_the_server_stops_a_batch_that_was_begun_is_answered_and_the_next_is_not_read(
     served: Served,
 ) -> None:
-    idle = served.stub.StreamBatchUpdateUsers(metadata=KEY)
+    idle = served.updates.StreamBatchUpdateUsers(metadata=KEY)
     await answer(idle, batch_of(1))
     served.service.held = asyncio.Event()
-    busy = served.stub.StreamBatchUpdateUsers(metadata=KEY)
+    busy = served.updates.StreamBatchUpdateUsers(metadata=KEY)
     answering = asyncio.ensure_future(answer(busy, batch_of(1)))
     await served.service.waits.wait()
     await busy.write(batch_of(1))
@@ -177,15 +180,15 @@ async def test_when_the_server_stops_a_batch_that_was_begun_is_answered_and_the_
     assert len(served.service.called) == 2
     await ended
     # One that begins now has no answer at all.
-    late = served.stub.StreamBatchUpdateUsers(metadata=KEY)
+    late = served.updates.StreamBatchUpdateUsers(metadata=KEY)
     assert await refused(late.read()) == ("SERVER_STOPPING", 1)
 
 
 async def test_more_streams_of_batches_than_a_server_holds_are_turned_away(served: Served) -> None:
     served.streams.batches.free = 1
-    first = served.stub.StreamBatchUpdateUsers(metadata=KEY)
+    first = served.updates.StreamBatchUpdateUsers(metadata=KEY)
     await answer(first, batch_of(1))
-    assert await refused(served.stub.StreamBatchUpdateUsers(metadata=KEY).read()) == ("OVERLOADED", 1)
+    assert await refused(served.updates.StreamBatchUpdateUsers(metadata=KEY).read()) == ("OVERLOADED", 1)
     # Those of other kinds have room of their own.
     other = served.stub.StreamUpdateUsers(metadata=KEY)
     await other.write(pb.StreamUpdateUsersRequest(users=[UserUpdate(user_id="u")]))

@@ -4,6 +4,7 @@ import asyncio
 from typing import Any
 
 import pytest
+from userfold.internal.v1 import user_update_service_pb2 as internal_pb
 from userfold.v1 import user_service_pb2 as pb
 from userfold.v1.user_pb2 import UserUpdate
 
@@ -37,7 +38,7 @@ async def test_a_call_without_one_credential_costs_no_message_and_no_look_up(
 ) -> None:
     assert await refused(never_sent(metadata=metadata)) == (reason, 0)
     for method in ("StreamUpdateUsers", "StreamBatchUpdateUsers"):
-        assert await refused(getattr(served.stub, method)(metadata=metadata).read()) == (reason, 0)
+        assert await refused(served.method(method)(metadata=metadata).read()) == (reason, 0)
     assert served.asked == []
 
 
@@ -104,8 +105,8 @@ async def test_a_method_learns_which_items_were_too_large_to_be_parsed(served: S
         await stream.read()
         assert served.service.oversized == oversized
     stream.cancel()
-    batches = served.stub.StreamBatchUpdateUsers(metadata=KEY)
-    await batches.write(pb.StreamBatchUpdateUsersRequest(users=[_SMALL, _LARGE]))
+    batches = served.updates.StreamBatchUpdateUsers(metadata=KEY)
+    await batches.write(internal_pb.StreamBatchUpdateUsersRequest(users=[_SMALL, _LARGE]))
     await batches.read()
     assert served.service.oversized == {1}
     batches.cancel()

@@ -6,6 +6,7 @@ import pytest
 from google.protobuf.message import Message
 from hypothesis import given
 from hypothesis import strategies as st
+from userfold.internal.v1.user_update_service_pb2 import BatchUpdateUsersRequest
 from userfold.v1 import user_service_pb2 as pb
 from userfold.v1.user_pb2 import UserUpdate
 
@@ -26,7 +27,7 @@ class FakeTurns(Turns):
         self.owners.append(owner)
 
 
-async def parsed(message: Message | bytes, kind: Any = pb.BatchUpdateUsersRequest) -> tuple[Any, frozenset[int], int]:
+async def parsed(message: Message | bytes, kind: Any = BatchUpdateUsersRequest) -> tuple[Any, frozenset[int], int]:
     """The message that is parsed, the items that are not, and the number of slices."""
     turns = FakeTurns()
     text = message if isinstance(message, bytes) else message.SerializeToString()
@@ -40,7 +41,7 @@ def user(size: int) -> UserUpdate:
 
 
 async def test_a_batch_is_parsed_in_slices_of_bounded_size() -> None:
-    batch = pb.BatchUpdateUsersRequest(users=[user(10_000)] * 500, client_addresses=["127.0.0.1"] * 500)
+    batch = BatchUpdateUsersRequest(users=[user(10_000)] * 500, client_addresses=["127.0.0.1"] * 500)
     request, oversized, slices = await parsed(batch)
     assert (request, oversized) == (batch, frozenset())
     assert 5_000_000 / (256 * 1024) <= slices <= 25
@@ -48,7 +49,7 @@ async def test_a_batch_is_parsed_in_slices_of_bounded_size() -> None:
 
 @pytest.mark.parametrize("sizes", [[1, 5_000_000, 2], [5_000_000], [5_000_000, 4_300_000, 300_000, 300_000, 7]])
 async def test_an_item_that_is_too_large_is_not_parsed_and_the_others_keep_their_places(sizes: list[int]) -> None:
-    request, oversized, _ = await parsed(pb.BatchUpdateUsersRequest(users=[user(size) for size in sizes]))
+    request, oversized, _ = await parsed(BatchUpdateUsersRequest(users=[user(size) for size in sizes]))
     assert oversized == {index for index, size in enumerate(sizes) if size > limits.UPDATE_BYTES}
     assert list(request.users) == [
         UserUpdate() if index in oversized else user(size) for index, size in enumerate(sizes)
@@ -57,14 +58,14 @@ async def test_an_item_that_is_too_large_is_not_parsed_and_the_others_keep_their
 
 async def test_an_address_that_is_too_long_is_not_parsed() -> None:
     addresses = ["127.0.0.1", "x" * 20_000_000, "::1"]
-    request, oversized, _ = await parsed(pb.BatchUpdateUsersRequest(users=[user(1)] * 3, client_addresses=addresses))
+    request, oversized, _ = await parsed(BatchUpdateUsersRequest(users=[user(1)] * 3, client_addresses=addresses))
     assert (list(request.client_addresses), oversized) == (["127.0.0.1", "", "::1"], frozenset())
 
 
 async def test_a_long_field_that_no_request_has_is_not_parsed() -> None:
     # Number 20, whose tag has two bytes.
     unknown = b"\xa2\x01" + b"\xe0\xa7\x12" + b"x" * 300_000
-    one = pb.BatchUpdateUsersRequest(users=[user(1)]).SerializeToString()
+    one = BatchUpdateUsersRequest(users=[user(1)]).SerializeToString()
     request, oversized, _ = await parsed(one + unknown + one)
     assert (list(request.users), oversized) == ([user(1)] * 2, frozenset())
 
@@ -74,7 +75,7 @@ async def test_what_is_parsed_in_slices_is_what_is_parsed_at_once(sizes: list[in
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("server.parsing.SLICE_BYTES", 100)
         patch.setattr(limits, "UPDATE_BYTES", 250)
-        batch = pb.BatchUpdateUsersRequest(users=[user(size) for size in sizes], client_addresses=["x"] * len(sizes))
+        batch = BatchUpdateUsersRequest(users=[user(size) for size in sizes], client_addresses=["x"] * len(sizes))
         request, oversized, _ = await parsed(batch)
     for index in oversized:
         assert batch.users[index].ByteSize() > 240
@@ -82,22 +83,22 @@ async def test_what_is_parsed_in_slices_is_what_is_parsed_at_once(sizes: list[in
     assert request == batch
 
 
-ONE_ITEM = pb.BatchUpdateUsersRequest(users=[UserUpdate()]).SerializeToString()
+ONE_ITEM = BatchUpdateUsersRequest(users=[UserUpdate()]).SerializeToString()
 ONE_ID = pb.BatchDeleteUsersRequest(user_ids=[""]).SerializeToString()
-ONE_ADDRESS = pb.BatchUpdateUsersRequest(client_addresses=[""]).SerializeToString()
+ONE_ADDRESS = BatchUpdateUsersRequest(client_addresses=[""]).SerializeToString()
 
 
 @pytest.mark.parametrize(
     ("message", "kind", "error"),
     [
-        (ONE_ITEM * 10_000_000, pb.BatchUpdateUsersRequest, BatchTooLarge),
+        (ONE_ITEM * 10_000_000, BatchUpdateUsersRequest, BatchTooLarge),
         (ONE_ITEM * 10_000_000, pb.StreamUpdateUsersRequest, BatchTooLarge),
-        (ONE_ADDRESS * 10_000_000, pb.BatchUpdateUsersRequest, BatchTooLarge),
+        (ONE_ADDRESS * 10_000_000, BatchUpdateUsersRequest, BatchTooLarge),
         (ONE_ID * 10_000_000, pb.BatchDeleteUsersRequest, BatchTooLarge),
         (ONE_ID * 10_000_000, pb.BatchExportUsersRequest, BatchTooLarge),
-        (b"\xff" * 10_000_000, pb.BatchUpdateUsersRequest, MalformedRequest),
-        (ONE_ITEM + b"\x0a", pb.BatchUpdateUsersRequest, MalformedRequest),
-        (b"\xf8\x01\x01" * 100_000, pb.BatchUpdateUsersRequest, BatchTooLarge),
+        (b"\xff" * 10_000_000, BatchUpdateUsersRequest, MalformedRequest),
+        (ONE_ITEM + b"\x0a", BatchUpdateUsersRequest, MalformedRequest),
+        (b"\xf8\x01\x01" * 100_000, BatchUpdateUsersRequest, BatchTooLarge),
         (pb.UpdateUserRequest(user=user(5_000_000)).SerializeToString(), pb.UpdateUserRequest, InvalidRequest),
         (pb.GetUserRequest(user_id="u" * 5_000_000).SerializeToString(), pb.GetUserRequest, InvalidRequest),
     ],

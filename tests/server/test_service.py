@@ -14,8 +14,10 @@ from google.rpc.status_pb2 import Status
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from pymongo.database import Database
+from userfold.internal.v1 import user_update_service_pb2 as internal_pb
 from userfold.internal.v1.credential_service_pb2 import CheckCredentialRequest
 from userfold.internal.v1.credential_service_pb2_grpc import CredentialServiceStub
+from userfold.internal.v1.user_update_service_pb2_grpc import UserUpdateServiceStub
 from userfold.v1 import user_service_pb2 as pb
 from userfold.v1.campaign_pb2 import Campaign
 from userfold.v1.user_pb2 import User, UserUpdate
@@ -46,7 +48,7 @@ class Client:
         assert isinstance(response, pb.UpdateUserResponse)
         return response
 
-    async def batch(self, *users: UserUpdate) -> list[pb.UpdateResult]:
+    async def batch(self, *users: UserUpdate) -> list[pb.UpdateUserResult]:
         request = pb.BatchUpdateUsersRequest(users=users)
         return list((await self.stub.BatchUpdateUsers(request, timeout=20, metadata=self.writer)).results)
 
@@ -116,11 +118,12 @@ async def test_the_gateway_passes_on_whom_it_observed(client: Client) -> None:
 
 
 async def test_client_addresses_of_a_batch_are_stored_and_only_addresses_kept(client: Client) -> None:
-    request = pb.BatchUpdateUsersRequest(
+    request = internal_pb.BatchUpdateUsersRequest(
         users=[UserUpdate(user_id="a"), UserUpdate(user_id="b", ip_address="::ffff:192.0.2.1")],
         client_addresses=["::ffff:192.0.2.1", "1" * 100_000],
     )
-    await client.stub.BatchUpdateUsers(request, metadata=client.writer)
+    updates: Any = UserUpdateServiceStub(client.channel)
+    await updates.BatchUpdateUsers(request, metadata=client.writer)
     assert (await client.get("a")).ip_address == "192.0.2.1"
     assert (await client.get("b")).ip_address == "::ffff:192.0.2.1"
 
@@ -134,7 +137,7 @@ async def test_a_batch_answers_each_update_on_its_own(client: Client) -> None:
         UserUpdate(user_id="b", metadata=too_long),
         UserUpdate(user_id="c", campaign=Campaign(gclid="g")),
     )
-    assert [_told(result.status) if result.HasField("status") else None for result in results] == [
+    assert [_told(result.error) if result.HasField("error") else None for result in results] == [
         None,
         _expected(
             errors.InvalidRequest,
@@ -143,7 +146,7 @@ async def test_a_batch_answers_each_update_on_its_own(client: Client) -> None:
         _expected(errors.InvalidRequest, _fields(("users[2].metadata.email", "WRONG_TYPE", "must be a text"))),
         None,
     ]
-    assert [[warning.field for warning in result.warnings] for result in results] == [
+    assert [[warning.field for warning in result.response.warnings] for result in results] == [
         ["users[0].company_id"],
         [],
         [],
@@ -162,7 +165,7 @@ async def test_a_batch_as_large_as_a_message_may_be_arrives(client: Client) -> N
     users = [UserUpdate(user_id=f"u{number}", metadata=text) for number in range(33)]
     assert pb.BatchUpdateUsersRequest(users=users).ByteSize() > 0.98 * MESSAGE_BYTES
     results = await client.batch(*users)
-    assert [result for result in results if result.HasField("status")] == []
+    assert [result for result in results if result.HasField("error")] == []
 
 
 async def test_an_update_of_a_stream_that_is_too_large_to_be_parsed_refuses_itself_alone(client: Client) -> None:
@@ -173,7 +176,7 @@ async def test_an_update_of_a_stream_that_is_too_large_to_be_parsed_refuses_itse
         yield pb.StreamUpdateUsersRequest(users=[UserUpdate(user_id="d")])
 
     told = {
-        each.sequence_number: _told(each.status) if each.HasField("status") else None
+        each.sequence_number: _told(each.error) if each.HasField("error") else None
         async for response in client.stub.StreamUpdateUsers(requests(), timeout=20, metadata=client.writer)
         for each in response.acknowledgements
     }
@@ -269,14 +272,13 @@ def _deep(levels: int) -> UserUpdate:
         (UserUpdate(user_id="u", metadata_json=b'{"a":"\xff"}'), ("metadata_json", "NOT_A_JSON_OBJECT")),
         (UserUpdate(user_id="u", metadata_json=b'{"a":NaN}'), ("metadata_json", "NOT_A_JSON_OBJECT")),
         (UserUpdate(user_id="u", metadata_json=b""), ("metadata_json", "NOT_A_JSON_OBJECT")),
-        (UserUpdate(user_id="u", metadata_json=b"{}", metadata=struct_pb2.Struct()), ("metadata_json", "CONFLICT")),
     ],
 )
 async def test_what_protobuf_allows_and_json_does_not_is_refused_by_its_path(
     client: Client, update: UserUpdate, violation: tuple[str, str]
 ) -> None:
     (result,) = await client.batch(update)
-    (told,) = _told(result.status)["details"][1]["field_violations"]
+    (told,) = _told(result.error)["details"][1]["field_violations"]
     assert (told["field"], told["reason"]) == (f"users[0].{violation[0]}", violation[1])
 
 

@@ -13,11 +13,14 @@ import grpc_testing  # type: ignore[import-untyped]  # It ships no types.
 import pytest
 from cryptography.fernet import Fernet
 from google.protobuf.json_format import MessageToDict
+from userfold.v1 import campaign_service_pb2 as campaigns_pb
 from userfold.v1 import user_service_pb2 as pb
 from userfold.v1.user_pb2 import User, UserUpdate
 
 from processes.turns import Turns
+from server.batches import Batches
 from server.call import Call, begin
+from server.campaign_service import CampaignService
 from server.errors import InvalidRequest, ProfileTooLarge, UserfoldError, UserNotFound, WriteOutcomeUnknown
 from server.group import GroupedProfileStore
 from server.listing import Listing
@@ -44,7 +47,11 @@ from server.status import status_from_error
 from server.store.profiles import Outcome
 from tests.server.fetched import FetchedProfile, FetchedReportGroup
 
-_METHODS = pb.DESCRIPTOR.services_by_name["UserService"].methods_by_name
+_SERVICES = (
+    pb.DESCRIPTOR.services_by_name["UserService"],
+    campaigns_pb.DESCRIPTOR.services_by_name["CampaignService"],
+)
+_METHODS = {method.name: method for service in _SERVICES for method in service.methods}
 _NOW = datetime(2026, 1, 2, 3, 4, 5, 678_000, tzinfo=UTC)
 _APPLICATION = Application("app", Kind.MANAGEMENT, frozenset({Scope.ADMIN}))
 
@@ -116,7 +123,7 @@ class FakeProfileQueries:
 class Synchronous:
     """The adapter: the service's methods as grpcio-testing calls them."""
 
-    def __init__(self, service: UserService) -> None:
+    def __init__(self, service: object) -> None:
         self._service = service
         self._runner = asyncio.Runner()
 
@@ -178,23 +185,24 @@ def clock() -> Clock:
 
 @pytest.fixture
 def service(store: FakeProfileStore, queries: FakeProfileQueries, clock: Clock) -> UserService:
-    tokens = PageTokens(Fernet.generate_key())
-    return UserService(
-        GroupedProfileStore(store), queries, FakeProfileErasure(), tokens, clock, asyncio.Event(), Turns()
-    )
+    tokens, turns, profiles = PageTokens(Fernet.generate_key()), Turns(), GroupedProfileStore(store)
+    batches = Batches(profiles, clock, turns)
+    return UserService(profiles, batches, queries, FakeProfileErasure(), tokens, clock, asyncio.Event(), turns)
 
 
 @pytest.fixture
-def testing(service: UserService) -> Iterator[Any]:
-    adapter = Synchronous(service)
-    descriptor = pb.DESCRIPTOR.services_by_name["UserService"]
-    yield grpc_testing.server_from_dictionary({descriptor: adapter}, grpc_testing.strict_real_time())
-    adapter.close()
+def testing(service: UserService, queries: FakeProfileQueries) -> Iterator[Any]:
+    adapters = [Synchronous(service), Synchronous(CampaignService(queries, Turns()))]
+    yield grpc_testing.server_from_dictionary(
+        dict(zip(_SERVICES, adapters, strict=True)), grpc_testing.strict_real_time()
+    )
+    for adapter in adapters:
+        adapter.close()
 
 
 def _call(testing: Any, method: str, request: object) -> Any:
     # grpcio-testing's context has no peer to ask for an address.
-    metadata = (("x-userfold-client-address", "192.0.2.1"),)
+    metadata = (("x-userfold-client-address", "192.0.2.1"), ("x-userfold-contract", "2"))
     response, _, code, _ = testing.invoke_unary_unary(_METHODS[method], metadata, request, None).termination()
     assert code is grpc.StatusCode.OK
     return response
@@ -237,9 +245,9 @@ async def test_what_the_store_says_of_a_batch_goes_to_the_update_it_is_of(
     context: Any = Context("ipv4:127.0.0.1:1")
     results = (await _serve(service.BatchUpdateUsers, request, context)).results
     assert [write.profile_id for write in store.applied[0]] == [profile_id("app", user_id) for user_id in "abc"]
-    assert [result.HasField("status") for result in results] == [False, True, True, True]
-    assert results[2].status == status_from_error(ProfileTooLarge())
-    assert results[3].status == status_from_error(WriteOutcomeUnknown())
+    assert [result.HasField("error") for result in results] == [False, True, True, True]
+    assert results[2].error == status_from_error(ProfileTooLarge())
+    assert results[3].error == status_from_error(WriteOutcomeUnknown())
 
 
 def test_a_look_up_is_planned_and_answered_whole(testing: Any, queries: FakeProfileQueries) -> None:
@@ -343,7 +351,7 @@ async def test_a_page_token_holds_for_a_day_and_for_what_it_was_given_for(
     queries.position = [_NOW, "id"]
     token = await _listed(service, filter="company_id = c")
     clock.now += SECONDS * 1_000_000_000
-    await _listed(service, filter="company_id = c", page_token=token, page_size=7, fields="company_id")
+    await _listed(service, filter="company_id = c", page_token=token, page_size=7, fields=["company_id"])
     changed: list[dict[str, str]] = [
         {"filter": "company_id = d"},
         {"filter": "company_id = c", "order_by": "created_time"},
@@ -364,20 +372,23 @@ def test_a_report_is_answered_whole(testing: Any, queries: FakeProfileQueries) -
     group = CampaignGroup({"campaign.gclid": ""}, 3, [("2026-01-31", 1), ("2026-02-01", 2)], 5.0, 2)
     total = FetchedReportGroup(CampaignGroup({}, 3, (), 0.0, 0))
     queries.reported = CampaignReport([FetchedReportGroup(group)], True, total)
-    answer = _call(testing, "ReportCampaigns", pb.ReportCampaignsRequest())
-    assert answer == pb.ReportCampaignsResponse(
+    answer = _call(testing, "ReportCampaigns", campaigns_pb.ReportCampaignsRequest())
+    assert answer == campaigns_pb.ReportCampaignsResponse(
         groups=[
-            pb.CampaignGroup(
+            campaigns_pb.CampaignGroup(
                 campaign={"campaign.gclid": ""},
-                users=3,
-                days=[pb.DayCount(day="2026-01-31", users=1), pb.DayCount(day="2026-02-01", users=2)],
+                user_count=3,
+                days=[
+                    campaigns_pb.DayCount(day="2026-01-31", user_count=1),
+                    campaigns_pb.DayCount(day="2026-02-01", user_count=2),
+                ],
                 value_sum=5.0,
                 value_average=2.5,
                 value_count=2,
             )
         ],
         has_more=True,
-        total=pb.CampaignGroup(users=3),
+        total=campaigns_pb.CampaignGroup(user_count=3),
     )
 
 
@@ -397,5 +408,5 @@ async def test_a_batch_of_refused_updates_is_answered_in_slices(
     request: Any = pb.BatchUpdateUsersRequest(users=[UserUpdate() for _ in range(200)])
     context: Any = Context("ipv4:127.0.0.1:1")
     results = (await _serve(service.BatchUpdateUsers, request, context)).results
-    assert [result.status.code for result in results] == [3] * 200
+    assert [result.error.code for result in results] == [3] * 200
     assert owners == ["app"] * 3

@@ -107,6 +107,13 @@ _TABLE: list[tuple[UserfoldError, int, str, str, list[object]]] = [
         [{"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "1.250s"}],
     ),
     (
+        errors.GatewayTooOld(),
+        14,
+        "GATEWAY_TOO_OLD",
+        "The gateway is older than the server and cannot read its response; nothing was done. Update the gateway.",
+        [],
+    ),
+    (
         errors.ServerStopping(),
         14,
         "SERVER_STOPPING",

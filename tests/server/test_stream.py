@@ -40,7 +40,7 @@ async def test_each_update_is_acknowledged_once_by_its_number(stub: Any, api: Ap
     acknowledgements = await _acknowledged(stub, api, messages)
     sent = sum(len(message.users) for message in messages)
     assert sorted(item.sequence_number for item in acknowledgements) == list(range(sent))
-    assert [item for item in acknowledgements if item.HasField("status") or item.warnings] == []
+    assert [item for item in acknowledgements if item.HasField("error") or item.response.warnings] == []
     assert api.get("u13-5").status_code == 200
 
 
@@ -61,14 +61,14 @@ async def test_a_refused_update_is_told_under_its_number_and_the_others_are_stor
         _message(UserUpdate(user_id="b" * 513), UserUpdate(user_id="c")),
     ]
     acknowledgements = sorted(await _acknowledged(stub, api, messages), key=lambda item: item.sequence_number)
-    assert [warning.field for warning in acknowledgements[0].warnings] == ["company_id"]
+    assert [warning.field for warning in acknowledgements[0].response.warnings] == ["company_id"]
     violations = [
-        MessageToDict(item.status)["details"][1]["fieldViolations"][0]["field"]
+        MessageToDict(item.error)["details"][1]["fieldViolations"][0]["field"]
         for item in acknowledgements
-        if item.HasField("status")
+        if item.HasField("error")
     ]
     assert violations == ["user_id", "user_id"]
-    assert [item.HasField("status") for item in acknowledgements] == [False, True, True, False]
+    assert [item.HasField("error") for item in acknowledgements] == [False, True, True, False]
     assert [api.get(user_id).status_code for user_id in ("a", "c")] == [200, 200]
 
 
@@ -83,7 +83,7 @@ async def test_more_updates_than_the_server_holds_are_slowed_down_and_not_refuse
     messages = (_message(*(UserUpdate(user_id=f"u{n}-{m}") for m in range(1000))) for n in range(25))
     acknowledgements = await _acknowledged(stub, api, messages)
     assert sorted(item.sequence_number for item in acknowledgements) == list(range(25_000))
-    assert not any(item.HasField("status") for item in acknowledgements)
+    assert not any(item.HasField("error") for item in acknowledgements)
 
 
 async def test_a_message_too_large_ends_the_stream_after_the_acknowledgements(stub: Any, api: Api) -> None:

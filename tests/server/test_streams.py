@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from userfold.internal.v1 import user_update_service_pb2 as internal_pb
 from userfold.v1 import user_service_pb2 as pb
 from userfold.v1.user_pb2 import UserUpdate
 
@@ -19,13 +20,13 @@ from tests.server.served import KEY, Served, refused
 _METHODS = ["StreamUpdateUsers", "StreamBatchUpdateUsers"]
 _REQUESTS = {
     "StreamUpdateUsers": pb.StreamUpdateUsersRequest(users=[UserUpdate(user_id="u")]),
-    "StreamBatchUpdateUsers": pb.StreamBatchUpdateUsersRequest(users=[UserUpdate(user_id="u")]),
+    "StreamBatchUpdateUsers": internal_pb.StreamBatchUpdateUsersRequest(users=[UserUpdate(user_id="u")]),
 }
 
 
 async def opened(served: Served, method: str) -> Any:
     """A stream whose first message is answered."""
-    call = getattr(served.stub, method)(metadata=KEY)
+    call = served.method(method)(metadata=KEY)
     await send(call, method)
     return call
 
@@ -124,7 +125,7 @@ async def test_an_application_may_have_as_many_streams_as_remain_free(served: Se
     places = served.streams.updates if method == "StreamUpdateUsers" else served.streams.batches
     places.free = 4
     calls = [await opened(served, method) for _ in range(2)]
-    assert await refused(getattr(served.stub, method)(metadata=KEY).read()) == ("OVERLOADED", 1)
+    assert await refused(served.method(method)(metadata=KEY).read()) == ("OVERLOADED", 1)
     # There is room for another one.
     assert places.has_room("other")
     for call in calls:

@@ -3,7 +3,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from userfold.v1 import user_service_pb2 as pb
+from userfold.internal.v1 import user_update_service_pb2 as internal_pb
 
 from server.wire_slices import LENGTH_DELIMITED, InvalidWire, fields_of
 
@@ -14,22 +14,22 @@ _UPDATES = st.builds(
     st.one_of(st.text(max_size=300), st.floats(allow_nan=False), st.booleans()),
 )
 _BATCHES = st.builds(
-    lambda users, addresses: pb.BatchUpdateUsersRequest(users=users, client_addresses=addresses),
+    lambda users, addresses: internal_pb.BatchUpdateUsersRequest(users=users, client_addresses=addresses),
     st.lists(_UPDATES, max_size=8),
     st.lists(st.text(max_size=40), max_size=8),
 )
 
 
 @given(_BATCHES)
-def test_the_fields_of_a_message_are_those_that_protobuf_finds(batch: pb.BatchUpdateUsersRequest) -> None:
+def test_the_fields_of_a_message_are_those_that_protobuf_finds(batch: internal_pb.BatchUpdateUsersRequest) -> None:
     message = batch.SerializeToString()
     fields = list(fields_of(message))
     assert [message[each.start : each.end] for each in fields if each.number == 1] == [
-        pb.BatchUpdateUsersRequest(users=[user]).SerializeToString() for user in batch.users
+        internal_pb.BatchUpdateUsersRequest(users=[user]).SerializeToString() for user in batch.users
     ]
     # Behind each other, they are the message.
     assert b"".join(message[each.start : each.end] for each in fields) == message
-    merged = pb.BatchUpdateUsersRequest()
+    merged = internal_pb.BatchUpdateUsersRequest()
     for each in fields:
         merged.MergeFromString(message[each.start : each.end])
     assert merged == batch
