@@ -21,7 +21,7 @@ from google.protobuf.message_factory import GetMessageClass
 from userfold.v1.campaign_pb2 import Campaign
 
 from gateway import structs, timestamps
-from gateway.bindings import FLOATS, INTEGERS, SCALARS, UnsupportedBinding, is_timestamp
+from gateway.descriptors import FLOATS, INTEGERS, SCALARS, UnsupportedBinding, is_timestamp
 from gateway.findings import Findings, Path, short_key
 
 RESERVED: Final = ("email", "name", "first_name", "last_name", "phone", "photo_url")
