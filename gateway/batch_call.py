@@ -112,7 +112,8 @@ class _Run:
     def __init__(self, batch: BatchCall, owner: str, arguments: Mapping[str, Any], metadata: Metadata) -> None:
         self._batch = batch
         self._owner = owner
-        self._arguments = arguments
+        # What all items have in common, once for each RPC.
+        self._beside = batch.binding.request(**arguments).SerializeToString()
         self._metadata = metadata
         self._time = _now() + SECONDS - batch.rpc_seconds
         self._name = batch.binding.body
@@ -205,8 +206,7 @@ class _Run:
             self._outcome.refuse_invalid(index, findings.violations)
             return None
         self._outcome.warn(findings.warnings)
-        message = self._batch.binding.request(**{**self._arguments, self._name: [arguments]})
-        return message.SerializeToString()
+        return self._batch.binding.request(**{self._name: [arguments]}).SerializeToString()
 
     def _begin_rpc(self) -> None:
         self._indexes: list[int] = []
@@ -215,7 +215,7 @@ class _Run:
 
     async def _send_rpc(self) -> None:
         # Encoded messages behind each other are one message, their repeated fields joined.
-        indexes, payload = self._indexes, b"".join(self._payloads)
+        indexes, payload = self._indexes, b"".join([self._beside, *self._payloads])
         self._begin_rpc()
         if _now() > self.last_start:
             self._outcome.refuse_all(indexes, refusal("NOT_SENT_IN_TIME").status)

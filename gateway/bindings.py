@@ -1,14 +1,14 @@
-"""The HTTP routes of a gRPC service, read from its `google.api.http` annotations.
+"""The HTTP routes of gRPC services, read from their `google.api.http` annotations.
 
 The rules are those of google/api/http.proto, less what is refused here: wildcards, patterns inside `{}`, nested field
-names, custom methods, streaming. A body that is a repeated field is a top-level JSON array.
+names, custom methods, streaming. A body that is a repeated field is a top-level JSON array. In the last segment of a
+path, a colon that is not percent-encoded begins a verb: a field there ends before it.
 """
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Final, TypeGuard
 from urllib.parse import unquote_to_bytes
 
 from google.api import annotations_pb2, http_pb2
@@ -16,37 +16,21 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor, MethodDescri
 from google.protobuf.descriptor_pb2 import MethodOptions
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
-from userfold.internal.v1 import options_pb2
 
-STATUS: Final = "google.rpc.Status"
-
-CLIENT_ADDRESSES: Final = "client_addresses"
-"""The field of a batch's request that says where each of its items came from."""
-
-INTEGERS: Final[Mapping[int, tuple[int, int]]] = {
-    **dict.fromkeys(
-        (FieldDescriptor.TYPE_INT32, FieldDescriptor.TYPE_SINT32, FieldDescriptor.TYPE_SFIXED32), (-(2**31), 2**31 - 1)
-    ),
-    **dict.fromkeys(
-        (FieldDescriptor.TYPE_INT64, FieldDescriptor.TYPE_SINT64, FieldDescriptor.TYPE_SFIXED64), (-(2**63), 2**63 - 1)
-    ),
-    **dict.fromkeys((FieldDescriptor.TYPE_UINT32, FieldDescriptor.TYPE_FIXED32), (0, 2**32 - 1)),
-    **dict.fromkeys((FieldDescriptor.TYPE_UINT64, FieldDescriptor.TYPE_FIXED64), (0, 2**64 - 1)),
-}
-"""The least and the greatest value of each integer type of protobuf."""
-
-FLOATS: Final = (FieldDescriptor.TYPE_DOUBLE, FieldDescriptor.TYPE_FLOAT)
-SCALARS: Final = frozenset({*INTEGERS, *FLOATS, FieldDescriptor.TYPE_STRING, FieldDescriptor.TYPE_BOOL})
-"""The types that a path or a query can carry, with TIMESTAMP."""
-
-TIMESTAMP: Final = "google.protobuf.Timestamp"
+from gateway.batch_methods import Group, groups_of
+from gateway.descriptors import (
+    SCALARS,
+    UnsupportedBinding,
+    is_message,
+    is_repeated_string,
+    is_streaming,
+    is_timestamp,
+    response_of_result,
+    rpc_path,
+)
 
 _SEGMENT = re.compile(r"(?:(?P<literal>[A-Za-z0-9._~-]+)|\{(?P<field>[a-z][a-z0-9_]*)\})(?::(?P<verb>[A-Za-z0-9_]+))?")
 _METHODS = {"get": "GET", "put": "PUT", "post": "POST", "delete": "DELETE", "patch": "PATCH"}
-
-
-class UnsupportedBinding(Exception):
-    """An annotation that the gateway cannot serve. The text names the RPC, and is for the developer."""
 
 
 class InvalidPath(Exception):
@@ -57,36 +41,13 @@ class InvalidPath(Exception):
         self.field = field
 
 
-@dataclass(frozen=True, slots=True)
-class GroupStream:
-    """The RPC that answers each of its requests as the call of a group's RPC would: with a `response` or a `status`."""
-
-    rpc: str
-    response: type[Message]
-
-
-@dataclass(frozen=True, slots=True)
-class Group:
-    """The RPC that does for many bodies at once what a binding's RPC does for one.
-
-    Its request has a body in each item of the repeated field `items`, and as many `client_addresses`. The `stream`, if
-    there is one, takes the same bytes.
-    """
-
-    rpc: str
-    request: type[Message]
-    response: type[Message]
-    items: str
-    stream: GroupStream | None
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class Binding:
     """One HTTP method and path template of one RPC.
 
     `body` is "*", the name of a field, or empty for none; `body_message` describes the JSON object that is read, or
-    each item of the array where `is_batch`. `query` are the fields that the path does not fill, where there is no body;
-    beside a body they cannot be reached over HTTP.
+    each item of the array where `is_batch`. `query` are the fields that neither the path nor the body fills, by their
+    names: single values, times, and lists of strings.
     `has_results` where the answer has one for each of many items, so that the body may hold as many.
     `group` is there where the requests of several clients may travel together.
     `is_write` unless it is a GET, or the method says that it has no side effects.
@@ -130,16 +91,18 @@ class MethodNotAllowed:
 def bindings_of(
     services: Iterable[ServiceDescriptor], internal: Iterable[ServiceDescriptor] = ()
 ) -> tuple[Binding, ...]:
-    """The bindings of all annotated methods, in the order of matching; `internal` services have the batch methods.
+    """The bindings of all annotated methods of `services`, in the order of matching. Raises UnsupportedBinding.
 
-    Raises UnsupportedBinding.
+    The `internal` services have the batches of those methods, and no routes.
     """
-    groups = {
-        method.GetOptions().Extensions[options_pb2.batch_of]: method
-        for service in internal
+    services = tuple(services)
+    groups = groups_of(services, internal)
+    bindings = [
+        binding
+        for service in services
         for method in service.methods
-    }
-    bindings = [binding for service in services for method in service.methods for binding in _bindings(method, groups)]
+        for binding in _bindings(method, groups.get(method.full_name))
+    ]
     bindings.sort(key=lambda binding: (binding.rank, binding.method))
     for one, next_one in pairwise(bindings):
         if (one.method, one.rank) == (next_one.method, next_one.rank):
@@ -175,20 +138,20 @@ def _decoded(field: str, text: str) -> str:
         raise InvalidPath(field) from None
 
 
-def _bindings(method: MethodDescriptor, groups: Mapping[str, MethodDescriptor]) -> Iterator[Binding]:
+def _bindings(method: MethodDescriptor, group: Group | None) -> Iterator[Binding]:
     options = method.GetOptions()
     if not options.HasExtension(annotations_pb2.http):
         return
-    if method.client_streaming or method.server_streaming:
+    if is_streaming(method):
         raise UnsupportedBinding(f"{method.full_name}: streaming")
     rule = options.Extensions[annotations_pb2.http]
     for each in (rule, *rule.additional_bindings):
         if each is not rule and each.additional_bindings:
             raise UnsupportedBinding(f"{method.full_name}: additional_bindings inside additional_bindings")
-        yield _binding(method, each, groups.get(method.full_name))
+        yield _binding(method, each, group)
 
 
-def _binding(method: MethodDescriptor, rule: http_pb2.HttpRule, batch: MethodDescriptor | None) -> Binding:
+def _binding(method: MethodDescriptor, rule: http_pb2.HttpRule, group: Group | None) -> Binding:
     kind = rule.WhichOneof("pattern")
     if kind not in _METHODS:
         raise UnsupportedBinding(f"{method.full_name}: the pattern {kind}")
@@ -198,36 +161,37 @@ def _binding(method: MethodDescriptor, rule: http_pb2.HttpRule, batch: MethodDes
     pattern, rank, has_verb = _pattern(method, template)
     request, response = method.input_type, method.output_type
     for field in pattern.groupindex:
-        _require_scalar(method, request, field)
+        _require_parameter(method, request.fields_by_name.get(field), field)
     is_batch = False
     body_message: Descriptor | None = None
     if rule.body == "*":
         body_message = request
     elif rule.body:
         body_message, is_batch = _body_field(method, rule.body)
-    if rule.response_body and not _is_message(response.fields_by_name.get(rule.response_body)):
+    if rule.response_body and not is_message(response.fields_by_name.get(rule.response_body)):
         raise UnsupportedBinding(f"{method.full_name}: response_body {rule.response_body!r} is no singular message")
-    query = {} if rule.body else {field.name: field for field in request.fields if field.name not in pattern.groupindex}
-    for field in query:
-        if not request.fields_by_name[field].is_repeated:
-            _require_scalar(method, request, field)
+    filled = {rule.body, *pattern.groupindex}
+    query = {field.name: field for field in request.fields if rule.body != "*" and field.name not in filled}
+    for name, parameter in query.items():
+        if not is_repeated_string(parameter):
+            _require_parameter(method, parameter, name)
     return Binding(
         method=_METHODS[kind],
         template=template,
         pattern=pattern,
-        rpc=_path(method),
+        rpc=rpc_path(method),
         request=GetMessageClass(request),
         request_type=request,
         response=GetMessageClass(response),
         body=rule.body,
         body_message=body_message,
         is_batch=is_batch,
-        has_results=_result(method) is not None,
+        has_results=response_of_result(method) is not None,
         response_body=rule.response_body,
         query=query,
         has_verb=has_verb,
         is_write=kind != "get" and method.GetOptions().idempotency_level != MethodOptions.NO_SIDE_EFFECTS,
-        group=_group(method, rule.body, batch) if batch else None,
+        group=group,
         rank=rank,
     )
 
@@ -243,7 +207,10 @@ def _pattern(method: MethodDescriptor, template: str) -> tuple[re.Pattern[str], 
         raise UnsupportedBinding(f"{method.full_name}: a verb inside the path {template!r}")
     verb = found[-1]["verb"]
     expression = "".join(
-        f"/(?P<{each['field']}>[^/]+)" if each["field"] else f"/{re.escape(each['literal'])}" for each in found
+        f"/(?P<{each['field']}>[^/{':' if each is found[-1] else ''}]+)"
+        if each["field"]
+        else f"/{re.escape(each['literal'])}"
+        for each in found
     )
     rank = (*((1, "") if each["field"] else (0, each["literal"]) for each in found), (0, verb) if verb else (2, ""))
     return re.compile(expression + (f":{verb}" if verb else "")), rank, bool(verb)
@@ -253,53 +220,12 @@ def _body_field(method: MethodDescriptor, name: str) -> tuple[Descriptor, bool]:
     field = method.input_type.fields_by_name.get(name)
     if field is None or field.message_type is None or field.message_type.GetOptions().map_entry:
         raise UnsupportedBinding(f"{method.full_name}: the body {name!r} is no message field")
-    if field.is_repeated and _result(method) is None:
+    if field.is_repeated and response_of_result(method) is None:
         # Without a result for each item, one bad item could only fail them all.
-        raise UnsupportedBinding(f"{method.full_name}: an array body needs `results` that have a {STATUS} each")
+        raise UnsupportedBinding(f"{method.full_name}: an array body needs `results` of a response or an error each")
     return field.message_type, field.is_repeated
 
 
-def _group(method: MethodDescriptor, body: str, batch: MethodDescriptor) -> Group:
-    item = method.input_type.fields_by_name[body].message_type
-    (items,) = [each.name for each in batch.input_type.fields if each.is_repeated and each.message_type is item]
-    messages = GetMessageClass(batch.input_type), GetMessageClass(batch.output_type)
-    stream = next(
-        (
-            GroupStream(_path(each), GetMessageClass(each.output_type))
-            for each in batch.containing_service.methods
-            if each.GetOptions().Extensions[options_pb2.stream_of] == batch.full_name
-        ),
-        None,
-    )
-    return Group(_path(batch), *messages, items, stream)
-
-
-def _result(method: MethodDescriptor) -> Descriptor | None:
-    """What describes each of a method's `results`; None where it has none with a Status."""
-    results = method.output_type.fields_by_name.get("results")
-    result = results.message_type if results is not None and results.is_repeated else None
-    status = result.fields_by_name.get("error") if result is not None else None
-    return result if _is_status(status) else None
-
-
-def _path(method: MethodDescriptor) -> str:
-    return f"/{method.containing_service.full_name}/{method.name}"
-
-
-def is_timestamp(field: FieldDescriptor) -> bool:
-    """Whether a field holds a time."""
-    return field.message_type is not None and field.message_type.full_name == TIMESTAMP
-
-
-def _is_message(field: FieldDescriptor | None) -> TypeGuard[FieldDescriptor]:
-    return field is not None and field.message_type is not None and not field.is_repeated
-
-
-def _is_status(field: FieldDescriptor | None) -> bool:
-    return _is_message(field) and field.message_type is not None and field.message_type.full_name == STATUS
-
-
-def _require_scalar(method: MethodDescriptor, request: Descriptor, name: str) -> None:
-    field = request.fields_by_name.get(name)
+def _require_parameter(method: MethodDescriptor, field: FieldDescriptor | None, name: str) -> None:
     if field is None or field.is_repeated or not (field.type in SCALARS or is_timestamp(field)):
         raise UnsupportedBinding(f"{method.full_name}: {name!r} is no scalar field for the path or the query")

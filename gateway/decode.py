@@ -1,33 +1,42 @@
 """JSON values to request messages, by descriptor. What is let pass, for every message alike:
 
-- names in snake_case or proto3's camelCase; of both, snake_case wins, with a warning
-- unknown names are ignored, with a warning; null is as if the field were not sent
+- names in snake_case or proto3's camelCase; null is as if the field were not sent
 - `[]` where an object is expected is an empty object: PHP cannot tell them apart
 - an integer where a text is expected is its decimal text; in a `Campaign` also another number or a boolean
 - times in all the forms of `timestamps`; an empty text is as if the time were not sent
-- `email`, `name` and the other reserved names beside a `metadata` object are moved into it
+- `email`, `name` and the other fields of a user's metadata beside a `metadata` object are moved into it
+
+Where it is lenient, unknown names are ignored, with a warning, and of a field in both cases the one in snake_case wins,
+with a warning; names that the message reserves, which is what only a user that was read has, are ignored without one.
+Where it is strict, all these are violations.
 
 A `Struct` travels as JSON text where the message has a field of bytes for that, named as its own with `_json` behind:
 building one and reading it is most of what an update costs.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeAlias
 
 import orjson
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
+from google.protobuf.descriptor_pb2 import DescriptorProto
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 from userfold.v1.campaign_pb2 import Campaign
 
 from gateway import structs, timestamps
-from gateway.bindings import FLOATS, INTEGERS, SCALARS, UnsupportedBinding, is_timestamp
+from gateway.descriptors import FLOATS, INTEGERS, SCALARS, UnsupportedBinding, is_timestamp
 from gateway.findings import Findings, Path, short_key
 
-RESERVED: Final = ("email", "name", "first_name", "last_name", "phone", "photo_url")
+MOVED: Final = ("email", "name", "first_name", "last_name", "phone", "photo_url")
 """The fields of `metadata` that some clients send beside it."""
 
 WRONG_TYPE: Final = "WRONG_TYPE"
+UNKNOWN_FIELD: Final = "UNKNOWN_FIELD", "is unknown: there is no such field"
+REPEATED: Final = "REPEATED", "is given more than once"
+"""The reason and the description of a violation."""
+
 _FEW_COMMAS: Final = structs.VALUES - structs.LEVELS
 _STRUCT = "google.protobuf.Struct"
 _SCALAR_TEXT = frozenset({Campaign.DESCRIPTOR.full_name})
@@ -37,11 +46,17 @@ _Reader: TypeAlias = Callable[[Any, Path, Findings], Any]
 
 
 class ObjectDecoder:
-    """Decodes JSON objects into the messages of one type. Raises UnsupportedBinding for fields it cannot read."""
+    """Decodes JSON objects into the messages of one type. Raises UnsupportedBinding for fields it cannot read.
 
-    def __init__(self, descriptor: Descriptor, known: dict[str, "ObjectDecoder"] | None = None) -> None:
+    Where `is_strict`, names that the message does not have, and a field in both cases, are violations, at every depth.
+    """
+
+    def __init__(
+        self, descriptor: Descriptor, *, is_strict: bool = False, known: dict[str, "ObjectDecoder"] | None = None
+    ) -> None:
         known = {} if known is None else known
         known[descriptor.full_name] = self
+        self.is_strict = is_strict
         self.descriptor = descriptor
         self._message = GetMessageClass(descriptor)
         # Structs that may go as text: by the name of the field, that of its sibling.
@@ -51,14 +66,15 @@ class ObjectDecoder:
             if _is_struct(field) and f"{field.name}_json" in descriptor.fields_by_name
         }
         fields = [field for field in descriptor.fields if field.name not in self._texts.values()]
-        self._readers: dict[str, _Reader] = {field.name: _reader(field, known) for field in fields}
+        self._readers: dict[str, _Reader] = {field.name: _reader(field, is_strict, known) for field in fields}
         self._readers |= dict.fromkeys(self._texts, _read_struct_as_text)
         # Most of what is sent: texts that are texts.
         self._plain = {field.name for field in fields if self._readers[field.name] in (_read_string, _read_scalar_text)}
         self._camel_case = {field.json_name: field.name for field in fields if field.json_name != field.name}
         metadata = descriptor.fields_by_name.get("metadata")
         has_metadata = metadata is not None and _is_struct(metadata)
-        self._reserved = {name for name in RESERVED if has_metadata and name not in self._readers}
+        self._moved = {name for name in MOVED if has_metadata and name not in self._readers}
+        self._ignored = frozenset() if is_strict else _reserved_names(descriptor)
 
     def message(self, value: dict[str, Any], path: Path, findings: Findings) -> Message | None:
         """The message of a parsed JSON object, which may be changed; None if there are violations."""
@@ -68,9 +84,9 @@ class ObjectDecoder:
 
     def arguments(self, value: Mapping[str, Any], path: Path, findings: Findings) -> dict[str, Any]:
         """The arguments for the message's constructor."""
-        named, reserved = self._sorted_out(value, path, findings)
-        if reserved:
-            named = self._with_metadata(named, reserved, path, findings)
+        named, moved = self._sorted_out(value, path, findings)
+        if moved:
+            named = self._with_metadata(named, moved, path, findings)
         arguments: dict[str, Any] = {}
         for name, sent in named.items():
             if type(sent) is str and name in self._plain:
@@ -87,31 +103,35 @@ class ObjectDecoder:
         if value.keys() <= self._readers.keys():
             return value, {}
         named: dict[str, Any] = {}
-        reserved: dict[str, Any] = {}
+        moved: dict[str, Any] = {}
         for key, sent in value.items():
             if key in self._readers:
                 named[key] = sent
             elif (name := self._camel_case.get(key)) is not None:
-                if name in value:
-                    findings.warn((*path, key), "IGNORED", f"is ignored: {name} is given as well")
-                else:
+                if name not in value:
                     named[name] = sent
-            elif key in self._reserved:
-                reserved[key] = sent
-            else:
-                findings.warn((*path, short_key(key)), "UNKNOWN_FIELD", "is ignored: there is no such field")
-        return named, reserved
+                elif self.is_strict:
+                    findings.refuse((*path, name), *REPEATED)
+                else:
+                    findings.warn((*path, key), "IGNORED", f"is ignored: {name} is given as well")
+            elif key in self._moved:
+                moved[key] = sent
+            elif self.is_strict:
+                findings.refuse((*path, short_key(key)), *UNKNOWN_FIELD)
+            elif key not in self._ignored:
+                findings.warn((*path, short_key(key)), UNKNOWN_FIELD[0], "is ignored: there is no such field")
+        return named, moved
 
     def _with_metadata(
-        self, named: Mapping[str, Any], reserved: dict[str, Any], path: Path, findings: Findings
+        self, named: Mapping[str, Any], moved: dict[str, Any], path: Path, findings: Findings
     ) -> Mapping[str, Any]:
-        """What is named, with the reserved fields in its metadata."""
+        """What is named, with what was beside the metadata in it."""
         metadata = named.get("metadata")
         if metadata is None or metadata == []:
             metadata = {}
         if not isinstance(metadata, dict):
             return named
-        for key, sent in reserved.items():
+        for key, sent in moved.items():
             if sent is None:
                 continue
             if key in metadata:
@@ -122,21 +142,16 @@ class ObjectDecoder:
         return {**named, "metadata": metadata} if metadata else named
 
 
-def scalar_from_text(field: FieldDescriptor, text: str, findings: Findings) -> Any:
-    """The value of a scalar field or a time in a path or a query; None with a violation where it is none."""
-    if field.type == FieldDescriptor.TYPE_STRING:
-        return text
-    if is_timestamp(field):
-        return _read_timestamp(text, (field.name,), findings)
-    try:
-        value = orjson.loads(text)
-    except orjson.JSONDecodeError:
-        value = text
-    return _SCALAR_READERS[field.type](value, (field.name,), findings)
+def _reserved_names(descriptor: Descriptor) -> frozenset[str]:
+    """The names that a message reserves, in both cases."""
+    proto = DescriptorProto()
+    descriptor.CopyToProto(proto)
+    camel_case = (re.sub("_([a-z0-9])", lambda found: found[1].upper(), name) for name in proto.reserved_name)
+    return frozenset({*proto.reserved_name, *camel_case})
 
 
-def _reader(field: FieldDescriptor, known: dict[str, ObjectDecoder]) -> _Reader:
-    single = _single_reader(field, known)
+def _reader(field: FieldDescriptor, is_strict: bool, known: dict[str, ObjectDecoder]) -> _Reader:
+    single = _single_reader(field, is_strict, known)
     if not field.is_repeated:
         return single
 
@@ -149,7 +164,7 @@ def _reader(field: FieldDescriptor, known: dict[str, ObjectDecoder]) -> _Reader:
     return read_list
 
 
-def _single_reader(field: FieldDescriptor, known: dict[str, ObjectDecoder]) -> _Reader:
+def _single_reader(field: FieldDescriptor, is_strict: bool, known: dict[str, ObjectDecoder]) -> _Reader:
     message = field.message_type
     if message is None:
         if field.type not in SCALARS:
@@ -157,14 +172,14 @@ def _single_reader(field: FieldDescriptor, known: dict[str, ObjectDecoder]) -> _
         owner = field.containing_type
         if field.type == FieldDescriptor.TYPE_STRING and owner is not None and owner.full_name in _SCALAR_TEXT:
             return _read_scalar_text
-        return _SCALAR_READERS[field.type]
+        return SCALAR_READERS[field.type]
     if _is_struct(field):
         return _read_struct
     if is_timestamp(field):
-        return _read_timestamp
+        return read_timestamp
     if message.full_name.startswith("google.") or message.GetOptions().map_entry:
         raise UnsupportedBinding(f"{field.full_name}: its type cannot be read from JSON")
-    decoder = known.get(message.full_name) or ObjectDecoder(message, known)
+    decoder = known.get(message.full_name) or ObjectDecoder(message, is_strict=is_strict, known=known)
 
     def read_message(value: Any, path: Path, findings: Findings) -> Any:
         members = _members(value, path, findings)
@@ -206,7 +221,8 @@ def _read_struct_as_text(value: Any, path: Path, findings: Findings) -> bytes | 
     return orjson.dumps(members) if structs.make_exact(members, path, findings) else None
 
 
-def _read_timestamp(value: Any, path: Path, findings: Findings) -> Any:
+def read_timestamp(value: Any, path: Path, findings: Findings) -> Any:
+    """The time in a JSON value; None where it is empty, with a warning, or none, with a violation."""
     if value == "":
         findings.warn(path, "IGNORED", "is ignored: an empty text is no time")
         return None
@@ -256,9 +272,10 @@ def _integer_reader(least: int, greatest: int) -> _Reader:
     return read_integer
 
 
-_SCALAR_READERS: Mapping[int, _Reader] = {
+SCALAR_READERS: Final[Mapping[int, _Reader]] = {
     FieldDescriptor.TYPE_STRING: _read_string,
     FieldDescriptor.TYPE_BOOL: _read_bool,
     **dict.fromkeys(FLOATS, _read_float),
     **{kind: _integer_reader(*bounds) for kind, bounds in INTEGERS.items()},
 }
+"""By the type of a field."""

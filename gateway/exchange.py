@@ -13,7 +13,7 @@ from typing import Any, Final
 import grpc
 from google.protobuf.message import Message
 
-from gateway.bindings import Group
+from gateway.batch_methods import Group
 from gateway.channel import Channel
 from gateway.credentials import Caller
 from gateway.gather import NotAnsweredInTime

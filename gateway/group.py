@@ -6,7 +6,7 @@ from typing import Any, Final, TypeAlias
 
 import grpc
 
-from gateway.bindings import CLIENT_ADDRESSES, Group
+from gateway.batch_methods import CLIENT_ADDRESSES, Group
 from gateway.channel import Channel
 from gateway.credentials import Caller
 from gateway.exchange import Exchange

@@ -67,6 +67,10 @@ class Routes:
                 return Accepted(path) if method == "POST" else path
             if path in self._constants:
                 return path
+            # A slash too many inside a path may be an id that is empty, or begins with one: a list, or a deletion of
+            # another user, is not what it asks for. Client libraries send their POSTs with such slashes.
+            if method != "POST" and not raw_path.endswith(path.encode("latin-1")):
+                continue
             if found := bindings.match(self._bindings, method, path):
                 return found
         return None

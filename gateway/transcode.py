@@ -5,7 +5,6 @@ import functools
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from typing import Any, Final, TypeAlias
-from urllib.parse import parse_qsl
 
 import grpc
 from google.protobuf.message import Message
@@ -16,11 +15,12 @@ from gateway.batch_call import BatchCall
 from gateway.bindings import Binding
 from gateway.channel import Channel
 from gateway.credentials import CONTRACT, Caller, Metadata
-from gateway.decode import ObjectDecoder, scalar_from_text
-from gateway.findings import MOST, NOT_UTF8, Finding, Findings, short_key
+from gateway.decode import ObjectDecoder
+from gateway.findings import MOST, Finding, Findings
 from gateway.gather import Limits
 from gateway.group import GroupCall
 from gateway.odd import NOT_JSON, find_odd_values
+from gateway.parameters import Parameters
 from gateway.request import Request
 from gateway.status import Refusal, refusal, refusal_from_rpc
 from gateway.structs import TOO_MANY_VALUES
@@ -28,9 +28,6 @@ from processes.turns import Turns
 
 CLIENT_ADDRESS: Final = "x-userfold-client-address"
 """The metadata that holds the address of the HTTP client; empty where it is not known."""
-
-_PARAMETERS: Final = 100
-"""The most that a query may have."""
 
 Done: TypeAlias = Callable[[Answer | Exception], object]
 """What is told the answer to a request, once; or a defect."""
@@ -46,7 +43,11 @@ class Transcoder:
         self._binding = binding
         self._turns = turns
         self._rpc_seconds = rpc_seconds
-        self._decoder = ObjectDecoder(binding.body_message) if binding.body_message else None
+        # A whole message as its body is no client library's: there, what is unknown is refused.
+        self._decoder = (
+            ObjectDecoder(binding.body_message, is_strict=binding.body == "*") if binding.body_message else None
+        )
+        self._parameters = Parameters(binding)
         self._described = binding.body_message or binding.request_type
         self._tasks: set[asyncio.Task[Answer]] = set()
         self._group = GroupCall(binding.group, channel, Limits(rpc_seconds)) if binding.group else None
@@ -58,10 +59,6 @@ class Transcoder:
         self._body_bytes = (
             body.ARRAY_BYTES if binding.is_batch else body.LIST_BYTES if binding.has_results else body.OBJECT_BYTES
         )
-        # By their names in lower case: where a method cannot be undone, what looks like a parameter is not ignored.
-        self._lower_case = {
-            name.lower() for each in binding.query.values() for name in (each.name, each.json_name) if binding.is_write
-        }
         self._call = channel.unary_unary(
             binding.rpc,
             request_serializer=binding.request.SerializeToString,
@@ -83,8 +80,9 @@ class Transcoder:
     ) -> Callable[[], object] | None:
         """Answer one request with these path parameters. What is returned gives it up, where it can be."""
         try:
-            arguments, warnings = self._scalars(fields, request.query)
-            if self._group is not None and self._decoder is not None:
+            arguments = self._parameters.arguments(fields, request.query)
+            warnings: list[Finding] = []
+            if self._group is not None and self._decoder is not None and self._is_default(arguments):
                 text = self._text(request)
                 decode = functools.partial(self._decoded, self._decoder, text, warnings)
                 finish = functools.partial(self._finish, warnings, done)
@@ -133,46 +131,20 @@ class Transcoder:
                     text += piece
                 decoded = self._decoded(self._decoder, bytes(text), warnings)
                 sent = decoded if self._binding.body == "*" else {self._binding.body: decoded}
-                # What the path says wins over the body.
-                arguments = sent | arguments
-            return self._success(encode.plain(await self._rpc(arguments, metadata)), warnings)
+                arguments = _joined(arguments, sent)
+            told = encode.plain(await self._rpc(arguments, metadata))
+            if self._group is not None:
+                # As if it had gone in a group.
+                told = {name: value for name, value in told.items() if value}
+            return self._success(told, warnings)
         except body.BodyError as error:
             return answer_from_refusal(self._refusal_of_body(error))
         except Refusal as refused:
             return answer_from_refusal(refused, self._described)
 
-    def _scalars(self, fields: Mapping[str, str], query: bytes) -> tuple[dict[str, Any], list[Finding]]:
-        """What the path and the query say, and what to warn of."""
-        if not (fields or query):
-            return {}, []
-        findings = Findings()
-        known = self._binding.request_type.fields_by_name
-        arguments = {name: scalar_from_text(known[name], text, findings) for name, text in fields.items()}
-        if query.count(b"&") >= _PARAMETERS:
-            raise refusal(
-                "INVALID_REQUEST", violations=[Finding("query", "TOO_MANY", f"at most {_PARAMETERS} parameters")]
-            )
-        if self._binding.query:
-            camel_case = {field.json_name: name for name, field in self._binding.query.items()}
-            # Byte by byte: what is no UTF-8 must not become another text.
-            for key, octets in parse_qsl(query.decode("latin-1"), keep_blank_values=True, encoding="latin-1"):
-                name = camel_case.get(key, key)
-                if name not in self._binding.query and key.lower() in self._lower_case:
-                    findings.refuse((short_key(key),), "WRONG_CASE", "is no parameter: its letters must be lower-case")
-                    continue
-                if name not in self._binding.query:
-                    findings.warn((short_key(key),), "UNKNOWN_FIELD", "is ignored: there is no such field")
-                    continue
-                try:
-                    text = octets.encode("latin-1").decode()
-                except UnicodeDecodeError:
-                    findings.refuse((name,), *NOT_UTF8)
-                else:
-                    field = known[name]
-                    arguments[name] = text.split(",") if field.is_repeated else scalar_from_text(field, text, findings)
-        if findings.violations:
-            raise refusal("INVALID_REQUEST", violations=findings.violations)
-        return arguments, findings.warnings
+    def _is_default(self, arguments: Mapping[str, Any]) -> bool:
+        """Whether a request with these arguments is the same as one without any."""
+        return not arguments or not self._binding.request(**arguments).ByteSize()
 
     def _text(self, request: Request) -> bytes:
         if b"content-encoding" not in request.headers:
@@ -219,6 +191,17 @@ class Transcoder:
         shown: dict[str, Any] = told.get(self._binding.response_body, {}) if self._binding.response_body else told
         http = 201 if self._binding.method == "POST" and not self._binding.has_verb else 200
         return Answer(http, shown | ({"warnings": warnings[:MOST]} if warnings else {}))
+
+
+def _joined(of_path: Mapping[str, Any], of_body: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments of the path or the query, and of the body. Raises Refusal where the body says otherwise."""
+    findings = Findings()
+    for name, value in of_path.items():
+        if of_body.get(name, value) != value:
+            findings.refuse((name,), "CONFLICT", "must be what the path says, or be left out")
+    if findings.violations:
+        raise refusal("INVALID_REQUEST", violations=findings.violations)
+    return {**of_body, **of_path}
 
 
 def _parsed(text: bytes) -> Any:

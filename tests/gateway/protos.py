@@ -9,10 +9,11 @@ from google.protobuf.descriptor import Descriptor, ServiceDescriptor
 from google.protobuf.descriptor_pb2 import DescriptorProto, FileDescriptorProto, ServiceDescriptorProto
 from google.protobuf.descriptor_pb2 import FieldDescriptorProto as Field
 from google.rpc import status_pb2
+from userfold.internal.v1 import options_pb2
 from userfold.v1 import user_service_pb2
 
 _numbers = itertools.count()
-_IMPORTS = (annotations_pb2, struct_pb2, timestamp_pb2, status_pb2, user_service_pb2)
+_IMPORTS = (annotations_pb2, struct_pb2, timestamp_pb2, status_pb2, options_pb2, user_service_pb2)
 
 
 def message_type(name: str, *fields: tuple[Any, ...]) -> Descriptor:
@@ -28,10 +29,10 @@ def service_type(
     response: list[tuple[Any, ...]] | None = None,
     **method_options: bool,
 ) -> ServiceDescriptor:
-    """A service with a method for each rule, all from `Request` to `Response`; `Result` has a Status."""
+    """A service with a method for each rule, all from `Request` to `Response`; `Result` has an outcome."""
     file = _file()
     _add_message(file, "Item", [("user_id", Field.TYPE_STRING)])
-    _add_message(file, "Result", [("status", "google.rpc.Status")])
+    _add_message(file, "Result", OUTCOME_OF_ITEM, "outcome")
     _add_message(file, "Request", request)
     _add_message(file, "Response", response or [])
     service: ServiceDescriptorProto = file.service.add(name="Service")
@@ -47,39 +48,53 @@ def service_type(
     return _added(file).services_by_name["Service"]  # type: ignore[no-any-return]
 
 
-def grouped_service(
-    rule: http_pb2.HttpRule,
+OUTCOME_OF_ITEM = [("response", "Item"), ("error", "google.rpc.Status")]
+
+
+def grouped_services(
+    rule: http_pb2.HttpRule | None,
     *,
     request: list[tuple[Any, ...]] | None = None,
-    response: list[tuple[Any, ...]] | None = None,
     batch_request: list[tuple[Any, ...]],
     result: list[tuple[Any, ...]],
-    batch_name: str = "BatchPutThings",
+    oneof: str = "outcome",
+    batch_of: str = "Service.PutThing",
+    batches: int = 1,
     stream_request: list[tuple[Any, ...]] | None = None,
     stream_response: list[tuple[Any, ...]] | None = None,
+    stream_of: str = "Internal.PutThings0",
     stream_options: dict[str, bool] | None = None,
     **batch_options: bool,
-) -> ServiceDescriptor:
-    """A service with PutThing, bound by `rule`, and with what may be its batch method, and the stream of that."""
+) -> tuple[ServiceDescriptor, ServiceDescriptor]:
+    """`Service` with PutThing, bound by `rule`, and `Internal` with what says that it is its batch, and the stream of
+    that."""
     file = _file()
     _add_message(file, "Item", [("user_id", Field.TYPE_STRING)])
-    _add_message(file, "Request", request or [("item", "Item"), ("id", Field.TYPE_STRING)])
-    _add_message(file, "Response", [("warnings", "Item", "repeated")] if response is None else response)
+    _add_message(file, "Request", request or [("item", "Item"), ("test_only", Field.TYPE_BOOL)])
+    _add_message(file, "Response", [("warnings", "Item", "repeated")])
     _add_message(file, "BatchRequest", batch_request)
-    _add_message(file, "Result", result)
+    _add_message(file, "Result", result, oneof)
     _add_message(file, "BatchResponse", [("results", "Result", "repeated")])
     service: ServiceDescriptorProto = file.service.add(name="Service")
     method = service.method.add(name="PutThing", input_type="Request", output_type="Response")
-    method.options.Extensions[annotations_pb2.http].CopyFrom(rule)
-    service.method.add(name=batch_name, input_type="BatchRequest", output_type="BatchResponse", **batch_options)
+    if rule is not None:
+        method.options.Extensions[annotations_pb2.http].CopyFrom(rule)
+    internal: ServiceDescriptorProto = file.service.add(name="Internal")
+    for number in range(batches):
+        batch = internal.method.add(
+            name=f"PutThings{number}", input_type="BatchRequest", output_type="BatchResponse", **batch_options
+        )
+        batch.options.Extensions[options_pb2.batch_of] = f"{file.package}.{batch_of}"
     if stream_request is not None:
         _add_message(file, "StreamRequest", stream_request)
-        _add_message(file, "StreamResponse", stream_response)
+        _add_message(file, "StreamResponse", stream_response, "outcome")
         options = stream_options or {"client_streaming": True, "server_streaming": True}
-        service.method.add(
-            name="StreamBatchPutThings", input_type="StreamRequest", output_type="StreamResponse", **options
+        stream = internal.method.add(
+            name="StreamThings", input_type="StreamRequest", output_type="StreamResponse", **options
         )
-    return _added(file).services_by_name["Service"]  # type: ignore[no-any-return]
+        stream.options.Extensions[options_pb2.stream_of] = f"{file.package}.{stream_of}"
+    added = _added(file)
+    return added.services_by_name["Service"], added.services_by_name["Internal"]
 
 
 def _file() -> FileDescriptorProto:
@@ -91,15 +106,21 @@ def _file() -> FileDescriptorProto:
     )
 
 
-def _add_message(file: FileDescriptorProto, name: str, fields: Any) -> None:
+def _add_message(file: FileDescriptorProto, name: str, fields: Any, oneof: str = "") -> None:
+    """Add a message, all of whose fields are in the oneof, if one is named."""
     message: DescriptorProto = file.message_type.add(name=name)
+    if oneof:
+        message.oneof_decl.add(name=oneof)
     for number, (field, kind, *repeated) in enumerate(fields, start=1):
         label = Field.LABEL_REPEATED if repeated else Field.LABEL_OPTIONAL
+        added = message.field.add(name=field, number=number, label=label)
+        if oneof:
+            added.oneof_index = 0
         if isinstance(kind, str):
-            full_name = f".{kind}" if "." in kind else f".{file.package}.{kind}"
-            message.field.add(name=field, number=number, label=label, type=Field.TYPE_MESSAGE, type_name=full_name)
+            added.type = Field.TYPE_MESSAGE
+            added.type_name = f".{kind}" if "." in kind else f".{file.package}.{kind}"
         else:
-            message.field.add(name=field, number=number, label=label, type=kind)
+            added.type = kind
 
 
 def _added(file: FileDescriptorProto) -> Any:

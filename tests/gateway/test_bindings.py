@@ -7,39 +7,81 @@ from google.api.http_pb2 import CustomHttpPattern, HttpRule
 from google.protobuf.descriptor_pb2 import FieldDescriptorProto as Field
 from userfold.v1 import user_service_pb2
 
-from gateway.bindings import InvalidPath, Match, MethodNotAllowed, UnsupportedBinding, bindings_of, match
-from tests.gateway.protos import grouped_service, service_type
+from gateway.app import INTERNAL, SERVICES
+from gateway.bindings import Binding, InvalidPath, Match, MethodNotAllowed, bindings_of, match
+from gateway.descriptors import UnsupportedBinding
+from tests.gateway.protos import OUTCOME_OF_ITEM, grouped_services, service_type
 
-USERS = bindings_of(user_service_pb2.DESCRIPTOR.services_by_name["UserService"])
+BOUND = bindings_of(SERVICES, INTERNAL)
 ID = [("id", Field.TYPE_STRING)]
 
 
-def test_the_routes_of_the_user_service() -> None:
-    assert [(each.method, each.template, each.rpc.rpartition("/")[2], each.body) for each in USERS] == [
-        ("GET", "/v1/campaigns:report", "ReportCampaigns", ""),
-        ("POST", "/v1/users/batch", "BatchUpdateUsers", "users"),
-        ("POST", "/v1/users:batchDelete", "BatchDeleteUsers", "*"),
-        ("POST", "/v1/users:batchExport", "BatchExportUsers", "*"),
-        ("POST", "/v1/users:batchRemoveAliases", "BatchRemoveAliases", "*"),
-        ("GET", "/v1/users:count", "CountUsers", ""),
-        ("POST", "/v1/users:lookup", "LookupUsers", "*"),
-        ("GET", "/v1/users/{user_id}:export", "ExportUser", ""),
-        ("POST", "/v1/users/{user_id}:removeAlias", "RemoveAlias", "*"),
-        ("DELETE", "/v1/users/{user_id}", "DeleteUser", ""),
-        ("GET", "/v1/users/{user_id}", "GetUser", ""),
-        ("GET", "/v1/users", "ListUsers", ""),
-        ("POST", "/v1/users", "UpdateUser", "user"),
+def test_the_routes_of_the_services() -> None:
+    assert [(each.method, each.template, each.rpc.removeprefix("/userfold.v1."), each.body) for each in BOUND] == [
+        ("GET", "/v1/campaigns:report", "CampaignService/ReportCampaigns", ""),
+        ("POST", "/v1/campaigns:report", "CampaignService/ReportCampaigns", "*"),
+        ("POST", "/v1/users/batch", "UserService/BatchUpdateUsers", "users"),
+        ("POST", "/v1/users:batchDelete", "UserService/BatchDeleteUsers", "*"),
+        ("POST", "/v1/users:batchExport", "UserService/BatchExportUsers", "*"),
+        ("POST", "/v1/users:batchGet", "UserService/BatchGetUsers", "*"),
+        ("POST", "/v1/users:batchRemoveAliases", "UserService/BatchRemoveAliases", "*"),
+        ("GET", "/v1/users:count", "UserService/CountUsers", ""),
+        ("POST", "/v1/users:count", "UserService/CountUsers", "*"),
+        ("POST", "/v1/users:lookup", "UserService/LookupUsers", "*"),
+        ("POST", "/v1/users:search", "UserService/ListUsers", "*"),
+        ("GET", "/v1/users/{user_id}:export", "UserService/ExportUser", ""),
+        ("POST", "/v1/users/{user_id}:removeAlias", "UserService/RemoveAlias", "*"),
+        ("DELETE", "/v1/users/{user_id}", "UserService/DeleteUser", ""),
+        ("GET", "/v1/users/{user_id}", "UserService/GetUser", ""),
+        ("GET", "/v1/users", "UserService/ListUsers", ""),
+        ("POST", "/v1/users", "UserService/UpdateUser", "user"),
     ]
-    found = {each.rpc.rpartition("/")[2]: each for each in USERS}
-    assert found["GetUser"].response_body == "user"
-    reads = {"GetUser", "LookupUsers", "ListUsers", "CountUsers", "ExportUser", "BatchExportUsers", "ReportCampaigns"}
-    assert {name for name, each in found.items() if not each.is_write} == reads
-    assert {name for name, each in found.items() if each.is_batch} == {"BatchUpdateUsers"}
-    assert {name: (each.group.rpc, each.group.items) for name, each in found.items() if each.group} == {
-        "UpdateUser": ("/userfold.v1.UserService/BatchUpdateUsers", "users")
+
+
+def test_what_the_bindings_say_of_their_methods() -> None:
+    found = {(each.method, each.template): each for each in BOUND}
+    get_user, update, batch = (
+        found["GET", "/v1/users/{user_id}"],
+        found["POST", "/v1/users"],
+        found["POST", "/v1/users/batch"],
+    )
+    assert get_user.response_body == "user"
+    assert {key for key, each in found.items() if each.is_write} == {
+        ("POST", "/v1/users"),
+        ("POST", "/v1/users/batch"),
+        ("POST", "/v1/users/{user_id}:removeAlias"),
+        ("POST", "/v1/users:batchRemoveAliases"),
+        ("DELETE", "/v1/users/{user_id}"),
+        ("POST", "/v1/users:batchDelete"),
     }
-    assert found["UpdateUser"].request is user_service_pb2.UpdateUserRequest
-    assert found["UpdateUser"].response is user_service_pb2.UpdateUserResponse
+    assert [each for each in BOUND if each.is_batch] == [batch]
+    assert [each for each in BOUND if each.group] == [update]
+    assert update.group
+    assert update.group.stream
+    assert (update.group.rpc, update.group.stream.rpc, update.group.items) == (
+        "/userfold.internal.v1.UserUpdateService/BatchUpdateUsers",
+        "/userfold.internal.v1.UserUpdateService/StreamBatchUpdateUsers",
+        "users",
+    )
+    assert (update.request, update.response) == (
+        user_service_pb2.UpdateUserRequest,
+        user_service_pb2.UpdateUserResponse,
+    )
+    assert {key: [*each.query] for key, each in found.items() if each.query} == {
+        ("POST", "/v1/users"): ["validate_only"],
+        ("POST", "/v1/users/batch"): ["validate_only"],
+        ("DELETE", "/v1/users/{user_id}"): ["suppress_days", "validate_only"],
+        ("GET", "/v1/users"): ["filter", "order_by", "page_size", "page_token", "fields"],
+        ("GET", "/v1/users:count"): ["filter"],
+        ("GET", "/v1/campaigns:report"): [
+            "start_time",
+            "end_time",
+            "group_by",
+            "value_path",
+            "filter",
+            "max_groups",
+        ],
+    }
 
 
 @pytest.mark.parametrize(
@@ -49,21 +91,48 @@ def test_the_routes_of_the_user_service() -> None:
         ("POST", "/v1/users/batch", "/v1/users/batch", {}),
         ("GET", "/v1/users/batch", "/v1/users/{user_id}", {"user_id": "batch"}),
         ("GET", "/v1/users/a%2Fb", "/v1/users/{user_id}", {"user_id": "a/b"}),
-        ("HEAD", "/v1/users/a:b", "/v1/users/{user_id}", {"user_id": "a:b"}),
         ("GET", "/v1/users/100%", "/v1/users/{user_id}", {"user_id": "100%"}),
+        ("HEAD", "/v1/users/a%3Ab", "/v1/users/{user_id}", {"user_id": "a:b"}),
+        ("GET", "/v1/users/a%3Aexport", "/v1/users/{user_id}", {"user_id": "a:export"}),
+        ("DELETE", "/v1/users/a%3aexport", "/v1/users/{user_id}", {"user_id": "a:export"}),
+        ("GET", "/v1/users/a:export", "/v1/users/{user_id}:export", {"user_id": "a"}),
+        ("GET", "/v1/users/a%3Ab:export", "/v1/users/{user_id}:export", {"user_id": "a:b"}),
+        (
+            "POST",
+            "/v1/users/a%3AremoveAlias:removeAlias",
+            "/v1/users/{user_id}:removeAlias",
+            {"user_id": "a:removeAlias"},
+        ),
     ],
 )
 def test_a_request_finds_its_binding(method: str, path: str, template: str, fields: dict[str, str]) -> None:
-    found = match(USERS, method, path)
+    found = match(BOUND, method, path)
     assert isinstance(found, Match)
     assert (found.binding.template, found.fields) == (template, fields)
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "", "/v1", "/v1/users/", "/v1/users/a/b", "/v1/users/%2F/", "/V1/users", "/v1/users\n"]
+    "path",
+    [
+        "/",
+        "",
+        "/v1",
+        "/v1/users/",
+        "/v1/users/a/b",
+        "/v1/users/%2F/",
+        "/V1/users",
+        "/v1/users\n",
+        "/v1/users/a:b",
+        "/v1/users/a:",
+        "/v1/users/:export",
+        "/v1/users/a:b:export",
+        "/v1/users/a:Export",
+        "/v1/users:export",
+        "/v1/users:",
+    ],
 )
 def test_a_path_of_no_template_finds_nothing(path: str) -> None:
-    assert match(USERS, "GET", path) is None
+    assert match(BOUND, "GET", path) is None
 
 
 @pytest.mark.parametrize(
@@ -72,32 +141,29 @@ def test_a_path_of_no_template_finds_nothing(path: str) -> None:
         ("DELETE", "/v1/users", ("GET", "HEAD", "OPTIONS", "POST")),
         ("PUT", "/v1/users/batch", ("DELETE", "GET", "HEAD", "OPTIONS", "POST")),
         ("POST", "/v1/users/x", ("DELETE", "GET", "HEAD", "OPTIONS")),
+        ("POST", "/v1/users/a%3AremoveAlias", ("DELETE", "GET", "HEAD", "OPTIONS")),
+        ("DELETE", "/v1/users/a:export", ("GET", "HEAD", "OPTIONS")),
+        ("GET", "/v1/users/a:removeAlias", ("OPTIONS", "POST")),
     ],
 )
 def test_another_method_is_told_all_that_are_allowed(method: str, path: str, allowed: tuple[str, ...]) -> None:
-    assert match(USERS, method, path) == MethodNotAllowed(allowed)
+    assert match(BOUND, method, path) == MethodNotAllowed(allowed)
 
 
 def test_a_parameter_that_is_no_utf8_names_its_field() -> None:
     with pytest.raises(InvalidPath) as caught:
-        match(USERS, "GET", "/v1/users/%ff")
+        match(BOUND, "GET", "/v1/users/%ff")
     assert caught.value.field == "user_id"
 
 
 def test_literals_and_verbs_are_tried_before_fields() -> None:
-    found = bindings_of(
-        service_type(
-            [
-                HttpRule(get="/v1/{id}"),
-                HttpRule(post="/v1/{id}:archive", body="*"),
-                HttpRule(
-                    get="/v1/{id}:show", additional_bindings=[HttpRule(get="/v1/fixed"), HttpRule(delete="/v1/{id}")]
-                ),
-                None,
-            ],
-            ID,
-        )
-    )
+    rules = [
+        HttpRule(get="/v1/{id}"),
+        HttpRule(post="/v1/{id}:archive", body="*"),
+        HttpRule(get="/v1/{id}:show", additional_bindings=[HttpRule(get="/v1/fixed"), HttpRule(delete="/v1/{id}")]),
+        None,
+    ]
+    found = bindings_of([service_type(rules, ID)])
     assert [(each.method, each.template) for each in found] == [
         ("GET", "/v1/fixed"),
         ("POST", "/v1/{id}:archive"),
@@ -131,7 +197,9 @@ ARRAY = [("items", "Item", "repeated"), *ID]
         (HttpRule(get="/v1:verb/x"), ID, [], "a verb inside"),
         (HttpRule(get="/v1/{other}"), ID, [], "'other' is no scalar"),
         (HttpRule(get="/v1/{item}"), [("item", "Item")], [], "'item' is no scalar"),
-        (HttpRule(get="/v1"), [("tags", Field.TYPE_STRING, "repeated")], [], "'tags' is no scalar"),
+        (HttpRule(get="/v1/{tags}"), [("tags", Field.TYPE_STRING, "repeated")], [], "'tags' is no scalar"),
+        (HttpRule(get="/v1"), [("counts", Field.TYPE_INT32, "repeated")], [], "'counts' is no scalar"),
+        (HttpRule(post="/v1", body="item"), [("item", "Item"), ("more", "Item")], [], "'more' is no scalar"),
         (HttpRule(post="/v1", body="id"), ID, [], "no message field"),
         (HttpRule(post="/v1", body="nothing"), ID, [], "no message field"),
         (HttpRule(post="/v1", body="items"), ARRAY, [], "an array body needs"),
@@ -158,99 +226,119 @@ def test_an_annotation_that_cannot_be_served_is_refused(
     rule: HttpRule, request_fields: list[Any], response_fields: list[Any], why: str
 ) -> None:
     with pytest.raises(UnsupportedBinding, match=why):
-        bindings_of(service_type([rule], request_fields, response_fields))
+        bindings_of([service_type([rule], request_fields, response_fields)])
+
+
+def test_a_route_may_be_that_of_one_service_only() -> None:
+    one, other = (service_type([HttpRule(get="/a/{id}")], ID) for _ in range(2))
+    with pytest.raises(UnsupportedBinding, match="bound twice"):
+        bindings_of([one, other])
 
 
 def test_a_repeated_field_with_a_result_for_each_item_is_a_batch() -> None:
     (found,) = bindings_of(
-        service_type([HttpRule(put="/v1", body="items")], ARRAY, [("results", "Result", "repeated")])
+        [service_type([HttpRule(put="/v1", body="items")], ARRAY, [("results", "Result", "repeated")])]
     )
-    assert (found.is_batch, found.body) == (True, "items")
+    assert (found.is_batch, found.body, [*found.query]) == (True, "items", ["id"])
 
 
-def test_fields_beside_a_body_are_not_reachable() -> None:
-    (found,) = bindings_of(
-        service_type([HttpRule(post="/v1", body="item")], [("item", "Item"), ("item_tags", "Item", "repeated"), *ID])
-    )
-    assert found.query == {}
+@pytest.mark.parametrize(
+    ("rule", "names"),
+    [
+        (HttpRule(get="/v1"), ["id", "tags", "on"]),
+        (HttpRule(get="/v1/{id}"), ["tags", "on"]),
+        (HttpRule(post="/v1", body="*"), []),
+    ],
+)
+def test_what_neither_the_path_nor_the_body_fills_is_in_the_query(rule: HttpRule, names: list[str]) -> None:
+    fields = [*ID, ("tags", Field.TYPE_STRING, "repeated"), ("on", Field.TYPE_BOOL)]
+    (found,) = bindings_of([service_type([rule], fields)])
+    assert [*found.query] == names
 
 
 def test_streaming_is_refused() -> None:
     with pytest.raises(UnsupportedBinding, match="streaming"):
-        bindings_of(service_type([HttpRule(get="/v1")], ID, server_streaming=True))
+        bindings_of([service_type([HttpRule(get="/v1")], ID, server_streaming=True)])
 
 
 PUT = HttpRule(post="/v1", body="item")
 ADDRESSES = ("client_addresses", Field.TYPE_STRING, "repeated")
 MANY = ("things", "Item", "repeated")
-RESULT = [("status", "google.rpc.Status"), ("warnings", "Item", "repeated")]
+RESULT = [("response", "Response"), ("error", "google.rpc.Status")]
+STREAMED = [("response", "BatchResponse"), ("error", "google.rpc.Status")]
+GROUPED: dict[str, Any] = {
+    "rule": PUT,
+    "batch_request": [MANY, ADDRESSES],
+    "result": RESULT,
+    "stream_request": [MANY, ADDRESSES],
+    "stream_response": STREAMED,
+}
 
 
-def test_bodies_may_travel_in_the_batch_method_that_has_a_place_for_all_of_them() -> None:
-    (found,) = bindings_of(grouped_service(PUT, batch_request=[MANY, ADDRESSES], result=RESULT))
+def _bound(**declared: Any) -> tuple[Binding, ...]:
+    service, internal = grouped_services(**declared)
+    return bindings_of([service], [internal])
+
+
+def test_bodies_travel_in_the_method_that_says_that_it_is_the_batch() -> None:
+    (found,) = _bound(**GROUPED)
     assert found.group
-    assert found.group.rpc.endswith(".Service/BatchPutThings")
+    assert found.group.rpc.endswith(".Internal/PutThings0")
     assert found.group.items == "things"
     assert found.group.request.DESCRIPTOR.name == "BatchRequest"
     assert found.group.response.DESCRIPTOR.name == "BatchResponse"
+    assert found.group.stream
+    assert found.group.stream.rpc.endswith(".Internal/StreamThings")
+    assert found.group.stream.response.DESCRIPTOR.name == "StreamResponse"
+
+
+def test_a_batch_needs_no_stream() -> None:
+    (found,) = _bound(rule=PUT, batch_request=[MANY, ADDRESSES], result=RESULT)
+    assert found.group
+    assert found.group.stream is None
 
 
 @pytest.mark.parametrize(
-    ("rule", "more"),
+    ("more", "why"),
     [
-        (PUT, {"batch_name": "BatchPutThing"}),
-        (PUT, {"client_streaming": True}),
-        (PUT, {"server_streaming": True}),
-        (PUT, {"batch_request": [MANY]}),
-        (PUT, {"batch_request": [MANY, ("client_addresses", Field.TYPE_STRING)]}),
-        (PUT, {"batch_request": [MANY, ("client_addresses", Field.TYPE_INT32, "repeated")]}),
-        (PUT, {"batch_request": [("things", "Item"), ADDRESSES]}),
-        (PUT, {"batch_request": [("things", "Result", "repeated"), ADDRESSES]}),
-        (PUT, {"batch_request": [MANY, ("others", "Item", "repeated"), ADDRESSES]}),
-        (PUT, {"result": [("warnings", "Item", "repeated")]}),
-        (PUT, {"result": [("status", "google.rpc.Status")]}),
-        (PUT, {"result": [("status", "google.rpc.Status"), ("warnings", "Item")]}),
-        (PUT, {"response": [("item", "Item")]}),
-        (HttpRule(post="/v1", body="*"), {}),
-        (HttpRule(post="/v1/{id}", body="item"), {}),
-        (HttpRule(post="/v1", body="item", response_body="item"), {"response": [("item", "Item")]}),
+        ({"batch_of": "Service.PutNothing"}, "there is no method .*PutNothing"),
+        ({"batches": 2}, "PutThings0 is that of .*PutThing already"),
+        ({"client_streaming": True}, "one of them is a stream"),
+        ({"server_streaming": True}, "one of them is a stream"),
+        ({"batch_request": [MANY]}, "needs repeated string client_addresses"),
+        ({"batch_request": [MANY, ADDRESSES[:2]]}, "needs repeated string client_addresses"),
+        (
+            {"batch_request": [MANY, ("client_addresses", Field.TYPE_INT32, "repeated")]},
+            "needs repeated string client_addresses",
+        ),
+        ({"batch_request": [("things", "Item"), ADDRESSES]}, "one repeated field of .*Item"),
+        ({"batch_request": [("things", "Result", "repeated"), ADDRESSES]}, "one repeated field of .*Item"),
+        ({"batch_request": [MANY, ("others", "Item", "repeated"), ADDRESSES]}, "one repeated field of .*Item"),
+        ({"result": RESULT[:1]}, "its results need"),
+        ({"result": RESULT[1:]}, "its results need"),
+        ({"result": OUTCOME_OF_ITEM}, "its results need"),
+        ({"result": [RESULT[0], ("error", "Item")]}, "its results need"),
+        ({"result": [*RESULT, ("other", "Item")]}, "its results need"),
+        ({"oneof": ""}, "its results need"),
+        ({"oneof": "what"}, "its results need"),
+        ({"rule": None}, "needs a route"),
+        ({"rule": HttpRule(post="/v1", body="*")}, "needs a route"),
+        ({"rule": HttpRule(post="/v1/{test_only}", body="item")}, "needs a route"),
+        ({"rule": HttpRule(post="/v1", body="item", response_body="item")}, "needs a route"),
+        ({"rule": HttpRule(post="/v1", body="item", additional_bindings=[HttpRule(get="/v2")])}, "needs one route"),
+        ({"stream_of": "Internal.StreamThings"}, "StreamThings: it is the stream of .*StreamThings, which is no batch"),
+        ({"stream_of": "Service.PutThing"}, "there is no method .*PutThing"),
+        ({"stream_of": "Internal.Nothing"}, "there is no method .*Nothing"),
+        ({"stream_options": {"client_streaming": True}}, "streams both ways"),
+        ({"stream_request": [ADDRESSES, MANY]}, "needs the fields of .*BatchRequest"),
+        ({"stream_request": [MANY]}, "needs the fields of .*BatchRequest"),
+        ({"stream_request": [("things", "Result", "repeated"), ADDRESSES]}, "needs the fields of .*BatchRequest"),
+        ({"stream_response": STREAMED[:1]}, "its response needs"),
+        ({"stream_response": STREAMED[1:]}, "its response needs"),
+        ({"stream_response": RESULT}, "its response needs"),
+        ({"stream_response": [STREAMED[0], ("error", "Item")]}, "its response needs"),
     ],
 )
-def test_bodies_go_alone_where_a_batch_could_not_carry_all_of_a_request_or_an_answer(
-    rule: HttpRule, more: dict[str, Any]
-) -> None:
-    fields: dict[str, Any] = {"batch_request": [MANY, ADDRESSES], "result": RESULT}
-    (found,) = bindings_of(grouped_service(rule, **fields | more))
-    assert found.group is None
-
-
-TOLD = [("response", "BatchResponse"), ("status", "google.rpc.Status")]
-
-
-@pytest.mark.parametrize(
-    ("request_fields", "told", "options", "is_one"),
-    [
-        ([MANY, ADDRESSES], TOLD, None, True),
-        ([ADDRESSES, MANY], TOLD, None, False),
-        ([MANY], TOLD, None, False),
-        ([("things", "Result", "repeated"), ADDRESSES], TOLD, None, False),
-        ([MANY, ADDRESSES], TOLD[:1], None, False),
-        ([MANY, ADDRESSES], TOLD[1:], None, False),
-        ([MANY, ADDRESSES], [("response", "Response"), TOLD[1]], None, False),
-        ([MANY, ADDRESSES], [TOLD[0], ("status", "Item")], None, False),
-        ([MANY, ADDRESSES], TOLD, {"client_streaming": True}, False),
-    ],
-)
-def test_a_batch_method_has_the_stream_that_takes_and_tells_the_same(
-    request_fields: Any, told: Any, options: Any, is_one: bool
-) -> None:
-    service = grouped_service(
-        PUT,
-        batch_request=[MANY, ADDRESSES],
-        result=RESULT,
-        stream_request=request_fields,
-        stream_response=told,
-        stream_options=options,
-    )
-    found = [each for each in bindings_of(service) if each.group]
-    assert [bool(each.group and each.group.stream) for each in found] == [is_one]
+def test_a_batch_that_cannot_carry_all_of_a_request_or_a_response_is_refused(more: dict[str, Any], why: str) -> None:
+    with pytest.raises(UnsupportedBinding, match=why):
+        _bound(**GROUPED | more)
