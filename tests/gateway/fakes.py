@@ -14,16 +14,25 @@ import orjson
 from google.protobuf.message import DecodeError, Message
 from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
 from google.rpc.status_pb2 import Status
+from userfold.internal.v1 import user_update_service_pb2 as internal_pb
 from userfold.internal.v1.credential_service_pb2 import CheckCredentialResponse
 from userfold.internal.v1.credential_service_pb2_grpc import (
     CredentialServiceServicer,
     add_CredentialServiceServicer_to_server,
 )
+from userfold.internal.v1.user_update_service_pb2_grpc import (
+    UserUpdateServiceServicer,
+    add_UserUpdateServiceServicer_to_server,
+)
 from userfold.v1 import user_service_pb2 as pb
+from userfold.v1.campaign_service_pb2 import ReportCampaignsResponse
+from userfold.v1.campaign_service_pb2_grpc import CampaignServiceServicer, add_CampaignServiceServicer_to_server
 from userfold.v1.user_service_pb2_grpc import UserServiceServicer, add_UserServiceServicer_to_server
+from userfold.v1.warning_pb2 import Warning
 
 from gateway.app import Application
 from gateway.channel import Channel
+from gateway.credentials import CONTRACT_VERSION
 from gateway.listener import Listener, bind
 from gateway.settings import Settings
 from gateway.tls import server_context
@@ -67,11 +76,12 @@ class FakeUserService(UserServiceServicer):
         self.checks: list[str] = []
         self.unknown: set[str] = set()
         self.check_failure: Failure | None = None
+        self.contract = CONTRACT_VERSION
         self.checking: asyncio.Event | None = None
         self.requests: list[Any] = []
         self.metadata: list[Mapping[str, str]] = []
         self.groups: list[Any] = []
-        self.outcomes: dict[str, pb.UpdateResult] = {}
+        self.outcomes: dict[str, pb.UpdateUserResult] = {}
         self.tell: Message | Failure | None = None
         self.seconds = 0.0
         self.arrived = asyncio.Event()
@@ -85,11 +95,11 @@ class FakeUserService(UserServiceServicer):
         return request
 
     async def UpdateUser(self, request: Any, context: Any) -> Any:
-        outcome = self.outcomes.get(request.user.user_id, pb.UpdateResult())
-        if outcome.status.code:
-            code = next(each for each in grpc.StatusCode if each.value[0] == outcome.status.code)
-            self.tell = Failure(code, trailer=outcome.status.SerializeToString())
-        return await self._take(request, context, pb.UpdateUserResponse(warnings=outcome.warnings))
+        outcome = self.outcomes.get(request.user.user_id, stored())
+        if outcome.HasField("error"):
+            code = next(each for each in grpc.StatusCode if each.value[0] == outcome.error.code)
+            self.tell = Failure(code, trailer=outcome.error.SerializeToString())
+        return await self.take(request, context, outcome.response)
 
     @property
     def user_ids(self) -> list[list[str]]:
@@ -102,39 +112,26 @@ class FakeUserService(UserServiceServicer):
         return [address for group in self.groups for address in group.client_addresses]
 
     async def BatchUpdateUsers(self, request: Any, context: Any) -> Any:
-        if request.client_addresses:
-            return await self._take_group(request, context)
-        return await self._take(request, context, results(*({} for _ in request.users)))
-
-    async def StreamBatchUpdateUsers(self, requests: Any, context: Any) -> AsyncIterator[Any]:
-        async for request in requests:
-            if isinstance(self.tell, Failure) and (status := self.tell.status):
-                self.groups.append(request)
-                self.metadata.append(dict(context.invocation_metadata()))
-                yield pb.StreamBatchUpdateUsersResponse(status=status)
-            else:
-                told: Any = await self._take_group(request, context)
-                yield pb.StreamBatchUpdateUsersResponse(response=told)
+        return await self.take(request, context, results(*({} for _ in request.users)))
 
     async def GetUser(self, request: Any, context: Any) -> Any:
-        return await self._take(request, context, pb.GetUserResponse())
+        return await self.take(request, context, pb.GetUserResponse())
 
-    async def ReportCampaigns(self, request: Any, context: Any) -> Any:
-        return await self._take(request, context, pb.ReportCampaignsResponse())
-
-    async def _take(self, request: Any, context: Any, default: Message) -> Message:
+    async def take(self, request: Any, context: Any, default: Message) -> Message:
         self.requests.append(request)
         return await self._answer(context, default)
 
-    async def _take_group(self, request: Any, context: Any) -> Message:
+    async def take_group(self, request: Any, context: Any) -> internal_pb.BatchUpdateUsersResponse:
         self.groups.append(request)
         self.requests += [pb.UpdateUserRequest(user=user) for user in request.users]
-        told = await self._answer(context, pb.UpdateUserResponse())
+        told: Any = await self._answer(context, pb.UpdateUserResponse())
         if isinstance(told, pb.UpdateUserResponse):
-            default = pb.UpdateResult(warnings=told.warnings)
+            default = pb.UpdateUserResult(response=told)
             outcomes = [self.outcomes.get(user.user_id, default) for user in request.users]
-            return results(*(_numbered(outcome, index) for index, outcome in enumerate(outcomes)))
-        return told
+            return internal_pb.BatchUpdateUsersResponse(
+                results=[_numbered(outcome, index) for index, outcome in enumerate(outcomes)]
+            )
+        return internal_pb.BatchUpdateUsersResponse(results=told.results)
 
     async def _answer(self, context: Any, default: Message) -> Message:
         self.metadata.append(dict(context.invocation_metadata()))
@@ -145,6 +142,37 @@ class FakeUserService(UserServiceServicer):
             trailers = () if self.tell.trailer is None else (("grpc-status-details-bin", self.tell.trailer),)
             await context.abort(self.tell.code, self.tell.details, trailers)
         return self.tell if isinstance(self.tell, Message) else default
+
+
+class FakeUserUpdateService(UserUpdateServiceServicer):
+    """Takes groups for the fake."""
+
+    def __init__(self, service: FakeUserService) -> None:
+        self._service = service
+
+    async def BatchUpdateUsers(self, request: Any, context: Any) -> Any:
+        return await self._service.take_group(request, context)
+
+    async def StreamBatchUpdateUsers(self, requests: Any, context: Any) -> AsyncIterator[Any]:
+        service = self._service
+        async for request in requests:
+            if isinstance(service.tell, Failure) and (status := service.tell.status):
+                service.groups.append(request)
+                service.metadata.append(dict(context.invocation_metadata()))
+                yield internal_pb.StreamBatchUpdateUsersResponse(error=status)
+            else:
+                response = await service.take_group(request, context)
+                yield internal_pb.StreamBatchUpdateUsersResponse(response=response)
+
+
+class FakeCampaignService(CampaignServiceServicer):
+    """Keeps in the fake what it is asked."""
+
+    def __init__(self, service: FakeUserService) -> None:
+        self._service = service
+
+    async def ReportCampaigns(self, request: Any, context: Any) -> Any:
+        return await self._service.take(request, context, ReportCampaignsResponse())
 
 
 class FakeCredentialService(CredentialServiceServicer):
@@ -167,7 +195,7 @@ class FakeCredentialService(CredentialServiceServicer):
         if failure := self._service.check_failure:
             trailers = () if failure.trailer is None else (("grpc-status-details-bin", failure.trailer),)
             await context.abort(failure.code, failure.details, trailers)
-        return CheckCredentialResponse(application_id=f"app-{key}")
+        return CheckCredentialResponse(application_id=f"app-{key}", contract=self._service.contract)
 
 
 @dataclass
@@ -219,6 +247,8 @@ async def running_backend() -> AsyncIterator[Backend]:
     server = grpc.aio.server(options=OPTIONS)
     backend = Backend("")
     add_UserServiceServicer_to_server(backend.service, server)
+    add_UserUpdateServiceServicer_to_server(FakeUserUpdateService(backend.service), server)
+    add_CampaignServiceServicer_to_server(FakeCampaignService(backend.service), server)
     add_CredentialServiceServicer_to_server(FakeCredentialService(backend.service), server)
     backend.address = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
     await server.start()
@@ -251,9 +281,20 @@ async def running_gateway(
             await serving
 
 
-def _numbered(outcome: pb.UpdateResult, index: int) -> pb.UpdateResult:
-    status = status_with(outcome.status.code, outcome.status.message)
-    for detail in outcome.status.details:
+def stored(*warnings: Warning) -> pb.UpdateUserResult:
+    """The result of an update that is stored."""
+    return pb.UpdateUserResult(response=pb.UpdateUserResponse(warnings=warnings))
+
+
+def _numbered(outcome: pb.UpdateUserResult, index: int) -> pb.UpdateUserResult:
+    if outcome.WhichOneof("outcome") != "error":
+        numbered = pb.UpdateUserResult()
+        numbered.CopyFrom(outcome)
+        for warning in numbered.response.warnings if outcome.HasField("response") else ():
+            warning.field = f"users[{index}].{warning.field}"
+        return numbered
+    status = status_with(outcome.error.code, outcome.error.message)
+    for detail in outcome.error.details:
         told = BadRequest()
         if detail.Unpack(told):
             for violation in told.field_violations:
@@ -261,11 +302,7 @@ def _numbered(outcome: pb.UpdateResult, index: int) -> pb.UpdateResult:
             status.details.add().Pack(told)
         else:
             status.details.append(detail)
-    warnings = [
-        pb.Warning(field=f"users[{index}].{each.field}", reason=each.reason, description=each.description)
-        for each in outcome.warnings
-    ]
-    return pb.UpdateResult(status=status if status.code else None, warnings=warnings)
+    return pb.UpdateUserResult(error=status)
 
 
 def status_with(code: int, message: str, *details: Message) -> Status:
@@ -277,8 +314,12 @@ def status_with(code: int, message: str, *details: Message) -> Status:
 
 
 def results(*each: Any) -> pb.BatchUpdateUsersResponse:
-    """The answer to a batch: a dict with `status` or `warnings`, or an empty one, for each item."""
-    return pb.BatchUpdateUsersResponse(results=each)
+    """The response to a batch: for each item a dict with its `error`, or with what its response holds."""
+    outcomes = [
+        pb.UpdateUserResult(**one) if "error" in one else pb.UpdateUserResult(response=pb.UpdateUserResponse(**one))
+        for one in each
+    ]
+    return pb.BatchUpdateUsersResponse(results=outcomes)
 
 
 def error_info(reason: str, **metadata: str) -> ErrorInfo:

@@ -6,7 +6,7 @@ import grpc
 import orjson
 import pytest
 from google.rpc import code_pb2
-from userfold.v1 import user_service_pb2 as pb
+from userfold.v1.warning_pb2 import Warning
 
 from gateway import batch_call, items
 from gateway.status import MOST_BYTES
@@ -70,8 +70,8 @@ async def test_a_batch_has_a_limit_of_items_before_anything_of_it_is_sent(
 async def test_bad_items_do_not_stop_the_others_and_every_index_is_that_of_the_body(
     gateway: Gateway, service: FakeUserService
 ) -> None:
-    warning = pb.Warning(field="users[2].metadata.phone", reason="KEPT_AS_TEXT", description="is kept as text")
-    service.tell = results({}, {"status": INVALID}, {"warnings": [warning]})
+    warning = Warning(field="users[2].metadata.phone", reason="KEPT_AS_TEXT", description="is kept as text")
+    service.tell = results({}, {"error": INVALID}, {"warnings": [warning]})
     items = [
         "no object",
         {"user_id": "a", "extra": 1},
@@ -126,7 +126,7 @@ async def test_what_is_the_servers_fault_is_the_whole_batchs_status(
     code: int,
     retry_after: str | None,
 ) -> None:
-    failed = [{"status": status_with(each, "x", error_info("R"))} for each in codes]
+    failed = [{"error": status_with(each, "x", error_info("R"))} for each in codes]
     service.tell = results({}, *failed)
     answer = await gateway.post("/v1/users/batch", [{"user_id": "1"}] * (len(codes) + 1))
     told = answer.json()
@@ -138,7 +138,7 @@ async def test_what_is_the_servers_fault_is_the_whole_batchs_status(
 
 async def test_each_refused_item_has_a_status_of_4_kib_at_most(gateway: Gateway, service: FakeUserService) -> None:
     many = status_with(code_pb2.INVALID_ARGUMENT, "No.", error_info("R"), bad_request(*["users[0]." + "x" * 400] * 30))
-    service.tell = results(*[{"status": many}] * 50)
+    service.tell = results(*[{"error": many}] * 50)
     answer = await gateway.post("/v1/users/batch", [{"user_id": "1"}] * 50)
     sizes = {len(orjson.dumps(each["status"])) for each in answer.json()["refused"]}
     assert max(sizes) <= MOST_BYTES
@@ -149,7 +149,7 @@ async def test_an_index_that_the_request_does_not_have_is_left_alone(
     gateway: Gateway, service: FakeUserService
 ) -> None:
     odd = status_with(code_pb2.INVALID_ARGUMENT, "No.", bad_request("users[7].x", "user_id"))
-    service.tell = results({"status": odd})
+    service.tell = results({"error": odd})
     answer = await gateway.post("/v1/users/batch", [1, {"user_id": "1"}])
     assert violations(answer.json()["refused"][1]["status"]) == [("users[7].x", "RULE"), ("user_id", "RULE")]
 

@@ -10,18 +10,20 @@ import pytest
 from google.rpc import code_pb2
 from userfold.v1 import user_pb2
 from userfold.v1 import user_service_pb2 as pb
+from userfold.v1.warning_pb2 import Warning
 
 from gateway import batch, batch_call, body
 from gateway.answer import Answer
+from gateway.app import INTERNAL, SERVICES
 from gateway.batch_call import BatchCall
 from gateway.bindings import bindings_of
 from gateway.decode import ObjectDecoder
 from gateway.request import Request
 from gateway.status import Refusal, reason_of
 from processes.turns import Turns
-from tests.gateway.fakes import bad_request, error_info, status_with
+from tests.gateway.fakes import bad_request, error_info, status_with, stored
 
-(BINDING,) = (each for each in bindings_of(pb.DESCRIPTOR.services_by_name["UserService"]) if each.is_batch)
+(BINDING,) = (each for each in bindings_of(SERVICES, INTERNAL) if each.is_batch)
 
 
 class CountedTurns(Turns):
@@ -52,7 +54,7 @@ class FakeServer:
             self.rpcs.append(users)
             self.sizes.append(len(payload))
             response = self.does(len(self.rpcs))
-            return response or pb.BatchUpdateUsersResponse(results=[pb.UpdateResult()] * len(users))
+            return response or pb.BatchUpdateUsersResponse(results=[stored()] * len(users))
 
         return call
 
@@ -138,11 +140,11 @@ async def test_a_batch_has_12_mib_when_it_is_inflated(sent: Sent) -> None:
 
 async def test_items_are_numbered_over_the_whole_batch(sent: Sent) -> None:
     refused = status_with(code_pb2.INVALID_ARGUMENT, "No.", error_info("R"), bad_request("users[320].metadata.x"))
-    warning = pb.Warning(field="users[321].ip_address", reason="W", description="w")
+    warning = Warning(field="users[321].ip_address", reason="W", description="w")
 
     def does(number: int) -> Any:
         if number == 5:
-            results = [pb.UpdateResult() for _ in range(999)]
+            results = [stored() for _ in range(999)]
             results[320].status.CopyFrom(refused)
             results[321].warnings.append(warning)
             return pb.BatchUpdateUsersResponse(results=results)
@@ -233,7 +235,7 @@ async def test_an_answer_tells_of_1_mib_of_refused_items_and_counts_the_others(s
 
 
 async def test_results_that_say_something_are_read_in_slices(sent: Sent) -> None:
-    refused = pb.UpdateResult(status=status_with(code_pb2.INVALID_ARGUMENT, "No.", error_info("R")))
+    refused = pb.UpdateUserResult(error=status_with(code_pb2.INVALID_ARGUMENT, "No.", error_info("R")))
     sent.server.does = lambda _: pb.BatchUpdateUsersResponse(results=[refused] * 100)
     assert (await sent.post(users(100))).body["failed_count"] == 100
     assert len(sent.turns.taken) == 2

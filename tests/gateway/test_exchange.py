@@ -12,18 +12,19 @@ from google.rpc import code_pb2
 from userfold.v1 import user_service_pb2 as pb
 from userfold.v1.user_pb2 import UserUpdate
 
+from gateway.app import INTERNAL, SERVICES
 from gateway.bindings import bindings_of
 from gateway.channel import Channel
 from gateway.credentials import Caller
 from gateway.exchange import Exchange
 from gateway.gather import NotAnsweredInTime
 from gateway.status import Refusal, reason_of
-from tests.gateway.fakes import error_info, status_with
+from tests.gateway.fakes import error_info, status_with, stored
 from tests.loop import later, until
 
 ME = Caller(b"me", (("x-moesif-application-id", "me"),))
 OTHER = Caller(b"other", ())
-(GROUP,) = (each.group for each in bindings_of(pb.DESCRIPTOR.services_by_name["UserService"]) if each.group)
+(GROUP,) = (each.group for each in bindings_of(SERVICES, INTERNAL) if each.group)
 
 STOPPING = status_with(code_pb2.UNAVAILABLE, "Later.", error_info("SERVER_STOPPING"))
 LIMITED = status_with(code_pb2.RESOURCE_EXHAUSTED, "Later.", error_info("RATE_LIMITED"))
@@ -68,7 +69,7 @@ class Scripted:
     async def _answer(self, request: Any) -> pb.BatchUpdateUsersResponse:
         if self.held:
             await self.held.wait()
-        return pb.BatchUpdateUsersResponse(results=[pb.UpdateResult()] * len(request.users))
+        return pb.BatchUpdateUsersResponse(results=[stored()] * len(request.users))
 
 
 @asynccontextmanager
@@ -135,7 +136,7 @@ async def until_closed(service: Scripted, streams: int) -> None:
 
 def test_a_group_has_the_stream_of_its_rpc() -> None:
     assert GROUP.stream
-    assert GROUP.stream.rpc == "/userfold.v1.UserService/StreamBatchUpdateUsers"
+    assert GROUP.stream.rpc == "/userfold.internal.v1.UserUpdateService/StreamBatchUpdateUsers"
 
 
 async def test_who_sends_again_gets_a_stream_and_keeps_it(sent: Exchange, service: Scripted) -> None:
@@ -364,7 +365,7 @@ async def test_a_call_has_the_time_that_is_left() -> None:
         def unary_unary(self, *_: Any, **__: Any) -> Any:
             async def call(*_: Any, **options: Any) -> Any:
                 given.append(options["timeout"])
-                return pb.BatchUpdateUsersResponse(results=[pb.UpdateResult()])
+                return pb.BatchUpdateUsersResponse(results=[stored()])
 
             return call
 

@@ -9,6 +9,7 @@ import pytest
 import structlog
 from google.rpc import code_pb2
 from userfold.v1 import user_service_pb2 as pb
+from userfold.v1.warning_pb2 import Warning
 
 from gateway import bindings, transcode
 from gateway.bindings import bindings_of
@@ -28,22 +29,23 @@ from tests.gateway.fakes import (
     retry_info,
     running_gateway,
     status_with,
+    stored,
 )
 from tests.loop import later, turns, until
 
 KEY = {"X-Moesif-Application-Id": "key"}
 
 
-def warned(*fields: str) -> pb.UpdateResult:
-    return pb.UpdateResult(warnings=[pb.Warning(field=each, reason="KEPT_AS_TEXT", description="x") for each in fields])
+def warned(*fields: str) -> pb.UpdateUserResult:
+    return stored(*(Warning(field=each, reason="KEPT_AS_TEXT", description="x") for each in fields))
 
 
-def refused(code: int, *details: Any) -> pb.UpdateResult:
-    return pb.UpdateResult(status=status_with(code, "No.", *details))
+def refused(code: int, *details: Any) -> pb.UpdateUserResult:
+    return pb.UpdateUserResult(error=status_with(code, "No.", *details))
 
 
 OUTCOMES = {
-    "saved": pb.UpdateResult(),
+    "saved": stored(),
     "warned": warned("metadata.phone", 'metadata["users[1].x"]'),
     "invalid": refused(code_pb2.INVALID_ARGUMENT, error_info("INVALID_REQUEST"), bad_request("user_id", "metadata.x")),
     "large": refused(code_pb2.INVALID_ARGUMENT, error_info("PROFILE_TOO_LARGE")),

@@ -10,6 +10,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from google.rpc import code_pb2
 from userfold.v1 import user_pb2
 from userfold.v1 import user_service_pb2 as pb
+from userfold.v1.warning_pb2 import Warning
 
 from gateway import jsontext
 from tests.gateway.fakes import (
@@ -128,7 +129,7 @@ async def test_x_forwarded_for_is_believed_of_trusted_proxies_only(
 async def test_warnings_of_decoding_come_before_the_servers_and_are_20_at_most(
     gateway: Gateway, service: FakeUserService
 ) -> None:
-    warning = pb.Warning(field="metadata.phone", reason="KEPT_AS_TEXT", description="is kept as text")
+    warning = Warning(field="metadata.phone", reason="KEPT_AS_TEXT", description="is kept as text")
     service.tell = pb.UpdateUserResponse(warnings=[warning] * 15)
     answer = await gateway.post("/v1/users", {"user_id": "1", **{f"k{number}": 1 for number in range(8)}})
     assert answer.status_code == 201
