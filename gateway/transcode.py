@@ -133,8 +133,8 @@ class Transcoder:
                 sent = decoded if self._binding.body == "*" else {self._binding.body: decoded}
                 arguments = _joined(arguments, sent)
             told = encode.plain(await self._rpc(arguments, metadata))
-            if self._group is not None:
-                # As if it had gone in a group.
+            if self._binding.body not in ("", "*"):
+                # The routes of the client libraries answer no empty members.
                 told = {name: value for name, value in told.items() if value}
             return self._success(told, warnings)
         except body.BodyError as error:

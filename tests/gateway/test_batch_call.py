@@ -145,8 +145,8 @@ async def test_items_are_numbered_over_the_whole_batch(sent: Sent) -> None:
     def does(number: int) -> Any:
         if number == 5:
             results = [stored() for _ in range(999)]
-            results[320].status.CopyFrom(refused)
-            results[321].warnings.append(warning)
+            results[320].error.CopyFrom(refused)
+            results[321].response.warnings.append(warning)
             return pb.BatchUpdateUsersResponse(results=results)
         return None
 

@@ -8,13 +8,12 @@ from typing import Any
 import grpc
 import httpx2
 import pytest
-import structlog
 from google.rpc import code_pb2
 from userfold.internal.v1.credential_service_pb2 import CheckCredentialResponse
 
 from gateway import app, body, credentials
 from gateway.channel import Channel
-from gateway.credentials import Caller, Verifier, caller_of
+from gateway.credentials import CONTRACT_VERSION, Caller, Verifier, caller_of
 from gateway.handler import Discard
 from gateway.request import Request
 from gateway.settings import Settings
@@ -184,45 +183,34 @@ async def test_where_the_check_fails_nothing_was_written_and_nothing_is_remember
     assert (service.checks, len(service.requests)) == (["a", "a"], 1)
 
 
-async def test_an_older_server_checks_nothing_and_its_clients_are_told_apart_by_their_digests(
-    gateway: Gateway, service: FakeUserService
+@pytest.mark.parametrize("failure", [None, Failure(grpc.StatusCode.UNIMPLEMENTED)])
+async def test_an_older_server_is_asked_for_nothing(
+    gateway: Gateway, service: FakeUserService, failure: Failure | None
 ) -> None:
-    service.check_failure = Failure(grpc.StatusCode.UNIMPLEMENTED)
-    for key in ("a", "a", "b"):
-        assert (await send(gateway, key, "update")).status_code == 201
-    assert service.checks == ["a"]
-    assert gateway.application._verifier._known == {}
-    # Anybody may have made them up: neither log nor metrics tell one from another.
-    with structlog.testing.capture_logs() as lines:
-        for key in ("a", "b"):
-            answer = await gateway.post("/v1/companies", {}, **{"X-Moesif-Application-Id": key})
-            assert answer.status_code == 201
-    assert [line["application"] for line in lines] == ["unchecked"]
+    service.check_failure, service.contract = failure, 0
+    for call in ("update", "batch", "read"):
+        answer = await send(gateway, "a", call)
+        assert (answer.status_code, reasons(answer.json())) == (503, ["SERVER_TOO_OLD"])
+    assert (service.requests, service.checks) == ([], ["a"] * 3)
+    # When the server is updated, it is asked again.
+    service.check_failure, service.contract = None, CONTRACT_VERSION
+    assert (await send(gateway, "a", "update")).status_code == 201
 
 
-async def test_a_check_has_3_s_and_an_older_server_is_asked_again_after_10(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_check_has_3_s() -> None:
     seconds: list[float] = []
-    now = 100.0
 
-    class Older:
+    class Slow:
         def unary_unary(self, *_: Any, **__: Any) -> Any:
             async def call(*_: Any, **options: Any) -> Any:
                 seconds.append(options["timeout"])
-                nothing = grpc.aio.Metadata()
-                raise grpc.aio.AioRpcError(grpc.StatusCode.UNIMPLEMENTED, nothing, nothing, None, None)
+                return CheckCredentialResponse(application_id="a", contract=CONTRACT_VERSION)
 
             return call
 
-    channel: Any = Older()
-    verifier = Verifier(channel)
-    monkeypatch.setattr(verifier, "_loop", Clock(lambda: now))
-    caller = Caller(b"a", ())
-    await verified(verifier, caller)
+    channel: Any = Slow()
+    await verified(Verifier(channel), Caller(b"a", ()))
     assert seconds == [3.0]
-    now = 109.9
-    assert verifier.application(caller) == b"a".hex()
-    now = 110.1
-    assert verifier.application(caller) is None
 
 
 async def test_made_up_credentials_take_no_place_of_valid_ones(
@@ -294,7 +282,7 @@ class Answering:
             if key.startswith("unknown"):
                 nothing = grpc.aio.Metadata()
                 raise grpc.aio.AioRpcError(grpc.StatusCode.UNAUTHENTICATED, nothing, nothing, None, None)
-            return CheckCredentialResponse(application_id=key)
+            return CheckCredentialResponse(application_id=key, contract=CONTRACT_VERSION)
 
         return call
 

@@ -9,7 +9,7 @@ from typing import Any, cast
 import grpc
 import pytest
 from google.rpc import code_pb2
-from userfold.v1 import user_service_pb2 as pb
+from userfold.internal.v1 import user_update_service_pb2 as pb
 from userfold.v1.user_pb2 import UserUpdate
 
 from gateway.app import INTERNAL, SERVICES
@@ -89,7 +89,9 @@ async def running(service: Scripted, *, streams: bool = True) -> AsyncIterator[s
             pb.StreamBatchUpdateUsersResponse.SerializeToString,
         )
     server = grpc.aio.server()
-    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("userfold.v1.UserService", handlers),))
+    server.add_generic_rpc_handlers(
+        (grpc.method_handlers_generic_handler("userfold.internal.v1.UserUpdateService", handlers),)
+    )
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     yield f"127.0.0.1:{port}"
@@ -205,7 +207,7 @@ async def test_what_the_server_refuses_on_a_stream_is_a_refusal_and_the_stream_g
     sent: Exchange, service: Scripted
 ) -> None:
     await send_each(sent, "ab")
-    service.refuses = pb.StreamBatchUpdateUsersResponse(status=LIMITED)
+    service.refuses = pb.StreamBatchUpdateUsersResponse(error=LIMITED)
     with pytest.raises(Refusal) as refused:
         await send(sent, "c")
     assert (refused.value.http, reason_of(refused.value.status)) == (429, "RATE_LIMITED")
