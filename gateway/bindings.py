@@ -72,6 +72,12 @@ class Binding:
     group: Group | None
     rank: tuple[tuple[int, str], ...]
 
+    @property
+    def is_lenient(self) -> bool:
+        """Whether this is a route of the client libraries: their body is a field. It is let have unknown members, and
+        what is empty in the response is left out."""
+        return self.body not in ("", "*")
+
 
 @dataclass(frozen=True, slots=True)
 class Match:

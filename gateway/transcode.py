@@ -43,9 +43,8 @@ class Transcoder:
         self._binding = binding
         self._turns = turns
         self._rpc_seconds = rpc_seconds
-        # A whole message as its body is no client library's: there, what is unknown is refused.
         self._decoder = (
-            ObjectDecoder(binding.body_message, is_strict=binding.body == "*") if binding.body_message else None
+            ObjectDecoder(binding.body_message, is_strict=not binding.is_lenient) if binding.body_message else None
         )
         self._parameters = Parameters(binding)
         self._described = binding.body_message or binding.request_type
@@ -133,8 +132,7 @@ class Transcoder:
                 sent = decoded if self._binding.body == "*" else {self._binding.body: decoded}
                 arguments = _joined(arguments, sent)
             told = encode.plain(await self._rpc(arguments, metadata))
-            if self._binding.body not in ("", "*"):
-                # The routes of the client libraries answer no empty members.
+            if self._binding.is_lenient:
                 told = {name: value for name, value in told.items() if value}
             return self._success(told, warnings)
         except body.BodyError as error:

@@ -1,4 +1,4 @@
-"""The decoder's leniency, rule by rule, and what it refuses."""
+"""What the decoder lets pass, rule by rule, and what it refuses."""
 
 from typing import Any
 
@@ -9,10 +9,11 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from hypothesis import given
 from hypothesis import strategies as st
 from userfold.v1 import user_pb2
+from userfold.v1 import user_service_pb2 as pb
 
 from gateway import encode, findings, jsontext
-from gateway.bindings import UnsupportedBinding
-from gateway.decode import ObjectDecoder, scalar_from_text
+from gateway.decode import ObjectDecoder
+from gateway.descriptors import UnsupportedBinding
 from gateway.findings import Findings, field_path, schema_name
 from tests.gateway.protos import message_type
 
@@ -30,9 +31,9 @@ def decoded(value: dict[str, Any]) -> tuple[user_pb2.UserUpdate, list[tuple[str,
     assert isinstance(message, user_pb2.UserUpdate)
     assert not message.HasField("metadata")
     if message.HasField("metadata_json"):
+        metadata = orjson.loads(message.metadata_json)
         message.metadata.SetInParent()
-        message.metadata.update(orjson.loads(message.metadata_json))
-        message.ClearField("metadata_json")
+        message.metadata.update(metadata)
     return message, [(each.field, each.reason) for each in findings.warnings]
 
 
@@ -64,6 +65,16 @@ def refused(value: dict[str, Any]) -> list[tuple[str, str]]:
         ({"campaign": {"a.b": 1}}, {"campaign": {}}, [('campaign["a.b"]', "UNKNOWN_FIELD")]),
         ({"extra": {"deep": 1}}, {}, [("extra", "UNKNOWN_FIELD")]),
         ({"x" * 200: 1}, {}, [('["' + "x" * 63 + '…"]', "UNKNOWN_FIELD")]),
+        ({"clear_fields": ["campaign"], "etag": "x"}, {"clear_fields": ["campaign"], "etag": "x"}, []),
+        ({"clearFields": ["campaign", 5]}, {"clear_fields": ["campaign", "5"]}, []),
+        ({"alias_count": 3, "user_agent": {"os": 1}, "stored_time": "soon", "avatar_url": []}, {}, []),
+        ({"aliasCount": 3, "userAgent": {}, "initialCampaign": {"x": 1}, "observedIpAddress": 1}, {}, []),
+        (
+            {"alias_counts": 3, "aliascount": 1},
+            {},
+            [(each, "UNKNOWN_FIELD") for each in ("alias_counts", "aliascount")],
+        ),
+        ({"campaign": {"alias_count": 3}}, {"campaign": {}}, [("campaign.alias_count", "UNKNOWN_FIELD")]),
         ({"modified_time": ""}, {}, [("modified_time", "IGNORED")]),
         (
             {"modified_time": "1970-01-01T00:00:01Z"},
@@ -131,6 +142,8 @@ def nested(levels: int, inner: Any = 1) -> dict[str, Any]:
         ({"metadata": nested(21)}, [("metadata" + ".a[0]" * 10, "TOO_DEEP")]),
         ({"metadata": nested(900)}, [("metadata.a" + ".a[0]" * 9 + ".a", "TOO_DEEP")]),
         ({"user_id": [], "metadata": 1}, [("user_id", "WRONG_TYPE"), ("metadata", "WRONG_TYPE")]),
+        ({"clear_fields": "campaign"}, [("clear_fields", "WRONG_TYPE")]),
+        ({"clear_fields": {}, "etag": {}}, [("clear_fields", "WRONG_TYPE"), ("etag", "WRONG_TYPE")]),
     ],
 )
 def test_what_is_refused(sent: dict[str, Any], violations: list[tuple[str, str]]) -> None:
@@ -222,22 +235,54 @@ def test_scalars_of_any_message_are_read(sent: dict[str, Any], told: list[str]) 
     assert (message is None) == bool(told)
 
 
+def strictly(descriptor: Any, sent: dict[str, Any]) -> tuple[Any, list[tuple[str, str]]]:
+    """The message, and the field and reason of each violation. There must be no warning."""
+    found = Findings()
+    message = ObjectDecoder(descriptor, is_strict=True).message(sent, (), found)
+    assert found.warnings == []
+    return message, [(each.field, each.reason) for each in found.violations]
+
+
+REMOVE = pb.BatchRemoveAliasesRequest.DESCRIPTOR
+
+
 @pytest.mark.parametrize(
-    ("name", "text", "value"),
+    ("descriptor", "sent", "violations"),
     [
-        ("count", "5", 5),
-        ("count", "x", None),
-        ("count", "null", None),
-        ("ratio", "1.5", 1.5),
-        ("on", "true", True),
-        ("on", "yes", None),
-        ("text", "5", "5"),
+        (REMOVE, {"request": []}, [("request", "UNKNOWN_FIELD")]),
+        (
+            REMOVE,
+            {"requests": [{"user_id": "1", "x": 1}, {"y.z": 1}]},
+            [
+                ("requests[0].x", "UNKNOWN_FIELD"),
+                ('requests[1]["y.z"]', "UNKNOWN_FIELD"),
+            ],
+        ),
+        (REMOVE, {"requests": [{"user_id": "1", "userId": "1"}]}, [("requests[0].user_id", "REPEATED")]),
+        (REMOVE, {"k" * 200: 1}, [('["' + "k" * 63 + '…"]', "UNKNOWN_FIELD")]),
+        (REMOVE, {f"k{number}": 1 for number in range(50)}, [(f"k{number}", "UNKNOWN_FIELD") for number in range(20)]),
+        (pb.DeleteUserRequest.DESCRIPTOR, {"supress_days": None}, [("supress_days", "UNKNOWN_FIELD")]),
+        (pb.DeleteUserRequest.DESCRIPTOR, {"Suppress_Days": 3}, [("Suppress_Days", "UNKNOWN_FIELD")]),
+        (
+            user_pb2.UserUpdate.DESCRIPTOR,
+            {"alias_count": 3, "campaign": {"x": 1}},
+            [
+                ("alias_count", "UNKNOWN_FIELD"),
+                ("campaign.x", "UNKNOWN_FIELD"),
+            ],
+        ),
     ],
 )
-def test_scalars_in_a_path_are_read_from_their_text(name: str, text: str, value: Any) -> None:
-    findings = Findings()
-    assert scalar_from_text(SCALARS.fields_by_name[name], text, findings) == value
-    assert bool(findings.violations) == (value is None)
+def test_a_strict_decoder_refuses_what_it_does_not_know_at_every_depth(
+    descriptor: Any, sent: dict[str, Any], violations: list[tuple[str, str]]
+) -> None:
+    assert strictly(descriptor, sent) == (None, violations)
+
+
+def test_a_strict_decoder_takes_both_cases_and_null() -> None:
+    sent = {"userIds": ["1", 2], "suppress_days": 3, "validateOnly": None}
+    expected = pb.BatchDeleteUsersRequest(user_ids=["1", "2"], suppress_days=3)
+    assert strictly(pb.BatchDeleteUsersRequest.DESCRIPTOR, sent) == (expected, [])
 
 
 def test_a_message_that_holds_itself_is_read() -> None:
