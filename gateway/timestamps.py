@@ -13,7 +13,7 @@ _YEAR_10000 = 253_402_300_800
 # The zone is part of the time: a day alone has none.
 _FORM = re.compile(
     r"""(?P<year>\d{4})-(?P<month>\d{2})-(?P<day>\d{2})
-        (?:[Tt\ ](?P<hour>[01]\d|2[0-3]):(?P<minute>[0-5]\d)(?::(?P<second>[0-5]\d)(?:[.,](?P<fraction>\d*))?)?
+        (?:[Tt\ ](?P<hour>[01]\d|2[0-3]):(?P<minute>[0-5]\d)(?::(?P<second>[0-5]\d|60)(?:[.,](?P<fraction>\d*))?)?
            \ ?(?:[Zz]|UTC|GMT|(?P<sign>[+-])(?P<zone_hour>[01]\d|2[0-3])(?::?(?P<zone_minute>[0-5]\d))?)?
         )?""",
     re.ASCII | re.VERBOSE,
@@ -24,7 +24,8 @@ def parse(text: str) -> Timestamp | None:
     """The time that a text tells, to the nanosecond (further digits are cut off); None where it tells none.
 
     ISO 8601 with a date, and optionally a time and a zone (`Z`, `UTC`, `GMT`, `+05`, `+0530`, `+05:30`, after a blank
-    or not); without a zone it is UTC. The years 1 to 9999 in UTC.
+    or not); without a zone it is UTC. The years 1 to 9999 in UTC. A leap second, which is 23:59:60 in UTC, is the first
+    second of the next day.
     """
     found = _FORM.fullmatch(text)
     if found is None:
@@ -36,7 +37,7 @@ def parse(text: str) -> Timestamp | None:
         return None
     offset = int(zone_hour) * 3600 + int(zone_minute) * 60
     seconds = days * 86400 + int(hour) * 3600 + int(minute) * 60 + int(second) + (offset if sign == "-" else -offset)
-    if not _YEAR_1 <= seconds < _YEAR_10000:
+    if not _YEAR_1 <= seconds < _YEAR_10000 or (second == "60" and seconds % 86400):
         return None
     return Timestamp(seconds=seconds, nanos=int(fraction[:9].ljust(9, "0")))
 

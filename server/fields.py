@@ -24,7 +24,7 @@ _USER_AGENT: Final = {
 class Kind(Enum):
     """What a field holds."""
 
-    TEXT = "a text"
+    TEXT = "a string"
     COUNT = "a number"
     TIME = "a time in RFC 3339, such as 2026-01-02T03:04:05Z"
     JSON = "any JSON value"
@@ -47,11 +47,11 @@ _FIELDS: Final[dict[tuple[str, ...], Field]] = {
     **{
         (name,): Field(Kind.TEXT, (name,))
         for name in (
-            *("user_id", "company_id", "anonymous_id", "ip_address"),
+            *("user_id", "company_id", "anonymous_id", "ip_address", "observed_ip_address"),
             *("email_domain", "company_domain", "avatar_url"),
         )
     },
-    **{(name,): Field(Kind.TIME, (name,)) for name in ("created_time", "modified_time")},
+    **{(name,): Field(Kind.TIME, (name,)) for name in ("created_time", "modified_time", "stored_time")},
     ("alias_count",): Field(Kind.COUNT, ("aliases",)),
     # The first campaign is in an array of one, which MongoDB's paths lead through.
     **{(owner, name): Field(Kind.TEXT, (owner, name)) for owner in CAMPAIGNS for name in CAMPAIGN_FIELDS},

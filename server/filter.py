@@ -14,51 +14,50 @@ from lark import Lark, Token, Transformer, UnexpectedCharacters, UnexpectedInput
 
 from server import limits
 from server.errors import InvalidRequest, Violation
-from server.metadata import stored_double
+from server.metadata import stored_double, stored_number
 
-# A word ends where the grammar goes on. A lone `*` is no value: `=` knows no wildcards.
-_GRAMMAR: Final = r"""
+# In quotes, a backslash stands before what it does in JSON, and before `'` and `*`. No surrogate is alone.
+_HEX: Final = "[0-9a-fA-F]"
+_CODE: Final = rf"u(?:(?![dD][89a-fA-F]){_HEX}{{4}}|[dD][89abAB]{_HEX}{{2}}\\u[dD][c-fC-F]{_HEX}{{2}})"
+_ESCAPE: Final = rf"""\\(?:["'*\\\/bfnrt]|{_CODE})"""
+
+# A word ends where the grammar goes on.
+_GRAMMAR: Final = rf"""
     filter: [conjunction]
     ?conjunction: disjunction
-        | disjunction (AND? disjunction)+ -> every
+        | disjunction ("AND"? disjunction)+ -> every
     ?disjunction: term
-        | term (OR term)+ -> some
+        | term ("OR" term)+ -> some
     ?term: primary
-        | (NOT | MINUS) primary -> negation
+        | ("NOT" | "-") primary -> negation
     ?primary: comparison
         | "(" conjunction ")"
-    comparison: path OPERATOR value
-        | path HAS (value | STAR)
-    ?value: QUOTED -> text
-        | WORD -> word
+    comparison: path (OPERATOR | HAS) (QUOTED | WORD)
+        | path HAS STAR
 
-    paths: path (COMMA path)*
-    path: NAME (DOT (KEY | QUOTED))*
+    paths: path ("," path)*
+    path: NAME ("." (KEY | QUOTED) | "[" QUOTED "]")*
 
-    AND: "AND"
-    OR: "OR"
-    NOT: "NOT"
-    MINUS: "-"
     OPERATOR: "=" | "!=" | "<=" | "<" | ">=" | ">"
     HAS: ":"
-    STAR: "*"
-    DOT: "."
-    COMMA: ","
+    STAR.1: /\*(?![^\s()"'<>=!])/
     NAME: /(?!(?:AND|OR|NOT)(?![A-Za-z0-9_-]))[A-Za-z_][A-Za-z0-9_-]*/
     KEY: /[A-Za-z_][A-Za-z0-9_-]*/
-    QUOTED: /"(?:[^"\\]|\\["'\\])*"|'(?:[^'\\]|\\["'\\])*'/
-    WORD: /(?!(?:AND|OR|NOT)(?![^\s()"'<>=!*]))[^\s()"'<>=!*]+/
+    QUOTED: /"(?:[^"\\]|{_ESCAPE})*"|'(?:[^'\\]|{_ESCAPE})*'/
+    WORD: /(?!(?:AND|OR|NOT)(?![^\s()"'<>=!]))[^\s()"'<>=!]+/
     %ignore /\s+/
 """
 
-# In the order in which they are told.
+# By terminal, in the order in which an error names them.
 _NAMES: Final = {
     "NAME": "a field",
     "KEY": "a key",
-    "QUOTED": "a text in quotes",
+    "QUOTED": "a string in quotes",
     "WORD": "a value",
     "STAR": "*",
     "DOT": "a dot",
+    "LSQB": "[",
+    "RSQB": "]",
     "OPERATOR": "a comparison (=, !=, <, <=, >, >=)",
     "HAS": "a colon",
     "COMMA": "a comma",
@@ -72,7 +71,8 @@ _NAMES: Final = {
 }
 
 _NUMBER: Final = r"-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?"
-_INTEGER: Final = r"-?\d+"
+_INTEGER: Final = r"-?(?:0|[1-9]\d*)"
+_ESCAPED: Final = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
 _WORDS: Final[dict[str, bool | None]] = {"true": True, "false": False, "null": None}
 
 
@@ -86,7 +86,7 @@ class Anything:
 ANYTHING: Final = Anything()
 
 Literal: TypeAlias = str | float | bool | Anything | None
-"""What a field is compared with. An integer may be one that no double is: nothing that is stored equals it."""
+"""What a field is compared with. An integer may be one that no double holds: as metadata, it is stored as a string."""
 
 Path: TypeAlias = tuple[str, ...]
 
@@ -216,55 +216,37 @@ class _Reader(Transformer[Token, object]):
     def filter(self, part: _Part | None = None) -> _Part | None:
         return part
 
-    def every(self, children: list[_Part | Token]) -> _Part:
+    def every(self, children: list[_Part]) -> _Part:
         return _joined(And, children)
 
-    def some(self, children: list[_Part | Token]) -> _Part:
+    def some(self, children: list[_Part]) -> _Part:
         return _joined(Or, children)
 
-    def negation(self, children: list[_Part | Token]) -> _Part:
-        part = cast(_Part, children[-1])
+    def negation(self, children: list[_Part]) -> _Part:
+        (part,) = children
         if isinstance(part.tree, Not):
             return _Part(part.tree.operand, part.levels - 1)
         return _Part(Not(part.tree), part.levels + 1)
 
     @v_args(inline=True)
-    def comparison(self, path: ListedPath, operator: Token, value: tuple[Literal, int] | Token) -> _Part:
-        literal, at = (ANYTHING, _column(value)) if isinstance(value, Token) else value
-        return _Part(Comparison(path.path, str(operator), literal, path.column, at), 0)
+    def comparison(self, path: ListedPath, operator: Token, value: Token) -> _Part:
+        return _Part(Comparison(path.path, str(operator), _literal(value), path.column, _column(value)), 0)
 
-    @v_args(inline=True)
-    def text(self, token: Token) -> tuple[Literal, int]:
-        return _unquoted(token), _column(token)
-
-    @v_args(inline=True)
-    def word(self, token: Token) -> tuple[Literal, int]:
-        if re.fullmatch(_NUMBER, token, re.ASCII):
-            number = float(token)
-            if not math.isfinite(number):
-                raise refusal("filter", _column(token), "expected a number that a double can hold")
-            if re.fullmatch(_INTEGER, token, re.ASCII) and (integer := int(token)) != number:
-                return integer, _column(token)
-            return stored_double(number), _column(token)
-        return _WORDS.get(token, str(token)), _column(token)
-
-    def paths(self, children: list[ListedPath | Token]) -> list[ListedPath]:
-        return [child for child in children if isinstance(child, ListedPath)]
+    def paths(self, children: list[ListedPath]) -> list[ListedPath]:
+        return children
 
     def path(self, tokens: list[Token]) -> ListedPath:
         self._left -= 1
         if self._left < 0:
             raise InvalidRequest([self._too_many])
-        keys = (_unquoted(token) if token.type == "QUOTED" else str(token) for token in tokens if token.type != "DOT")
+        keys = (_unquoted(token) if token.type == "QUOTED" else str(token) for token in tokens)
         return ListedPath(tuple(keys), _column(tokens[0]))
 
 
-def _joined(kind: type[And] | type[Or], children: list[_Part | Token]) -> _Part:
+def _joined(kind: type[And] | type[Or], children: list[_Part]) -> _Part:
     operands: list[Filter] = []
     levels = 0
     for part in children:
-        if isinstance(part, Token):
-            continue
         if isinstance(part.tree, kind):
             operands += part.tree.operands
             levels = max(levels, part.levels)
@@ -274,8 +256,45 @@ def _joined(kind: type[And] | type[Or], children: list[_Part | Token]) -> _Part:
     return _Part(kind(tuple(operands)), levels)
 
 
+def _literal(token: Token) -> Literal:
+    if token.type == "STAR":
+        return ANYTHING
+    if "*" in token:
+        _refuse_wildcard(token)
+    if token.type == "QUOTED":
+        return _unquoted(token)
+    if re.fullmatch(_INTEGER, token, re.ASCII):
+        integer = int(token)
+        stored = stored_number(integer)
+        return integer if isinstance(stored, str) else stored
+    if re.fullmatch(_NUMBER, token, re.ASCII):
+        if not math.isfinite(number := float(token)):
+            raise refusal("filter", _column(token), "expected a number that a double can hold")
+        return stored_double(number)
+    return _WORDS.get(token, str(token))
+
+
+def _refuse_wildcard(token: Token) -> None:
+    """Raises InvalidRequest where there is an asterisk that no backslash in quotes stands before."""
+    marks = re.finditer(r"\\.|\*" if token.type == "QUOTED" else r"\*", token)
+    wildcard = next((mark for mark in marks if mark[0] == "*"), None)
+    if wildcard is not None:
+        description = "* is a wildcard in AIP-160, which is not supported: write \\* in quotes for an asterisk"
+        raise refusal("filter", _column(token) + wildcard.start(), description)
+
+
 def _unquoted(token: Token) -> str:
-    return re.sub(r"\\(.)", r"\1", token[1:-1])
+    text = token[1:-1]
+    if "\\" not in text:
+        return text
+    text = re.sub(r"\\(?:u(.{4})|(.))", _unescaped, text)
+    # What lies beyond U+FFFF is two escapes.
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le")
+
+
+def _unescaped(escape: re.Match[str]) -> str:
+    code, character = escape.groups()
+    return chr(int(code, 16)) if code else _ESCAPED.get(character, character)
 
 
 def _column(token: Token) -> int:

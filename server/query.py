@@ -11,7 +11,7 @@ from typing import Final, TypeGuard
 
 from server.fields import Field, Kind, field_at
 from server.filter import ANYTHING, And, Comparison, Filter, Or, refusal
-from server.metadata import stored_double
+from server.metadata import stored_double, stored_number
 from server.plan import profile_id, stored_time
 from server.times import nanoseconds_from_text
 
@@ -35,9 +35,12 @@ def plan_query(application_id: str, tree: Filter | None) -> Query:
 
 
 def time_query(field: str, operator: str, nanoseconds: int) -> Query:
-    """The query of the users whose `created_time` or `modified_time` compares so with a time since 1970-01-01 UTC."""
+    """The query of the users of whom a time compares so with a number of nanoseconds since 1970-01-01 UTC.
+
+    `field` is `created_time`, `stored_time` or `modified_time`.
+    """
     date, rest = stored_time(nanoseconds)
-    if field == "created_time":
+    if field != "modified_time":
         # Kept to the millisecond: a time within one is after its beginning, and equal to nothing.
         if rest and operator == "=":
             return _NOBODY
@@ -66,13 +69,16 @@ def _comparison(application_id: str, comparison: Comparison) -> Query:
         return _is_there(field)
     if value is None or isinstance(value, bool):
         if operator not in ("=", ":"):
-            raise refusal("filter", comparison.value_column, "expected a text or a number, for only they have an order")
+            raise refusal("filter", comparison.value_column, "expected a string or a number: nothing else has an order")
         if value is None:
             return _is_null(field, operator)
-    if field.kind in (Kind.JSON, Kind.COUNT) and _is_between_doubles(value):
-        if operator in ("=", ":"):
+    if field.kind in (Kind.JSON, Kind.COUNT) and _is_kept_as_text(value):
+        if operator not in ("=", ":"):
+            operator, value = _beside(operator, value)
+        elif field.kind is Kind.COUNT:
             return _NOBODY
-        operator, value = _beside(operator, value)
+        else:
+            value = str(value)
     if field.kind is Kind.JSON:
         return _json(field, {_OPERATORS[operator]: value}, looks_into_arrays=operator == ":")
     # None of these holds an array: has is the same as equals.
@@ -89,14 +95,17 @@ def _comparison(application_id: str, comparison: Comparison) -> Query:
     raise refusal("filter", comparison.value_column, f"expected {field.kind.value}")
 
 
-def _is_between_doubles(value: object) -> TypeGuard[int]:
-    """Whether a value is an integer that no double, and so no number that is stored, equals."""
-    return isinstance(value, int) and not isinstance(value, bool) and float(value) != value
+def _is_kept_as_text(value: object) -> TypeGuard[int]:
+    """Whether a value is an integer that no double holds: in metadata, it is stored as its decimal digits."""
+    return isinstance(value, int) and isinstance(stored_number(value), str)
 
 
 def _beside(operator: str, integer: int) -> tuple[str, float]:
     """The comparison with the next double that means the same for every double."""
-    nearest = float(integer)
+    try:
+        nearest = float(integer)
+    except OverflowError:
+        nearest = math.inf if integer > 0 else -math.inf
     if operator.startswith("<"):
         return "<=", stored_double(nearest if nearest < integer else math.nextafter(nearest, -math.inf))
     return ">=", stored_double(nearest if nearest > integer else math.nextafter(nearest, math.inf))
@@ -106,11 +115,7 @@ def _text(application_id: str, path: str, operator: str, value: str) -> Query:
     if path == "user_id" and operator == "=":
         # Which is the digest of it, and has an index.
         return {"_id": {"$eq": profile_id(application_id, value)}}
-    condition = {_OPERATORS[operator]: value}
-    if path == "ip_address":
-        observed: Query = {"ip_address": {"$exists": False}, "observed_ip_address": condition}
-        return {"$or": [{"ip_address": condition}, observed]}
-    return {path: condition}
+    return {path: {_OPERATORS[operator]: value}}
 
 
 def _json(field: Field, condition: Query, *, looks_into_arrays: bool) -> Query:
@@ -121,8 +126,6 @@ def _json(field: Field, condition: Query, *, looks_into_arrays: bool) -> Query:
 def _is_there(field: Field) -> Query:
     if field.kind is Kind.COUNT:
         return {"user_id": {"$exists": True}}
-    if field.path == "ip_address":
-        return {"$or": [{path: {"$exists": True}} for path in ("ip_address", "observed_ip_address")]}
     return _json(field, {"$exists": True}, looks_into_arrays=True)
 
 

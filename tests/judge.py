@@ -25,6 +25,8 @@ def _compares(profile: Profile, comparison: Comparison) -> bool:
     found, value = _found(profile, comparison.path), comparison.value
     if comparison.path[0].endswith("_time") and isinstance(value, str):
         value = _nanoseconds(value)
+    if _is_kept_as_text(value) and comparison.operator in ("=", "!=", ":"):
+        value = str(value)
     if comparison.operator == ":":
         if value is ANYTHING:
             return found is not None
@@ -57,6 +59,16 @@ def _kind(value: object) -> str:
     if isinstance(value, int | float):
         return "number"
     return {str: "text", type(None): "null"}.get(type(value), "other")
+
+
+def _is_kept_as_text(value: object) -> bool:
+    """Whether a value is an integer that no double holds, which an update's metadata keeps as its digits."""
+    if not isinstance(value, int):
+        return False
+    try:
+        return int(float(value)) != value
+    except OverflowError:
+        return True
 
 
 def _nanoseconds(text: str) -> int:

@@ -16,6 +16,7 @@ from server.listing import Listing
 from server.mask import WHOLE
 from server.model import STORED, Profile, UserUpdate
 from server.mongod import EmbeddedMongod
+from server.paths import field_path
 from server.plan import plan_update
 from server.query import plan_query
 from server.store.database import Database, connect, open_database, prepare
@@ -28,14 +29,17 @@ _NOW = 1_767_323_045_678_000_000
 # Few of each, so that filters meet what is stored; each one has a trap of MongoDB's in it.
 _FEW: st.SearchStrategy[Any] = st.sampled_from(["x", "y", 1, 2.5, True])
 _ODD: st.SearchStrategy[Any] = st.sampled_from(
-    ["", "1", "true", "$ne", "é", "😀", 0, 1.0, -1, 2**53, 1e300, -0.0, False]
+    [
+        *("", "1", "true", "$ne", "é", "😀", "a*", "\\*", "\n\0", 0, 1.0, -1, 2**53, 1e300, -0.0, False),
+        *(2**53 + 1, str(2**53 + 1), -(2**70) - 1, 2**53 + 2),
+    ]
 )
 _SCALARS = _FEW | _FEW | _ODD
 _ITEMS = _SCALARS | st.none()
 _LISTS: st.SearchStrategy[Any] = st.lists(_ITEMS, max_size=2)
 _LEAVES = _SCALARS | _LISTS | st.lists(_LISTS, max_size=2)
 _KEYS = st.sampled_from("ab")
-_ODD_KEYS = st.sampled_from(["a.b", "$ne", "0", "", "$where", "a b"])
+_ODD_KEYS = st.sampled_from(["a.b", "$ne", "0", "", "$where", "a b", "*", '"\\', "\n\0"])
 
 
 def _object(values: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
@@ -79,7 +83,8 @@ def _comparisons(paths: st.SearchStrategy[Any], values: st.SearchStrategy[Any]) 
 _METADATA_PATHS = st.lists(_KEYS | _KEYS | _ODD_KEYS, min_size=1, max_size=3).map(lambda keys: ("metadata", *keys))
 _TEXT_PATHS = st.sampled_from(
     [
-        *(("user_id",), ("company_id",), ("anonymous_id",), ("ip_address",), ("email_domain",), ("company_domain",)),
+        *(("user_id",), ("company_id",), ("anonymous_id",), ("ip_address",), ("observed_ip_address",)),
+        *(("email_domain",), ("company_domain",)),
         *(("campaign", "utm_source"), ("initial_campaign", "utm_source"), ("initial_campaign", "gclid")),
         *(("avatar_url",), ("user_agent", "browser", "name"), ("user_agent", "os", "version")),
     ]
@@ -90,7 +95,7 @@ _COMPARISONS: st.SearchStrategy[Filter] = (
     | _comparisons(_METADATA_PATHS, _ORDERED)
     | st.builds(Comparison, _METADATA_PATHS, st.sampled_from(_EQUAL), st.booleans())
     | _comparisons(_TEXT_PATHS, _TEXTS)
-    | _comparisons(st.sampled_from([("created_time",), ("modified_time",)]), st.sampled_from(_TIMES))
+    | _comparisons(st.sampled_from([("created_time",), ("modified_time",), ("stored_time",)]), st.sampled_from(_TIMES))
     | _comparisons(st.just(("alias_count",)), st.sampled_from([0, 1, 2, 1.5]))
 )
 _FILTERS: st.SearchStrategy[Filter] = st.recursive(
@@ -111,15 +116,13 @@ def text_of(tree: Filter) -> str:
     if isinstance(tree, And | Or):
         word = " AND " if isinstance(tree, And) else " OR "
         return word.join(f"({text_of(operand)})" for operand in tree.operands)
-    first, *keys = tree.path
-    path = ".".join([first, *(json.dumps(key) for key in keys)])
-    return f"{path} {tree.operator} {_literal(tree.value)}"
+    return f"{field_path(tree.path)} {tree.operator} {_literal(tree.value)}"
 
 
 def _literal(value: Literal) -> str:
     if value is ANYTHING:
         return "*"
-    return json.dumps(value, ensure_ascii=False)
+    return json.dumps(value).replace("*", "\\*")
 
 
 @pytest.fixture(scope="module")
@@ -183,6 +186,9 @@ _LEAVES_OF_ALL_KINDS: list[Any] = [
     -1,
     -0.0,
     2**53,
+    2**53 + 1,
+    -(2**70) - 1,
+    10**309,
     1e300,
     True,
     False,
@@ -197,6 +203,7 @@ _LISTS_OF_ALL_KINDS: list[Any] = [
     [{}],
     [{"b": "x"}],
     [{"b": ["x"]}],
+    [2**53 + 1, 1],
 ]
 _DEEPER: list[Any] = [
     {"b": value} for value in [*_LEAVES_OF_ALL_KINDS, *_LISTS_OF_ALL_KINDS, {}, {"a": "x"}, {"a": [1]}]
@@ -213,7 +220,8 @@ _SHAPES = [*_LEAVES_OF_ALL_KINDS, *_LISTS_OF_ALL_KINDS, *_DEEPER, *_IN_LISTS, {}
 
 async def test_every_comparison_of_metadata_chooses_among_all_shapes(opened: Database) -> None:
     paths = [("metadata", "a"), ("metadata", "a", "b"), ("metadata", "a", "b", "a"), ("metadata", "b")]
-    values: list[Literal] = ["", "x", "y", "1", 0, 1, 2.5, 2**53, 2**53 + 1, -(2**70) - 1, True, False, None, ANYTHING]
+    values: list[Literal] = ["", "x", "y", "1", 0, 1, 2.5, 2**53, True, False, None, ANYTHING]
+    values += [2**53 + 1, str(2**53 + 1), -(2**70) - 1, 10**309, -(10**309)]
     trees: list[Filter] = [
         Comparison(path, operator, value)
         for path in paths
@@ -234,11 +242,12 @@ async def test_every_comparison_of_the_other_fields_chooses_among_all_users(open
         UserUpdate(user_id="z", metadata={"email": "john@acme.com"}, company_id="x", user_agent_string=browser),
         *(UserUpdate(user_id=f"t{time}", modified_time=_NOW + time) for time in (-1, 0, 1, 1_000_000, -_NOW)),
     ]
-    names = ["user_id", "company_id", "anonymous_id", "ip_address", "email_domain", "company_domain", "avatar_url"]
+    names = ["user_id", "company_id", "anonymous_id", "ip_address", "observed_ip_address", "email_domain"]
+    names += ["company_domain", "avatar_url"]
     texts: list[tuple[str, ...]] = [(name,) for name in names]
     texts += [(owner, name) for owner in ("campaign", "initial_campaign") for name in ("utm_source", "gclid")]
     texts += [("user_agent", "browser", "name"), ("user_agent", "os", "version")]
-    times: list[tuple[str, ...]] = [("created_time",), ("modified_time",)]
+    times: list[tuple[str, ...]] = [("created_time",), ("modified_time",), ("stored_time",)]
     extremes: list[Literal] = [None, ANYTHING]
     chosen_by: list[tuple[list[tuple[str, ...]], list[Literal]]] = [
         (texts, ["", "x", "y", "1.2.3.4", "acme.com", "Firefox", *extremes]),
