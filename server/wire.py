@@ -9,7 +9,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from userfold.v1 import campaign_pb2, campaign_service_pb2, user_agent_pb2, user_pb2, user_service_pb2, warning_pb2
 
 from server import limits
-from server.errors import InvalidRequest, Violation
+from server.errors import EtagNotSupported, InvalidRequest, Violation
 from server.jsontext import object_from_json
 from server.model import (
     CampaignGroup,
@@ -37,7 +37,12 @@ _CAMPAIGN: Sequence[Any] = tuple(campaign_pb2.Campaign.DESCRIPTOR.fields_by_name
 
 
 def update_from_message(message: user_pb2.UserUpdate, client_address: str | None) -> UserUpdate:
-    """The update that a message holds. Raises InvalidRequest where protobuf allows what no JSON is."""
+    """The update that a message holds.
+
+    Raises EtagNotSupported, or InvalidRequest where protobuf allows what no JSON is.
+    """
+    if message.etag:
+        raise EtagNotSupported
     return UserUpdate(
         user_id=message.user_id,
         company_id=message.company_id if message.HasField("company_id") else None,
