@@ -8,7 +8,7 @@ from userfold.v1 import user_pb2, user_service_pb2
 
 from processes.turns import Turns
 from server import limits, wire
-from server.errors import InvalidRequest, UserfoldError
+from server.errors import UserfoldError
 from server.metadata import oversized_update
 from server.model import PlannedUpdate, ProfileWrite, Stored, Suppressed, Warning
 from server.plan import plan_update
@@ -25,29 +25,29 @@ _Item = TypeVar("_Item")
 _Plan = TypeVar("_Plan")
 _Outcome = TypeVar("_Outcome")
 
-Planned: TypeAlias = Sequence[PlannedUpdate | InvalidRequest]
+Planned: TypeAlias = Sequence[PlannedUpdate | UserfoldError]
 """Updates in the order in which they came, each planned or refused."""
 
 
 def plan_each(
     plan: Callable[[int, _Item], _Plan], items: Iterable[_Item], first: int = 0
-) -> Sequence[_Plan | InvalidRequest]:
+) -> Sequence[_Plan | UserfoldError]:
     """The plan of each item, made from its index and itself, or why it is refused; `first` is the first index."""
-    planned: list[_Plan | InvalidRequest] = []
+    planned: list[_Plan | UserfoldError] = []
     for index, item in enumerate(items, first):
         try:
             planned.append(plan(index, item))
-        except InvalidRequest as error:
+        except UserfoldError as error:
             planned.append(error)
     return planned
 
 
 async def outcomes_of(
-    planned: Sequence[_Plan | InvalidRequest], do: Callable[[Sequence[_Plan]], Awaitable[Iterable[_Outcome]]]
-) -> Sequence[_Outcome | InvalidRequest]:
+    planned: Sequence[_Plan | UserfoldError], do: Callable[[Sequence[_Plan]], Awaitable[Iterable[_Outcome]]]
+) -> Sequence[_Outcome | UserfoldError]:
     """What became of each item: `do` tells it of those that are not refused."""
-    outcomes = iter(await do([item for item in planned if not isinstance(item, InvalidRequest)]))
-    return [item if isinstance(item, InvalidRequest) else next(outcomes) for item in planned]
+    outcomes = iter(await do([item for item in planned if not isinstance(item, UserfoldError)]))
+    return [item if isinstance(item, UserfoldError) else next(outcomes) for item in planned]
 
 
 async def plan_batch(
@@ -69,7 +69,7 @@ async def plan_batch(
             raise oversized_update()
         return plan_update(application_id, wire.update_from_message(*sent), now)
 
-    planned: list[PlannedUpdate | InvalidRequest] = []
+    planned: list[PlannedUpdate | UserfoldError] = []
     sent = iter(zip(updates, addresses, strict=True))
     for count in slices_of((update.ByteSize() for update in updates), limits.SLICE_BYTES):
         if planned:

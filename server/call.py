@@ -3,10 +3,12 @@
 from collections.abc import Callable, Iterable
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from server.addresses import address_of_peer, client_address
-from server.model import Application
+from server.errors import ValidateOnlyNotSupported
+from server.model import Application, Scope
+from server.scopes import Need, require
 
 CLIENT_ADDRESS: Final = "x-userfold-client-address"
 """The metadata in which a gateway passes on the address of its client."""
@@ -16,6 +18,8 @@ CONTRACT: Final = "x-userfold-contract"
 0.1 send none."""
 
 CONTRACT_VERSION: Final = 2
+
+_TO_READ: Final = Need(Scope.READ_USERS)
 
 Metadata: TypeAlias = Iterable[tuple[str, str | bytes]]
 
@@ -46,6 +50,17 @@ def begin(call: Call) -> None:
 def current_call() -> Call:
     """The call that this task serves. Raises LookupError in a task that serves none."""
     return _CURRENT.get()
+
+
+def refuse_validate_only(request: Any) -> None:
+    """Refuse a request whose `validate_only` is set, before anything of it is done.
+
+    Raises ScopeMissing where the credential may not read users, as the response would show what is stored; else
+    ValidateOnlyNotSupported.
+    """
+    if request.validate_only:
+        require(_TO_READ, current_call().application)
+        raise ValidateOnlyNotSupported
 
 
 def address_of_client(metadata: Metadata, peer: Callable[[], str]) -> str | None:

@@ -30,6 +30,14 @@ class InvalidRequest(UserfoldError):
         self.violations = tuple(violations)
 
 
+class EtagNotSupported(UserfoldError):
+    """An update has an etag, which no version compares yet; nothing of it was written."""
+
+
+class ValidateOnlyNotSupported(UserfoldError):
+    """A request asks what it would do, which no version answers yet; nothing was written or erased."""
+
+
 class MalformedRequest(UserfoldError):
     """The bytes of a request are not the message that the method takes."""
 

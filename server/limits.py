@@ -31,6 +31,9 @@ PROFILE_BYTES = 1024 * 1024
 ALIASES = 1000
 """Session tokens that lead to one profile; the oldest leave first."""
 
+CLEAR_FIELDS = 20
+"""Names in one update's `clear_fields`."""
+
 BATCH_UPDATES = 1000
 """Updates in one batch."""
 

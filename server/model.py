@@ -16,7 +16,8 @@ class UserUpdate:
     """What a caller knows of one user. None means "not sent": the stored field stays as it is.
 
     `modified_time` is in nanoseconds since 1970-01-01 UTC. `metadata` holds JSON values with the caller's own keys.
-    `client_address` is where the request came from.
+    `clear_fields` are names of stored fields, which are removed before the others are applied. `client_address` is
+    where the request came from.
     """
 
     user_id: str = ""
@@ -29,6 +30,7 @@ class UserUpdate:
     campaign: Mapping[str, str] | None = None
     anonymous_id: str | None = None
     client_address: str | None = None
+    clear_fields: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +72,8 @@ class ProfileWrite:
     join the alias set. `exact` says that dot-paths cannot express the patch (see `patch.needs_exact`). `leaves` and
     `size`, an upper bound of the bytes of the MongoDB operation in either form, bound what folding several writes into
     one may amount to. `values` are all that the write may add to the stored profile, those inside arrays included.
-    `first_campaign` is kept, as a whole, by a profile that has none. `recount` says that the profile may hold too many
+    `first_campaign` is kept, as a whole, by a profile that has none; it is None where the patch itself changes
+    `initial_campaign`, since MongoDB refuses two changes of one path. `recount` says that the profile may hold too many
     values with it, and has to be counted (see `store/values.py`).
     """
 
@@ -103,9 +106,10 @@ class PlannedUpdate:
 class Profile:
     """One user's stored profile.
 
-    `modified_time` is in nanoseconds since 1970-01-01 UTC. The keys in `metadata` are as they are stored: visiting all
-    of them may take long, and is done in slices when the profile is answered. None is what there is nothing of, or what
-    was not asked for.
+    `modified_time` is in nanoseconds since 1970-01-01 UTC. `ip_address` is what an update gave, `observed_ip_address`
+    the client address of a request. `stored_time` is when the latest update was stored; a profile that was last written
+    by version 0.1 has none. The keys in `metadata` are as they are stored: visiting all of them may take long, and is
+    done in slices when the profile is answered. None is what there is nothing of, or what was not asked for.
     """
 
     user_id: str
@@ -123,6 +127,8 @@ class Profile:
     avatar_url: str | None = None
     email_domain: str | None = None
     company_domain: str | None = None
+    observed_ip_address: str | None = None
+    stored_time: datetime | None = None
 
 
 class Scope(StrEnum):
@@ -189,7 +195,6 @@ class StoredUser:
     """Everything that is stored about one user. `aliases` are digests, the latest last."""
 
     profile: Profile
-    observed_ip_address: str | None
     aliases: Sequence[bytes]
     visitor: "StoredUser | None"
 

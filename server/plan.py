@@ -4,10 +4,11 @@ It knows no clock, no protobuf and no driver. Where a rule is not explained here
 README.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from itertools import chain
+from typing import Final
 
 from server import limits
 from server.addresses import is_ip_address
@@ -22,8 +23,15 @@ _NANOSECONDS_PER_MILLISECOND = 1_000_000
 
 # Upper bounds of what the operation takes beside metadata and texts, in bytes, in either form: all of the envelope,
 # with the names of its fields, and the filter; a field of a campaign, which may be stored as the initial one as well.
-_OPERATION_BYTES = 1408
+_OPERATION_BYTES = 1472
 _CAMPAIGN_FIELD_BYTES = 128
+
+_CLEARED: Final[Mapping[str, Sequence[str]]] = {
+    **{name: (name,) for name in ("company_id", "ip_address", "observed_ip_address", "anonymous_id")},
+    **{name: (name,) for name in ("campaign", "initial_campaign")},
+    "user_agent_string": ("user_agent_string", "user_agent"),
+}
+"""The stored fields that a name in `clear_fields` removes."""
 
 
 def plan_update(application_id: str, update: UserUpdate, now: int) -> PlannedUpdate:
@@ -36,6 +44,10 @@ def plan_update(application_id: str, update: UserUpdate, now: int) -> PlannedUpd
     # The server's own time is kept to the millisecond: nobody could tell a difference below.
     created_time, _ = stored_time(now)
     patch = plan.envelope(update, created_time)
+    # Without any text in it, nothing is known of how the user came.
+    first_campaign = update.campaign if update.campaign and any(update.campaign.values()) else None
+    if first_campaign and "initial_campaign" in patch:
+        patch["initial_campaign"], first_campaign = [first_campaign], None
     if update.metadata:
         patch["metadata"] = plan.metadata(update.metadata)
         if not plan.violations:
@@ -53,8 +65,7 @@ def plan_update(application_id: str, update: UserUpdate, now: int) -> PlannedUpd
         leaves=plan.paths,
         size=plan.size,
         values=plan.values - plan.removed,
-        # Without any text in it, nothing is known of how the user came.
-        first_campaign=update.campaign if update.campaign and any(update.campaign.values()) else None,
+        first_campaign=first_campaign,
     )
     return PlannedUpdate(write, plan.warnings[: limits.REPORTED])
 
@@ -101,7 +112,7 @@ def fold(writes: Sequence[ProfileWrite]) -> tuple[ProfileWrite, int]:
     folded = writes[:count]
     patch = compose(write.patch for write in folded)
     aliases = tuple(dict.fromkeys(chain.from_iterable(write.aliases for write in folded)))
-    campaign = next((write.first_campaign for write in folded if write.first_campaign), None)
+    campaign = _first_campaign(folded, patch)
     return ProfileWrite(
         profile_id=first.profile_id,
         on_insert=first.on_insert,
@@ -113,6 +124,21 @@ def fold(writes: Sequence[ProfileWrite]) -> tuple[ProfileWrite, int]:
         first_campaign=campaign,
         values=values,
     ), count
+
+
+def _first_campaign(folded: Sequence[ProfileWrite], patch: Patch) -> Mapping[str, str] | None:
+    """The first campaign of writes that are composed into `patch`, which takes it over where one of them clears it."""
+    first: Mapping[str, str] | None = None
+    is_cleared = False
+    for write in folded:
+        if "initial_campaign" in write.patch:
+            is_cleared, first = True, None
+            patch["initial_campaign"] = write.patch["initial_campaign"]
+        elif write.first_campaign and not first:
+            first = write.first_campaign
+            if is_cleared and patch["initial_campaign"] is REMOVE:
+                patch["initial_campaign"] = [first]
+    return None if is_cleared else first
 
 
 class _Plan(MetadataPlan):
@@ -133,7 +159,9 @@ class _Plan(MetadataPlan):
 
     def envelope(self, update: UserUpdate, now: datetime) -> Patch:
         time, nanos = (now, 0) if update.modified_time is None else stored_time(update.modified_time)
-        patch: Patch = {"modified_time": time, "modified_nanos": nanos}
+        patch: Patch = {"modified_time": time, "modified_nanos": nanos, "stored_time": now}
+        if update.clear_fields:
+            self.clear(update, patch)
         if update.company_id is not None and self.text(
             "company_id", update.company_id, limits.ID_BYTES, warn_if_empty=True
         ):
@@ -145,8 +173,9 @@ class _Plan(MetadataPlan):
             patch["ip_address"] = update.ip_address
             if not is_ip_address(update.ip_address):
                 self.warn("ip_address", "NOT_AN_IP_ADDRESS", "kept as sent, though it is no IP address")
-        elif update.client_address:
-            # In a field of its own: it must never replace an address that a caller gave.
+        elif update.client_address and "observed_ip_address" not in patch:
+            # In a field of its own: it must never replace an address that a caller gave. Not where it is cleared: the
+            # address of whoever clears it would take its place.
             patch["observed_ip_address"] = update.client_address
             self.size += 4 * len(update.client_address)
         if update.user_agent_string and self.text("user_agent_string", update.user_agent_string, limits.TEXT_BYTES):
@@ -162,8 +191,23 @@ class _Plan(MetadataPlan):
                 if size > limits.TEXT_BYTES:
                     self.too_long(f"campaign.{name}", limits.TEXT_BYTES)
             self.size += 2 * texts + _CAMPAIGN_FIELD_BYTES * len(update.campaign)
-            patch["campaign"] = {**update.campaign}
+            campaign: JsonObject = {**update.campaign}
+            patch["campaign"] = Whole(campaign) if "campaign" in patch else campaign
         return patch
+
+    def clear(self, update: UserUpdate, patch: Patch) -> None:
+        """Remove what `clear_fields` names."""
+        if len(update.clear_fields) > limits.CLEAR_FIELDS:
+            self.refuse("clear_fields", "TOO_MANY", f"more than {limits.CLEAR_FIELDS} names")
+            return
+        for index, name in enumerate(update.clear_fields):
+            stored = _CLEARED.get(name, ())
+            if name == "anonymous_id" and not update.user_id:
+                self.refuse(f"clear_fields[{index}]", "NOT_CLEARABLE", "a visitor is known by its anonymous_id alone")
+            elif stored:
+                patch |= dict.fromkeys(stored, REMOVE)
+            else:
+                self.refuse(f"clear_fields[{index}]", "NOT_CLEARABLE", "no field that can be cleared")
 
     def text(self, field: str, value: str | None, most: int, *, warn_if_empty: bool = False) -> bool:
         """Whether `value` is a text to store. One that is too long is refused, an empty one ignored."""

@@ -16,7 +16,7 @@ from server.addresses import client_address
 from server.answers import Answer
 from server.batch import outcomes_of, plan_each, response_of
 from server.batches import Batches, require_batch
-from server.call import address_of_client, current_call, is_of_older_gateway
+from server.call import address_of_client, current_call, is_of_older_gateway, refuse_validate_only
 from server.erasure import plan_alias_removal, plan_erasure, plan_export, plan_suppression
 from server.errors import ExportTooLarge, GatewayTooOld, UserfoldError, UserNotFound
 from server.filter import parse_filter
@@ -71,6 +71,7 @@ class UserService(UserServiceServicer):
         self._turns = turns
 
     async def UpdateUser(self, request: pb.UpdateUserRequest, context: Context) -> pb.UpdateUserResponse:
+        refuse_validate_only(request)
         call = current_call()
         application_id, now = call.application.application_id, self._clock()
         address = address_of_client(call.metadata, context.peer)
@@ -84,6 +85,7 @@ class UserService(UserServiceServicer):
     async def BatchUpdateUsers(
         self, request: pb.BatchUpdateUsersRequest, context: Context
     ) -> pb.BatchUpdateUsersResponse:
+        refuse_validate_only(request)
         require_batch(request.users)
         call = current_call()
         addresses = _addresses_of_older_gateway(request) or [address_of_client(call.metadata, context.peer)]
@@ -149,6 +151,7 @@ class UserService(UserServiceServicer):
         return pb.BatchRemoveAliasesResponse(results=results)
 
     async def DeleteUser(self, request: pb.DeleteUserRequest, context: Context) -> pb.DeleteUserResponse:
+        refuse_validate_only(request)
         until = plan_suppression(request.suppress_days, self._clock())
         (deleted,) = await self._erasure.erase([plan_erasure(_application_id(), "user_id", request.user_id, until)])
         return pb.DeleteUserResponse(deleted=_unless_error(deleted))
@@ -156,6 +159,7 @@ class UserService(UserServiceServicer):
     async def BatchDeleteUsers(
         self, request: pb.BatchDeleteUsersRequest, context: Context
     ) -> pb.BatchDeleteUsersResponse:
+        refuse_validate_only(request)
         require_batch(request.user_ids)
         application_id, until = _application_id(), plan_suppression(request.suppress_days, self._clock())
         planned = plan_each(

@@ -37,6 +37,16 @@ ANSWERS: Final[Mapping[type[errors.UserfoldError], Answer]] = {
     errors.InvalidRequest: Answer(
         StatusCode.INVALID_ARGUMENT, "INVALID_REQUEST", "Fields of the request break rules; nothing of it was written."
     ),
+    errors.EtagNotSupported: Answer(
+        StatusCode.UNIMPLEMENTED,
+        "ETAG_NOT_SUPPORTED",
+        "An etag in an update is not supported yet; nothing of the update was written. Send it without.",
+    ),
+    errors.ValidateOnlyNotSupported: Answer(
+        StatusCode.UNIMPLEMENTED,
+        "VALIDATE_ONLY_NOT_SUPPORTED",
+        "validate_only is not supported yet; nothing was written or erased.",
+    ),
     errors.MalformedRequest: Answer(
         StatusCode.INVALID_ARGUMENT,
         "MALFORMED_REQUEST",

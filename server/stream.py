@@ -9,6 +9,7 @@ from userfold.v1 import user_service_pb2 as pb
 from processes.turns import Turns
 from server import limits
 from server.batch import REFUSED_IN_ONE_TURN, Planned, plan_batch, response_of, slices_of, writes_of
+from server.call import refuse_validate_only
 from server.errors import BatchTooLarge, ServerStopping, UserfoldError
 from server.group import GroupedProfileStore
 from server.model import PlannedUpdate
@@ -59,7 +60,7 @@ class UpdateStream:
     ) -> AsyncIterator[pb.StreamUpdateUsersResponse]:
         """Answer the requests, whatever is settled by then in one response.
 
-        Raises, when all that was read is answered, BatchTooLarge or ServerStopping.
+        Raises, when all that was read is answered, BatchTooLarge, ServerStopping or what `refuse_validate_only` raises.
         """
         reading = asyncio.ensure_future(self._read(requests))
         reading.add_done_callback(lambda _: self._moved.set())
@@ -86,6 +87,7 @@ class UpdateStream:
     async def _read(self, requests: AsyncIterable[pb.StreamUpdateUsersRequest]) -> None:
         number = 0
         async for request in requests:
+            refuse_validate_only(request)
             count = len(request.users)
             if count > limits.BATCH_UPDATES:
                 raise BatchTooLarge

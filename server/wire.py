@@ -8,7 +8,8 @@ from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 from userfold.v1 import campaign_pb2, campaign_service_pb2, user_agent_pb2, user_pb2, user_service_pb2, warning_pb2
 
-from server.errors import InvalidRequest, Violation
+from server import limits
+from server.errors import EtagNotSupported, InvalidRequest, Violation
 from server.jsontext import object_from_json
 from server.model import (
     CampaignGroup,
@@ -28,7 +29,7 @@ _YEAR_10000 = 253_402_300_800
 
 _COPIED = (
     *("user_id", "company_id", "ip_address", "user_agent_string", "anonymous_id"),
-    *("alias_count", "avatar_url", "email_domain", "company_domain"),
+    *("alias_count", "avatar_url", "email_domain", "company_domain", "observed_ip_address"),
 )
 
 # Not `ListFields()`, which makes an object of each field's descriptor: it takes half as long again.
@@ -36,7 +37,12 @@ _CAMPAIGN: Sequence[Any] = tuple(campaign_pb2.Campaign.DESCRIPTOR.fields_by_name
 
 
 def update_from_message(message: user_pb2.UserUpdate, client_address: str | None) -> UserUpdate:
-    """The update that a message holds. Raises InvalidRequest where protobuf allows what no JSON is."""
+    """The update that a message holds.
+
+    Raises EtagNotSupported, or InvalidRequest where protobuf allows what no JSON is.
+    """
+    if message.etag:
+        raise EtagNotSupported
     return UserUpdate(
         user_id=message.user_id,
         company_id=message.company_id if message.HasField("company_id") else None,
@@ -48,6 +54,8 @@ def update_from_message(message: user_pb2.UserUpdate, client_address: str | None
         campaign=_campaign(message.campaign) if message.HasField("campaign") else None,
         anonymous_id=message.anonymous_id if message.HasField("anonymous_id") else None,
         client_address=client_address,
+        # One more than is allowed: the plan refuses that, and no more is copied.
+        clear_fields=message.clear_fields[: limits.CLEAR_FIELDS + 1] if message.clear_fields else (),
     )
 
 
@@ -66,9 +74,9 @@ def _nanoseconds(message: Message, field: str) -> int | None:
 
 def _metadata(message: user_pb2.UserUpdate) -> JsonObject | None:
     text = message.metadata_json
-    if not text and not message.HasField("metadata_json"):
-        return object_from_struct(message.metadata) if message.HasField("metadata") else None
-    return object_from_json(text)
+    if text or message.HasField("metadata_json"):
+        return object_from_json(text)
+    return object_from_struct(message.metadata) if message.HasField("metadata") else None
 
 
 def lookup_from_message(message: user_service_pb2.LookupUsersRequest) -> dict[str, str]:
@@ -115,6 +123,8 @@ def fill_user(profile: Profile, user: user_pb2.User) -> None:
         user.created_time.FromDatetime(profile.created_time)
     if profile.modified_time is not None:
         user.modified_time.FromNanoseconds(profile.modified_time)
+    if profile.stored_time is not None:
+        user.stored_time.FromDatetime(profile.stored_time)
 
 
 def fill_export(stored: StoredUser, export: user_pb2.UserExport | user_pb2.VisitorExport) -> None:

@@ -19,8 +19,20 @@ class ReferenceProfile:
         self.initial_campaign: dict[str, Any] = {}
         self.tokens: list[str] = []
         self.last_modified_time_was_sent = False
+        self.observed_ip_address: str | None = None
 
-    def fold(self, update: dict[str, Any]) -> None:
+    def fold(self, update: dict[str, Any], client_address: str | None = None) -> None:
+        cleared = update.get("clear_fields") or []
+        for name in cleared:
+            self.fields.pop(name, None)
+        if "campaign" in cleared:
+            self.campaign = {}
+        if "initial_campaign" in cleared:
+            self.initial_campaign = {}
+        if "observed_ip_address" in cleared:
+            self.observed_ip_address = None
+        elif not update.get("ip_address") and client_address:
+            self.observed_ip_address = client_address
         for name in ("company_id", "modified_time", "ip_address", "user_agent_string", "anonymous_id"):
             if update.get(name) is not None:
                 self.fields[name] = update[name]

@@ -35,6 +35,8 @@ _RESERVED: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
 _CAMPAIGN = st.dictionaries(
     st.sampled_from(["utm_source", "utm_medium", "referrer", "gclid"]), st.sampled_from(["s", "é", "$x", "", None])
 )
+CLEARABLE = ["company_id", "ip_address", "observed_ip_address", "user_agent_string", "anonymous_id"]
+CLEARABLE += ["campaign", "initial_campaign", "campaign", "initial_campaign"]
 UPDATES: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
     {},
     optional={
@@ -47,6 +49,7 @@ UPDATES: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
         "user_agent_string": st.sampled_from(["UA", "Mozilla/5.0 (X11; Linux x86_64; rv:121.0) Gecko Firefox/121.0"]),
         "anonymous_id": st.sampled_from(["anon", None]),
         "campaign": _CAMPAIGN | st.none() | st.just([]),
+        "clear_fields": st.lists(st.sampled_from(CLEARABLE), max_size=3) | st.none(),
         "metadata": st.builds(lambda one, other: one | other, METADATA, _RESERVED) | st.none() | st.just([]),
     },
 )

@@ -18,6 +18,8 @@ from tests.conftest import Api, Stack
 from tests.reference import ReferenceProfile
 from tests.strategies import UPDATES
 
+_CLIENT = "127.0.0.1"
+
 _numbers = itertools.count()
 
 # One API for all examples is meant: each has a user of its own.
@@ -40,9 +42,9 @@ def _check(profile: dict[str, Any], reference: ReferenceProfile) -> None:
     assert profile.get("campaign", {}) == reference.campaign
     assert profile.get("initial_campaign", {}) == reference.initial_campaign
     assert profile.get("alias_count", profile.get("aliasCount", 0)) == len(reference.tokens)
-    for name in ("company_id", "user_agent_string", "anonymous_id"):
+    for name in ("company_id", "user_agent_string", "anonymous_id", "ip_address"):
         assert profile.get(name) == reference.fields.get(name)
-    assert profile["ip_address"] == reference.fields.get("ip_address", "127.0.0.1")
+    assert profile.get("observed_ip_address") == reference.observed_ip_address
 
 
 def _check_time(text: str, reference: ReferenceProfile) -> None:
@@ -63,7 +65,7 @@ def test_a_sequence_of_updates_reads_back_as_the_reference_says(
     for update in updates:
         answer = api.update({"user_id": user_id} | update)
         assert answer.status_code == 201, answer.text
-        reference.fold(update)
+        reference.fold(update, _CLIENT)
     profile = api.get(user_id).json()
     _check(profile, reference)
     _check_time(profile["modified_time"], reference)
@@ -79,7 +81,7 @@ def test_a_batch_reads_back_as_its_updates_one_after_the_other(
     number = next(_numbers)
     references: dict[str, ReferenceProfile] = {}
     for name, update in updates:
-        references.setdefault(f"batch/{number}/{name}", ReferenceProfile()).fold(update)
+        references.setdefault(f"batch/{number}/{name}", ReferenceProfile()).fold(update, _CLIENT)
     answer = api.batch([{"user_id": f"batch/{number}/{name}"} | update for name, update in updates])
     assert answer.status_code == 201, answer.text
     for user_id, reference in references.items():

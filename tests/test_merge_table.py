@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from pymongo.database import Database
 
 from tests.conftest import Api
 
@@ -12,6 +13,11 @@ _STORED: list[Any] = [None, "text", 1, True, [1, 2], {"old": 1}, {}]
 
 def _metadata(api: Api, *metadata: dict[str, Any]) -> Any:
     return api.stored(*({"metadata": item} for item in metadata))["metadata"]
+
+
+def _untimed(profile: dict[str, Any]) -> dict[str, Any]:
+    """A profile without the times that every update sets."""
+    return {name: value for name, value in profile.items() if name not in ("modified_time", "stored_time")}
 
 
 @pytest.mark.parametrize("absent", [{}, {"company_id": None, "campaign": None, "metadata": None, "ip_address": None}])
@@ -24,8 +30,8 @@ def test_a_field_that_is_absent_or_null_in_the_envelope_is_unchanged(api: Api, a
         "metadata": {"a": 1},
         "modified_time": "2026-01-02T03:04:05Z",
     }
-    before = api.stored(full)
-    assert api.stored(absent | {"modified_time": None}) | {"modified_time": before["modified_time"]} == before
+    before = api.stored({}, full)
+    assert _untimed(api.stored(absent | {"modified_time": None})) == _untimed(before)
 
 
 def test_null_in_a_campaign_is_unchanged(api: Api) -> None:
@@ -113,7 +119,7 @@ def test_the_first_campaign_is_the_first_in_a_batch_and_on_the_exact_way_too(api
 def test_an_empty_campaign_or_metadata_changes_nothing(api: Api, empty: Any) -> None:
     before = api.stored({"campaign": {"utm_source": "google"}, "metadata": {"a": 1}})
     after = api.stored({"campaign": empty, "metadata": empty})
-    assert after | {"modified_time": before["modified_time"]} == before
+    assert _untimed(after) == _untimed(before)
 
 
 def test_a_session_token_joins_the_aliases_and_never_replaces(api: Api) -> None:
@@ -152,10 +158,130 @@ def test_an_absent_modified_time_is_the_servers_time(api: Api) -> None:
     assert before <= datetime.fromisoformat(profile["modified_time"]) <= datetime.now(UTC) + timedelta(seconds=1)
 
 
-def test_the_observed_address_never_replaces_an_explicit_one(api: Api) -> None:
-    assert api.stored({})["ip_address"] == "127.0.0.1"
-    assert api.stored({"ip_address": "1.2.3.4"}, {}, {"ip_address": None})["ip_address"] == "1.2.3.4"
-    assert api.stored({"ip_address": "2001:db8::1"})["ip_address"] == "2001:db8::1"
+def test_the_observed_address_is_a_field_of_its_own(api: Api) -> None:
+    def addresses(*updates: dict[str, Any]) -> tuple[Any, Any]:
+        profile = api.stored(*updates)
+        return profile.get("ip_address"), profile.get("observed_ip_address")
+
+    assert addresses({"ip_address": "2001:db8::1"}) == ("2001:db8::1", None)
+    assert addresses({}) == ("2001:db8::1", "127.0.0.1")
+    assert addresses({"ip_address": "1.2.3.4"}, {"ip_address": None}) == ("1.2.3.4", "127.0.0.1")
+    assert api.stored({}, user_id="v").keys() & {"ip_address", "observed_ip_address"} == {"observed_ip_address"}
+
+
+@pytest.mark.parametrize("exact", [{}, {"metadata": {"empty": {}}}], ids=["dotted", "exact"])
+def test_every_update_sets_the_time_of_the_server_that_stored_it(api: Api, exact: dict[str, Any]) -> None:
+    times = []
+    for modified in ("1970-01-01T00:00:00Z", "2999-01-01T00:00:00Z", "1970-01-01T00:00:00Z"):
+        before = datetime.now(UTC)
+        profile = api.stored({"modified_time": modified} | exact)
+        times.append(datetime.fromisoformat(profile["stored_time"]))
+        # It is kept to the millisecond.
+        assert before - timedelta(milliseconds=1) <= times[-1] <= datetime.now(UTC)
+    assert times == sorted(times)
+    assert profile["created_time"] <= profile["stored_time"]
+
+
+_ENVELOPE: dict[str, Any] = {
+    "company_id": "c",
+    "ip_address": "1.2.3.4",
+    "user_agent_string": "Mozilla/5.0 (X11; Linux x86_64; rv:121.0) Gecko/20100101 Firefox/121.0",
+    "anonymous_id": "a",
+    "campaign": {"utm_source": "google", "utm_medium": "cpc"},
+}
+_DERIVED = {"user_agent_string": {"user_agent"}, "campaign": set[str](), "company_id": set[str]()}
+_EXACT: list[dict[str, Any]] = [{}, {"metadata": {"empty": {}}}]
+
+
+@pytest.mark.parametrize("exact", _EXACT, ids=["dotted", "exact"])
+@pytest.mark.parametrize("name", [*_ENVELOPE, "observed_ip_address", "initial_campaign"])
+def test_a_field_that_is_cleared_goes_with_what_is_derived_from_it(api: Api, name: str, exact: dict[str, Any]) -> None:
+    before = api.stored({}, _ENVELOPE | exact)
+    # One that is not stored is no error.
+    after = api.stored({"clear_fields": [name]} | exact, {"clear_fields": [name]} | exact)
+    times = {"modified_time", "stored_time"}
+    gone = {name} | _DERIVED.get(name, set())
+    assert before.keys() - after.keys() == gone
+    assert {key: before[key] for key in before.keys() - gone - times} == {
+        key: after[key] for key in after if key not in times
+    }
+
+
+@pytest.mark.parametrize("exact", _EXACT, ids=["dotted", "exact"])
+def test_what_is_cleared_and_sent_is_replaced_as_a_whole(api: Api, exact: dict[str, Any]) -> None:
+    new = {"company_id": "d", "ip_address": "::1", "user_agent_string": "UA", "anonymous_id": "b"}
+    new_campaign: dict[str, Any] = {"campaign": {"gclid": "$g"}}
+    both = {"clear_fields": [*_ENVELOPE, "initial_campaign"]}
+    after = api.stored(_ENVELOPE, new | new_campaign | both | exact)
+    assert {name: after[name] for name in (*new, "campaign")} == new | new_campaign
+    assert after["initial_campaign"] == {"gclid": "$g"}
+    assert "user_agent" not in after
+    # The campaign alone: what brought the user stays.
+    after = api.stored({"campaign": {"utm_term": "t"}, "clear_fields": ["campaign"]} | exact)
+    assert (after["campaign"], after["initial_campaign"]) == ({"utm_term": "t"}, {"gclid": "$g"})
+    # Once it is cleared, the next campaign is the first.
+    after = api.stored(
+        {"clear_fields": ["initial_campaign"]} | exact, {"campaign": {"utm_term": "u"}} | exact, new_campaign
+    )
+    assert (after["campaign"], after["initial_campaign"]) == ({"utm_term": "u", "gclid": "$g"}, {"utm_term": "u"})
+
+
+def test_to_clear_a_field_of_a_user_nobody_knows_creates_an_empty_profile(api: Api) -> None:
+    profile = api.stored({"clear_fields": ["campaign", "observed_ip_address"]})
+    assert profile.keys() == {"user_id", "created_time", "modified_time", "stored_time", "metadata", "alias_count"}
+
+
+def test_a_visitor_can_be_cleared_but_for_its_key(api: Api, database: Database[dict[str, Any]]) -> None:
+    visitor = {"anonymous_id": "v", "company_id": "c"}
+    assert api.update(visitor).status_code == 201
+    answer = api.update({"anonymous_id": "v", "clear_fields": ["company_id", "anonymous_id"]})
+    assert answer.status_code == 400
+    (violation,) = answer.json()["details"][1]["field_violations"]
+    assert (violation["field"], violation["reason"]) == ("clear_fields[1]", "NOT_CLEARABLE")
+    of_application = {"application_id": api.application.application_id}
+    assert database.profiles.find_one(of_application)["company_id"] == "c"  # type: ignore[index]  # It is there.
+    assert api.update({"anonymous_id": "v", "clear_fields": ["company_id"]}).status_code == 201
+    (stored,) = database.profiles.find(of_application)
+    assert stored["anonymous_id"] == "v"
+    assert "company_id" not in stored
+
+
+@pytest.mark.parametrize(
+    ("names", "violations"),
+    [
+        (["campaign", "metadata"], [("clear_fields[1]", "NOT_CLEARABLE")]),
+        (["user_id", "$set", "campaign.gclid"], [(f"clear_fields[{index}]", "NOT_CLEARABLE") for index in range(3)]),
+        (["campaign"] * 21, [("clear_fields", "TOO_MANY")]),
+        ("campaign", [("clear_fields", "WRONG_TYPE")]),
+    ],
+)
+def test_no_other_field_can_be_cleared(api: Api, names: object, violations: list[tuple[str, str]]) -> None:
+    answer = api.update({"user_id": "u", "company_id": "c", "clear_fields": names})
+    assert answer.status_code == 400
+    told = answer.json()["details"][1]["field_violations"]
+    assert [(violation["field"], violation["reason"]) for violation in told] == violations
+    assert api.get("u").status_code == 404
+
+
+def test_updates_of_one_batch_that_clear_and_set_are_applied_in_their_order(api: Api) -> None:
+    users: list[dict[str, Any]] = [
+        {"user_id": "u", "campaign": {"utm_source": "first"}, "company_id": "c"},
+        {"user_id": "u", "clear_fields": ["campaign", "initial_campaign", "company_id"]},
+        {"user_id": "u", "campaign": {"utm_source": "second"}},
+        {"user_id": "u", "campaign": {"utm_medium": "third"}},
+        {"user_id": "v", "campaign": {"utm_source": "first"}},
+        {"user_id": "v", "campaign": {"utm_medium": "second"}, "clear_fields": ["campaign"]},
+        {"user_id": "v", "company_id": "c"},
+        {"user_id": "v", "clear_fields": ["company_id"]},
+    ]
+    assert api.batch(users).status_code == 201
+    u, v = api.get("u").json(), api.get("v").json()
+    assert (u["campaign"], u["initial_campaign"]) == (
+        {"utm_source": "second", "utm_medium": "third"},
+        {"utm_source": "second"},
+    )
+    assert (v["campaign"], v["initial_campaign"]) == ({"utm_medium": "second"}, {"utm_source": "first"})
+    assert "company_id" not in u.keys() | v.keys()
 
 
 def test_a_user_agent_is_stored_as_sent_and_parsed(api: Api) -> None:
@@ -188,7 +314,7 @@ def test_updates_of_different_fields_commute(api: Api) -> None:
     ]
     one = api.stored(*updates, user_id="one")
     other = api.stored(*reversed(updates), user_id="other")
-    own = ("user_id", "created_time", "modified_time")
+    own = ("user_id", "created_time", "modified_time", "stored_time")
     assert {k: v for k, v in one.items() if k not in own} == {k: v for k, v in other.items() if k not in own}
 
 
@@ -204,12 +330,13 @@ def test_updates_of_one_user_in_one_batch_are_applied_in_order(api: Api) -> None
     assert api.get("v").json()["metadata"] == {"a": 1}
 
 
-def test_sending_again_changes_nothing_but_the_default_of_modified_time(api: Api) -> None:
+def test_sending_again_changes_nothing_but_its_time(api: Api) -> None:
     update = {"session_token": "t", "metadata": {"a": {"b": [1]}, "gone": None, "empty": {}}, "campaign": {}}
     first, second = api.stored(update), api.stored(update)
-    assert second | {"modified_time": first["modified_time"]} == first
+    assert _untimed(second) == _untimed(first)
     timed = {**update, "modified_time": "2026-01-02T03:04:05Z"}
-    assert api.stored(timed) == api.stored(timed)
+    first, second = api.stored(timed), api.stored(timed)
+    assert second | {"stored_time": first["stored_time"]} == first
 
 
 @pytest.mark.parametrize(
@@ -245,7 +372,7 @@ def test_no_key_of_a_caller_reaches_a_field_of_ours(api: Api) -> None:
     before = api.stored({"session_token": "t"})
     after = api.stored({"metadata": dict.fromkeys(ours, "x")})
     assert after["metadata"] == dict.fromkeys(ours, "x")
-    assert after | {"metadata": {}, "modified_time": before["modified_time"]} == before
+    assert _untimed(after) | {"metadata": {}} == _untimed(before)
 
 
 @pytest.mark.parametrize("text", ["24000", "0.1", "-1", "9007199254740991", "-9007199254740991", "1e-7", "123456.789"])

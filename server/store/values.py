@@ -40,7 +40,10 @@ _ATTEMPTS = 3
 _FEW = 16
 _BITS = 2
 
-_READ = ("metadata", "modified_time", "modified_nanos", "suppressed_until", FIELD)
+# Each write changes one of these, to which a change of the metadata belongs.
+_CHANGED = ("modified_time", "modified_nanos", "stored_time", FIELD)
+
+_READ = ("metadata", "suppressed_until", *_CHANGED)
 
 
 def added(values: int) -> int:
@@ -118,8 +121,7 @@ class Recount:
             return ProfileTooLarge()
         update = exact_update(write)
         update.append({"$set": {FIELD: min(values, limits.PROFILE_VALUES)}})
-        # Each write changes these, to which a change of the metadata belongs.
-        as_read = {name: stored.get(name) for name in ("modified_time", "modified_nanos", FIELD)}
+        as_read = {name: stored.get(name) for name in _CHANGED}
         result = await write_in_bulk(self._profiles, [UpdateOne({"_id": write.profile_id, **as_read}, update)])
         if result.codes:
             return failure_of(result.codes[0])

@@ -9,7 +9,7 @@ from userfold.v1.user_pb2 import UserUpdate
 from processes.turns import Turns
 from server import limits
 from server.batch import plan_batch, slices_of
-from server.errors import InvalidRequest
+from server.errors import InvalidRequest, UserfoldError
 from server.model import PlannedUpdate
 
 
@@ -33,11 +33,11 @@ def _update(user_id: str, values: int = 5) -> UserUpdate:
 
 async def _planned(
     updates: Sequence[UserUpdate], turns: Turns, oversized: frozenset[int] = frozenset()
-) -> Sequence[PlannedUpdate | InvalidRequest]:
+) -> Sequence[PlannedUpdate | UserfoldError]:
     return await plan_batch("app", updates, [None] * len(updates), 0, turns, oversized)
 
 
-def _user_ids(planned: Sequence[PlannedUpdate | InvalidRequest]) -> list[object]:
+def _user_ids(planned: Sequence[PlannedUpdate | UserfoldError]) -> list[object]:
     return [item.write.on_insert["user_id"] if isinstance(item, PlannedUpdate) else None for item in planned]
 
 

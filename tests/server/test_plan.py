@@ -1,14 +1,14 @@
 """What a plan refuses, changes and bounds. What it means is in test_plan_property and test_merge_table."""
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from server import limits
 from server.errors import InvalidRequest
-from server.model import PlannedUpdate, UserUpdate
-from server.operation import dotted_update
+from server.model import REMOVE, PlannedUpdate, UserUpdate
+from server.operation import UpdateDocument, dotted_update
 from server.plan import fold, plan_update, profile_id
 
 _NOW = 1_767_323_045_678_901_234
@@ -44,6 +44,7 @@ def test_a_plan_is_one_write_on_dot_paths() -> None:
     assert update["$set"] == {
         "modified_time": datetime(2026, 1, 2, 3, 4, 5, 678_000, tzinfo=UTC),
         "modified_nanos": 0,
+        "stored_time": datetime(2026, 1, 2, 3, 4, 5, 678_000, tzinfo=UTC),
         "company_id": "c",
         "observed_ip_address": "192.0.2.1",
         "campaign.utm_source": "google",
@@ -58,6 +59,46 @@ def test_a_plan_is_one_write_on_dot_paths() -> None:
     }
     assert update["$addToSet"] == {"aliases": planned.write.aliases[0]}
     assert b"secret" not in planned.write.aliases[0]
+
+
+_ALL = ["company_id", "ip_address", "observed_ip_address", "user_agent_string", "anonymous_id"]
+_ALL += ["campaign", "initial_campaign"]
+
+
+def test_what_is_cleared_is_removed_and_no_path_is_changed_twice() -> None:
+    update = dotted_update(_plan(clear_fields=[*_ALL, *_ALL[:5]], client_address="192.0.2.1").write)
+    assert update["$unset"] == dict.fromkeys([*_ALL, "user_agent"], "")
+    assert set(_paths(update)) == {"modified_time", "modified_nanos", "stored_time"}
+    assert update.keys() == {"$set", "$unset", "$setOnInsert"}
+
+
+def test_what_is_cleared_and_sent_is_what_was_sent() -> None:
+    fields = {"company_id": "c", "ip_address": "1.2.3.4", "user_agent_string": "UA", "anonymous_id": "a"}
+    update = dotted_update(_plan(**fields, campaign={"gclid": "g"}, clear_fields=_ALL).write)
+    assert update["$unset"] == {"user_agent": "", "observed_ip_address": ""}
+    stored = {**fields, "campaign": {"gclid": "g"}, "initial_campaign": [{"gclid": "g"}]}
+    assert _paths(update) | stored == _paths(update)
+    assert "$push" not in update
+    # A campaign without any text in it is not what brought the user.
+    update = dotted_update(_plan(campaign={"gclid": ""}, clear_fields=["initial_campaign"]).write)
+    assert update["$unset"] == {"initial_campaign": ""}
+
+
+def test_the_address_of_who_clears_the_observed_one_does_not_take_its_place() -> None:
+    cleared = _plan(client_address="192.0.2.1", clear_fields=["observed_ip_address"]).write
+    assert cleared.patch["observed_ip_address"] is REMOVE
+    given = _plan(client_address="192.0.2.1", clear_fields=["ip_address"]).write
+    assert (given.patch["ip_address"], given.patch["observed_ip_address"]) == (REMOVE, "192.0.2.1")
+
+
+def _paths(update: UpdateDocument) -> dict[str, object]:
+    return cast("dict[str, object]", update["$set"])
+
+
+def test_times_within_a_millisecond_share_one_date() -> None:
+    first, second = (plan_update("app", UserUpdate("u"), _NOW + offset).write for offset in (0, 50_000))
+    stored = first.patch["stored_time"]
+    assert stored is first.on_insert["created_time"] is first.patch["modified_time"] is second.patch["stored_time"]
 
 
 def test_no_token_is_in_the_text_of_an_update() -> None:
@@ -83,6 +124,27 @@ def test_no_token_is_in_the_text_of_an_update() -> None:
         ({"metadata": {str(n): 0 for n in range(1001)}}, [("metadata", "TOO_MANY_VALUES")]),
         ({"metadata": {"a": {str(n): None for n in range(1001)}}}, [("metadata", "TOO_MANY_VALUES")]),
         ({"metadata": {"k" * 5000: {str(n): 0 for n in range(999)}}}, [("metadata", "TOO_LARGE")]),
+        ({"clear_fields": ["metadata"]}, [("clear_fields[0]", "NOT_CLEARABLE")]),
+        (
+            {
+                "clear_fields": [
+                    "campaign",
+                    "user_id",
+                    "",
+                    "campaign.utm_source",
+                    "stored_time",
+                    "user_agent",
+                    "aliases",
+                ]
+            },
+            [(f"clear_fields[{index}]", "NOT_CLEARABLE") for index in range(1, 7)],
+        ),
+        ({"clear_fields": ["campaign"] * 21}, [("clear_fields", "TOO_MANY")]),
+        ({"clear_fields": ["x"] * 1000}, [("clear_fields", "TOO_MANY")]),
+        (
+            {"user_id": "", "anonymous_id": "a", "clear_fields": ["company_id", "anonymous_id"]},
+            [("clear_fields[1]", "NOT_CLEARABLE")],
+        ),
         (
             {"user_id": "", "company_id": "x" * 513, "metadata": {"photo_url": []}},
             [("user_id", "REQUIRED"), ("company_id", "TOO_LONG"), ("metadata.photo_url", "WRONG_TYPE")],

@@ -15,6 +15,7 @@ from tests.reference import ReferenceProfile
 from tests.strategies import UPDATES
 
 _NOW = 1_767_323_045_000_000_000
+_ADDRESS = "192.0.2.1"
 
 
 def _planned(update: dict[str, Any]) -> ProfileWrite:
@@ -23,12 +24,14 @@ def _planned(update: dict[str, Any]) -> ProfileWrite:
     campaign = fields.pop("campaign", None) or {}
     metadata = fields.pop("metadata", None) or None
     given_campaign = {name: value for name, value in campaign.items() if value is not None}
-    return plan_update("app", UserUpdate("u", metadata=metadata, campaign=given_campaign, **fields), _NOW).write
+    sent = UserUpdate("u", metadata=metadata, campaign=given_campaign, client_address=_ADDRESS, **fields)
+    return plan_update("app", sent, _NOW).write
 
 
 def _document(writes: list[ProfileWrite]) -> dict[str, Any]:
     document: dict[str, Any] = {}
     for write in writes:
+        _require_separate_paths(dotted_update(write))
         dotted = None if write.exact else _applied_by_dots(document, dotted_update(write))
         applied = apply_patch(document, write.patch)
         assert dotted is None or dotted == applied, "the dotted update means something else than the patch"
@@ -36,6 +39,13 @@ def _document(writes: list[ProfileWrite]) -> dict[str, Any]:
         if write.first_campaign:
             document.setdefault("initial_campaign", [write.first_campaign])
     return document
+
+
+def _require_separate_paths(update: dict[str, Any]) -> None:
+    """MongoDB answers error 40 where two changes are of one path, or of one inside another."""
+    paths = [tuple(path.split(".")) for operator in update.values() for path in operator]
+    assert len(set(paths)) == len(paths)
+    assert not {path[:length] for path in paths for length in range(1, len(path))} & set(paths)
 
 
 def _applied_by_dots(document: dict[str, Any], update: dict[str, Any]) -> dict[str, Any] | None:
@@ -70,13 +80,15 @@ def _applied_by_dots(document: dict[str, Any], update: dict[str, Any]) -> dict[s
 def test_a_sequence_of_updates_adds_up_to_what_the_merge_table_says(updates: list[dict[str, Any]]) -> None:
     reference = ReferenceProfile()
     for update in updates:
-        reference.fold(update)
+        reference.fold(update, _ADDRESS)
     document = _document([_planned(update) for update in updates])
     assert unescape_object(document.get("metadata", {})) == reference.metadata
     assert document.get("campaign", {}) == reference.campaign
     assert document.get("initial_campaign", [{}]) == [reference.initial_campaign]
     for name in ("company_id", "ip_address", "user_agent_string", "anonymous_id"):
         assert document.get(name) == reference.fields.get(name)
+    assert document.get("observed_ip_address") == reference.observed_ip_address
+    assert "user_agent" not in document or "user_agent_string" in document
 
 
 @settings(max_examples=2000)

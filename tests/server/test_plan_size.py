@@ -42,6 +42,9 @@ def _nested(key: str, levels: int, leaf: object) -> JsonObject:
 _CAMPAIGN = ["utm_source", "utm_medium", "utm_campaign", "utm_term", "utm_content"]
 _CAMPAIGN += ["referrer", "referring_domain", "gclid"]
 
+_CLEARED = ["observed_ip_address", "company_id", "ip_address", "user_agent_string", "anonymous_id"]
+_CLEARED += ["campaign", "initial_campaign"]
+
 _HOSTILE: list[JsonObject] = [
     {f"k{n}": {} for n in range(1000)},
     {f"k{n}": None for n in range(1000)},
@@ -88,6 +91,9 @@ def test_the_size_of_a_full_envelope_bounds_its_operation(campaign: dict[str, st
     }
     _check(_write(**full, ip_address="1.2.3.4"))
     _check(_write(**full, client_address="fe80::1%" + "é" * 56))
+    _check(_write(**full, ip_address="1.2.3.4", clear_fields=_CLEARED))
+    _check(_write(**full, client_address="fe80::1%" + "é" * 56, clear_fields=_CLEARED[1:]))
+    _check(_write(clear_fields=[*_CLEARED, "observed_ip_address"], session_token="t"))
     for application in ("a", "a" * 200):
         _check(plan_update(application, UserUpdate("u", **full), _NOW).write)
     many = [_write(**full | {"session_token": str(number)}, ip_address="1.2.3.4") for number in range(300)]

@@ -35,6 +35,20 @@ _TABLE: list[tuple[UserfoldError, int, str, str, list[object]]] = [
         list(_FIELDS),
     ),
     (
+        errors.EtagNotSupported(),
+        12,
+        "ETAG_NOT_SUPPORTED",
+        "An etag in an update is not supported yet; nothing of the update was written. Send it without.",
+        [],
+    ),
+    (
+        errors.ValidateOnlyNotSupported(),
+        12,
+        "VALIDATE_ONLY_NOT_SUPPORTED",
+        "validate_only is not supported yet; nothing was written or erased.",
+        [],
+    ),
+    (
         errors.MalformedRequest(),
         3,
         "MALFORMED_REQUEST",
