@@ -40,6 +40,7 @@ GATES: Final[Mapping[str, CallKind]] = {
     "ListUsers": CallKind.QUERY,
     "CountUsers": CallKind.QUERY,
     "ReportCampaigns": CallKind.QUERY,
+    "BatchGetUsers": CallKind.QUERY,
     "BatchExportUsers": CallKind.QUERY,
     "RemoveAlias": CallKind.CHANGE,
     "BatchRemoveAliases": CallKind.CHANGE,

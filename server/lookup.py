@@ -1,16 +1,23 @@
-"""Who a session token, an email address or a company belongs to: from a request to what the profiles have in common."""
+"""Who a session token, an email address or a company belongs to, a page at a time: from a request to what the profiles
+have in common."""
 
-from collections.abc import Mapping
-from typing import Final
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Final, cast
 
 from server import limits
 from server.derive import alias_digest, email_facts
 from server.errors import InvalidRequest, Violation
-from server.model import Lookup
+from server.model import Lookup, LookupRequest
+from server.pages import PageTokens, page_size
 from server.texts import text_violation
 
 TOKENS: Final = "aliases"
 """The field that holds a profile's session tokens, as digests that are bound to the application."""
+
+ORDER: Final = ("stored_time", "_id")
+"""The stored fields that order a look-up: the latest `stored_time` first, then by `_id`. Profiles without a
+`stored_time`, which version 0.1 wrote, are the last."""
 
 # What an update may carry; no address is nearly as long.
 _MOST_BYTES: Final = {
@@ -20,28 +27,43 @@ _MOST_BYTES: Final = {
 }
 
 
-def plan_lookup(application_id: str, asked: Mapping[str, str], most: int) -> Lookup:
-    """The look-up of what is `asked`: one of session_token, email and company_id. Raises InvalidRequest."""
+def plan_lookup(application_id: str, request: LookupRequest, tokens: PageTokens, now: int) -> Lookup:
+    """The look-up of one page, by one of session_token, email and company_id, at the time `now` in nanoseconds since
+    1970-01-01 UTC. Raises InvalidRequest.
+    """
     violations = []
-    if len(asked) != 1:
+    if len(request.known) != 1:
         text = "exactly one of session_token, email and company_id must be set"
         violations.append(Violation("session_token", "NOT_EXACTLY_ONE", text))
-    if not 0 <= most <= limits.LOOKUP_USERS:
-        violations.append(Violation("max_users", "OUT_OF_RANGE", f"must be 1 to {limits.LOOKUP_USERS:,}, or 0 for 100"))
-    for name, text in asked.items():
+    for name, text in request.known.items():
         if violation := text_violation(name, text, _MOST_BYTES[name]):
             violations.append(violation)
         elif name == "email" and email_facts(text) is None:
             violations.append(Violation(name, "NOT_AN_EMAIL_ADDRESS", "must be an email address"))
     if violations:
         raise InvalidRequest(violations)
-    ((name, text),) = asked.items()
+    ((name, text),) = request.known.items()
     field, value = _stored(application_id, name, text)
-    return Lookup(application_id, field, value, most or limits.LOOKUP_USERS_BY_DEFAULT)
+    most = page_size(request.page_size)
+    if not request.page_token:
+        return Lookup(application_id, field, value, most)
+    time, key = tokens.open(request.page_token, _bound_to(application_id, field, value), now)
+    after = datetime.fromisoformat(cast(str, time)) if time else None, cast(str, key)
+    return Lookup(application_id, field, value, most, after)
+
+
+def bound_to(lookup: Lookup) -> Sequence[str]:
+    """What the token of a page opens for: all that says who is looked up."""
+    return _bound_to(lookup.application_id, lookup.field, lookup.value)
+
+
+def _bound_to(application_id: str, field: str, value: object) -> Sequence[str]:
+    # A session token is a digest here, which is bound to the application, and an address one that is in a URL.
+    return application_id, "look-up", field, value.hex() if isinstance(value, bytes) else str(value)
 
 
 def _stored(application_id: str, name: str, text: str) -> tuple[str, object]:
-    """The field in which a profile shows that it is asked for, and what it then holds."""
+    """The stored field, and the value in it, by which a profile is found."""
     if name == "session_token":
         return TOKENS, alias_digest(application_id, text)
     if name == "email" and (facts := email_facts(text)):

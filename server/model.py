@@ -101,9 +101,10 @@ class PlannedUpdate:
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """One user's stored profile.
+    """One user's stored profile, or a visitor's, whose `user_id` is empty.
 
-    `modified_time` is in nanoseconds since 1970-01-01 UTC. The keys in `metadata` are as they are stored: visiting all
+    `modified_time` is in nanoseconds since 1970-01-01 UTC. `stored_time` is None for a profile that was last written by
+    version 0.1. The keys in `metadata` are as they are stored: visiting all
     of them may take long, and is done in slices when the profile is answered. None is what there is nothing of, or what
     was not asked for.
     """
@@ -123,6 +124,8 @@ class Profile:
     avatar_url: str | None = None
     email_domain: str | None = None
     company_domain: str | None = None
+    observed_ip_address: str | None = None
+    stored_time: datetime | None = None
 
 
 class Scope(StrEnum):
@@ -158,13 +161,15 @@ class Application:
 class Lookup:
     """What the profiles to find have in common: `value` in the stored field `field` (or among its elements).
 
-    At most `most` of them are wanted, the latest first.
+    At most `most` of them are wanted, those with the latest `stored_time` first, from the position `after` on: the
+    `stored_time` and the `_id` of the last profile of the page before.
     """
 
     application_id: str
     field: str
     value: object
     most: int
+    after: tuple[datetime | None, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +194,6 @@ class StoredUser:
     """Everything that is stored about one user. `aliases` are digests, the latest last."""
 
     profile: Profile
-    observed_ip_address: str | None
     aliases: Sequence[bytes]
     visitor: "StoredUser | None"
 
@@ -208,7 +212,8 @@ class Fetched(Protocol):
         """Everything that is stored, where that was asked for."""
 
     def position(self, keys: Sequence[str]) -> Sequence[object]:
-        """What the user has in stored fields: where a list that is ordered by them goes on after this user."""
+        """What the user has in stored fields, None where that is nothing: where a list that is ordered by them goes on
+        after this user."""
 
 
 class Stored:
@@ -232,6 +237,15 @@ SUPPRESSED: Final = Suppressed()
 
 
 @dataclass(frozen=True, slots=True)
+class LookupRequest:
+    """Who is to be looked up, as the caller wrote it: `known` holds what is known of them, by the name of the field."""
+
+    known: Mapping[str, str]
+    page_size: int = 0
+    page_token: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class ListRequest:
     """Which users are to be listed, as the caller wrote it. Every field may be empty."""
 
@@ -239,7 +253,7 @@ class ListRequest:
     order_by: str = ""
     page_size: int = 0
     page_token: str = ""
-    fields: str = ""
+    fields: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,8 +262,8 @@ class ReportRequest:
 
     start_time: int | None = None
     end_time: int | None = None
-    group_by: str = ""
-    value: str = ""
+    group_by: Sequence[str] = ()
+    value_path: str = ""
     filter: str = ""
     max_groups: int = 0
 

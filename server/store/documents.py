@@ -48,15 +48,14 @@ class FetchedDocument:
         return _stored_user(decode(self._user.raw, self._options), visitor)
 
     def position(self, keys: Sequence[str]) -> Position:
-        """What the user has in stored fields."""
-        return [self._user[key] for key in keys]
+        """As of Fetched."""
+        return [self._user.get(key) for key in keys]
 
 
 def _stored_user(document: Mapping[str, Any], visitor: StoredUser | None = None) -> StoredUser:
     aliases = document.get("aliases", ())
     return StoredUser(
         profile=profile_from_document({"user_id": "", **document, "alias_count": len(aliases)}),
-        observed_ip_address=document.get("observed_ip_address"),
         aliases=[bytes(alias) for alias in aliases],
         visitor=visitor,
     )
@@ -67,16 +66,16 @@ def profile_from_document(document: Mapping[str, Any]) -> Profile:
     modified: datetime = document["modified_time"]
     since_epoch = modified - _EPOCH
     milliseconds = (since_epoch.days * 86_400 + since_epoch.seconds) * 1_000 + since_epoch.microseconds // 1_000
-    same = ("company_id", "user_agent_string", "user_agent", "campaign", "anonymous_id")
+    same = ("company_id", "ip_address", "user_agent_string", "user_agent", "campaign", "anonymous_id")
     derived = ("avatar_url", "email_domain", "company_domain")
+    observed = ("observed_ip_address", "stored_time")
     return Profile(
         user_id=document["user_id"],
         created_time=document["created_time"],
         modified_time=milliseconds * 1_000_000 + document["modified_nanos"],
         metadata=document.get("metadata", {}),
         alias_count=document.get("alias_count"),
-        ip_address=document.get("ip_address", document.get("observed_ip_address")),
         # Stored as an array of one, which is what one write can keep the first of.
         initial_campaign=next(iter(document.get("initial_campaign", ())), None),
-        **{name: document.get(name) for name in same + derived},
+        **{name: document.get(name) for name in same + derived + observed},
     )
