@@ -40,7 +40,6 @@ GATES: Final[Mapping[str, CallKind]] = {
     "ListUsers": CallKind.QUERY,
     "CountUsers": CallKind.QUERY,
     "ReportCampaigns": CallKind.QUERY,
-    "BatchGetUsers": CallKind.QUERY,
     "BatchExportUsers": CallKind.QUERY,
     "RemoveAlias": CallKind.CHANGE,
     "BatchRemoveAliases": CallKind.CHANGE,

@@ -10,12 +10,13 @@ from server.derive import alias_digest, email_facts
 from server.errors import InvalidRequest, Violation
 from server.model import Lookup, LookupRequest
 from server.pages import PageTokens, page_size
+from server.query import Query, users_of
 from server.texts import text_violation
 
 TOKENS: Final = "aliases"
 """The field that holds a profile's session tokens, as digests that are bound to the application."""
 
-ORDER: Final = ("stored_time", "_id")
+LATEST_FIRST: Final = ("stored_time", "_id")
 """The stored fields that order a look-up: the latest `stored_time` first, then by `_id`. Profiles without a
 `stored_time`, which version 0.1 wrote, are the last."""
 
@@ -47,19 +48,32 @@ def plan_lookup(application_id: str, request: LookupRequest, tokens: PageTokens,
     most = page_size(request.page_size)
     if not request.page_token:
         return Lookup(application_id, field, value, most)
-    time, key = tokens.open(request.page_token, _bound_to(application_id, field, value), now)
+    time, key = tokens.open(request.page_token, _subject(application_id, field, value), now)
     after = datetime.fromisoformat(cast(str, time)) if time else None, cast(str, key)
     return Lookup(application_id, field, value, most, after)
 
 
-def bound_to(lookup: Lookup) -> Sequence[str]:
+def lookup_query(lookup: Lookup) -> Query:
+    """The query of the users of a page, and of those after it."""
+    query: Query = {**users_of(lookup.application_id), lookup.field: {"$eq": lookup.value}}
+    return query if lookup.after is None else {**query, "$or": _beyond(*lookup.after)}
+
+
+def _beyond(time: datetime | None, key: str) -> Sequence[Query]:
+    """The conditions, of which one holds for every profile after a position."""
+    # What equals null is not there.
+    same: Query = {"stored_time": {"$eq": time}, "_id": {"$gt": key}}
+    return [same] if time is None else [{"stored_time": {"$lt": time}}, same, {"stored_time": {"$eq": None}}]
+
+
+def subject_of(lookup: Lookup) -> Sequence[str]:
     """What the token of a page opens for: all that says who is looked up."""
-    return _bound_to(lookup.application_id, lookup.field, lookup.value)
+    return _subject(lookup.application_id, lookup.field, lookup.value)
 
 
-def _bound_to(application_id: str, field: str, value: object) -> Sequence[str]:
-    # A session token is a digest here, which is bound to the application, and an address one that is in a URL.
-    return application_id, "look-up", field, value.hex() if isinstance(value, bytes) else str(value)
+def _subject(application_id: str, field: str, value: object) -> Sequence[str]:
+    # A session token or an email address is a digest by now.
+    return application_id, "LookupUsers", field, value.hex() if isinstance(value, bytes) else str(value)
 
 
 def _stored(application_id: str, name: str, text: str) -> tuple[str, object]:

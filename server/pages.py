@@ -1,7 +1,8 @@
-"""Pages of users: how many each holds, and the token of the next, which is where the page ended, sealed.
+"""Pages of users: how many users each holds, and the token of the next page, which is the sealed end of this one.
 
-Tokens travel in URLs, and a position may be a user id. So a token reveals nothing to a reader, cannot be made or changed
-outside, and opens for the same application and the same question alone. It holds a position rather than a user's `_id`, so it is right even when that user is erased meanwhile.
+Tokens travel in URLs, and a position may be a user id. So a token reveals nothing to a reader, cannot be made or
+changed outside, and opens for the same application and the same question alone. It holds the position of a user in the
+order, so it is right even when that user is erased meanwhile.
 """
 
 import hashlib
@@ -18,7 +19,7 @@ SECONDS: Final = 24 * 3600
 """How long a token holds."""
 
 Position = Sequence[object]
-"""What the last user of a page has in the stored fields of the order: strings, integers, times, and None for nothing."""
+"""What the last user of a page has in the stored fields of the order: strings, integers, times; None for nothing."""
 
 
 def page_size(asked: int) -> int:
@@ -49,9 +50,7 @@ class PageTokens:
             text = b""
         digest = _digest(bound_to)
         if not text.startswith(digest):
-            description = (
-                "must be the next_page_token of the page before, at most a day old, with what it was asked for unchanged"
-            )
+            description = "must be the next_page_token of the page before, at most a day old, and nothing else changed"
             raise InvalidRequest([Violation("page_token", "INVALID_PAGE_TOKEN", description)])
         position: Position = orjson.loads(text[len(digest) :])
         return position
