@@ -17,7 +17,6 @@ from server.store.queries import Found, ProfileQueries
 from tests.loop import turns
 from tests.server.fetched import FetchedProfile
 
-
 _TOKENS = PageTokens(Fernet.generate_key())
 
 
