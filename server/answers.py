@@ -44,12 +44,16 @@ class Answer:
     async def users(self, fetched: Sequence[Fetched], into: Any) -> int:
         """Add the messages of users to a repeated field, and tell how many fit, the first always."""
         for count, each in enumerate(fetched):
-            user = into.add()
-            await self.user(each, user)
-            if not self._has_held(user) and count:
+            if not await self.next_user(each, into.add()):
                 del into[-1]
                 return count
         return len(fetched)
+
+    async def next_user(self, fetched: Fetched, message: user_pb2.User) -> bool:
+        """Fill the message of one user among several, and tell whether it fits after those before."""
+        is_first = not self._bytes
+        await self.user(fetched, message)
+        return self._has_held(message) or is_first
 
     async def user(self, fetched: Fetched, message: user_pb2.User) -> None:
         """Fill the message of a user."""

@@ -94,8 +94,8 @@ class WriteRejected(UserfoldError):
         self.code = code
 
 
-class ExportTooLarge(UserfoldError):
-    """What is stored of a user would make a batch of exports larger than an answer may be."""
+class ResponseTooLarge(UserfoldError):
+    """A user would make the response of a batch of reads larger than `limits.ANSWER_BYTES`."""
 
 
 class UserNotFound(UserfoldError):

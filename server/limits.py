@@ -105,12 +105,6 @@ REPORTED = 20
 SUPPRESS_DAYS = 3650
 """For so many days at most, updates of a user who was erased may be suppressed."""
 
-LOOKUP_USERS = 1000
-"""The most users that one look-up answers."""
-
-LOOKUP_USERS_BY_DEFAULT = 100
-"""Where the caller does not say how many."""
-
 FILTER_BYTES = 4096
 """A filter, in UTF-8."""
 
@@ -127,13 +121,13 @@ PATHS = 100
 """Fields in such a list."""
 
 PAGE_USERS = 1000
-"""The most users that one page of a list holds."""
+"""The most users that one page of a list or a look-up holds: where the caller asks for more, it is this many."""
 
 PAGE_USERS_BY_DEFAULT = 100
 """Where the caller does not say how many."""
 
 PAGE_TOKEN_BYTES = 8192
-"""A token of a page. The longest that is sealed has 6 KiB."""
+"""A page token. The longest that is sealed has 6 KiB."""
 
 ORDER_BY_BYTES = 64
 """An order of a list."""

@@ -15,7 +15,7 @@ from server.errors import InvalidRequest, Violation
 from server.filter import parse_filter
 from server.mask import Mask, parse_mask
 from server.model import ListRequest
-from server.pages import PageTokens, Position
+from server.pages import PageTokens, Position, page_size
 from server.query import Query, plan_query
 
 # The last of the stored fields of each tells apart what has the others in common.
@@ -40,9 +40,7 @@ class Listing:
 
 def plan_listing(application_id: str, request: ListRequest, tokens: PageTokens, now: int) -> Listing:
     """The page that is asked for at the time `now`, in nanoseconds since 1970-01-01 UTC. Raises InvalidRequest."""
-    if not 0 <= request.page_size <= limits.PAGE_USERS:
-        description = f"must be 1 to {limits.PAGE_USERS:,}, or 0 for {limits.PAGE_USERS_BY_DEFAULT}"
-        raise InvalidRequest([Violation("page_size", "OUT_OF_RANGE", description)])
+    most = page_size(request.page_size)
     # Before it is read, as every text: an order that is too long is none.
     is_short = len(request.order_by) <= limits.ORDER_BY_BYTES
     order = _ORDER_BY.fullmatch(request.order_by or "created_time") if is_short else None
@@ -54,9 +52,7 @@ def plan_listing(application_id: str, request: ListRequest, tokens: PageTokens, 
     if request.page_token:
         position = tokens.open(request.page_token, bound_to(application_id, request), now)
         query = {"$and": [query, _after(keys, position, descending)]}
-    return Listing(
-        query, keys, descending, request.page_size or limits.PAGE_USERS_BY_DEFAULT, parse_mask(request.fields)
-    )
+    return Listing(query, keys, descending, most, parse_mask(request.fields))
 
 
 def bound_to(application_id: str, request: ListRequest) -> Sequence[str]:

@@ -41,7 +41,9 @@ class GroupedLookups:
     @asynccontextmanager
     async def look_up(self, lookup: Lookup) -> AsyncIterator[Found]:
         """As ProfileQueries.look_up, for a block that builds the answer."""
-        found = await self._together(lookup) if lookup.field == TOKENS else None
+        # Later pages are few, and each begins elsewhere.
+        is_grouped = lookup.field == TOKENS and lookup.after is None
+        found = await self._together(lookup) if is_grouped else None
         if found is not None:
             yield found
             return

@@ -1,6 +1,6 @@
 """A mask: the fields of a user that a caller asked for, as a projection and as what is left of a profile."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Final, TypeAlias, cast
 
@@ -9,6 +9,7 @@ from server.fields import CAMPAIGN_FIELDS, CAMPAIGNS
 from server.filter import ListedPath, Path, parse_paths, refusal
 from server.keys import escape_key
 from server.model import JsonObject, Profile
+from server.texts import paths_text
 
 _NAMES: Final = frozenset(field.name for field in fields(Profile))
 
@@ -33,8 +34,9 @@ WHOLE: Final = Mask(tuple((name,) for name in sorted(_NAMES)))
 """Every field."""
 
 
-def parse_mask(text: str) -> Mask:
-    """The mask that a list of paths is, `WHOLE` where it is empty. Raises InvalidRequest."""
+def parse_mask(elements: Sequence[str]) -> Mask:
+    """The mask that the paths in a field `fields` are, `WHOLE` where there are none. Raises InvalidRequest."""
+    text = paths_text("fields", elements)
     if not text:
         return WHOLE
     paths = [_checked(listed) for listed in parse_paths(text, "fields")]

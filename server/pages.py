@@ -1,7 +1,8 @@
-"""Page tokens: where a page ended, sealed. They travel in URLs, and a position may be a user id.
+"""Pages of users: how many users each holds, and the token of the next page, which is the sealed end of this one.
 
-A token tells nothing to whoever sees it, cannot be made or changed outside, and opens for the same application, filter
-and order alone. It holds a position rather than a user's `_id`, so it is right even when that user is erased meanwhile.
+Tokens travel in URLs, and a position may be a user id. So a token reveals nothing to a reader, cannot be made or
+changed outside, and opens for the same application and the same question alone. It holds the position of a user in the
+order, so it is right even when that user is erased meanwhile.
 """
 
 import hashlib
@@ -18,7 +19,15 @@ SECONDS: Final = 24 * 3600
 """How long a token holds."""
 
 Position = Sequence[object]
-"""What the last user of a page has in the stored fields of the order: texts, integers and times."""
+"""What the last user of a page has in the stored fields of the order: strings, integers, times; None for nothing."""
+
+
+def page_size(asked: int) -> int:
+    """How many users a page holds at most, where the caller asks for so many. Raises InvalidRequest."""
+    if asked < 0:
+        description = f"must not be negative; 0 stands for {limits.PAGE_USERS_BY_DEFAULT}"
+        raise InvalidRequest([Violation("page_size", "OUT_OF_RANGE", description)])
+    return min(asked or limits.PAGE_USERS_BY_DEFAULT, limits.PAGE_USERS)
 
 
 class PageTokens:
@@ -41,9 +50,7 @@ class PageTokens:
             text = b""
         digest = _digest(bound_to)
         if not text.startswith(digest):
-            description = (
-                "must be the next_page_token of the page before, a day old at most, of the same filter and order"
-            )
+            description = "must be the next_page_token of the page before, at most a day old, and nothing else changed"
             raise InvalidRequest([Violation("page_token", "INVALID_PAGE_TOKEN", description)])
         position: Position = orjson.loads(text[len(digest) :])
         return position

@@ -11,6 +11,7 @@ from server.filter import Path, parse_filter, parse_paths, refusal
 from server.model import CampaignGroup, ReportRequest
 from server.operation import Pipeline
 from server.query import Query, plan_query, time_query
+from server.texts import paths_text
 
 _GROUP_BY: Final = "initial_campaign.utm_source"
 
@@ -31,8 +32,8 @@ def plan_report(application_id: str, request: ReportRequest) -> Report:
     if not 0 <= request.max_groups <= limits.REPORT_GROUPS:
         description = f"must be 1 to {limits.REPORT_GROUPS:,}, or 0 for {limits.REPORT_GROUPS_BY_DEFAULT}"
         raise InvalidRequest([Violation("max_groups", "OUT_OF_RANGE", description)])
-    paths = _group_by(request.group_by or _GROUP_BY)
-    value = _value(request.value) if request.value else None
+    paths = _group_by(paths_text("group_by", request.group_by) or _GROUP_BY)
+    value = _value(request.value_path) if request.value_path else None
     query = _query(application_id, request)
     most = request.max_groups or limits.REPORT_GROUPS_BY_DEFAULT
     # By a document, which is compared field by field: an array would be sorted by its least element.
@@ -83,12 +84,12 @@ def _group_by(text: str) -> Sequence[Path]:
 
 def _value(text: str) -> str:
     """The path to a value, as it is stored."""
-    listed = parse_paths(text, "value")
+    listed = parse_paths(text, "value_path")
     field = field_at(listed[0].path)
     if field is None or field.kind is not Kind.JSON:
-        raise refusal("value", listed[0].column, "expected a path below metadata")
+        raise refusal("value_path", listed[0].column, "expected a path below metadata")
     if len(listed) > 1:
-        raise refusal("value", listed[1].column, "expected a single path")
+        raise refusal("value_path", listed[1].column, "expected a single path")
     return field.path
 
 

@@ -1,29 +1,30 @@
 """The methods of UserService: translate, plan, store, translate back."""
 
 import asyncio
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Sequence
 from typing import Any, Final, TypeVar
 
 import grpc
 from google.protobuf.unknown_fields import UnknownFieldSet
-from google.rpc.status_pb2 import Status
 from userfold.v1 import user_service_pb2 as pb
 from userfold.v1.user_service_pb2_grpc import UserServiceServicer
 
 from processes.turns import Turns
-from server import limits, wire
+from server import wire
 from server.addresses import client_address
 from server.answers import Answer
 from server.batch import outcomes_of, plan_each, response_of
+from server.batch_reads import fill_read_results
 from server.batches import Batches, require_batch
 from server.call import address_of_client, current_call, is_of_older_gateway, refuse_validate_only
 from server.erasure import plan_alias_removal, plan_erasure, plan_export, plan_suppression
-from server.errors import ExportTooLarge, GatewayTooOld, UserfoldError, UserNotFound
+from server.errors import GatewayTooOld, InvalidRequest, UserfoldError, UserNotFound
 from server.filter import parse_filter
 from server.group import GroupedProfileStore
 from server.listing import bound_to, plan_listing
-from server.lookup import plan_lookup
+from server.lookup import LATEST_FIRST, plan_lookup, subject_of
 from server.lookups import GroupedLookups
+from server.mask import parse_mask
 from server.model import PlannedUpdate
 from server.pages import PageTokens
 from server.plan import plan_update
@@ -114,17 +115,31 @@ class UserService(UserServiceServicer):
         return response
 
     async def BatchGetUsers(self, request: pb.BatchGetUsersRequest, context: Context) -> pb.BatchGetUsersResponse:
-        raise NotImplementedError
+        planned, mask = _planned_reads(request.user_ids), parse_mask(request.fields)
+        found = await outcomes_of(planned, lambda ids: self._queries.find_many(ids, mask))
+        response, answer = pb.BatchGetUsersResponse(), self._answer()
+        await fill_read_results(
+            "BatchGetUsers",
+            response.results,
+            found,
+            lambda user, message: answer.next_user(user, message.user),
+            _application_id(),
+            self._turns,
+        )
+        return response
 
     async def LookupUsers(self, request: pb.LookupUsersRequest, context: Context) -> pb.LookupUsersResponse:
-        most = min(request.page_size, limits.LOOKUP_USERS)
-        lookup = plan_lookup(_application_id(), wire.lookup_from_message(request), most)
+        now = self._clock()
+        lookup = plan_lookup(_application_id(), wire.lookup_request_from_message(request), self._tokens, now)
         response = pb.LookupUsersResponse()
         async with self._lookups.look_up(lookup) as (found, has_more):
             count = await self._answer().users(found, response.users)
-        if (has_more or count < len(found)) and is_of_older_gateway(current_call().metadata):
-            # It knows no page tokens, and would answer that these are all.
-            raise GatewayTooOld
+        if has_more or count < len(found):
+            if is_of_older_gateway(current_call().metadata):
+                # It knows no page tokens, and would answer that these are all.
+                raise GatewayTooOld
+            position = found[count - 1].position(LATEST_FIRST)
+            response.next_page_token = self._tokens.seal(position, subject_of(lookup), now)
         return response
 
     async def RemoveAlias(self, request: pb.RemoveAliasRequest, context: Context) -> pb.RemoveAliasResponse:
@@ -185,26 +200,17 @@ class UserService(UserServiceServicer):
     async def BatchExportUsers(
         self, request: pb.BatchExportUsersRequest, context: Context
     ) -> pb.BatchExportUsersResponse:
-        require_batch(request.user_ids)
-        application_id = _application_id()
-        planned = plan_each(
-            lambda index, user_id: plan_export(application_id, f"user_ids[{index}]", user_id), request.user_ids
-        )
+        planned, application_id = _planned_reads(request.user_ids), _application_id()
+        stored = await outcomes_of(planned, lambda ids: self._queries.export(application_id, ids))
         response, answer = pb.BatchExportUsersResponse(), self._answer()
-        too_large: Status | None = None
-        for stored in await outcomes_of(planned, lambda ids: self._queries.export(application_id, ids)):
-            result = response.results.add()
-            if isinstance(stored, UserfoldError) and not isinstance(stored, ExportTooLarge):
-                result.error.CopyFrom(status_of_refusal("BatchExportUsers", stored))
-            elif (
-                too_large
-                or isinstance(stored, ExportTooLarge)
-                or not await answer.export(stored, result.response.user_export)
-            ):
-                # Those after it, too, even where they are smaller: so whoever asks again begins with this one. It is
-                # one refusal, made and logged once.
-                too_large = too_large or status_of_refusal("BatchExportUsers", ExportTooLarge())
-                result.error.CopyFrom(too_large)
+        await fill_read_results(
+            "BatchExportUsers",
+            response.results,
+            stored,
+            lambda user, message: answer.export(user, message.user_export),
+            application_id,
+            self._turns,
+        )
         return response
 
     async def ListUsers(self, request: pb.ListUsersRequest, context: Context) -> pb.ListUsersResponse:
@@ -230,6 +236,13 @@ class UserService(UserServiceServicer):
 
 def _application_id() -> str:
     return current_call().application.application_id
+
+
+def _planned_reads(user_ids: Sequence[str]) -> Sequence[str | InvalidRequest]:
+    """The `_id` of the profile of each user of a batch, or why it is refused. Raises BatchTooLarge."""
+    require_batch(user_ids)
+    application_id = _application_id()
+    return plan_each(lambda index, user_id: plan_export(application_id, f"user_ids[{index}]", user_id), user_ids)
 
 
 def _unless_error(outcome: _Outcome | UserfoldError) -> _Outcome:

@@ -58,7 +58,7 @@ ANSWERS: Final[Mapping[type[errors.UserfoldError], Answer]] = {
         f"A batch holds at most {limits.BATCH_UPDATES:,} users; none of this one was written.",
     ),
     errors.ProfileTooLarge: Answer(
-        StatusCode.INVALID_ARGUMENT,
+        StatusCode.FAILED_PRECONDITION,
         "PROFILE_TOO_LARGE",
         f"The merged profile would pass {limits.PROFILE_BYTES:,} bytes or {limits.PROFILE_VALUES:,} values; nothing of"
         " the update was written.",
@@ -81,10 +81,10 @@ ANSWERS: Final[Mapping[type[errors.UserfoldError], Answer]] = {
         "SCOPE_MISSING",
         "The credential may not do this: it takes a management token with the scope that the metadata names.",
     ),
-    errors.ExportTooLarge: Answer(
+    errors.ResponseTooLarge: Answer(
         StatusCode.RESOURCE_EXHAUSTED,
-        "EXPORT_TOO_LARGE",
-        "The answer would become too large: ask for this user in another call.",
+        "RESPONSE_TOO_LARGE",
+        "The response would become too large: ask for this user in another call.",
     ),
     errors.UserNotFound: Answer(
         StatusCode.NOT_FOUND, "USER_NOT_FOUND", "The application has no user with this user_id."
@@ -130,7 +130,7 @@ ANSWERS: Final[Mapping[type[errors.UserfoldError], Answer]] = {
         retry_after=1,
     ),
     errors.QueryTooSlow: Answer(
-        StatusCode.DEADLINE_EXCEEDED,
+        StatusCode.FAILED_PRECONDITION,
         "QUERY_TOO_SLOW",
         "The database did not answer in time. A user_id, a company_id or a range of created_time makes it faster.",
     ),

@@ -1,5 +1,6 @@
 """Who a token, an address or a company belongs to, asked over both faces of the running stack."""
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import grpc
@@ -8,6 +9,7 @@ from pymongo.database import Database
 from userfold.v1 import user_service_pb2 as pb
 from userfold.v1.user_service_pb2_grpc import UserServiceStub
 
+from server.plan import profile_id
 from tests.conftest import Api, Application, Stack, register
 
 
@@ -22,20 +24,44 @@ def found(api: Api, **asked: Any) -> list[str]:
     return [user["user_id"] for user in answer.json()["users"]]
 
 
-def test_a_token_finds_all_who_share_it_the_latest_first(api: Api) -> None:
-    for user_id, day in (("old", 1), ("latest", 3), ("between", 2), ("other", 9)):
+def stored_at(database: Database[dict[str, Any]], application: Application, user_id: str, second: float | None) -> None:
+    """Make it so that the latest update of a user was stored at this time; None: that version 0.1 stored it."""
+    time = None if second is None else datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=second)
+    change = {"$unset": {"stored_time": ""}} if time is None else {"$set": {"stored_time": time}}
+    database.profiles.update_one({"_id": profile_id(application.application_id, user_id)}, change)
+
+
+def test_a_token_finds_all_who_share_it_the_latest_first_whatever_modified_time_they_claim(
+    api: Api, application: Application, database: Database[dict[str, Any]]
+) -> None:
+    for user_id, year, second in (("old", 2030, 1), ("latest", 1970, 3), ("between", 2026, 2), ("other", 2026, 9)):
         token = "t" if user_id != "other" else "t2"
-        api.stored({"session_token": token, "modified_time": f"2026-01-0{day}T00:00:00Z"}, user_id=user_id)
+        api.stored({"session_token": token, "modified_time": f"{year}-01-01T00:00:00Z"}, user_id=user_id)
+        stored_at(database, application, user_id, second)
     assert found(api, session_token="t") == ["latest", "between", "old"]
-    api.stored({"modified_time": "2026-01-08T00:00:00.000000001Z"}, user_id="old")
-    api.stored({"modified_time": "2026-01-08T00:00:00.000000002Z"}, user_id="between")
-    assert found(api, session_token="t") == ["between", "old", "latest"]
+    stored_at(database, application, "old", 3.002)
+    stored_at(database, application, "between", 3.001)
+    assert found(api, session_token="t") == ["old", "between", "latest"]
+    # Version 0.1 stored no time.
+    stored_at(database, application, "old", None)
+    assert found(api, session_token="t") == ["between", "latest", "old"]
+
+
+def test_the_time_of_the_latest_write_is_answered(
+    api: Api, application: Application, database: Database[dict[str, Any]]
+) -> None:
+    api.stored({"company_id": "c"})
+    stored_at(database, application, "u", 1.5)
+    (user,) = look_up(api, company_id="c").json()["users"]
+    assert user["stored_time"] == api.get("u").json()["stored_time"] == "2026-01-01T00:00:01.500Z"
+    stored_at(database, application, "u", None)
+    assert "stored_time" not in api.get("u").json()
 
 
 def test_what_is_answered_is_the_profile(api: Api) -> None:
     profile = api.stored({"session_token": "t", "company_id": "c", "metadata": {"email": "john@acme.com", "a.b": 1}})
     for asked in ({"session_token": "t"}, {"company_id": "c"}, {"email": "john@acme.com"}):
-        assert look_up(api, **asked).json() == {"users": [profile], "has_more": False}
+        assert look_up(api, **asked).json() == {"users": [profile], "next_page_token": ""}
 
 
 @pytest.mark.parametrize("email", ["John@Acme.com", " john@ACME.COM ", "john@acme.com"])
@@ -51,13 +77,42 @@ def test_an_address_that_was_replaced_finds_nobody(api: Api) -> None:
     assert found(api, email="jack@acme.com") == []
 
 
-def test_so_many_are_answered_and_told_whether_there_are_more(api: Api) -> None:
-    users = [{"user_id": f"u{number}", "company_id": "c"} for number in range(101)]
+def test_a_page_holds_so_many_and_the_next_begins_where_it_ends(
+    api: Api, application: Application, database: Database[dict[str, Any]]
+) -> None:
+    email = "john@acme.com"
+    users = [
+        {"user_id": f"u{number}", "company_id": "c", "session_token": "t", "metadata": {"email": email}}
+        for number in range(101)
+    ]
     assert api.batch(users).status_code == 201
-    assert len(found(api, company_id="c")) == 100
-    assert look_up(api, company_id="c").json()["has_more"] is True
-    whole = look_up(api, company_id="c", max_users=101).json()
-    assert (len(whole["users"]), whole["has_more"]) == (101, False)
+    for number in range(101):
+        # As after an update from version 0.1, which some have not been written since.
+        stored_at(database, application, f"u{number}", number % 7 or None)
+    for asked in ({"company_id": "c"}, {"session_token": "t"}, {"email": email}):
+        first = look_up(api, **asked).json()
+        assert len(first["users"]) == 100
+        whole = look_up(api, **asked, page_size=5000).json()
+        assert (len(whole["users"]), whole["next_page_token"]) == (101, "")
+        second = look_up(api, **asked, page_token=first["next_page_token"]).json()
+        assert (first["users"] + second["users"], second["next_page_token"]) == (whole["users"], "")
+        paged, token = list[Any](), ""
+        while not paged or token:
+            page = look_up(api, **asked, page_size=23, page_token=token).json()
+            paged, token = paged + page["users"], page["next_page_token"]
+        assert paged == whole["users"]
+
+
+def test_a_page_token_opens_for_the_same_request_alone_and_holds_no_secret(api: Api) -> None:
+    for user_id in "ab":
+        api.stored({"session_token": "secret-token", "company_id": "secret-token"}, user_id=user_id)
+    token = look_up(api, session_token="secret-token", page_size=1).json()["next_page_token"]
+    assert "secret" not in token
+    assert len(found(api, session_token="secret-token", page_token=token, page_size=7)) == 1
+    for asked in ({"session_token": "other"}, {"company_id": "secret-token"}, {"email": "john@acme.com"}):
+        violations = look_up(api, **asked, page_token=token).json()["details"][-1]["field_violations"]
+        assert [(each["field"], each["reason"]) for each in violations] == [("page_token", "INVALID_PAGE_TOKEN")]
+    assert api.client.get("/v1/users", params={"page_token": token}, headers=api.reader).status_code == 400
 
 
 def test_a_visitor_without_a_user_id_is_no_user(api: Api) -> None:
@@ -71,7 +126,7 @@ def test_no_application_finds_another_ones_users(api: Api, stack: Stack, databas
     other = Api(stack.http, register(database, "the other one's"))
     with other.client:
         for asked in ({"session_token": "t"}, {"company_id": "c"}, {"email": "john@acme.com"}):
-            assert look_up(other, **asked).json() == {"users": [], "has_more": False}
+            assert look_up(other, **asked).json() == {"users": [], "next_page_token": ""}
 
 
 @pytest.mark.parametrize(
@@ -84,8 +139,9 @@ def test_no_application_finds_another_ones_users(api: Api, stack: Stack, databas
         ({"company_id": "é" * 257}, [("company_id", "TOO_LONG")]),
         ({"email": f"{'x' * 8192}@acme.com"}, [("email", "TOO_LONG")]),
         ({"email": "john"}, [("email", "NOT_AN_EMAIL_ADDRESS")]),
-        ({"company_id": "c", "max_users": 1001}, [("max_users", "OUT_OF_RANGE")]),
-        ({"company_id": "c", "max_users": -1}, [("max_users", "OUT_OF_RANGE")]),
+        ({"company_id": "c", "page_size": -1}, [("page_size", "OUT_OF_RANGE")]),
+        ({"company_id": "c", "page_token": "forged"}, [("page_token", "INVALID_PAGE_TOKEN")]),
+        ({"company_id": "c", "max_users": 7}, [("max_users", "UNKNOWN_FIELD")]),
         ({"company_id": {"$ne": ""}}, [("company_id", "WRONG_TYPE")]),
     ],
 )

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from operator import itemgetter
 from typing import Any, Protocol, TypeAlias
 
@@ -12,10 +13,10 @@ from bson.raw_bson import RawBSONDocument
 from pymongo import timeout
 
 from server import limits
-from server.errors import ExportTooLarge, QueryTooSlow, UserfoldError, UserNotFound
+from server.errors import QueryTooSlow, ResponseTooLarge, UserfoldError, UserNotFound
 from server.listing import Listing
-from server.lookup import TOKENS
-from server.mask import WHOLE, projection
+from server.lookup import TOKENS, lookup_query
+from server.mask import WHOLE, Mask, Projection, projection
 from server.model import CampaignGroup, CampaignReport, Fetched, Lookup
 from server.plan import visitor_id
 from server.query import Query, users_of
@@ -27,8 +28,12 @@ from server.store.failures import read_failures
 
 _WHOLE = projection(WHOLE)
 _MILLISECONDS = 1_000 * limits.QUERY_SECONDS
-_LATEST_FIRST = [("modified_time", -1), ("modified_nanos", -1), ("_id", 1)]
-_EXPORTED_AT_ONCE = 20
+# As `lookup.LATEST_FIRST`: MongoDB sorts what is not there as a null, which is before every date.
+_SORT = [("stored_time", -1), ("_id", 1)]
+_NEVER = datetime.min.replace(tzinfo=UTC)
+
+# Profiles that are read by one query where each may be as large as a profile can be.
+_LARGE_AT_ONCE = 20
 
 # Users beyond one a token that a query for many tokens may find.
 _SHARING = 100
@@ -44,7 +49,7 @@ _GROUPED = _WHOLE | {
 }
 
 Found: TypeAlias = tuple[Sequence[Fetched], bool]
-"""The users that a look-up finds, the latest `modified_time` first, and whether there are more."""
+"""The users that a look-up finds, the latest `stored_time` first, and whether there are more."""
 
 
 class ProfileQueries(Protocol):
@@ -58,8 +63,11 @@ class ProfileQueries(Protocol):
     async def find(self, profile_id: str) -> Fetched | None:
         """The profile."""
 
+    async def find_many(self, profile_ids: Sequence[str], mask: Mask) -> Sequence[Fetched | UserfoldError]:
+        """What a mask leaves of each profile, or UserNotFound; ResponseTooLarge for what is left out."""
+
     async def export(self, application_id: str, profile_ids: Sequence[str]) -> Sequence[Fetched | UserfoldError]:
-        """Everything that is stored about each user, or UserNotFound; ExportTooLarge for what is left out."""
+        """Everything that is stored about each user, or UserNotFound; ResponseTooLarge for what is left out."""
 
     async def look_up(self, lookup: Lookup) -> Found:
         """The users that have something in common."""
@@ -94,12 +102,35 @@ class MongoProfileQueries:
         # What an erasure may leave under the id of a user is none.
         return self._fetched(document) if document is not None and "user_id" in document else None
 
+    async def find_many(self, profile_ids: Sequence[str], mask: Mask) -> Sequence[Fetched | UserfoldError]:
+        found: list[Fetched | UserfoldError] = []
+        room, fields = limits.ANSWER_BYTES, projection(mask)
+        with read_failures(), timeout(READ_SECONDS):
+            # As a rule, this one query reads them all: a thousand such profiles are as many bytes as an answer holds.
+            is_small = {"$lte": [{"$bsonSize": "$$ROOT"}, limits.ANSWER_BYTES // limits.BATCH_UPDATES]}
+            small = await self._documents({"_id": {"$in": profile_ids}, "$expr": is_small}, fields)
+            for start in range(0, len(profile_ids), _LARGE_AT_ONCE):
+                ids = profile_ids[start : start + _LARGE_AT_ONCE]
+                left = [key for key in ids if key not in small]
+                large = await self._documents({"_id": {"$in": left}}, fields) if left else {}
+                for key in ids:
+                    document = large.get(key, small.get(key))
+                    if document is None or "user_id" not in document:
+                        found.append(UserNotFound())
+                        continue
+                    each = FetchedDocument(document, self._options, mask=mask)
+                    room -= each.size
+                    if room < 0 and any(isinstance(before, FetchedDocument) for before in found):
+                        return found + [ResponseTooLarge()] * (len(profile_ids) - len(found))
+                    found.append(each)
+        return found
+
     async def export(self, application_id: str, profile_ids: Sequence[str]) -> Sequence[Fetched | UserfoldError]:
         found: list[Fetched | UserfoldError] = []
         room = limits.ANSWER_BYTES
         with read_failures(), timeout(READ_SECONDS):
-            for start in range(0, len(profile_ids), _EXPORTED_AT_ONCE):
-                ids = profile_ids[start : start + _EXPORTED_AT_ONCE]
+            for start in range(0, len(profile_ids), _LARGE_AT_ONCE):
+                ids = profile_ids[start : start + _LARGE_AT_ONCE]
                 users = await self._documents(users_of(application_id) | {"_id": {"$in": ids}})
                 named = {key: user["anonymous_id"] for key, user in users.items() if "anonymous_id" in user}
                 visitor_ids = {key: visitor_id(application_id, name) for key, name in named.items()}
@@ -109,18 +140,18 @@ class MongoProfileQueries:
                     each = None if user is None else FetchedDocument(user, self._options, visitor=visitor)
                     room -= each.size if each else 0
                     if room < 0 and any(isinstance(before, FetchedDocument) for before in found):
-                        return found + [ExportTooLarge()] * (len(profile_ids) - len(found))
+                        return found + [ResponseTooLarge()] * (len(profile_ids) - len(found))
                     found.append(each or UserNotFound())
         return found
 
-    async def _documents(self, query: Query) -> Mapping[str, RawBSONDocument]:
-        """The whole documents, by their ids."""
-        return {document["_id"]: document async for document in self._raw.find(query)}
+    async def _documents(self, query: Query, fields: Projection | None = None) -> Mapping[str, RawBSONDocument]:
+        """The documents, whole or what a projection leaves, by their ids."""
+        cursor = self._raw.find(query, projection=fields).batch_size(limits.BATCH_UPDATES + 1)
+        return {document["_id"]: document async for document in cursor}
 
     async def look_up(self, lookup: Lookup) -> Found:
-        query = {**users_of(lookup.application_id), lookup.field: {"$eq": lookup.value}}
-        cursor = self._raw.find(query, projection=_WHOLE, max_time_ms=_MILLISECONDS)
-        documents, has_more = await self._read(cursor.sort(_LATEST_FIRST).limit(lookup.most + 1), lookup.most)
+        cursor = self._raw.find(lookup_query(lookup), projection=_WHOLE, max_time_ms=_MILLISECONDS)
+        documents, has_more = await self._read(cursor.sort(_SORT).limit(lookup.most + 1), lookup.most)
         return [self._fetched(document) for document in documents], has_more
 
     async def look_up_tokens(self, lookups: Sequence[Lookup]) -> Sequence[Found | None] | None:
@@ -134,7 +165,7 @@ class MongoProfileQueries:
         if has_more:
             return None
         documents = sorted(documents, key=itemgetter("_id"))
-        documents.sort(key=itemgetter("modified_time", "modified_nanos"), reverse=True)
+        documents.sort(key=lambda document: document.get("stored_time", _NEVER), reverse=True)
         found: dict[tuple[str, object], list[RawBSONDocument]] = {}
         for document in documents:
             for digest in document["asked"]:

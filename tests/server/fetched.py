@@ -17,7 +17,7 @@ class FetchedProfile:
         return self._profile
 
     def stored_user(self) -> StoredUser:
-        return StoredUser(self._profile, None, [], None)
+        return StoredUser(self._profile, [], None)
 
     def position(self, keys: Sequence[str]) -> Sequence[object]:
         assert len(keys) == len(self._position)

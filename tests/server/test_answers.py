@@ -6,6 +6,7 @@ from typing import Any
 
 import orjson
 import pytest
+from userfold.v1 import campaign_service_pb2 as campaigns
 from userfold.v1 import user_service_pb2 as pb
 
 from processes.turns import Turns
@@ -112,20 +113,20 @@ async def test_one_profile_is_always_answered(turns: CountingTurns, monkeypatch:
     assert await answer.users([_ORDINARY] * 2, response.users) == 1
     assert len(response.users) == 1
     answer = Answer(Call(_APPLICATION, ()), turns)
-    fits = [await answer.export(_ORDINARY, export.results.add().export) for _ in range(3)]
+    fits = [await answer.export(_ORDINARY, export.results.add().response.user_export) for _ in range(3)]
     assert fits == [True, False, False]
 
 
 async def test_a_report_ends_where_its_groups_pass_a_limit(turns: CountingTurns) -> None:
     days = [(f"2026-01-{day:02}", 1) for day in range(1, 29)] * 200
     group = CampaignGroup({"campaign.utm_source": "x"}, 1, days, 0.0, 0)
-    response = pb.ReportCampaignsResponse()
+    response = campaigns.ReportCampaignsResponse()
     fetched = [FetchedReportGroup(group, size=42 * len(days))] * 1000
     count = await Answer(Call(_APPLICATION, _JSON), turns).groups(fetched, response.groups)
     assert count == len(response.groups) < 30
     assert turns.taken
     texts = {f"campaign.{name}": "\x01" * 8192 for name in ("utm_source", "utm_medium", "utm_term", "gclid")}
-    response = pb.ReportCampaignsResponse()
+    response = campaigns.ReportCampaignsResponse()
     fetched = [FetchedReportGroup(CampaignGroup(texts, 1, [], 0.0, 0), size=32_768)] * 1000
     count = await Answer(Call(_APPLICATION, _JSON), turns).groups(fetched, response.groups)
     assert 1 < count < 100
@@ -133,6 +134,6 @@ async def test_a_report_ends_where_its_groups_pass_a_limit(turns: CountingTurns)
 
 @pytest.mark.parametrize(("total", "is_told"), [(5.0, True), (float("inf"), False), (float("nan"), False)])
 async def test_a_sum_that_no_double_holds_is_left_out(turns: CountingTurns, total: float, is_told: bool) -> None:
-    group = pb.CampaignGroup()
+    group = campaigns.CampaignGroup()
     await Answer(Call(_APPLICATION, ()), turns).group(FetchedReportGroup(CampaignGroup({}, 2, [], total, 2)), group)
     assert (group.HasField("value_sum"), group.HasField("value_average"), group.value_count) == (is_told, is_told, 2)

@@ -5,15 +5,19 @@ from collections.abc import Sequence
 from typing import cast
 
 import pytest
+from cryptography.fernet import Fernet
 
 from server import limits
 from server.errors import DatabaseUnavailable
-from server.lookup import plan_lookup
+from server.lookup import plan_lookup, subject_of
 from server.lookups import GroupedLookups
-from server.model import Lookup, Profile
+from server.model import Lookup, LookupRequest, Profile
+from server.pages import PageTokens
 from server.store.queries import Found, ProfileQueries
 from tests.loop import turns
 from tests.server.fetched import FetchedProfile
+
+_TOKENS = PageTokens(Fernet.generate_key())
 
 
 class FakeQueries:
@@ -58,8 +62,12 @@ def _found(lookup: Lookup) -> Found:
     return _FOUND.setdefault(lookup.value, ([fetched], False))
 
 
+def _plan(application: str, page_token: str = "", **known: str) -> Lookup:
+    return plan_lookup(application, LookupRequest(known, page_token=page_token), _TOKENS, 0)
+
+
 def _lookup(token: int) -> Lookup:
-    return plan_lookup("app", {"session_token": f"t{token}"}, 0)
+    return _plan("app", session_token=f"t{token}")
 
 
 @pytest.fixture
@@ -162,7 +170,7 @@ async def test_so_many_are_alone_at_once_until_their_answers_are_built_and_appli
     building, built = list[str](), asyncio.Event()
 
     async def build(application: str) -> None:
-        async with lookups.look_up(plan_lookup(application, {"company_id": "c"}, 0)):
+        async with lookups.look_up(_plan(application, company_id="c")):
             building.append(application)
             await built.wait()
 
@@ -181,7 +189,7 @@ async def test_so_many_are_alone_at_once_until_their_answers_are_built_and_appli
 
 async def test_groups_take_applications_in_turn(queries: FakeQueries, lookups: GroupedLookups) -> None:
     def ask(application: str, token: int) -> asyncio.Task[Found]:
-        return asyncio.create_task(_answered(lookups, plan_lookup(application, {"session_token": f"t{token}"}, 0)))
+        return asyncio.create_task(_answered(lookups, _plan(application, session_token=f"t{token}")))
 
     tasks = [ask("a", token) for token in range(3 * 100)]
     await turns()
@@ -197,9 +205,18 @@ async def test_groups_take_applications_in_turn(queries: FakeQueries, lookups: G
 async def test_what_is_no_token_waits_for_nobody(queries: FakeQueries, lookups: GroupedLookups) -> None:
     tasks = _ask(lookups, range(1))
     await turns()
-    company = plan_lookup("app", {"company_id": "c"}, 0)
+    company = _plan("app", company_id="c")
     tasks.append(asyncio.create_task(_answered(lookups, company)))
     await turns()
     assert queries.asked == [[_lookup(0)], [company]]
     await queries.answer(2)
     assert [task.result() for task in tasks] == [_found(_lookup(0)), _found(company)]
+
+
+async def test_a_later_page_of_a_token_is_made_alone(queries: FakeQueries, lookups: GroupedLookups) -> None:
+    later = _plan("app", _TOKENS.seal([None, "app/u/x"], subject_of(_lookup(0)), 0), session_token="t0")
+    tasks = [asyncio.create_task(_answered(lookups, lookup)) for lookup in (_lookup(0), later)]
+    await turns()
+    assert queries.asked == [[later], [_lookup(0)]]
+    await queries.answer(2)
+    assert [task.done() for task in tasks] == [True, True]

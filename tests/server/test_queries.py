@@ -3,27 +3,41 @@
 import asyncio
 import threading
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from cryptography.fernet import Fernet
 from pymongo import MongoClient
+from pymongo.monitoring import CommandFailedEvent, CommandListener, CommandStartedEvent, CommandSucceededEvent
 
 from server import limits
-from server.errors import DatabaseUnavailable, QueryTooSlow
+from server.derive import EmailFacts, alias_digest, email_facts
+from server.errors import DatabaseUnavailable, QueryTooSlow, UserfoldError
 from server.filter import parse_filter
 from server.listing import bound_to, plan_listing
-from server.lookup import plan_lookup
-from server.model import STORED, ListRequest, Lookup, Profile, ProfileWrite, ReportRequest, UserUpdate
+from server.lookup import LATEST_FIRST, lookup_query, plan_lookup, subject_of
+from server.mask import WHOLE, parse_mask
+from server.model import (
+    STORED,
+    Fetched,
+    ListRequest,
+    Lookup,
+    LookupRequest,
+    Profile,
+    ProfileWrite,
+    ReportRequest,
+    UserUpdate,
+)
 from server.mongod import EmbeddedMongod
 from server.pages import PageTokens
 from server.plan import plan_update, profile_id
 from server.query import plan_query
 from server.report import plan_report
 from server.store.database import Database, connect, open_database, prepare
+from server.store.documents import FetchedDocument
 from server.store.profiles import MongoProfileStore
 from server.store.queries import Found, MongoProfileQueries
 from server.store.secrets import page_token_key
@@ -61,10 +75,15 @@ def _failing(mongod: EmbeddedMongod, **data: Any) -> Iterator[None]:
             client.admin.command({"configureFailPoint": "failCommand", "mode": "off"})
 
 
-_BY_ID = ("find", "export")
+def _lookup(application: str, token: str, page_size: int = 0) -> Lookup:
+    return plan_lookup(application, LookupRequest({"session_token": token}, page_size), _TOKENS, _NOW)
+
+
+_BY_ID = ("find", "find_many", "export")
 _LISTING = plan_listing("app", ListRequest(), _TOKENS, _NOW)
 _ASKED: dict[str, Any] = {
     "find": lambda queries: queries.find(profile_id("app", "u")),
+    "find_many": lambda queries: queries.find_many([profile_id("app", "u")], WHOLE),
     "export": lambda queries: queries.export("app", [profile_id("app", "u")]),
     "look_up": lambda queries: queries.look_up(Lookup("app", "company_id", "c", 1)),
     "look_up_tokens": lambda queries: queries.look_up_tokens([Lookup("app", "aliases", b"", 1)] * 2),
@@ -170,8 +189,15 @@ async def test_many_tokens_are_looked_up_as_each_is_alone(
         assert set(await store.apply(writes)) == {STORED}
     visitor = UserUpdate(user_id="", anonymous_id="a", session_token="t1")
     assert await store.apply([plan_update("tokens", visitor, _NOW).write]) == [STORED]
+    profiles = opened.get_collection("profiles")
+    for application in ("tokens", "others"):
+        # Some were last written by version 0.1, some at one time.
+        for number in range(1, 7):
+            at = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(milliseconds=number // 2)
+            change = {"$set": {"stored_time": at}} if number % 3 else {"$unset": {"stored_time": ""}}
+            await profiles.update_one({"_id": profile_id(application, f"u{number}")}, change)
     asked = [
-        plan_lookup(application, {"session_token": token}, most)
+        _lookup(application, token, most)
         for application in ("tokens", "others", "nobody's")
         for token in ("t0", "t1", "t2", "t8", "t8", "t36", "never there")
         for most in (1, 0)
@@ -190,6 +216,114 @@ def _whole(found: Found) -> tuple[list[Profile], bool]:
     return [user.profile() for user in users], has_more
 
 
+async def _looked_up(queries: MongoProfileQueries, known: dict[str, str], size: int) -> list[list[str]]:
+    """The ids on each page of a look-up."""
+    pages = list[list[str]]()
+    token = ""
+    while not pages or token:
+        lookup = plan_lookup("paged", LookupRequest(known, size, token), _TOKENS, _NOW)
+        users, has_more = await queries.look_up(lookup)
+        assert users or not has_more
+        pages.append([user.profile().user_id for user in users])
+        token = _TOKENS.seal(users[-1].position(LATEST_FIRST), subject_of(lookup), _NOW) if has_more else ""
+    return pages
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 25, 26])
+async def test_a_look_up_pages_through_all_the_latest_first_and_those_of_before_last(
+    opened: Database, queries: MongoProfileQueries, size: int
+) -> None:
+    profiles = opened.get_collection("profiles")
+    await profiles.delete_many({"application_id": "paged"})
+    token, stored = alias_digest("paged", "t"), dict[str, datetime | None]()
+    documents = _documents("paged", "u", range(25))
+    for number, document in enumerate(documents):
+        document |= {"company_id": "c", "avatar_url": _AVATAR, "aliases": [token]}
+        # Several of one time, and several of none.
+        if number % 3:
+            document["stored_time"] = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(milliseconds=number * 7 % 5)
+        stored[document["user_id"]] = document.get("stored_time")
+    await profiles.insert_many(documents)
+    await profiles.insert_one({"_id": "paged/a/visitor", "application_id": "paged", "aliases": [token]})
+    by_id = sorted(stored)
+    expected = sorted(
+        by_id, key=lambda user_id: (stored[user_id] is not None, stored[user_id] or datetime.min), reverse=True
+    )
+    # Sorting in reverse keeps the order of equal ones.
+    assert expected[-9:] == [user_id for user_id in by_id if stored[user_id] is None]
+    for known in ({"company_id": "c"}, {"email": "john@acme.com"}, {"session_token": "t"}):
+        pages = await _looked_up(queries, known, size)
+        assert [user_id for page in pages for user_id in page] == expected
+        assert {len(page) for page in pages[:-1]} <= {size}
+
+
+class Commands(CommandListener):
+    """Keeps the names of the commands that a client sends."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+
+    def started(self, event: CommandStartedEvent) -> None:
+        self.names.append(event.command_name)
+
+    def succeeded(self, event: CommandSucceededEvent) -> None:
+        pass
+
+    def failed(self, event: CommandFailedEvent) -> None:
+        pass
+
+
+_AVATAR = cast(EmailFacts, email_facts("john@acme.com")).avatar_url
+
+
+def _told(found: Sequence[Fetched | UserfoldError]) -> list[str]:
+    return [type(each).__name__ if isinstance(each, UserfoldError) else each.profile().user_id for each in found]
+
+
+async def test_many_are_found_in_the_order_of_the_request_small_ones_by_one_query(
+    opened: Database, queries: MongoProfileQueries, mongod: EmbeddedMongod
+) -> None:
+    users = [f"u{number}" for number in range(900)]
+    writes = [plan_update("batch", UserUpdate(user_id=each, company_id="c"), _NOW).write for each in users]
+    assert set(await MongoProfileStore(opened).apply(writes)) == {STORED}
+    await opened.get_collection("profiles").insert_one({"_id": profile_id("batch", "erased"), "suppressed_until": None})
+    asked = [*reversed(users), "u5", "u5"]
+    commands = Commands()
+    client = connect(mongod.uri, event_listeners=[commands])
+    heard = MongoProfileQueries(open_database(client, _NAME))
+    found = await heard.find_many([profile_id("batch", each) for each in asked], WHOLE)
+    assert commands.names == ["find"]
+    client.close()
+    assert _told(found) == asked
+    first = found[0]
+    assert isinstance(first, FetchedDocument)
+    assert first.profile().company_id == "c"
+    missing = ["erased", "u3", "never", "u3"]
+    found = await queries.find_many([profile_id("batch", each) for each in missing], parse_mask(["user_id"]))
+    assert _told(found) == ["UserNotFound", "u3", "UserNotFound", "u3"]
+    assert [each.profile().company_id for each in found if isinstance(each, FetchedDocument)] == [None, None]
+    # Another application's.
+    assert _told(await queries.find_many([profile_id("nobody's", "u3")], WHOLE)) == ["UserNotFound"]
+    assert await queries.find_many([], WHOLE) == []
+
+
+async def test_as_many_are_found_as_an_answer_holds_and_all_where_little_is_asked_of_them(
+    opened: Database, queries: MongoProfileQueries
+) -> None:
+    text: dict[str, object] = {"a": "x" * 900_000}
+    users = [f"u{number}" for number in range(30)]
+    store = MongoProfileStore(opened)
+    for user_id in users:
+        update = UserUpdate(user_id=user_id, metadata=text if user_id != "u4" else {})
+        assert await store.apply([plan_update("large batch", update, _NOW).write]) == [STORED]
+    ids = [profile_id("large batch", each) for each in [*users, "never"]]
+    found = _told(await queries.find_many(ids, WHOLE))
+    # Nine of them and the small one fit into 8 MiB.
+    assert found == [*users[:10], *["ResponseTooLarge"] * 21]
+    assert _told(await queries.find_many(ids, parse_mask(["metadata.b", "company_id"]))) == [*users, "UserNotFound"]
+    assert _told(await queries.find_many([ids[0]] * 12, WHOLE)) == ["u0"] * 9 + ["ResponseTooLarge"] * 3
+
+
 async def test_only_look_ups_of_large_users_leave_their_group(
     opened: Database, queries: MongoProfileQueries, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -200,7 +334,7 @@ async def test_only_look_ups_of_large_users_leave_their_group(
     ]
     writes = [plan_update("mixed", update, _NOW).write for update in updates]
     assert set(await MongoProfileStore(opened).apply(writes)) == {STORED}
-    asked = [plan_lookup("mixed", {"session_token": token}, 0) for token in ("dense", "wide", "light", "nobody")]
+    asked = [_lookup("mixed", token) for token in ("dense", "wide", "light", "nobody")]
     found = await queries.look_up_tokens(asked)
     assert found is not None
     assert [each and len(each[0]) for each in found] == [None, None, 1, 0]
@@ -212,7 +346,7 @@ async def test_a_token_of_too_many_users_is_not_looked_up_with_others(
     updates = [UserUpdate(user_id=f"u{number}", session_token="shared") for number in range(200)]
     writes = [plan_update("sharing", update, _NOW).write for update in updates]
     assert set(await MongoProfileStore(opened).apply(writes)) == {STORED}
-    asked = [plan_lookup("sharing", {"session_token": token}, 0) for token in ("shared", "another")]
+    asked = [_lookup("sharing", token) for token in ("shared", "another")]
     assert await queries.look_up_tokens(asked) is None
 
 
@@ -247,9 +381,11 @@ _SHAPES: dict[str, tuple[dict[str, object], str]] = {
     "all": (_filtered(""), "created_time"),
     "metadata": (_filtered("metadata.a = x"), "created_time"),
     "many tokens": ({"aliases": {"$in": [b"x", b"y"]}, "user_id": {"$exists": True}}, "aliases"),
+    "many ids": ({"_id": {"$in": ["app/u/x", "app/u/y"]}, "$expr": {"$lte": [{"$bsonSize": "$$ROOT"}, 1]}}, "_id"),
     **{
-        name: ({"application_id": {"$eq": "app"}, "user_id": {"$exists": True}, name: {"$eq": "x"}}, name)
+        f"{name}, {page} page": (lookup_query(Lookup("app", name, "x", 1, after)), name)
         for name in ("aliases", "avatar_url", "company_id")
+        for page, after in (("first", None), ("later", (datetime.now(UTC), "id")), ("last", (None, "id")))
     },
 }
 
@@ -375,7 +511,7 @@ async def test_paging_answers_every_user_that_is_there_throughout_exactly_once(
         while not seen or token:
             for turn in turns:
                 turn.release()
-            asked = ListRequest(page_size=1000, page_token=token, fields="user_id")
+            asked = ListRequest(page_size=1000, page_token=token, fields=["user_id"])
             users, token = await _page(queries, "many", asked)
             seen += users
     finally:

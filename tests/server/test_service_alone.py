@@ -21,9 +21,17 @@ from processes.turns import Turns
 from server.batches import Batches
 from server.call import Call, begin
 from server.campaign_service import CampaignService
-from server.errors import InvalidRequest, ProfileTooLarge, UserfoldError, UserNotFound, WriteOutcomeUnknown
+from server.errors import (
+    InvalidRequest,
+    ProfileTooLarge,
+    UserfoldError,
+    UserNotFound,
+    Violation,
+    WriteOutcomeUnknown,
+)
 from server.group import GroupedProfileStore
 from server.listing import Listing
+from server.mask import Mask
 from server.model import (
     STORED,
     AliasRemoval,
@@ -91,18 +99,24 @@ class FakeProfileQueries:
         self.profiles: dict[str, Profile] = {}
         self.lookups: list[Lookup] = []
         self.listings: list[Listing] = []
+        self.masks: list[Mask] = []
         self.position: Position | None = None
         self.reported: CampaignReport | None = None
 
     async def find(self, profile_id: str) -> Fetched | None:
         return FetchedProfile(self.profiles[profile_id]) if profile_id in self.profiles else None
 
+    async def find_many(self, profile_ids: Sequence[str], mask: Mask) -> Sequence[Fetched | UserfoldError]:
+        self.masks.append(mask)
+        return [await self.find(each) or UserNotFound() for each in profile_ids]
+
     async def export(self, application_id: str, profile_ids: Sequence[str]) -> Sequence[Fetched | UserfoldError]:
         return [UserNotFound()] * len(profile_ids)
 
     async def look_up(self, lookup: Lookup) -> tuple[Sequence[Fetched], bool]:
         self.lookups.append(lookup)
-        return [FetchedProfile(profile) for profile in self.profiles.values()], True
+        users = [FetchedProfile(profile, self.position or ()) for profile in self.profiles.values()]
+        return users, self.position is not None
 
     async def look_up_tokens(self, lookups: Sequence[Lookup]) -> None:
         return None
@@ -255,8 +269,32 @@ def test_a_look_up_is_planned_and_answered_whole(testing: Any, queries: FakeProf
         user_id="u", created_time=_NOW, modified_time=0, metadata={}, alias_count=0
     )
     answer = _call(testing, "LookupUsers", pb.LookupUsersRequest(company_id="c"))
-    assert ([user.user_id for user in answer.users], answer.has_more) == (["u"], True)
-    assert queries.lookups == [Lookup("app", "company_id", "c", 100)]
+    assert ([user.user_id for user in answer.users], answer.next_page_token) == (["u"], "")
+    for position in ([_NOW, "app/u/1"], [None, "app/u/2"]):
+        queries.position = position
+        request = pb.LookupUsersRequest(company_id="c", page_size=5000, page_token=answer.next_page_token)
+        answer = _call(testing, "LookupUsers", request)
+        assert answer.next_page_token
+    _call(testing, "LookupUsers", pb.LookupUsersRequest(company_id="c", page_token=answer.next_page_token))
+    assert queries.lookups == [
+        Lookup("app", "company_id", "c", 100),
+        Lookup("app", "company_id", "c", 1000),
+        Lookup("app", "company_id", "c", 1000, after=(_NOW, "app/u/1")),
+        Lookup("app", "company_id", "c", 100, after=(None, "app/u/2")),
+    ]
+
+
+def test_several_profiles_are_answered_in_the_order_of_their_ids(testing: Any, queries: FakeProfileQueries) -> None:
+    for user_id in "ab":
+        queries.profiles[profile_id("app", user_id)] = Profile(user_id, None, None, {}, 0)
+    request = pb.BatchGetUsersRequest(user_ids=["b", "never", "", "a", "b"], fields=["metadata", "user_id,company_id"])
+    results = _call(testing, "BatchGetUsers", request).results
+    told = [each.response.user.user_id or each.error for each in results]
+    violation = Violation("user_ids[2]", "REQUIRED", "must not be empty")
+    refused = [status_from_error(error) for error in (UserNotFound(), InvalidRequest([violation]))]
+    assert told == ["b", *refused, "a", "b"]
+    (mask,) = queries.masks
+    assert mask.paths == (("metadata",), ("user_id",), ("company_id",))
 
 
 def test_a_profile_is_answered_whole(testing: Any, queries: FakeProfileQueries) -> None:
@@ -280,13 +318,16 @@ def test_a_profile_is_answered_whole(testing: Any, queries: FakeProfileQueries) 
         avatar_url="https://example.com/a",
         email_domain="acme.com",
         company_domain="acme.com",
+        observed_ip_address="5.6.7.8",
+        stored_time=_NOW,
     )
     user: User = _call(testing, "GetUser", pb.GetUserRequest(user_id="u")).user
     # As one of the two, for whoever asks for it.
-    expected = {field.name for field in User.DESCRIPTOR.fields} - {"metadata_json"}
+    expected = {field.name for field in User.DESCRIPTOR.fields} - {"metadata_json", "etag"}
     assert {field.name for field, _ in user.ListFields()} == expected
     assert (user.modified_time.seconds, user.modified_time.nanos) == (1, 2)
-    assert user.created_time.ToDatetime(tzinfo=UTC) == _NOW
+    assert user.created_time.ToDatetime(tzinfo=UTC) == user.stored_time.ToDatetime(tzinfo=UTC) == _NOW
+    assert (user.ip_address, user.observed_ip_address) == ("1.2.3.4", "5.6.7.8")
     assert user.user_agent.device.model == "T1"
     assert user.user_agent.os.name == "Linux"
     assert not user.user_agent.os.HasField("version")

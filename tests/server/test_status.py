@@ -64,7 +64,7 @@ _TABLE: list[tuple[UserfoldError, int, str, str, list[object]]] = [
     ),
     (
         errors.ProfileTooLarge(),
-        3,
+        9,
         "PROFILE_TOO_LARGE",
         "The merged profile would pass 1,048,576 bytes or 50,000 values; nothing of the update was written.",
         [],
@@ -142,15 +142,15 @@ _TABLE: list[tuple[UserfoldError, int, str, str, list[object]]] = [
         list(_RETRY),
     ),
     (
-        errors.ExportTooLarge(),
+        errors.ResponseTooLarge(),
         8,
-        "EXPORT_TOO_LARGE",
-        "The answer would become too large: ask for this user in another call.",
+        "RESPONSE_TOO_LARGE",
+        "The response would become too large: ask for this user in another call.",
         [],
     ),
     (
         errors.QueryTooSlow(),
-        4,
+        9,
         "QUERY_TOO_SLOW",
         "The database did not answer in time. A user_id, a company_id or a range of created_time makes it faster.",
         [],
