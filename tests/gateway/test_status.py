@@ -49,7 +49,7 @@ ROWS: list[tuple[str, int, dict[str, str], dict[str, Any], dict[str, Any]]] = [
         500,
         {},
         shape(2, "UNKNOWN", UNKNOWN_OUTCOME, "WRITE_OUTCOME_UNKNOWN"),
-        shape(2, "UNKNOWN", NO_REASON, "UNKNOWN"),
+        shape(2, "UNKNOWN", NO_REASON, "UNEXPLAINED"),
     ),
     (
         "DEADLINE_EXCEEDED",
@@ -63,7 +63,7 @@ ROWS: list[tuple[str, int, dict[str, str], dict[str, Any], dict[str, Any]]] = [
         500,
         {},
         shape(13, "INTERNAL", UNKNOWN_OUTCOME, "WRITE_OUTCOME_UNKNOWN"),
-        shape(13, "INTERNAL", NO_REASON, "INTERNAL"),
+        shape(13, "INTERNAL", NO_REASON, "UNEXPLAINED"),
     ),
     (
         "UNAVAILABLE",
@@ -77,7 +77,7 @@ ROWS: list[tuple[str, int, dict[str, str], dict[str, Any], dict[str, Any]]] = [
         500,
         {},
         shape(15, "DATA_LOSS", UNKNOWN_OUTCOME, "WRITE_OUTCOME_UNKNOWN"),
-        shape(15, "DATA_LOSS", NO_REASON, "DATA_LOSS"),
+        shape(15, "DATA_LOSS", NO_REASON, "UNEXPLAINED"),
     ),
 ]
 for _name, _http, _headers in [
@@ -91,7 +91,7 @@ for _name, _http, _headers in [
     ("UNIMPLEMENTED", 501, {}),
     ("UNAUTHENTICATED", 401, {"www-authenticate": "Bearer"}),
 ]:
-    _told = shape(code_pb2.Code.Value(_name), _name, NO_REASON, _name)
+    _told = shape(code_pb2.Code.Value(_name), _name, NO_REASON, "UNEXPLAINED")
     ROWS.append((_name, _http, _headers, _told, _told))
 
 
@@ -122,7 +122,7 @@ async def test_resource_exhausted_without_details_is_too_large_for_grpc(
     message = "The body is too large for the server; nothing of it was written."
     assert (write.status_code, write.json()) == (413, shape(3, "INVALID_ARGUMENT", message, "BODY_TOO_LARGE"))
     assert (read.status_code, read.headers["retry-after"]) == (429, "1")
-    assert read.json() == shape(8, "RESOURCE_EXHAUSTED", NO_REASON, "RESOURCE_EXHAUSTED")
+    assert read.json() == shape(8, "RESOURCE_EXHAUSTED", NO_REASON, "UNEXPLAINED")
 
 
 @pytest.mark.parametrize("name", code_pb2.Code.keys())
