@@ -13,7 +13,7 @@ GENERATED := protos/userfold/v1/user_service_pb2.py
 SIDE_BY_SIDE := --numprocesses auto --maxprocesses 4 --dist loadfile
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help setup run backup restore proto test check lint types contracts coverage wheel lock faults stalls repeat bench overload costs clean
+.PHONY: help setup run backup restore proto test check lint types contracts accept-contract coverage wheel lock faults stalls repeat bench overload costs clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -39,6 +39,10 @@ types: setup
 
 contracts: setup
 	$(BIN)/lint-imports
+	$(BIN)/python -m tests.contract check
+
+accept-contract: setup ## commit to a change of the API that breaks no client; BREAKING=1: to one that does
+	$(BIN)/python -m tests.contract accept $(if $(BREAKING),--breaking)
 
 coverage: setup
 	$(BIN)/coverage erase

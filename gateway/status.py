@@ -138,6 +138,9 @@ READ_FAILED: Final[Mapping[int, tuple[str, Row]]] = {
 }
 """The reason and the row of a read that ended so."""
 
+UNEXPLAINED: Final = "UNEXPLAINED"
+"""The reason of any other call that ended without a Status of the server's own: the code is all that is known."""
+
 _Detail = TypeVar("_Detail", bound=Message)
 
 
@@ -187,8 +190,7 @@ def refusal_from_rpc(error: grpc.aio.AioRpcError, *, is_write: bool) -> Refusal:
         # gRPC's own word for a message beyond its limits; no limiter of ours answers without details.
         row = Row(code_pb2.INVALID_ARGUMENT, "The body is too large for the server; nothing of it was written.")
         return Refusal(_status("BODY_TOO_LARGE", row), OWN["BODY_TOO_LARGE"].http)
-    name = code_pb2.Code.Name(code)  # type: ignore[arg-type]  # gRPC's codes are those of code.proto.
-    reason, row = READ_FAILED.get(code, (name, Row(code, "The server refused the call without a reason.")))
+    reason, row = READ_FAILED.get(code, (UNEXPLAINED, Row(code, "The server refused the call without a reason.")))
     return Refusal(_status(reason, row))
 
 

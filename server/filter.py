@@ -85,6 +85,14 @@ class Anything:
 
 ANYTHING: Final = Anything()
 
+REASONS: Final = {
+    "filter": "INVALID_FILTER",
+    "fields": "INVALID_FIELDS",
+    "group_by": "INVALID_GROUP_BY",
+    "value_path": "INVALID_VALUE_PATH",
+}
+"""Why a text that is parsed here is refused, by the field that it is in."""
+
 Literal: TypeAlias = str | float | bool | Anything | None
 """What a field is compared with. An integer may be one that no double holds: as metadata, it is stored as a string."""
 
@@ -163,8 +171,8 @@ def _is_longer(text: str, most: int) -> bool:
 
 
 def refusal(field: str, column: int, description: str) -> InvalidRequest:
-    """What to raise where the text in `field` is wrong at a column."""
-    return InvalidRequest([Violation(field, f"INVALID_{field.upper()}", f"column {column}: {description}")])
+    """What to raise where the text in `field`, one of REASONS, is wrong at a column."""
+    return InvalidRequest([Violation(field, REASONS[field], f"column {column}: {description}")])
 
 
 def _parse(text: str, start: str, field: str) -> object:

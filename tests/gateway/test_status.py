@@ -46,21 +46,21 @@ ROWS: list[tuple[str, tuple[int, int], dict[str, Any], dict[str, Any]]] = [
         WRITE_UNKNOWN,
         shape(14, "UNAVAILABLE", "The server does not answer.", "SERVER_UNAVAILABLE", retry=True),
     ),
-    ("UNKNOWN", (503, 500), WRITE_UNKNOWN, shape(2, "UNKNOWN", NO_REASON, "UNKNOWN")),
+    ("UNKNOWN", (503, 500), WRITE_UNKNOWN, shape(2, "UNKNOWN", NO_REASON, "UNEXPLAINED")),
     (
         "DEADLINE_EXCEEDED",
         (503, 504),
         WRITE_UNKNOWN,
         shape(4, "DEADLINE_EXCEEDED", "The server did not answer in time.", "SERVER_TOO_SLOW", retry=True),
     ),
-    ("INTERNAL", (503, 500), WRITE_UNKNOWN, shape(13, "INTERNAL", NO_REASON, "INTERNAL")),
+    ("INTERNAL", (503, 500), WRITE_UNKNOWN, shape(13, "INTERNAL", NO_REASON, "UNEXPLAINED")),
     (
         "UNAVAILABLE",
         (503, 503),
         WRITE_UNKNOWN,
         shape(14, "UNAVAILABLE", "The server does not answer.", "SERVER_UNAVAILABLE", retry=True),
     ),
-    ("DATA_LOSS", (503, 500), WRITE_UNKNOWN, shape(15, "DATA_LOSS", NO_REASON, "DATA_LOSS")),
+    ("DATA_LOSS", (503, 500), WRITE_UNKNOWN, shape(15, "DATA_LOSS", NO_REASON, "UNEXPLAINED")),
     ("UNIMPLEMENTED", (503, 503), *[shape(14, "UNAVAILABLE", TOO_OLD, "SERVER_TOO_OLD", retry=True)] * 2),
 ]
 for _name, _http in [
@@ -73,7 +73,7 @@ for _name, _http in [
     ("OUT_OF_RANGE", 400),
     ("UNAUTHENTICATED", 401),
 ]:
-    _told = shape(code_pb2.Code.Value(_name), _name, NO_REASON, _name)
+    _told = shape(code_pb2.Code.Value(_name), _name, NO_REASON, "UNEXPLAINED")
     ROWS.append((_name, (_http, _http), _told, _told))
 
 
@@ -107,7 +107,7 @@ async def test_resource_exhausted_without_details_is_too_large_for_grpc(
     message = "The body is too large for the server; nothing of it was written."
     assert (write.status_code, write.json()) == (413, shape(3, "INVALID_ARGUMENT", message, "BODY_TOO_LARGE"))
     assert (read.status_code, read.headers["retry-after"]) == (429, "1")
-    assert read.json() == shape(8, "RESOURCE_EXHAUSTED", NO_REASON, "RESOURCE_EXHAUSTED")
+    assert read.json() == shape(8, "RESOURCE_EXHAUSTED", NO_REASON, "UNEXPLAINED")
 
 
 @pytest.mark.parametrize("name", code_pb2.Code.keys())

@@ -1,0 +1,133 @@
+"""What `buf breaking` does not see of the contract, as facts: each a key, and what holds of it.
+
+They are read from the tables that the programs run by.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any, Final, TypeAlias
+
+from google.protobuf.descriptor import Descriptor, MethodDescriptor
+from google.protobuf.descriptor_pb2 import MethodOptions
+from google.rpc import code_pb2
+from userfold.internal.v1 import credential_service_pb2
+from userfold.v1.user_pb2 import User
+
+from gateway import body, not_stored
+from gateway.app import INTERNAL, SERVICES
+from gateway.bindings import bindings_of
+from gateway.status import HTTP_STATUS, OWN, READ_FAILED, Row
+from server import limits
+from server.fields import field_at
+from server.mask import WHOLE
+from server.scopes import ANY_CREDENTIAL, NEEDS
+from server.status import ANSWERS, Answer, number
+from server.status import INTERNAL as DEFECT
+from tests.contract.reasons import field_reasons
+
+Facts: TypeAlias = Mapping[str, Mapping[str, Any]]
+"""The facts of each section by their keys. Values are JSON."""
+
+_LIMITS: Final = (
+    *("ID_BYTES", "TEXT_BYTES", "IP_ADDRESS_BYTES", "METADATA_LEVELS", "METADATA_LEAVES", "METADATA_VALUES"),
+    *("UPDATE_BYTES", "PROFILE_BYTES", "PROFILE_VALUES", "ALIASES", "BATCH_UPDATES", "MESSAGE_BYTES", "ANSWER_BYTES"),
+    *("FILTER_BYTES", "FILTER_COMPARISONS", "FILTER_LEVELS", "PATHS", "PAGE_USERS", "PAGE_USERS_BY_DEFAULT"),
+    *("SUPPRESS_DAYS", "REPORT_GROUPS", "REPORT_GROUPS_BY_DEFAULT", "REPORT_FIELDS", "REPORTED"),
+    *("QUERY_SECONDS", "REPORT_SECONDS", "STREAM_IDLE_SECONDS"),
+)
+_CREDENTIALS: Final = credential_service_pb2.DESCRIPTOR.services_by_name["CredentialService"]
+
+
+def facts() -> Facts:
+    """All of them."""
+    return {
+        "errors": dict(_errors()),
+        "fields of filters": dict(_filter_fields(User.DESCRIPTOR)) | {"metadata.*": _kind(("metadata", "any"))},
+        "fields of masks": {".".join(path): True for path in WHOLE.paths},
+        "http status by code": {code_pb2.Code.Name(code): http for code, http in HTTP_STATUS.items()},  # type: ignore[arg-type]  # The keys are those of code.proto.
+        "limits": {name: getattr(limits, name) for name in _LIMITS}
+        | {"HTTP_OBJECT_BYTES": body.OBJECT_BYTES, "HTTP_ARRAY_BYTES": body.ARRAY_BYTES},
+        "methods": {
+            method.full_name: _method(method)
+            for service in (*SERVICES, *INTERNAL, _CREDENTIALS)
+            for method in service.methods
+        },
+        "reasons of fields": {reason: sorted(roles) for reason, roles in field_reasons().items()},
+        "routes": {
+            f"{each.method} {each.template}": {
+                "method": each.rpc.removeprefix("/").replace("/", "."),
+                "body": each.body,
+                "response_body": each.response_body,
+            }
+            for each in bindings_of(SERVICES, INTERNAL)
+        }
+        | {f"POST {path}": "accepted and not stored" for path in not_stored.ROUTES},
+    }
+
+
+def as_text(found: Facts) -> str:
+    """JSON, sorted, with one line for each fact."""
+    sections = []
+    for section, entries in sorted(found.items()):
+        lines = (f"    {json.dumps(key)}: {json.dumps(value)}" for key, value in sorted(entries.items()))
+        sections.append(f"  {json.dumps(section)}: {{\n" + ",\n".join(lines) + "\n  }")
+    return "{\n" + ",\n".join(sections) + "\n}\n"
+
+
+def changed(before: Facts, now: Facts) -> tuple[list[str], list[str]]:
+    """The facts that no longer hold as they did, and those that are new, as lines."""
+    gone, new = [], []
+    for section in sorted({*before, *now}):
+        held, holds = before.get(section, {}), now.get(section, {})
+        for key in sorted({*held, *holds}):
+            if key not in holds:
+                gone.append(f"{section}: {key}: no longer")
+            elif key not in held:
+                new.append(f"{section}: {key}: {json.dumps(holds[key])}")
+            elif held[key] != holds[key]:
+                gone.append(f"{section}: {key}: {json.dumps(holds[key])}, no longer {json.dumps(held[key])}")
+    return gone, new
+
+
+def _errors() -> Iterator[tuple[str, Any]]:
+    for answer in (*ANSWERS.values(), DEFECT):
+        yield f"{answer.reason} (server)", _error_of_server(answer)
+    for reason, row in (*OWN.items(), *READ_FAILED.values()):
+        yield f"{reason} (gateway)", _error_of_gateway(row)
+
+
+def _error_of_server(answer: Answer) -> Any:
+    http = HTTP_STATUS[number(answer.code)]
+    return {"code": answer.code.name, "http": http, "retry_after": answer.retry_after}
+
+
+def _error_of_gateway(row: Row) -> Any:
+    name = code_pb2.Code.Name(row.code)  # type: ignore[arg-type]  # One of code.proto's.
+    return {"code": name, "http": row.http or HTTP_STATUS[row.code], "retry_after": row.retry_after}
+
+
+def _filter_fields(message: Descriptor, *owners: str) -> Iterator[tuple[str, str]]:
+    for field in message.fields:
+        path = (*owners, field.name)
+        if field_at(path):
+            yield ".".join(path), _kind(path)
+        elif field.message_type and field.message_type.file.package == message.file.package:
+            yield from _filter_fields(field.message_type, *path)
+
+
+def _kind(path: tuple[str, ...]) -> str:
+    field = field_at(path)
+    return field.kind.name if field else "none"
+
+
+def _method(method: MethodDescriptor) -> Any:
+    need = NEEDS.get(method.full_name) or NEEDS.get(method.name)
+    if need is None and not ANY_CREDENTIAL & {method.full_name, method.name}:
+        raise LookupError(method.full_name)
+    sides = {"client": method.client_streaming, "server": method.server_streaming}
+    return {
+        "scope": need.scope if need else None,
+        "collector_key": need.collector_key if need else True,
+        "idempotency": MethodOptions.IdempotencyLevel.Name(method.GetOptions().idempotency_level),
+        "streams": [side for side, streams in sides.items() if streams],
+    }
