@@ -104,7 +104,7 @@ class PlannedUpdate:
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """One user's stored profile.
+    """One user's stored profile, or a visitor's, whose `user_id` is empty.
 
     `modified_time` is in nanoseconds since 1970-01-01 UTC. `ip_address` is what an update gave, `observed_ip_address`
     the client address of a request. `stored_time` is when the latest update was stored; a profile that was last written
@@ -164,13 +164,15 @@ class Application:
 class Lookup:
     """What the profiles to find have in common: `value` in the stored field `field` (or among its elements).
 
-    At most `most` of them are wanted, the latest first.
+    At most `most` of them are wanted, those with the latest `stored_time` first, from the position `after` on: the
+    `stored_time` and the `_id` of the last profile of the page before.
     """
 
     application_id: str
     field: str
     value: object
     most: int
+    after: tuple[datetime | None, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,7 +215,8 @@ class Fetched(Protocol):
         """Everything that is stored, where that was asked for."""
 
     def position(self, keys: Sequence[str]) -> Sequence[object]:
-        """What the user has in stored fields: where a list that is ordered by them goes on after this user."""
+        """What the user has in stored fields, None where that is nothing: where a list that is ordered by them goes on
+        after this user."""
 
 
 class Stored:
@@ -237,6 +240,15 @@ SUPPRESSED: Final = Suppressed()
 
 
 @dataclass(frozen=True, slots=True)
+class LookupRequest:
+    """Who is to be looked up, as the caller wrote it: `known` holds what is known of them, by the name of the field."""
+
+    known: Mapping[str, str]
+    page_size: int = 0
+    page_token: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class ListRequest:
     """Which users are to be listed, as the caller wrote it. Every field may be empty."""
 
@@ -244,7 +256,7 @@ class ListRequest:
     order_by: str = ""
     page_size: int = 0
     page_token: str = ""
-    fields: str = ""
+    fields: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,8 +265,8 @@ class ReportRequest:
 
     start_time: int | None = None
     end_time: int | None = None
-    group_by: str = ""
-    value: str = ""
+    group_by: Sequence[str] = ()
+    value_path: str = ""
     filter: str = ""
     max_groups: int = 0
 

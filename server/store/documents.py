@@ -48,8 +48,8 @@ class FetchedDocument:
         return _stored_user(decode(self._user.raw, self._options), visitor)
 
     def position(self, keys: Sequence[str]) -> Position:
-        """What the user has in stored fields."""
-        return [self._user[key] for key in keys]
+        """As of Fetched."""
+        return [self._user.get(key) for key in keys]
 
 
 def _stored_user(document: Mapping[str, Any], visitor: StoredUser | None = None) -> StoredUser:
