@@ -76,8 +76,8 @@ async def _stream(channel: Any, options: dict[str, Any], frames: Sequence[bytes]
     async for response in call(messages(), metadata=tuple(options["metadata"].items())):
         now = time.perf_counter()
         for acknowledgement in response.acknowledgements:
-            if acknowledgement.HasField("status"):
-                sys.exit(f"an update was refused: {acknowledgement.status.message}")
+            if not acknowledgement.HasField("response"):
+                sys.exit(f"an update was refused: {acknowledgement.error.message}")
             acknowledged += 1
             if acknowledged % BATCH == 0:
                 # Overtaken or not, as many are answered as this many messages hold.

@@ -183,7 +183,7 @@ def test_a_server_stops_its_streams_when_all_that_it_has_read_is_acknowledged(
         call = service.StreamUpdateUsers(messages(), metadata=(("x-moesif-application-id", "drain"),))
         with pytest.raises(grpc.RpcError):  # noqa: PT012 - It is the stream that ends.
             for response in call:
-                assert not any(each.HasField("status") for each in response.acknowledgements)
+                assert not any(each.HasField("error") for each in response.acknowledgements)
                 acknowledged += len(response.acknowledgements)
                 if acknowledged >= 50 and not is_told:
                     is_told = True

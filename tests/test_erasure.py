@@ -101,7 +101,7 @@ async def test_a_late_update_of_a_stream_is_acknowledged_as_such(
             metadata=(("x-moesif-application-id", application.collector_key),),
         )
         told = [each async for response in call for each in response.acknowledgements]
-    reasons = {each.sequence_number: [warning.reason for warning in each.warnings] for each in told}
+    reasons = {each.sequence_number: [warning.reason for warning in each.response.warnings] for each in told}
     assert reasons == {0: ["SUPPRESSED"], 1: []}
 
 

@@ -108,7 +108,7 @@ async def _poison(
     async def batch(number: int) -> Sequence[Status]:
         users = [UserUpdate(user_id=f"b{number}-{each}", metadata_json=text) for each in range(5)]
         response = await stub.BatchUpdateUsers(pb.BatchUpdateUsersRequest(users=users), metadata=metadata, timeout=60)
-        return [result.status for result in response.results]
+        return [result.error for result in response.results]
 
     async def stream(number: int) -> Sequence[Status]:
         call = stub.StreamUpdateUsers(metadata=metadata, timeout=60)
@@ -116,7 +116,7 @@ async def _poison(
             pb.StreamUpdateUsersRequest(users=[UserUpdate(user_id=f"s{number}", metadata_json=text) for _ in range(5)])
         )
         await call.done_writing()
-        return [each.status async for response in call for each in response.acknowledgements]
+        return [each.error async for response in call for each in response.acknowledgements]
 
     async def again_and_again(send: Any) -> None:
         for number in itertools.count():

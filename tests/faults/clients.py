@@ -225,7 +225,7 @@ class GrpcBatch(GrpcSingle):
     async def _call(self, operations: Sequence[Operation], outcomes: list[Outcome], **options: Any) -> None:
         request = pb.BatchUpdateUsersRequest(users=map(_message, operations))
         response = await self._stub.BatchUpdateUsers(request, **options)
-        outcomes[:] = [_from_status(result.status) for result in response.results]
+        outcomes[:] = [_from_result(result) for result in response.results]
 
 
 class GrpcStream(GrpcSingle):
@@ -243,7 +243,7 @@ class GrpcStream(GrpcSingle):
         await call.done_writing()
         async for response in call:
             for each in response.acknowledgements:
-                outcomes[each.sequence_number] = _from_status(each.status)
+                outcomes[each.sequence_number] = _from_result(each)
 
 
 def clients_of(applications: Sequence[Application], traffic: Traffic, factor: int = 1) -> Sequence[Client]:
@@ -277,9 +277,13 @@ def _from_json(status: Mapping[str, Any]) -> Outcome:
     return _from_reason(next((each["reason"] for each in status["details"] if "reason" in each), ""))
 
 
-def _from_status(status: Status) -> Outcome:
-    if not status.code:
+def _from_result(result: Any) -> Outcome:
+    if result.HasField("response"):
         return Outcome.ACKNOWLEDGED
+    return _from_status(result.error) if result.HasField("error") else Outcome.UNKNOWN
+
+
+def _from_status(status: Status) -> Outcome:
     info = ErrorInfo()
     return _from_reason(info.reason if status.details and status.details[0].Unpack(info) else "")
 

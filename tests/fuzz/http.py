@@ -8,11 +8,12 @@ from typing import Any, Final, cast
 
 import structlog.testing
 from google.rpc import code_pb2
+from userfold.internal.v1 import user_update_service_pb2 as internal_pb
 from userfold.internal.v1.credential_service_pb2 import CheckCredentialResponse
-from userfold.v1 import user_service_pb2 as pb
 
 from gateway.app import Application
 from gateway.connections import Connections
+from gateway.credentials import CONTRACT_VERSION
 from gateway.handler import BodyRule, Respond
 from gateway.http11 import HttpConnection
 from gateway.request import Request
@@ -148,7 +149,7 @@ class _Planner:
         async def call(request: Any, **_: object) -> Any:
             text = request_serializer(request)
             if method.endswith("/CheckCredential"):
-                return CheckCredentialResponse(application_id=APPLICATION)
+                return CheckCredentialResponse(application_id=APPLICATION, contract=CONTRACT_VERSION)
             return response_deserializer(await _planned(text) if method.endswith("/BatchUpdateUsers") else b"")
 
         return call
@@ -166,7 +167,7 @@ class _Stream:
     def __init__(self, request_serializer: Any, response_deserializer: Any) -> None:
         self._serialized = request_serializer
         self._deserialized = response_deserializer
-        self._told = pb.StreamBatchUpdateUsersResponse()
+        self._told = internal_pb.StreamBatchUpdateUsersResponse()
 
     def done(self) -> bool:
         return False
@@ -182,14 +183,16 @@ class _Stream:
 
 
 async def _planned(text: bytes) -> bytes:
-    request = pb.BatchUpdateUsersRequest.FromString(text)
+    request = internal_pb.BatchUpdateUsersRequest.FromString(text)
     addresses: list[str | None] = [*request.client_addresses] or [None] * len(request.users)
-    response = pb.BatchUpdateUsersResponse()
+    response = internal_pb.BatchUpdateUsersResponse()
     for index, planned in enumerate(await plan_batch(APPLICATION, request.users, addresses, NOW, Turns())):
         result = response.results.add()
         if isinstance(planned, InvalidRequest):
-            result.status.CopyFrom(status_from_error(planned, f"users[{index}]."))
-            assert result.status.code == code_pb2.INVALID_ARGUMENT
+            result.error.CopyFrom(status_from_error(planned, f"users[{index}]."))
+            assert result.error.code == code_pb2.INVALID_ARGUMENT
+        else:
+            result.response.SetInParent()
     return response.SerializeToString()
 
 

@@ -37,6 +37,7 @@ def shape(code: int, name: str, message: str, reason: str, *, retry: bool = Fals
 
 
 # code, HTTP status, headers, the body of a write and of a read that failed with no word of the server's own
+SERVER_TOO_OLD = shape(14, "UNAVAILABLE", TOO_OLD, "SERVER_TOO_OLD", retry=True)
 WRITE_UNKNOWN = shape(14, "UNAVAILABLE", UNKNOWN_OUTCOME, "WRITE_OUTCOME_UNKNOWN", retry=True)
 
 ROWS: list[tuple[str, tuple[int, int], dict[str, Any], dict[str, Any]]] = [
@@ -61,7 +62,7 @@ ROWS: list[tuple[str, tuple[int, int], dict[str, Any], dict[str, Any]]] = [
         shape(14, "UNAVAILABLE", "The server does not answer.", "SERVER_UNAVAILABLE", retry=True),
     ),
     ("DATA_LOSS", (503, 500), WRITE_UNKNOWN, shape(15, "DATA_LOSS", NO_REASON, "UNEXPLAINED")),
-    ("UNIMPLEMENTED", (503, 503), *[shape(14, "UNAVAILABLE", TOO_OLD, "SERVER_TOO_OLD", retry=True)] * 2),
+    ("UNIMPLEMENTED", (503, 503), SERVER_TOO_OLD, SERVER_TOO_OLD),
 ]
 for _name, _http in [
     ("INVALID_ARGUMENT", 400),

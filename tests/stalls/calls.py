@@ -15,7 +15,8 @@ from userfold.v1 import user_service_pb2 as pb
 PATIENCE: Final = 65.0
 """Seconds until a call counts as one that is never answered. More than any deadline of the programs."""
 
-_SERVICE: Final = "/userfold.v1.UserService/"
+INTERNAL: Final = "userfold.internal.v1.UserUpdateService"
+"""The service that gateways call."""
 _REASON: Final = re.compile(rb'"reason": ?"([A-Z_]+)"')
 _REFUSED_STREAM: Final = "error code 7"
 """HTTP/2's REFUSED_STREAM: the connection has as many calls as it may have, and nothing was looked at."""
@@ -136,11 +137,12 @@ class Grpc:
     is_stream: bool = False
     idle: float = 0.0
     """Seconds to leave a stream open behind its last message."""
+    service: str = "userfold.v1.UserService"
 
     async def send(self, channels: Channels) -> str:
         metadata = tuple(self.credential.items())
         open_call: Any = channels.channel.stream_stream if self.is_stream else channels.channel.unary_unary
-        multicallable = open_call(_SERVICE + self.method)
+        multicallable = open_call(f"/{self.service}/{self.method}")
         try:
             if not self.is_stream:
                 return _told(self.method, [await multicallable(self.messages[0], metadata=metadata, timeout=PATIENCE)])
@@ -187,7 +189,7 @@ _INTERNAL: Final = 13
 def _told(method: str, answers: Sequence[bytes]) -> str:
     if method in _ITEMS:
         kind, name = _ITEMS[method]
-        if any(item.status.code == _INTERNAL for answer in answers for item in getattr(kind.FromString(answer), name)):
+        if any(item.error.code == _INTERNAL for answer in answers for item in getattr(kind.FromString(answer), name)):
             return "OK with INTERNAL"
     return "OK"
 

@@ -7,12 +7,16 @@ import orjson
 from userfold.v1 import user_service_pb2 as pb
 from userfold.v1.user_pb2 import UserUpdate
 
-from tests.stalls.calls import Attack, Call, Grpc, Http, Who
+from tests.stalls.calls import INTERNAL, Attack, Call, Grpc, Http, Who
 from tests.stalls.payloads import batch, chains, grpc_batch, message, stream, user
 from tests.stalls.row import BUSY, NOBODY, READ, WRITE, Row, many, one
 
 _SMALL = b'{"user_id":"u"}'
 _UPDATE = pb.UpdateUserRequest(user=UserUpdate(user_id="u")).SerializeToString()
+
+
+def _batch_stream(who: Who) -> Call:
+    return Grpc("StreamBatchUpdateUsers", who.writer, [], is_stream=True, idle=1.5, service=INTERNAL)
 
 
 def _made_up(number: int) -> dict[str, str]:
@@ -80,7 +84,7 @@ ROWS: Final = [
     Row(
         "batch-streams-idle",
         "1,000 idle StreamBatchUpdateUsers of one key",
-        one(lambda who: Grpc("StreamBatchUpdateUsers", who.writer, [], is_stream=True, idle=1.5), 1000, 1000),
+        one(_batch_stream, 1000, 1000),
         (*WRITE, *BUSY, "refused"),
     ),
     Row(

@@ -93,12 +93,6 @@ def row(
     return Row(name, what, _lazily(make, count, at_once), may, of)
 
 
-def _addresses(who: Who, number: int) -> Call:
-    addresses = [f"{number}" * 20_000_000]
-    request = pb.BatchUpdateUsersRequest(users=[UserUpdate(user_id="u")], client_addresses=addresses)
-    return Grpc("BatchUpdateUsers", who.writer, [request.SerializeToString()])
-
-
 def renamed(update: UserUpdate, number: int) -> UserUpdate:
     copied = UserUpdate()
     copied.CopyFrom(update)

@@ -34,17 +34,17 @@ _READS: Final[dict[str, tuple[str, Callable[[Who], Call]]]] = {
     "list-rpc": ("ListUsers", _rpc("ListUsers", pb.ListUsersRequest(page_size=1000))),
     "masked": ("a list of one field", _get("/v1/users?page_size=1000&fields=metadata.a")),
     "filtered": ("a list by a filter on metadata", _get("/v1/users?filter=metadata.a:7%20OR%20metadata.k1:7")),
-    "company": ("a look-up by company", _post("/v1/users:lookup", {"company_id": COMPANY, "max_users": 1000})),
-    "token": ("a look-up by token", _post("/v1/users:lookup", {"session_token": TOKEN, "max_users": 1000})),
+    "company": ("a look-up by company", _post("/v1/users:lookup", {"company_id": COMPANY, "page_size": 1000})),
+    "token": ("a look-up by token", _post("/v1/users:lookup", {"session_token": TOKEN, "page_size": 1000})),
     "token-rpc": (
         "LookupUsers by token",
-        _rpc("LookupUsers", pb.LookupUsersRequest(session_token=TOKEN, max_users=1000)),
+        _rpc("LookupUsers", pb.LookupUsersRequest(session_token=TOKEN, page_size=1000)),
     ),
     "export": ("an export of one", _get("/v1/users/d7:export")),
     "exports": ("an export of all", _post("/v1/users:batchExport", {"user_ids": _IDS})),
     "exports-rpc": ("BatchExportUsers", _rpc("BatchExportUsers", pb.BatchExportUsersRequest(user_ids=_IDS))),
     "count": ("a count by a filter", _get("/v1/users:count?filter=metadata.a:7")),
-    "report": ("a report", _get("/v1/campaigns:report?group_by=campaign.utm_source&value=metadata.a")),
+    "report": ("a report", _get("/v1/campaigns:report?group_by=campaign.utm_source&value_path=metadata.a")),
 }
 
 _ASKED: Final[dict[str, Sequence[str]]] = {

@@ -180,7 +180,11 @@ class Victim:
         with suppress(asyncio.InvalidStateError):
             await call.write(pb.StreamUpdateUsersRequest(users=[user]))
             await call.done_writing()
-        codes = [each.status.code async for response in call for each in response.acknowledgements]
+        codes = [
+            each.error.code if each.HasField("error") else 0
+            async for response in call
+            for each in response.acknowledgements
+        ]
         if codes == [0]:
             self._stored[user_id] = counter
             return ""

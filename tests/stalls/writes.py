@@ -6,10 +6,10 @@ from functools import partial
 from typing import Final
 
 import orjson
-from userfold.v1 import user_service_pb2 as pb
+from userfold.internal.v1 import user_update_service_pb2 as internal_pb
 from userfold.v1.user_pb2 import UserUpdate
 
-from tests.stalls.calls import Call, Grpc, Http, Who
+from tests.stalls.calls import INTERNAL, Call, Grpc, Http, Who
 from tests.stalls.payloads import batch, chains, grpc_batch, in_struct, message, raw, renamed, row, stream, unary, user
 from tests.stalls.row import BUSY, WRITE, Row, many
 
@@ -19,8 +19,8 @@ _MOZILLA = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Geck
 
 def _addresses(who: Who, number: int) -> Call:
     addresses = [f"{number}" * 20_000_000]
-    request = pb.BatchUpdateUsersRequest(users=[UserUpdate(user_id="u")], client_addresses=addresses)
-    return Grpc("BatchUpdateUsers", who.writer, [request.SerializeToString()])
+    request = internal_pb.BatchUpdateUsersRequest(users=[UserUpdate(user_id="u")], client_addresses=addresses)
+    return Grpc("BatchUpdateUsers", who.writer, [request.SerializeToString()], service=INTERNAL)
 
 
 def _long(name: str) -> Callable[[Who], Call]:
