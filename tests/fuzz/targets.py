@@ -98,12 +98,12 @@ def choose(data: bytes) -> None:
             case 0:
                 require_legal_query(plan_query(APPLICATION, parse_filter(text)))
             case 1:
-                for path in projection(parse_mask(text)):
+                for path in projection(parse_mask([text])):
                     require_legal_path(path)
             case 2:
-                plan_report(APPLICATION, ReportRequest(group_by=text))
+                plan_report(APPLICATION, ReportRequest(group_by=[text]))
             case 3:
-                plan_report(APPLICATION, ReportRequest(value=text))
+                plan_report(APPLICATION, ReportRequest(value_path=text))
             case 4:
                 plan_listing(APPLICATION, ListRequest(order_by=text), _TOKENS, NOW)
             case _:
