@@ -117,6 +117,30 @@ class FakeUserService(UserServiceServicer):
     async def GetUser(self, request: Any, context: Any) -> Any:
         return await self.take(request, context, pb.GetUserResponse())
 
+    async def BatchGetUsers(self, request: Any, context: Any) -> Any:
+        return await self.take(request, context, pb.BatchGetUsersResponse())
+
+    async def ListUsers(self, request: Any, context: Any) -> Any:
+        return await self.take(request, context, pb.ListUsersResponse())
+
+    async def CountUsers(self, request: Any, context: Any) -> Any:
+        return await self.take(request, context, pb.CountUsersResponse())
+
+    async def DeleteUser(self, request: Any, context: Any) -> Any:
+        return await self.take(request, context, pb.DeleteUserResponse())
+
+    async def BatchDeleteUsers(self, request: Any, context: Any) -> Any:
+        return await self.take(request, context, pb.BatchDeleteUsersResponse())
+
+    async def ExportUser(self, request: Any, context: Any) -> Any:
+        return await self.take(request, context, pb.ExportUserResponse())
+
+    async def RemoveAlias(self, request: Any, context: Any) -> Any:
+        return await self.take(request, context, pb.RemoveAliasResponse())
+
+    async def BatchRemoveAliases(self, request: Any, context: Any) -> Any:
+        return await self.take(request, context, pb.BatchRemoveAliasesResponse())
+
     async def take(self, request: Any, context: Any, default: Message) -> Message:
         self.requests.append(request)
         return await self._answer(context, default)
