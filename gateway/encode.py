@@ -14,6 +14,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from google.rpc.status_pb2 import Status
 
 from gateway import status, timestamps
+from gateway.descriptors import FLOATS
 
 METADATA_FORMAT: Final = ("x-userfold-metadata-format", "json")
 """The metadata by which a call asks for the metadata of users as JSON: building a Struct of it, and reading it here,
@@ -27,12 +28,17 @@ _Encode: TypeAlias = Callable[[Any], Any]
 def plain(message: Message) -> Any:
     """The JSON-ready value of a message: a dict for every message of ours.
 
-    Fields that are not set are left out; those that cannot be "not set" (a plain scalar, a list) are always there.
-    Metadata that comes as JSON is passed on as it is.
+    Fields that are not set are left out: messages, `optional` scalars and what a `oneof` does not hold. All others are
+    always there: lists and maps as `[]` and `{}`, scalars as 0, `false` and `""`. Integers of 64 bits are numbers; a
+    double that is an integer has no fraction (24000). Metadata that comes as JSON is passed on as it is.
     """
     match message.DESCRIPTOR.full_name:
         case "google.protobuf.Struct":
             return _object(cast("Struct", message))
+        case "google.protobuf.Value":
+            return _value(cast("Value", message))
+        case "google.protobuf.ListValue":
+            return _list(cast("ListValue", message))
         case "google.protobuf.Timestamp":
             return timestamps.text_of(cast("Timestamp", message))
         case "google.rpc.Status":
@@ -44,6 +50,11 @@ def plain(message: Message) -> Any:
         for name, shown, has_presence, encode in _fields(message.DESCRIPTOR)
         if not has_presence or message.HasField(name)
     }
+
+
+def sparse(message: Message) -> dict[str, Any]:
+    """As `plain`, without members that are empty, 0 or false: a response to the client libraries, which know none."""
+    return {name: value for name, value in plain(message).items() if value}
 
 
 @lru_cache(maxsize=256)
@@ -68,7 +79,7 @@ def _is_struct(field: FieldDescriptor | None) -> bool:
 
 
 def number(value: float) -> int | float:
-    """A Struct's double as it was sent: 24000, never 24000.0. -0.0 and what no int64 can hold stay floats."""
+    """A double as JSON: 24000, never 24000.0. -0.0 and what no int64 can hold stay floats."""
     if value.is_integer() and abs(value) < _INT64 and (value or str(value) == "0.0"):
         return int(value)
     return value
@@ -91,6 +102,8 @@ def _encode_single(field: FieldDescriptor) -> _Encode | None:
     if field.enum_type is not None:
         names = {number: value.name for number, value in field.enum_type.values_by_number.items()}
         return lambda value: names.get(value, value)
+    if field.type in FLOATS:
+        return number
     return (lambda value: b64encode(value).decode()) if field.type == FieldDescriptor.TYPE_BYTES else None
 
 

@@ -16,7 +16,7 @@ def outcome_of(result: Any, rename: Callable[[str], str]) -> dict[str, Any] | Re
         return Refusal(with_fields_renamed(result.error, rename))
     if not result.HasField("response"):
         return refusal("WRITE_OUTCOME_UNKNOWN")
-    told = {name: value for name, value in encode.plain(result.response).items() if value}
+    told = encode.sparse(result.response)
     for warning in told.get("warnings", ()):
         warning["field"] = rename(warning["field"])
     return told

@@ -131,9 +131,8 @@ class Transcoder:
                 decoded = self._decoded(self._decoder, bytes(text), warnings)
                 sent = decoded if self._binding.body == "*" else {self._binding.body: decoded}
                 arguments = _joined(arguments, sent)
-            told = encode.plain(await self._rpc(arguments, metadata))
-            if self._binding.is_lenient:
-                told = {name: value for name, value in told.items() if value}
+            response = await self._rpc(arguments, metadata)
+            told = encode.sparse(response) if self._binding.is_lenient else encode.plain(response)
             return self._success(told, warnings)
         except body.BodyError as error:
             return answer_from_refusal(self._refusal_of_body(error))
@@ -185,10 +184,12 @@ class Transcoder:
         return response
 
     def _success(self, told: dict[str, Any], decoding: list[Finding]) -> Answer:
-        warnings = [asdict(each) for each in decoding] + told.pop("warnings", [])
         shown: dict[str, Any] = told.get(self._binding.response_body, {}) if self._binding.response_body else told
+        if decoding or "warnings" in told:
+            warnings = [asdict(each) for each in decoding] + told.get("warnings", [])
+            shown = shown | {"warnings": warnings[:MOST]}
         http = 201 if self._binding.method == "POST" and not self._binding.has_verb else 200
-        return Answer(http, shown | ({"warnings": warnings[:MOST]} if warnings else {}))
+        return Answer(http, shown)
 
 
 def _joined(of_path: Mapping[str, Any], of_body: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,7 +10,11 @@ from google.api.http_pb2 import HttpRule
 from google.protobuf.descriptor_pb2 import FieldDescriptorProto as Field
 from google.protobuf.message_factory import GetMessageClass
 from google.rpc.error_details_pb2 import ErrorInfo
+from google.rpc.status_pb2 import Status
+from userfold.v1 import campaign_service_pb2 as campaign_pb
 from userfold.v1 import user_pb2
+from userfold.v1 import user_service_pb2 as pb
+from userfold.v1.warning_pb2 import Warning
 
 from gateway import encode
 from tests.gateway.protos import message_type
@@ -56,11 +60,57 @@ def test_a_status_is_told_as_every_error_is_and_other_types_follow_proto3_json()
     ]
     message = GetMessageClass(message_type("Kinds", *kinds))(data=b"\xff", numbers=[1, 2], status={"code": 3})
     message.items.add(number_value=1)  # type: ignore[attr-defined]
-    assert encode.plain(message) == {
+    message.items.add().list_value.append(2.0)  # type: ignore[attr-defined]
+    told = encode.plain(message)
+    assert orjson.dumps(told["items"]) == b"[1,[2]]"
+    assert told == {
         "data": "/w==",
         "numbers": [1, 2],
         "status": {"code": 3, "status": "INVALID_ARGUMENT", "message": "", "details": []},
-        "items": [1.0],
+        "items": [1, [2]],
+    }
+
+
+def test_a_double_that_is_an_integer_has_no_fraction_wherever_it_is() -> None:
+    days = [campaign_pb.DayCount(day="2026-01-31", user_count=2**53 - 1)]
+    group = campaign_pb.CampaignGroup(value_sum=24000, value_average=0.5, value_count=48000, days=days)
+    assert orjson.dumps(encode.plain(group)) == (
+        b'{"campaign":{},"user_count":0,"days":[{"day":"2026-01-31","user_count":9007199254740991}],'
+        b'"value_sum":24000,"value_average":0.5,"value_count":48000}'
+    )
+    numbers = [("few", Field.TYPE_DOUBLE), ("many", Field.TYPE_DOUBLE, "repeated"), ("single", Field.TYPE_FLOAT)]
+    message = GetMessageClass(message_type("Numbers", *numbers))(many=[1, 2.5, -0.0, 1e300], single=3)
+    assert orjson.dumps(encode.plain(message)) == b'{"few":0,"many":[1,2.5,-0.0,1e+300],"single":3}'
+
+
+def test_what_a_report_has_no_number_for_is_absent_and_its_lists_and_maps_are_there() -> None:
+    group = {"campaign": {}, "user_count": 0, "days": [], "value_count": 0}
+    assert encode.plain(campaign_pb.CampaignGroup()) == group
+    report = campaign_pb.ReportCampaignsResponse(total=campaign_pb.CampaignGroup())
+    assert encode.plain(report) == {"groups": [], "has_more": False, "total": group}
+    assert encode.plain(campaign_pb.ReportCampaignsResponse()) == {"groups": [], "has_more": False}
+    assert encode.plain(pb.ListUsersResponse()) == {"users": [], "next_page_token": ""}
+
+
+def test_a_result_has_its_response_or_its_error_in_the_shape_of_every_error_or_neither() -> None:
+    results = [
+        pb.DeleteUserResult(response=pb.DeleteUserResponse()),
+        pb.DeleteUserResult(error=Status(code=5, message="gone")),
+        pb.DeleteUserResult(),
+    ]
+    told = encode.plain(pb.BatchDeleteUsersResponse(results=results))
+    error = {"code": 5, "status": "NOT_FOUND", "message": "gone", "details": []}
+    assert told == {"results": [{"response": {"deleted": False}}, {"error": error}, {}]}
+    result = pb.UpdateUserResult(response=pb.UpdateUserResponse())
+    assert encode.plain(result) == {"response": {"warnings": [], "suppressed": False}}
+
+
+def test_a_sparse_message_leaves_out_what_is_empty_but_not_inside() -> None:
+    assert encode.sparse(pb.UpdateUserResponse()) == {}
+    response = pb.UpdateUserResponse(warnings=[Warning(field="f")], suppressed=True)
+    assert encode.sparse(response) == {
+        "warnings": [{"field": "f", "reason": "", "description": ""}],
+        "suppressed": True,
     }
 
 
@@ -69,7 +119,7 @@ def test_metadata_that_comes_as_json_is_passed_on_in_its_place() -> None:
     user = user_pb2.User(user_id="u", metadata_json=text, alias_count=1, email_domain="acme.com")
     told = orjson.dumps(encode.plain(user))
     assert told == b'{"user_id":"u","metadata":' + text + b',"alias_count":1,"email_domain":"acme.com"}'
-    export = user_pb2.UserExport(user=user, visitor=user_pb2.UserExport(user=user))
+    export = user_pb2.UserExport(user=user, visitors=[user_pb2.VisitorExport(visitor=user)])
     assert orjson.dumps(encode.plain(export)).count(text) == 2
     as_struct = user_pb2.User(user_id="u", alias_count=1, email_domain="acme.com")
     as_struct.metadata.update({"b": 24000})
