@@ -211,7 +211,7 @@ def _read_struct_as_text(value: Any, path: Path, findings: Findings) -> bytes | 
     if members is None:
         return None
     try:
-        text = orjson.dumps(members, option=orjson.OPT_STRICT_INTEGER)
+        text = orjson.dumps(members, option=orjson.OPT_STRICT_INTEGER | orjson.OPT_PASSTHROUGH_SUBCLASS)
     except orjson.JSONEncodeError:
         text = b""  # An integer that may be beyond what a double holds.
     # With so few containers and commas, nothing can be nested too deep or hold too many values. Those in strings are

@@ -14,7 +14,6 @@ NOT_UNICODE: Final = "NOT_UNICODE", "must be Unicode: UTF-8 without half surroga
 NOT_JSON: Final = "NOT_JSON", "must be JSON"
 """Reason and description of each finding."""
 
-_LONGEST_INTEGER = 4300  # More digits are a ValueError of Python's.
 _ODD = object()
 
 
@@ -30,17 +29,13 @@ def find_odd_values(text: bytes, path: Path, findings: Findings) -> None:
             text.decode("utf-8", "surrogateescape").removeprefix("\ufeff"),
             parse_constant=lambda _: _ODD,
             parse_float=_number,
-            parse_int=_integer,
+            parse_int=str,
         )
         _visit(value, path, findings)
     except (ValueError, RecursionError):
         pass
     if len(findings.violations) == before:
         findings.refuse(path, *NOT_JSON)
-
-
-def _integer(digits: str) -> Any:
-    return int(digits) if len(digits) <= _LONGEST_INTEGER else _ODD
 
 
 def _number(text: str) -> Any:

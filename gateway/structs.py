@@ -3,6 +3,7 @@
 from typing import Any, Final
 
 from gateway.findings import Findings, Path
+from gateway.jsontext import LongInteger
 
 LEVELS: Final = 20
 """Objects and arrays inside each other, the outermost being the first. Protobuf cannot carry more than about 32."""
@@ -53,14 +54,16 @@ def _visit(container: dict[str, Any] | list[Any], path: Path, findings: Findings
     for key, value in items:
         if isinstance(value, _CONTAINERS):
             room = _visit(value, (*path, key), findings, level + 1, room)
-        elif type(value) is int and not -_EXACT <= value <= _EXACT:
+        elif type(value) is LongInteger or (type(value) is int and not -_EXACT <= value <= _EXACT):
             container[key] = _exact(value)
             if isinstance(container[key], str):
                 findings.warn((*path, key), "INTEGER_KEPT_AS_TEXT", "is kept as text: a number would lose digits")
     return room
 
 
-def _exact(value: int) -> float | str:
+def _exact(value: int | LongInteger) -> float | str:
+    if isinstance(value, str):
+        return str(value)
     try:
         double = float(value)
     except OverflowError:

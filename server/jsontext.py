@@ -1,17 +1,21 @@
 """Metadata as JSON text: bounded before it is parsed, with every digit of its integers."""
 
 import json
+import math
 
 import orjson
 
 from server import limits
 from server.errors import InvalidRequest, Violation
-from server.metadata import oversized_update, too_many_values
+from server.metadata import LongInteger, oversized_update, too_many_values
 from server.model import JsonObject
 
 # orjson reads integers beyond 64 bits, which have 19 digits or more, as doubles.
 _DIGITS = bytes(ord("0") if chr(byte).isdigit() else byte for byte in range(128)) + bytes(range(128, 256))
 _LONG_INTEGER = b"0" * 19
+# Beyond the greatest double, which has as many: orjson refuses it.
+_DOUBLE_DIGITS = 309
+_HUGE_INTEGER = b"0" * _DOUBLE_DIGITS
 
 # Values take two bytes each at least: `0,`.
 _SMALL = 2 * limits.METADATA_VALUES
@@ -28,14 +32,37 @@ def object_from_json(text: bytes) -> JsonObject:
         if _has_too_many_values(text):
             raise InvalidRequest([too_many_values()])
     try:
-        value = orjson.loads(text)
-        if _LONG_INTEGER in text.translate(_DIGITS):
-            value = json.loads(text)
+        value = _parsed(text)
     except (ValueError, RecursionError):
         value = None
     if not isinstance(value, dict):
         raise InvalidRequest([Violation("metadata_json", "NOT_A_JSON_OBJECT", "must be a JSON object in UTF-8")])
     return value
+
+
+def _parsed(text: bytes) -> object:
+    """The value of a JSON text. Raises ValueError or RecursionError."""
+    try:
+        value = orjson.loads(text)
+        return json.loads(text) if _LONG_INTEGER in text.translate(_DIGITS) else value
+    except orjson.JSONDecodeError:
+        if _HUGE_INTEGER not in text.translate(_DIGITS):
+            raise
+    # As strict as orjson in all but integers: half of a surrogate pair cannot be encoded.
+    value = json.loads(text.decode(), parse_float=_finite, parse_constant=_finite, parse_int=_integer)
+    json.dumps(value, ensure_ascii=False).encode()
+    return value
+
+
+def _integer(text: str) -> int | LongInteger:
+    return int(text) if len(text) <= _DOUBLE_DIGITS else LongInteger(text)
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError
+    return number
 
 
 def _has_too_many_values(text: bytes) -> bool:

@@ -14,6 +14,7 @@ RESERVED_NAMES: Final = ("email", "name", "first_name", "last_name", "phone", "p
 
 _EXACT = 2**53
 _INT64 = 2**63
+_SHOWN_IN_FULL = 10**21
 
 # Nearly all keys are shorter than this and ordinary names, which need not be escaped.
 _PLAIN_KEY = 64
@@ -73,6 +74,18 @@ def stored_double(double: float) -> int | float:
     if double.is_integer() and -_INT64 <= double < _INT64 and (double or str(double) == "0.0"):
         return int(double)
     return double
+
+
+def _json_text(number: float) -> str:
+    """The text of a number as it is stored: the same, in whatever form it was sent."""
+    # Such doubles are integers. From 10^21 on, their digits are more than they mean.
+    return str(int(number)) if _INT64 <= abs(number) < _SHOWN_IN_FULL else str(number)
+
+
+class LongInteger(str):
+    """The digits of an integer beyond the greatest double: to make a number of them takes time in their square."""
+
+    __slots__ = ()
 
 
 class _Enough(Exception):
@@ -139,7 +152,7 @@ class MetadataPlan:
                 stored = stored_number(cast(float, value))
                 if isinstance(stored, str):
                     continue  # Kept as text as any such number is.
-                changed[name] = str(value if isinstance(value, int) else stored)
+                changed[name] = _json_text(stored)
             self.warn(f"metadata.{name}", "KEPT_AS_TEXT", "a number or boolean here is kept as its JSON text")
         return changed
 
@@ -205,6 +218,9 @@ class MetadataPlan:
             return value
         if isinstance(value, str):
             self.size += len(value) if value.isascii() else len(value.encode())
+            if isinstance(value, LongInteger):
+                self._warn_of_integer(path, part)
+                return str(value)
             return value
         if isinstance(value, int | float):
             return self._number(value, path, part)
@@ -237,7 +253,10 @@ class MetadataPlan:
         stored = stored_number(number)
         if isinstance(stored, str):
             self.size += len(stored)
-            if len(self.warnings) < limits.REPORTED:
-                text = "is kept as text: a number would lose digits"
-                self.warn(field_path([*path, part]), "INTEGER_KEPT_AS_TEXT", text)
+            self._warn_of_integer(path, part)
         return stored
+
+    def _warn_of_integer(self, path: list[str | int], part: str | int) -> None:
+        if len(self.warnings) < limits.REPORTED:
+            text = "is kept as text: a number would lose digits"
+            self.warn(field_path([*path, part]), "INTEGER_KEPT_AS_TEXT", text)

@@ -26,6 +26,10 @@ from gateway import jsontext
         (b"\xff\xfe{\x00}\x00", 0),
         (b"[" * 2000, 1025),
         (b"[" * 1010 + b"1" * 19 + b"]" * 1010, 0),
+        *(
+            (b'{"a":%b,"b":%b}' % (b"9" * 400, wrong), 5)
+            for wrong in (b"1e400", b"NaN", b'"\\ud800"', b'"\xff"', b'"\n"', b"01", b"1.", b"}", b"[" * 5000)
+        ),
     ],
 )
 def test_what_is_no_json_is_refused_with_the_byte(text: bytes, byte: int) -> None:
@@ -43,6 +47,12 @@ def test_what_is_no_json_is_refused_with_the_byte(text: bytes, byte: int) -> Non
         (b"1e300", 1e300),
         (b'\xef\xbb\xbf{"a":1}', {"a": 1}),
         (b"null", None),
+        (b"-%b" % (b"9" * 309), -int("9" * 309)),
+        (b"9" * 400, jsontext.LongInteger("9" * 400)),
+        (
+            b'[1.5,18446744073709551617,"\\ud83d\\ude00",{"":-%b}]' % (b"9" * 5000),
+            [1.5, 2**64 + 1, "\U0001f600", {"": "-" + "9" * 5000}],
+        ),
         (b'"12345678901234567890123"', "12345678901234567890123"),
         (b"0.1234567890123456789012", 0.1234567890123456789012),
     ],
