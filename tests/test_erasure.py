@@ -69,7 +69,7 @@ def test_an_erased_user_is_as_one_who_never_was(api: Api, user_id: str) -> None:
     assert erase(api, user_id, suppress_days=1).json() == {"deleted": True}
     assert erase(api, user_id).json() == {"deleted": False}
     assert api.get(user_id).json() == api.get("never").json()
-    assert post(api, "lookup", session_token="t").json() == {"users": [], "has_more": False}
+    assert post(api, "lookup", session_token="t").json() == {"users": [], "next_page_token": ""}
     listed = api.client.get("/v1/users", headers=api.reader).json()
     assert (listed["users"], api.client.get("/v1/users:count", headers=api.reader).json()) == ([], {"count": 0})
     exported = api.client.get(f"/v1/users/{percent_encoded(user_id)}:export", headers=api.reader)
@@ -101,8 +101,9 @@ async def test_a_late_update_of_a_stream_is_acknowledged_as_such(
             metadata=(("x-moesif-application-id", application.collector_key),),
         )
         told = [each async for response in call for each in response.acknowledgements]
-    reasons = {each.sequence_number: [warning.reason for warning in each.response.warnings] for each in told}
-    assert reasons == {0: ["SUPPRESSED"], 1: []}
+    suppressed = {each.sequence_number: each.response.suppressed for each in told}
+    assert suppressed == {0: True, 1: False}
+    assert [each.HasField("error") for each in told] == [False, False]
 
 
 async def test_no_update_however_late_brings_a_suppressed_user_back(
@@ -134,8 +135,9 @@ def test_a_list_of_users_is_erased_each_with_its_result(api: Api) -> None:
     api.batch([{"user_id": "a"}, {"user_id": "b"}])
     answer = post(api, "batchDelete", user_ids=["a", "", "never", "x" * 513, "b"], suppress_days=1)
     results = answer.json()["results"]
-    assert [each["deleted"] for each in results] == [True, False, False, False, True]
-    refused = {index: each["status"] for index, each in enumerate(results) if "status" in each}
+    erased = {index: each["response"]["deleted"] for index, each in enumerate(results) if "response" in each}
+    assert erased == {0: True, 2: False, 4: True}
+    refused = {index: each["error"] for index, each in enumerate(results) if "error" in each}
     assert sorted(refused) == [1, 3]
     fields = [each["details"][1]["field_violations"][0] for each in refused.values()]
     assert [(each["field"], each["reason"]) for each in fields] == [
@@ -149,12 +151,17 @@ def test_a_thousand_are_one_call_and_one_more_is_refused(api: Api) -> None:
     ids = [f"u{number}" for number in range(1000)]
     api.batch([{"user_id": user_id, "session_token": user_id} for user_id in ids])
     removed = post(api, "batchRemoveAliases", requests=[{"user_id": each, "session_token": each} for each in ids])
-    assert [each["removed"] for each in removed.json()["results"]] == [True] * 1000
+    assert [each["response"]["removed"] for each in removed.json()["results"]] == [True] * 1000
     assert len(post(api, "batchExport", user_ids=ids).json()["results"]) == 1000
-    assert [each["deleted"] for each in post(api, "batchDelete", user_ids=ids).json()["results"]] == [True] * 1000
+    read = post(api, "batchGet", user_ids=ids, fields=["user_id"]).json()["results"]
+    assert read == [{"response": {"user": {"user_id": each}}} for each in ids]
+    assert [each["response"]["deleted"] for each in post(api, "batchDelete", user_ids=ids).json()["results"]] == [
+        True
+    ] * 1000
     for verb, body in (
         ("batchDelete", {"user_ids": [*ids, "x"]}),
         ("batchExport", {"user_ids": [*ids, "x"]}),
+        ("batchGet", {"user_ids": [*ids, "x"]}),
         ("batchRemoveAliases", {"requests": [{"user_id": "u", "session_token": "t"}] * 1001}),
     ):
         answer = post(api, verb, **body)
@@ -169,23 +176,28 @@ def test_a_period_has_its_limits(api: Api, days: int) -> None:
 
 
 def test_everything_that_is_stored_is_exported(api: Api, application: Application) -> None:
-    api.update({"anonymous_id": "a", "campaign": {"utm_source": "seen"}})
+    api.update({"anonymous_id": "a", "campaign": {"utm_source": "seen"}, "session_token": "t0"})
     profile = api.stored(
         {"anonymous_id": "a", "session_token": "t1", "metadata": {"a.b": [1, None]}},
         {"session_token": "t2", "ip_address": "203.0.113.7"},
     )
     answer = api.client.get("/v1/users/u:export", headers=api.reader).json()
-    visitor = answer.pop("visitor")
-    seen = visitor["user"]
+    (visitor,) = answer["visitors"]
     assert answer == {
         "user": profile,
-        "observed_ip_address": "127.0.0.1",
         "alias_digests": [alias_digest(application.application_id, token).hex() for token in ("t1", "t2")],
+        "visitors": [visitor],
     }
+    assert (profile["ip_address"], profile["observed_ip_address"]) == ("203.0.113.7", "127.0.0.1")
+    seen = visitor["visitor"]
     assert (seen["user_id"], seen["anonymous_id"], seen["campaign"]) == ("", "a", {"utm_source": "seen"})
+    assert visitor["alias_digests"] == [alias_digest(application.application_id, "t0").hex()]
     several = post(api, "batchExport", user_ids=["u", "never", ""]).json()["results"]
-    assert several[0]["export"] == answer | {"visitor": visitor}
-    assert [each["status"]["code"] for each in several[1:]] == [5, 3]
+    assert several[0] == {"response": {"user_export": answer}}
+    assert [each["error"]["code"] for each in several[1:]] == [5, 3]
+    assert api.stored({}, user_id="alone")["user_id"] == "alone"
+    alone = api.client.get("/v1/users/alone:export", headers=api.reader).json()
+    assert (alone["alias_digests"], alone["visitors"]) == ([], [])
 
 
 def test_what_an_answer_cannot_hold_is_told_of_each(api: Api) -> None:
@@ -193,9 +205,9 @@ def test_what_an_answer_cannot_hold_is_told_of_each(api: Api) -> None:
     for start in range(0, len(ids), 10):
         api.batch([{"user_id": each, "metadata": {"x": "x" * 900_000}} for each in ids[start : start + 10]])
     results = post(api, "batchExport", user_ids=[*ids, "never"]).json()["results"]
-    whole = [each for each in results if "export" in each]
+    whole = [each for each in results if "response" in each]
     assert 8 <= len(whole) < 20
-    assert {each["status"]["details"][0]["reason"] for each in results[len(whole) :]} == {"EXPORT_TOO_LARGE"}
+    assert {each["error"]["details"][0]["reason"] for each in results[len(whole) :]} == {"RESPONSE_TOO_LARGE"}
 
 
 def test_a_list_of_tokens_is_taken_away_each_with_its_result(api: Api) -> None:
@@ -203,7 +215,7 @@ def test_a_list_of_tokens_is_taken_away_each_with_its_result(api: Api) -> None:
     asked = [("u", "t"), ("u", "t"), ("never", "t"), ("u", ""), ("", "t")]
     requests = [{"user_id": user_id, "session_token": token} for user_id, token in asked]
     results = post(api, "batchRemoveAliases", requests=requests).json()["results"]
-    assert sorted(each["removed"] for each in results[:2]) == [False, True]
-    assert [each["status"]["code"] for each in results[2:]] == [5, 3, 3]
-    fields = [each["status"]["details"][1]["field_violations"][0]["field"] for each in results[3:]]
+    assert sorted(each["response"]["removed"] for each in results[:2]) == [False, True]
+    assert [each["error"]["code"] for each in results[2:]] == [5, 3, 3]
+    fields = [each["error"]["details"][1]["field_violations"][0]["field"] for each in results[3:]]
     assert fields == ["requests[3].session_token", "requests[4].user_id"]

@@ -9,8 +9,8 @@ from typing import Any
 import grpc
 import pytest
 from pymongo.database import Database
-from userfold.v1 import user_service_pb2 as pb
-from userfold.v1.user_service_pb2_grpc import UserServiceStub
+from userfold.v1 import campaign_service_pb2 as pb
+from userfold.v1.campaign_service_pb2_grpc import CampaignServiceStub
 
 from server.plan import profile_id
 from tests.conftest import Api, Application, Stack, register
@@ -78,8 +78,8 @@ def _group(users: list[dict[str, Any]], value: str) -> dict[str, Any]:
     days = Counter(user["created_time"].strftime("%Y-%m-%d") for user in users)
     values = [number for user in users for number in _number(user, value)]
     counted = {"value_sum": math.fsum(values), "value_average": math.fsum(values) / len(values)} if values else {}
-    told = [{"day": day, "users": count} for day, count in sorted(days.items())]
-    return {"users": len(users), "days": told, "value_count": len(values), **counted}
+    told = [{"day": day, "user_count": count} for day, count in sorted(days.items())]
+    return {"user_count": len(users), "days": told, "value_count": len(values), **counted}
 
 
 def _report(users: list[dict[str, Any]], names: list[str], value: str) -> dict[str, Any]:
@@ -122,7 +122,7 @@ def test_a_report_equals_an_independent_computation(
     ):
         names = group_by.split(",") if group_by else ["initial_campaign.utm_source"]
         for value in ("", "metadata.value", "metadata.sales.value", "metadata.value.value"):
-            answer = ask(api, group_by=group_by, value=value, max_groups=1000)
+            answer = ask(api, group_by=group_by, value_path=value, max_groups=1000)
             assert _rounded(answer.json()) == _rounded(_report(users, names, value)), (group_by, value)
     asked = {"start_time": "2026-01-03T00:00:00Z", "end_time": end, "filter": "company_id = c", "max_groups": 1000}
     chosen = [
@@ -131,7 +131,7 @@ def test_a_report_equals_an_independent_computation(
         if user["company_id"] == "c"
         and _START + timedelta(days=2) <= user["created_time"] <= datetime(2026, 1, 7, 12, tzinfo=UTC)
     ]
-    answer = ask(api, group_by="campaign.utm_source", value="metadata.value", **asked)
+    answer = ask(api, group_by="campaign.utm_source", value_path="metadata.value", **asked)
     assert _rounded(answer.json()) == _rounded(_report(chosen, ["campaign.utm_source"], "metadata.value"))
 
 
@@ -139,18 +139,18 @@ def test_the_largest_groups_are_answered_and_the_total_is_of_all(api: Api) -> No
     for number, source in enumerate("aabbbc"):
         api.stored({"campaign": {"utm_source": source}}, user_id=f"u{number}")
     answer = ask(api, max_groups=2).json()
-    assert [(each["campaign"], each["users"]) for each in answer["groups"]] == [
+    assert [(each["campaign"], each["user_count"]) for each in answer["groups"]] == [
         ({"initial_campaign.utm_source": "b"}, 3),
         ({"initial_campaign.utm_source": "a"}, 2),
     ]
-    assert (answer["has_more"], answer["total"]["users"]) == (True, 6)
+    assert (answer["has_more"], answer["total"]["user_count"]) == (True, 6)
     assert ask(api, max_groups=3).json()["has_more"] is False
 
 
 def test_a_sum_passes_what_an_integer_holds(api: Api) -> None:
     for number in range(3):
         api.stored({"metadata": {"value": 2**62}}, user_id=f"u{number}")
-    total = ask(api, value="metadata.value").json()["total"]
+    total = ask(api, value_path="metadata.value").json()["total"]
     assert (total["value_sum"], total["value_count"]) == (3.0 * 2**62, 3)
 
 
@@ -164,7 +164,7 @@ def test_both_touches_are_told_apart(api: Api) -> None:
 def test_no_application_reports_another_ones_users(api: Api, stack: Stack, database: Database[dict[str, Any]]) -> None:
     api.stored({"campaign": {"utm_source": "google"}})
     other = Api(stack.http, register(database, "the other one's report"))
-    nobody = {"campaign": {}, "users": 0, "days": [], "value_count": 0}
+    nobody = {"campaign": {}, "user_count": 0, "days": [], "value_count": 0}
     with other.client:
         assert ask(other).json() == {"groups": [], "has_more": False, "total": nobody}
 
@@ -186,9 +186,11 @@ def test_no_application_reports_another_ones_users(api: Api, stack: Stack, datab
             },
             ("group_by", "OUT_OF_RANGE"),
         ),
-        ({"value": "alias_count"}, ("value", "INVALID_VALUE")),
-        ({"value": "metadata"}, ("value", "INVALID_VALUE")),
-        ({"value": "metadata.a,metadata.b"}, ("value", "INVALID_VALUE")),
+        ({"value_path": "alias_count"}, ("value_path", "INVALID_VALUE_PATH")),
+        ({"value_path": "metadata"}, ("value_path", "INVALID_VALUE_PATH")),
+        ({"value_path": "metadata.a,metadata.b"}, ("value_path", "INVALID_VALUE_PATH")),
+        ({"value_path": "x" * 4097}, ("value_path", "TOO_LONG")),
+        ({"group_by": ",".join(["campaign.gclid"] * 101)}, ("group_by", "TOO_MANY")),
         ({"max_groups": 1001}, ("max_groups", "OUT_OF_RANGE")),
         ({"max_groups": -1}, ("max_groups", "OUT_OF_RANGE")),
         ({"filter": "x"}, ("filter", "INVALID_FILTER")),
@@ -201,8 +203,8 @@ def test_what_cannot_be_reported_is_refused(api: Api, asked: dict[str, Any], vio
 def test_a_key_of_metadata_is_no_expression(api: Api) -> None:
     api.stored({"metadata": {"$a": {"b.c": 3}, "0": 4}})
     for value, total in (('metadata."$a"."b.c"', 3.0), ('metadata."0"', 4.0)):
-        assert ask(api, value=value).json()["total"]["value_sum"] == total
-    assert "value_sum" not in ask(api, value='metadata."$$ROOT"').json()["total"]
+        assert ask(api, value_path=value).json()["total"]["value_sum"] == total
+    assert "value_sum" not in ask(api, value_path='metadata."$$ROOT"').json()["total"]
 
 
 def test_a_collector_key_may_not_report(api: Api) -> None:
@@ -211,19 +213,36 @@ def test_a_collector_key_may_not_report(api: Api) -> None:
 
 
 async def test_grpc_answers_the_same(api: Api, stack: Stack, application: Application) -> None:
-    api.stored({"campaign": {"utm_source": "google"}})
+    api.stored({"campaign": {"utm_source": "google", "gclid": "1"}})
+    metadata = (("authorization", f"Bearer {application.management_token}"),)
     async with grpc.aio.insecure_channel(stack.grpc) as channel:
-        report = await UserServiceStub(channel).ReportCampaigns(
-            pb.ReportCampaignsRequest(), metadata=(("authorization", f"Bearer {application.management_token}"),)
+        report = await CampaignServiceStub(channel).ReportCampaigns(pb.ReportCampaignsRequest(), metadata=metadata)
+        # An element may be a list of its own, as a gateway of version 0.1 sends one.
+        names = ["campaign.utm_source", "campaign.gclid,initial_campaign.utm_term"]
+        by_three = await CampaignServiceStub(channel).ReportCampaigns(
+            pb.ReportCampaignsRequest(group_by=names), metadata=metadata
         )
     assert [dict(group.campaign) for group in report.groups] == [{"initial_campaign.utm_source": "google"}]
-    assert report.total.users == 1
+    assert report.total.user_count == report.total.days[0].user_count == 1
+    assert [dict(group.campaign) for group in by_three.groups] == [
+        {"campaign.utm_source": "google", "campaign.gclid": "1"}
+    ]
 
 
-def test_a_sum_that_no_double_holds_is_left_out_and_its_values_are_counted(api: Api) -> None:
+def test_a_sum_that_no_double_holds_is_left_out_on_both_faces_and_its_values_are_counted(
+    api: Api, stack: Stack, application: Application
+) -> None:
     for user_id in "12":
         api.stored({"metadata": {"n": 1.7e308}, "campaign": {"utm_source": "x"}}, user_id=user_id)
-    told = ask(api, value="metadata.n").json()
+    with grpc.insecure_channel(stack.grpc) as channel:
+        report = CampaignServiceStub(channel).ReportCampaigns(
+            pb.ReportCampaignsRequest(value_path="metadata.n"),
+            metadata=(("authorization", f"Bearer {application.management_token}"),),
+        )
+    for message in (report.total, *report.groups):
+        assert message.value_count == 2
+        assert {"value_sum", "value_average"}.isdisjoint(field.name for field, _ in message.ListFields())
+    told = ask(api, value_path="metadata.n").json()
     for group in (told["total"], *told["groups"]):
         assert group["value_count"] == 2
         assert not {"value_sum", "value_average"} & {*group}
@@ -251,13 +270,13 @@ def test_a_report_ends_where_its_answer_is_full(
     fields = ",".join(f"campaign.{name}" for name in names)
     answer = ask(api, group_by=fields, max_groups=1000)
     told = answer.json()
-    assert (answer.status_code, told["has_more"], told["total"]["users"]) == (200, True, 600)
+    assert (answer.status_code, told["has_more"], told["total"]["user_count"]) == (200, True, 600)
     assert 0 < len(told["groups"]) < 600
     assert len(answer.content) < 17 * 1024 * 1024
     with grpc.insecure_channel(stack.grpc, options=[("grpc.max_receive_message_length", 32 * 1024 * 1024)]) as channel:
-        internal = UserServiceStub(channel).ReportCampaigns(
-            pb.ReportCampaignsRequest(group_by=fields, max_groups=1000),
+        internal = CampaignServiceStub(channel).ReportCampaigns(
+            pb.ReportCampaignsRequest(group_by=fields.split(","), max_groups=1000),
             metadata=(("authorization", f"Bearer {application.management_token}"),),
         )
-    assert (internal.has_more, internal.total.users) == (True, 600)
+    assert (internal.has_more, internal.total.user_count) == (True, 600)
     assert len(told["groups"]) < len(internal.groups) < 600

@@ -1,0 +1,101 @@
+"""Users read by a list of ids, over both faces of the running stack."""
+
+from typing import Any
+
+import grpc
+import pytest
+from pymongo.database import Database
+from userfold.v1 import user_service_pb2 as pb
+from userfold.v1.user_service_pb2_grpc import UserServiceStub
+
+from tests.conftest import Api, Application, Stack, register
+
+
+def get(api: Api, *user_ids: str, **asked: Any) -> Any:
+    body = {"user_ids": user_ids} | asked
+    return api.client.post("/v1/users:batchGet", json=body, headers=api.reader)
+
+
+def results(api: Api, *user_ids: str, **asked: Any) -> list[Any]:
+    answer = get(api, *user_ids, **asked)
+    assert answer.status_code == 200, answer.text
+    told: list[Any] = answer.json()["results"]
+    return told
+
+
+def users(api: Api, *user_ids: str, **asked: Any) -> list[Any]:
+    return [each["response"]["user"] for each in results(api, *user_ids, **asked)]
+
+
+def test_each_is_read_as_get_would_in_the_order_of_the_request(api: Api) -> None:
+    a = api.stored({"metadata": {"a.b": [1, None]}, "campaign": {"gclid": "1"}}, user_id="a")
+    b = api.stored({"session_token": "t"}, user_id="b")
+    read = results(api, "b", "never", "a", "", "b", "x" * 513)
+    assert [read[0], read[2], read[4]] == [{"response": {"user": user}} for user in (b, a, b)]
+    assert read[1] == {"error": api.get("never").json()}
+    assert [each["error"]["code"] for each in (read[3], read[5])] == [3, 3]
+    refused = [each["error"]["details"][-1]["field_violations"][0] for each in (read[3], read[5])]
+    assert [(each["field"], each["reason"]) for each in refused] == [
+        ("user_ids[3]", "REQUIRED"),
+        ("user_ids[5]", "TOO_LONG"),
+    ]
+    assert results(api) == []
+
+
+@pytest.mark.parametrize("user_id", ["..", ".", "a/b", "a:export", "%2F", "é"])
+def test_an_id_that_no_path_can_carry_is_read(api: Api, user_id: str) -> None:
+    assert api.update({"user_id": user_id, "company_id": "c"}).status_code == 201
+    assert users(api, user_id, fields=["company_id"]) == [{"user_id": user_id, "company_id": "c"}]
+
+
+def test_only_the_fields_that_are_asked_for_are_answered(api: Api) -> None:
+    api.stored({"company_id": "c", "ip_address": "1.2.3.4", "metadata": {"a": {"b": 1, "c": 2}, "a.b": 3}})
+    for fields in (["company_id", "metadata.a.b"], ["company_id,metadata.a.b"]):
+        assert users(api, "u", fields=fields) == [{"user_id": "u", "company_id": "c", "metadata": {"a": {"b": 1}}}]
+    assert users(api, "u", fields=['metadata."a.b"']) == [{"user_id": "u", "metadata": {"a.b": 3}}]
+    answer = get(api, "u", fields=["company_id", "aliases"])
+    (violation,) = answer.json()["details"][-1]["field_violations"]
+    assert (answer.status_code, violation["field"], violation["reason"]) == (400, "fields", "INVALID_FIELDS")
+
+
+def test_as_many_are_read_as_an_answer_holds(api: Api) -> None:
+    ids = [f"u{number}" for number in range(20)]
+    for start in range(0, len(ids), 10):
+        api.batch([{"user_id": each, "metadata": {"x": "x" * 900_000}} for each in ids[start : start + 10]])
+    told, asked, calls = list[str](), [*ids, "never", "u0"], 0
+    while asked:
+        for each in results(api, *asked):
+            if "response" in each:
+                told.append(each["response"]["user"]["user_id"])
+            else:
+                told.append(each["error"]["details"][0]["reason"])
+        # From the first that did not fit on, all are asked for again.
+        told = told[: told.index("RESPONSE_TOO_LARGE")] if "RESPONSE_TOO_LARGE" in told else told
+        asked, calls = [*ids, "never", "u0"][len(told) :], calls + 1
+    assert told == [*ids, "USER_NOT_FOUND", "u0"]
+    assert calls == 3
+    assert len(users(api, *ids, fields=["company_id"])) == 20
+
+
+def test_it_takes_a_reader_of_the_users_own_application(
+    api: Api, stack: Stack, database: Database[dict[str, Any]]
+) -> None:
+    api.stored({})
+    answer = api.client.post("/v1/users:batchGet", json={"user_ids": ["u"]}, headers=api.writer)
+    assert (answer.status_code, answer.json()["details"][0]["reason"]) == (403, "SCOPE_MISSING")
+    assert answer.json()["details"][0]["metadata"] == {"scope": "read:users"}
+    other = Api(stack.http, register(database, "one who reads another's"))
+    with other.client:
+        assert results(other, "u") == [{"error": other.get("never").json()}]
+
+
+async def test_grpc_answers_the_same(api: Api, stack: Stack, application: Application) -> None:
+    api.stored({"company_id": "c"})
+    async with grpc.aio.insecure_channel(stack.grpc) as channel:
+        response = await UserServiceStub(channel).BatchGetUsers(
+            pb.BatchGetUsersRequest(user_ids=["u", "never"], fields=["company_id"]),
+            metadata=(("authorization", f"Bearer {application.management_token}"),),
+        )
+    user, missing = response.results
+    assert (user.response.user.user_id, user.response.user.company_id) == ("u", "c")
+    assert missing.error.code == grpc.StatusCode.NOT_FOUND.value[0]
