@@ -27,7 +27,7 @@ from server.authentication import Authenticator
 from server.batches import Batches
 from server.campaign_service import CampaignService
 from server.group import GroupedProfileStore
-from server.handlers import Methods
+from server.handlers import Methods, MovedMethods
 from server.health import Health
 from server.introspection import CredentialService
 from server.pages import PageTokens
@@ -110,7 +110,11 @@ async def serve(
             (_CREDENTIALS, CredentialService()),
         )
         handlers = [
-            Methods(descriptor, servicer, authenticator, admission, streams, turns) for descriptor, servicer in services
+            *(
+                Methods(descriptor, servicer, authenticator, admission, streams, turns)
+                for descriptor, servicer in services
+            ),
+            MovedMethods(),
         ]
         async with migrations.serving(opened, migrations.MIGRATIONS):
             healthy = Health(_SERVICE.full_name, lambda: answers(opened))

@@ -8,7 +8,7 @@ import time
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator
 from contextlib import aclosing
 from contextvars import ContextVar
-from typing import Any, NamedTuple, TypeAlias, cast
+from typing import Any, Final, NamedTuple, TypeAlias, cast
 
 import grpc
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
@@ -21,9 +21,9 @@ from processes.observations import Observations
 from processes.turns import Turns
 from server.admission import Admission
 from server.authentication import Authenticator
-from server.call import Call, begin
+from server.call import Call, begin, is_of_older_gateway
 from server.credentials import Credential, credential_from_metadata
-from server.errors import CredentialUnknown, MalformedRequest, Overloaded
+from server.errors import CredentialUnknown, GatewayTooOld, MalformedRequest, Overloaded
 from server.methods import HEAD, Context, Method, answering, refuse
 from server.parsing import items_field
 from server.places import Places
@@ -33,6 +33,9 @@ from server.status import answer_to
 from server.streams import OpenStream, Streams
 
 _Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
+
+# It is in CampaignService.
+_MOVED: Final = frozenset({"/userfold.v1.UserService/ReportCampaigns"})
 
 _REFUSED: ContextVar[Exception] = ContextVar("refused")
 
@@ -106,6 +109,20 @@ class Methods(grpc.GenericRpcHandler):  # type: ignore[type-arg]  # Generic in t
             return handlers.refused
         HEAD.set((metadata, credential, known))
         return handlers.unknown if known is None else handlers.known
+
+
+class MovedMethods(grpc.GenericRpcHandler):  # type: ignore[type-arg]  # As above.
+    """Refuses in words what gateways of version 0.1 call at a path that is no more."""
+
+    def service(self, handler_call_details: grpc.HandlerCallDetails) -> _Handler | None:
+        method = handler_call_details.method
+        if method not in _MOVED or not is_of_older_gateway(handler_call_details.invocation_metadata or ()):
+            return None
+
+        async def refused(_: object, context: Context) -> None:
+            await refuse(method.rpartition("/")[2], GatewayTooOld(), context)
+
+        return grpc.stream_unary_rpc_method_handler(cast(Any, refused))
 
 
 def _refused(method: Method) -> _Handler:
