@@ -119,7 +119,7 @@ class ObjectDecoder:
             elif self.is_strict:
                 findings.refuse((*path, short_key(key)), *UNKNOWN_FIELD)
             elif key not in self._ignored:
-                findings.warn((*path, short_key(key)), UNKNOWN_FIELD[0], "is ignored: there is no such field")
+                findings.warn((*path, short_key(key)), "UNKNOWN_FIELD", "is ignored: there is no such field")
         return named, moved
 
     def _with_metadata(

@@ -32,6 +32,11 @@ CLIENT_ADDRESS: Final = "x-userfold-client-address"
 Done: TypeAlias = Callable[[Answer | Exception], object]
 """What is told the answer to a request, once; or a defect."""
 
+_NO_BODY: Final = (b"", b"{}", b"[]", b"null")
+"""What some clients send where a request has no body."""
+
+_UNKNOWN_BODY: Final = "UNKNOWN_FIELD", "must be empty: this method takes no body"
+
 _SAVED = Answer(201, {})
 _GONE = Answer(499, {})  # Whoever asked: nobody reads it.
 
@@ -80,6 +85,9 @@ class Transcoder:
         """Answer one request with these path parameters. What is returned gives it up, where it can be."""
         try:
             arguments = self._parameters.arguments(fields, request.query)
+            if self._decoder is None and request.body.strip() not in _NO_BODY:
+                # Whoever sends one expects it to mean something: a DELETE that is to be tried out only, for example.
+                raise refusal("INVALID_REQUEST", violations=[Finding("body", *_UNKNOWN_BODY)])
             warnings: list[Finding] = []
             if self._group is not None and self._decoder is not None and self._is_default(arguments):
                 text = self._text(request)

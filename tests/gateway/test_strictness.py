@@ -102,6 +102,22 @@ async def test_an_unknown_member_refuses_a_body_that_is_a_whole_request(
     assert service.requests == []
 
 
+@pytest.mark.parametrize("method", ["DELETE", "GET"])
+@pytest.mark.parametrize("body", [b'{"validate_only":true}', b"x", b"[{}]", b"\x1f\x8b"])
+async def test_a_body_that_a_method_does_not_take_refuses_the_request(
+    gateway: Gateway, service: FakeUserService, method: str, body: bytes
+) -> None:
+    answer = await gateway.client.request(method, "/v1/users/1", content=body)
+    assert (answer.status_code, violations(answer.json())) == (400, [("body", "UNKNOWN_FIELD")])
+    assert service.requests == []
+
+
+@pytest.mark.parametrize("body", [b" {}\r\n", b"[]", b"null", b" "])
+async def test_an_empty_body_is_none(gateway: Gateway, service: FakeUserService, body: bytes) -> None:
+    assert (await gateway.client.request("DELETE", "/v1/users/1", content=body)).status_code == 200
+    assert service.request == pb.DeleteUserRequest(user_id="1")
+
+
 @pytest.mark.parametrize("user_id", ["1", None, 1])
 async def test_the_body_may_repeat_what_the_path_says(
     gateway: Gateway, service: FakeUserService, user_id: str | int | None
