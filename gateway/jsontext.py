@@ -32,8 +32,8 @@ class NotJson(Exception):
 
 
 def parse(text: bytes) -> Any:
-    """The value of a JSON text in UTF-8, with or without a byte order mark. Integers are exact, whatever their size; of
-    those beyond the greatest double, each is a LongInteger, or an int where it has 309 digits or fewer.
+    """The value of a JSON text in UTF-8, with or without a byte order mark. Integers are exact, whatever their
+    size: those that are longer than the greatest double come as a LongInteger.
 
     Raises NotJson, also for NaN, Infinity, numbers beyond a double (1e400), lone surrogates, and a nesting so deep
     that it cannot be parsed (1,024 levels; less where an integer is long).
@@ -64,7 +64,8 @@ def _with_huge_integers(document: bytes) -> Any:
 
 
 def _integer(text: str) -> int | LongInteger:
-    return int(text) if len(text) <= _DOUBLE_DIGITS else LongInteger(text)
+    # Behind a sign there is one more.
+    return int(text) if len(text) <= _DOUBLE_DIGITS + 1 else LongInteger(text)
 
 
 def _finite(text: str) -> float:

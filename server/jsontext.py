@@ -55,7 +55,8 @@ def _parsed(text: bytes) -> object:
 
 
 def _integer(text: str) -> int | LongInteger:
-    return int(text) if len(text) <= _DOUBLE_DIGITS else LongInteger(text)
+    # Behind a sign there is one more.
+    return int(text) if len(text) <= _DOUBLE_DIGITS + 1 else LongInteger(text)
 
 
 def _finite(text: str) -> float:

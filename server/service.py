@@ -18,7 +18,7 @@ from server.batch_reads import fill_read_results
 from server.batches import Batches, require_batch
 from server.call import address_of_client, current_call, is_of_older_gateway, refuse_validate_only
 from server.erasure import plan_alias_removal, plan_erasure, plan_export, plan_suppression
-from server.errors import GatewayTooOld, InvalidRequest, UserfoldError, UserNotFound
+from server.errors import GatewayTooOld, UserfoldError, UserNotFound
 from server.filter import parse_filter
 from server.group import GroupedProfileStore
 from server.listing import bound_to, plan_listing
@@ -238,7 +238,7 @@ def _application_id() -> str:
     return current_call().application.application_id
 
 
-def _planned_reads(user_ids: Sequence[str]) -> Sequence[str | InvalidRequest]:
+def _planned_reads(user_ids: Sequence[str]) -> Sequence[str | UserfoldError]:
     """The `_id` of the profile of each user of a batch, or why it is refused. Raises BatchTooLarge."""
     require_batch(user_ids)
     application_id = _application_id()

@@ -26,9 +26,10 @@ from gateway import jsontext
         (b"\xff\xfe{\x00}\x00", 0),
         (b"[" * 2000, 1025),
         (b"[" * 1010 + b"1" * 19 + b"]" * 1010, 0),
+        (b'{"a":%b,"b":"\xff"}' % (b"9" * 400), 411),
         *(
             (b'{"a":%b,"b":%b}' % (b"9" * 400, wrong), 5)
-            for wrong in (b"1e400", b"NaN", b'"\\ud800"', b'"\xff"', b'"\n"', b"01", b"1.", b"}", b"[" * 5000)
+            for wrong in (b"1e400", b"NaN", b'"\\ud800"', b'"\n"', b"01", b"1.", b"}", b"[" * 5000)
         ),
     ],
 )

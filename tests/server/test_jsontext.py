@@ -6,6 +6,7 @@ import pytest
 
 from server import jsontext, limits
 from server.errors import InvalidRequest
+from server.metadata import LongInteger
 
 _TOO_MANY = [("metadata", "TOO_MANY_VALUES", "more than 10,000 values in one update")]
 _TOO_LARGE = [("metadata", "TOO_LARGE", "values and their paths take more than 4,194,304 bytes")]
@@ -47,3 +48,19 @@ def test_commas_and_brackets_in_texts_are_no_values(value: object) -> None:
 def test_json_text_keeps_every_digit() -> None:
     numbers = [2**53 + 1, 2**64, -(2**63) - 1, 10**300 + 1, 1.5, "1" * 30]
     assert jsontext.object_from_json(json.dumps({"a": numbers}).encode()) == {"a": numbers}
+    text = b'{"a":[%b,-%b,-%b,1.5,"\\ud83d\\ude00"]}' % (b"9" * 5000, b"9" * 400, b"1" + b"0" * 308)
+    long = [LongInteger("9" * 5000), LongInteger("-" + "9" * 400), -(10**308), 1.5, "\U0001f600"]
+    read = jsontext.object_from_json(text)["a"]
+    assert isinstance(read, list)
+    assert [(each, type(each)) for each in read] == [(each, type(each)) for each in long]
+
+
+@pytest.mark.parametrize(
+    "wrong", [b"1e400", b"NaN", b'"\\ud800"', b'"\xff"', b'"\n"', b"01", b"1.", b"}", b"[" * 5000], ids=str
+)
+def test_beside_a_long_integer_all_else_is_read_as_strictly(wrong: bytes) -> None:
+    for text in (b'{"a":%b,"b":%b}' % (b"9" * 400, wrong), b'{"b":%b}' % wrong):
+        with pytest.raises(InvalidRequest) as refusal:
+            jsontext.object_from_json(text)
+        (violation,) = refusal.value.violations
+        assert (violation.field, violation.reason) == ("metadata_json", "NOT_A_JSON_OBJECT")

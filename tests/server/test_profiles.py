@@ -3,15 +3,16 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from pymongo import MongoClient
 
 from server.errors import DatabaseUnavailable, ProfileTooLarge, WriteOutcomeUnknown, WriteRejected
-from server.model import STORED, ProfileWrite, Stored, UserUpdate
+from server.model import STORED, Profile, ProfileWrite, Stored, UserUpdate
 from server.mongod import EmbeddedMongod
-from server.plan import plan_update, profile_id
+from server.plan import plan_update, profile_id, stored_time
 from server.store import bulk, profiles
 from server.store.database import Database, connect, open_database, prepare
 from server.store.profiles import AGAIN, MongoProfileStore
@@ -246,3 +247,42 @@ async def test_a_write_that_turns_exact_is_handed_back_with_all_later_ones_of_it
     assert await _metadata(queries, user) == {"a": "text"}
     assert await store.apply(writes) == [STORED] * 3
     assert await _metadata(queries, user) == {"a": {"b": 2}}
+
+
+async def test_a_profile_of_version_0_1_is_read_and_written_as_it_is(
+    store: MongoProfileStore, queries: MongoProfileQueries, opened: Database, user: str
+) -> None:
+    key = {"_id": profile_id("app", user)}
+    time = datetime(2026, 1, 1, tzinfo=UTC)
+    stored = {"application_id": "app", "user_id": user, "created_time": time, "modified_time": time}
+    stored |= {"modified_nanos": 0, "observed_ip_address": "192.0.2.1", "campaign": {"gclid": "g"}}
+    await opened.profiles.insert_one(key | stored | {"initial_campaign": [{"gclid": "g"}], "values": 3})
+
+    async def read() -> Profile:
+        fetched = await queries.find(key["_id"])
+        assert fetched is not None
+        return fetched.profile()
+
+    profile = await read()
+    assert (profile.stored_time, profile.ip_address, profile.observed_ip_address) == (None, None, "192.0.2.1")
+    recounted = _write(user, clear_fields=["campaign", "observed_ip_address"])
+    recounted.recount = True
+    assert await store.apply([recounted]) == [STORED]
+    profile = await read()
+    assert profile.stored_time == stored_time(_NOW)[0]
+    assert (profile.campaign, profile.observed_ip_address, profile.initial_campaign) == (None, None, {"gclid": "g"})
+
+
+async def test_a_recount_sees_each_write_that_came_between(
+    store: MongoProfileStore, queries: MongoProfileQueries, opened: Database, user: str
+) -> None:
+    # It sets the same `modified_time`, and happens to add nothing to the upper bound of values.
+    await applied(store, [_write(user, modified_time=1, metadata={"a": 1})])
+    document = await opened.profiles.find_one({"_id": profile_id("app", user)})
+    other = plan_update("app", UserUpdate(user, modified_time=1, metadata={"a": [0] * 9}), _NOW + 1_000_000).write
+    other.values = 0
+    assert await store.apply([other]) == [STORED]
+    late = _write(user, metadata={"b": 1})
+    assert document is not None
+    assert await store._recount._write(late, document) is None
+    assert await _metadata(queries, user) == {"a": [0] * 9}
