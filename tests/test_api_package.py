@@ -51,19 +51,18 @@ def _succeeds(command: Sequence[str | Path]) -> None:
 
 
 def test_the_wheel_holds_the_stubs_their_types_and_the_protos_alone(wheel: Path) -> None:
-    stubs = [f"{name}_pb2{kind}" for name in ("campaign", "user", "user_service") for kind in (".py", ".pyi")]
-    services = [f"{name}_pb2_grpc{kind}" for name in ("campaign", "user", "user_service") for kind in (".py", ".pyi")]
-    protos = ["campaign.proto", "user.proto", "user_service.proto"]
-    expected = {f"userfold/v1/{name}" for name in ("__init__.py", *stubs, *services, *protos)}
-    # What the programs of one Userfold say to each other comes with it: they install it, too.
-    generated = [f"credential_service_pb2{of}{kind}" for of in ("", "_grpc") for kind in (".py", ".pyi")]
-    internal = ("__init__.py", "v1/__init__.py", "v1/credential_service.proto", *(f"v1/{name}" for name in generated))
-    expected |= {f"userfold/internal/{name}" for name in internal}
+    protos = [path.relative_to(_PROTOS) for path in _PROTOS.rglob("*.proto")]
+    names = {str(proto.with_suffix("")) for proto in protos}
+    assert {"userfold/v1/user", "userfold/v1/reasons", "userfold/internal/v1/user_update_service"} <= names
+    kinds = (".proto", "_pb2.py", "_pb2.pyi", "_pb2_grpc.py", "_pb2_grpc.pyi")
+    expected = {f"{name}{kind}" for name in names for kind in kinds}
+    # The internal ones come with it because the programs of Userfold install it, too.
+    packages = ("userfold", "userfold/v1", "userfold/internal", "userfold/internal/v1")
+    expected |= {f"{package}/__init__.py" for package in packages} | {"userfold/py.typed"}
     with zipfile.ZipFile(wheel) as archive:
-        names = {name for name in archive.namelist() if ".dist-info/" not in name}
-        for name in protos:
-            assert archive.read(f"userfold/v1/{name}") == (_PROTOS / "userfold" / "v1" / name).read_bytes()
-    assert names == expected | {"userfold/__init__.py", "userfold/py.typed"}
+        assert {name for name in archive.namelist() if ".dist-info/" not in name} == expected
+        for proto in protos:
+            assert archive.read(str(proto)) == (_PROTOS / proto).read_bytes()
 
 
 def test_the_wheel_asks_for_the_runtimes_of_grpc_and_protobuf_alone(wheel: Path) -> None:

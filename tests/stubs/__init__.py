@@ -1,0 +1,1 @@
+"""The stubs of other languages: generated and compiled, as the README of protos/ says."""
