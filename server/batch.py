@@ -103,16 +103,19 @@ async def fill_results(
     settled = iter(outcomes)
     refused = 0
     for index, item in enumerate(planned):
-        prefix = f"users[{index}]."
-        told = response_of(item, next(settled), prefix) if isinstance(item, PlannedUpdate) else item
+        outcome = next(settled) if isinstance(item, PlannedUpdate) else item
         result = results.add()
+        if isinstance(outcome, Stored) and isinstance(item, PlannedUpdate) and not item.warnings:
+            # As nearly all are.
+            result.response.SetInParent()
+            continue
+        prefix = f"users[{index}]."
+        told = response_of(item, outcome, prefix) if isinstance(item, PlannedUpdate) else item
         if isinstance(told, UserfoldError):
             refused += 1
             if refused % REFUSED_IN_ONE_TURN == 0:
                 await turns.turn(application_id)
             result.error.CopyFrom(status_of_refusal("BatchUpdateUsers", told, prefix))
-        elif told is _STORED:
-            result.response.SetInParent()
         else:
             result.response.CopyFrom(told)
 

@@ -24,7 +24,7 @@ _PROXY = {"X-Forwarded-For": "203.0.113.7"}
 
 
 @pytest.fixture(scope="module")
-def older(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+def older(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """The environment in which `python -m` runs the programs of version 0.1."""
     folder = tmp_path_factory.mktemp("version-0.1")
     for wheel in _WHEELS.glob("*.whl"):
@@ -35,7 +35,7 @@ def older(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def older_gateway(stack: Stack, older: dict[str, str]) -> Iterator[str]:
+def older_gateway(stack: Stack, older: dict[str, Any]) -> Iterator[str]:
     """The URL of a gateway of version 0.1, behind a proxy, before a server of this version."""
     gateway = Program(
         "gateway",
@@ -51,7 +51,7 @@ def older_gateway(stack: Stack, older: dict[str, str]) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def older_server(mongod: EmbeddedMongod, stack: Stack, older: dict[str, str]) -> Iterator[str]:
+def older_server(mongod: EmbeddedMongod, stack: Stack, older: dict[str, Any]) -> Iterator[str]:
     """The address of a server of version 0.1, on the database of a server of this version."""
     server = Program(
         "server",
@@ -78,7 +78,7 @@ def _reason(answer: httpx2.Response) -> tuple[int, str]:
     return answer.status_code, answer.json()["details"][0]["reason"]
 
 
-def test_the_older_programs_are_of_version_0_1(older: dict[str, str]) -> None:
+def test_the_older_programs_are_of_version_0_1(older: dict[str, Any]) -> None:
     program = "import gateway, server, userfold; print(gateway.__file__, server.__file__, userfold.__file__)"
     ran = subprocess.run([sys.executable, "-c", program], env=dict(os.environ) | older, capture_output=True, check=True)
     assert ran.stdout.decode().count(older["PYTHONPATH"]) == 3
@@ -189,7 +189,7 @@ def test_nothing_is_acknowledged_wrongly_while_a_gateway_has_servers_of_both_ver
 
 
 def test_profiles_are_the_same_through_servers_of_both_versions(
-    older_server: str, older: dict[str, str], application: Application, api: Api
+    older_server: str, older: dict[str, Any], application: Application, api: Api
 ) -> None:
     gateway = Program("gateway", USERFOLD_GRPC_ADDRESS=older_server, USERFOLD_HTTP_ADDRESS="127.0.0.1:0", **older)
     try:
