@@ -105,7 +105,8 @@ class Outcome:
         server's calls for.
         """
         failed = self._kinds.total()
-        counted = {"saved_count": self._total - failed - self._suppressed}
+        saved = self._total - failed - self._suppressed
+        counted = {"saved_count": saved}
         if self._suppressed:
             counted["suppressed_count"] = self._suppressed
         warned = {"warnings": self._warnings[:MOST]} if self._warnings else {}
@@ -116,7 +117,7 @@ class Outcome:
             refused=failed,
             total=self._total,
             items=self._name,
-            rest="; the others are saved" if failed < self._total else "",
+            rest=self._rest(saved),
         ).status
         if code := next((each for each in _GRAVEST_FIRST if each in self._codes), None):
             whole = status.with_code(whole, code, retry_after=1 if code in _WORTH_A_RETRY else None)
@@ -128,6 +129,12 @@ class Outcome:
             status.headers_for(http, whole),
             {refused_from_status(whole, http): 1, **self._kinds},
         )
+
+    def _rest(self, saved: int) -> str:
+        """What became of the items that are not refused, in words."""
+        if self._suppressed:
+            return f"; {saved:,} are saved, and {self._suppressed:,} were dropped, as they are suppressed"
+        return "; the others are saved" if saved else ""
 
     def _renumbered(self, path: str, indexes: Sequence[int]) -> str:
         found = re.match(rf"{self._name}\[(\d{{1,9}})\]", path)

@@ -5,7 +5,9 @@ import itertools
 import grpc
 import orjson
 import pytest
+from google.protobuf import json_format
 from google.rpc import code_pb2
+from userfold.v1 import user_service_pb2 as pb
 from userfold.v1.warning_pb2 import Warning
 
 from gateway import batch_call, items
@@ -19,6 +21,7 @@ from tests.gateway.fakes import (
     reasons,
     results,
     status_with,
+    stored,
     violations,
 )
 
@@ -158,6 +161,39 @@ async def test_an_answer_without_a_result_for_each_item_is_a_defect(gateway: Gat
     service.tell = results()
     answer = await gateway.post("/v1/users/batch", [{"user_id": "1"}])
     assert (answer.status_code, reasons(answer.json())) == (500, ["INTERNAL"])
+
+
+async def test_a_result_without_an_outcome_promises_nothing(gateway: Gateway, service: FakeUserService) -> None:
+    service.tell = pb.BatchUpdateUsersResponse(results=[stored(), pb.UpdateUserResult()])
+    answer = await gateway.post("/v1/users/batch", [{"user_id": "1"}, {"user_id": "2"}])
+    told = answer.json()
+    assert (answer.status_code, told["saved_count"], told["failed_count"]) == (503, 1, 1)
+    assert [(each["index"], reasons(each["status"])) for each in told["refused"]] == [(1, ["WRITE_OUTCOME_UNKNOWN"])]
+
+
+async def test_suppressed_items_are_counted_and_are_not_saved(gateway: Gateway, service: FakeUserService) -> None:
+    service.tell = results(*[{"suppressed": True}] * 25)
+    answer = await gateway.post("/v1/users/batch", [{"user_id": "1"}] * 25)
+    assert (answer.status_code, answer.json()) == (201, {"saved_count": 0, "suppressed_count": 25})
+    service.tell = results({}, {"suppressed": True}, {"error": INVALID})
+    told = (await gateway.post("/v1/users/batch", [{"user_id": "1"}] * 3)).json()
+    assert [told[name] for name in ("saved_count", "suppressed_count", "failed_count")] == [1, 1, 1]
+    assert told["message"] == "1 of 3 users were refused; 1 are saved, and 1 were dropped, as they are suppressed."
+
+
+async def test_what_a_batch_answers_is_described_by_a_message(gateway: Gateway, service: FakeUserService) -> None:
+    warning = Warning(field="users[0].metadata.phone", reason="KEPT_AS_TEXT", description="is kept as text")
+    service.tell = results({"warnings": [warning]}, {"suppressed": True}, {"error": INVALID})
+    told = (await gateway.post("/v1/users/batch", [{"user_id": "1"}] * 3)).json()
+    whole = {name: told.pop(name) for name in ("code", "status", "message", "details")}
+    assert (whole["code"], reasons(whole)) == (3, ["BATCH_PARTLY_REFUSED"])
+    for each in told["refused"]:
+        # The name of its code, for people: a `google.rpc.Status` has the number alone.
+        assert each["status"].pop("status") == "INVALID_ARGUMENT"
+    summary = json_format.ParseDict(told, pb.BatchUpdateUsersSummary())
+    assert (summary.saved_count, summary.suppressed_count, summary.failed_count) == (1, 1, 1)
+    assert [(each.index, each.status.code) for each in summary.refused] == [(2, 3)]
+    assert [each.reason for each in summary.warnings] == ["KEPT_AS_TEXT"]
 
 
 async def test_a_batch_of_12_mib_passes_through(gateway: Gateway, service: FakeUserService) -> None:
