@@ -75,6 +75,7 @@ class ObjectDecoder:
         has_metadata = metadata is not None and _is_struct(metadata)
         self._moved = {name for name in MOVED if has_metadata and name not in self._readers}
         self._ignored = frozenset() if is_strict else _reserved_names(descriptor)
+        self._observed = {name for name in self._readers if f"observed_{name}" in self._ignored}
 
     def message(self, value: dict[str, Any], path: Path, findings: Findings) -> Message | None:
         """The message of a parsed JSON object, which may be changed; None if there are violations."""
@@ -106,7 +107,9 @@ class ObjectDecoder:
         moved: dict[str, Any] = {}
         for key, sent in value.items():
             if key in self._readers:
-                named[key] = sent
+                # In a user that was read, an address that nobody gave is the observed one.
+                if key not in self._observed or sent != value.get(f"observed_{key}"):
+                    named[key] = sent
             elif (name := self._camel_case.get(key)) is not None:
                 if name not in value:
                     named[name] = sent

@@ -59,6 +59,8 @@ def projection(mask: Mask) -> Projection:
     for path in mask.paths:
         if path == ("alias_count",):
             projected["alias_count"] = _ALIAS_COUNT
+        elif path == ("ip_address",):
+            projected |= {"ip_address": 1, "observed_ip_address": 1}
         else:
             projected[".".join((path[0], *map(escape_key, path[1:])))] = 1
     return projected

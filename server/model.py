@@ -106,10 +106,11 @@ class PlannedUpdate:
 class Profile:
     """One user's stored profile, or a visitor's, whose `user_id` is empty.
 
-    `modified_time` is in nanoseconds since 1970-01-01 UTC. `ip_address` is what an update gave, `observed_ip_address`
-    the client address of a request. `stored_time` is when the latest update was stored; a profile that was last written
-    by version 0.1 has none. The keys in `metadata` are as they are stored: visiting all of them may take long, and is
-    done in slices when the profile is answered. None is what there is nothing of, or what was not asked for.
+    `modified_time` is in nanoseconds since 1970-01-01 UTC. `ip_address` is what an update gave, else that of
+    `observed_ip_address`, the client address of a request. `stored_time` is when the latest update was stored; a
+    profile that was last written by version 0.1 has none. The keys in `metadata` are as they are stored: visiting all
+    of them may take long, and is done in slices when the profile is answered. None is what there is nothing of, or what
+    was not asked for.
     """
 
     user_id: str

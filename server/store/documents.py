@@ -66,13 +66,14 @@ def profile_from_document(document: Mapping[str, Any]) -> Profile:
     modified: datetime = document["modified_time"]
     since_epoch = modified - _EPOCH
     milliseconds = (since_epoch.days * 86_400 + since_epoch.seconds) * 1_000 + since_epoch.microseconds // 1_000
-    same = ("company_id", "ip_address", "user_agent_string", "user_agent", "campaign", "anonymous_id")
+    same = ("company_id", "user_agent_string", "user_agent", "campaign", "anonymous_id")
     ours = ("avatar_url", "email_domain", "company_domain", "observed_ip_address", "stored_time")
     return Profile(
         user_id=document["user_id"],
         created_time=document["created_time"],
         modified_time=milliseconds * 1_000_000 + document["modified_nanos"],
         metadata=document.get("metadata", {}),
+        ip_address=document.get("ip_address", document.get("observed_ip_address")),
         alias_count=document.get("alias_count"),
         # Stored as an array of one, which is what one write can keep the first of.
         initial_campaign=next(iter(document.get("initial_campaign", ())), None),

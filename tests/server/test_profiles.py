@@ -264,7 +264,7 @@ async def test_a_profile_of_version_0_1_is_read_and_written_as_it_is(
         return fetched.profile()
 
     profile = await read()
-    assert (profile.stored_time, profile.ip_address, profile.observed_ip_address) == (None, None, "192.0.2.1")
+    assert (profile.stored_time, profile.ip_address, profile.observed_ip_address) == (None, "192.0.2.1", "192.0.2.1")
     recounted = _write(user, clear_fields=["campaign", "observed_ip_address"])
     recounted.recount = True
     assert await store.apply([recounted]) == [STORED]
