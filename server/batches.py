@@ -22,17 +22,21 @@ class Batches:
         self._turns = turns
 
     async def update(
-        self, updates: Sequence[user_pb2.UserUpdate], addresses: Sequence[str | None], call: Call, results: Any
+        self,
+        updates: Sequence[user_pb2.UserUpdate],
+        addresses: Sequence[str | None],
+        observed: str | None,
+        call: Call,
+        results: Any,
     ) -> None:
         """Fold the updates of a call, and add the result of each to the repeated field `results`.
 
-        `addresses` are those of the clients: one for each update, or one for all. Raises BatchTooLarge or, where their
-        number is another, InvalidRequest.
+        `addresses` are those of the clients, one for each update. Without any, all came from `observed`. Raises
+        BatchTooLarge or, where their number is another, InvalidRequest.
         """
         require_batch(updates)
-        if len(addresses) == 1:
-            addresses = [*addresses] * len(updates)
-        elif len(addresses) != len(updates):
+        addresses = addresses or [observed] * len(updates)
+        if len(addresses) != len(updates):
             raise InvalidRequest([Violation("client_addresses", "WRONG_LENGTH", "must be as many as users, or none")])
         application_id = call.application.application_id
         planned = await plan_batch(application_id, updates, addresses, self._clock(), self._turns, call.oversized)

@@ -89,9 +89,10 @@ class UserService(UserServiceServicer):
         refuse_validate_only(request)
         require_batch(request.users)
         call = current_call()
-        addresses = _addresses_of_older_gateway(request) or [address_of_client(call.metadata, context.peer)]
+        addresses = _addresses_of_older_gateway(request)
+        observed = address_of_client(call.metadata, context.peer)
         response = pb.BatchUpdateUsersResponse()
-        await self._batches.update(request.users, addresses, call, response.results)
+        await self._batches.update(request.users, addresses, observed, call, response.results)
         return response
 
     async def StreamUpdateUsers(

@@ -23,8 +23,7 @@ class UserUpdateService:
     ) -> pb.BatchUpdateUsersResponse:
         call = current_call()
         addresses = [client_address(address) for address in request.client_addresses]
+        observed = address_of_client(call.metadata, context.peer)
         response = pb.BatchUpdateUsersResponse()
-        await self._batches.update(
-            request.users, addresses or [address_of_client(call.metadata, context.peer)], call, response.results
-        )
+        await self._batches.update(request.users, addresses, observed, call, response.results)
         return response

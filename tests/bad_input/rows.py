@@ -81,9 +81,9 @@ class Row:
         if self.text is not None:
             return {"status": self.grpc, "message": self.text}
         if self.rpc and self.count:
-            results: list[dict[str, Any]] = [{} for _ in range(self.count)]
+            results: list[dict[str, Any]] = [{"response": {}} for _ in range(self.count)]
             for item in self.items:
-                results[item["index"]]["status"] = _status(item)
+                results[item["index"]] = {"error": _status(item)}
             return {"results": results}
         told: dict[str, Any] = json.loads(filled(self.result))
         if self.refused:

@@ -15,7 +15,8 @@ import grpc
 import h2.config
 import h2.connection
 import h2.events
-from google.protobuf import json_format
+from google.protobuf import descriptor_pool, json_format
+from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message_factory import GetMessageClass
 from google.rpc.code_pb2 import Code
 from google.rpc.status_pb2 import Status
@@ -106,12 +107,12 @@ class _Received(io.BytesIO):
 
 
 def _call(row: Row, channel: grpc.Channel, names: Mapping[str, str]) -> Answered:
-    method = METHODS[row.rpc]
+    method = _method(row.rpc)
     # A header of the row whose name differs by its case alone is sent as well.
     sent = (_credential(row, names) | row.headers).items()
     metadata = tuple((name.lower(), filled(text, names)) for name, text in sent)
     options: Any = {"metadata": metadata, "timeout": _SECONDS}
-    path = path_of(METHODS[row.rpc])
+    path = path_of(method)
     responses: list[bytes] = []
     code, error = "OK", {}
     try:
@@ -133,12 +134,20 @@ def _call(row: Row, channel: grpc.Channel, names: Mapping[str, str]) -> Answered
     return Answered(grpc=code, value=told | error)
 
 
+def _method(name: str) -> MethodDescriptor:
+    service, _, name_in_service = name.rpartition("/")
+    if service:
+        found: MethodDescriptor = descriptor_pool.Default().FindServiceByName(service).methods_by_name[name_in_service]
+        return found
+    return METHODS[name]
+
+
 def _messages(row: Row, names: Mapping[str, str]) -> list[bytes]:
     octets = [row.octets] if isinstance(row.octets, str) else row.octets
     texts = [row.message] if isinstance(row.message, str) else row.message
     messages = []
     for text in texts:
-        message = GetMessageClass(METHODS[row.rpc].input_type)()
+        message = GetMessageClass(_method(row.rpc).input_type)()
         messages.append(json_format.Parse(filled(text, names), message).SerializeToString())
     return [*messages, *map(bytes.fromhex, octets)]
 
@@ -148,7 +157,7 @@ def _send_frames(row: Row, address: str, names: Mapping[str, str]) -> Answered:
         ":method": "POST",
         ":scheme": "http",
         ":authority": "userfold",
-        ":path": path_of(METHODS[row.rpc]),
+        ":path": path_of(METHODS[row.rpc]) if row.rpc in METHODS else f"/userfold.v1.UserService/{row.rpc}",
         "te": "trailers",
         "content-type": "application/grpc",
     }
@@ -199,8 +208,8 @@ def _error(code: int, text: str, trailers: Mapping[str, Any]) -> dict[str, Any]:
 def _as_json(message: Any) -> dict[str, Any]:
     value = json_format.MessageToDict(message, preserving_proto_field_name=True)
     for result in (*value.get("results", []), *value.get("acknowledgements", [])):
-        if "status" in result:
-            result["status"] = _shape(result["status"])
+        if "error" in result:
+            result["error"] = _shape(result["error"])
     return value
 
 
