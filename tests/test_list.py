@@ -238,6 +238,18 @@ def test_an_observed_address_is_no_given_one(
     assert [user.get("ip_address") for user in ask(api, fields="ip_address").json()["users"]] == [None, "1.2.3.4"]
 
 
+@pytest.mark.parametrize(
+    "key", ["a.b", "$set", "", "0", 'q"', "b\\", "'", "*", "\x01\n", "\x7f\u2028é😀", "]", "\\u0041"]
+)
+def test_a_path_that_an_answer_prints_is_a_path_in_a_request(api: Api, key: str) -> None:
+    metadata = {"text": "x", key: {key: 2**53 + 1}}
+    answer = api.update({"user_id": "u", "metadata": metadata})
+    (warning,) = answer.json()["warnings"]
+    assert listed(api, filter=f"{warning['field']} = 9007199254740993") == ["u"]
+    (user,) = ask(api, fields=warning["field"]).json()["users"]
+    assert user == {"user_id": "u", "metadata": {key: {key: "9007199254740993"}}}
+
+
 def test_only_the_fields_that_are_asked_for_are_answered(
     api: Api, application: Application, database: Database[dict[str, Any]]
 ) -> None:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from userfold.v1.campaign_pb2 import Campaign
 from userfold.v1.user_pb2 import User
 
+from gateway import findings
 from server.errors import InvalidRequest
 from server.fields import CAMPAIGN_FIELDS, field_at
 from server.filter import ANYTHING, And, Comparison, Filter, Not, Or, parse_filter, parse_paths
@@ -127,7 +128,9 @@ _KEYS = st.text(st.characters(exclude_categories=["Cs"]), max_size=5) | st.sampl
 @given(st.lists(_KEYS, min_size=1, max_size=4))
 def test_a_path_as_answers_print_it_is_that_path(keys: list[str]) -> None:
     path = ("metadata", *keys)
-    for text in (field_path(path), ".".join([path[0], *map(json.dumps, keys)])):
+    printed = field_path(path)
+    assert findings.field_path(path) == printed
+    for text in (printed, ".".join([path[0], *map(json.dumps, keys)])):
         tree = parse_filter(f"{text}:*")
         assert isinstance(tree, Comparison)
         assert tree.path == path
