@@ -14,7 +14,9 @@ from server.errors import InvalidRequest
 from server.fields import CAMPAIGN_FIELDS, field_at
 from server.filter import ANYTHING, And, Comparison, Filter, Not, Or, parse_filter, parse_paths
 from server.mask import WHOLE
+from server.model import ReportRequest
 from server.paths import field_path
+from server.report import plan_report
 
 
 def _plain(tree: Filter | None) -> Any:
@@ -135,6 +137,14 @@ def test_a_path_as_answers_print_it_is_that_path(keys: list[str]) -> None:
         assert isinstance(tree, Comparison)
         assert tree.path == path
         assert [each.path for each in parse_paths(f"user_id,{text}", "fields")] == [("user_id",), path]
+
+
+def test_a_report_takes_paths_as_answers_print_them() -> None:
+    asked = [
+        ReportRequest(group_by=["campaign.gclid"], value_path='metadata."a.b".x'),
+        ReportRequest(group_by=["campaign['gclid']"], value_path='metadata["a.b"]["x"]'),
+    ]
+    assert plan_report("app", asked[0]) == plan_report("app", asked[1])
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"]), max_size=100))
