@@ -23,10 +23,10 @@ def matches(profile: Profile, tree: Filter) -> bool:
 
 def _compares(profile: Profile, comparison: Comparison) -> bool:
     found, value = _found(profile, comparison.path), comparison.value
-    if comparison.path[0].endswith("_time") and isinstance(value, str):
-        value = _nanoseconds(value)
     if _is_kept_as_text(value) and comparison.operator in ("=", "!=", ":"):
         value = str(value)
+    if comparison.path[0].endswith("_time") and isinstance(value, str):
+        value = _nanoseconds(value)
     if comparison.operator == ":":
         if value is ANYTHING:
             return found is not None

@@ -7,17 +7,22 @@ from typing import Any
 import grpc
 import pytest
 from cryptography.fernet import Fernet
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from pymongo.database import Database
 from userfold.v1 import user_service_pb2 as pb
 from userfold.v1.user_service_pb2_grpc import UserServiceStub
 
 from server import limits
 from server.errors import InvalidRequest
+from server.filter import parse_filter
 from server.listing import plan_listing
 from server.model import ListRequest
 from server.pages import PageTokens
 from server.plan import profile_id
+from server.query import plan_query
 from tests.conftest import Api, Application, Stack, register
+from tests.server.test_query_property import FILTERS, text_of
 
 _WILDCARD = "* is a wildcard in AIP-160, which is not supported: write \\* in quotes for an asterisk"
 
@@ -241,6 +246,18 @@ def test_an_observed_address_is_no_given_one(
     ]
 
 
+@pytest.mark.parametrize(
+    "key", ["a.b", "$set", "", "0", 'q"', "b\\", "'", "*", "\x01\n", "\x7f\u2028é😀", "]", "\\u0041"]
+)
+def test_a_path_that_an_answer_prints_is_a_path_in_a_request(api: Api, key: str) -> None:
+    metadata = {"text": "x", key: {key: 2**53 + 1}}
+    answer = api.update({"user_id": "u", "metadata": metadata})
+    (warning,) = answer.json()["warnings"]
+    assert listed(api, filter=f"{warning['field']} = 9007199254740993") == ["u"]
+    (user,) = ask(api, fields=warning["field"]).json()["users"]
+    assert user == {"user_id": "u", "metadata": {key: {key: "9007199254740993"}}}
+
+
 def test_only_the_fields_that_are_asked_for_are_answered(
     api: Api, application: Application, database: Database[dict[str, Any]]
 ) -> None:
@@ -273,6 +290,21 @@ def test_only_the_fields_that_are_asked_for_are_answered(
     assert masked("metadata.a.b,metadata.a,metadata.a") == {"metadata": {"a": metadata["a"]}}
     assert masked("metadata.a.c.b,metadata.list.b,metadata.text.x,metadata.none") == {"metadata": {}}
     assert masked("campaign.utm_term,anonymous_id") == {}
+
+
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@given(filtered=FILTERS.map(text_of) | st.text(st.characters(exclude_categories=["Cs"]), max_size=20))
+def test_a_filter_is_the_same_in_a_url_and_in_a_body(three: Api, filtered: str) -> None:
+    try:
+        plan_query("app", parse_filter(filtered))
+        status = 200
+    except InvalidRequest:
+        status = 400
+    for asked, path in (("/v1/users", "/v1/users:search"), ("/v1/users:count", "/v1/users:count")):
+        in_url = ask(three, asked, filter=filtered)
+        in_body = three.client.post(path, json={"filter": filtered}, headers=three.reader)
+        assert (in_body.status_code, in_body.json()) == (in_url.status_code, in_url.json())
+        assert in_url.status_code == status, in_url.text
 
 
 async def test_grpc_answers_the_same(three: Api, stack: Stack, application: Application) -> None:

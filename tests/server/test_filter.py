@@ -9,11 +9,14 @@ from hypothesis import strategies as st
 from userfold.v1.campaign_pb2 import Campaign
 from userfold.v1.user_pb2 import User
 
+from gateway import findings
 from server.errors import InvalidRequest
 from server.fields import CAMPAIGN_FIELDS, field_at
 from server.filter import ANYTHING, And, Comparison, Filter, Not, Or, parse_filter, parse_paths
 from server.mask import WHOLE
+from server.model import ReportRequest
 from server.paths import field_path
+from server.report import plan_report
 
 
 def _plain(tree: Filter | None) -> Any:
@@ -127,11 +130,21 @@ _KEYS = st.text(st.characters(exclude_categories=["Cs"]), max_size=5) | st.sampl
 @given(st.lists(_KEYS, min_size=1, max_size=4))
 def test_a_path_as_answers_print_it_is_that_path(keys: list[str]) -> None:
     path = ("metadata", *keys)
-    for text in (field_path(path), ".".join([path[0], *map(json.dumps, keys)])):
+    printed = field_path(path)
+    assert findings.field_path(path) == printed
+    for text in (printed, ".".join([path[0], *map(json.dumps, keys)])):
         tree = parse_filter(f"{text}:*")
         assert isinstance(tree, Comparison)
         assert tree.path == path
         assert [each.path for each in parse_paths(f"user_id,{text}", "fields")] == [("user_id",), path]
+
+
+def test_a_report_takes_paths_as_answers_print_them() -> None:
+    asked = [
+        ReportRequest(group_by=["campaign.gclid"], value_path='metadata."a.b".x'),
+        ReportRequest(group_by=["campaign['gclid']"], value_path='metadata["a.b"]["x"]'),
+    ]
+    assert plan_report("app", asked[0]) == plan_report("app", asked[1])
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"]), max_size=100))
@@ -157,12 +170,12 @@ def test_columns_count_from_one() -> None:
 
 def test_the_fields_are_those_of_the_contract() -> None:
     assert [field.name for field in Campaign.DESCRIPTOR.fields] == list(CAMPAIGN_FIELDS)
-    # The metadata once more, as a text.
-    names = {field.name for field in User.DESCRIPTOR.fields} - {"metadata_json"}
+    # Not set yet, and the metadata in its other form.
+    names = {field.name for field in User.DESCRIPTOR.fields} - {"etag", "metadata_json"}
     assert {path[0] for path in WHOLE.paths} == names
     unlisted = {name for name in names if field_at([name]) is None}
     assert unlisted == {"metadata", "campaign", "initial_campaign", "user_agent", "user_agent_string"}
-    stored = ["application_id", "aliases", "modified_nanos", "observed_ip_address", "suppressed_until", "_id"]
+    stored = ["application_id", "aliases", "modified_nanos", "suppressed_until", "_id"]
     assert not any(field_at([name]) for name in stored)
 
 

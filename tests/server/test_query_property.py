@@ -98,7 +98,7 @@ _COMPARISONS: st.SearchStrategy[Filter] = (
     | _comparisons(st.sampled_from([("created_time",), ("modified_time",), ("stored_time",)]), st.sampled_from(_TIMES))
     | _comparisons(st.just(("alias_count",)), st.sampled_from([0, 1, 2, 1.5]))
 )
-_FILTERS: st.SearchStrategy[Filter] = st.recursive(
+FILTERS: st.SearchStrategy[Filter] = st.recursive(
     _COMPARISONS,
     lambda inner: (
         st.builds(Not, inner)
@@ -165,7 +165,7 @@ async def _listed(queries: MongoProfileQueries, query: dict[str, object]) -> lis
 
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
-@given(users=_USERS, trees=st.lists(_FILTERS, min_size=5, max_size=10))
+@given(users=_USERS, trees=st.lists(FILTERS, min_size=5, max_size=10))
 async def test_random_filters_choose_among_random_users(
     opened: Database, users: list[tuple[str, Any]], trees: list[Filter]
 ) -> None:
