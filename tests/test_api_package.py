@@ -99,7 +99,8 @@ def test_the_first_example_of_the_packages_readme_updates_and_reads_a_user(
     assert 0 <= (printed.modified_time.ToDatetime() - printed.created_time.ToDatetime()).total_seconds() < 60
     printed.ClearField("created_time")
     printed.ClearField("modified_time")
-    expected = User(user_id="12345", ip_address="127.0.0.1", alias_count=0)
+    printed.ClearField("stored_time")
+    expected = User(user_id="12345", observed_ip_address="127.0.0.1", alias_count=0)
     expected.metadata["title"] = "Software Engineer"
     assert printed == expected
 

@@ -67,7 +67,7 @@ def test_the_first_calls_answer_what_the_readme_says(folder: tuple[Path, str]) -
     assert warned in _README
     (shown,) = _blocks("A first call", "json")
     profile: Any = json.loads(_run(*folder, keys + read))
-    for name in ("created_time", "modified_time"):
+    for name in ("created_time", "modified_time", "stored_time"):
         assert _TIME.fullmatch(profile.pop(name))
     expected: Any = json.loads(shown)
     assert profile == {name: value for name, value in expected.items() if not name.endswith("_time")}

@@ -169,7 +169,7 @@ def folded(updates: Sequence[Any]) -> dict[str, dict[str, Any]]:
         named = {_CAMEL_CASE.get(name, name): value for name, value in update.items()}
         texts = {name: str(named[name]) for name in _TEXTS if type(named.get(name)) is int}
         known = {name: _exact(value) for name, value in (named | texts).items() if name in _UPDATE_FIELDS}
-        references.setdefault(known["user_id"], ReferenceProfile()).fold(known)
+        references.setdefault(known["user_id"], ReferenceProfile()).fold(known, "127.0.0.1")
     return {user_id: _expected(user_id, reference) for user_id, reference in references.items()}
 
 
@@ -183,7 +183,9 @@ def _expected(user_id: str, reference: ReferenceProfile) -> dict[str, Any]:
     if reference.initial_campaign:
         fields["initial_campaign"] = reference.initial_campaign
     facts = profiles.derived(email) if "." in (email := reference.metadata.get("email", "")) else {}
-    always = {"user_id": user_id, "ip_address": "127.0.0.1", "alias_count": len(reference.tokens)}
+    always = {"user_id": user_id, "alias_count": len(reference.tokens)}
+    if reference.observed_ip_address:
+        always["observed_ip_address"] = reference.observed_ip_address
     return always | facts | {"metadata": reference.metadata} | fields
 
 

@@ -44,7 +44,7 @@ def profile(user_id: str, **fields: Any) -> dict[str, Any]:
     """A whole profile but for its times: of a user whose updates came from this machine, with one campaign."""
     sent = fields.get("metadata", {})
     facts = derived(sent["email"]) if "email" in sent else {}
-    always = {"user_id": user_id, "ip_address": "127.0.0.1", "metadata": {}, "alias_count": 0}
+    always = {"user_id": user_id, "observed_ip_address": "127.0.0.1", "metadata": {}, "alias_count": 0}
     first = {"initial_campaign": fields["campaign"]} if "campaign" in fields else {}
     return always | facts | first | fields
 
@@ -54,7 +54,7 @@ def answered(api: Api, user_id: str) -> Any:
     answer = api.get(user_id)
     assert answer.status_code == 200, answer.text
     told = answer.json()
-    for name in ("created_time", "modified_time"):
+    for name in ("created_time", "modified_time", "stored_time"):
         assert is_now(told.pop(name))
     return told
 

@@ -97,13 +97,17 @@ async def test_an_update_is_stored_and_read_back(client: Client) -> None:
     user = await client.get()
     assert (user.user_id, user.company_id, user.ip_address, user.alias_count) == ("u", "c", "1.2.3.4", 1)
     assert user.modified_time == Timestamp(seconds=1, nanos=2)
+    assert user.stored_time == user.created_time
+    assert not user.HasField("observed_ip_address")
+    assert not user.HasField("etag")
     assert user.HasField("metadata")
     assert not user.HasField("campaign")
 
 
 async def test_without_an_address_the_peers_is_observed(client: Client) -> None:
     await client.update()
-    assert (await client.get()).ip_address == "127.0.0.1"
+    user = await client.get()
+    assert (user.observed_ip_address, user.HasField("ip_address")) == ("127.0.0.1", False)
 
 
 async def test_the_gateway_passes_on_whom_it_observed(client: Client) -> None:
@@ -114,7 +118,7 @@ async def test_the_gateway_passes_on_whom_it_observed(client: Client) -> None:
         ("1" * 4000, "192.0.2.1"),
     ):
         await client.update(metadata=(*client.writer, ("x-userfold-client-address", address)))
-        assert (await client.get()).ip_address == observed
+        assert (await client.get()).observed_ip_address == observed
 
 
 async def test_client_addresses_of_a_batch_are_stored_and_only_addresses_kept(client: Client) -> None:
@@ -124,7 +128,7 @@ async def test_client_addresses_of_a_batch_are_stored_and_only_addresses_kept(cl
     )
     updates: Any = UserUpdateServiceStub(client.channel)
     await updates.BatchUpdateUsers(request, metadata=client.writer)
-    assert (await client.get("a")).ip_address == "192.0.2.1"
+    assert (await client.get("a")).observed_ip_address == "192.0.2.1"
     assert (await client.get("b")).ip_address == "::ffff:192.0.2.1"
 
 

@@ -229,7 +229,12 @@ async def test_an_update_is_planned_at_the_time_of_the_clock(service: UserServic
     ((write,),) = store.applied
     assert write.profile_id == profile_id("app", "u")
     assert write.on_insert["created_time"] == _NOW
-    assert write.patch == {"modified_time": _NOW, "modified_nanos": 0, "observed_ip_address": "2001:db8::1"}
+    assert write.patch == {
+        "modified_time": _NOW,
+        "modified_nanos": 0,
+        "stored_time": _NOW,
+        "observed_ip_address": "2001:db8::1",
+    }
 
 
 @pytest.mark.parametrize("peer", ["unix:", "unix:/run/userfold.sock", "ipv4:nonsense"])
