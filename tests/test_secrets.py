@@ -252,7 +252,7 @@ def test_every_kind_of_error_was_met(evidence: Evidence) -> None:
     elsewhere = {
         "OVERLOADED",
         "RATE_LIMITED",
-        "EXPORT_TOO_LARGE",
+        "RESPONSE_TOO_LARGE",
         "SERVER_STOPPING",
         "STREAM_IDLE",
         "CREDENTIAL_AMBIGUOUS",
