@@ -83,14 +83,15 @@ class Caller:
         secret = next(iter(own.values()))
         query: dict[str, Any] = right.get("params", {})
         taken = {name: secret for name in _PARAMETERS if name in fields}
-        for other in (
+        wrong_ways: list[dict[str, Any]] = [
             {"params": {**query, "access_token": secret}},
             *({"params": {**query, name: secret}} for name in taken),
             {"params": {**query, **taken}},
             {"url": f"{right['url']}/{secret}"},
             {"url": f"{right['url']}%ff{secret}"},
             {"method": "PATCH"},
-        ):
+        ]
+        for other in wrong_ways:
             self.http(own, **{**right, **other})
         if "json" in right:
             told = right.pop("json")
