@@ -3,7 +3,7 @@
 import gzip
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -18,6 +18,10 @@ from tests.conftest import Application
 from tests.faces import BINDINGS, Answer, Credential, Grpc, Http, route
 from tests.questions import METHODS, REQUESTS
 
+_PARAMETERS = (
+    *("page_size", "suppress_days", "group_by", "filter", "page_token", "order_by", "fields", "value_path"),
+    *("validate_only", "max_groups", "start_time"),
+)
 _COMMANDS = ["find", "aggregate", "update", "insert", "delete", "findAndModify", "getMore"]
 
 
@@ -69,22 +73,25 @@ class Caller:
             for request in REQUESTS[method](_too_long(ids)):
                 self._keep(self._grpc, self._grpc.ask(method, request, own))
             if method in BINDINGS:
-                self._break_route(method, route(BINDINGS[method], REQUESTS[method](ids)[0]))
+                first = REQUESTS[method](ids)[0]
+                self._break_route(method, route(BINDINGS[method], first), first.DESCRIPTOR.fields_by_name)
                 for request in REQUESTS[method](_too_long(ids)):
                     self.http(own, **route(BINDINGS[method], request))
 
-    def _break_route(self, method: str, right: dict[str, Any]) -> None:
+    def _break_route(self, method: str, right: dict[str, Any], fields: Container[str]) -> None:
         own = self._own(method)
         secret = next(iter(own.values()))
-        query = {**right.get("params", {}), "access_token": secret}
-        for other in (
-            {"params": query},
-            {"params": {**query, "page_size": secret, "suppress_days": secret, "group_by": secret, "filter": secret}},
-            {"params": {**query, "page_token": secret, "order_by": secret, "fields": secret, "value": secret}},
+        query: dict[str, Any] = right.get("params", {})
+        taken = {name: secret for name in _PARAMETERS if name in fields}
+        wrong_ways: list[dict[str, Any]] = [
+            {"params": {**query, "access_token": secret}},
+            *({"params": {**query, name: secret}} for name in taken),
+            {"params": {**query, **taken}},
             {"url": f"{right['url']}/{secret}"},
             {"url": f"{right['url']}%ff{secret}"},
             {"method": "PATCH"},
-        ):
+        ]
+        for other in wrong_ways:
             self.http(own, **{**right, **other})
         if "json" in right:
             told = right.pop("json")

@@ -130,16 +130,23 @@ def test_a_list_answers_each_of_them_once_over_grpc(dense: Api, stack: Stack) ->
 
 
 @pytest.mark.parametrize("asked", [{"company_id": "c"}, {"session_token": "shared"}])
-def test_a_look_up_answers_as_many_as_fit(dense: Api, stack: Stack, asked: dict[str, str]) -> None:
-    found = _post(dense, "/v1/users:lookup", asked | {"max_users": 1000})
-    assert found["has_more"] is True
-    users = {user["user_id"] for user in found["users"]}
-    assert len(users) == len(found["users"])
-    assert users < set(_EVERYBODY)
+def test_the_pages_of_a_look_up_answer_each_of_them_once(dense: Api, stack: Stack, asked: dict[str, str]) -> None:
+    seen, internally, pages, token = list[str](), list[str](), 0, ""
+    while not pages or token:
+        page = _post(dense, "/v1/users:lookup", asked | {"page_size": 1000, "page_token": token})
+        assert page["users"]
+        seen += [user["user_id"] for user in page["users"]]
+        pages, token = pages + 1, page["next_page_token"]
+    assert pages > 1
+    assert sorted(seen) == sorted(_EVERYBODY)
     with _Grpc(stack.grpc, dense) as internal:
-        internally = internal.ask("LookupUsers", pb.LookupUsersRequest(**asked, max_users=1000))
-    assert internally.has_more
-    assert len({user.user_id for user in internally.users}) == len(internally.users) > 0
+        while not internally or token:
+            request = pb.LookupUsersRequest(**asked, page_size=1000, page_token=token)
+            answer = internal.ask("LookupUsers", request)
+            assert answer.users
+            internally += [user.user_id for user in answer.users]
+            token = answer.next_page_token
+    assert internally == seen
 
 
 def test_the_token_of_one_finds_it(dense: Api) -> None:
@@ -147,36 +154,44 @@ def test_the_token_of_one_finds_it(dense: Api) -> None:
         found = _post(dense, "/v1/users:lookup", {"session_token": user_id.replace("u", "t")})
         assert [user["user_id"] for user in found["users"]] == [user_id]
         assert found["users"][0]["metadata"] == _metadata_of(user_id)
-        assert found["has_more"] is False
+        assert found["next_page_token"] == ""
 
 
-def test_exports_of_many_are_asked_for_again_from_where_they_ended_over_http(dense: Api) -> None:
+@pytest.mark.parametrize("verb", ["batchExport", "batchGet"])
+def test_batches_of_reads_are_asked_for_again_from_where_they_ended_over_http(dense: Api, verb: str) -> None:
     missing, seen = [*_EVERYBODY, "nobody"], list[str]()
     while missing:
-        results = _post(dense, "/v1/users:batchExport", {"user_ids": missing})["results"]
+        results = _post(dense, f"/v1/users:{verb}", {"user_ids": missing})["results"]
         assert len(results) == len(missing)
         left = []
         for user_id, result in zip(missing, results, strict=True):
-            if "export" in result:
-                assert result["export"]["user"]["metadata"] == _metadata_of(user_id)
-                seen.append(result["export"]["user"]["user_id"])
-            elif result["status"]["details"][0]["reason"] == "EXPORT_TOO_LARGE":
+            if "response" in result:
+                user = result["response"].get("user_export", result["response"])["user"]
+                assert user["metadata"] == _metadata_of(user_id)
+                seen.append(user["user_id"])
+            elif result["error"]["details"][0]["reason"] == "RESPONSE_TOO_LARGE":
                 left.append(user_id)
             else:
-                assert (user_id, result["status"]["details"][0]["reason"]) == ("nobody", "USER_NOT_FOUND")
+                assert (user_id, result["error"]["details"][0]["reason"]) == ("nobody", "USER_NOT_FOUND")
         assert len(left) < len(missing)
         missing = left
     assert seen == _EVERYBODY
 
 
-def test_exports_of_many_are_asked_for_again_from_where_they_ended_over_grpc(dense: Api, stack: Stack) -> None:
-    missing, seen = _EVERYBODY, list[str]()
-    with _Grpc(stack.grpc, dense) as internal:
-        while missing:
-            results = internal.ask("BatchExportUsers", pb.BatchExportUsersRequest(user_ids=missing)).results
-            seen += [result.export.user.user_id for result in results if not result.HasField("status")]
-            missing = [user_id for user_id in _EVERYBODY if user_id not in seen]
-    assert seen == _EVERYBODY
+def test_batches_of_reads_are_asked_for_again_from_where_they_ended_over_grpc(dense: Api, stack: Stack) -> None:
+    for method, request in (
+        ("BatchExportUsers", pb.BatchExportUsersRequest),
+        ("BatchGetUsers", pb.BatchGetUsersRequest),
+    ):
+        missing, seen = _EVERYBODY, list[str]()
+        with _Grpc(stack.grpc, dense) as internal:
+            while missing:
+                results = internal.ask(method, request(user_ids=missing)).results
+                read = [result.response for result in results if result.HasField("response")]
+                exported = method == "BatchExportUsers"
+                seen += [(each.user_export.user if exported else each.user).user_id for each in read]
+                missing = [user_id for user_id in _EVERYBODY if user_id not in seen]
+        assert seen == _EVERYBODY
 
 
 def test_each_is_read_exported_masked_and_counted(dense: Api) -> None:

@@ -27,9 +27,9 @@ def _violations(*violations: tuple[str, str, str]) -> dict[str, Any]:
 
 
 @contextmanager
-def _failing(database: Database[dict[str, Any]], command: str, times: int, code: int) -> Iterator[None]:
+def _failing(database: Database[dict[str, Any]], command: str, times: int, code: int, **only: object) -> Iterator[None]:
     admin = database.client.admin
-    data = {"failCommands": [command], "appName": "userfold", "errorCode": code}
+    data = {"failCommands": [command], "appName": "userfold", "errorCode": code, **only}
     admin.command({"configureFailPoint": "failCommand", "mode": {"times": times}, "data": data})
     try:
         yield
@@ -110,6 +110,26 @@ def test_a_profile_that_would_grow_too_large(api: Api) -> None:
         "FAILED_PRECONDITION",
         "PROFILE_TOO_LARGE",
         "The merged profile would pass 1,048,576 bytes or 50,000 values; nothing of the update was written.",
+    )
+    batch = api.batch([{"user_id": "u", "metadata": {"b": "x" * 600_000}}, {"user_id": "v"}])
+    assert (batch.status_code, batch.json()["saved_count"]) == (400, 1)
+    assert [item["status"] for item in batch.json()["refused"]] == [answer.json()]
+
+
+@pytest.mark.parametrize("path", ["/v1/users:search", "/v1/users:count", "/v1/users:lookup", "/v1/campaigns:report"])
+def test_a_query_that_takes_the_database_too_long_is_not_worth_sending_again(
+    api: Api, database: Database[dict[str, Any]], path: str
+) -> None:
+    body = {"company_id": "c"} if path.endswith("lookup") else {}
+    command = "aggregate" if path.endswith(("count", "report")) else "find"
+    with _failing(database, command, 1, 50, namespace=f"{database.name}.profiles"):
+        answer = api.client.post(path, json=body, headers=api.reader)
+    assert (answer.status_code, "retry-after" in answer.headers) == (400, False)
+    assert answer.json() == _body(
+        9,
+        "FAILED_PRECONDITION",
+        "QUERY_TOO_SLOW",
+        "The database did not answer in time. A user_id, a company_id or a range of created_time makes it faster.",
     )
 
 

@@ -1,5 +1,6 @@
 """The results of batches of reads, over users that are there already."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -22,7 +23,7 @@ def _user(user_id: str) -> Fetched:
     return FetchedProfile(Profile(user_id, None, None, None, None))
 
 
-async def _results(users: list[Fetched | UserfoldError], room: int) -> list[str | Message]:
+async def _results(users: Sequence[Fetched | UserfoldError], room: int) -> list[str | Message]:
     """What is told of each user, where so many fit."""
     filled: list[str] = []
 
@@ -41,12 +42,12 @@ async def _results(users: list[Fetched | UserfoldError], room: int) -> list[str 
 
 async def test_each_is_told_in_its_order() -> None:
     invalid = InvalidRequest([Violation("user_ids[2]", "REQUIRED", "must not be empty")])
-    users = [_user("b"), UserNotFound(), invalid, _user("a"), _user("b")]
+    users: list[Fetched | UserfoldError] = [_user("b"), UserNotFound(), invalid, _user("a"), _user("b")]
     assert await _results(users, 3) == ["b", _NOT_FOUND, status_from_error(invalid), "a", "b"]
 
 
 async def test_from_the_first_that_does_not_fit_on_all_are_too_large() -> None:
-    users = [UserNotFound(), _user("a"), _user("b"), UserNotFound(), _user("c")]
+    users: list[Fetched | UserfoldError] = [UserNotFound(), _user("a"), _user("b"), UserNotFound(), _user("c")]
     refused = metrics.REFUSALS.labels("BatchGetUsers", "RESPONSE_TOO_LARGE")
     before = refused._value.get()
     assert await _results(users, 1) == [_NOT_FOUND, "a", _TOO_LARGE, _TOO_LARGE, _TOO_LARGE]

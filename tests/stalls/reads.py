@@ -40,6 +40,12 @@ _READS: Final[dict[str, tuple[str, Callable[[Who], Call]]]] = {
         "LookupUsers by token",
         _rpc("LookupUsers", pb.LookupUsersRequest(session_token=TOKEN, page_size=1000)),
     ),
+    "gets": ("a batch of reads", _post("/v1/users:batchGet", {"user_ids": _IDS})),
+    "gets-rpc": ("BatchGetUsers", _rpc("BatchGetUsers", pb.BatchGetUsersRequest(user_ids=_IDS))),
+    "gets-masked": (
+        "a batch of reads of one field",
+        _post("/v1/users:batchGet", {"user_ids": _IDS, "fields": ["metadata.a"]}),
+    ),
     "export": ("an export of one", _get("/v1/users/d7:export")),
     "exports": ("an export of all", _post("/v1/users:batchExport", {"user_ids": _IDS})),
     "exports-rpc": ("BatchExportUsers", _rpc("BatchExportUsers", pb.BatchExportUsersRequest(user_ids=_IDS))),
