@@ -52,7 +52,7 @@ def differences(
     before = read_image(image_path)
     gone, new = changed(json.loads(facts_path.read_text()), found)
     if not (breaking := breaking_changes(before, image)) and image != before:
-        new.insert(0, "protos: messages, methods or options are new")
+        new.insert(0, "protos: they differ, in nothing that code, JSON or bytes depend on")
     return breaking + gone, new
 
 
