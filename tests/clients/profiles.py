@@ -44,7 +44,8 @@ def profile(user_id: str, **fields: Any) -> dict[str, Any]:
     """A whole profile but for its times: of a user whose updates came from this machine, with one campaign."""
     sent = fields.get("metadata", {})
     facts = derived(sent["email"]) if "email" in sent else {}
-    always = {"user_id": user_id, "observed_ip_address": "127.0.0.1", "metadata": {}, "alias_count": 0}
+    here = {"ip_address": "127.0.0.1", "observed_ip_address": "127.0.0.1"}
+    always = {"user_id": user_id, **here, "metadata": {}, "alias_count": 0}
     first = {"initial_campaign": fields["campaign"]} if "campaign" in fields else {}
     return always | facts | first | fields
 
