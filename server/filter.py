@@ -15,11 +15,7 @@ from lark import Lark, Token, Transformer, UnexpectedCharacters, UnexpectedInput
 from server import limits
 from server.errors import InvalidRequest, Violation
 from server.metadata import stored_double, stored_number
-
-# In quotes, a backslash stands before what it does in JSON, and before `'` and `*`. No surrogate is alone.
-_HEX: Final = "[0-9a-fA-F]"
-_CODE: Final = rf"u(?:(?![dD][89a-fA-F]){_HEX}{{4}}|[dD][89abAB]{_HEX}{{2}}\\u[dD][c-fC-F]{_HEX}{{2}})"
-_ESCAPE: Final = rf"""\\(?:["'*\\\/bfnrt]|{_CODE})"""
+from server.quotes import QUOTED, unquoted, wildcard_in
 
 # A word ends where the grammar goes on.
 _GRAMMAR: Final = rf"""
@@ -43,7 +39,7 @@ _GRAMMAR: Final = rf"""
     STAR.1: /\*(?![^\s()"'<>=!])/
     NAME: /(?!(?:AND|OR|NOT)(?![A-Za-z0-9_-]))[A-Za-z_][A-Za-z0-9_-]*/
     KEY: /[A-Za-z_][A-Za-z0-9_-]*/
-    QUOTED: /"(?:[^"\\]|{_ESCAPE})*"|'(?:[^'\\]|{_ESCAPE})*'/
+    QUOTED: /{QUOTED}/
     WORD: /(?!(?:AND|OR|NOT)(?![^\s()"'<>=!]))[^\s()"'<>=!]+/
     %ignore /\s+/
 """
@@ -72,7 +68,6 @@ _NAMES: Final = {
 
 _NUMBER: Final = r"-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?"
 _INTEGER: Final = r"-?(?:0|[1-9]\d*)"
-_ESCAPED: Final = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
 _WORDS: Final[dict[str, bool | None]] = {"true": True, "false": False, "null": None}
 
 
@@ -247,7 +242,7 @@ class _Reader(Transformer[Token, object]):
         self._left -= 1
         if self._left < 0:
             raise InvalidRequest([self._too_many])
-        keys = (_unquoted(token) if token.type == "QUOTED" else str(token) for token in tokens)
+        keys = (unquoted(token) if token.type == "QUOTED" else str(token) for token in tokens)
         return ListedPath(tuple(keys), _column(tokens[0]))
 
 
@@ -267,10 +262,12 @@ def _joined(kind: type[And] | type[Or], children: list[_Part]) -> _Part:
 def _literal(token: Token) -> Literal:
     if token.type == "STAR":
         return ANYTHING
-    if "*" in token:
-        _refuse_wildcard(token)
-    if token.type == "QUOTED":
-        return _unquoted(token)
+    is_quoted = token.type == "QUOTED"
+    if "*" in token and (wildcard := wildcard_in(token) if is_quoted else token.index("*")) is not None:
+        description = "* is a wildcard in AIP-160, which is not supported: write \\* in quotes for an asterisk"
+        raise refusal("filter", _column(token) + wildcard, description)
+    if is_quoted:
+        return unquoted(token)
     if re.fullmatch(_INTEGER, token, re.ASCII):
         integer = int(token)
         stored = stored_number(integer)
@@ -280,29 +277,6 @@ def _literal(token: Token) -> Literal:
             raise refusal("filter", _column(token), "expected a number that a double can hold")
         return stored_double(number)
     return _WORDS.get(token, str(token))
-
-
-def _refuse_wildcard(token: Token) -> None:
-    """Raises InvalidRequest where there is an asterisk that no backslash in quotes stands before."""
-    marks = re.finditer(r"\\.|\*" if token.type == "QUOTED" else r"\*", token)
-    wildcard = next((mark for mark in marks if mark[0] == "*"), None)
-    if wildcard is not None:
-        description = "* is a wildcard in AIP-160, which is not supported: write \\* in quotes for an asterisk"
-        raise refusal("filter", _column(token) + wildcard.start(), description)
-
-
-def _unquoted(token: Token) -> str:
-    text = token[1:-1]
-    if "\\" not in text:
-        return text
-    text = re.sub(r"\\(?:u(.{4})|(.))", _unescaped, text)
-    # What lies beyond U+FFFF is two escapes.
-    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le")
-
-
-def _unescaped(escape: re.Match[str]) -> str:
-    code, character = escape.groups()
-    return chr(int(code, 16)) if code else _ESCAPED.get(character, character)
 
 
 def _column(token: Token) -> int:
