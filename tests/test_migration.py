@@ -39,7 +39,7 @@ class Writer(threading.Thread):
             updates = [UserUpdate(user_id=user_id, company_id=company) for user_id, company in users.items()]
             stub: Any = UserServiceStub(channel)
             response = stub.BatchUpdateUsers(pb.BatchUpdateUsersRequest(users=updates), metadata=self._metadata)
-            assert not any(result.HasField("status") for result in response.results)
+            assert not any(result.HasField("error") for result in response.results)
             self.acknowledged |= users
 
     def run(self) -> None:
