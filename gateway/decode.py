@@ -15,7 +15,7 @@ building one and reading it is most of what an update costs.
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, TypeAlias
 
 import orjson
@@ -75,7 +75,8 @@ class ObjectDecoder:
         has_metadata = metadata is not None and _is_struct(metadata)
         self._moved = {name for name in MOVED if has_metadata and name not in self._readers}
         self._ignored = frozenset() if is_strict else _reserved_names(descriptor)
-        self._observed = {name for name in self._readers if f"observed_{name}" in self._ignored}
+        observed = {name: f"observed_{name}" for name in self._readers}
+        self._observed = {name: _in_both_cases([other]) for name, other in observed.items() if other in self._ignored}
 
     def message(self, value: dict[str, Any], path: Path, findings: Findings) -> Message | None:
         """The message of a parsed JSON object, which may be changed; None if there are violations."""
@@ -107,9 +108,7 @@ class ObjectDecoder:
         moved: dict[str, Any] = {}
         for key, sent in value.items():
             if key in self._readers:
-                # In a user that was read, an address that nobody gave is the observed one.
-                if key not in self._observed or sent != value.get(f"observed_{key}"):
-                    named[key] = sent
+                named[key] = sent
             elif (name := self._camel_case.get(key)) is not None:
                 if name not in value:
                     named[name] = sent
@@ -123,6 +122,10 @@ class ObjectDecoder:
                 findings.refuse((*path, short_key(key)), *UNKNOWN_FIELD)
             elif key not in self._ignored:
                 findings.warn((*path, short_key(key)), "UNKNOWN_FIELD", "is ignored: there is no such field")
+        for name, observed in self._observed.items():
+            # In a user that was read, an address that nobody gave is the observed one.
+            if name in named and any(other in value and value[other] == named[name] for other in observed):
+                del named[name]
         return named, moved
 
     def _with_metadata(
@@ -149,8 +152,11 @@ def _reserved_names(descriptor: Descriptor) -> frozenset[str]:
     """The names that a message reserves, in both cases."""
     proto = DescriptorProto()
     descriptor.CopyToProto(proto)
-    camel_case = (re.sub("_([a-z0-9])", lambda found: found[1].upper(), name) for name in proto.reserved_name)
-    return frozenset({*proto.reserved_name, *camel_case})
+    return _in_both_cases(proto.reserved_name)
+
+
+def _in_both_cases(names: Iterable[str]) -> frozenset[str]:
+    return frozenset({*names, *(re.sub("_([a-z0-9])", lambda found: found[1].upper(), name) for name in names)})
 
 
 def _reader(field: FieldDescriptor, is_strict: bool, known: dict[str, ObjectDecoder]) -> _Reader:

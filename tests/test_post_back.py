@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from pymongo.database import Database
 
 from tests.conftest import Api
 
@@ -39,12 +40,21 @@ def test_a_user_that_was_read_can_be_posted_back(api: Api, updates: list[dict[st
     assert after == before
 
 
-def test_an_observed_address_is_not_turned_into_a_given_one(api: Api) -> None:
+def test_an_observed_address_is_not_turned_into_a_given_one(api: Api, database: Database[dict[str, Any]]) -> None:
     before = api.stored({})
-    assert before["observed_ip_address"] == "127.0.0.1"
-    assert api.update(before | {"observed_ip_address": "203.0.113.7"}).json() == {}
+    assert before["ip_address"] == before["observed_ip_address"] == "127.0.0.1"
+    assert api.update(before).json() == {}
+    assert api.batch([{"userId": "u", "ipAddress": "127.0.0.1", "observedIpAddress": "127.0.0.1"}]).status_code == 201
+    (stored,) = database.profiles.find({"application_id": api.application.application_id})
+    assert (stored["observed_ip_address"], "ip_address" in stored) == ("127.0.0.1", False)
+
+
+def test_an_observed_address_cannot_be_sent(api: Api) -> None:
+    before = api.stored({"ip_address": "203.0.113.7"})
+    assert (before["ip_address"], "observed_ip_address" in before) == ("203.0.113.7", False)
+    assert api.update(before | {"observed_ip_address": "203.0.113.8"}).json() == {}
     after = api.get("u").json()
-    assert (after["observed_ip_address"], "ip_address" in after) == ("127.0.0.1", False)
+    assert (after["ip_address"], "observed_ip_address" in after) == ("203.0.113.7", False)
 
 
 def test_members_in_camel_case_are_let_pass_as_well(api: Api) -> None:

@@ -111,7 +111,7 @@ async def test_nothing_is_inflated_before_the_credential_is_verified(
     monkeypatch.setattr(body, "slices", counted)
     monkeypatch.setitem(_CALLS, call, (*_CALLS[call][:2], BOMB))
     service.unknown = {"unknown"}
-    for key, reason in ((None, "CREDENTIAL_MISSING"), ("unknown", "UNAUTHENTICATED")):
+    for key, reason in ((None, "CREDENTIAL_MISSING"), ("unknown", "UNEXPLAINED")):
         answer = await send(gateway, key, call)
         assert (answer.status_code, reasons(answer.json())) == (401, [reason])
     assert inflated == []

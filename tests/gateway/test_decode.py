@@ -75,6 +75,11 @@ def refused(value: dict[str, Any]) -> list[tuple[str, str]]:
             [(each, "UNKNOWN_FIELD") for each in ("alias_counts", "aliascount")],
         ),
         ({"campaign": {"alias_count": 3}}, {"campaign": {}}, [("campaign.alias_count", "UNKNOWN_FIELD")]),
+        ({"ip_address": "1", "observed_ip_address": "1"}, {}, []),
+        ({"ip_address": "1", "observed_ip_address": "2"}, {"ip_address": "1"}, []),
+        ({"ipAddress": "1", "observedIpAddress": "1"}, {}, []),
+        ({"ipAddress": "1", "observed_ip_address": "1"}, {}, []),
+        ({"ip_address": None, "observed_ip_address": "1"}, {}, []),
         ({"modified_time": ""}, {}, [("modified_time", "IGNORED")]),
         (
             {"modified_time": "1970-01-01T00:00:01Z"},
