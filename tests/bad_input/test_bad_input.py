@@ -18,7 +18,7 @@ from tests.conftest import Api, Stack, grant, register
 _ROWS = rows()
 
 # What a profile is told to hold where a row says nothing of it.
-_BESIDE = ("created_time", "modified_time", "stored_time", "observed_ip_address")
+_BESIDE = ("created_time", "modified_time", "stored_time", "ip_address", "observed_ip_address")
 _NOTHING = {"alias_count": 0, "metadata": {}}
 
 
