@@ -100,7 +100,7 @@ def test_the_first_example_of_the_packages_readme_updates_and_reads_a_user(
     printed.ClearField("created_time")
     printed.ClearField("modified_time")
     printed.ClearField("stored_time")
-    expected = User(user_id="12345", observed_ip_address="127.0.0.1", alias_count=0)
+    expected = User(user_id="12345", ip_address="127.0.0.1", observed_ip_address="127.0.0.1", alias_count=0)
     expected.metadata["title"] = "Software Engineer"
     assert printed == expected
 

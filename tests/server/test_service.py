@@ -107,7 +107,7 @@ async def test_an_update_is_stored_and_read_back(client: Client) -> None:
 async def test_without_an_address_the_peers_is_observed(client: Client) -> None:
     await client.update()
     user = await client.get()
-    assert (user.observed_ip_address, user.HasField("ip_address")) == ("127.0.0.1", False)
+    assert (user.observed_ip_address, user.ip_address) == ("127.0.0.1", "127.0.0.1")
 
 
 async def test_the_gateway_passes_on_whom_it_observed(client: Client) -> None:
