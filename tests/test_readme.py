@@ -89,7 +89,7 @@ def test_an_erasure_answers_what_the_readme_says(folder: tuple[Path, str]) -> No
     exported: Any = json.loads(run(export))
     assert {name: exported["user"][name] for name in shown[0]["user"]} == shown[0]["user"]
     assert exported.keys() == shown[0].keys()
-    assert exported["observed_ip_address"] == shown[0]["observed_ip_address"]
+    assert exported["visitors"] == shown[0]["visitors"]
     assert f"`{run(delete)}`" in _README
     assert f"`{run(update)}`" in _README
     assert json.loads(run(batch)) == shown[1]
