@@ -115,7 +115,12 @@ def _text(application_id: str, path: str, operator: str, value: str) -> Query:
     if path == "user_id" and operator == "=":
         # Which is the digest of it, and has an index.
         return {"_id": {"$eq": profile_id(application_id, value)}}
-    return {path: {_OPERATORS[operator]: value}}
+    condition = {_OPERATORS[operator]: value}
+    if path == "ip_address":
+        # Where no update gave one, the observed one is answered.
+        observed: Query = {"ip_address": {"$exists": False}, "observed_ip_address": condition}
+        return {"$or": [{"ip_address": condition}, observed]}
+    return {path: condition}
 
 
 def _json(field: Field, condition: Query, *, looks_into_arrays: bool) -> Query:
@@ -126,6 +131,8 @@ def _json(field: Field, condition: Query, *, looks_into_arrays: bool) -> Query:
 def _is_there(field: Field) -> Query:
     if field.kind is Kind.COUNT:
         return {"user_id": {"$exists": True}}
+    if field.path == "ip_address":
+        return {"$or": [{path: {"$exists": True}} for path in ("ip_address", "observed_ip_address")]}
     return _json(field, {"$exists": True}, looks_into_arrays=True)
 
 

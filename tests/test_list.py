@@ -86,7 +86,7 @@ def three(api: Api) -> Api:
         ('created_time > "2020-12-31 23:59:60.0000000001 UTC"', "123"),
         ("stored_time > 2020-01-01T00:00:00Z", "123"),
         ("observed_ip_address:*", "123"),
-        ("ip_address:*", ""),
+        ("ip_address:*", "123"),
         ('created_time > "2020-01-01T00:00:00+01:00"', "123"),
         ("created_time > 2999-01-01T00:00:00Z", ""),
         ("user_id = 2", "2"),
