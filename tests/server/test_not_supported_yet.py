@@ -104,7 +104,7 @@ async def test_a_stream_ends_with_the_message_that_asks_what_it_would_do(
         first = pb.StreamUpdateUsersRequest(users=[UserUpdate(user_id=f"first {number}")])
         second = pb.StreamUpdateUsersRequest(users=[UserUpdate(user_id="second")], validate_only=True)
         stream = stub.StreamUpdateUsers(iter([first, second, first]), metadata=metadata, timeout=20)
-        answers = []
+        answers: list[Any] = []
 
         async def read(stream: Any = stream, answers: list[Any] = answers) -> None:
             async for answer in stream:
