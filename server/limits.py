@@ -84,7 +84,7 @@ application has at most all but one of the places. Look-ups of session tokens tr
 
 QUERIES = 32
 QUERIES_AT_ONCE = 3
-"""The same of lists, counts, reports and exports of many, each of which may take MongoDB seconds."""
+"""The same of lists, counts, reports, and batches of reads and exports, each of which may take MongoDB seconds."""
 
 CHANGES = 100
 CHANGES_AT_ONCE = 4

@@ -36,9 +36,9 @@ WHOLE: Final = Mask(tuple((name,) for name in sorted(_NAMES)))
 
 def parse_mask(elements: Sequence[str]) -> Mask:
     """The mask that the paths in a field `fields` are, `WHOLE` where there are none. Raises InvalidRequest."""
-    text = paths_text("fields", elements)
-    if not text:
+    if not elements:
         return WHOLE
+    text = paths_text("fields", elements)
     paths = [_checked(listed) for listed in parse_paths(text, "fields")]
     asked = dict.fromkeys(paths)
     chosen = tuple(path for path in asked if not any(path[:length] in asked for length in range(1, len(path))))

@@ -1,5 +1,6 @@
 """Bytes to messages: small ones at once, large ones in slices, and what is too large not at all."""
 
+from itertools import islice
 from typing import Any, Final
 
 from google.protobuf.message import DecodeError, Message
@@ -42,6 +43,7 @@ async def parse_large(text: bytes, message: type[Message], turns: Turns, owner: 
     items = items_field(message)
     if not items:
         _require_size(text, message)
+        _require_few(text, message)
         await turns.turn(owner)
         return parse(text, message), frozenset()
     slices, oversized = _cut(text, message.DESCRIPTOR.fields_by_name[items].number)
@@ -61,6 +63,18 @@ def _require_size(text: bytes, message: type[Message]) -> None:
         fields = message.DESCRIPTOR.fields
         field = "user.metadata" if fields[0].name == "user" else fields[0].name
         raise InvalidRequest([Violation(field, "TOO_LARGE", f"must take less than {limits.UPDATE_BYTES:,} bytes")])
+
+
+def _require_few(text: bytes, message: type[Message]) -> None:
+    """Raise InvalidRequest for a list in which there are more elements than any may have: they take a byte or two."""
+    try:
+        is_longer = len([*islice(fields_of(text), limits.BATCH_UPDATES + 1)]) > limits.BATCH_UPDATES
+    except InvalidWire as error:
+        raise MalformedRequest from error
+    if is_longer:
+        fields = message.DESCRIPTOR.fields
+        field = next((field for field in fields if field.is_repeated), fields[0])
+        raise InvalidRequest([Violation(field.name, "TOO_MANY", f"more than {limits.BATCH_UPDATES:,} elements")])
 
 
 def _cut(text: bytes, items: int) -> tuple[list[Any], frozenset[int]]:

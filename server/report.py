@@ -32,7 +32,7 @@ def plan_report(application_id: str, request: ReportRequest) -> Report:
     if not 0 <= request.max_groups <= limits.REPORT_GROUPS:
         description = f"must be 1 to {limits.REPORT_GROUPS:,}, or 0 for {limits.REPORT_GROUPS_BY_DEFAULT}"
         raise InvalidRequest([Violation("max_groups", "OUT_OF_RANGE", description)])
-    paths = _group_by(paths_text("group_by", request.group_by) or _GROUP_BY)
+    paths = _group_by(paths_text("group_by", request.group_by) if request.group_by else _GROUP_BY)
     value = _value(request.value_path) if request.value_path else None
     query = _query(application_id, request)
     most = request.max_groups or limits.REPORT_GROUPS_BY_DEFAULT

@@ -8,11 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from userfold.internal.v1.user_update_service_pb2 import BatchUpdateUsersRequest
 from userfold.v1 import user_service_pb2 as pb
+from userfold.v1.campaign_service_pb2 import ReportCampaignsRequest
 from userfold.v1.user_pb2 import UserUpdate
 
 from processes.turns import Turns
-from server import limits
+from server import limits, parsing
 from server.errors import BatchTooLarge, InvalidRequest, MalformedRequest, UserfoldError
+from server.mask import parse_mask
 from server.parsing import parse_large
 
 
@@ -118,3 +120,33 @@ async def test_an_update_that_is_too_large_is_named() -> None:
     with pytest.raises(InvalidRequest) as refusal:
         await parsed(pb.UpdateUserRequest(user=user(5_000_000)), pb.UpdateUserRequest)
     assert [(each.field, each.reason) for each in refusal.value.violations] == [("user.metadata", "TOO_LARGE")]
+
+
+@pytest.mark.parametrize(
+    ("element", "kind", "field"),
+    [(b"\x2a\x00", pb.ListUsersRequest, "fields"), (b"\x1a\x00", ReportCampaignsRequest, "group_by")],
+)
+async def test_a_list_of_very_many_elements_is_not_parsed(
+    element: bytes, kind: type[Message], field: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def parse(_: bytes, message: type[Message]) -> Message:
+        raise AssertionError(message)
+
+    monkeypatch.setattr(parsing, "parse", parse)
+    with pytest.raises(InvalidRequest) as refused:
+        await parsed(element * 2_000_000, kind)
+    assert [(each.field, each.reason) for each in refused.value.violations] == [(field, "TOO_MANY")]
+    with pytest.raises(MalformedRequest):
+        await parsed(element * 2 + b"\x2a", kind)
+
+
+async def test_a_long_list_of_fields_beside_ids_is_refused() -> None:
+    with pytest.raises(BatchTooLarge):
+        await parsed(b"\x12\x00" * 200_000, pb.BatchGetUsersRequest)
+    # Where it is one long text, nothing of it is parsed, and an empty path is none.
+    request, _, _ = await parsed(
+        pb.BatchGetUsersRequest(user_ids=["u"], fields=["x" * 300_000]), pb.BatchGetUsersRequest
+    )
+    assert list(request.fields) == [""]
+    with pytest.raises(InvalidRequest):
+        parse_mask(request.fields)
