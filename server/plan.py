@@ -168,7 +168,8 @@ class _Plan(MetadataPlan):
             patch["company_id"] = update.company_id
         if update.anonymous_id and update.user_id and self.text("anonymous_id", update.anonymous_id, limits.ID_BYTES):
             patch["anonymous_id"] = update.anonymous_id
-        self.text("session_token", update.session_token, limits.TEXT_BYTES)
+        if update.session_token:
+            self.text("session_token", update.session_token, limits.TEXT_BYTES)
         if update.ip_address and self.text("ip_address", update.ip_address, limits.IP_ADDRESS_BYTES):
             patch["ip_address"] = update.ip_address
             if not is_ip_address(update.ip_address):

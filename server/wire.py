@@ -51,12 +51,13 @@ def update_from_message(message: user_pb2.UserUpdate, client_address: str | None
         user_id=message.user_id,
         company_id=message.company_id if message.HasField("company_id") else None,
         modified_time=_nanoseconds(message, "modified_time"),
-        ip_address=message.ip_address if message.HasField("ip_address") else None,
-        session_token=message.session_token if message.HasField("session_token") else None,
-        user_agent_string=message.user_agent_string if message.HasField("user_agent_string") else None,
+        # An empty one of these is as one that is not set, and to ask which it is costs as much as to read it.
+        ip_address=message.ip_address or None,
+        session_token=message.session_token or None,
+        user_agent_string=message.user_agent_string or None,
         metadata=_metadata(message),
         campaign=_campaign(message.campaign) if message.HasField("campaign") else None,
-        anonymous_id=message.anonymous_id if message.HasField("anonymous_id") else None,
+        anonymous_id=message.anonymous_id or None,
         client_address=client_address,
         # One more than is allowed: the plan refuses that, and no more is copied.
         clear_fields=message.clear_fields[: limits.CLEAR_FIELDS + 1] if message.clear_fields else (),
