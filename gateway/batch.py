@@ -26,7 +26,6 @@ _GRAVEST_FIRST = (
     code_pb2.UNKNOWN,
     code_pb2.DATA_LOSS,
     code_pb2.CANCELLED,
-    code_pb2.UNIMPLEMENTED,
     code_pb2.RESOURCE_EXHAUSTED,
     code_pb2.ABORTED,
 )

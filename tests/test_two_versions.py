@@ -171,8 +171,10 @@ def test_nothing_is_acknowledged_wrongly_while_a_gateway_has_servers_of_both_ver
         with mixed.client:
             for number in range(40):
                 single, batched = f"single-{number}", f"batch-{number}"
+                # Three, so that each kind comes to both servers, which take turns.
                 for user_id, answer in (
                     (single, mixed.update({"user_id": single})),
+                    (batched, mixed.batch([{"user_id": batched}])),
                     (batched, mixed.batch([{"user_id": batched}])),
                 ):
                     if answer.status_code == 201:

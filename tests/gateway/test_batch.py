@@ -115,6 +115,7 @@ async def test_a_batch_that_may_not_write_is_refused_whole(gateway: Gateway, ser
     [
         ([code_pb2.INVALID_ARGUMENT], 400, code_pb2.INVALID_ARGUMENT, None),
         ([code_pb2.FAILED_PRECONDITION], 400, code_pb2.INVALID_ARGUMENT, None),
+        ([code_pb2.UNIMPLEMENTED], 400, code_pb2.INVALID_ARGUMENT, None),
         ([code_pb2.INVALID_ARGUMENT, code_pb2.INTERNAL], 500, code_pb2.INTERNAL, None),
         ([code_pb2.INTERNAL, code_pb2.UNAVAILABLE], 503, code_pb2.UNAVAILABLE, "1"),
         ([code_pb2.DEADLINE_EXCEEDED, code_pb2.UNKNOWN], 504, code_pb2.DEADLINE_EXCEEDED, None),

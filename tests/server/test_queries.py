@@ -49,7 +49,8 @@ _TOKENS = PageTokens(Fernet.generate_key())
 
 @pytest.fixture(scope="module")
 async def opened(mongod: EmbeddedMongod) -> AsyncIterator[Database]:
-    client = connect(mongod.uri)
+    # By its own name: of the failures that a test switches on, no program of another test takes one.
+    client = connect(f"{mongod.uri}&appName={_NAME}")
     database = open_database(client, _NAME)
     await prepare(database)
     yield database
@@ -68,7 +69,7 @@ def _failing(mongod: EmbeddedMongod, **data: Any) -> Iterator[None]:
         # The driver tries once more where it may.
         failure = {"configureFailPoint": "failCommand", "mode": {"times": 2}}
         commands = ["find", "aggregate"]
-        client.admin.command(failure | {"data": {"failCommands": commands, "appName": "userfold"} | data})
+        client.admin.command(failure | {"data": {"failCommands": commands, "appName": _NAME} | data})
         try:
             yield
         finally:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from tests.stalls.calls import Attack, Call, Who
 
-WRITE = ("201", "400", "413", "OK", "INVALID_ARGUMENT")
+WRITE = ("201", "400", "413", "OK", "INVALID_ARGUMENT", "FAILED_PRECONDITION")
 """A write is stored, or refused for what it is."""
 
 READ = ("200", "OK")
