@@ -208,7 +208,7 @@ class _Plan(MetadataPlan):
             elif stored:
                 patch |= dict.fromkeys(stored, REMOVE)
             else:
-                self.refuse(f"clear_fields[{index}]", "NOT_CLEARABLE", "no field that can be cleared")
+                self.refuse(f"clear_fields[{index}]", "NOT_CLEARABLE", "is not a field that can be cleared")
 
     def text(self, field: str, value: str | None, most: int, *, warn_if_empty: bool = False) -> bool:
         """Whether `value` is a text to store. One that is too long is refused, an empty one ignored."""
