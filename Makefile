@@ -26,7 +26,7 @@ help: ## list the targets
 setup: $(VENV)/.installed $(GENERATED) ## install everything, at the locked versions, into .venv
 
 run: setup ## start MongoDB, the server and the gateway, and print how to reach them
-	@exec $(BIN)/python -m server.run
+	@exec $(BIN)/python -m server.local.run
 
 test: setup ## run the tests
 	$(BIN)/pytest $(SIDE_BY_SIDE)
@@ -123,7 +123,7 @@ faults: setup ## cut, kill and freeze every part under load, and look for what i
 stalls: setup ## send every expensive input while the calls of another application are timed, in 6 minutes; ONLY=dots,nulls-list,...
 	@$(BIN)/python -m tests.stalls $(if $(ONLY),--only $(ONLY))
 
-REPEATED := tests/test_drain.py tests/test_http_attacks.py tests/gateway/test_connections.py tests/gateway/test_listener.py tests/gateway/test_slow_clients.py tests/gateway/test_exchange.py tests/server/test_stream.py tests/server/test_streams.py tests/server/test_update_stream.py
+REPEATED := tests/test_drain.py tests/test_http_attacks.py tests/gateway/test_connections.py tests/gateway/test_listener.py tests/gateway/test_slow_clients.py tests/gateway/test_exchange.py tests/server/services/test_update_stream.py tests/server/rpc/test_open_streams.py tests/server/services/test_update_stream_alone.py
 repeat: setup ## run tests again and again until one fails, those that drain, stream and hold bytes by default: TESTS="tests/..."; TIMES=20
 	@for time in $$(seq $(or $(TIMES),20)); do echo "$$time:"; $(BIN)/pytest --quiet --exitfirst $(or $(TESTS),$(REPEATED)); done
 

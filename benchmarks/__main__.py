@@ -18,7 +18,7 @@ from benchmarks.report import document, markdown
 from benchmarks.runs import Sample
 from benchmarks.stack import HERE, PEERS_PYTHON, Stack
 from benchmarks.versions import machine, versions
-from server.mongod import MongodUnavailable
+from server.local.mongod import MongodUnavailable
 
 _PARTS = {
     "single": rounds.single,

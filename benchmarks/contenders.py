@@ -14,7 +14,7 @@ from pymongo.collection import Collection
 from benchmarks.http_load import Request
 from benchmarks.processes import BenchmarkFailed, Service
 from benchmarks.users import Load, body_of, expected_of
-from server.plan import profile_id
+from server.users.update import profile_id
 
 _COUNTED_AT_ONCE = 10_000
 

@@ -32,8 +32,8 @@ from benchmarks.stack import CORES, HERE, Stack
 from benchmarks.users import Load, update_of
 from benchmarks.versions import machine
 from server.model import UserUpdate
-from server.operation import dotted_update
-from server.plan import plan_update
+from server.mongo.update_document import dotted_update
+from server.users.update import plan_update
 
 _SECONDS: Final = 6.0
 _ROUNDS: Final = 3

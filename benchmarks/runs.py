@@ -16,7 +16,7 @@ from benchmarks.messages import LOOKUP_USERS, STREAM_UPDATE_USERS, UPDATE_USER, 
 from benchmarks.processes import BenchmarkFailed, Service, cpu_seconds, run_load
 from benchmarks.stack import HERE, PEERS_PYTHON, Stack
 from benchmarks.users import BATCH, Load, token_of
-from server.derive import alias_digest
+from server.users.derive import alias_digest
 
 _SINGLES_A_SECOND = 10_000
 _BATCHED_A_SECOND = 40_000

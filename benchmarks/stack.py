@@ -13,9 +13,10 @@ from pymongo import MongoClient
 
 from benchmarks.contenders import Contender, Eve, Parse, Plain, Userfold
 from benchmarks.processes import Service, free_port
-from server import applications, credentials
-from server.mongod import EmbeddedMongod
-from server.store.replica_set import initiate
+from server import applications
+from server.accounts import credentials
+from server.local.mongod import EmbeddedMongod
+from server.mongo.replica_set import initiate
 
 HERE = Path(__file__).parent
 PEERS_PYTHON = HERE / ".venv" / "bin" / "python"

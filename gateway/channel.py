@@ -20,7 +20,7 @@ OPTIONS: Final = (
     ("grpc.min_reconnect_backoff_ms", 1000),
     ("grpc.max_reconnect_backoff_ms", 1000),
     # A server that vanished without a word is found out, also while nothing is asked of it. It permits no more than a
-    # ping in 20 s: `server/transport.py`.
+    # ping in 20 s: `server/rpc/transport.py`.
     ("grpc.keepalive_time_ms", 30_000),
     ("grpc.keepalive_timeout_ms", 10_000),
     ("grpc.keepalive_permit_without_calls", 1),

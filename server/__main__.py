@@ -19,11 +19,11 @@ from processes.certificates import CertificateUnusable
 from processes.child import describe_end
 from processes.programs import ProgramFailed
 from processes.workers import is_worker, kept_address, run_workers, summed_metrics
-from server import app
-from server.app import cannot_listen, serve
-from server.mongod import EmbeddedMongod, MongodUnavailable
+from server import bootstrap
+from server.bootstrap import cannot_listen, serve
+from server.local.mongod import EmbeddedMongod, MongodUnavailable
+from server.mongo.replica_set import initiate
 from server.settings import InvalidSetting, Settings, split_address
-from server.store.replica_set import initiate
 
 _log = structlog.get_logger("userfold.server")
 
@@ -108,7 +108,7 @@ async def _run(settings: Settings, uri: str) -> None:
     def end() -> None:
         if not stop.is_set():
             stop.set()
-            _end_within(settings.drain_seconds + app.GRACE_SECONDS + app.CUT_SECONDS)
+            _end_within(settings.drain_seconds + bootstrap.GRACE_SECONDS + bootstrap.CUT_SECONDS)
 
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, end)

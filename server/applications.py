@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import TypeAlias
 
-from server.credentials import (
+from server.accounts.credentials import (
     StoredCredential,
     digest,
     generate_application_id,
@@ -19,15 +19,15 @@ from server.credentials import (
     generate_secret,
     rotate,
 )
+from server.accounts.inventory import lines_of
+from server.accounts.scopes import COLLECTOR_SCOPES
 from server.errors import DatabaseUnavailable, OperatorError
-from server.inventory import lines_of
 from server.model import Kind, Scope
-from server.scopes import COLLECTOR_SCOPES
+from server.mongo.accounts import MongoApplicationStore
+from server.mongo.client import connect, open_database
+from server.mongo.migrations import MIGRATIONS, version_after
+from server.mongo.schema import prepare
 from server.settings import InvalidSetting, Settings
-from server.store.applications import MongoApplicationStore
-from server.store.database import connect, open_database
-from server.store.migrations import MIGRATIONS, version_after
-from server.store.schema import prepare
 
 Command: TypeAlias = Callable[[MongoApplicationStore, argparse.Namespace], Awaitable[None]]
 

@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import TypeVar
 
 from server.errors import BackupFailed, OperatorError
-from server.mongod import EmbeddedMongod, MongodUnavailable, uri_of_running
+from server.local.mongod import EmbeddedMongod, MongodUnavailable, uri_of_running
+from server.mongo import replica_set
+from server.mongo.backups import backup
+from server.mongo.backups.backup import Counts
+from server.mongo.client import Database, connect, open_database
+from server.mongo.migrations import MIGRATIONS, version_after
 from server.settings import InvalidSetting, Settings
-from server.store import backup, replica_set
-from server.store.backup import Counts
-from server.store.database import Database, connect, open_database
-from server.store.migrations import MIGRATIONS, version_after
 
 _Result = TypeVar("_Result")
 

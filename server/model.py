@@ -74,7 +74,7 @@ class ProfileWrite:
     one may amount to. `values` are all that the write may add to the stored profile, those inside arrays included.
     `first_campaign` is kept, as a whole, by a profile that has none; it is None where the patch itself changes
     `initial_campaign`, since MongoDB refuses two changes of one path. `recount` says that the profile may hold too many
-    values with it, and has to be counted (see `store/values.py`).
+    values with it, and has to be counted (see `mongo/values.py`).
     """
 
     profile_id: str

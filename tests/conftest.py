@@ -17,7 +17,7 @@ from pymongo import MongoClient
 from pymongo.database import Database
 
 from processes.child import start_child, stop_child
-from server.credentials import (
+from server.accounts.credentials import (
     StoredCredential,
     digest,
     generate_application_id,
@@ -25,11 +25,11 @@ from server.credentials import (
     generate_credential_id,
     generate_management_token,
 )
+from server.accounts.scopes import COLLECTOR_SCOPES
+from server.local.mongod import EmbeddedMongod
 from server.model import Kind, Scope
-from server.mongod import EmbeddedMongod
-from server.scopes import COLLECTOR_SCOPES
-from server.store.applications import document_from_credential
-from server.store.replica_set import initiate
+from server.mongo.accounts import document_from_credential
+from server.mongo.replica_set import initiate
 
 DATABASE = "userfold_test"
 

@@ -12,7 +12,7 @@ from typing import Any
 import httpx2
 from pymongo.database import Database
 
-from server.scopes import NEEDS
+from server.accounts.scopes import NEEDS
 from tests.canaries import Canaries, CanaryIds
 from tests.conftest import Application
 from tests.faces import BINDINGS, Answer, Credential, Grpc, Http, route

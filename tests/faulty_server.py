@@ -5,7 +5,8 @@ from typing import Any, TypeVar
 
 from google.protobuf.message import Message
 
-from server import __main__, methods
+from server import __main__
+from server.rpc import invocation
 
 WORD = "defect-of-server-"
 """What a request must hold somewhere for the defect to show."""
@@ -13,7 +14,7 @@ WORD = "defect-of-server-"
 _Message = TypeVar("_Message", bound=Message)
 
 if __name__ == "__main__":
-    changed: Any = methods
+    changed: Any = invocation
     parse = changed.parse
 
     def fail(text: bytes, message: type[_Message]) -> _Message:

@@ -2,10 +2,10 @@
 
 import sys
 
-from server import __main__, app
+from server import __main__, bootstrap
 
 GRACE_SECONDS = 1.0
 
 if __name__ == "__main__":
-    app.GRACE_SECONDS = GRACE_SECONDS
+    bootstrap.GRACE_SECONDS = GRACE_SECONDS
     sys.exit(__main__.main())

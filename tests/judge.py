@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from server.filter import ANYTHING, And, Comparison, Filter, Not, Or
 from server.model import Profile
+from server.query.grammar import ANYTHING, And, Comparison, Filter, Not, Or
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 

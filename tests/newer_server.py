@@ -6,9 +6,10 @@ Its migration takes small steps, so that a test can look on.
 import sys
 from typing import Any, cast
 
-from server import __main__, plan
-from server.store import migrations
-from server.store.migrations import Migration
+from server import __main__
+from server.mongo import migrations
+from server.mongo.migrations import Migration
+from server.users import update
 
 MIGRATION = Migration(
     collection="profiles",
@@ -24,7 +25,7 @@ if __name__ == "__main__":
     changed: Any = migrations
     changed.MIGRATIONS = (MIGRATION,)
     changed.SLICE, changed.BEAT_SECONDS, changed.LEASE_MS = 100, 0.2, 1000
-    planner: Any = plan._Plan
+    planner: Any = update._Plan
     envelope = planner.envelope
 
     def envelope_with_key(*arguments: object) -> dict[str, object]:

@@ -25,8 +25,8 @@ from userfold.v1.user_pb2 import UserUpdate
 from userfold.v1.user_service_pb2_grpc import UserServiceStub
 
 from server import backup
-from server.credentials import generate_collector_key
-from server.mongod import EmbeddedMongod
+from server.accounts.credentials import generate_collector_key
+from server.local.mongod import EmbeddedMongod
 from tests.conftest import Api, Application, Program, register
 
 _PROFILES = 1000

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from server.mongod import EmbeddedMongod
+from server.local.mongod import EmbeddedMongod
 from tests.conftest import DATABASE, Api, Program, Stack
 
 _WRITERS = 16

@@ -15,8 +15,8 @@ from userfold.v1 import user_service_pb2 as pb
 from userfold.v1.user_service_pb2_grpc import UserServiceStub
 
 from server import limits
-from server.derive import alias_digest
-from server.plan import profile_id
+from server.users.derive import alias_digest
+from server.users.update import profile_id
 from tests.conftest import Api, Stack, register
 
 _START = datetime(2026, 1, 1, tzinfo=UTC)

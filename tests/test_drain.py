@@ -17,8 +17,8 @@ from userfold.v1 import user_service_pb2 as pb
 from userfold.v1.user_pb2 import UserUpdate
 from userfold.v1.user_service_pb2_grpc import UserServiceStub
 
-from server.app import CUT_SECONDS
-from server.mongod import EmbeddedMongod
+from server.bootstrap import CUT_SECONDS
+from server.local.mongod import EmbeddedMongod
 from tests import hurried_server
 from tests.conftest import Application, Program, register
 

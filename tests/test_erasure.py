@@ -10,7 +10,7 @@ from userfold.v1 import user_service_pb2 as pb
 from userfold.v1.user_pb2 import UserUpdate
 from userfold.v1.user_service_pb2_grpc import UserServiceStub
 
-from server.derive import alias_digest
+from server.users.derive import alias_digest
 from tests.conftest import Api, Application, Stack, percent_encoded
 from tests.dump import OPLOG, dump
 

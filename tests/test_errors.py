@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from pymongo.database import Database
 
-from server.credentials import generate_collector_key
+from server.accounts.credentials import generate_collector_key
 from tests.conftest import Api, register
 
 _INFO = "type.googleapis.com/google.rpc.ErrorInfo"

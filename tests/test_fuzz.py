@@ -35,9 +35,9 @@ def test_the_corpus_breaks_no_promise(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "function", "wrong"),
     [
-        ("plan", "server.metadata.escape_key", lambda key: key),
-        ("plan", "server.metadata.stored_number", lambda _: 0),
-        ("choose", "server.fields.escape_key", lambda key: key),
+        ("plan", "server.users.metadata.escape_key", lambda key: key),
+        ("plan", "server.users.metadata.stored_number", lambda _: 0),
+        ("choose", "server.query.fields.escape_key", lambda key: key),
         ("decode", "gateway.structs._exact", float),
         ("http", "gateway.batch.Outcome.answer", lambda _: 1 / 0),
         ("http", "gateway.bindings.unquote_to_bytes", lambda _: 1 / 0),

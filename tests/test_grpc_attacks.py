@@ -12,7 +12,7 @@ from userfold.v1 import user_service_pb2 as pb
 from userfold.v1.user_pb2 import UserUpdate
 from userfold.v1.user_service_pb2_grpc import UserServiceStub
 
-from server.mongod import EmbeddedMongod
+from server.local.mongod import EmbeddedMongod
 from tests.conftest import DATABASE, Application, Program, register
 from tests.http2 import (
     CONTINUATION,

@@ -16,9 +16,9 @@ from userfold.v1 import user_service_pb2 as pb
 
 from gateway.app import INTERNAL, SERVICES
 from gateway.bindings import bindings_of
-from server.credentials import generate_collector_key, generate_management_token
+from server.accounts.credentials import generate_collector_key, generate_management_token
+from server.accounts.scopes import NEEDS
 from server.model import Kind, Scope
-from server.scopes import NEEDS
 from tests.conftest import Application, Stack, grant, register
 from tests.faces import BINDINGS, ROUTES, Answer, Credential, Face, Grpc, Http
 from tests.questions import METHODS, REQUESTS, Ids

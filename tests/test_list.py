@@ -15,14 +15,14 @@ from userfold.v1.user_service_pb2_grpc import UserServiceStub
 
 from server import limits
 from server.errors import InvalidRequest
-from server.filter import parse_filter
-from server.listing import plan_listing
 from server.model import ListRequest
-from server.pages import PageTokens
-from server.plan import profile_id
-from server.query import plan_query
+from server.query.grammar import parse_filter
+from server.query.page_token import PageTokens
+from server.users.filter_conditions import plan_query
+from server.users.listing import plan_listing
+from server.users.update import profile_id
 from tests.conftest import Api, Application, Stack, register
-from tests.server.test_query_property import FILTERS, text_of
+from tests.server.users.test_filter_conditions_property import FILTERS, text_of
 
 _WILDCARD = "* is a wildcard in AIP-160, which is not supported: write \\* in quotes for an asterisk"
 

@@ -13,11 +13,11 @@ from userfold.v1 import user_service_pb2 as pb
 from userfold.v1.user_pb2 import UserUpdate
 from userfold.v1.user_service_pb2_grpc import UserServiceStub
 
-from server.credentials import generate_collector_key
-from server.mongod import EmbeddedMongod
+from server.accounts.credentials import generate_collector_key
+from server.local.mongod import EmbeddedMongod
+from server.mongo.client import connect, open_database
+from server.mongo.schema import prepare
 from server.settings import InvalidSetting
-from server.store.database import connect, open_database
-from server.store.schema import prepare
 from tests.conftest import Application, Program, register
 from tests.newer_server import MIGRATION
 

@@ -22,8 +22,8 @@ from userfold.v1.campaign_service_pb2_grpc import CampaignServiceStub
 from userfold.v1.user_pb2 import UserUpdate
 from userfold.v1.user_service_pb2_grpc import UserServiceStub
 
-from server.mongod import EmbeddedMongod
-from server.store.replica_set import initiate
+from server.local.mongod import EmbeddedMongod
+from server.mongo.replica_set import initiate
 from tests.certificates import Authority
 from tests.conftest import Program
 

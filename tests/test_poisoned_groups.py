@@ -21,7 +21,7 @@ from userfold.v1 import user_service_pb2 as pb
 from userfold.v1.user_pb2 import UserUpdate
 from userfold.v1.user_service_pb2_grpc import UserServiceStub
 
-from server.credentials import generate_collector_key
+from server.accounts.credentials import generate_collector_key
 from tests.conftest import Application, Stack, register
 
 _UPDATES: Final = 120

@@ -1,4 +1,4 @@
-"""The README's calls, copied out of it and run, against `python -m server.run`."""
+"""The README's calls, copied out of it and run, against `python -m server.local.run`."""
 
 import json
 import os
@@ -14,7 +14,7 @@ import pytest
 from gateway.app import SERVICES
 from gateway.bindings import bindings_of
 from processes.child import start_child, stop_child
-from server.scopes import NEEDS
+from server.accounts.scopes import NEEDS
 
 _README = Path(__file__).parent.parent.joinpath("README.md").read_text()
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
@@ -36,7 +36,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str
     addresses = {"USERFOLD_GRPC_ADDRESS": "127.0.0.1:0", "USERFOLD_HTTP_ADDRESS": "127.0.0.1:0"}
     data = {"USERFOLD_DATA_DIR": str(folder / ".userfold")}
     stack = start_child(
-        [sys.executable, "-m", "server.run"], environment=environment | addresses | data, stdout=subprocess.PIPE
+        [sys.executable, "-m", "server.local.run"], environment=environment | addresses | data, stdout=subprocess.PIPE
     )
     assert stack.stdout
     line = stack.stdout.readline().decode()

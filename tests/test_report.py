@@ -12,7 +12,7 @@ from pymongo.database import Database
 from userfold.v1 import campaign_service_pb2 as pb
 from userfold.v1.campaign_service_pb2_grpc import CampaignServiceStub
 
-from server.plan import profile_id
+from server.users.update import profile_id
 from tests.conftest import Api, Application, Stack, register
 
 _START = datetime(2026, 1, 1, tzinfo=UTC)

@@ -1,4 +1,4 @@
-"""`python -m server.run`: the whole stack, as an operator starts and stops it."""
+"""`python -m server.local.run`: the whole stack, as an operator starts and stops it."""
 
 import json
 import os
@@ -21,7 +21,7 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from server.run import without_password
+from server.local.run import without_password
 from tests.certificates import Authority
 
 READY = re.compile(
@@ -32,7 +32,7 @@ PROGRAMS = ["gateway", "mongod", "server"]
 
 
 class Stack:
-    """A running `python -m server.run`, with free ports and what it prints."""
+    """A running `python -m server.local.run`, with free ports and what it prints."""
 
     def __init__(self, data_dir: Path, **environment: str) -> None:
         addresses = {"USERFOLD_GRPC_ADDRESS": "127.0.0.1:0", "USERFOLD_HTTP_ADDRESS": "127.0.0.1:0"}
@@ -40,7 +40,7 @@ class Stack:
         self.errors = data_dir.with_suffix(".stderr")
         with self.errors.open("wb") as stderr:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "server.run"],
+                [sys.executable, "-m", "server.local.run"],
                 env={**own, "USERFOLD_DATA_DIR": str(data_dir), **addresses, **environment},
                 stdout=subprocess.PIPE,
                 stderr=stderr,

@@ -31,15 +31,15 @@ from pymongo.database import Database
 from userfold.v1 import user_service_pb2 as pb
 
 from server import applications, backup
-from server.credentials import digest
-from server.derive import alias_digest
+from server.accounts.credentials import digest
 from server.limits import MESSAGE_BYTES
+from server.local.mongod import EmbeddedMongod
 from server.model import Kind, Scope
-from server.mongod import EmbeddedMongod
+from server.mongo.client import connect, open_database, prepare
+from server.mongo.replica_set import initiate
+from server.rpc.error_status import ANSWERS
 from server.settings import InvalidSetting
-from server.status import ANSWERS
-from server.store.database import connect, open_database, prepare
-from server.store.replica_set import initiate
+from server.users.derive import alias_digest
 from tests import faulty_gateway, faulty_server
 from tests.canaries import Canaries, Canary, CanaryIds
 from tests.conftest import DATABASE, Application, Program, grant, register

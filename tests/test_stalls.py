@@ -17,8 +17,8 @@ from typing import Any, Final
 import pytest
 from pymongo.database import Database
 
-from server.credentials import generate_collector_key
-from server.mongod import EmbeddedMongod
+from server.accounts.credentials import generate_collector_key
+from server.local.mongod import EmbeddedMongod
 from tests.conftest import Application, Program, register
 from tests.stalls.attacker import send
 from tests.stalls.calls import Channels, Who

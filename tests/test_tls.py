@@ -14,7 +14,7 @@ import pytest
 from userfold.v1 import user_service_pb2 as pb
 from userfold.v1.user_service_pb2_grpc import UserServiceStub
 
-from server.mongod import EmbeddedMongod
+from server.local.mongod import EmbeddedMongod
 from tests.certificates import Authority
 from tests.conftest import DATABASE, Application, Program
 

@@ -16,7 +16,7 @@ import httpx2
 import pytest
 from pymongo.database import Database
 
-from server.mongod import EmbeddedMongod
+from server.local.mongod import EmbeddedMongod
 from tests.conftest import DATABASE, Api, Application, Program, Stack
 
 _WHEELS = Path(__file__).parent / "versions"

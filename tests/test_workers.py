@@ -17,7 +17,7 @@ import httpx2
 import pytest
 from pymongo.database import Database
 
-from server.mongod import EmbeddedMongod
+from server.local.mongod import EmbeddedMongod
 from tests.conftest import Application, Program, register
 from tests.gateway.fakes import free_port
 

@@ -24,8 +24,8 @@ from userfold.v1.user_pb2 import User, UserUpdate
 from userfold.v1.user_service_pb2_grpc import UserServiceStub
 
 from server import limits
-from server.credentials import generate_collector_key
-from server.mongod import EmbeddedMongod
+from server.accounts.credentials import generate_collector_key
+from server.local.mongod import EmbeddedMongod
 from tests.conftest import Application, Program, percent_encoded, register
 from tests.test_backup import Command
 

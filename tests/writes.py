@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from server.model import ProfileWrite
-from server.store.profiles import AGAIN, Again, Outcome, ProfileStore
+from server.users.ports import AGAIN, Again, Outcome, ProfileStore
 
 
 async def applied(store: ProfileStore, writes: Sequence[ProfileWrite]) -> Sequence[Outcome]:

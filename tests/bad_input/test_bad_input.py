@@ -9,7 +9,7 @@ import grpc
 import pytest
 from pymongo.database import Database
 
-from server.credentials import digest, generate_collector_key, generate_management_token
+from server.accounts.credentials import digest, generate_collector_key, generate_management_token
 from server.model import Kind, Scope
 from tests.bad_input.rows import Row, filled, rows
 from tests.bad_input.send import Sender

@@ -18,11 +18,11 @@ from gateway.app import INTERNAL, SERVICES
 from gateway.bindings import bindings_of
 from gateway.status import HTTP_STATUS, OWN, READ_FAILED, Row
 from server import limits
-from server.fields import field_at
-from server.mask import WHOLE
-from server.scopes import ANY_CREDENTIAL, NEEDS
-from server.status import ANSWERS, Answer, number
-from server.status import INTERNAL as DEFECT
+from server.accounts.scopes import ANY_CREDENTIAL, NEEDS
+from server.query.field_mask import WHOLE
+from server.query.fields import field_at
+from server.rpc.error_status import ANSWERS, Answer, number
+from server.rpc.error_status import INTERNAL as DEFECT
 from tests.contract.reasons import field_reasons
 
 Facts: TypeAlias = Mapping[str, Mapping[str, Any]]

@@ -10,7 +10,7 @@ from types import ModuleType
 from typing import Final, NamedTuple, TypeAlias
 
 from gateway.status import OWN, READ_FAILED, UNEXPLAINED
-from server.status import ANSWERS, INTERNAL
+from server.rpc.error_status import ANSWERS, INTERNAL
 
 ROOT: Final = Path(__file__).parent.parent.parent
 _REASON, _DESCRIPTION = "reason", "description"

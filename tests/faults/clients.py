@@ -16,8 +16,8 @@ from userfold.v1 import user_service_pb2 as pb
 from userfold.v1.user_pb2 import UserUpdate
 from userfold.v1.user_service_pb2_grpc import UserServiceStub
 
-from server.derive import alias_digest
-from server.plan import profile_id
+from server.users.derive import alias_digest
+from server.users.update import profile_id
 from tests.conftest import Application
 from tests.faults.history import History, Operation, Outcome
 

@@ -16,7 +16,7 @@ import uvloop
 from pymongo import MongoClient, WriteConcern
 from pymongo.read_concern import ReadConcern
 
-from server.credentials import generate_collector_key
+from server.accounts.credentials import generate_collector_key
 from tests.conftest import Application, Program, register
 from tests.faults.clients import Traffic, clients_of
 from tests.faults.history import History, Stored

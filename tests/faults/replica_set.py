@@ -12,7 +12,7 @@ from typing import Any, Final
 from pymongo import MongoClient
 from pymongo.errors import PyMongoError
 
-from server.mongod import EmbeddedMongod
+from server.local.mongod import EmbeddedMongod
 from tests.faults.links import Links
 
 SIZE: Final = 3

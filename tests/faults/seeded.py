@@ -13,20 +13,23 @@ from typing import Any, Final, cast
 from pymongo import WriteConcern
 from pymongo.errors import BulkWriteError
 
-from server import batch, service
 from server.__main__ import main
 from server.model import STORED, PlannedUpdate, ProfileWrite, UserUpdate
-from server.plan import plan_update
-from server.store import bulk, database, profiles
-from server.store.bulk import DUPLICATE_KEY, BulkResult, Operation, write_in_bulk
-from server.store.profiles import MongoProfileStore, Outcome
+from server.mongo import bulk, client, profiles
+from server.mongo.bulk import DUPLICATE_KEY, BulkResult, Operation, write_in_bulk
+from server.mongo.profiles import MongoProfileStore
+from server.services import batch_results, user_service
+from server.users.ports import Outcome
+from server.users.update import plan_update
 from tests.faults.cluster import VARIABLE
 
 # The application of one update in so many is mixed up.
 _MIXED_UP = 50
 
 # As modules whose names may be given another meaning, which no type allows.
-_batch, _service, _bulk, _database, _profiles = cast(Sequence[Any], (batch, service, bulk, database, profiles))
+_batch, _service, _bulk, _database, _profiles = cast(
+    Sequence[Any], (batch_results, user_service, bulk, client, profiles)
+)
 
 _applied = MongoProfileStore.apply
 _told = BulkWriteError.details

@@ -19,9 +19,9 @@ from gateway.http11 import HttpConnection
 from gateway.request import Request
 from gateway.settings import Settings
 from processes.turns import Turns
-from server.batch import plan_batch
 from server.errors import InvalidRequest
-from server.status import status_from_error
+from server.rpc.error_status import status_from_error
+from server.services.batch_results import plan_batch
 from tests.fuzz.legal import APPLICATION, NOW
 
 _PIECE: Final = 7

@@ -6,12 +6,12 @@ from typing import Any
 
 import bson
 
-from server.keys import unescape_object
-from server.metadata import stored_number
+from server.merge.field_names import unescape_object
+from server.merge.numbers import stored_number
+from server.merge.patch import apply_patch
 from server.model import UserUpdate
-from server.operation import dotted_update, exact_update
-from server.patch import apply_patch
-from server.plan import plan_update
+from server.mongo.update_document import dotted_update, exact_update
+from server.users.update import plan_update
 from tests.reference import RESERVED, merged
 
 APPLICATION = "0123456789abcdef"

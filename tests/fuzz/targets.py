@@ -20,17 +20,17 @@ from gateway.decode import ObjectDecoder
 from gateway.findings import Findings
 from gateway.items import Items
 from processes.turns import Turns
-from server import wire
-from server.batch import plan_batch
 from server.errors import InvalidRequest
-from server.filter import parse_filter
-from server.listing import plan_listing
-from server.mask import parse_mask, projection
 from server.model import ListRequest, ReportRequest
-from server.pages import PageTokens
-from server.query import plan_query
-from server.report import plan_report
-from server.status import status_from_error
+from server.query.field_mask import parse_mask, projection
+from server.query.grammar import parse_filter
+from server.query.page_token import PageTokens
+from server.rpc.error_status import status_from_error
+from server.services import convert
+from server.services.batch_results import plan_batch
+from server.users.campaign_report import plan_report
+from server.users.filter_conditions import plan_query
+from server.users.listing import plan_listing
 from tests.fuzz.http import http
 from tests.fuzz.legal import APPLICATION, NOW, plan_legally, require_legal_path, require_legal_query
 
@@ -141,7 +141,7 @@ def _require_same_items(text: bytes, value: list[Any]) -> None:
 def _plan_all(messages: Sequence[Any]) -> None:
     for message in messages:
         try:
-            plan_legally(wire.update_from_message(message, "192.0.2.1"))
+            plan_legally(convert.update_from_message(message, "192.0.2.1"))
         except InvalidRequest as error:
             _require_told(error)
     planned = asyncio.run(plan_batch(APPLICATION, messages, ["192.0.2.1"] * len(messages), NOW, Turns()))

@@ -36,7 +36,7 @@ from gateway.credentials import CONTRACT_VERSION
 from gateway.listener import Listener, bind
 from gateway.settings import Settings
 from gateway.tls import server_context
-from server.transport import OPTIONS
+from server.rpc.transport import OPTIONS
 
 KEY = {"X-Moesif-Application-Id": "key"}
 """The credential of whatever a client sends that names none."""

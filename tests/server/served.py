@@ -17,18 +17,18 @@ from userfold.v1 import user_service_pb2 as pb
 from userfold.v1.user_service_pb2_grpc import UserServiceStub
 
 from processes.turns import Turns
-from server.admission import Admission
-from server.authentication import Authenticator
-from server.call import current_call
-from server.credentials import StoredCredential, digest
+from server.accounts.credentials import StoredCredential, digest
+from server.accounts.scopes import COLLECTOR_SCOPES
 from server.errors import Overloaded
-from server.handlers import Methods
-from server.introspection import CredentialService
 from server.model import Kind
-from server.rate import TokenBuckets
-from server.scopes import COLLECTOR_SCOPES
-from server.streams import Streams
-from server.transport import OPTIONS
+from server.rpc.admission import Admission
+from server.rpc.authentication import Authenticator
+from server.rpc.call import current_call
+from server.rpc.dispatch import Methods
+from server.rpc.open_streams import Streams
+from server.rpc.rate_limit import TokenBuckets
+from server.rpc.transport import OPTIONS
+from server.services.credential_service import CredentialService
 
 SERVICE = pb.DESCRIPTOR.services_by_name["UserService"]
 UPDATES = user_update_service_pb2.DESCRIPTOR.services_by_name["UserUpdateService"]

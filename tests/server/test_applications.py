@@ -18,12 +18,12 @@ import pytest
 from pymongo.database import Database
 
 from server import applications
-from server.authentication import Authenticator
-from server.credentials import credential_from_metadata, digest, generate_collector_key
+from server.accounts.credentials import credential_from_metadata, digest, generate_collector_key
 from server.errors import CredentialUnknown
-from server.mongod import EmbeddedMongod
-from server.store.applications import MongoApplicationStore
-from server.store.database import connect, open_database
+from server.local.mongod import EmbeddedMongod
+from server.mongo.accounts import MongoApplicationStore
+from server.mongo.client import connect, open_database
+from server.rpc.authentication import Authenticator
 from tests.conftest import DATABASE, Api, Application, Stack
 
 

@@ -13,8 +13,8 @@ from bson.raw_bson import RawBSONDocument
 from pymongo.database import Database
 from pymongo.write_concern import WriteConcern
 
-from server.derive import alias_digest
-from server.plan import profile_id
+from server.users.derive import alias_digest
+from server.users.update import profile_id
 from tests.conftest import Application
 from tests.stalls.payloads import COMPANY, TOKEN, USERS
 

@@ -12,9 +12,9 @@ from typing import IO, Any, Final, Self
 
 from pymongo import MongoClient
 
-from server.credentials import generate_collector_key
-from server.mongod import EmbeddedMongod
-from server.store.replica_set import initiate
+from server.accounts.credentials import generate_collector_key
+from server.local.mongod import EmbeddedMongod
+from server.mongo.replica_set import initiate
 from tests.conftest import Application, Program, register
 from tests.stalls.calls import Who
 from tests.stalls.dense import LEGACY, PUBLIC, store_legacy, store_public

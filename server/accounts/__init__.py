@@ -1,0 +1,1 @@
+"""Applications, their credentials and the scopes of these."""

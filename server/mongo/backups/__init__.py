@@ -1,0 +1,1 @@
+"""All that is stored, in one file and back."""

@@ -1,0 +1,167 @@
+"""All that is stored, at one point in time, into a backup, and back into a database."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import IO, Any, Final
+
+from bson.codec_options import CodecOptions
+from bson.raw_bson import RawBSONDocument
+from pymongo import UpdateOne
+from pymongo.errors import BulkWriteError, PyMongoError
+
+from server.errors import BackupFailed
+from server.mongo import client as mongodb
+from server.mongo.backups.archive import ArchiveReader, ArchiveWriter
+from server.mongo.bulk import DUPLICATE_KEY
+from server.mongo.client import Collection, Database, unusable
+from server.mongo.schema import KEY, SCHEMA, SERVERS, oldest_serving, require_served
+from server.users.update import visitor_id
+
+Counts = Mapping[str, int]
+"""Documents by their collection."""
+
+_SLICE: Final = 1000
+_SLICE_BYTES: Final = 8 * 1024 * 1024
+_RAW = CodecOptions(document_class=RawBSONDocument)
+# MongoDB's error code where a snapshot is no longer kept.
+_SNAPSHOT_TOO_OLD = 239
+_KEPT = ("profiles", "applications", "credentials")
+"""Where one document makes that a database is not empty."""
+
+_PROFILE = {"suppressed_until": {"$exists": False}}
+"""What no tombstone matches."""
+
+
+@contextmanager
+def _errors(database: Database) -> Iterator[None]:
+    try:
+        yield
+    except PyMongoError as error:
+        if getattr(error, "code", None) != _SNAPSHOT_TOO_OLD:
+            raise unusable(database, error) from error
+        raise BackupFailed(
+            "it took longer than MongoDB keeps a snapshot: set its parameter minSnapshotHistoryWindowInSeconds"
+        ) from error
+
+
+async def dump(database: Database, file: IO[bytes]) -> Counts:
+    """Write a backup of the database as it is now, whatever is written to it meanwhile; a slice is held in memory.
+
+    Raises BackupFailed or InvalidSetting.
+    """
+    with _errors(database):
+        return await _dump(database, file)
+
+
+async def _dump(database: Database, file: IO[bytes]) -> Counts:
+    schema = await database.get_collection(SCHEMA).find_one(KEY) or {}
+    if schema.get("restoring"):
+        raise BackupFailed("the database holds a part of a backup, and no more")
+    names = [
+        name
+        for name in sorted(await database.list_collection_names())
+        if name != SERVERS and not name.startswith("system.")
+    ]
+    counts = Counter(dict.fromkeys(names, 0))
+    archive = ArchiveWriter(file, {"created_time": datetime.now(UTC), "least": schema.get("least", 1)})
+    # All reads of the session are of the moment of its first one.
+    async with await database.client.start_session(snapshot=True) as session:
+        for name in names:
+            documents: list[bytes] = []
+            size = 0
+            async for document in database.get_collection(name, codec_options=_RAW).find({}, session=session):
+                if len(documents) == _SLICE or size > _SLICE_BYTES:
+                    archive.add(name, documents)
+                    documents, size = [], 0
+                documents.append(document.raw)
+                size += len(document.raw)
+                counts[name] += 1
+            archive.add(name, documents)
+    archive.close()
+    return counts
+
+
+def verify(file: IO[bytes]) -> tuple[Mapping[str, Any], Counts]:
+    """Read the whole of a backup: its header and what it holds. Raises BackupFailed where it is damaged."""
+    archive = ArchiveReader(file)
+    counts: Counter[str] = Counter()
+    for name, documents in archive.slices():
+        counts[name] += len(documents)
+    return archive.header, counts
+
+
+async def load(database: Database, file: IO[bytes], version: int, *, replace: bool) -> int:
+    """Make the database what the backup says, but for users that are erased in it: how many of those there are.
+
+    What keeps an erasure up stays, and so does the erasure of the visitor whom such a user names in the backup. Until
+    the end, no server starts on the database: do it again where it was interrupted. Verify the file before. Raises
+    BackupFailed, or InvalidSetting where this program, of this version, could not serve it.
+    """
+    with _errors(database):
+        return await _load(database, file, version, replace=replace)
+
+
+async def _load(database: Database, file: IO[bytes], version: int, *, replace: bool) -> int:
+    schema = database.get_collection(SCHEMA)
+    archive = ArchiveReader(file)
+    require_served(archive.header, version)
+    if await oldest_serving(database) is not None:
+        raise BackupFailed("servers use the database: stop them all first, and wait a minute for one that was killed")
+    if not (replace or (await schema.find_one(KEY) or {}).get("restoring") or await _is_empty(database)):
+        raise BackupFailed("the database is not empty; all that it holds would be replaced with --replace")
+    await schema.replace_one(KEY, {"restoring": True}, upsert=True)
+    await mongodb.prepare(database)
+    for name in await database.list_collection_names():
+        if name not in (SCHEMA, SERVERS):
+            await database.get_collection(name).delete_many(_PROFILE)
+    stored_schema: Mapping[str, Any] = {"version": 1, "clean": 1, "least": 1}
+    erased = 0
+    visitors: list[str] = []
+    for name, documents in archive.slices():
+        collection = database.get_collection(name, codec_options=_RAW)
+        raw = [RawBSONDocument(document) for document in documents]
+        if name == SCHEMA:
+            stored_schema = dict(raw[0]) if raw else stored_schema
+        elif raw:
+            refused = await _insert(collection, raw)
+            erased += len(refused)
+            visitors += [
+                visitor_id(each["application_id"], each["anonymous_id"])
+                for each in refused
+                if "user_id" in each and "anonymous_id" in each
+            ]
+    for start in range(0, len(visitors), _SLICE):
+        gone = {"_id": {"$in": visitors[start : start + _SLICE]}, **_PROFILE}
+        await database.get_collection("profiles").delete_many(gone)
+    lease = ("_id", "holder", "until", "position")
+    await schema.replace_one(KEY, {field: value for field, value in stored_schema.items() if field not in lease})
+    return erased
+
+
+async def _is_empty(database: Database) -> bool:
+    return not any([await database.get_collection(name).find_one({}, projection=["_id"]) for name in _KEPT])
+
+
+async def _insert(collection: Collection, documents: Sequence[RawBSONDocument]) -> Sequence[Mapping[str, Any]]:
+    """Insert documents, those of one collection. What a tombstone stands in the way of is answered instead."""
+    try:
+        await collection.insert_many(documents, ordered=False)
+        return []
+    except BulkWriteError as error:
+        told: Mapping[str, Any] = error.details
+        if told["writeConcernErrors"] or any(each["code"] != DUPLICATE_KEY for each in told["writeErrors"]):
+            raise
+        refused = [documents[each["index"]] for each in told["writeErrors"]]
+    await _lengthen(collection, (each for each in refused if "suppressed_until" in each))
+    return [each for each in refused if "suppressed_until" not in each]
+
+
+async def _lengthen(collection: Collection, tombstones: Iterable[Mapping[str, Any]]) -> None:
+    """Keep erasures up for the longer one of two periods."""
+    longer = [
+        UpdateOne({"_id": each["_id"]}, {"$max": {"suppressed_until": each["suppressed_until"]}}) for each in tombstones
+    ]
+    if longer:
+        await collection.bulk_write(longer, ordered=False)

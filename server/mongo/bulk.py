@@ -1,0 +1,98 @@
+"""Bulk writes, and what MongoDB's refusals and silences mean."""
+
+from collections.abc import Collection as Container
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, TypeAlias
+
+from pymongo import DeleteOne, UpdateOne, timeout
+from pymongo.errors import BulkWriteError, ConnectionFailure, DocumentTooLarge, PyMongoError
+
+from server.errors import ProfileTooLarge, UserfoldError, WriteOutcomeUnknown, WriteRejected
+from server.mongo.client import Collection
+from server.mongo.driver import WRITE_SECONDS
+
+Operation: TypeAlias = UpdateOne | DeleteOne
+
+# MongoDB's error codes.
+PATH_MEETS_NON_OBJECT: Final = 28
+VALIDATION_FAILED: Final = 121
+DUPLICATE_KEY: Final = 11000
+_BSON_TOO_LARGE = 10334
+_TOO_LARGE = frozenset({_BSON_TOO_LARGE, 17280, 17419, 17420})
+# Out of time, out of a primary, out of a connection, out of room: a part of the command may have been done before.
+_OUTCOME_UNKNOWN = frozenset(
+    {6, 7, 50, 64, 89, 91, 100, 134, 189, 202, 262, 317, 384, 9001, 10107, 11600, 11601, 11602, 13435, 13436, 14031}
+)
+# Not authorized, not authenticated, no such command, no such option, no such namespace: whatever the operations are.
+_OF_THE_COMMAND = frozenset({13, 18, 20, 26, 59, 72, 73, 8000})
+# What the driver cannot encode, such as half of a surrogate pair, has no code of MongoDB's.
+_NOT_ENCODED = 0
+
+
+@dataclass(frozen=True, slots=True)
+class BulkResult:
+    """The result of a bulk write.
+
+    `codes` are MongoDB's error codes by the operation's position. The outcome of an operation in `unknown` that has no
+    code is unknown. All other operations are durable, and `effective` of them met or made a document.
+    """
+
+    codes: Mapping[int, int]
+    unknown: Container[int]
+    effective: int
+
+
+async def write_in_bulk(collection: Collection, operations: Sequence[Operation]) -> BulkResult:
+    """Apply operations on different documents, in any order, none in the way of another. Raises nothing.
+
+    An operation that makes the command fail as a whole is found by bisection: it fails alone.
+    """
+    with timeout(WRITE_SECONDS):
+        return await _write(collection, operations)
+
+
+async def _write(collection: Collection, operations: Sequence[Operation]) -> BulkResult:
+    everything = range(len(operations))
+    try:
+        result = await collection.bulk_write(operations, ordered=False)
+        return BulkResult({}, (), result.matched_count + result.upserted_count + result.deleted_count)
+    except BulkWriteError as error:
+        details: Mapping[str, Any] = error.details
+        return BulkResult(
+            {item["index"]: item["code"] for item in details["writeErrors"]},
+            # Without any write error, too, a write concern error means that the majority did not confirm.
+            everything if details["writeConcernErrors"] else (),
+            details["nMatched"] + details["nUpserted"] + details["nRemoved"],
+        )
+    except ConnectionFailure:
+        return BulkResult({}, everything, 0)
+    except Exception as error:
+        code = _code_of(error)
+    if len(operations) == 1 or code in _OUTCOME_UNKNOWN or code in _OF_THE_COMMAND:
+        return BulkResult(dict.fromkeys(everything, code), (), 0)
+    # A part of the command may have been applied before it failed. To apply that again changes nothing.
+    half = len(operations) // 2
+    first = await _write(collection, operations[:half])
+    second = await _write(collection, operations[half:])
+    return BulkResult(
+        {**first.codes, **{half + position: code for position, code in second.codes.items()}},
+        {*first.unknown, *(half + position for position in second.unknown)},
+        first.effective + second.effective,
+    )
+
+
+def _code_of(error: Exception) -> int:
+    if isinstance(error, DocumentTooLarge):
+        return _BSON_TOO_LARGE
+    if isinstance(error, PyMongoError):
+        return getattr(error, "code", None) or _NOT_ENCODED
+    # Of the encoder: its errors are those of Python, such as OverflowError and UnicodeEncodeError.
+    return _NOT_ENCODED
+
+
+def failure_of(code: int) -> UserfoldError:
+    """The error of a write that MongoDB answered with this error code."""
+    if code == VALIDATION_FAILED or code in _TOO_LARGE:
+        return ProfileTooLarge()
+    return WriteOutcomeUnknown() if code in _OUTCOME_UNKNOWN else WriteRejected(code)

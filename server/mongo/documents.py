@@ -1,0 +1,81 @@
+"""Profiles as MongoDB answered them: in bytes, until somebody has the time to read them."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from bson import decode
+from bson.codec_options import CodecOptions
+from bson.raw_bson import RawBSONDocument
+
+from server.model import Profile, StoredUser
+from server.query.field_mask import WHOLE, Mask, masked
+from server.query.page_token import Position
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class FetchedDocument:
+    """A Fetched of a document, of a user with all that is stored of the visitor, or of what a mask asks for."""
+
+    __slots__ = ("_mask", "_options", "_user", "_visitor")
+
+    def __init__(
+        self,
+        user: RawBSONDocument,
+        options: CodecOptions[Any],
+        *,
+        visitor: RawBSONDocument | None = None,
+        mask: Mask = WHOLE,
+    ) -> None:
+        self._user = user
+        self._options = options
+        self._visitor = visitor
+        self._mask = mask
+
+    @property
+    def size(self) -> int:
+        """As of Fetched."""
+        return len(self._user.raw) + (len(self._visitor.raw) if self._visitor is not None else 0)
+
+    def profile(self) -> Profile:
+        """As of Fetched."""
+        return masked(profile_from_document(decode(self._user.raw, self._options)), self._mask)
+
+    def stored_user(self) -> StoredUser:
+        """As of Fetched."""
+        visitor = None if self._visitor is None else _stored_user(decode(self._visitor.raw, self._options))
+        return _stored_user(decode(self._user.raw, self._options), visitor)
+
+    def position(self, keys: Sequence[str]) -> Position:
+        """As of Fetched."""
+        return [self._user.get(key) for key in keys]
+
+
+def _stored_user(document: Mapping[str, Any], visitor: StoredUser | None = None) -> StoredUser:
+    aliases = document.get("aliases", ())
+    return StoredUser(
+        profile=profile_from_document({"user_id": "", **document, "alias_count": len(aliases)}),
+        aliases=[bytes(alias) for alias in aliases],
+        visitor=visitor,
+    )
+
+
+def profile_from_document(document: Mapping[str, Any]) -> Profile:
+    """The profile that a stored document, or a part of it, is: times joined."""
+    modified: datetime = document["modified_time"]
+    since_epoch = modified - _EPOCH
+    milliseconds = (since_epoch.days * 86_400 + since_epoch.seconds) * 1_000 + since_epoch.microseconds // 1_000
+    same = ("company_id", "user_agent_string", "user_agent", "campaign", "anonymous_id")
+    ours = ("avatar_url", "email_domain", "company_domain", "observed_ip_address", "stored_time")
+    return Profile(
+        user_id=document["user_id"],
+        created_time=document["created_time"],
+        modified_time=milliseconds * 1_000_000 + document["modified_nanos"],
+        metadata=document.get("metadata", {}),
+        ip_address=document.get("ip_address", document.get("observed_ip_address")),
+        alias_count=document.get("alias_count"),
+        # Stored as an array of one, which is what one write can keep the first of.
+        initial_campaign=next(iter(document.get("initial_campaign", ())), None),
+        **{name: document.get(name) for name in same + ours},
+    )

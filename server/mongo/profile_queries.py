@@ -1,0 +1,213 @@
+"""Profiles as they are read from MongoDB: one by its id, look-ups, lists, counts and reports."""
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from operator import itemgetter
+from typing import Any
+
+from bson import decode
+from bson.codec_options import CodecOptions
+from bson.raw_bson import RawBSONDocument
+from pymongo import timeout
+
+from server import limits
+from server.errors import QueryTooSlow, ResponseTooLarge, UserfoldError, UserNotFound
+from server.model import CampaignGroup, CampaignReport, Fetched, Lookup
+from server.mongo.client import Cursor, Database
+from server.mongo.documents import FetchedDocument
+from server.mongo.driver import READ_SECONDS
+from server.mongo.failures import read_failures
+from server.query.field_mask import WHOLE, Mask, Projection, projection
+from server.users.campaign_report import Report, group_from_document
+from server.users.filter_conditions import Query, users_of
+from server.users.listing import Listing
+from server.users.lookup import TOKENS, lookup_query
+from server.users.ports import Found
+from server.users.update import visitor_id
+
+_WHOLE = projection(WHOLE)
+_MILLISECONDS = 1_000 * limits.QUERY_SECONDS
+# As `lookup.LATEST_FIRST`: MongoDB sorts what is not there as a null, which is before every date.
+_SORT = [("stored_time", -1), ("_id", 1)]
+_NEVER = datetime.min.replace(tzinfo=UTC)
+
+# Profiles that are read by one query where each may be as large as a profile can be.
+_LARGE_AT_ONCE = 20
+
+# Users beyond one a token that a query for many tokens may find.
+_SHARING = 100
+
+# How much longer than MongoDB may work on a query its answer may take: beyond, it is not there.
+_ANSWER_SECONDS = 2.0
+
+_IS_LARGE = {"$gt": [{"$bsonSize": "$metadata"}, limits.GROUPED_METADATA_BYTES]}
+_GROUPED = _WHOLE | {
+    "application_id": 1,
+    "is_large": _IS_LARGE,
+    "metadata": {"$cond": [_IS_LARGE, "$$REMOVE", "$metadata"]},
+}
+
+
+class MongoProfileQueries:
+    """The queries of the collection `profiles` of a MongoDB database."""
+
+    def __init__(self, database: Database) -> None:
+        self._client = database.client
+        self._profiles = database.get_collection("profiles")
+        self._options: CodecOptions[Any] = self._profiles.codec_options
+        # As bytes, which tell the size of an answer before it is read.
+        self._raw = self._profiles.with_options(self._options.with_options(document_class=RawBSONDocument))
+
+    async def find(self, profile_id: str) -> Fetched | None:
+        with read_failures(), timeout(READ_SECONDS):
+            document: Any = await self._raw.find_one({"_id": profile_id}, projection=_WHOLE)
+        # What an erasure may leave under the id of a user is none.
+        return self._fetched(document) if document is not None and "user_id" in document else None
+
+    async def find_many(self, profile_ids: Sequence[str], mask: Mask) -> Sequence[Fetched | UserfoldError]:
+        found: list[Fetched | UserfoldError] = []
+        room, fields = limits.ANSWER_BYTES, projection(mask)
+        with read_failures(), timeout(READ_SECONDS):
+            # As a rule, this one query reads them all: a thousand such profiles are as many bytes as an answer holds.
+            is_small = {"$lte": [{"$bsonSize": "$$ROOT"}, limits.ANSWER_BYTES // limits.BATCH_UPDATES]}
+            small = await self._documents({"_id": {"$in": profile_ids}, "$expr": is_small}, fields)
+            for start in range(0, len(profile_ids), _LARGE_AT_ONCE):
+                ids = profile_ids[start : start + _LARGE_AT_ONCE]
+                left = [key for key in ids if key not in small]
+                large = await self._documents({"_id": {"$in": left}}, fields) if left else {}
+                for key in ids:
+                    document = large.get(key, small.get(key))
+                    if document is None or "user_id" not in document:
+                        found.append(UserNotFound())
+                        continue
+                    each = FetchedDocument(document, self._options, mask=mask)
+                    room -= each.size
+                    if room < 0 and any(isinstance(before, FetchedDocument) for before in found):
+                        return found + [ResponseTooLarge()] * (len(profile_ids) - len(found))
+                    found.append(each)
+        return found
+
+    async def export(self, application_id: str, profile_ids: Sequence[str]) -> Sequence[Fetched | UserfoldError]:
+        found: list[Fetched | UserfoldError] = []
+        room = limits.ANSWER_BYTES
+        with read_failures(), timeout(READ_SECONDS):
+            for start in range(0, len(profile_ids), _LARGE_AT_ONCE):
+                ids = profile_ids[start : start + _LARGE_AT_ONCE]
+                users = await self._documents(users_of(application_id) | {"_id": {"$in": ids}})
+                named = {key: user["anonymous_id"] for key, user in users.items() if "anonymous_id" in user}
+                visitor_ids = {key: visitor_id(application_id, name) for key, name in named.items()}
+                visitors = await self._documents({"_id": {"$in": [*visitor_ids.values()]}}) if visitor_ids else {}
+                for key in ids:
+                    user, visitor = users.get(key), visitors.get(visitor_ids.get(key, ""))
+                    each = None if user is None else FetchedDocument(user, self._options, visitor=visitor)
+                    room -= each.size if each else 0
+                    if room < 0 and any(isinstance(before, FetchedDocument) for before in found):
+                        return found + [ResponseTooLarge()] * (len(profile_ids) - len(found))
+                    found.append(each or UserNotFound())
+        return found
+
+    async def _documents(self, query: Query, fields: Projection | None = None) -> Mapping[str, RawBSONDocument]:
+        """The documents, whole or what a projection leaves, by their ids."""
+        cursor = self._raw.find(query, projection=fields).batch_size(limits.BATCH_UPDATES + 1)
+        return {document["_id"]: document async for document in cursor}
+
+    async def look_up(self, lookup: Lookup) -> Found:
+        cursor = self._raw.find(lookup_query(lookup), projection=_WHOLE, max_time_ms=_MILLISECONDS)
+        documents, has_more = await self._read(cursor.sort(_SORT).limit(lookup.most + 1), lookup.most)
+        return [self._fetched(document) for document in documents], has_more
+
+    async def look_up_tokens(self, lookups: Sequence[Lookup]) -> Sequence[Found | None] | None:
+        digests = [*{lookup.value for lookup in lookups}]
+        # Nothing but an index of tokens can serve this, so MongoDB has no plans to compare.
+        query = {TOKENS: {"$in": digests}, "user_id": {"$exists": True}}
+        fields = _GROUPED | {"asked": {"$setIntersection": ["$" + TOKENS, digests]}}
+        most = len(digests) + _SHARING
+        cursor = self._raw.find(query, projection=fields, max_time_ms=_MILLISECONDS)
+        documents, has_more = await self._read(cursor.limit(most + 1), most, limits.GROUP_LOOKUP_BYTES)
+        if has_more:
+            return None
+        documents = sorted(documents, key=itemgetter("_id"))
+        documents.sort(key=lambda document: document.get("stored_time", _NEVER), reverse=True)
+        found: dict[tuple[str, object], list[RawBSONDocument]] = {}
+        for document in documents:
+            for digest in document["asked"]:
+                found.setdefault((document["application_id"], digest), []).append(document)
+        return [self._found(found.get((lookup.application_id, lookup.value), ()), lookup.most) for lookup in lookups]
+
+    def _found(self, holders: Sequence[RawBSONDocument], most: int) -> Found | None:
+        answered = holders[:most]
+        size = sum(len(document.raw) for document in answered)
+        if size > limits.GROUPED_LOOKUP_BYTES or any(document["is_large"] for document in answered):
+            return None
+        return [self._fetched(document) for document in answered], len(holders) > most
+
+    async def list_users(self, listing: Listing) -> tuple[Sequence[Fetched], bool]:
+        direction = -1 if listing.descending else 1
+        cursor = self._raw.find(listing.query, projection=projection(listing.mask), max_time_ms=_MILLISECONDS)
+        cursor.sort([(key, direction) for key in listing.keys]).limit(listing.most + 1)
+        documents, has_more = await self._read(cursor, listing.most)
+        return [FetchedDocument(document, self._options, mask=listing.mask) for document in documents], has_more
+
+    async def count(self, query: Query) -> int:
+        with read_failures():
+            async with asyncio.timeout(limits.QUERY_SECONDS + _ANSWER_SECONDS):
+                return await self._profiles.count_documents(query, maxTimeMS=_MILLISECONDS)
+
+    async def report(self, report: Report) -> CampaignReport:
+        end = time.monotonic() + limits.REPORT_SECONDS
+        with read_failures():
+            async with asyncio.timeout(limits.REPORT_SECONDS + _ANSWER_SECONDS):
+                # One snapshot: the groups are to add up to the total.
+                async with await self._client.start_session(snapshot=True) as session:
+                    read: list[tuple[Sequence[RawBSONDocument], bool]] = []
+                    for pipeline, most in ((report.groups, report.most), (report.total, 1)):
+                        if (milliseconds := int(1_000 * (end - time.monotonic()))) <= 0:
+                            raise QueryTooSlow
+                        cursor = self._raw.aggregate(
+                            pipeline, session=session, allowDiskUse=True, maxTimeMS=milliseconds
+                        )
+                        read.append(await self._read(cursor, most, seconds=limits.REPORT_SECONDS))
+        (groups, has_more), (total, _) = read
+        return CampaignReport(
+            [_FetchedGroup(document, self._options, report.names) for document in groups],
+            has_more,
+            _FetchedGroup(total[0], self._options, ()) if total else None,
+        )
+
+    def _fetched(self, document: RawBSONDocument) -> Fetched:
+        return FetchedDocument(document, self._options)
+
+    async def _read(
+        self, cursor: Cursor, most: int, most_bytes: int | None = None, seconds: float | None = None
+    ) -> tuple[Sequence[RawBSONDocument], bool]:
+        """The first documents, `most` of them or as many as so many bytes hold, and whether there are more."""
+        documents: list[RawBSONDocument] = []
+        size, most_bytes = 0, most_bytes or limits.ANSWER_BYTES
+        with read_failures():
+            # Not the driver's timeout, which would also be MongoDB's: that is to tell that it took too long.
+            async with asyncio.timeout((seconds or limits.QUERY_SECONDS) + _ANSWER_SECONDS):
+                async for document in cursor.batch_size(most + 1):
+                    size += len(document.raw)
+                    if len(documents) == most or (documents and size > most_bytes):
+                        await cursor.close()
+                        return documents, True
+                    documents.append(document)
+        return documents, False
+
+
+class _FetchedGroup:
+    """A FetchedGroup of a document of a report's pipelines."""
+
+    def __init__(self, document: RawBSONDocument, options: CodecOptions[Any], names: Sequence[str]) -> None:
+        self._raw = document.raw
+        self._options = options
+        self._names = names
+
+    @property
+    def size(self) -> int:
+        return len(self._raw)
+
+    def group(self) -> CampaignGroup:
+        return group_from_document(self._names, decode(self._raw, self._options))

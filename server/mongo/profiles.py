@@ -1,0 +1,163 @@
+"""Profiles as they are written to MongoDB: one atomic upsert for each write, and what became of it."""
+
+from collections import deque
+from collections.abc import Sequence
+from itertools import islice
+from typing import Any
+
+from pymongo import UpdateOne, timeout
+from pymongo.errors import PyMongoError
+from pymongo.read_concern import ReadConcern
+
+from server import limits
+from server.errors import DatabaseUnavailable, ProfileTooLarge, WriteOutcomeUnknown
+from server.model import STORED, SUPPRESSED, ProfileWrite
+from server.mongo.bulk import DUPLICATE_KEY, PATH_MEETS_NON_OBJECT, VALIDATION_FAILED, failure_of, write_in_bulk
+from server.mongo.client import Database
+from server.mongo.update_document import dotted_update, exact_update
+from server.mongo.values import FIELD, READ_SECONDS, Recount, add_values, add_values_exactly, may_add
+from server.users.ports import AGAIN, Again, Outcome
+from server.users.update import fold
+
+# Racing upserts on exactly {_id} do not fail on MongoDB 6; elsewhere one retry is nearly always enough.
+_ATTEMPTS = 5
+
+# So much more than `size` a write may add to a profile, at the very most: the field of values, for one.
+_MARGIN = 64 * 1024
+
+# What may be the reason why the validator refused a write.
+_REASONS: dict[str, Any] = {
+    "suppressed_until": 1,
+    FIELD: 1,
+    "alias_count": {"$size": {"$ifNull": ["$aliases", []]}},
+    "bytes": {"$bsonSize": "$$ROOT"},
+}
+
+
+class MongoProfileStore:
+    """The profile store in the collection `profiles` of a MongoDB database."""
+
+    def __init__(self, database: Database) -> None:
+        self._profiles = database.get_collection("profiles")
+        # A majority may not have yet what has just refused a write.
+        self._latest = self._profiles.with_options(read_concern=ReadConcern("local"))
+        self._recount = Recount(self._profiles)
+
+    async def apply(self, writes: Sequence[ProfileWrite]) -> Sequence[Outcome | Again]:
+        if len({write.profile_id for write in writes}) == len(writes):
+            return await self._write(writes)
+        outcomes: list[Outcome | Again] = [WriteOutcomeUnknown()] * len(writes)
+        queues: dict[str, deque[int]] = {}
+        for index, write in enumerate(writes):
+            queues.setdefault(write.profile_id, deque()).append(index)
+        one_by_one: set[str] = set()
+        while queues:
+            batch: list[tuple[str, ProfileWrite, int]] = []
+            for profile_id, queue in queues.items():
+                waiting = [writes[index] for index in ([queue[0]] if profile_id in one_by_one else queue)]
+                batch.append((profile_id, *_folded(waiting)))
+            results = await self._write([write for _, write, _ in batch])
+            for (profile_id, write, count), outcome in zip(batch, results, strict=True):
+                if isinstance(outcome, ProfileTooLarge) and count > 1:
+                    # Those before the one too many are fine: only one after the other tells which.
+                    one_by_one.add(profile_id)
+                    continue
+                queue = queues[profile_id]
+                if outcome is AGAIN:
+                    for index in islice(queue, count):
+                        writes[index].exact, writes[index].recount = write.exact, write.recount
+                # After an unknown outcome, a later write of the profile could end up below a repeated earlier one.
+                ends_here = outcome is AGAIN or isinstance(outcome, WriteOutcomeUnknown)
+                for _ in range(len(queue) if ends_here else count):
+                    outcomes[queue.popleft()] = outcome
+            queues = {profile_id: queue for profile_id, queue in queues.items() if queue}
+        return outcomes
+
+    async def _write(self, writes: Sequence[ProfileWrite]) -> Sequence[Outcome | Again]:
+        """Apply writes of different profiles."""
+        outcomes: list[Outcome | Again] = [WriteOutcomeUnknown()] * len(writes)
+        pending = [index for index, write in enumerate(writes) if not write.recount]
+        refused = []
+        for _ in range(_ATTEMPTS):
+            if not pending:
+                break
+            result = await write_in_bulk(self._profiles, [_operation(writes[index]) for index in pending])
+            again = []
+            for position, index in enumerate(pending):
+                code = result.codes.get(position)
+                if code is None:
+                    if position not in result.unknown:
+                        outcomes[index] = STORED
+                elif code == DUPLICATE_KEY:
+                    again.append(index)
+                elif code == PATH_MEETS_NON_OBJECT and not writes[index].exact:
+                    writes[index].exact = True
+                    outcomes[index] = AGAIN
+                elif code == VALIDATION_FAILED:
+                    refused.append(index)
+                else:
+                    outcomes[index] = failure_of(code)
+            pending = again
+        if refused:
+            for index, reason in zip(refused, await self._reasons([writes[index] for index in refused]), strict=True):
+                outcomes[index] = reason
+        for index, write in enumerate(writes):
+            if write.recount and outcomes[index] is not AGAIN:
+                outcomes[index] = await self._recounted(write)
+        return outcomes
+
+    async def _reasons(self, writes: Sequence[ProfileWrite]) -> Sequence[Outcome | Again]:
+        """What becomes of writes that the validator refused."""
+        query = {"_id": {"$in": [write.profile_id for write in writes]}}
+        try:
+            with timeout(READ_SECONDS):
+                documents = await self._latest.find(query, projection=_REASONS).to_list(len(writes))
+        except PyMongoError:
+            return [DatabaseUnavailable() for _ in writes]
+        stored = {document["_id"]: document for document in documents}
+        return [_reason(write, stored.get(write.profile_id, {})) for write in writes]
+
+    async def _recounted(self, write: ProfileWrite) -> Outcome | Again:
+        outcome = await self._recount.write(write)
+        if outcome is None:
+            write.recount = False
+            return AGAIN
+        return outcome
+
+
+def _folded(writes: Sequence[ProfileWrite]) -> tuple[ProfileWrite, int]:
+    """One write for the first of `writes`, and how many those are."""
+    folded, count = fold(writes)
+    if count > 1:
+        parts = writes[:count]
+        folded.exact = folded.exact or any(write.exact for write in parts)
+        folded.recount = any(write.recount for write in parts)
+    return folded, count
+
+
+def _operation(write: ProfileWrite) -> UpdateOne:
+    # Nothing but `_id` in the filter: with any other predicate, racing upserts fail with a duplicate key.
+    key = {"_id": write.profile_id}
+    if write.exact:
+        pipeline = exact_update(write)
+        add_values_exactly(pipeline, write.values)
+        return UpdateOne(key, pipeline, upsert=True)
+    update = dotted_update(write)
+    add_values(update, write.values)
+    return UpdateOne(key, update, upsert=True)
+
+
+def _reason(write: ProfileWrite, stored: dict[str, Any]) -> Outcome | Again:
+    """What becomes of a write that the validator refused on the stored profile, which may have changed since."""
+    if "suppressed_until" in stored:
+        return SUPPRESSED
+    if write.aliases and not write.exact and stored.get("alias_count", 0) + len(write.aliases) > limits.ALIASES:
+        write.exact = True
+        return AGAIN
+    if stored.get(FIELD, 0) + may_add(write.values) > limits.PROFILE_VALUES:
+        write.recount = True
+        return AGAIN
+    if stored.get("bytes", 0) + write.size + _MARGIN <= limits.PROFILE_BYTES:
+        # It is none of the reasons any more: an erasure, say, has just ended.
+        return DatabaseUnavailable()
+    return ProfileTooLarge()

@@ -1,0 +1,1 @@
+"""What callers write to choose users, fields and pages."""

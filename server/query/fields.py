@@ -1,0 +1,74 @@
+"""The fields of a user by the paths that callers write: of what type each is, and where it is stored."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final
+
+from server import limits
+from server.merge.field_names import escape_key
+
+CAMPAIGN_FIELDS: Final = (
+    *("utm_source", "utm_medium", "utm_campaign", "utm_term", "utm_content"),
+    *("referrer", "referring_domain", "gclid"),
+)
+CAMPAIGNS: Final = ("campaign", "initial_campaign")
+
+_USER_AGENT: Final = {
+    "browser": ("name", "version"),
+    "os": ("name", "version"),
+    "device": ("name", "brand", "model"),
+}
+
+
+class Kind(Enum):
+    """What a field holds."""
+
+    TEXT = "a string"
+    COUNT = "a number"
+    TIME = "a time in RFC 3339, such as 2026-01-02T03:04:05Z"
+    JSON = "any JSON value"
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A field of a user. `stored` is its path in the stored document, each part as it is stored."""
+
+    kind: Kind
+    stored: tuple[str, ...]
+
+    @property
+    def path(self) -> str:
+        """The path as MongoDB takes it."""
+        return ".".join(self.stored)
+
+
+_FIELDS: Final[dict[tuple[str, ...], Field]] = {
+    **{
+        (name,): Field(Kind.TEXT, (name,))
+        for name in (
+            *("user_id", "company_id", "anonymous_id", "ip_address", "observed_ip_address"),
+            *("email_domain", "company_domain", "avatar_url"),
+        )
+    },
+    **{(name,): Field(Kind.TIME, (name,)) for name in ("created_time", "modified_time", "stored_time")},
+    ("alias_count",): Field(Kind.COUNT, ("aliases",)),
+    # The first campaign is in an array of one, which MongoDB's paths lead through.
+    **{(owner, name): Field(Kind.TEXT, (owner, name)) for owner in CAMPAIGNS for name in CAMPAIGN_FIELDS},
+    **{
+        ("user_agent", part, name): Field(Kind.TEXT, ("user_agent", part, name))
+        for part, names in _USER_AGENT.items()
+        for name in names
+    },
+}
+
+
+def field_at(path: Sequence[str]) -> Field | None:
+    """The field that a path leads to; None where a filter knows none there.
+
+    No path leads to a field of ours that is not listed here: the keys of metadata are escaped as they are stored.
+    Deeper than metadata can be, there is none.
+    """
+    if path[0] == "metadata" and 1 < len(path) <= limits.METADATA_LEVELS + 1:
+        return Field(Kind.JSON, ("metadata", *map(escape_key, path[1:])))
+    return _FIELDS.get(tuple(path))

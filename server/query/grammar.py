@@ -1,0 +1,287 @@
+"""What callers write to choose users and fields: the useful part of https://google.aip.dev/160, read into a tree.
+
+The grammar is the whole of it, and the tree knows nothing of profiles: `query` gives it a meaning. Nothing here
+recurses over what the caller wrote, so no depth of it can exhaust the stack.
+"""
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, TypeAlias, cast
+
+from lark import Lark, Token, Transformer, UnexpectedCharacters, UnexpectedInput, UnexpectedToken, v_args
+
+from server import limits
+from server.errors import InvalidRequest, Violation
+from server.merge.numbers import stored_double, stored_number
+from server.query.quotes import QUOTED, unquoted, wildcard_in
+
+# A word ends where the grammar goes on.
+_GRAMMAR: Final = rf"""
+    filter: [conjunction]
+    ?conjunction: disjunction
+        | disjunction ("AND"? disjunction)+ -> every
+    ?disjunction: term
+        | term ("OR" term)+ -> some
+    ?term: primary
+        | ("NOT" | "-") primary -> negation
+    ?primary: comparison
+        | "(" conjunction ")"
+    comparison: path (OPERATOR | HAS) (QUOTED | WORD)
+        | path HAS STAR
+
+    paths: path ("," path)*
+    path: NAME ("." (KEY | QUOTED) | "[" QUOTED "]")*
+
+    OPERATOR: "=" | "!=" | "<=" | "<" | ">=" | ">"
+    HAS: ":"
+    STAR.1: /\*(?![^\s()"'<>=!])/
+    NAME: /(?!(?:AND|OR|NOT)(?![A-Za-z0-9_-]))[A-Za-z_][A-Za-z0-9_-]*/
+    KEY: /[A-Za-z_][A-Za-z0-9_-]*/
+    QUOTED: /{QUOTED}/
+    WORD: /(?!(?:AND|OR|NOT)(?![^\s()"'<>=!]))[^\s()"'<>=!]+/
+    %ignore /\s+/
+"""
+
+# By terminal, in the order in which an error names them.
+_NAMES: Final = {
+    "NAME": "a field",
+    "KEY": "a key",
+    "QUOTED": "a string in quotes",
+    "WORD": "a value",
+    "STAR": "*",
+    "DOT": "a dot",
+    "LSQB": "[",
+    "RSQB": "]",
+    "OPERATOR": "a comparison (=, !=, <, <=, >, >=)",
+    "HAS": "a colon",
+    "COMMA": "a comma",
+    "AND": "AND",
+    "OR": "OR",
+    "NOT": "NOT",
+    "MINUS": "-",
+    "LPAR": "(",
+    "RPAR": ")",
+    "$END": "the end",
+}
+
+_NUMBER: Final = r"-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?"
+_INTEGER: Final = r"-?(?:0|[1-9]\d*)"
+_WORDS: Final[dict[str, bool | None]] = {"true": True, "false": False, "null": None}
+
+
+class Anything:
+    """The type of ANYTHING: what `:*` asks for."""
+
+    def __repr__(self) -> str:
+        return "ANYTHING"
+
+
+ANYTHING: Final = Anything()
+
+REASONS: Final = {
+    "filter": "INVALID_FILTER",
+    "fields": "INVALID_FIELDS",
+    "group_by": "INVALID_GROUP_BY",
+    "value_path": "INVALID_VALUE_PATH",
+}
+"""Why a text that is parsed here is refused, by the field that it is in."""
+
+Literal: TypeAlias = str | float | bool | Anything | None
+"""What a field is compared with. An integer may be one that no double holds: as metadata, it is stored as a string."""
+
+Path: TypeAlias = tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """A field beside a value. `operator` is one of = != < <= > >= and :. Columns count from 1, in the filter's text."""
+
+    path: Path
+    operator: str
+    value: Literal
+    column: int = 0
+    value_column: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Not:
+    """Holds where `operand` does not."""
+
+    operand: "Filter"
+
+
+@dataclass(frozen=True, slots=True)
+class And:
+    """Holds where all of `operands` do."""
+
+    operands: "tuple[Filter, ...]"
+
+
+@dataclass(frozen=True, slots=True)
+class Or:
+    """Holds where one of `operands` does."""
+
+    operands: "tuple[Filter, ...]"
+
+
+Filter: TypeAlias = Comparison | Not | And | Or
+
+
+@dataclass(frozen=True, slots=True)
+class ListedPath:
+    """One of a list of paths. `column` counts from 1, in the text."""
+
+    path: Path
+    column: int
+
+
+def parse_filter(text: str) -> Filter | None:
+    """The tree of a filter; None where it is empty. Raises InvalidRequest, which tells the column of what is wrong."""
+    if _is_longer(text, limits.FILTER_BYTES):
+        raise InvalidRequest([Violation("filter", "TOO_LONG", f"longer than {limits.FILTER_BYTES:,} bytes in UTF-8")])
+    part = cast(_Part | None, _parse(text, "filter", "filter"))
+    if part is None:
+        return None
+    if part.levels > limits.FILTER_LEVELS:
+        description = f"AND, OR and NOT inside each other, deeper than {limits.FILTER_LEVELS} levels"
+        raise InvalidRequest([Violation("filter", "TOO_DEEP", description)])
+    return part.tree
+
+
+def parse_paths(text: str, field: str) -> Sequence[ListedPath]:
+    """The paths in a list of them, by commas, at least one. `field` is the field of the request that holds the list.
+
+    Raises InvalidRequest, which tells the column of what is wrong.
+    """
+    if _is_longer(text, limits.PATHS_BYTES):
+        raise InvalidRequest([Violation(field, "TOO_LONG", f"longer than {limits.PATHS_BYTES:,} bytes in UTF-8")])
+    return cast(list[ListedPath], _parse(text, "paths", field))
+
+
+def _is_longer(text: str, most: int) -> bool:
+    """Whether a text has more bytes in UTF-8, without a copy of what is far too long."""
+    return len(text) > most or len(text.encode()) > most
+
+
+def refusal(field: str, column: int, description: str) -> InvalidRequest:
+    """What to raise where the text in `field`, one of REASONS, is wrong at a column."""
+    return InvalidRequest([Violation(field, REASONS[field], f"column {column}: {description}")])
+
+
+def _parse(text: str, start: str, field: str) -> object:
+    _READER.begin(start, field)
+    try:
+        return _PARSER.parse(text, start)
+    except UnexpectedInput as error:
+        column, expected = _position(error, len(text))
+    # Not from within: the parser's own text holds what the caller wrote.
+    raise refusal(field, column, f"expected {_listed(expected)}")
+
+
+def _position(error: UnexpectedInput, length: int) -> tuple[int, set[str]]:
+    """The column at which a text is wrong, and what could stand there, as the grammar calls it."""
+    if isinstance(error, UnexpectedToken):
+        at_end = error.token.type == "$END"
+        return (length if at_end else cast(int, error.pos_in_stream)) + 1, set(error.accepts or error.expected)
+    allowed = error.allowed if isinstance(error, UnexpectedCharacters) else ()
+    return cast(int, error.pos_in_stream) + 1, set(allowed or ())
+
+
+def _listed(expected: set[str]) -> str:
+    names = [name for terminal, name in _NAMES.items() if terminal in expected]
+    return " or ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """A part of a filter that is read, and the levels of what is in it."""
+
+    tree: Filter
+    levels: int
+
+
+class _Reader(Transformer[Token, object]):
+    """Builds the tree from the leaves up, as the parser goes, and ends it as soon as there are too many paths: reading
+    4,096 bytes of them would take 0.1 s."""
+
+    def begin(self, start: str, field: str) -> None:
+        """Another text is read."""
+        self._too_many = Violation(field, "TOO_MANY", f"more than {limits.PATHS} fields")
+        self._left = limits.PATHS
+        if start == "filter":
+            description = f"more than {limits.FILTER_COMPARISONS} comparisons"
+            self._too_many = Violation(field, "TOO_MANY_COMPARISONS", description)
+            self._left = limits.FILTER_COMPARISONS
+
+    @v_args(inline=True)
+    def filter(self, part: _Part | None = None) -> _Part | None:
+        return part
+
+    def every(self, children: list[_Part]) -> _Part:
+        return _joined(And, children)
+
+    def some(self, children: list[_Part]) -> _Part:
+        return _joined(Or, children)
+
+    def negation(self, children: list[_Part]) -> _Part:
+        (part,) = children
+        if isinstance(part.tree, Not):
+            return _Part(part.tree.operand, part.levels - 1)
+        return _Part(Not(part.tree), part.levels + 1)
+
+    @v_args(inline=True)
+    def comparison(self, path: ListedPath, operator: Token, value: Token) -> _Part:
+        return _Part(Comparison(path.path, str(operator), _literal(value), path.column, _column(value)), 0)
+
+    def paths(self, children: list[ListedPath]) -> list[ListedPath]:
+        return children
+
+    def path(self, tokens: list[Token]) -> ListedPath:
+        self._left -= 1
+        if self._left < 0:
+            raise InvalidRequest([self._too_many])
+        keys = (unquoted(token) if token.type == "QUOTED" else str(token) for token in tokens)
+        return ListedPath(tuple(keys), _column(tokens[0]))
+
+
+def _joined(kind: type[And] | type[Or], children: list[_Part]) -> _Part:
+    operands: list[Filter] = []
+    levels = 0
+    for part in children:
+        if isinstance(part.tree, kind):
+            operands += part.tree.operands
+            levels = max(levels, part.levels)
+        else:
+            operands.append(part.tree)
+            levels = max(levels, part.levels + 1)
+    return _Part(kind(tuple(operands)), levels)
+
+
+def _literal(token: Token) -> Literal:
+    if token.type == "STAR":
+        return ANYTHING
+    is_quoted = token.type == "QUOTED"
+    if "*" in token and (wildcard := wildcard_in(token) if is_quoted else token.index("*")) is not None:
+        description = "* is a wildcard in AIP-160, which is not supported: write \\* in quotes for an asterisk"
+        raise refusal("filter", _column(token) + wildcard, description)
+    if is_quoted:
+        return unquoted(token)
+    if re.fullmatch(_INTEGER, token, re.ASCII):
+        integer = int(token)
+        stored = stored_number(integer)
+        return integer if isinstance(stored, str) else stored
+    if re.fullmatch(_NUMBER, token, re.ASCII):
+        if not math.isfinite(number := float(token)):
+            raise refusal("filter", _column(token), "expected a number that a double can hold")
+        return stored_double(number)
+    return _WORDS.get(token, str(token))
+
+
+def _column(token: Token) -> int:
+    return cast(int, token.start_pos) + 1
+
+
+_READER: Final = _Reader()
+_PARSER: Final = Lark(_GRAMMAR, parser="lalr", start=["filter", "paths"], maybe_placeholders=False, transformer=_READER)

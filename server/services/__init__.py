@@ -1,0 +1,1 @@
+"""The methods of the services: translate, plan, store, translate back."""

@@ -1,0 +1,55 @@
+"""Metadata as a `google.protobuf.Struct`: counted before it is visited."""
+
+from google.protobuf.struct_pb2 import Struct, Value
+
+from server import limits
+from server.errors import InvalidRequest, Violation
+from server.merge.paths import field_path
+from server.model import JsonObject
+from server.users.metadata import too_many_values
+
+
+def object_from_struct(struct: Struct) -> JsonObject:
+    """The JSON object that a Struct is. Raises InvalidRequest, naming `metadata` where it has too many values."""
+    return _Reader().read(struct, ["metadata"])
+
+
+class _Reader:
+    """Reads one Struct. What is nested too deep comes out empty at the level where planning refuses it."""
+
+    def __init__(self) -> None:
+        self._left = limits.METADATA_VALUES
+
+    def read(self, struct: Struct, path: list[str | int]) -> JsonObject:
+        fields = struct.fields
+        if not self._may_visit(len(fields), path):
+            return {}
+        # Not `items()`, which protobuf's map leaves to Python. Nearly all values are texts, and not empty.
+        return {key: (value := fields[key]).string_value or self._value(value, path, key) for key in fields}
+
+    def _may_visit(self, values: int, path: list[str | int]) -> bool:
+        self._left -= values
+        if self._left < 0:
+            raise InvalidRequest([too_many_values()])
+        return len(path) <= limits.METADATA_LEVELS
+
+    def _value(self, value: Value, path: list[str | int], part: str | int) -> object:
+        match value.WhichOneof("kind"):
+            case "string_value":
+                return value.string_value
+            case "number_value":
+                return value.number_value
+            case "bool_value":
+                return value.bool_value
+            case "struct_value":
+                return self.read(value.struct_value, [*path, part])
+            case "list_value":
+                values = value.list_value.values
+                path = [*path, part]
+                if not self._may_visit(len(values), path):
+                    return []
+                return [self._value(item, path, index) for index, item in enumerate(values)]
+            case "null_value":
+                return None
+            case _:
+                raise InvalidRequest([Violation(field_path([*path, part]), "NO_VALUE", "a Value without any kind")])

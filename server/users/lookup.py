@@ -1,0 +1,86 @@
+"""Who a session token, an email address or a company belongs to, a page at a time: from a request to what the profiles
+have in common."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Final, cast
+
+from server import limits
+from server.errors import InvalidRequest, Violation
+from server.model import Lookup, LookupRequest
+from server.query.page_token import PageTokens, page_size
+from server.query.strings import text_violation
+from server.users.derive import alias_digest, email_facts
+from server.users.filter_conditions import Query, users_of
+
+TOKENS: Final = "aliases"
+"""The field that holds a profile's session tokens, as digests that are bound to the application."""
+
+LATEST_FIRST: Final = ("stored_time", "_id")
+"""The stored fields that order a look-up: the latest `stored_time` first, then by `_id`. Profiles without a
+`stored_time`, which version 0.1 wrote, are the last."""
+
+# What an update may carry; no address is nearly as long.
+_MOST_BYTES: Final = {
+    "session_token": limits.TEXT_BYTES,
+    "email": limits.TEXT_BYTES,
+    "company_id": limits.ID_BYTES,
+}
+
+
+def plan_lookup(application_id: str, request: LookupRequest, tokens: PageTokens, now: int) -> Lookup:
+    """The look-up of one page, by one of session_token, email and company_id, at the time `now` in nanoseconds since
+    1970-01-01 UTC. Raises InvalidRequest.
+    """
+    violations = []
+    if len(request.known) != 1:
+        text = "exactly one of session_token, email and company_id must be set"
+        violations.append(Violation("session_token", "NOT_EXACTLY_ONE", text))
+    for name, text in request.known.items():
+        if violation := text_violation(name, text, _MOST_BYTES[name]):
+            violations.append(violation)
+        elif name == "email" and email_facts(text) is None:
+            violations.append(Violation(name, "NOT_AN_EMAIL_ADDRESS", "must be an email address"))
+    if violations:
+        raise InvalidRequest(violations)
+    ((name, text),) = request.known.items()
+    field, value = _stored(application_id, name, text)
+    most = page_size(request.page_size)
+    if not request.page_token:
+        return Lookup(application_id, field, value, most)
+    time, key = tokens.open(request.page_token, _subject(application_id, field, value), now)
+    after = datetime.fromisoformat(cast(str, time)) if time else None, cast(str, key)
+    return Lookup(application_id, field, value, most, after)
+
+
+def lookup_query(lookup: Lookup) -> Query:
+    """The query of the users of a page, and of those after it."""
+    query: Query = {**users_of(lookup.application_id), lookup.field: {"$eq": lookup.value}}
+    return query if lookup.after is None else {**query, "$or": _beyond(*lookup.after)}
+
+
+def _beyond(time: datetime | None, key: str) -> Sequence[Query]:
+    """The conditions, of which one holds for every profile after a position."""
+    # What equals null is not there.
+    same: Query = {"stored_time": {"$eq": time}, "_id": {"$gt": key}}
+    return [same] if time is None else [{"stored_time": {"$lt": time}}, same, {"stored_time": {"$eq": None}}]
+
+
+def subject_of(lookup: Lookup) -> Sequence[str]:
+    """What the token of a page opens for: all that says who is looked up."""
+    return _subject(lookup.application_id, lookup.field, lookup.value)
+
+
+def _subject(application_id: str, field: str, value: object) -> Sequence[str]:
+    # A session token or an email address is a digest by now.
+    return application_id, "LookupUsers", field, value.hex() if isinstance(value, bytes) else str(value)
+
+
+def _stored(application_id: str, name: str, text: str) -> tuple[str, object]:
+    """The stored field, and the value in it, by which a profile is found."""
+    if name == "session_token":
+        return TOKENS, alias_digest(application_id, text)
+    if name == "email" and (facts := email_facts(text)):
+        # It holds the digest of the address in lower case, so the case does not matter.
+        return "avatar_url", facts.avatar_url
+    return name, text

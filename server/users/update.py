@@ -1,0 +1,242 @@
+"""The merge table as a pure function: from an update and a time to the description of one MongoDB write.
+
+It knows no clock, no protobuf and no driver. Where a rule is not explained here, it is a row of the merge table in the
+README.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from itertools import chain
+from typing import Final
+
+from server import limits
+from server.errors import InvalidRequest
+from server.merge.patch import compose, needs_exact
+from server.model import REMOVE, JsonObject, Patch, PlannedUpdate, ProfileWrite, UserUpdate, Whole
+from server.users.addresses import is_ip_address
+from server.users.derive import alias_digest, email_facts, owner_digest, user_agent_facts
+from server.users.metadata import MetadataPlan, too_large
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_NANOSECONDS_PER_MILLISECOND = 1_000_000
+
+# Upper bounds of what the operation takes beside metadata and texts, in bytes, in either form: all of the envelope,
+# with the names of its fields, and the filter; a field of a campaign, which may be stored as the initial one as well.
+_OPERATION_BYTES = 1472
+_CAMPAIGN_FIELD_BYTES = 128
+
+_CLEARED: Final[Mapping[str, Sequence[str]]] = {
+    **{name: (name,) for name in ("company_id", "ip_address", "observed_ip_address", "anonymous_id")},
+    **{name: (name,) for name in ("campaign", "initial_campaign")},
+    "user_agent_string": ("user_agent_string", "user_agent"),
+}
+"""The stored fields that a name in `clear_fields` removes."""
+
+
+def plan_update(application_id: str, update: UserUpdate, now: int) -> PlannedUpdate:
+    """The write that folds `update` into its profile at the time `now` (in nanoseconds since 1970-01-01 UTC).
+
+    Raises InvalidRequest, which names every field that breaks a rule, up to 20.
+    """
+    plan = _Plan(_OPERATION_BYTES + 2 * len(application_id))
+    profile_id, owner = plan.owner(application_id, update)
+    # The server's own time is kept to the millisecond: nobody could tell a difference below.
+    created_time, _ = stored_time(now)
+    patch = plan.envelope(update, created_time)
+    # Without any text in it, nothing is known of how the user came.
+    first_campaign = update.campaign if update.campaign and any(update.campaign.values()) else None
+    if first_campaign and "initial_campaign" in patch:
+        patch["initial_campaign"], first_campaign = [first_campaign], None
+    if update.metadata:
+        patch["metadata"] = plan.metadata(update.metadata)
+        if not plan.violations:
+            patch |= plan.derived_from_email(update.metadata)
+            if plan.size > limits.UPDATE_BYTES:
+                plan.violations.append(too_large())
+    if plan.violations:
+        raise InvalidRequest(plan.violations[: limits.REPORTED])
+    write = ProfileWrite(
+        profile_id=profile_id,
+        on_insert={"application_id": application_id, **owner, "created_time": created_time},
+        patch=patch,
+        aliases=(alias_digest(application_id, update.session_token),) if update.session_token else (),
+        exact=plan.exact,
+        leaves=plan.paths,
+        size=plan.size,
+        values=plan.values - plan.removed,
+        first_campaign=first_campaign,
+    )
+    return PlannedUpdate(write, plan.warnings[: limits.REPORTED])
+
+
+def profile_id(application_id: str, user_id: str) -> str:
+    """The `_id` of a user's profile: a digest, which may outlive the user where an erasure is kept up."""
+    return f"{application_id}/u/{owner_digest(application_id, 'u', user_id)}"
+
+
+def visitor_id(application_id: str, anonymous_id: str) -> str:
+    """The `_id` of the profile of a visitor without a user id, kept apart from users by the letter."""
+    return f"{application_id}/a/{owner_digest(application_id, 'a', anonymous_id)}"
+
+
+def stored_time(nanoseconds: int) -> tuple[datetime, int]:
+    """A time as it is stored: a date, which MongoDB keeps to the millisecond, and the nanoseconds beyond."""
+    milliseconds, rest = divmod(nanoseconds, _NANOSECONDS_PER_MILLISECOND)
+    return _date(milliseconds), rest
+
+
+# The updates of a batch have the same, and those that came one by one within a millisecond.
+@lru_cache(maxsize=1024)
+def _date(milliseconds: int) -> datetime:
+    return _EPOCH + timedelta(milliseconds=milliseconds)
+
+
+def fold(writes: Sequence[ProfileWrite]) -> tuple[ProfileWrite, int]:
+    """One write that does what the first N of `writes` would do one after the other, and that N (at least 1).
+
+    All are of one profile. Folding stops at the limits of one update, so that no write grows without bound. It takes
+    time in proportion to what is folded.
+    """
+    first = writes[0]
+    leaves = size = values = count = 0
+    for write in writes:
+        leaves, size, values = leaves + write.leaves, size + write.size, values + write.values
+        is_over = leaves > limits.METADATA_LEAVES or size > limits.UPDATE_BYTES or values > limits.METADATA_VALUES
+        if count and is_over:
+            leaves, size, values = leaves - write.leaves, size - write.size, values - write.values
+            break
+        count += 1
+    if count == 1:
+        return first, 1
+    folded = writes[:count]
+    patch = compose(write.patch for write in folded)
+    aliases = tuple(dict.fromkeys(chain.from_iterable(write.aliases for write in folded)))
+    campaign = _first_campaign(folded, patch)
+    return ProfileWrite(
+        profile_id=first.profile_id,
+        on_insert=first.on_insert,
+        patch=patch,
+        aliases=aliases,
+        exact=needs_exact(patch),
+        leaves=leaves,
+        size=size,
+        first_campaign=campaign,
+        values=values,
+    ), count
+
+
+def _first_campaign(folded: Sequence[ProfileWrite], patch: Patch) -> Mapping[str, str] | None:
+    """The first campaign of writes that are composed into `patch`, which takes it over where one of them clears it."""
+    first: Mapping[str, str] | None = None
+    is_cleared = False
+    for write in folded:
+        if "initial_campaign" in write.patch:
+            is_cleared, first = True, None
+            patch["initial_campaign"] = write.patch["initial_campaign"]
+        elif write.first_campaign and not first:
+            first = write.first_campaign
+            if is_cleared and patch["initial_campaign"] is REMOVE:
+                patch["initial_campaign"] = [first]
+    return None if is_cleared else first
+
+
+class _Plan(MetadataPlan):
+    """What was found while planning one update."""
+
+    def owner(self, application_id: str, update: UserUpdate) -> tuple[str, dict[str, object]]:
+        """Whose profile it is: its `_id`, and what names its owner in a new profile."""
+        if update.user_id:
+            if not self.text("user_id", update.user_id, limits.ID_BYTES):
+                return "", {}
+            return profile_id(application_id, update.user_id), {"user_id": update.user_id}
+        if update.anonymous_id:
+            if not self.text("anonymous_id", update.anonymous_id, limits.ID_BYTES):
+                return "", {}
+            return visitor_id(application_id, update.anonymous_id), {"anonymous_id": update.anonymous_id}
+        self.refuse("user_id", "REQUIRED", "a user_id is required: any text of 1 to 512 bytes")
+        return "", {}
+
+    def envelope(self, update: UserUpdate, now: datetime) -> Patch:
+        time, nanos = (now, 0) if update.modified_time is None else stored_time(update.modified_time)
+        patch: Patch = {"modified_time": time, "modified_nanos": nanos, "stored_time": now}
+        if update.clear_fields:
+            self.clear(update, patch)
+        if update.company_id is not None and self.text(
+            "company_id", update.company_id, limits.ID_BYTES, warn_if_empty=True
+        ):
+            patch["company_id"] = update.company_id
+        if update.anonymous_id and update.user_id and self.text("anonymous_id", update.anonymous_id, limits.ID_BYTES):
+            patch["anonymous_id"] = update.anonymous_id
+        if update.session_token:
+            self.text("session_token", update.session_token, limits.TEXT_BYTES)
+        if update.ip_address and self.text("ip_address", update.ip_address, limits.IP_ADDRESS_BYTES):
+            patch["ip_address"] = update.ip_address
+            if not is_ip_address(update.ip_address):
+                self.warn("ip_address", "NOT_AN_IP_ADDRESS", "kept as sent, though it is no IP address")
+        elif update.client_address and "observed_ip_address" not in patch:
+            # In a field of its own: it must never replace an address that a caller gave. Not where it is cleared: the
+            # address of whoever clears it would take its place.
+            patch["observed_ip_address"] = update.client_address
+            self.size += 4 * len(update.client_address)
+        if update.user_agent_string and self.text("user_agent_string", update.user_agent_string, limits.TEXT_BYTES):
+            facts, size = user_agent_facts(update.user_agent_string)
+            self.size += size
+            patch["user_agent_string"] = update.user_agent_string
+            patch["user_agent"] = REMOVE if facts is None else Whole(facts)
+        if update.campaign:
+            texts = 0
+            for name, value in update.campaign.items():
+                size = len(value) if value.isascii() else len(value.encode())
+                texts += size
+                if size > limits.TEXT_BYTES:
+                    self.too_long(f"campaign.{name}", limits.TEXT_BYTES)
+            self.size += 2 * texts + _CAMPAIGN_FIELD_BYTES * len(update.campaign)
+            campaign: JsonObject = {**update.campaign}
+            patch["campaign"] = Whole(campaign) if "campaign" in patch else campaign
+        return patch
+
+    def clear(self, update: UserUpdate, patch: Patch) -> None:
+        """Remove what `clear_fields` names."""
+        if len(update.clear_fields) > limits.CLEAR_FIELDS:
+            self.refuse("clear_fields", "TOO_MANY", f"more than {limits.CLEAR_FIELDS} names")
+            return
+        for index, name in enumerate(update.clear_fields):
+            stored = _CLEARED.get(name, ())
+            if name == "anonymous_id" and not update.user_id:
+                self.refuse(f"clear_fields[{index}]", "NOT_CLEARABLE", "a visitor is known by its anonymous_id alone")
+            elif stored:
+                patch |= dict.fromkeys(stored, REMOVE)
+            else:
+                self.refuse(f"clear_fields[{index}]", "NOT_CLEARABLE", "is not a field that can be cleared")
+
+    def text(self, field: str, value: str | None, most: int, *, warn_if_empty: bool = False) -> bool:
+        """Whether `value` is a text to store. One that is too long is refused, an empty one ignored."""
+        if not value:
+            if value == "" and warn_if_empty:
+                self.warn(field, "IGNORED", "an empty text is not stored")
+            return False
+        size = len(value) if value.isascii() else len(value.encode())
+        self.size += size
+        if size > most:
+            self.too_long(field, most)
+        return size <= most
+
+    def too_long(self, field: str, most: int) -> None:
+        self.refuse(field, "TOO_LONG", f"longer than {most:,} bytes in UTF-8")
+
+    def derived_from_email(self, metadata: JsonObject) -> Patch:
+        if "email" not in metadata:
+            return {}
+        email = metadata["email"]
+        facts = email_facts(email) if isinstance(email, str) else None
+        if facts is None:
+            if email is not None:
+                self.warn("metadata.email", "NOT_AN_EMAIL_ADDRESS", "kept as sent; nothing is derived from it")
+            return {"avatar_url": REMOVE, "email_domain": REMOVE, "company_domain": REMOVE}
+        self.size += len(facts.avatar_url) + 2 * len(facts.email_domain)
+        return {
+            "avatar_url": facts.avatar_url,
+            "email_domain": facts.email_domain,
+            "company_domain": facts.company_domain or REMOVE,
+        }

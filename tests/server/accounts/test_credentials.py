@@ -1,0 +1,55 @@
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from server.accounts.credentials import StoredCredential, digest, rotate
+from server.accounts.inventory import lines_of
+from server.errors import CredentialReplaced
+from server.model import Kind, Scope
+
+_CREATED = datetime(2026, 1, 1, 10, 30, tzinfo=UTC)
+_NOW = datetime(2026, 3, 1, tzinfo=UTC)
+_DAY = timedelta(days=1)
+
+
+def _token(expire_time: datetime | None = None) -> StoredCredential:
+    scopes = frozenset({Scope.READ_USERS, Scope.DELETE_USERS})
+    return StoredCredential(digest("old"), "c1", "a1", Kind.MANAGEMENT, "Support", scopes, _CREATED, expire_time)
+
+
+def test_what_takes_the_place_of_a_credential_may_do_the_same() -> None:
+    old, new = rotate(_token(), "new", _NOW, _DAY)
+    assert (old.expire_time, old.replaced_by) == (_NOW + _DAY, new.credential_id)
+    assert (new.digest, new.created_time, new.expire_time) == (digest("new"), _NOW, None)
+    for each in ("application_id", "kind", "name", "scopes"):
+        assert getattr(new, each) == getattr(old, each)
+    assert new.credential_id != old.credential_id
+    assert new.replaced_by is None
+
+
+def test_it_lasts_as_long_as_the_other_was_made_for_which_the_overlap_does_not_prolong() -> None:
+    end = _NOW + timedelta(hours=1)
+    old, new = rotate(_token(end), "new", _NOW, _DAY)
+    assert old.expire_time == end
+    assert new.expire_time == _NOW + (end - _CREATED)
+
+
+def test_a_credential_is_rotated_once() -> None:
+    old, new = rotate(_token(), "new", _NOW, _DAY)
+    with pytest.raises(CredentialReplaced, match=new.credential_id):
+        rotate(old, "newer", _NOW, _DAY)
+
+
+def test_a_credential_never_shows_its_digest() -> None:
+    assert "digest" not in repr(_token())
+
+
+def test_the_list_is_a_table() -> None:
+    key = StoredCredential(digest("k"), "c2", "a1", Kind.COLLECTOR, "", frozenset(), _CREATED, _NOW + _DAY)
+    applications = [("a1", "My product", [_token(_NOW), key]), ("a22", "Bare", [])]
+    assert list(lines_of(applications, _NOW)) == [
+        "APPLICATION  APPLICATION NAME  CREDENTIAL  KIND              NAME     SCOPES                   CREATED           EXPIRES",  # noqa: E501 - as wide as it is
+        "a1           My product        c1          management token  Support  delete:users,read:users  2026-01-01 10:30  expired 2026-03-01 00:00",  # noqa: E501
+        "a1           My product        c2          collector key     -        -                        2026-01-01 10:30  2026-03-02 00:00",  # noqa: E501
+        "a22          Bare              -           -                 -        -                        -                 -",  # noqa: E501
+    ]

@@ -1,0 +1,109 @@
+"""Bulk writes in which an operation spoils the command for the others."""
+
+from collections.abc import AsyncIterator
+from typing import Any, cast
+
+import pytest
+from pymongo import UpdateOne
+from pymongo.errors import AutoReconnect, DocumentTooLarge, OperationFailure
+
+from server.errors import ProfileTooLarge, WriteOutcomeUnknown, WriteRejected
+from server.local.mongod import EmbeddedMongod
+from server.mongo.bulk import failure_of, write_in_bulk
+from server.mongo.client import Collection, Database, connect, open_database
+
+
+@pytest.fixture(scope="module")
+async def opened(mongod: EmbeddedMongod) -> AsyncIterator[Database]:
+    client = connect(mongod.uri)
+    yield open_database(client, "userfold_bulk_test")
+    client.close()
+
+
+def _set(key: str, value: object) -> UpdateOne:
+    return UpdateOne({"_id": key}, {"$set": {"a": value}}, upsert=True)
+
+
+def _pipeline(key: str, size: int) -> UpdateOne:
+    # What is small as a document and large as an operation.
+    return UpdateOne({"_id": key}, [{"$set": {"a": {"$substrBytes": ["x" * size, 0, 1]}}}], upsert=True)
+
+
+@pytest.mark.parametrize(
+    ("poison", "failure"),
+    [
+        (_set("poison", "half \ud83d"), WriteRejected),
+        (_set("poison", 2**64), WriteRejected),
+        (_set("poison", object()), WriteRejected),
+        (_set("poison", "x" * (17 << 20)), ProfileTooLarge),
+        (_pipeline("poison", 17 << 20), ProfileTooLarge),
+        (_set("poison", "x" * (49 << 20)), ProfileTooLarge),
+        (UpdateOne({"_id": "poison"}, [{"$nonsense": 1}]), WriteRejected),
+    ],
+    ids=["surrogate", "integer", "no BSON", "document", "pipeline", "message", "stage"],
+)
+async def test_an_operation_that_spoils_the_command_fails_alone(
+    opened: Database, poison: UpdateOne, failure: type[Exception], request: pytest.FixtureRequest
+) -> None:
+    collection = opened.get_collection(request.node.name)
+    for position in (0, 7, 19):
+        await collection.delete_many({})
+        operations = [_set(f"u{number}", number) for number in range(20)]
+        operations[position] = poison
+        result = await write_in_bulk(collection, operations)
+        assert list(result.codes) == [position]
+        assert isinstance(failure_of(result.codes[position]), failure)
+        assert not result.unknown
+        assert await collection.count_documents({}) == 19
+
+
+class FakeCollection:
+    """Fails as a whole where one of the operations is among `spoiled`; counts its commands."""
+
+    def __init__(self, spoiled: dict[int, Exception]) -> None:
+        self.spoiled = spoiled
+        self.commands = 0
+
+    async def bulk_write(self, operations: list[int], ordered: bool) -> Any:
+        self.commands += 1
+        for operation in operations:
+            if error := self.spoiled.get(operation):
+                raise error
+
+        class Result:
+            matched_count = len(operations)
+            upserted_count = deleted_count = 0
+
+        return Result
+
+
+async def _written(collection: FakeCollection, operations: int) -> Any:
+    return await write_in_bulk(cast(Collection, collection), cast(Any, list(range(operations))))
+
+
+async def test_one_of_many_is_found_with_few_commands() -> None:
+    collection = FakeCollection({77: OperationFailure("", 10334)})
+    result = await _written(collection, 128)
+    assert (result.codes, result.effective) == ({77: 10334}, 127)
+    assert collection.commands == 1 + 2 * 7
+
+
+async def test_several_of_different_kinds_are_all_found() -> None:
+    spoiled = {3: DocumentTooLarge(""), 60: AutoReconnect(), 90: OverflowError(), 127: OperationFailure("", 2)}
+    result = await _written(FakeCollection(spoiled), 128)
+    assert result.codes == {3: 10334, 90: 0, 127: 2}
+    # A connection that is lost leaves all that was sent with it unknown, and no more.
+    assert 60 in result.unknown
+    assert len(result.unknown) < 128
+    assert result.effective == 128 - len(result.unknown) - 3
+
+
+@pytest.mark.parametrize(
+    ("code", "failure"), [(13, WriteRejected), (50, WriteOutcomeUnknown), (11600, WriteOutcomeUnknown)]
+)
+async def test_what_is_not_about_an_operation_is_not_searched_for(code: int, failure: type[Exception]) -> None:
+    collection = FakeCollection({5: OperationFailure("", code)})
+    result = await _written(collection, 128)
+    assert collection.commands == 1
+    assert set(result.codes) == set(range(128))
+    assert isinstance(failure_of(result.codes[5]), failure)

@@ -1,0 +1,53 @@
+"""What a server finds, or makes, in the database before the first update."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from pymongo import MongoClient
+
+from server.local.mongod import EmbeddedMongod
+from server.mongo.client import connect, open_database, prepare
+from server.settings import InvalidSetting
+
+
+async def _prepared(mongod: EmbeddedMongod, name: str, *, servers: int = 1) -> dict[str, Any]:
+    """What MongoDB tells of the collection of profiles after so many servers have prepared the database at once."""
+    clients = [connect(mongod.uri) for _ in range(servers)]
+    try:
+        await asyncio.gather(*(prepare(open_database(client, name)) for client in clients))
+    finally:
+        for client in clients:
+            client.close()
+    with MongoClient[dict[str, Any]](mongod.uri) as sync:
+        (found,) = sync[name].list_collections(filter={"name": "profiles"})
+        options: dict[str, Any] = found["options"]
+        return options
+
+
+async def test_profiles_lie_on_small_pages_behind_a_validator(mongod: EmbeddedMongod) -> None:
+    options = await _prepared(mongod, "prepare_new", servers=4)
+    assert options["storageEngine"] == {"wiredTiger": {"configString": "leaf_page_max=8KB"}}
+    assert options["validator"]["aliases.1000"] == {"$exists": False}
+
+
+async def test_a_collection_that_is_there_gets_the_validator(mongod: EmbeddedMongod) -> None:
+    with MongoClient[dict[str, Any]](mongod.uri) as client:
+        client.prepare_old.create_collection("profiles")
+    assert "validator" in await _prepared(mongod, "prepare_old")
+
+
+async def test_another_storage_engine_makes_its_own_pages(mongod: EmbeddedMongod) -> None:
+    with MongoClient[dict[str, Any]](mongod.uri) as client:
+        data = {"failCommands": ["create"], "appName": "userfold", "errorCode": 72}
+        client.admin.command({"configureFailPoint": "failCommand", "mode": {"times": 1}, "data": data})
+    options = await _prepared(mongod, "prepare_other")
+    assert list(options) == ["validator"]
+
+
+async def test_a_database_that_refuses_is_told_without_its_own_words(mongod: EmbeddedMongod) -> None:
+    with MongoClient[dict[str, Any]](mongod.uri) as client:
+        data = {"failCommands": ["create"], "appName": "userfold", "errorCode": 13}
+        client.admin.command({"configureFailPoint": "failCommand", "mode": {"times": 2}, "data": data})
+    with pytest.raises(InvalidSetting, match="OperationFailure, code 13"):
+        await _prepared(mongod, "prepare_refused")

@@ -1,0 +1,534 @@
+"""The queries on a real mongod: their indexes, their limits, their failures, and paging while others write."""
+
+import asyncio
+import threading
+import time
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any, cast
+
+import pytest
+from cryptography.fernet import Fernet
+from pymongo import MongoClient
+from pymongo.monitoring import CommandFailedEvent, CommandListener, CommandStartedEvent, CommandSucceededEvent
+
+from server import limits
+from server.errors import DatabaseUnavailable, QueryTooSlow, UserfoldError
+from server.local.mongod import EmbeddedMongod
+from server.model import (
+    STORED,
+    Fetched,
+    ListRequest,
+    Lookup,
+    LookupRequest,
+    Profile,
+    ProfileWrite,
+    ReportRequest,
+    UserUpdate,
+)
+from server.mongo.client import Database, connect, open_database, prepare
+from server.mongo.documents import FetchedDocument
+from server.mongo.profile_queries import MongoProfileQueries
+from server.mongo.profiles import MongoProfileStore
+from server.mongo.secrets import page_token_key
+from server.query.field_mask import WHOLE, parse_mask
+from server.query.grammar import parse_filter
+from server.query.page_token import PageTokens
+from server.users.campaign_report import plan_report
+from server.users.derive import EmailFacts, alias_digest, email_facts
+from server.users.filter_conditions import plan_query
+from server.users.listing import bound_to, plan_listing
+from server.users.lookup import LATEST_FIRST, lookup_query, plan_lookup, subject_of
+from server.users.ports import Found
+from server.users.update import plan_update, profile_id
+
+_NAME = "userfold_queries_test"
+_NOW = 1_767_323_045_000_000_000
+_TOKENS = PageTokens(Fernet.generate_key())
+
+
+@pytest.fixture(scope="module")
+async def opened(mongod: EmbeddedMongod) -> AsyncIterator[Database]:
+    # By its own name: of the failures that a test switches on, no program of another test takes one.
+    client = connect(f"{mongod.uri}&appName={_NAME}")
+    database = open_database(client, _NAME)
+    await prepare(database)
+    yield database
+    await client.drop_database(_NAME)
+    client.close()
+
+
+@pytest.fixture(scope="module")
+def queries(opened: Database) -> MongoProfileQueries:
+    return MongoProfileQueries(opened)
+
+
+@contextmanager
+def _failing(mongod: EmbeddedMongod, **data: Any) -> Iterator[None]:
+    with MongoClient[dict[str, Any]](mongod.uri) as client:
+        # The driver tries once more where it may.
+        failure = {"configureFailPoint": "failCommand", "mode": {"times": 2}}
+        commands = ["find", "aggregate"]
+        client.admin.command(failure | {"data": {"failCommands": commands, "appName": _NAME} | data})
+        try:
+            yield
+        finally:
+            client.admin.command({"configureFailPoint": "failCommand", "mode": "off"})
+
+
+def _lookup(application: str, token: str, page_size: int = 0) -> Lookup:
+    return plan_lookup(application, LookupRequest({"session_token": token}, page_size), _TOKENS, _NOW)
+
+
+_BY_ID = ("find", "find_many", "export")
+_LISTING = plan_listing("app", ListRequest(), _TOKENS, _NOW)
+_ASKED: dict[str, Any] = {
+    "find": lambda queries: queries.find(profile_id("app", "u")),
+    "find_many": lambda queries: queries.find_many([profile_id("app", "u")], WHOLE),
+    "export": lambda queries: queries.export("app", [profile_id("app", "u")]),
+    "look_up": lambda queries: queries.look_up(Lookup("app", "company_id", "c", 1)),
+    "look_up_tokens": lambda queries: queries.look_up_tokens([Lookup("app", "aliases", b"", 1)] * 2),
+    "list_users": lambda queries: queries.list_users(_LISTING),
+    "count": lambda queries: queries.count(plan_query("app", None)),
+    "report": lambda queries: queries.report(plan_report("app", ReportRequest())),
+}
+
+
+@pytest.mark.parametrize("name", _ASKED)
+@pytest.mark.parametrize(
+    ("failure", "error"),
+    [
+        ({"errorCode": 50}, QueryTooSlow),
+        ({"errorCode": 262}, QueryTooSlow),
+        ({"errorCode": 13}, DatabaseUnavailable),
+        ({"closeConnection": True}, DatabaseUnavailable),
+    ],
+    ids=["MaxTimeMSExpired", "ExceededTimeLimit", "Unauthorized", "connection"],
+)
+async def test_a_query_that_fails_is_told(
+    mongod: EmbeddedMongod, queries: MongoProfileQueries, name: str, failure: dict[str, Any], error: type[Exception]
+) -> None:
+    with _failing(mongod, **failure):
+        if name in _BY_ID and ("closeConnection" in failure or failure["errorCode"] == 262):
+            # The driver tries as often as it has time.
+            await _ASKED[name](queries)
+        else:
+            with pytest.raises(error):
+                await _ASKED[name](queries)
+    await _ASKED[name](queries)
+
+
+@pytest.mark.parametrize("name", _ASKED)
+async def test_a_database_that_is_silent_is_unavailable_and_not_slow(
+    mongod: EmbeddedMongod, queries: MongoProfileQueries, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("server.mongo.profile_queries.READ_SECONDS", 0.2)
+    for limit in ("QUERY_SECONDS", "REPORT_SECONDS"):
+        monkeypatch.setattr(limits, limit, 0.2)
+    monkeypatch.setattr("server.mongo.profile_queries._ANSWER_SECONDS", 0.0)
+    with _failing(mongod, blockConnection=True, blockTimeMS=3_000):
+        started = time.monotonic()
+        with pytest.raises(DatabaseUnavailable):
+            await _ASKED[name](queries)
+        assert time.monotonic() - started < 2.9
+
+
+async def test_an_unreachable_database_is_told_as_such() -> None:
+    client = connect("mongodb://127.0.0.1:9/?directConnection=true", serverSelectionTimeoutMS=50)
+    queries = MongoProfileQueries(open_database(client, "x"))
+    # At once: each tries again until its time is over.
+    told = await asyncio.gather(*(ask(queries) for ask in _ASKED.values()), return_exceptions=True)
+    assert [type(each) for each in told] == [DatabaseUnavailable] * len(_ASKED)
+    client.close()
+
+
+async def _page(queries: MongoProfileQueries, application: str, asked: ListRequest) -> tuple[list[str], str]:
+    """The users of a page, and the token of the next."""
+    listing = plan_listing(application, asked, _TOKENS, _NOW)
+    users, has_more = await queries.list_users(listing)
+    position = users[-1].position(listing.keys) if has_more else None
+    token = _TOKENS.seal(position, bound_to(application, asked), _NOW) if position else ""
+    return [user.profile().user_id for user in users], token
+
+
+async def test_an_answer_is_as_large_as_a_message_can_be(
+    opened: Database, queries: MongoProfileQueries, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    updates = [UserUpdate(user_id=f"u{number}", company_id="c", metadata={"a": "x" * 1000}) for number in range(9)]
+    writes = [plan_update("large", update, _NOW).write for update in updates]
+    assert set(await MongoProfileStore(opened).apply(writes)) == {STORED}
+    monkeypatch.setattr(limits, "ANSWER_BYTES", 5000)
+    seen: list[str] = []
+    sizes: list[int] = []
+    token = ""
+    while not seen or token:
+        asked = ListRequest(page_token=token)
+        users, token = await _page(queries, "large", asked)
+        seen += users
+        sizes.append(len(users))
+    assert sorted(seen) == [f"u{number}" for number in range(9)]
+    assert sizes == [4, 4, 1]
+    found, has_more = await queries.look_up(Lookup("large", "company_id", "c", 9))
+    assert (len(found), has_more) == (4, True)
+    monkeypatch.setattr(limits, "ANSWER_BYTES", 1)
+    users, token = await _page(queries, "large", ListRequest())
+    assert len(users) == 1
+    assert token
+
+
+async def test_many_tokens_are_looked_up_as_each_is_alone(
+    opened: Database, queries: MongoProfileQueries, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def written(application: str, number: int, token: str) -> ProfileWrite:
+        update = UserUpdate(user_id=f"u{number % 7}", session_token=token, modified_time=_NOW + number % 3)
+        return plan_update(application, update, _NOW).write
+
+    store = MongoProfileStore(opened)
+    for application in ("tokens", "others"):
+        # Every fourth token is of several users, and both applications know all of them.
+        writes = [written(application, number, f"t{number // 4 if number % 4 else number}") for number in range(40)]
+        assert set(await store.apply(writes)) == {STORED}
+    visitor = UserUpdate(user_id="", anonymous_id="a", session_token="t1")
+    assert await store.apply([plan_update("tokens", visitor, _NOW).write]) == [STORED]
+    profiles = opened.get_collection("profiles")
+    for application in ("tokens", "others"):
+        # Some were last written by version 0.1, some at one time.
+        for number in range(1, 7):
+            at = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(milliseconds=number // 2)
+            change = {"$set": {"stored_time": at}} if number % 3 else {"$unset": {"stored_time": ""}}
+            await profiles.update_one({"_id": profile_id(application, f"u{number}")}, change)
+    asked = [
+        _lookup(application, token, most)
+        for application in ("tokens", "others", "nobody's")
+        for token in ("t0", "t1", "t2", "t8", "t8", "t36", "never there")
+        for most in (1, 0)
+    ]
+    expected = [_whole(await queries.look_up(lookup)) for lookup in asked]
+    assert any(has_more for _, has_more in expected)
+    found = await queries.look_up_tokens(asked)
+    assert found is not None
+    assert [each and _whole(each) for each in found] == expected
+    monkeypatch.setattr(limits, "GROUP_LOOKUP_BYTES", 1)
+    assert await queries.look_up_tokens(asked) is None
+
+
+def _whole(found: Found) -> tuple[list[Profile], bool]:
+    users, has_more = found
+    return [user.profile() for user in users], has_more
+
+
+async def _looked_up(queries: MongoProfileQueries, known: dict[str, str], size: int) -> list[list[str]]:
+    """The ids on each page of a look-up."""
+    pages = list[list[str]]()
+    token = ""
+    while not pages or token:
+        lookup = plan_lookup("paged", LookupRequest(known, size, token), _TOKENS, _NOW)
+        users, has_more = await queries.look_up(lookup)
+        assert users or not has_more
+        pages.append([user.profile().user_id for user in users])
+        token = _TOKENS.seal(users[-1].position(LATEST_FIRST), subject_of(lookup), _NOW) if has_more else ""
+    return pages
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 25, 26])
+async def test_a_look_up_pages_through_all_the_latest_first_and_those_of_before_last(
+    opened: Database, queries: MongoProfileQueries, size: int
+) -> None:
+    profiles = opened.get_collection("profiles")
+    await profiles.delete_many({"application_id": "paged"})
+    token, stored = alias_digest("paged", "t"), dict[str, datetime | None]()
+    documents = _documents("paged", "u", range(25))
+    for number, document in enumerate(documents):
+        document |= {"company_id": "c", "avatar_url": _AVATAR, "aliases": [token]}
+        # Several of one time, and several of none.
+        if number % 3:
+            document["stored_time"] = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(milliseconds=number * 7 % 5)
+        stored[document["user_id"]] = document.get("stored_time")
+    await profiles.insert_many(documents)
+    await profiles.insert_one({"_id": "paged/a/visitor", "application_id": "paged", "aliases": [token]})
+    by_id = sorted(stored)
+    expected = sorted(
+        by_id, key=lambda user_id: (stored[user_id] is not None, stored[user_id] or datetime.min), reverse=True
+    )
+    # Sorting in reverse keeps the order of equal ones.
+    assert expected[-9:] == [user_id for user_id in by_id if stored[user_id] is None]
+    for known in ({"company_id": "c"}, {"email": "john@acme.com"}, {"session_token": "t"}):
+        pages = await _looked_up(queries, known, size)
+        assert [user_id for page in pages for user_id in page] == expected
+        assert {len(page) for page in pages[:-1]} <= {size}
+
+
+class Commands(CommandListener):
+    """Keeps the names of the commands that a client sends."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+
+    def started(self, event: CommandStartedEvent) -> None:
+        self.names.append(event.command_name)
+
+    def succeeded(self, event: CommandSucceededEvent) -> None:
+        pass
+
+    def failed(self, event: CommandFailedEvent) -> None:
+        pass
+
+
+_AVATAR = cast(EmailFacts, email_facts("john@acme.com")).avatar_url
+
+
+def _told(found: Sequence[Fetched | UserfoldError]) -> list[str]:
+    return [type(each).__name__ if isinstance(each, UserfoldError) else each.profile().user_id for each in found]
+
+
+async def test_many_are_found_in_the_order_of_the_request_small_ones_by_one_query(
+    opened: Database, queries: MongoProfileQueries, mongod: EmbeddedMongod
+) -> None:
+    users = [f"u{number}" for number in range(900)]
+    writes = [plan_update("batch", UserUpdate(user_id=each, company_id="c"), _NOW).write for each in users]
+    assert set(await MongoProfileStore(opened).apply(writes)) == {STORED}
+    await opened.get_collection("profiles").insert_one({"_id": profile_id("batch", "erased"), "suppressed_until": None})
+    asked = [*reversed(users), "u5", "u5"]
+    commands = Commands()
+    client = connect(mongod.uri, event_listeners=[commands])
+    heard = MongoProfileQueries(open_database(client, _NAME))
+    found = await heard.find_many([profile_id("batch", each) for each in asked], WHOLE)
+    assert commands.names == ["find"]
+    client.close()
+    assert _told(found) == asked
+    first = found[0]
+    assert isinstance(first, FetchedDocument)
+    assert first.profile().company_id == "c"
+    missing = ["erased", "u3", "never", "u3"]
+    found = await queries.find_many([profile_id("batch", each) for each in missing], parse_mask(["user_id"]))
+    assert _told(found) == ["UserNotFound", "u3", "UserNotFound", "u3"]
+    assert [each.profile().company_id for each in found if isinstance(each, FetchedDocument)] == [None, None]
+    # Another application's.
+    assert _told(await queries.find_many([profile_id("nobody's", "u3")], WHOLE)) == ["UserNotFound"]
+    assert await queries.find_many([], WHOLE) == []
+
+
+async def test_as_many_are_found_as_an_answer_holds_and_all_where_little_is_asked_of_them(
+    opened: Database, queries: MongoProfileQueries
+) -> None:
+    text: dict[str, object] = {"a": "x" * 900_000}
+    users = [f"u{number}" for number in range(30)]
+    store = MongoProfileStore(opened)
+    for user_id in users:
+        update = UserUpdate(user_id=user_id, metadata=text if user_id != "u4" else {})
+        assert await store.apply([plan_update("large batch", update, _NOW).write]) == [STORED]
+    ids = [profile_id("large batch", each) for each in [*users, "never"]]
+    found = _told(await queries.find_many(ids, WHOLE))
+    # Nine of them and the small one fit into 8 MiB.
+    assert found == [*users[:10], *["ResponseTooLarge"] * 21]
+    assert _told(await queries.find_many(ids, parse_mask(["metadata.b", "company_id"]))) == [*users, "UserNotFound"]
+    assert _told(await queries.find_many([ids[0]] * 12, WHOLE)) == ["u0"] * 9 + ["ResponseTooLarge"] * 3
+
+
+async def test_only_look_ups_of_large_users_leave_their_group(
+    opened: Database, queries: MongoProfileQueries, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    updates = [
+        UserUpdate(user_id="dense", session_token="dense", metadata={"a": "x" * limits.GROUPED_METADATA_BYTES}),
+        *(UserUpdate(user_id=f"u{number}", session_token="wide", metadata={"a": "x" * 900}) for number in range(80)),
+        UserUpdate(user_id="light", session_token="light", metadata={"a": "x"}),
+    ]
+    writes = [plan_update("mixed", update, _NOW).write for update in updates]
+    assert set(await MongoProfileStore(opened).apply(writes)) == {STORED}
+    asked = [_lookup("mixed", token) for token in ("dense", "wide", "light", "nobody")]
+    found = await queries.look_up_tokens(asked)
+    assert found is not None
+    assert [each and len(each[0]) for each in found] == [None, None, 1, 0]
+
+
+async def test_a_token_of_too_many_users_is_not_looked_up_with_others(
+    opened: Database, queries: MongoProfileQueries
+) -> None:
+    updates = [UserUpdate(user_id=f"u{number}", session_token="shared") for number in range(200)]
+    writes = [plan_update("sharing", update, _NOW).write for update in updates]
+    assert set(await MongoProfileStore(opened).apply(writes)) == {STORED}
+    asked = [_lookup("sharing", token) for token in ("shared", "another")]
+    assert await queries.look_up_tokens(asked) is None
+
+
+async def test_all_servers_seal_with_one_key(opened: Database) -> None:
+    key = await page_token_key(opened)
+    assert await page_token_key(opened) == key
+    PageTokens(key)
+
+
+def _filtered(text: str) -> dict[str, object]:
+    return plan_query("app", parse_filter(text))
+
+
+def _paged(order_by: str) -> tuple[dict[str, object], list[tuple[str, int]]]:
+    """The second page of a list."""
+    asked = ListRequest(order_by=order_by)
+    token = _TOKENS.seal([datetime.now(UTC), "id"], bound_to("app", asked), _NOW)
+    listing = plan_listing("app", ListRequest(order_by=order_by, page_token=token), _TOKENS, _NOW)
+    return listing.query, [(key, -1 if listing.descending else 1) for key in listing.keys]
+
+
+_SHAPES: dict[str, tuple[dict[str, object], str]] = {
+    'user_id = "x"': (_filtered('user_id = "x"'), "_id"),
+    "user_id = x OR user_id = y": (_filtered("user_id = x OR user_id = y"), "_id"),
+    "company_id = c": (_filtered("company_id = c"), "company_id"),
+    "company_id = c AND metadata.a = x": (_filtered("company_id = c AND metadata.a = x"), "company_id"),
+    "created_time >=": (_filtered("created_time >= 2026-01-01T00:00:00Z"), "created_time"),
+    "a range": (
+        _filtered("created_time >= 2026-01-01T00:00:00Z AND created_time < 2026-02-01T00:00:00Z"),
+        "created_time",
+    ),
+    "all": (_filtered(""), "created_time"),
+    "metadata": (_filtered("metadata.a = x"), "created_time"),
+    "many tokens": ({"aliases": {"$in": [b"x", b"y"]}, "user_id": {"$exists": True}}, "aliases"),
+    "many ids": ({"_id": {"$in": ["app/u/x", "app/u/y"]}, "$expr": {"$lte": [{"$bsonSize": "$$ROOT"}, 1]}}, "_id"),
+    **{
+        f"{name}, {page} page": (lookup_query(Lookup("app", name, "x", 1, after)), name)
+        for name in ("aliases", "avatar_url", "company_id")
+        for page, after in (("first", None), ("later", (datetime.now(UTC), "id")), ("last", (None, "id")))
+    },
+}
+
+
+def _stages(plan: Any) -> Iterator[dict[str, Any]]:
+    """Every stage of a plan, wherever in it."""
+    if isinstance(plan, dict):
+        if "stage" in plan:
+            yield plan
+        for inner in plan.values():
+            yield from _stages(inner)
+    elif isinstance(plan, list):
+        for inner in plan:
+            yield from _stages(inner)
+
+
+def _assert_served_by(winning: Any, field: str) -> list[dict[str, Any]]:
+    stages = list(_stages(winning))
+    assert "COLLSCAN" not in {stage["stage"] for stage in stages}
+    scans = [stage for stage in stages if "keyPattern" in stage]
+    assert scans
+    for scan in scans:
+        assert field in scan["keyPattern"], scan
+        narrow = [bound for bound in scan["indexBounds"][field] if bound != "[MinKey, MaxKey]"]
+        assert narrow or field == "created_time"
+    return stages
+
+
+@pytest.mark.parametrize("name", _SHAPES)
+async def test_an_index_serves_every_promised_query(opened: Database, name: str) -> None:
+    query, field = _SHAPES[name]
+    plan = await opened.get_collection("profiles").find(query).explain()
+    _assert_served_by(plan["queryPlanner"]["winningPlan"], field)
+
+
+@pytest.mark.parametrize("order_by", ["created_time", "created_time desc"])
+async def test_an_index_serves_the_order_by_created_time(opened: Database, order_by: str) -> None:
+    query, sort = _paged(order_by)
+    plan = await opened.get_collection("profiles").find(query).sort(sort).limit(1001).explain()
+    stages = _assert_served_by(plan["queryPlanner"]["winningPlan"], "created_time")
+    assert "SORT" not in {stage["stage"] for stage in stages}
+    bounds = next(stage["indexBounds"]["created_time"] for stage in stages if "indexBounds" in stage)
+    assert "MinKey" not in str(bounds) or "MaxKey" not in str(bounds)
+
+
+@pytest.mark.parametrize("pipeline", ["groups", "total"])
+async def test_an_index_serves_a_report_over_a_time_range(opened: Database, pipeline: str) -> None:
+    report = plan_report("app", ReportRequest(start_time=_NOW, end_time=_NOW + 1_000_000_000))
+    command = {"aggregate": "profiles", "pipeline": getattr(report, pipeline), "cursor": {}}
+    plan = await opened.command("explain", command)
+    stages = _assert_served_by(plan, "created_time")
+    bounds = next(stage["indexBounds"]["created_time"] for stage in stages if "indexBounds" in stage)
+    assert bounds == ["[new Date(1767323045000), new Date(1767323046000))"]
+
+
+_USERS = 100_000
+
+
+def _seed(application_id: str, prefix: str, count: int) -> list[dict[str, Any]]:
+    # A hundred at a time share one time of creation, as the users of one batch do.
+    number = {"$toString": "$n"}
+    created = {"$add": [datetime(2026, 1, 1, tzinfo=UTC), {"$floor": {"$divide": ["$n", 100]}}]}
+    return [
+        {"$documents": [{"n": {"$range": [0, count]}}]},
+        {"$unwind": "$n"},
+        {
+            "$project": {
+                "_id": {"$concat": [f"{application_id}/u/{prefix}", number]},
+                "application_id": application_id,
+                "user_id": {"$concat": [prefix, number]},
+                "created_time": created,
+                "modified_time": created,
+                "modified_nanos": {"$literal": 0},
+            }
+        },
+    ]
+
+
+def _documents(application_id: str, prefix: str, numbers: range) -> list[dict[str, Any]]:
+    return [
+        {
+            "_id": f"{application_id}/u/{prefix}{number}",
+            "application_id": application_id,
+            "user_id": f"{prefix}{number}",
+            "created_time": datetime(2026, 1, 1, tzinfo=UTC) + timedelta(milliseconds=number // 100),
+            "modified_time": datetime(2026, 1, 1, tzinfo=UTC),
+            "modified_nanos": 0,
+        }
+        for number in numbers
+    ]
+
+
+async def test_paging_answers_every_user_that_is_there_throughout_exactly_once(
+    opened: Database, queries: MongoProfileQueries, mongod: EmbeddedMongod
+) -> None:
+    turns = [threading.Semaphore(0) for _ in range(3)]
+
+    def write(writer: int) -> None:
+        with MongoClient[dict[str, Any]](mongod.uri) as client:
+            profiles = client[_NAME].profiles
+            for number in range(100):
+                # A turn for each page, beside which it writes.
+                turns[writer].acquire()
+                some = range(number * 131 % 990, _USERS, 1_000)
+                if writer == 0:
+                    profiles.insert_many(_documents("many", f"new{number}-", some), ordered=False)
+                elif writer == 1:
+                    ids = [f"many/u/kept{each}" for each in some]
+                    profiles.update_many({"_id": {"$in": ids}}, {"$set": {"metadata.n": number, "company_id": "c"}})
+                else:
+                    ids = [f"many/u/doomed{each}" for each in range(number, _USERS // 100, 100)]
+                    profiles.delete_many({"_id": {"$in": ids}})
+
+    with MongoClient[dict[str, Any]](mongod.uri) as client:
+        client[_NAME].aggregate([*_seed("many", "kept", _USERS), {"$out": "profiles"}])
+        client[_NAME].profiles.insert_many(_documents("many", "doomed", range(_USERS // 100)))
+    threads = [threading.Thread(target=write, args=(writer,)) for writer in range(3)]
+    for thread in threads:
+        thread.start()
+    seen: list[str] = []
+    try:
+        token = ""
+        while not seen or token:
+            for turn in turns:
+                turn.release()
+            asked = ListRequest(page_size=1000, page_token=token, fields=["user_id"])
+            users, token = await _page(queries, "many", asked)
+            seen += users
+    finally:
+        for turn in turns:
+            turn.release(100)
+        for thread in threads:
+            thread.join()
+    assert len(seen) == len(set(seen))
+    assert {user_id for user_id in seen if user_id.startswith("kept")} == {f"kept{each}" for each in range(_USERS)}
+
+
+async def test_a_report_that_takes_too_long_is_given_up(
+    queries: MongoProfileQueries, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    report = plan_report("app", ReportRequest())
+    monkeypatch.setattr(limits, "REPORT_SECONDS", 0)
+    with pytest.raises(QueryTooSlow):
+        await queries.report(report)

@@ -1,0 +1,289 @@
+"""The store on a real mongod, its failures included."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from pymongo import MongoClient
+
+from server.errors import DatabaseUnavailable, ProfileTooLarge, WriteOutcomeUnknown, WriteRejected
+from server.local.mongod import EmbeddedMongod
+from server.model import STORED, Profile, ProfileWrite, Stored, UserUpdate
+from server.mongo import bulk, profiles
+from server.mongo.client import Database, connect, open_database, prepare
+from server.mongo.profile_queries import MongoProfileQueries
+from server.mongo.profiles import MongoProfileStore
+from server.users.ports import AGAIN
+from server.users.update import plan_update, profile_id, stored_time
+from tests.writes import applied
+
+_NOW = 1_767_323_045_000_000_000
+_ALWAYS = -1
+
+
+@pytest.fixture(scope="module")
+async def opened(mongod: EmbeddedMongod) -> AsyncIterator[Database]:
+    client = connect(mongod.uri)
+    database = open_database(client, "userfold_store_test")
+    await prepare(database)
+    await prepare(database)
+    yield database
+    client.close()
+
+
+@pytest.fixture(scope="module")
+def store(opened: Database) -> MongoProfileStore:
+    return MongoProfileStore(opened)
+
+
+@pytest.fixture(scope="module")
+def queries(opened: Database) -> MongoProfileQueries:
+    return MongoProfileQueries(opened)
+
+
+@pytest.fixture
+def user(request: pytest.FixtureRequest) -> str:
+    return str(request.node.name)
+
+
+def _write(user_id: str, **fields: Any) -> ProfileWrite:
+    return plan_update("app", UserUpdate(user_id=user_id, **fields), _NOW).write
+
+
+async def _metadata(queries: MongoProfileQueries, user_id: str) -> dict[str, Any] | None:
+    fetched = await queries.find(profile_id("app", user_id))
+    return None if fetched is None else fetched.profile().metadata
+
+
+def _kinds(outcomes: Any) -> list[type[object]]:
+    return [type(outcome) for outcome in outcomes]
+
+
+@contextmanager
+def _failing(mongod: EmbeddedMongod, times: int, **data: Any) -> Iterator[None]:
+    """MongoDB's own failure injection, for the next `times` update commands of any client."""
+    with MongoClient[dict[str, Any]](mongod.uri) as client:
+        failure = {"configureFailPoint": "failCommand", "mode": "alwaysOn" if times == _ALWAYS else {"times": times}}
+        client.admin.command(failure | {"data": {"failCommands": ["update"], "appName": "userfold"} | data})
+        try:
+            yield
+        finally:
+            client.admin.command({"configureFailPoint": "failCommand", "mode": "off"})
+
+
+async def test_a_path_that_meets_a_scalar_is_redone_exactly_and_its_neighbours_are_untouched(
+    store: MongoProfileStore, queries: MongoProfileQueries, user: str
+) -> None:
+    await applied(store, [_write(user, metadata={"a": "text", "b": 1})])
+    outcomes = await applied(
+        store, [_write(user, metadata={"a": {"deep": {"er": 1}}}), _write(f"{user}2", metadata={"x": 1})]
+    )
+    assert outcomes == [STORED, STORED]
+    assert await _metadata(queries, user) == {"a": {"deep": {"er": 1}}, "b": 1}
+    assert await _metadata(queries, f"{user}2") == {"x": 1}
+
+
+async def test_updates_of_one_user_in_one_batch_are_applied_in_order(
+    store: MongoProfileStore, queries: MongoProfileQueries, user: str
+) -> None:
+    updates: list[dict[str, Any]] = [{"a": {"b": 1}}, {"a": 5}, {"a": {"c": 2}}, {"z": None}, {"a": {"c": None}}]
+    assert await applied(store, [_write(user, metadata=metadata) for metadata in updates]) == [STORED] * 5
+    assert await _metadata(queries, user) == {"a": {}}
+
+
+async def test_a_profile_that_grows_too_large_is_refused_alone_and_keeps_what_it_was(
+    store: MongoProfileStore, queries: MongoProfileQueries, user: str
+) -> None:
+    outcomes = await applied(
+        store,
+        [
+            _write(user, metadata={"a": "x" * 600_000}),
+            _write(f"{user}2", metadata={"b": 1}),
+            _write(user, metadata={"b": "x" * 600_000}),
+            _write(user, metadata={"c": 1}),
+        ],
+    )
+    assert _kinds(outcomes) == [Stored, Stored, ProfileTooLarge, Stored]
+    assert await _metadata(queries, user) == {"a": "x" * 600_000, "c": 1}
+
+
+async def test_one_update_beyond_the_size_of_a_profile_is_refused(
+    store: MongoProfileStore, queries: MongoProfileQueries, user: str
+) -> None:
+    outcomes = await applied(store, [_write(user, metadata={"a": {}, "b": "x" * (1 << 20)})])
+    assert _kinds(outcomes) == [ProfileTooLarge]
+    assert await _metadata(queries, user) is None
+
+
+async def test_the_alias_set_keeps_the_latest_thousand(
+    store: MongoProfileStore, mongod: EmbeddedMongod, user: str
+) -> None:
+    tokens = [f"token-{number}" for number in range(1003)]
+    for start in range(0, 1003, 250):
+        assert set(await applied(store, [_write(user, session_token=token) for token in tokens[start:][:250]])) == {
+            STORED
+        }
+    assert await applied(store, [_write(user, session_token=tokens[500])]) == [STORED]
+    with MongoClient[dict[str, Any]](mongod.uri) as client:
+        document = client.userfold_store_test.profiles.find_one({"_id": profile_id("app", user)})
+    assert document is not None
+    assert document["aliases"] == [_write(user, session_token=token).aliases[0] for token in tokens[-1000:]]
+
+
+async def test_more_new_tokens_than_the_set_holds_keep_the_last(
+    store: MongoProfileStore, queries: MongoProfileQueries, user: str
+) -> None:
+    tokens = [_write(user, session_token=f"token-{number}") for number in range(1500)]
+    assert set(await applied(store, tokens)) == {STORED}
+    fetched = await queries.find(profile_id("app", user))
+    assert fetched is not None
+    assert fetched.profile().alias_count == 1000
+
+
+async def test_racing_first_writes_of_one_user_all_arrive(
+    store: MongoProfileStore, queries: MongoProfileQueries, user: str
+) -> None:
+    outcomes = await asyncio.gather(*(applied(store, [_write(user, metadata={f"k{n}": n})]) for n in range(64)))
+    assert outcomes == [[STORED]] * 64
+    assert await _metadata(queries, user) == {f"k{n}": n for n in range(64)}
+
+
+async def test_a_write_that_the_majority_did_not_confirm_is_of_unknown_outcome(
+    store: MongoProfileStore, mongod: EmbeddedMongod, user: str
+) -> None:
+    with _failing(mongod, 1, writeConcernError={"code": 64, "errmsg": "waiting for replication timed out"}):
+        outcomes = await applied(store, [_write(user, metadata={"a": 1}), _write(f"{user}2", metadata={"a": 1})])
+    assert _kinds(outcomes) == [WriteOutcomeUnknown] * 2
+
+
+async def test_write_errors_and_write_concern_errors_are_told_apart(
+    store: MongoProfileStore, mongod: EmbeddedMongod, user: str
+) -> None:
+    large = _write(user, metadata={"b": {}, "a": "x" * (1 << 20)})
+    with _failing(mongod, 1, writeConcernError={"code": 64, "errmsg": "waiting for replication timed out"}):
+        outcomes = await applied(store, [large, _write(f"{user}2", metadata={"a": 1})])
+    assert _kinds(outcomes) == [ProfileTooLarge, WriteOutcomeUnknown]
+
+
+@pytest.mark.parametrize("code", [50, 64, 262, 11602, 14031])
+async def test_a_command_that_ran_out_of_time_or_room_or_lost_its_primary_is_of_unknown_outcome(
+    store: MongoProfileStore, mongod: EmbeddedMongod, user: str, code: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bulk, "WRITE_SECONDS", 0.5)
+    with _failing(mongod, _ALWAYS, errorCode=code):
+        assert _kinds(await applied(store, [_write(user, metadata={"a": 1})])) == [WriteOutcomeUnknown]
+
+
+@pytest.mark.parametrize("failure", [{"closeConnection": True}, {"errorCode": 10107}, {"errorCode": 189}])
+async def test_what_an_election_makes_fail_is_sent_again_as_often_as_there_is_time(
+    store: MongoProfileStore, mongod: EmbeddedMongod, user: str, failure: dict[str, Any]
+) -> None:
+    with _failing(mongod, 3, **failure):
+        assert await applied(store, [_write(user, metadata={"a": 1})]) == [STORED]
+
+
+async def test_connections_that_are_lost_again_leave_the_outcome_unknown_for_all_that_follows(
+    store: MongoProfileStore, mongod: EmbeddedMongod, user: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bulk, "WRITE_SECONDS", 0.5)
+    big = {f"k{n}": n for n in range(900)}
+    with _failing(mongod, _ALWAYS, closeConnection=True):
+        outcomes = await applied(store, [_write(user, metadata=big), _write(user, metadata=big), _write(user)])
+    assert _kinds(outcomes) == [WriteOutcomeUnknown] * 3
+
+
+async def test_an_error_that_nobody_foresaw_is_a_defect_with_its_code(
+    store: MongoProfileStore, mongod: EmbeddedMongod, user: str
+) -> None:
+    with _failing(mongod, 1, errorCode=13):
+        (outcome,) = await applied(store, [_write(user, metadata={"a": 1})])
+    assert isinstance(outcome, WriteRejected)
+    assert outcome.code == 13
+
+
+async def test_a_duplicate_key_is_tried_again(store: MongoProfileStore, mongod: EmbeddedMongod, user: str) -> None:
+    # A unique index of an operator's own is the way to have one on purpose.
+    with MongoClient[dict[str, Any]](mongod.uri) as client:
+        profiles = client.userfold_store_test.profiles
+        profiles.create_index("metadata.unique", unique=True, sparse=True)
+        try:
+            await applied(store, [_write(f"{user}2", metadata={"unique": 1})])
+            outcomes = await applied(
+                store, [_write(user, metadata={"unique": 1}), _write(f"{user}3", metadata={"a": 1})]
+            )
+        finally:
+            profiles.drop_index("metadata.unique_1")
+    assert _kinds(outcomes) == [WriteOutcomeUnknown, Stored]
+
+
+async def test_an_unreachable_database_is_told_as_such(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bulk, "WRITE_SECONDS", 0.05)
+    client = connect("mongodb://127.0.0.1:9/?directConnection=true")
+    store = MongoProfileStore(open_database(client, "x"))
+    assert _kinds(await applied(store, [_write("u")])) == [WriteOutcomeUnknown]
+    client.close()
+
+
+async def test_where_nobody_can_tell_why_a_write_was_refused_it_may_be_sent_again(
+    store: MongoProfileStore, mongod: EmbeddedMongod, user: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(profiles, "READ_SECONDS", 0.5)
+    large = _write(user, metadata={"a": "x" * (1 << 20)})
+    assert _kinds(await applied(store, [large])) == [ProfileTooLarge]
+    for failure in ({"errorCode": 91}, {"blockConnection": True, "blockTimeMS": 2_000}):
+        with _failing(mongod, _ALWAYS, failCommands=["find"], **failure):
+            assert _kinds(await applied(store, [large])) == [DatabaseUnavailable]
+
+
+async def test_a_write_that_turns_exact_is_handed_back_with_all_later_ones_of_its_profile(
+    store: MongoProfileStore, queries: MongoProfileQueries, user: str
+) -> None:
+    assert await store.apply([_write(user, metadata={"a": "text"})]) == [STORED]
+    writes = [_write(user, metadata={"a": {"b": 1}}), _write(f"{user}2"), _write(user, metadata={"a": {"b": 2}})]
+    assert await store.apply(writes) == [AGAIN, STORED, AGAIN]
+    assert [write.exact for write in writes] == [True, False, True]
+    assert await _metadata(queries, user) == {"a": "text"}
+    assert await store.apply(writes) == [STORED] * 3
+    assert await _metadata(queries, user) == {"a": {"b": 2}}
+
+
+async def test_a_profile_of_version_0_1_is_read_and_written_as_it_is(
+    store: MongoProfileStore, queries: MongoProfileQueries, opened: Database, user: str
+) -> None:
+    key = {"_id": profile_id("app", user)}
+    time = datetime(2026, 1, 1, tzinfo=UTC)
+    stored = {"application_id": "app", "user_id": user, "created_time": time, "modified_time": time}
+    stored |= {"modified_nanos": 0, "observed_ip_address": "192.0.2.1", "campaign": {"gclid": "g"}}
+    await opened.profiles.insert_one(key | stored | {"initial_campaign": [{"gclid": "g"}], "values": 3})
+
+    async def read() -> Profile:
+        fetched = await queries.find(key["_id"])
+        assert fetched is not None
+        return fetched.profile()
+
+    profile = await read()
+    assert (profile.stored_time, profile.ip_address, profile.observed_ip_address) == (None, "192.0.2.1", "192.0.2.1")
+    recounted = _write(user, clear_fields=["campaign", "observed_ip_address"])
+    recounted.recount = True
+    assert await store.apply([recounted]) == [STORED]
+    profile = await read()
+    assert profile.stored_time == stored_time(_NOW)[0]
+    assert (profile.campaign, profile.observed_ip_address, profile.initial_campaign) == (None, None, {"gclid": "g"})
+
+
+async def test_a_recount_sees_each_write_that_came_between(
+    store: MongoProfileStore, queries: MongoProfileQueries, opened: Database, user: str
+) -> None:
+    # It sets the same `modified_time`, and happens to add nothing to the upper bound of values.
+    await applied(store, [_write(user, modified_time=1, metadata={"a": 1})])
+    document = await opened.profiles.find_one({"_id": profile_id("app", user)})
+    other = plan_update("app", UserUpdate(user, modified_time=1, metadata={"a": [0] * 9}), _NOW + 1_000_000).write
+    other.values = 0
+    assert await store.apply([other]) == [STORED]
+    late = _write(user, metadata={"b": 1})
+    assert document is not None
+    assert await store._recount._write(late, document) is None
+    assert await _metadata(queries, user) == {"a": [0] * 9}

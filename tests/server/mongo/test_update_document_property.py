@@ -1,0 +1,77 @@
+"""Random updates on a real mongod: on dot-paths, as pipelines, and folded into one write, they leave the same."""
+
+import itertools
+from typing import Any
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from pymongo import UpdateOne
+from pymongo.collection import Collection
+from pymongo.database import Database
+from pymongo.errors import WriteError
+
+from server.model import ProfileWrite, UserUpdate
+from server.mongo.bulk import PATH_MEETS_NON_OBJECT
+from server.mongo.update_document import dotted_update, exact_update
+from server.users.update import fold, plan_update
+from tests.strategies import CLEARABLE, UPDATES
+
+_NOW = 1_767_323_045_000_000_000
+_numbers = itertools.count()
+
+# Mostly campaigns and what clears them: that is where two changes of one path could meet.
+_CAMPAIGNS = st.fixed_dictionaries(
+    {},
+    optional={
+        "campaign": st.dictionaries(st.sampled_from(["utm_source", "gclid"]), st.sampled_from(["a", "b", ""])),
+        "clear_fields": st.lists(st.sampled_from(CLEARABLE), max_size=4),
+        "metadata": st.just({"empty": {}}),
+        "company_id": st.just("c"),
+    },
+)
+
+
+def _planned(updates: list[dict[str, Any]], user_id: str) -> list[ProfileWrite]:
+    writes = []
+    for number, update in enumerate(updates):
+        fields = {name: value for name, value in update.items() if value and name != "modified_time"}
+        campaign = {name: value for name, value in dict(fields.pop("campaign", {})).items() if value is not None}
+        sent = UserUpdate(user_id, campaign=campaign, client_address="192.0.2.1", **fields)
+        writes.append(plan_update("app", sent, _NOW + number * 1_000_000).write)
+    return writes
+
+
+def _apply(profiles: Collection[dict[str, Any]], write: ProfileWrite, *, exact: bool = False) -> None:
+    key = {"_id": write.profile_id}
+    if not (exact or write.exact):
+        try:
+            profiles.update_one(key, dotted_update(write), upsert=True)
+        except WriteError as error:
+            if error.code != PATH_MEETS_NON_OBJECT:
+                raise
+        else:
+            return
+    profiles.bulk_write([UpdateOne(key, exact_update(write), upsert=True)])
+
+
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(UPDATES | _CAMPAIGNS, min_size=1, max_size=5), st.integers(0, 4))
+def test_every_form_of_the_same_updates_leaves_the_same(
+    database: Database[dict[str, Any]], updates: list[dict[str, Any]], cut: int
+) -> None:
+    number = next(_numbers)
+    profiles = database.client["userfold_forms"]["profiles"]
+    documents = []
+    for form in ("dotted", "exact", "folded", "folded and exact"):
+        writes = _planned(updates, f"{number}/{form}")
+        if form.startswith("folded"):
+            writes = [fold(part)[0] for part in (writes[:cut], writes[cut:]) if part]
+        for write in writes:
+            _apply(profiles, write, exact=form.endswith("exact"))
+        document = profiles.find_one({"_id": writes[0].profile_id})
+        assert document is not None
+        # They are of different users, and tokens are bound to the application alone.
+        documents.append({name: value for name, value in document.items() if name not in ("_id", "user_id")})
+    created = [document.pop("created_time") for document in documents]
+    assert created == [created[0]] * 4
+    assert documents == [documents[0]] * 4

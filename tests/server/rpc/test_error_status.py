@@ -1,0 +1,201 @@
+"""The code table of the server, all of it, with whole bodies."""
+
+import json
+
+import pytest
+from google.protobuf import json_format
+from google.rpc import error_details_pb2
+from google.rpc.status_pb2 import Status
+
+from server import errors
+from server.errors import UserfoldError, Violation
+from server.model import Scope
+from server.rpc.error_status import ANSWERS, status_from_error
+
+assert error_details_pb2  # Known to the descriptor pool, so that `Any` can be told as JSON.
+
+_VIOLATION = Violation("metadata.email", "WRONG_TYPE", "must be a text")
+_INFO = "type.googleapis.com/google.rpc.ErrorInfo"
+_RETRY = [{"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "1s"}]
+_FIELDS = [
+    {
+        "@type": "type.googleapis.com/google.rpc.BadRequest",
+        "fieldViolations": [
+            {"field": "users[3].metadata.email", "reason": "WRONG_TYPE", "description": "must be a text"}
+        ],
+    }
+]
+
+_TABLE: list[tuple[UserfoldError, int, str, str, list[object]]] = [
+    (
+        errors.InvalidRequest([_VIOLATION]),
+        3,
+        "INVALID_REQUEST",
+        "Fields of the request break rules; nothing of it was written.",
+        list(_FIELDS),
+    ),
+    (
+        errors.EtagNotSupported(),
+        12,
+        "ETAG_NOT_SUPPORTED",
+        "An etag in an update is not supported yet; nothing of the update was written. Send it without.",
+        [],
+    ),
+    (
+        errors.ValidateOnlyNotSupported(),
+        12,
+        "VALIDATE_ONLY_NOT_SUPPORTED",
+        "validate_only is not supported yet; nothing was written or erased.",
+        [],
+    ),
+    (
+        errors.MalformedRequest(),
+        3,
+        "MALFORMED_REQUEST",
+        "The request is not the message that this method takes; metadata may be nested too deep to be read.",
+        [],
+    ),
+    (
+        errors.BatchTooLarge(),
+        3,
+        "BATCH_TOO_LARGE",
+        "A batch holds at most 1,000 users; none of this one was written.",
+        [],
+    ),
+    (
+        errors.ProfileTooLarge(),
+        9,
+        "PROFILE_TOO_LARGE",
+        "The merged profile would pass 1,048,576 bytes or 50,000 values; nothing of the update was written.",
+        [],
+    ),
+    (
+        errors.CredentialMissing(),
+        16,
+        "CREDENTIAL_MISSING",
+        "Send a collector key as X-Moesif-Application-Id, or a management token as Authorization: Bearer.",
+        [],
+    ),
+    (
+        errors.CredentialAmbiguous(),
+        16,
+        "CREDENTIAL_AMBIGUOUS",
+        "Send each credential once: a second X-Moesif-Application-Id or Authorization is refused, even an equal one.",
+        [],
+    ),
+    (
+        errors.StreamIdle(),
+        14,
+        "STREAM_IDLE",
+        "No message came for 300 s. Nothing is lost: open a new stream for the next one.",
+        [{"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "1s"}],
+    ),
+    (errors.CredentialUnknown(), 16, "CREDENTIAL_UNKNOWN", "The credential belongs to no application.", []),
+    (
+        errors.ScopeMissing(Scope.READ_CAMPAIGNS),
+        7,
+        "SCOPE_MISSING",
+        "The credential may not do this: it takes a management token with the scope that the metadata names.",
+        [],
+    ),
+    (errors.UserNotFound(), 5, "USER_NOT_FOUND", "The application has no user with this user_id.", []),
+    (
+        errors.WriteOutcomeUnknown(),
+        14,
+        "WRITE_OUTCOME_UNKNOWN",
+        "The database did not confirm the write, which may have been applied. Sending it again is safe.",
+        list(_RETRY),
+    ),
+    (
+        errors.Overloaded(),
+        8,
+        "OVERLOADED",
+        "More is under way than the server has room for; nothing was written. Send it again later.",
+        list(_RETRY),
+    ),
+    (
+        errors.RateLimited(1.25),
+        8,
+        "RATE_LIMITED",
+        "The application sends more than it may; nothing was written. Send it again later.",
+        [{"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "1.250s"}],
+    ),
+    (
+        errors.GatewayTooOld(),
+        14,
+        "GATEWAY_TOO_OLD",
+        "The gateway is older than the server and cannot read its response; nothing was done. Update the gateway.",
+        [],
+    ),
+    (
+        errors.ServerStopping(),
+        14,
+        "SERVER_STOPPING",
+        "The server stops. What it has not acknowledged is not written: send it again, on a new stream.",
+        list(_RETRY),
+    ),
+    (
+        errors.DatabaseUnavailable(),
+        14,
+        "DATABASE_UNAVAILABLE",
+        "The database does not answer; nothing was written. Send it again later.",
+        list(_RETRY),
+    ),
+    (
+        errors.ResponseTooLarge(),
+        8,
+        "RESPONSE_TOO_LARGE",
+        "The response would become too large: ask for this user in another call.",
+        [],
+    ),
+    (
+        errors.QueryTooSlow(),
+        9,
+        "QUERY_TOO_SLOW",
+        "The database did not answer in time. A user_id, a company_id or a range of created_time makes it faster.",
+        [],
+    ),
+]
+
+
+@pytest.mark.parametrize(("error", "code", "reason", "message", "details"), _TABLE, ids=lambda value: str(value)[:24])
+def test_an_error_is_told_in_the_one_shape(
+    error: UserfoldError, code: int, reason: str, message: str, details: list[object]
+) -> None:
+    status = status_from_error(error, prefix="users[3].")
+    info: dict[str, object] = {"@type": _INFO, "reason": reason, "domain": "userfold"}
+    if isinstance(error, errors.ScopeMissing):
+        info["metadata"] = {"scope": "read:campaigns"}
+    assert json_format.MessageToDict(status) == {"code": code, "message": message, "details": [info, *details]}
+
+
+def test_the_table_is_whole() -> None:
+    assert {type(row[0]) for row in _TABLE} == set(ANSWERS)
+    facts = {kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, UserfoldError)}
+    # A rejected write is a defect: it is told as one.
+    assert facts - set(ANSWERS) == {UserfoldError, errors.WriteRejected}
+
+
+@pytest.mark.parametrize("error", [errors.WriteRejected(13), ValueError("a value"), KeyError("secret")])
+def test_whatever_else_happens_is_told_by_an_id_alone(error: Exception) -> None:
+    assert json_format.MessageToDict(status_from_error(error, error_id="4711")) == {
+        "code": 13,
+        "message": "A defect of the server, found in its log by the error_id. Sending the request again is safe.",
+        "details": [{"@type": _INFO, "reason": "INTERNAL", "domain": "userfold", "metadata": {"error_id": "4711"}}],
+    }
+
+
+@pytest.mark.parametrize("letter", ["x", "é", "日", '"'])
+def test_an_error_never_passes_four_kibibytes(letter: str) -> None:
+    violations = [Violation(letter * 160, "TOO_DEEP", "nested deeper than 20 levels") for _ in range(100)]
+    status: Status = status_from_error(errors.InvalidRequest(violations), prefix="users[999].")
+    assert len(json.dumps(json_format.MessageToDict(status), ensure_ascii=False).encode()) <= 4096
+    assert len(status.SerializeToString()) <= 4096
+
+
+def test_at_most_twenty_fields_are_named() -> None:
+    violations = [Violation(f"k{number}", "X", "y") for number in range(100)]
+    status = status_from_error(errors.InvalidRequest(violations))
+    bad_request = error_details_pb2.BadRequest()
+    assert status.details[1].Unpack(bad_request)
+    assert len(bad_request.field_violations) == 20

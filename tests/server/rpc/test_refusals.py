@@ -1,0 +1,70 @@
+"""What the operator reads of refusals: a line for each kind and second, whatever callers send."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import structlog
+
+from processes.tally import KINDS
+from server.errors import CredentialUnknown, InvalidRequest, Overloaded, Violation
+from server.rpc import refusals
+from server.rpc.refusals import status_of_refusal
+
+
+@pytest.fixture
+def logged() -> Iterator[list[Any]]:
+    refusals._REPORTS.clear()  # What other tests have reported in this second.
+    with structlog.testing.capture_logs() as lines:
+        yield lines
+
+
+async def test_a_batch_of_invalid_users_is_one_line(logged: list[Any]) -> None:
+    for index in range(300):
+        error = InvalidRequest([Violation("user_id", "REQUIRED", ""), Violation(f"metadata.k{index}", "X", "")])
+        status_of_refusal("BatchUpdateUsers", error, f"users[{index}].")
+    (line,) = logged
+    assert (line["event"], line["reason"], line["calls"]) == ("refused", "INVALID_REQUEST", 1)
+    assert line["fields"] == ("metadata", "user_id")
+
+
+async def test_what_is_counted_when_the_program_ends_is_reported(logged: list[Any]) -> None:
+    for _ in range(5):
+        status_of_refusal("GetUser", CredentialUnknown())
+    refusals.flush_reports()
+    assert [line["calls"] for line in logged] == [1, 4]
+
+
+async def test_the_index_of_an_item_makes_no_kind_of_its_own(logged: list[Any]) -> None:
+    for index in range(300):
+        error = InvalidRequest([Violation(f"user_ids[{index}]", "REQUIRED", "")])
+        status_of_refusal("BatchDeleteUsers", error)
+    assert [line["fields"] for line in logged] == [("user_ids[]",)]
+
+
+async def test_reasons_and_methods_are_told_apart(logged: list[Any]) -> None:
+    for _ in range(100):
+        for method in ("GetUser", "UpdateUser"):
+            for error in (CredentialUnknown(), Overloaded()):
+                status_of_refusal(method, error)
+    assert len(logged) == 4
+
+
+async def test_a_defect_that_repeats_has_one_id_and_one_line_in_a_second(logged: list[Any]) -> None:
+    ids = set()
+    for _ in range(300):
+        try:
+            raise RuntimeError("john@acmeinc.com")
+        except RuntimeError as error:
+            status = status_of_refusal("UpdateUser", error)
+        ids.add(status.SerializeToString())
+    (line,) = logged
+    assert len(ids) == 1
+    assert line["error_id"].encode() in ids.pop()
+    assert "acmeinc" not in str(line)
+
+
+async def test_defects_of_ever_new_kinds_are_bounded(logged: list[Any]) -> None:
+    for number in range(KINDS + 100):
+        status_of_refusal("UpdateUser", type(f"E{number}", (Exception,), {})())
+    assert len(logged) == KINDS

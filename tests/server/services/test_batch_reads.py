@@ -1,0 +1,69 @@
+"""The results of batches of reads, over users that are there already."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from google.protobuf.message import Message
+from userfold.v1 import user_service_pb2 as pb
+
+from processes.turns import Turns
+from server import metrics
+from server.errors import InvalidRequest, ResponseTooLarge, UserfoldError, UserNotFound, Violation
+from server.model import Fetched, Profile
+from server.rpc.error_status import status_from_error
+from server.services.batch_reads import fill_read_results
+from tests.server.fetched import FetchedProfile
+
+_TOO_LARGE = status_from_error(ResponseTooLarge())
+_NOT_FOUND = status_from_error(UserNotFound())
+
+
+def _user(user_id: str) -> Fetched:
+    return FetchedProfile(Profile(user_id, None, None, None, None))
+
+
+async def _results(users: Sequence[Fetched | UserfoldError], room: int) -> list[str | Message]:
+    """What is told of each user, where so many fit."""
+    filled: list[str] = []
+
+    async def fill(user: Fetched, message: Any) -> bool:
+        filled.append(user.profile().user_id)
+        message.user.user_id = filled[-1]
+        return len(filled) <= room
+
+    response = pb.BatchGetUsersResponse()
+    await fill_read_results("BatchGetUsers", response.results, users, fill, "app", Turns())
+    # What comes after the first that does not fit is not even translated.
+    assert len(filled) <= room + 1
+    assert all(each.WhichOneof("outcome") for each in response.results)
+    return [each.response.user.user_id or each.error for each in response.results]
+
+
+async def test_each_is_told_in_its_order() -> None:
+    invalid = InvalidRequest([Violation("user_ids[2]", "REQUIRED", "must not be empty")])
+    users: list[Fetched | UserfoldError] = [_user("b"), UserNotFound(), invalid, _user("a"), _user("b")]
+    assert await _results(users, 3) == ["b", _NOT_FOUND, status_from_error(invalid), "a", "b"]
+
+
+async def test_from_the_first_that_does_not_fit_on_all_are_too_large() -> None:
+    users: list[Fetched | UserfoldError] = [UserNotFound(), _user("a"), _user("b"), UserNotFound(), _user("c")]
+    refused = metrics.REFUSALS.labels("BatchGetUsers", "RESPONSE_TOO_LARGE")
+    before = refused._value.get()
+    assert await _results(users, 1) == [_NOT_FOUND, "a", _TOO_LARGE, _TOO_LARGE, _TOO_LARGE]
+    assert refused._value.get() - before == 1
+
+
+async def test_what_was_not_read_for_its_size_is_too_large() -> None:
+    assert await _results([_user("a"), ResponseTooLarge(), _user("b")], 9) == ["a", _TOO_LARGE, _TOO_LARGE]
+
+
+async def test_many_that_are_not_there_are_told_in_slices(monkeypatch: pytest.MonkeyPatch) -> None:
+    owners: list[object] = []
+
+    async def turn(_: Turns, owner: object) -> None:
+        owners.append(owner)
+
+    monkeypatch.setattr(Turns, "turn", turn)
+    assert await _results([UserNotFound()] * 200, 9) == [_NOT_FOUND] * 200
+    assert owners == ["app"] * 3

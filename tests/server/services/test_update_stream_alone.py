@@ -1,0 +1,139 @@
+"""A stream of updates over a store of the test's own: what waits for room, and what never has to."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+import pytest
+from userfold.v1 import user_service_pb2 as pb
+from userfold.v1.user_pb2 import UserUpdate
+
+from processes.turns import Turns
+from server import limits
+from server.commit.group_commit import GroupedProfileStore
+from server.model import STORED, ProfileWrite
+from server.services.batch_results import REFUSED_IN_ONE_TURN
+from server.services.update_stream import UpdateStream
+from server.users.ports import Outcome
+from tests.loop import turns
+
+
+class FakeProfileStore:
+    """Answers when it is told to, or at once; keeps the ids of what it was given."""
+
+    def __init__(self) -> None:
+        self.may_answer = asyncio.Event()
+        self.applied: list[Any] = []
+
+    async def apply(self, writes: Sequence[ProfileWrite]) -> Sequence[Outcome]:
+        await self.may_answer.wait()
+        self.applied += [write.on_insert["user_id"] for write in writes]
+        return [STORED] * len(writes)
+
+
+@pytest.fixture
+async def store() -> FakeProfileStore:
+    return FakeProfileStore()
+
+
+@pytest.fixture
+async def grouped(store: FakeProfileStore) -> GroupedProfileStore:
+    return GroupedProfileStore(store)
+
+
+def _message(*user_ids: str, size: int = 0) -> pb.StreamUpdateUsersRequest:
+    return pb.StreamUpdateUsersRequest(
+        users=[UserUpdate(user_id=user_id, user_agent_string="x" * size) for user_id in user_ids]
+    )
+
+
+async def _sent(messages: Sequence[pb.StreamUpdateUsersRequest]) -> AsyncIterator[pb.StreamUpdateUsersRequest]:
+    for message in messages:
+        yield message
+
+
+async def _acknowledged(grouped: GroupedProfileStore, *messages: pb.StreamUpdateUsersRequest) -> list[int]:
+    stream = UpdateStream(grouped, "app", None, lambda: 0, asyncio.Event(), Turns())
+    answers = stream.acknowledge(_sent(messages))
+    return [each.sequence_number for answer in [one async for one in answers] for each in answer.acknowledgements]
+
+
+async def test_refused_updates_are_acknowledged_in_slices(
+    grouped: GroupedProfileStore, store: FakeProfileStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.may_answer.set()
+    taken: list[object] = []
+
+    async def turn(_: Turns, owner: object) -> None:
+        taken.append(owner)
+
+    monkeypatch.setattr(Turns, "turn", turn)
+    assert await _acknowledged(grouped, _message(*[""] * 300)) == list(range(300))
+    assert taken == ["app"] * (300 // REFUSED_IN_ONE_TURN)
+
+
+async def test_a_stream_waits_for_room_in_bytes_and_goes_on(
+    grouped: GroupedProfileStore, store: FakeProfileStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "WAITING_BYTES", 20_000)
+    stream = asyncio.ensure_future(_acknowledged(grouped, *(_message(f"u{n}", size=3_000) for n in range(10))))
+    await turns(100)
+    assert not stream.done()
+    store.may_answer.set()
+    async with asyncio.timeout(10):
+        assert sorted(await stream) == list(range(10))
+    assert store.applied == [f"u{number}" for number in range(10)]
+
+
+async def test_a_message_larger_than_all_room_is_taken_part_by_part_while_others_write(
+    grouped: GroupedProfileStore, store: FakeProfileStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "WAITING_BYTES", 20_000)
+    monkeypatch.setattr(limits, "STREAM_BYTES", 5_000)
+    submit, parts = grouped.submit, []
+
+    def noted(writes: Sequence[ProfileWrite]) -> Any:
+        parts.append(sum(write.size for write in writes))
+        return submit(writes)
+
+    monkeypatch.setattr(grouped, "submit", noted)
+    users = [f"u{number}" for number in range(20)]
+    stream = asyncio.ensure_future(_acknowledged(grouped, _message(*users, size=1_500), _message("last")))
+    store.may_answer.set()
+    # Another application always has some under way.
+    other = _Busy(grouped)
+    async with asyncio.timeout(10):
+        assert sorted(await stream) == list(range(21))
+    other.stop()
+    assert max(parts) <= 5_000
+    assert [each for each in store.applied if each != "busy"] == [*users, "last"]
+
+
+async def test_an_update_is_not_counted_before_it_is_submitted(
+    grouped: GroupedProfileStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: object) -> Any:
+        raise RuntimeError("no room")
+
+    monkeypatch.setattr(grouped, "submit", refuse)
+    async with asyncio.timeout(10):
+        with pytest.raises(RuntimeError):
+            await _acknowledged(grouped, _message("u"))
+
+
+class _Busy:
+    """Writes of another application, one after the other."""
+
+    def __init__(self, grouped: GroupedProfileStore) -> None:
+        self._grouped = grouped
+        self._is_stopped = False
+        self._again(None)
+
+    def stop(self) -> None:
+        self._is_stopped = True
+
+    def _again(self, _: object) -> None:
+        if not self._is_stopped:
+            on_insert = {"application_id": "other", "user_id": "busy"}
+            write = ProfileWrite(str(id(object())), on_insert, {}, (), exact=False, leaves=0, size=100)
+            self._grouped.submit([write]).add_done_callback(self._again)

@@ -1,0 +1,458 @@
+"""The service without a server: what it asks of its store, at a time of the test's own, through grpcio-testing.
+
+grpcio-testing knows no asyncio: an adapter runs each coroutine to its end.
+"""
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import grpc
+import grpc_testing  # type: ignore[import-untyped]  # It ships no types.
+import pytest
+from cryptography.fernet import Fernet
+from google.protobuf.json_format import MessageToDict
+from userfold.v1 import campaign_service_pb2 as campaigns_pb
+from userfold.v1 import user_service_pb2 as pb
+from userfold.v1.user_pb2 import User, UserUpdate
+
+from processes.turns import Turns
+from server.commit.group_commit import GroupedProfileStore
+from server.errors import (
+    InvalidRequest,
+    ProfileTooLarge,
+    UserfoldError,
+    UserNotFound,
+    Violation,
+    WriteOutcomeUnknown,
+)
+from server.model import (
+    STORED,
+    AliasRemoval,
+    Application,
+    CampaignGroup,
+    CampaignReport,
+    Erasure,
+    Fetched,
+    Kind,
+    Lookup,
+    Profile,
+    ProfileWrite,
+    Scope,
+)
+from server.query.field_mask import Mask
+from server.query.page_token import SECONDS, PageTokens, Position
+from server.rpc.call import Call, begin
+from server.rpc.error_status import status_from_error
+from server.services.batches import Batches
+from server.services.campaign_service import CampaignService
+from server.services.user_service import UserService
+from server.users.campaign_report import Report
+from server.users.filter_conditions import Query
+from server.users.listing import Listing
+from server.users.ports import Outcome
+from server.users.update import profile_id
+from tests.server.fetched import FetchedProfile, FetchedReportGroup
+
+_SERVICES = (
+    pb.DESCRIPTOR.services_by_name["UserService"],
+    campaigns_pb.DESCRIPTOR.services_by_name["CampaignService"],
+)
+_METHODS = {method.name: method for service in _SERVICES for method in service.methods}
+_NOW = datetime(2026, 1, 2, 3, 4, 5, 678_000, tzinfo=UTC)
+_APPLICATION = Application("app", Kind.MANAGEMENT, frozenset({Scope.ADMIN}))
+
+
+class FakeProfileStore:
+    """Keeps what it was given; answers what it is told."""
+
+    def __init__(self) -> None:
+        self.applied: list[list[ProfileWrite]] = []
+        self.outcomes: list[Outcome] = []
+
+    async def apply(self, writes: Sequence[ProfileWrite]) -> Sequence[Outcome]:
+        self.applied.append(list(writes))
+        return self.outcomes or [STORED] * len(writes)
+
+
+class FakeProfileErasure:
+    """Keeps what it was given; nothing was there."""
+
+    def __init__(self) -> None:
+        self.erased: list[Erasure] = []
+        self.removed: list[AliasRemoval] = []
+
+    async def erase(self, erasures: Sequence[Erasure]) -> Sequence[bool | UserfoldError]:
+        self.erased += erasures
+        return [False] * len(erasures)
+
+    async def remove_aliases(self, removals: Sequence[AliasRemoval]) -> Sequence[bool | UserfoldError]:
+        self.removed += removals
+        return [False] * len(removals)
+
+
+class FakeProfileQueries:
+    """Keeps what it was asked; answers what it is told."""
+
+    def __init__(self) -> None:
+        self.profiles: dict[str, Profile] = {}
+        self.lookups: list[Lookup] = []
+        self.listings: list[Listing] = []
+        self.masks: list[Mask] = []
+        self.position: Position | None = None
+        self.reported: CampaignReport | None = None
+
+    async def find(self, profile_id: str) -> Fetched | None:
+        return FetchedProfile(self.profiles[profile_id]) if profile_id in self.profiles else None
+
+    async def find_many(self, profile_ids: Sequence[str], mask: Mask) -> Sequence[Fetched | UserfoldError]:
+        self.masks.append(mask)
+        return [await self.find(each) or UserNotFound() for each in profile_ids]
+
+    async def export(self, application_id: str, profile_ids: Sequence[str]) -> Sequence[Fetched | UserfoldError]:
+        return [UserNotFound()] * len(profile_ids)
+
+    async def look_up(self, lookup: Lookup) -> tuple[Sequence[Fetched], bool]:
+        self.lookups.append(lookup)
+        users = [FetchedProfile(profile, self.position or ()) for profile in self.profiles.values()]
+        return users, self.position is not None
+
+    async def look_up_tokens(self, lookups: Sequence[Lookup]) -> None:
+        return None
+
+    async def list_users(self, listing: Listing) -> tuple[Sequence[Fetched], bool]:
+        self.listings.append(listing)
+        profile = Profile(user_id="u", created_time=_NOW, modified_time=0, metadata={}, alias_count=0)
+        return [FetchedProfile(profile, self.position or ())], self.position is not None
+
+    async def count(self, query: Query) -> int:
+        return 2**40
+
+    async def report(self, report: Report) -> CampaignReport:
+        assert self.reported
+        return self.reported
+
+
+class Synchronous:
+    """The adapter: the service's methods as grpcio-testing calls them."""
+
+    def __init__(self, service: object) -> None:
+        self._service = service
+        self._runner = asyncio.Runner()
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._service, name)
+
+        def call(request: object, context: grpc.ServicerContext) -> object:
+            return self._runner.run(_serve(method, request, context))
+
+        return call
+
+    def close(self) -> None:
+        self._runner.close()
+
+
+class Context:
+    """What the service asks of a call's context."""
+
+    def __init__(self, peer: str) -> None:
+        self._peer = peer
+
+    def invocation_metadata(self) -> tuple[tuple[str, str], ...]:
+        return ()
+
+    def peer(self) -> str:
+        return self._peer
+
+
+async def _serve(method: Any, request: object, context: Any) -> Any:
+    """Call a method as the server does once the caller may call it."""
+    begin(Call(_APPLICATION, context.invocation_metadata()))
+    return await method(request, context)
+
+
+@pytest.fixture
+def store() -> FakeProfileStore:
+    return FakeProfileStore()
+
+
+@pytest.fixture
+def queries() -> FakeProfileQueries:
+    return FakeProfileQueries()
+
+
+class Clock:
+    """A time of the test's own."""
+
+    def __init__(self) -> None:
+        self.now = int(_NOW.timestamp() * 1000) * 1_000_000
+
+    def __call__(self) -> int:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def service(store: FakeProfileStore, queries: FakeProfileQueries, clock: Clock) -> UserService:
+    tokens, turns, profiles = PageTokens(Fernet.generate_key()), Turns(), GroupedProfileStore(store)
+    batches = Batches(profiles, clock, turns)
+    return UserService(profiles, batches, queries, FakeProfileErasure(), tokens, clock, asyncio.Event(), turns)
+
+
+@pytest.fixture
+def testing(service: UserService, queries: FakeProfileQueries) -> Iterator[Any]:
+    adapters = [Synchronous(service), Synchronous(CampaignService(queries, Turns()))]
+    yield grpc_testing.server_from_dictionary(
+        dict(zip(_SERVICES, adapters, strict=True)), grpc_testing.strict_real_time()
+    )
+    for adapter in adapters:
+        adapter.close()
+
+
+def _call(testing: Any, method: str, request: object) -> Any:
+    # grpcio-testing's context has no peer to ask for an address.
+    metadata = (("x-userfold-client-address", "192.0.2.1"), ("x-userfold-contract", "2"))
+    response, _, code, _ = testing.invoke_unary_unary(_METHODS[method], metadata, request, None).termination()
+    assert code is grpc.StatusCode.OK
+    return response
+
+
+async def test_an_update_is_planned_at_the_time_of_the_clock(service: UserService, store: FakeProfileStore) -> None:
+    request: Any = pb.UpdateUserRequest(user=UserUpdate(user_id="u"))
+    context: Any = Context("ipv6:%5B2001:db8::1%5D:4711")
+    assert await _serve(service.UpdateUser, request, context) == pb.UpdateUserResponse()
+    ((write,),) = store.applied
+    assert write.profile_id == profile_id("app", "u")
+    assert write.on_insert["created_time"] == _NOW
+    assert write.patch == {
+        "modified_time": _NOW,
+        "modified_nanos": 0,
+        "stored_time": _NOW,
+        "observed_ip_address": "2001:db8::1",
+    }
+
+
+@pytest.mark.parametrize("peer", ["unix:", "unix:/run/userfold.sock", "ipv4:nonsense"])
+async def test_a_peer_without_an_address_is_not_observed(
+    service: UserService, store: FakeProfileStore, peer: str
+) -> None:
+    request: Any = pb.UpdateUserRequest(user=UserUpdate(user_id="u"))
+    context: Any = Context(peer)
+    await _serve(service.UpdateUser, request, context)
+    assert "observed_ip_address" not in store.applied[0][0].patch
+
+
+async def test_what_the_store_says_of_one_update_is_raised(service: UserService, store: FakeProfileStore) -> None:
+    store.outcomes = [WriteOutcomeUnknown()]
+    request: Any = pb.UpdateUserRequest(user=UserUpdate(user_id="u"))
+    context: Any = Context("ipv4:127.0.0.1:1")
+    with pytest.raises(WriteOutcomeUnknown):
+        await _serve(service.UpdateUser, request, context)
+
+
+async def test_what_the_store_says_of_a_batch_goes_to_the_update_it_is_of(
+    service: UserService, store: FakeProfileStore
+) -> None:
+    store.outcomes = [STORED, ProfileTooLarge(), WriteOutcomeUnknown()]
+    users = [UserUpdate(user_id="a"), UserUpdate(), UserUpdate(user_id="b"), UserUpdate(user_id="c")]
+    request: Any = pb.BatchUpdateUsersRequest(users=users)
+    context: Any = Context("ipv4:127.0.0.1:1")
+    results = (await _serve(service.BatchUpdateUsers, request, context)).results
+    assert [write.profile_id for write in store.applied[0]] == [profile_id("app", user_id) for user_id in "abc"]
+    assert [result.HasField("error") for result in results] == [False, True, True, True]
+    assert results[2].error == status_from_error(ProfileTooLarge())
+    assert results[3].error == status_from_error(WriteOutcomeUnknown())
+
+
+def test_a_look_up_is_planned_and_answered_whole(testing: Any, queries: FakeProfileQueries) -> None:
+    queries.profiles[profile_id("app", "u")] = Profile(
+        user_id="u", created_time=_NOW, modified_time=0, metadata={}, alias_count=0
+    )
+    answer = _call(testing, "LookupUsers", pb.LookupUsersRequest(company_id="c"))
+    assert ([user.user_id for user in answer.users], answer.next_page_token) == (["u"], "")
+    for position in ([_NOW, "app/u/1"], [None, "app/u/2"]):
+        queries.position = position
+        request = pb.LookupUsersRequest(company_id="c", page_size=5000, page_token=answer.next_page_token)
+        answer = _call(testing, "LookupUsers", request)
+        assert answer.next_page_token
+    _call(testing, "LookupUsers", pb.LookupUsersRequest(company_id="c", page_token=answer.next_page_token))
+    assert queries.lookups == [
+        Lookup("app", "company_id", "c", 100),
+        Lookup("app", "company_id", "c", 1000),
+        Lookup("app", "company_id", "c", 1000, after=(_NOW, "app/u/1")),
+        Lookup("app", "company_id", "c", 100, after=(None, "app/u/2")),
+    ]
+
+
+def test_several_profiles_are_answered_in_the_order_of_their_ids(testing: Any, queries: FakeProfileQueries) -> None:
+    for user_id in "ab":
+        queries.profiles[profile_id("app", user_id)] = Profile(user_id, None, None, {}, 0)
+    request = pb.BatchGetUsersRequest(user_ids=["b", "never", "", "a", "b"], fields=["metadata", "user_id,company_id"])
+    results = _call(testing, "BatchGetUsers", request).results
+    told = [each.response.user.user_id or each.error for each in results]
+    violation = Violation("user_ids[2]", "REQUIRED", "must not be empty")
+    refused = [status_from_error(error) for error in (UserNotFound(), InvalidRequest([violation]))]
+    assert told == ["b", *refused, "a", "b"]
+    (mask,) = queries.masks
+    assert mask.paths == (("metadata",), ("user_id",), ("company_id",))
+
+
+def test_a_profile_is_answered_whole(testing: Any, queries: FakeProfileQueries) -> None:
+    queries.profiles[profile_id("app", "u")] = Profile(
+        user_id="u",
+        created_time=_NOW,
+        modified_time=1_000_000_002,
+        metadata={"a": {"b": [1, None, "x", {}]}},
+        alias_count=3,
+        company_id="c",
+        ip_address="1.2.3.4",
+        user_agent_string="UA",
+        user_agent={
+            "browser": {"name": "Firefox", "version": "121.0"},
+            "os": {"name": "Linux"},
+            "device": {"name": "Thing", "brand": "Acme", "model": "T1"},
+        },
+        campaign={"utm_source": "google"},
+        initial_campaign={"utm_source": "bing"},
+        anonymous_id="anon",
+        avatar_url="https://example.com/a",
+        email_domain="acme.com",
+        company_domain="acme.com",
+        observed_ip_address="5.6.7.8",
+        stored_time=_NOW,
+    )
+    user: User = _call(testing, "GetUser", pb.GetUserRequest(user_id="u")).user
+    # As one of the two, for whoever asks for it.
+    expected = {field.name for field in User.DESCRIPTOR.fields} - {"metadata_json", "etag"}
+    assert {field.name for field, _ in user.ListFields()} == expected
+    assert (user.modified_time.seconds, user.modified_time.nanos) == (1, 2)
+    assert user.created_time.ToDatetime(tzinfo=UTC) == user.stored_time.ToDatetime(tzinfo=UTC) == _NOW
+    assert (user.ip_address, user.observed_ip_address) == ("1.2.3.4", "5.6.7.8")
+    assert user.user_agent.device.model == "T1"
+    assert user.user_agent.os.name == "Linux"
+    assert not user.user_agent.os.HasField("version")
+    assert MessageToDict(user.metadata) == {"a": {"b": [1, None, "x", {}]}}
+
+
+def test_an_empty_batch_asks_nothing_of_the_store(testing: Any, store: FakeProfileStore) -> None:
+    assert not _call(testing, "BatchUpdateUsers", pb.BatchUpdateUsersRequest()).results
+    assert store.applied == []
+
+
+async def _listed(service: UserService, **fields: Any) -> str:
+    """The token of the page that follows."""
+    request: Any = pb.ListUsersRequest(**fields)
+    context: Any = Context("ipv4:127.0.0.1:1")
+    return str((await _serve(service.ListUsers, request, context)).next_page_token)
+
+
+@pytest.mark.parametrize("order_by", ["", "created_time desc", "modified_time", "user_id desc"])
+async def test_a_page_begins_where_the_one_before_ended(
+    service: UserService, queries: FakeProfileQueries, order_by: str
+) -> None:
+    name = order_by.removesuffix(" desc") or "created_time"
+    positions: dict[str, Position] = {
+        "created_time": [_NOW, "id"],
+        "modified_time": [_NOW, 5, "id"],
+        "user_id": ["john@acme.com"],
+    }
+    queries.position = positions[name]
+    token = await _listed(service, order_by=order_by)
+    assert "john" not in token
+    queries.position = None
+    assert await _listed(service, order_by=order_by, page_token=token) == ""
+    first, second = queries.listings
+    both: Any = second.query["$and"]
+    whole, after = both
+    assert whole == first.query
+    beyond = "$lt" if "desc" in order_by else "$gt"
+    assert (
+        after
+        == {
+            "created_time": {
+                "created_time": {f"{beyond}e": _NOW},
+                "$or": [{"created_time": {beyond: _NOW}}, {"created_time": {"$eq": _NOW}, "_id": {beyond: "id"}}],
+            },
+            "modified_time": {
+                "modified_time": {f"{beyond}e": _NOW},
+                "$or": [
+                    {"modified_time": {beyond: _NOW}},
+                    {"modified_time": {"$eq": _NOW}, "modified_nanos": {beyond: 5}},
+                    {"modified_time": {"$eq": _NOW}, "modified_nanos": {"$eq": 5}, "_id": {beyond: "id"}},
+                ],
+            },
+            "user_id": {"user_id": {f"{beyond}e": "john@acme.com"}, "$or": [{"user_id": {beyond: "john@acme.com"}}]},
+        }[name]
+    )
+
+
+async def test_a_page_token_holds_for_a_day_and_for_what_it_was_given_for(
+    service: UserService, queries: FakeProfileQueries, clock: Clock
+) -> None:
+    queries.position = [_NOW, "id"]
+    token = await _listed(service, filter="company_id = c")
+    clock.now += SECONDS * 1_000_000_000
+    await _listed(service, filter="company_id = c", page_token=token, page_size=7, fields=["company_id"])
+    changed: list[dict[str, str]] = [
+        {"filter": "company_id = d"},
+        {"filter": "company_id = c", "order_by": "created_time"},
+        {"filter": "company_id = c", "page_token": token[:-4] + "AAA="},
+        {"filter": "company_id = c", "page_token": "é"},
+        {"filter": "company_id = c", "page_token": Fernet(Fernet.generate_key()).encrypt(b"forged").decode()},
+    ]
+    for fields in changed:
+        with pytest.raises(InvalidRequest) as refused:
+            await _listed(service, **{"page_token": token} | fields)
+        assert [each.reason for each in refused.value.violations] == ["INVALID_PAGE_TOKEN"]
+    clock.now += 1_000_000_000
+    with pytest.raises(InvalidRequest):
+        await _listed(service, filter="company_id = c", page_token=token)
+
+
+def test_a_report_is_answered_whole(testing: Any, queries: FakeProfileQueries) -> None:
+    group = CampaignGroup({"campaign.gclid": ""}, 3, [("2026-01-31", 1), ("2026-02-01", 2)], 5.0, 2)
+    total = FetchedReportGroup(CampaignGroup({}, 3, (), 0.0, 0))
+    queries.reported = CampaignReport([FetchedReportGroup(group)], True, total)
+    answer = _call(testing, "ReportCampaigns", campaigns_pb.ReportCampaignsRequest())
+    assert answer == campaigns_pb.ReportCampaignsResponse(
+        groups=[
+            campaigns_pb.CampaignGroup(
+                campaign={"campaign.gclid": ""},
+                user_count=3,
+                days=[
+                    campaigns_pb.DayCount(day="2026-01-31", user_count=1),
+                    campaigns_pb.DayCount(day="2026-02-01", user_count=2),
+                ],
+                value_sum=5.0,
+                value_average=2.5,
+                value_count=2,
+            )
+        ],
+        has_more=True,
+        total=campaigns_pb.CampaignGroup(user_count=3),
+    )
+
+
+def test_a_count_is_answered(testing: Any) -> None:
+    assert _call(testing, "CountUsers", pb.CountUsersRequest()).count == 2**40
+
+
+async def test_a_batch_of_refused_updates_is_answered_in_slices(
+    service: UserService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    owners: list[object] = []
+
+    async def turn(_: Turns, owner: object) -> None:
+        owners.append(owner)
+
+    monkeypatch.setattr(Turns, "turn", turn)
+    request: Any = pb.BatchUpdateUsersRequest(users=[UserUpdate() for _ in range(200)])
+    context: Any = Context("ipv4:127.0.0.1:1")
+    results = (await _serve(service.BatchUpdateUsers, request, context)).results
+    assert [result.error.code for result in results] == [3] * 200
+    assert owners == ["app"] * 3
