@@ -13,10 +13,10 @@ import uvloop
 from prometheus_client import REGISTRY, CollectorRegistry, start_http_server
 
 from gateway.app import Application
-from gateway.channel import Channel
-from gateway.listener import Listener, bind, cannot_listen, listener_url
+from gateway.http.listener import Listener, bind, cannot_listen, listener_url
+from gateway.http.tls import server_context
 from gateway.settings import InvalidSetting, Settings, split_address
-from gateway.tls import server_context
+from gateway.upstream.channel import Channel
 from processes import logs, memory
 from processes.certificates import CertificateUnusable
 from processes.child import describe_end

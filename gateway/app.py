@@ -9,23 +9,25 @@ from google.protobuf.descriptor import ServiceDescriptor
 from userfold.internal.v1 import user_update_service_pb2
 from userfold.v1 import campaign_service_pb2, user_service_pb2
 
-from gateway import bindings, body, metrics, not_stored
-from gateway.answer import NO_ROOM, Answer, answer_from_refusal
-from gateway.channel import Channel
-from gateway.cors import preflight
-from gateway.credentials import Caller, Verifier, caller_of
-from gateway.findings import NOT_UTF8, Finding
-from gateway.gate import Gate
-from gateway.handler import BodyRule, Discard
-from gateway.health import LIVE, READY, Readiness
-from gateway.not_stored import NotStored
-from gateway.proxies import TrustedProxies
-from gateway.reports import Reports, defect
-from gateway.request import Request
-from gateway.routes import ADMITTED, Accepted, Routes, template_of
+from gateway import metrics
+from gateway.calls.transcoder import Transcoder
+from gateway.errors.answer import NO_ROOM, Answer, answer_from_refusal
+from gateway.errors.rendering import Refusal, refusal
+from gateway.errors.reports import Reports, defect
+from gateway.errors.violations import NOT_UTF8, Finding
+from gateway.http import content_encoding
+from gateway.http.cors import preflight
+from gateway.http.forwarded import TrustedProxies
+from gateway.http.handler import BodyRule, Discard
+from gateway.http.request import Request
+from gateway.routing import http_rules, not_stored
+from gateway.routing.admission import Gate
+from gateway.routing.not_stored import NotStored
+from gateway.routing.router import ADMITTED, Accepted, Routes, template_of
 from gateway.settings import Settings
-from gateway.status import Refusal, refusal
-from gateway.transcode import Transcoder
+from gateway.upstream.channel import Channel
+from gateway.upstream.credentials import Caller, Verifier, caller_of
+from gateway.upstream.readiness import LIVE, READY, Readiness
 from processes.observations import Observations
 from processes.turns import Turns
 
@@ -70,7 +72,7 @@ class Application:
         internal: Sequence[ServiceDescriptor] = INTERNAL,
     ) -> None:
         self._proxies = TrustedProxies(settings.trusted_proxies)
-        self._bindings = bindings.bindings_of(services, internal)
+        self._bindings = http_rules.bindings_of(services, internal)
         turns = Turns()
         self._transcoders = {
             binding: Transcoder(
@@ -112,17 +114,17 @@ class Application:
         """What to do with the body of such a request."""
         try:
             found = self._routes.find(method, path)
-        except bindings.InvalidPath:
-            return Discard(body.OBJECT_BYTES)
+        except http_rules.InvalidPath:
+            return Discard(content_encoding.OBJECT_BYTES)
         if not isinstance(found, ADMITTED):
-            return Discard(body.OBJECT_BYTES)
+            return Discard(content_encoding.OBJECT_BYTES)
         caller = self._caller(headers)
         if caller is None or not caller.application:
             if refused := self._refusal(caller):
                 return Refusal(refused.status, refused.http, route=template_of(found))
             if caller is None or not self._verifier.has_room(caller):
                 return None
-        elif isinstance(found, bindings.Match) and not self._gate_of[found.binding].has_room(caller.application):
+        elif isinstance(found, http_rules.Match) and not self._gate_of[found.binding].has_room(caller.application):
             return None
         if isinstance(found, Accepted):
             return Discard(not_stored.ROUTES[found.path])
@@ -144,17 +146,17 @@ class Application:
             if found == READY and request.method in ("GET", "HEAD"):
                 self._readiness.answer(respond)
                 return None
-            if isinstance(found, bindings.MethodNotAllowed):
+            if isinstance(found, http_rules.MethodNotAllowed):
                 answer = _not_allowed(found.allowed)
             elif found is None:
                 answer = answer_from_refusal(
                     refusal("ROUTE_NOT_FOUND"), path=self._routes.shown(request.method, request.path)
                 )
             elif found in not_stored.ROUTES:
-                route, answer = found, _not_allowed(bindings.allow({"POST"}), _reason(found))
+                route, answer = found, _not_allowed(http_rules.allow({"POST"}), _reason(found))
             else:
                 route, answer = found, self._constant(found, request.method)
-        except bindings.InvalidPath as error:
+        except http_rules.InvalidPath as error:
             violation = Finding(error.field, *NOT_UTF8)
             answer = answer_from_refusal(refusal("INVALID_REQUEST", violations=[violation]))
         except Exception as error:
@@ -196,7 +198,7 @@ class Application:
         self._reports.flush()
 
     def _admit(
-        self, found: bindings.Match | Accepted, request: Request, route: str, started: float, respond: Respond
+        self, found: http_rules.Match | Accepted, request: Request, route: str, started: float, respond: Respond
     ) -> Abandon:
         """Answer a request when its credential is verified."""
         caller = self._caller(request.headers)
@@ -239,7 +241,7 @@ class Application:
 
     def _serve(
         self,
-        found: bindings.Match | Accepted,
+        found: http_rules.Match | Accepted,
         caller: Caller,
         request: Request,
         started: float,
@@ -278,7 +280,7 @@ class Application:
     def _constant(self, path: str, method: str) -> Answer:
         if method in ("GET", "HEAD"):
             return Answer(200, self._constants[path])
-        return _not_allowed(bindings.allow({"GET"}))
+        return _not_allowed(http_rules.allow({"GET"}))
 
 
 class _Waiting:

@@ -14,7 +14,7 @@ from google.rpc.error_details_pb2 import ErrorInfo
 from google.rpc.status_pb2 import Status
 
 from gateway.app import INTERNAL, SERVICES
-from gateway.bindings import Binding, bindings_of
+from gateway.routing.http_rules import Binding, bindings_of
 from tests.conftest import percent_encoded
 
 

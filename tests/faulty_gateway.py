@@ -4,9 +4,9 @@ import sys
 from typing import Any
 
 from gateway import __main__
-from gateway.credentials import Caller
-from gateway.request import Request
-from gateway.transcode import Transcoder
+from gateway.calls.transcoder import Transcoder
+from gateway.http.request import Request
+from gateway.upstream.credentials import Caller
 
 WORD = "defect-of-gateway-"
 """What a request must hold somewhere for the defect to show."""

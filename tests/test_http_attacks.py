@@ -13,7 +13,7 @@ import httpx2
 import orjson
 import pytest
 
-from gateway import limits
+from gateway.http import limits
 from tests.conftest import Api, Application, Program, Stack
 from tests.test_grpc_attacks import megabytes
 

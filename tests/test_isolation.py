@@ -15,7 +15,7 @@ from pymongo.database import Database
 from userfold.v1 import user_service_pb2 as pb
 
 from gateway.app import INTERNAL, SERVICES
-from gateway.bindings import bindings_of
+from gateway.routing.http_rules import bindings_of
 from server.accounts.credentials import generate_collector_key, generate_management_token
 from server.accounts.scopes import NEEDS
 from server.model import Kind, Scope

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from gateway.app import SERVICES
-from gateway.bindings import bindings_of
+from gateway.routing.http_rules import bindings_of
 from processes.child import start_child, stop_child
 from server.accounts.scopes import NEEDS
 

@@ -34,7 +34,7 @@ OPTIONS: Final = (
     ("grpc.http2.min_ping_interval_without_data_ms", 20_000),
     ("grpc.http2.max_ping_strikes", 2),
 )
-"""The options of the server. Those of its callers must fit: `gateway/channel.py`."""
+"""The options of the server. Those of its callers must fit: `gateway/upstream/channel.py`."""
 
 
 def credentials(files: CertificateFiles) -> grpc.ServerCredentials | None:

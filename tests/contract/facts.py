@@ -13,10 +13,11 @@ from google.rpc import code_pb2
 from userfold.internal.v1 import credential_service_pb2
 from userfold.v1.user_pb2 import User
 
-from gateway import body, not_stored
 from gateway.app import INTERNAL, SERVICES
-from gateway.bindings import bindings_of
-from gateway.status import HTTP_STATUS, OWN, READ_FAILED, Row
+from gateway.errors.rendering import HTTP_STATUS, OWN, READ_FAILED, Row
+from gateway.http import content_encoding
+from gateway.routing import not_stored
+from gateway.routing.http_rules import bindings_of
 from server import limits
 from server.accounts.scopes import ANY_CREDENTIAL, NEEDS
 from server.query.field_mask import WHOLE
@@ -46,7 +47,7 @@ def facts() -> Facts:
         "fields of masks": {".".join(path): True for path in WHOLE.paths},
         "http status by code": {code_pb2.Code.Name(code): http for code, http in HTTP_STATUS.items()},  # type: ignore[arg-type]  # The keys are those of code.proto.
         "limits": {name: getattr(limits, name) for name in _LIMITS}
-        | {"HTTP_OBJECT_BYTES": body.OBJECT_BYTES, "HTTP_ARRAY_BYTES": body.ARRAY_BYTES},
+        | {"HTTP_OBJECT_BYTES": content_encoding.OBJECT_BYTES, "HTTP_ARRAY_BYTES": content_encoding.ARRAY_BYTES},
         "methods": {
             method.full_name: _method(method)
             for service in (*SERVICES, *INTERNAL, _CREDENTIALS)

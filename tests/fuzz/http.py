@@ -12,12 +12,12 @@ from userfold.internal.v1 import user_update_service_pb2 as internal_pb
 from userfold.internal.v1.credential_service_pb2 import CheckCredentialResponse
 
 from gateway.app import Application
-from gateway.connections import Connections
-from gateway.credentials import CONTRACT_VERSION
-from gateway.handler import BodyRule, Respond
-from gateway.http11 import HttpConnection
-from gateway.request import Request
+from gateway.http.connection import HttpConnection
+from gateway.http.connection_pool import Connections
+from gateway.http.handler import BodyRule, Respond
+from gateway.http.request import Request
 from gateway.settings import Settings
+from gateway.upstream.credentials import CONTRACT_VERSION
 from processes.turns import Turns
 from server.errors import InvalidRequest
 from server.rpc.error_status import status_from_error

@@ -15,10 +15,11 @@ from google.protobuf.message import DecodeError
 from userfold.v1 import user_pb2
 from userfold.v1 import user_service_pb2 as pb
 
-from gateway import body, jsontext
-from gateway.decode import ObjectDecoder
-from gateway.findings import Findings
-from gateway.items import Items
+from gateway.errors.violations import Findings
+from gateway.http import content_encoding
+from gateway.transcoding import json_text
+from gateway.transcoding.items import Items
+from gateway.transcoding.json_decoder import ObjectDecoder
 from processes.turns import Turns
 from server.errors import InvalidRequest
 from server.model import ListRequest, ReportRequest
@@ -50,8 +51,8 @@ def decode(data: bytes) -> None:
     kind, sent = data[:1], data[1:]
     part = kind[0] if kind else 0
     try:
-        text = b"".join(body.slices(sent, b"gzip" if part & 8 else None, 65536))
-    except (body.CorruptBody, body.BodyTooLarge):
+        text = b"".join(content_encoding.slices(sent, b"gzip" if part & 8 else None, 65536))
+    except (content_encoding.CorruptBody, content_encoding.BodyTooLarge):
         return
     value = read(text)
     if isinstance(value, list):
@@ -59,7 +60,7 @@ def decode(data: bytes) -> None:
         decoded = [_USER.message(item, ("users", 0), Findings()) for item in value if isinstance(item, dict)]
         _plan_all([each for each in decoded if each is not None])
     elif isinstance(value, dict):
-        original = jsontext.parse(text)
+        original = json_text.parse(text)
         decoder = _DECODERS[part & 3]
         findings = Findings()
         message = decoder.message(value, (), findings)
@@ -120,8 +121,8 @@ TARGETS: Final[dict[str, Callable[[bytes], None]]] = {each.__name__: each for ea
 def read(text: bytes) -> Any:
     """The value of a text as we read it, which must be what Python reads; None where it is no JSON to us."""
     try:
-        value = jsontext.parse(text)
-    except jsontext.NotJson as error:
+        value = json_text.parse(text)
+    except json_text.NotJson as error:
         byte = error.byte
     else:
         assert _same(value, json.loads(text.decode("utf-8-sig")))
@@ -135,7 +136,7 @@ def _require_same_items(text: bytes, value: list[Any]) -> None:
     for _ in items.windows():
         pass
     assert len(items) == len(value)
-    assert all(_same(jsontext.parse(items.item(index)), each) for index, each in enumerate(value))
+    assert all(_same(json_text.parse(items.item(index)), each) for index, each in enumerate(value))
 
 
 def _plan_all(messages: Sequence[Any]) -> None:

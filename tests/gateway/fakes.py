@@ -31,11 +31,11 @@ from userfold.v1.user_service_pb2_grpc import UserServiceServicer, add_UserServi
 from userfold.v1.warning_pb2 import Warning
 
 from gateway.app import Application
-from gateway.channel import Channel
-from gateway.credentials import CONTRACT_VERSION
-from gateway.listener import Listener, bind
+from gateway.http.listener import Listener, bind
+from gateway.http.tls import server_context
 from gateway.settings import Settings
-from gateway.tls import server_context
+from gateway.upstream.channel import Channel
+from gateway.upstream.credentials import CONTRACT_VERSION
 from server.rpc.transport import OPTIONS
 
 KEY = {"X-Moesif-Application-Id": "key"}

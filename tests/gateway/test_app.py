@@ -12,14 +12,15 @@ from google.protobuf.descriptor_pb2 import FieldDescriptorProto as Field
 from prometheus_client import REGISTRY
 from userfold.v1 import user_service_pb2 as pb
 
-from gateway import bindings, transcode
 from gateway.app import Application
-from gateway.channel import Channel
-from gateway.credentials import Caller
-from gateway.descriptors import UnsupportedBinding
-from gateway.listener import bind
-from gateway.request import Request
+from gateway.calls import transcoder
+from gateway.http.listener import bind
+from gateway.http.request import Request
+from gateway.routing import http_rules
+from gateway.routing.descriptors import UnsupportedBinding
 from gateway.settings import Settings
+from gateway.upstream.channel import Channel
+from gateway.upstream.credentials import Caller
 from processes.turns import Turns
 from tests.gateway.fakes import Backend, FakeUserService, Gateway, reasons, running_gateway
 from tests.gateway.protos import service_type
@@ -108,7 +109,7 @@ async def test_every_answer_may_be_read_by_every_page(
         await gateway.post("/v1/users", b"{"),
         await gateway.post("/v1/users", {"user_id": "1"}, Origin="https://a"),
     ]
-    monkeypatch.setattr(transcode.Transcoder, "answer", lambda *_: 1 / 0)
+    monkeypatch.setattr(transcoder.Transcoder, "answer", lambda *_: 1 / 0)
     answers.append(await gateway.post("/v1/users", {"user_id": "1"}))
     assert [answer.status_code for answer in answers] == [200, 404, 400, 201, 500]
     assert [answer.headers.get_list("access-control-allow-origin") for answer in answers] == [["*"]] * 5
@@ -120,7 +121,7 @@ async def test_a_defect_is_told_by_an_id_that_is_in_the_log_and_nothing_else(
     def fail(*_: object) -> None:
         raise RuntimeError("john@acmeinc.com")
 
-    monkeypatch.setattr(transcode.Transcoder, "answer", fail)
+    monkeypatch.setattr(transcoder.Transcoder, "answer", fail)
     with structlog.testing.capture_logs() as lines:
         answer = await gateway.post("/v1/users", {"user_id": "1"})
     told = answer.json()
@@ -208,11 +209,12 @@ async def test_another_service_needs_no_code(backend: Backend) -> None:
 
     async with Channel(backend.address) as channel:
         transcoders = {
-            each.template: transcode.Transcoder(each, channel, 1, Turns()) for each in bindings.bindings_of([service])
+            each.template: transcoder.Transcoder(each, channel, 1, Turns())
+            for each in http_rules.bindings_of([service])
         }
-    for transcoder in transcoders.values():
-        response = transcoder._binding.response
-        transcoder._call = fake_call
+    for each in transcoders.values():
+        response = each._binding.response
+        each._call = fake_call
 
     async def answer(template: str, fields: dict[str, str], body: bytes = b"", query: bytes = b"") -> Any:
         done: asyncio.Future[Any] = asyncio.get_running_loop().create_future()

@@ -17,7 +17,7 @@ import orjson
 import pytest
 import structlog
 
-from gateway.listener import listener_url
+from gateway.http.listener import listener_url
 from processes import logs
 from tests.gateway.fakes import KEY, Backend, FakeUserService, free_port
 

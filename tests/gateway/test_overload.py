@@ -8,10 +8,10 @@ from prometheus_client import REGISTRY
 from structlog.testing import capture_logs
 
 from gateway import app
-from gateway.answer import NO_ROOM
-from gateway.channel import Channel
+from gateway.calls.transcoder import Transcoder
+from gateway.errors.answer import NO_ROOM
 from gateway.settings import Settings
-from gateway.transcode import Transcoder
+from gateway.upstream.channel import Channel
 from tests.gateway.fakes import Backend, FakeUserService, reasons, running_gateway
 
 _KINDS = {

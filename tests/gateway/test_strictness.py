@@ -8,7 +8,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from userfold.v1 import user_service_pb2 as pb
 from userfold.v1.campaign_service_pb2 import ReportCampaignsRequest
 
-from gateway.request import Request
+from gateway.http.request import Request
 from tests.gateway.fakes import Failure, FakeUserService, Gateway, reasons, violations
 from tests.loop import until
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from userfold.v1.campaign_pb2 import Campaign
 from userfold.v1.user_pb2 import User
 
-from gateway import findings
+from gateway.errors import violations
 from server.errors import InvalidRequest
 from server.merge.paths import field_path
 from server.model import ReportRequest
@@ -131,7 +131,7 @@ _KEYS = st.text(st.characters(exclude_categories=["Cs"]), max_size=5) | st.sampl
 def test_a_path_as_answers_print_it_is_that_path(keys: list[str]) -> None:
     path = ("metadata", *keys)
     printed = field_path(path)
-    assert findings.field_path(path) == printed
+    assert violations.field_path(path) == printed
     for text in (printed, ".".join([path[0], *map(json.dumps, keys)])):
         tree = parse_filter(f"{text}:*")
         assert isinstance(tree, Comparison)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway import timestamps
+from gateway.transcoding import timestamps
 from server.query.timestamps import nanoseconds_from_text
 
 

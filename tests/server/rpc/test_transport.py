@@ -9,7 +9,7 @@ import grpc
 import pytest
 from structlog.testing import capture_logs
 
-from gateway.channel import Channel
+from gateway.upstream.channel import Channel
 from processes.certificates import NO_FILES, CertificateFiles, PemFile
 from server.rpc.transport import OPTIONS, credentials
 from tests.certificates import Authority, Pair

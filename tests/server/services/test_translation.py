@@ -9,7 +9,7 @@ from google.protobuf.struct_pb2 import Struct
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway import encode
+from gateway.transcoding import json_encoder
 from server.merge.field_names import escape_key
 from server.services.translation import OBJECT, AsJson, AsStruct, Translation
 
@@ -50,7 +50,7 @@ def test_both_translations_print_the_same_json_in_any_slices(metadata: dict[str,
     # Its order is that in which it is stored; that of a Struct is none.
     assert list(as_json.done) == list(metadata)
     options = orjson.OPT_SORT_KEYS
-    assert orjson.dumps(as_json.done, option=options) == orjson.dumps(encode.plain(struct), option=options)
+    assert orjson.dumps(as_json.done, option=options) == orjson.dumps(json_encoder.plain(struct), option=options)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,134 @@
+"""The methods that do for many requests at once what another method does for one, by their options.
+
+`batch_of` and `stream_of` are those of userfold/internal/v1/options.proto. A declaration that does not hold is refused
+when the gateway starts.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from google.api import annotations_pb2
+from google.protobuf.descriptor import Descriptor, MethodDescriptor, ServiceDescriptor
+from google.protobuf.message import Message
+from google.protobuf.message_factory import GetMessageClass
+from userfold.internal.v1 import options_pb2
+
+from gateway.routing.descriptors import (
+    UnsupportedBinding,
+    is_message,
+    is_repeated_string,
+    is_streaming,
+    response_of_outcome,
+    response_of_result,
+    rpc_path,
+)
+
+CLIENT_ADDRESSES: Final = "client_addresses"
+"""The field of a batch's request that has the client address of each of its items."""
+
+
+@dataclass(frozen=True, slots=True)
+class GroupStream:
+    """The RPC whose every request is one of a group's RPC, answered by a `response` or an `error`."""
+
+    rpc: str
+    response: type[Message]
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """The RPC that does for many bodies at once what a binding's RPC does for one.
+
+    Its request has a body in each item of the repeated field `items`, and as many `client_addresses`. Its response has
+    `results`, each with the response or the error of one body. The `stream`, if there is one, takes the same bytes.
+    """
+
+    rpc: str
+    request: type[Message]
+    response: type[Message]
+    items: str
+    stream: GroupStream | None
+
+
+def groups_of(services: Iterable[ServiceDescriptor], internal: Iterable[ServiceDescriptor]) -> Mapping[str, Group]:
+    """The groups that the `internal` services have for the methods of `services`, by the full names of those.
+
+    Raises UnsupportedBinding.
+    """
+    methods, batching = _by_name(services), _by_name(internal)
+    batches = _declared(batching, options_pb2.batch_of, methods)
+    streams = _declared(batching, options_pb2.stream_of, batching)
+    for of, stream in streams.items():
+        if batching[of] not in batches.values():
+            raise UnsupportedBinding(f"{stream.full_name}: it is the stream of {of}, which is no batch")
+    return {of: _group(methods[of], batch, streams.get(batch.full_name)) for of, batch in batches.items()}
+
+
+def _by_name(services: Iterable[ServiceDescriptor]) -> Mapping[str, MethodDescriptor]:
+    return {method.full_name: method for service in services for method in service.methods}
+
+
+def _declared(
+    batching: Mapping[str, MethodDescriptor], option: Any, methods: Mapping[str, MethodDescriptor]
+) -> Mapping[str, MethodDescriptor]:
+    """The methods of `batching` with an option, by the full name of the one of `methods` that it names."""
+    declared: dict[str, MethodDescriptor] = {}
+    for method in batching.values():
+        of: str = method.GetOptions().Extensions[option]
+        if not of:
+            continue
+        if of not in methods:
+            raise UnsupportedBinding(f"{method.full_name}: there is no method {of}")
+        if of in declared:
+            raise UnsupportedBinding(f"{method.full_name}: {declared[of].full_name} is that of {of} already")
+        declared[of] = method
+    return declared
+
+
+def _group(method: MethodDescriptor, batch: MethodDescriptor, stream: MethodDescriptor | None) -> Group:
+    if is_streaming(batch) or is_streaming(method):
+        raise UnsupportedBinding(f"{batch.full_name}: the batch of {method.full_name}, and one of them is a stream")
+    body = _body(method, batch)
+    items = [field.name for field in batch.input_type.fields if field.is_repeated and field.message_type is body]
+    if len(items) != 1:
+        raise UnsupportedBinding(f"{batch.full_name}: its request needs one repeated field of {body.full_name}")
+    if not is_repeated_string(batch.input_type.fields_by_name.get(CLIENT_ADDRESSES)):
+        raise UnsupportedBinding(f"{batch.full_name}: its request needs repeated string {CLIENT_ADDRESSES}")
+    if response_of_result(batch) is not (response := method.output_type):
+        raise UnsupportedBinding(
+            f"{batch.full_name}: its results need a oneof outcome of a {response.full_name} response and an error each"
+        )
+    messages = GetMessageClass(batch.input_type), GetMessageClass(batch.output_type)
+    return Group(rpc_path(batch), *messages, items[0], _stream(batch, stream) if stream else None)
+
+
+def _body(method: MethodDescriptor, batch: MethodDescriptor) -> Descriptor:
+    """What describes the body of a method, which must be all that a path and a body say."""
+    rule = method.GetOptions().Extensions[annotations_pb2.http]
+    body = method.input_type.fields_by_name.get(rule.body)
+    template = getattr(rule, rule.WhichOneof("pattern") or "get")
+    if not is_message(body) or body.message_type is None or "{" in template or rule.response_body:
+        raise UnsupportedBinding(
+            f"{batch.full_name}: {method.full_name} needs a route without fields in its path, whose body is a message "
+            "field and whose response is the whole message"
+        )
+    if rule.additional_bindings:
+        raise UnsupportedBinding(f"{batch.full_name}: {method.full_name} needs one route, and has several")
+    return body.message_type
+
+
+def _stream(batch: MethodDescriptor, stream: MethodDescriptor) -> GroupStream:
+    if not (stream.client_streaming and stream.server_streaming):
+        raise UnsupportedBinding(f"{stream.full_name}: the stream of a batch streams both ways")
+    sent, asked = (
+        {(each.number, each.name, each.type, each.message_type, each.is_repeated) for each in method.input_type.fields}
+        for method in (stream, batch)
+    )
+    if sent != asked:
+        raise UnsupportedBinding(f"{stream.full_name}: its request needs the fields of {batch.input_type.full_name}")
+    if response_of_outcome(stream.output_type) is not (response := batch.output_type):
+        raise UnsupportedBinding(
+            f"{stream.full_name}: its response needs a oneof outcome of a {response.full_name} response and an error"
+        )
+    return GroupStream(rpc_path(stream), GetMessageClass(stream.output_type))

@@ -1,0 +1,290 @@
+"""JSON values to request messages, by descriptor. What is let pass, for every message alike:
+
+- names in snake_case or proto3's camelCase; null is as if the field were not sent
+- `[]` where an object is expected is an empty object: PHP cannot tell them apart
+- an integer where a text is expected is its decimal text; in a `Campaign` also another number or a boolean
+- times in all the forms of `timestamps`; an empty text is as if the time were not sent
+- `email`, `name` and the other fields of a user's metadata beside a `metadata` object are moved into it
+
+Where it is lenient, unknown names are ignored, with a warning, and of a field in both cases the one in snake_case wins,
+with a warning; names that the message reserves, which is what only a user that was read has, are ignored without one.
+Where it is strict, all these are violations.
+
+A `Struct` travels as JSON text where the message has a field of bytes for that, named as its own with `_json` behind:
+building one and reading it is most of what an update costs.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final, TypeAlias
+
+import orjson
+from google.protobuf.descriptor import Descriptor, FieldDescriptor
+from google.protobuf.descriptor_pb2 import DescriptorProto
+from google.protobuf.message import Message
+from google.protobuf.message_factory import GetMessageClass
+from userfold.v1.campaign_pb2 import Campaign
+
+from gateway.errors.violations import Findings, Path, short_key
+from gateway.routing.descriptors import FLOATS, INTEGERS, SCALARS, UnsupportedBinding, is_timestamp
+from gateway.transcoding import struct_values, timestamps
+
+MOVED: Final = ("email", "name", "first_name", "last_name", "phone", "photo_url")
+"""The fields of `metadata` that some clients send beside it."""
+
+WRONG_TYPE: Final = "WRONG_TYPE"
+UNKNOWN_FIELD: Final = "UNKNOWN_FIELD", "is unknown: there is no such field"
+REPEATED: Final = "REPEATED", "is given more than once"
+"""The reason and the description of a violation."""
+
+_FEW_COMMAS: Final = struct_values.VALUES - struct_values.LEVELS
+_STRUCT = "google.protobuf.Struct"
+_SCALAR_TEXT = frozenset({Campaign.DESCRIPTOR.full_name})
+
+_Reader: TypeAlias = Callable[[Any, Path, Findings], Any]
+"""From a JSON value that is not null to what a message's constructor takes; None for "not sent" or a violation."""
+
+
+class ObjectDecoder:
+    """Decodes JSON objects into the messages of one type. Raises UnsupportedBinding for fields it cannot read.
+
+    Where `is_strict`, names that the message does not have, and a field in both cases, are violations, at every depth.
+    """
+
+    def __init__(
+        self, descriptor: Descriptor, *, is_strict: bool = False, known: dict[str, "ObjectDecoder"] | None = None
+    ) -> None:
+        known = {} if known is None else known
+        known[descriptor.full_name] = self
+        self.is_strict = is_strict
+        self.descriptor = descriptor
+        self._message = GetMessageClass(descriptor)
+        # Structs that may go as text: by the name of the field, that of its sibling.
+        self._texts = {
+            field.name: f"{field.name}_json"
+            for field in descriptor.fields
+            if _is_struct(field) and f"{field.name}_json" in descriptor.fields_by_name
+        }
+        fields = [field for field in descriptor.fields if field.name not in self._texts.values()]
+        self._readers: dict[str, _Reader] = {field.name: _reader(field, is_strict, known) for field in fields}
+        self._readers |= dict.fromkeys(self._texts, _read_struct_as_text)
+        # Most of what is sent: texts that are texts.
+        self._plain = {field.name for field in fields if self._readers[field.name] in (_read_string, _read_scalar_text)}
+        self._camel_case = {field.json_name: field.name for field in fields if field.json_name != field.name}
+        metadata = descriptor.fields_by_name.get("metadata")
+        has_metadata = metadata is not None and _is_struct(metadata)
+        self._moved = {name for name in MOVED if has_metadata and name not in self._readers}
+        self._ignored = frozenset() if is_strict else _reserved_names(descriptor)
+        observed = {name: f"observed_{name}" for name in self._readers}
+        self._observed = {name: _in_both_cases([other]) for name, other in observed.items() if other in self._ignored}
+
+    def message(self, value: dict[str, Any], path: Path, findings: Findings) -> Message | None:
+        """The message of a parsed JSON object, which may be changed; None if there are violations."""
+        before = len(findings.violations)
+        arguments = self.arguments(value, path, findings)
+        return self._message(**arguments) if len(findings.violations) == before else None
+
+    def arguments(self, value: Mapping[str, Any], path: Path, findings: Findings) -> dict[str, Any]:
+        """The arguments for the message's constructor."""
+        named, moved = self._sorted_out(value, path, findings)
+        if moved:
+            named = self._with_metadata(named, moved, path, findings)
+        arguments: dict[str, Any] = {}
+        for name, sent in named.items():
+            if type(sent) is str and name in self._plain:
+                arguments[name] = sent
+            elif sent is not None:
+                read = self._readers[name](sent, (*path, name), findings)
+                if read is not None:
+                    arguments[self._texts.get(name, name)] = read
+        return arguments
+
+    def _sorted_out(
+        self, value: Mapping[str, Any], path: Path, findings: Findings
+    ) -> tuple[Mapping[str, Any], dict[str, Any]]:
+        if value.keys() <= self._readers.keys():
+            return value, {}
+        named: dict[str, Any] = {}
+        moved: dict[str, Any] = {}
+        for key, sent in value.items():
+            if key in self._readers:
+                named[key] = sent
+            elif (name := self._camel_case.get(key)) is not None:
+                if name not in value:
+                    named[name] = sent
+                elif self.is_strict:
+                    findings.refuse((*path, name), *REPEATED)
+                else:
+                    findings.warn((*path, key), "IGNORED", f"is ignored: {name} is given as well")
+            elif key in self._moved:
+                moved[key] = sent
+            elif self.is_strict:
+                findings.refuse((*path, short_key(key)), *UNKNOWN_FIELD)
+            elif key not in self._ignored:
+                findings.warn((*path, short_key(key)), "UNKNOWN_FIELD", "is ignored: there is no such field")
+        for name, observed in self._observed.items():
+            # In a user that was read, an address that nobody gave is the observed one.
+            if name in named and any(other in value and value[other] == named[name] for other in observed):
+                del named[name]
+        return named, moved
+
+    def _with_metadata(
+        self, named: Mapping[str, Any], moved: dict[str, Any], path: Path, findings: Findings
+    ) -> Mapping[str, Any]:
+        """What is named, with what was beside the metadata in it."""
+        metadata = named.get("metadata")
+        if metadata is None or metadata == []:
+            metadata = {}
+        if not isinstance(metadata, dict):
+            return named
+        for key, sent in moved.items():
+            if sent is None:
+                continue
+            if key in metadata:
+                findings.warn((*path, key), "IGNORED", f"is ignored: metadata.{key} is given as well")
+            else:
+                metadata[key] = sent
+                findings.warn((*path, key), "MOVED_TO_METADATA", f"is stored as metadata.{key}")
+        return {**named, "metadata": metadata} if metadata else named
+
+
+def _reserved_names(descriptor: Descriptor) -> frozenset[str]:
+    """The names that a message reserves, in both cases."""
+    proto = DescriptorProto()
+    descriptor.CopyToProto(proto)
+    return _in_both_cases(proto.reserved_name)
+
+
+def _in_both_cases(names: Iterable[str]) -> frozenset[str]:
+    return frozenset({*names, *(re.sub("_([a-z0-9])", lambda found: found[1].upper(), name) for name in names)})
+
+
+def _reader(field: FieldDescriptor, is_strict: bool, known: dict[str, ObjectDecoder]) -> _Reader:
+    single = _single_reader(field, is_strict, known)
+    if not field.is_repeated:
+        return single
+
+    def read_list(value: Any, path: Path, findings: Findings) -> Any:
+        if not isinstance(value, list):
+            findings.refuse(path, WRONG_TYPE, "must be an array")
+            return None
+        return [single(item, (*path, index), findings) for index, item in enumerate(value)]
+
+    return read_list
+
+
+def _single_reader(field: FieldDescriptor, is_strict: bool, known: dict[str, ObjectDecoder]) -> _Reader:
+    message = field.message_type
+    if message is None:
+        if field.type not in SCALARS:
+            raise UnsupportedBinding(f"{field.full_name}: its type cannot be read from JSON")
+        owner = field.containing_type
+        if field.type == FieldDescriptor.TYPE_STRING and owner is not None and owner.full_name in _SCALAR_TEXT:
+            return _read_scalar_text
+        return SCALAR_READERS[field.type]
+    if _is_struct(field):
+        return _read_struct
+    if is_timestamp(field):
+        return read_timestamp
+    if message.full_name.startswith("google.") or message.GetOptions().map_entry:
+        raise UnsupportedBinding(f"{field.full_name}: its type cannot be read from JSON")
+    decoder = known.get(message.full_name) or ObjectDecoder(message, is_strict=is_strict, known=known)
+
+    def read_message(value: Any, path: Path, findings: Findings) -> Any:
+        members = _members(value, path, findings)
+        return None if members is None else decoder.arguments(members, path, findings)
+
+    return read_message
+
+
+def _is_struct(field: FieldDescriptor) -> bool:
+    return field.message_type is not None and field.message_type.full_name == _STRUCT
+
+
+def _members(value: Any, path: Path, findings: Findings) -> dict[str, Any] | None:
+    if value == []:
+        return {}
+    if isinstance(value, dict):
+        return value
+    findings.refuse(path, WRONG_TYPE, "must be an object")
+    return None
+
+
+def _read_struct(value: Any, path: Path, findings: Findings) -> dict[str, Any] | None:
+    members = _members(value, path, findings)
+    return members if members is not None and struct_values.make_exact(members, path, findings) else None
+
+
+def _read_struct_as_text(value: Any, path: Path, findings: Findings) -> bytes | None:
+    members = _members(value, path, findings)
+    if members is None:
+        return None
+    try:
+        text = orjson.dumps(members, option=orjson.OPT_STRICT_INTEGER | orjson.OPT_PASSTHROUGH_SUBCLASS)
+    except orjson.JSONEncodeError:
+        text = b""  # An integer that may be beyond what a double holds.
+    # With so few containers and commas, nothing can be nested too deep or hold too many values. Those in strings are
+    # counted, too, and do no harm.
+    if text and text.count(b"{") + text.count(b"[") <= struct_values.LEVELS and text.count(b",") < _FEW_COMMAS:
+        return text
+    return orjson.dumps(members) if struct_values.make_exact(members, path, findings) else None
+
+
+def read_timestamp(value: Any, path: Path, findings: Findings) -> Any:
+    """The time in a JSON value; None where it is empty, with a warning, or none, with a violation."""
+    if value == "":
+        findings.warn(path, "IGNORED", "is ignored: an empty text is no time")
+        return None
+    time = timestamps.parse(value) if isinstance(value, str) else None
+    if time is None:
+        findings.refuse(path, "NOT_A_TIME", "must be a time such as 2026-01-02T03:04:05Z, in the years 1 to 9999")
+    return time
+
+
+def _read_string(value: Any, path: Path, findings: Findings) -> str | None:
+    if isinstance(value, str):
+        return value
+    if type(value) is int:
+        return str(value)
+    findings.refuse(path, WRONG_TYPE, "must be a string")
+    return None
+
+
+def _read_scalar_text(value: Any, path: Path, findings: Findings) -> str | None:
+    if type(value) in (bool, float):
+        findings.warn(path, "KEPT_AS_TEXT", "is kept as text")
+        return orjson.dumps(value).decode()
+    return _read_string(value, path, findings)
+
+
+def _read_bool(value: Any, path: Path, findings: Findings) -> bool | None:
+    if isinstance(value, bool):
+        return value
+    findings.refuse(path, WRONG_TYPE, "must be true or false")
+    return None
+
+
+def _read_float(value: Any, path: Path, findings: Findings) -> float | None:
+    if type(value) in (int, float) and abs(value) < 1e308:
+        return float(value)
+    findings.refuse(path, WRONG_TYPE, "must be a number")
+    return None
+
+
+def _integer_reader(least: int, greatest: int) -> _Reader:
+    def read_integer(value: Any, path: Path, findings: Findings) -> Any:
+        if type(value) is int and least <= value <= greatest:
+            return value
+        findings.refuse(path, WRONG_TYPE, f"must be an integer from {least} to {greatest}")
+        return None
+
+    return read_integer
+
+
+SCALAR_READERS: Final[Mapping[int, _Reader]] = {
+    FieldDescriptor.TYPE_STRING: _read_string,
+    FieldDescriptor.TYPE_BOOL: _read_bool,
+    **dict.fromkeys(FLOATS, _read_float),
+    **{kind: _integer_reader(*bounds) for kind, bounds in INTEGERS.items()},
+}
+"""By the type of a field."""

@@ -1,0 +1,131 @@
+"""Protobuf messages to plain values for JSON, with the proto's own (snake_case) names."""
+
+from base64 import b64encode
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any, Final, TypeAlias, cast
+
+import orjson
+from google.protobuf.descriptor import Descriptor, FieldDescriptor
+from google.protobuf.json_format import MessageToDict
+from google.protobuf.message import Message
+from google.protobuf.struct_pb2 import ListValue, Struct, Value
+from google.protobuf.timestamp_pb2 import Timestamp
+from google.rpc.status_pb2 import Status
+
+from gateway.errors import rendering
+from gateway.routing.descriptors import FLOATS
+from gateway.transcoding import timestamps
+
+METADATA_FORMAT: Final = ("x-userfold-metadata-format", "json")
+"""The metadata by which a call asks for the metadata of users as JSON: building a Struct of it, and reading it here,
+would be most of what a read costs."""
+
+_INT64 = 2.0**63
+
+_Encode: TypeAlias = Callable[[Any], Any]
+
+
+def plain(message: Message) -> Any:
+    """The JSON-ready value of a message: a dict for every message of ours.
+
+    Fields that are not set are left out: messages, `optional` scalars and what a `oneof` does not hold. All others are
+    always there: lists and maps as `[]` and `{}`, scalars as 0, `false` and `""`. Integers of 64 bits are numbers; a
+    double that is an integer has no fraction (24000). Metadata that comes as JSON is passed on as it is.
+    """
+    match message.DESCRIPTOR.full_name:
+        case "google.protobuf.Struct":
+            return _object(cast("Struct", message))
+        case "google.protobuf.Value":
+            return _value(cast("Value", message))
+        case "google.protobuf.ListValue":
+            return _list(cast("ListValue", message))
+        case "google.protobuf.Timestamp":
+            return timestamps.text_of(cast("Timestamp", message))
+        case "google.rpc.Status":
+            return rendering.as_json(cast("Status", message))
+        case name if name.startswith("google.protobuf."):
+            return MessageToDict(message, preserving_proto_field_name=True)
+    return {
+        shown: encode(getattr(message, name)) if encode else getattr(message, name)
+        for name, shown, has_presence, encode in _fields(message.DESCRIPTOR)
+        if not has_presence or message.HasField(name)
+    }
+
+
+def sparse(message: Message) -> dict[str, Any]:
+    """As `plain`, without members that are empty, 0 or false: a response to the client libraries, which know none."""
+    return {name: value for name, value in plain(message).items() if value}
+
+
+@lru_cache(maxsize=256)
+def _fields(descriptor: Descriptor) -> list[tuple[str, str, bool, _Encode | None]]:
+    """Each field of a message, as what it is shown, whether it can be "not set", and how it is encoded.
+
+    What has a name with `_json` after it, beside a Struct of that name, is that Struct as JSON, shown in its place.
+    """
+    fields = []
+    by_name: dict[str, FieldDescriptor] = dict(descriptor.fields_by_name)
+    for name, field in by_name.items():
+        if name.removesuffix("_json") != name and _is_struct(by_name.get(name.removesuffix("_json"))):
+            continue
+        fields.append((name, name, field.has_presence, _encode(field)))
+        if _is_struct(field) and f"{name}_json" in by_name:
+            fields.append((f"{name}_json", name, True, orjson.Fragment))
+    return fields
+
+
+def _is_struct(field: FieldDescriptor | None) -> bool:
+    return field is not None and field.message_type is not None and field.message_type.name == "Struct"
+
+
+def number(value: float) -> int | float:
+    """A double as JSON: 24000, never 24000.0. -0.0 and what no int64 can hold stay floats."""
+    if value.is_integer() and abs(value) < _INT64 and (value or str(value) == "0.0"):
+        return int(value)
+    return value
+
+
+def _encode(field: FieldDescriptor) -> _Encode | None:
+    """What encodes the values of a field; None where they are JSON-ready."""
+    if field.message_type is not None and field.message_type.GetOptions().map_entry:
+        of_value = _encode_single(field.message_type.fields_by_name["value"])
+        return lambda values: {str(key): of_value(each) if of_value else each for key, each in values.items()}
+    single = _encode_single(field)
+    if field.is_repeated:
+        return lambda values: [single(each) for each in values] if single else list(values)
+    return single
+
+
+def _encode_single(field: FieldDescriptor) -> _Encode | None:
+    if field.message_type is not None:
+        return plain
+    if field.enum_type is not None:
+        names = {number: value.name for number, value in field.enum_type.values_by_number.items()}
+        return lambda value: names.get(value, value)
+    if field.type in FLOATS:
+        return number
+    return (lambda value: b64encode(value).decode()) if field.type == FieldDescriptor.TYPE_BYTES else None
+
+
+def _object(struct: Struct) -> dict[str, Any]:
+    return {key: _value(value) for key, value in struct.fields.items()}
+
+
+def _list(values: ListValue) -> list[Any]:
+    return [_value(value) for value in values.values]
+
+
+def _value(value: Value) -> Any:
+    match value.WhichOneof("kind"):
+        case "string_value":
+            return value.string_value
+        case "number_value":
+            return number(value.number_value)
+        case "bool_value":
+            return value.bool_value
+        case "struct_value":
+            return _object(value.struct_value)
+        case "list_value":
+            return _list(value.list_value)
+    return None

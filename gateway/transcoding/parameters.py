@@ -1,0 +1,103 @@
+"""What the path and the query of a request say, as arguments of its message."""
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final, cast
+from urllib.parse import parse_qsl
+
+import orjson
+from google.protobuf.descriptor import FieldDescriptor
+
+from gateway.errors.rendering import refusal
+from gateway.errors.violations import NOT_UTF8, Findings, short_key
+from gateway.routing.descriptors import is_timestamp
+from gateway.routing.http_rules import Binding
+from gateway.transcoding.json_decoder import REPEATED, SCALAR_READERS, UNKNOWN_FIELD, read_timestamp
+
+_PARAMETERS: Final = 100
+"""The most that a query may have."""
+
+_VALUES: Final = 1000
+"""The most that one parameter may have, separated by commas."""
+
+# It matches everywhere, in linear time: no quantifier gives back. A quotation without an end goes on to the end of all.
+_SEPARATED = re.compile(r'(?:[^",]++|"(?:[^"\\]++|\\.)*+(?:"|\\?\Z))*+', re.DOTALL)
+
+
+class Parameters:
+    """Reads the path and the query of the requests of one binding.
+
+    A parameter that the binding does not have, or that comes twice, in whatever case, is a violation: ignoring it would
+    do something else than what the caller asked for.
+    """
+
+    def __init__(self, binding: Binding) -> None:
+        self._of_path = {name: binding.request_type.fields_by_name[name] for name in binding.pattern.groupindex}
+        self._of_query = {name: field for field in binding.query.values() for name in (field.name, field.json_name)}
+
+    def arguments(self, fields: Mapping[str, str], query: bytes) -> dict[str, Any]:
+        """The arguments of the message, None being those that are empty. `query` is as it was sent. Raises Refusal."""
+        if not (fields or query):
+            return {}
+        findings = Findings()
+        arguments = {name: value_from_text(self._of_path[name], text, findings) for name, text in fields.items()}
+        if query.count(b"&") >= _PARAMETERS:
+            findings.refuse(("query",), "TOO_MANY", f"at most {_PARAMETERS} parameters")
+        elif query:
+            self._read_query(query, arguments, findings)
+        if findings.violations:
+            raise refusal("INVALID_REQUEST", violations=findings.violations)
+        return arguments
+
+    def _read_query(self, query: bytes, arguments: dict[str, Any], findings: Findings) -> None:
+        # Byte by byte: what is no UTF-8 must not become another text.
+        for key, sent in parse_qsl(query.decode("latin-1"), keep_blank_values=True, encoding="latin-1"):
+            field = self._of_query.get(key)
+            if field is None:
+                shown = short_key(key.encode("latin-1").decode(errors="replace"))
+                findings.refuse((shown,), *UNKNOWN_FIELD)
+            elif field.name in arguments:
+                findings.refuse((field.name,), *REPEATED)
+            else:
+                arguments[field.name] = None
+                try:
+                    text = sent.encode("latin-1").decode()
+                except UnicodeDecodeError:
+                    findings.refuse((field.name,), *NOT_UTF8)
+                else:
+                    arguments[field.name] = value_from_text(field, text, findings)
+
+
+def value_from_text(field: FieldDescriptor, text: str, findings: Findings) -> Any:
+    """The value of a field in a path or a query: a single value, a time, or a list of strings, separated by commas.
+
+    Only a single string may be empty; all else that is empty is as if it were not sent: None. None with a violation
+    where the text is no such value.
+    """
+    if field.is_repeated:
+        return _separated(field, text, findings) if text else None
+    if field.type == FieldDescriptor.TYPE_STRING:
+        return text
+    if not text:
+        return None
+    if is_timestamp(field):
+        return read_timestamp(text, (field.name,), findings)
+    try:
+        value = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        value = text
+    return SCALAR_READERS[field.type](value, (field.name,), findings)
+
+
+def _separated(field: FieldDescriptor, text: str, findings: Findings) -> list[str]:
+    """What commas separate, but for those inside double quotes, where a backslash takes the next character with it."""
+    values: list[str] = []
+    if text.count(",") >= _VALUES:
+        findings.refuse((field.name,), "TOO_MANY", f"at most {_VALUES:,} values")
+        return values
+    position = 0
+    while position <= len(text):
+        value = cast("re.Match[str]", _SEPARATED.match(text, position))
+        values.append(value[0])
+        position = value.end() + 1
+    return values

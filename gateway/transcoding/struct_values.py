@@ -1,0 +1,71 @@
+"""JSON objects on their way into a `google.protobuf.Struct`, whose numbers are doubles."""
+
+from typing import Any, Final
+
+from gateway.errors.violations import Findings, Path
+from gateway.transcoding.json_text import LongInteger
+
+LEVELS: Final = 20
+"""Objects and arrays inside each other, the outermost being the first. Protobuf cannot carry more than about 32."""
+
+VALUES: Final = 10_000
+"""Values of any kind inside one object, those inside arrays included, containers too: the server's own limit."""
+
+TOO_MANY_VALUES: Final = "TOO_MANY_VALUES", f"more than {VALUES:,} values in one update"
+"""The reason and the description of a violation."""
+
+_EXACT = 2**53
+_CONTAINERS = (dict, list)
+
+
+class _TooDeep(Exception):
+    pass
+
+
+class _TooManyValues(Exception):
+    pass
+
+
+def make_exact(value: dict[str, Any], path: Path, findings: Findings) -> bool:
+    """Replace, in place, each integer that a double cannot hold by its decimal string, with a warning.
+
+    False, with a violation that names the field, where the value is nested too deep or holds too many values. No more
+    of them are looked at than are allowed.
+    """
+    try:
+        _visit(value, path, findings, 1, VALUES)
+    except _TooDeep:
+        return False
+    except _TooManyValues:
+        findings.refuse(path, *TOO_MANY_VALUES)
+        return False
+    return True
+
+
+def _visit(container: dict[str, Any] | list[Any], path: Path, findings: Findings, level: int, room: int) -> int:
+    """The room for values that is left."""
+    if level > LEVELS:
+        findings.refuse(path, "TOO_DEEP", f"is nested deeper than {LEVELS} levels")
+        raise _TooDeep
+    room -= len(container)
+    if room < 0:
+        raise _TooManyValues
+    items: Any = container.items() if isinstance(container, dict) else enumerate(container)
+    for key, value in items:
+        if isinstance(value, _CONTAINERS):
+            room = _visit(value, (*path, key), findings, level + 1, room)
+        elif type(value) is LongInteger or (type(value) is int and not -_EXACT <= value <= _EXACT):
+            container[key] = _exact(value)
+            if isinstance(container[key], str):
+                findings.warn((*path, key), "INTEGER_KEPT_AS_TEXT", "is kept as text: a number would lose digits")
+    return room
+
+
+def _exact(value: int | LongInteger) -> float | str:
+    if isinstance(value, str):
+        return str(value)
+    try:
+        double = float(value)
+    except OverflowError:
+        return str(value)
+    return double if int(double) == value else str(value)

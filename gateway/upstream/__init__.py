@@ -1,0 +1,1 @@
+"""The connections to the server, and what travels on them."""

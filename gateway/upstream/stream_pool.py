@@ -1,0 +1,169 @@
+"""The messages of a group's RPC on their way to the server and back: on streams that stay open, or as calls.
+
+On a stream, a message costs less than as a call, and is answered sooner. Who sends again within half a minute gets one.
+Whatever becomes of the stream, a message has the outcome that it would have as a call. It is sent again, as a call,
+only where it could not be written to its end, or the server says that it did not begin with it.
+"""
+
+import asyncio
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import grpc
+from google.protobuf.message import Message
+
+from gateway.errors.rendering import Refusal, is_of_the_server, refusal
+from gateway.routing.batch_methods import Group
+from gateway.upstream.batcher import NotAnsweredInTime
+from gateway.upstream.channel import Channel
+from gateway.upstream.credentials import Caller
+
+_STREAMS: Final = 32
+"""Streams that one gateway has open. A server takes those of many: `BATCH_STREAMS` in `server/limits.py`."""
+
+_CALLERS: Final = 1000
+"""Callers that are remembered for their next message. More send theirs as calls."""
+
+_IDLE_SECONDS: Final = 30.0
+"""After so long without a message, a caller's streams are closed and it is forgotten."""
+
+_OLDEST_SECONDS: Final = 300.0
+"""A stream that is older gets no more messages: a load balancer in between may give the next one to a new server."""
+
+_RETRY_SECONDS: Final = 10.0
+"""For so long no stream is opened after the server took none, as one of an older version or one that stops."""
+
+
+@dataclass(slots=True)
+class _Stream:
+    """An open stream, on connections of this generation."""
+
+    call: Any
+    generation: int
+    opened_at: float
+
+
+@dataclass(slots=True)
+class _Streams:
+    """The streams of one credential. `open` counts all of them; the first of `idle` rested longest."""
+
+    used_at: float
+    idle: deque[_Stream] = field(default_factory=deque)
+    open: int = 0
+
+
+class Exchange:
+    """Sends the messages of a group's RPC, as bytes. Belongs to the running event loop."""
+
+    def __init__(self, group: Group, channel: Channel) -> None:
+        self._channel = channel
+        self._call = channel.unary_unary(
+            group.rpc, request_serializer=bytes, response_deserializer=group.response.FromString
+        )
+        self._stream = group.stream
+        self._callers: dict[bytes, _Streams] = {}
+        self._open = 0
+        self._no_stream_before = 0.0
+        self._loop = asyncio.get_running_loop()
+
+    async def send(self, caller: Caller, message: bytes, seconds: float) -> Message:
+        """Send one message, and answer the server's.
+
+        Raises AioRpcError where the call or its stream fails, Refusal for what the server says instead of an answer,
+        and NotAnsweredInTime.
+        """
+        deadline = self._loop.time() + seconds
+        streams = self._callers.get(caller.digest)
+        stream = self._take(streams, caller) if streams else None
+        if streams and stream:
+            try:
+                told = await self._told(stream, message, deadline)
+            except _NotBegun:
+                self._close(streams, stream)
+                self._no_stream_before = self._loop.time() + _RETRY_SECONDS
+            except BaseException:
+                self._close(streams, stream)
+                raise
+            else:
+                streams.idle.append(stream)
+                return _response_of(told)
+        response: Message = await self._call(message, timeout=deadline - self._loop.time(), metadata=caller.metadata)
+        # Only now: the server knows this credential.
+        self._remember(caller.digest)
+        return response
+
+    async def _told(self, stream: _Stream, message: bytes, deadline: float) -> Any:
+        try:
+            async with asyncio.timeout_at(deadline):
+                try:
+                    await stream.call.write(message)
+                except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
+                    # What was not written to its end cannot be read. Why the stream is over is not always known here.
+                    raise _NotBegun from None
+                told = await stream.call.read()
+        except TimeoutError:
+            raise NotAnsweredInTime from None
+        except grpc.aio.AioRpcError as error:
+            if is_of_the_server(error) or error.code() is grpc.StatusCode.UNIMPLEMENTED:
+                raise _NotBegun from None
+            raise
+        if not isinstance(told, Message):  # It ended with OK. The server does not, but who knows what is in between.
+            raise refusal("WRITE_OUTCOME_UNKNOWN")
+        return told
+
+    def _take(self, streams: _Streams, caller: Caller) -> _Stream | None:
+        now = streams.used_at = self._loop.time()
+        generation = self._channel.renewed()
+        while streams.idle and not self._is_good(streams.idle[0], generation, now):
+            self._close(streams, streams.idle.popleft())
+        # One for each process that a connection may lead to; more only where they are needed at once.
+        if streams.idle and streams.open >= self._channel.streams:
+            return streams.idle.popleft()
+        if self._stream and self._open < _STREAMS and now >= self._no_stream_before:
+            call = self._channel.stream_stream(
+                self._stream.rpc, request_serializer=bytes, response_deserializer=self._stream.response.FromString
+            )
+            streams.open += 1
+            self._open += 1
+            return _Stream(call(metadata=caller.metadata), generation, now)
+        return streams.idle.popleft() if streams.idle else None
+
+    def _is_good(self, stream: _Stream, generation: int, now: float) -> bool:
+        is_young = now - stream.opened_at <= _OLDEST_SECONDS
+        return is_young and stream.generation == generation and not stream.call.done()
+
+    def _close(self, streams: _Streams, stream: _Stream) -> None:
+        stream.call.cancel()
+        streams.open -= 1
+        self._open -= 1
+
+    def _remember(self, digest: bytes) -> None:
+        if self._stream and digest not in self._callers and len(self._callers) < _CALLERS:
+            if not self._callers:
+                self._loop.call_later(_IDLE_SECONDS, self._forget_idle)
+            self._callers[digest] = _Streams(self._loop.time())
+
+    def _forget_idle(self) -> None:
+        now = self._loop.time()
+        for digest, streams in list(self._callers.items()):
+            if streams.used_at + _IDLE_SECONDS <= now:
+                while streams.idle:
+                    self._close(streams, streams.idle.popleft())
+                if not streams.open:
+                    del self._callers[digest]
+        if self._callers:
+            self._loop.call_later(_IDLE_SECONDS, self._forget_idle)
+
+
+def _response_of(told: Any) -> Message:
+    if told.HasField("error"):
+        raise Refusal(told.error)
+    if not told.HasField("response"):
+        raise refusal("WRITE_OUTCOME_UNKNOWN")
+    response: Message = told.response
+    return response
+
+
+class _NotBegun(Exception):
+    """The server has not begun with a message: it has no effect."""

@@ -1,0 +1,582 @@
+"""What a connection itself does: framing, order, and bounds on size and time."""
+
+import asyncio
+import math
+import re
+import socket
+from collections.abc import Callable
+from typing import Any
+
+import orjson
+import pytest
+
+from gateway.errors.answer import NO_ROOM, Answer, answer_from_refusal
+from gateway.errors.rendering import Refusal, refusal
+from gateway.http import limits
+from gateway.http.connection import HttpConnection
+from gateway.http.connection_pool import Connections
+from gateway.http.handler import BodyRule, Discard
+from gateway.http.request import Request
+from gateway.routing.admission import Gate
+from tests.gateway.fakes import FakeUserService, Gateway, reasons
+
+NINE = (
+    b"Content-Length: 9\r\n\r\n123456789",
+    b"Transfer-Encoding: chunked\r\n\r\n9\r\n123456789\r\n0\r\n\r\n",
+)
+POST = b"POST /v1/users HTTP/1.1\r\nHost: x\r\nContent-Length: 15\r\n\r\n" + b'{"user_id":"1"}'
+HEAD = b"GET / HTTP/1.1\r\nHost: x\r\n"
+LIMIT = 100
+
+
+class FakeTransport:
+    """Keeps what is written, until it is closed."""
+
+    def __init__(self) -> None:
+        self.written = b""
+        self.writes = 0
+        self.has_ended = False
+        self.is_closed = False
+        self.reading = True
+        self.aborted = False
+        self.untaken = 0
+        self.is_tls = False
+
+    @property
+    def closed(self) -> bool:
+        """Whether nothing more can be written."""
+        return self.has_ended or self.is_closed
+
+    def write(self, data: bytes) -> None:
+        assert not self.closed
+        self.writes += 1
+        self.written += data
+
+    def write_eof(self) -> None:
+        assert not self.is_tls
+        self.has_ended = True
+
+    def close(self) -> None:
+        self.is_closed = True
+
+    def abort(self) -> None:
+        self.is_closed = self.aborted = True
+
+    def is_closing(self) -> bool:
+        return self.is_closed
+
+    def pause_reading(self) -> None:
+        self.reading = False
+
+    def resume_reading(self) -> None:
+        self.reading = True
+
+    def get_write_buffer_size(self) -> int:
+        return self.untaken
+
+    def get_extra_info(self, name: str) -> Any:
+        return {"peername": ("192.0.2.1", 4711), "sslcontext": self.is_tls or None}.get(name)
+
+
+class FakeHandler:
+    """Keeps the requests, and answers each when the test says so."""
+
+    def __init__(self) -> None:
+        self.requests: list[Request] = []
+        self.is_full = False
+        self.left: list[bytes] = []
+        self.rule: BodyRule = LIMIT
+        self._respond: list[Callable[[Answer], None]] = []
+
+    def body_rule(self, method: str, path: bytes, headers: object) -> BodyRule:
+        return None if self.is_full else self.rule
+
+    def turn_away(self, respond: Callable[[Answer], None]) -> None:
+        respond(Answer(429, {}))
+
+    def stop(self) -> None:
+        pass
+
+    async def finished(self) -> None:
+        pass
+
+    def handle(self, request: Request, respond: Callable[[Answer], None]) -> Callable[[], object] | None:
+        self.requests.append(request)
+        self._respond.append(respond)
+        return lambda: self.left.append(request.path)
+
+    def refuse(self, refused: Refusal, respond: Callable[[Answer], None]) -> None:
+        respond(answer_from_refusal(refused))
+
+    async def answer(self, answer: Answer | None = None) -> None:
+        """Answer the oldest, and let what follows from that happen."""
+        self._respond.pop(0)(answer or Answer(200, []))
+        await asyncio.sleep(0)
+
+
+class Clock:
+    """The time, which passes when the test says so."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Peer:
+    """A connection, as its client sees it."""
+
+    def __init__(self, *, is_tls: bool = False) -> None:
+        self.handler = FakeHandler()
+        self.clock = Clock()
+        self.connections = Connections(100, clock=self.clock)
+        self.connections.second("DATE")
+        self.transport = FakeTransport()
+        self.transport.is_tls = is_tls
+        self.connection = HttpConnection(self.handler, self.connections)
+        transport: Any = self.transport
+        self.connection.connection_made(transport)
+
+    def send(self, data: bytes) -> None:
+        self.connection.data_received(data)
+
+    @property
+    def statuses(self) -> list[int]:
+        """Those of the responses so far."""
+        return [int(status) for status in re.findall(rb"HTTP/1\.1 (\d{3}) ", self.transport.written)]
+
+    @property
+    def reasons(self) -> list[str]:
+        """Those of the last response."""
+        return reasons(orjson.loads(self.transport.written.rpartition(b"\r\n\r\n")[2]))
+
+    def pass_deadline(self) -> None:
+        """Let the time be over for what is under way."""
+        assert self.connection.deadline < math.inf
+        self.clock.now = self.connection.deadline
+        self.wait(1)
+
+    def wait(self, seconds: float) -> None:
+        """Let time pass, and the gateway see it."""
+        self.clock.now += seconds
+        self.connections.second("DATE")
+
+
+@pytest.fixture
+async def peer() -> Peer:
+    return Peer()
+
+
+async def test_a_request_is_told_whole(peer: Peer) -> None:
+    peer.send(
+        b"POST //a%2Fb?x=1&y HTTP/1.1\r\nHost: x\r\nX-One: a\r\nx-one: b\r\nContent-Encoding: identity\r\ncontent-enc"
+    )
+    peer.send(b"oding: gzip\r\nX-Forwarded-For: 1\r\nX-Forwarded-For: 2\r\nContent-Length: 4\r\n\r\nab")
+    assert peer.handler.requests == []
+    peer.send(b"cd")
+    (request,) = peer.handler.requests
+    assert (request.method, request.path, request.query, request.body) == ("POST", b"//a%2Fb", b"x=1&y", b"abcd")
+    assert (request.client, request.headers[b"x-one"]) == ("192.0.2.1", b"a")
+    assert (request.headers[b"content-encoding"], request.headers[b"x-forwarded-for"]) == (b"identity,gzip", b"1,2")
+
+
+async def test_a_byte_at_a_time_makes_the_same_request(peer: Peer) -> None:
+    for byte in POST:
+        peer.send(bytes([byte]))
+    (request,) = peer.handler.requests
+    assert (request.path, request.body) == (b"/v1/users", b'{"user_id":"1"}')
+
+
+@pytest.mark.parametrize(
+    ("target", "path", "query"),
+    [(b"http://h:1/p/q?r", b"/p/q", b"r"), (b"http://h", b"/", b""), (b"*", b"*", b""), (b"/?", b"/", b"")],
+)
+async def test_every_form_of_a_target_is_a_path(peer: Peer, target: bytes, path: bytes, query: bytes) -> None:
+    peer.send(b"OPTIONS %b HTTP/1.1\r\nHost: x\r\n\r\n" % target)
+    (request,) = peer.handler.requests
+    assert (request.path, request.query) == (path, query)
+
+
+async def test_a_response_has_a_date_a_length_and_no_body_for_head(peer: Peer) -> None:
+    peer.send(b"HEAD / HTTP/1.1\r\nHost: x\r\n\r\n")
+    await peer.handler.answer(Answer(200, {"a": 1}, {"allow": "GET"}))
+    assert peer.transport.written == (
+        b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 7\r\nallow: GET\r\n"
+        b"access-control-expose-headers: allow\r\naccess-control-allow-origin: *\r\ndate: DATE\r\n\r\n"
+    )
+
+
+async def test_requests_that_do_not_wait_are_answered_in_their_order(peer: Peer) -> None:
+    peer.send(b"".join(b"GET /%d HTTP/1.1\r\nHost: x\r\n\r\n" % number for number in range(3)))
+    assert ([each.path for each in peer.handler.requests], peer.transport.reading) == ([b"/0"], False)
+    for number in range(3):
+        assert len(peer.handler.requests) == number + 1
+        await peer.handler.answer()
+    assert (peer.statuses, peer.transport.reading, peer.transport.closed) == ([200] * 3, True, False)
+
+
+@pytest.mark.parametrize("head", [b"GET / HTTP/1.0\r\n\r\n", b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"])
+async def test_a_connection_that_is_to_close_does_and_says_so(peer: Peer, head: bytes) -> None:
+    peer.send(head + b"GET /late HTTP/1.1\r\nHost: x\r\n\r\n")
+    await peer.handler.answer()
+    assert b"\r\nconnection: close\r\n" in peer.transport.written
+    assert (len(peer.handler.requests), peer.transport.closed) == (1, True)
+
+
+async def test_a_client_that_ends_its_side_is_still_answered(peer: Peer) -> None:
+    peer.send(POST)
+    assert peer.connection.eof_received() is True
+    await peer.handler.answer()
+    assert (peer.statuses, peer.transport.closed) == ([200], True)
+
+
+async def test_a_client_that_ends_its_side_with_nothing_under_way_is_let_go(peer: Peer) -> None:
+    peer.send(POST[:20])
+    assert peer.connection.eof_received() is False
+
+
+async def test_a_client_that_goes_gives_up_its_request_and_gets_nothing(peer: Peer) -> None:
+    peer.send(POST + POST)
+    peer.transport.is_closed = True
+    peer.connection.connection_lost(None)
+    assert (peer.handler.left, peer.connections.open) == ([b"/v1/users"], set())
+    await peer.handler.answer()
+    assert (len(peer.handler.requests), peer.transport.written) == (1, b"")
+
+
+async def test_bytes_that_are_no_request_are_answered_behind_what_is_under_way(peer: Peer) -> None:
+    peer.send(POST + b"NONSENSE\r\n\r\n")
+    peer.send(b"more")
+    await peer.handler.answer()
+    assert (peer.statuses, peer.reasons, peer.transport.closed) == ([200, 400], ["HTTP_MALFORMED"], True)
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: +1\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: x\r\nA : b\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: x\r\n A: b\r\n\r\n",
+        b"CONNECT a:1 HTTP/1.1\r\nHost: x\r\n\r\n",
+    ],
+)
+async def test_what_two_parsers_could_take_for_two_things_is_no_request(peer: Peer, head: bytes) -> None:
+    peer.send(head)
+    assert (peer.statuses, peer.handler.requests, peer.transport.closed) == ([400], [], True)
+
+
+async def test_an_offer_to_upgrade_is_declined_with_body_and_next_request_intact(peer: Peer) -> None:
+    offer = b"POST /first HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: h2c\r\nContent-Length: 4\r\n\r\n"
+    peer.send(offer + b"body" + b"GET /second HTTP/1.1\r\nHost: x\r\n\r\n")
+    await peer.handler.answer()
+    assert [(each.path, each.body) for each in peer.handler.requests] == [(b"/first", b"body"), (b"/second", b"")]
+
+
+@pytest.mark.parametrize("piece", [1000, 1_000_000])
+async def test_a_head_without_end_is_refused(peer: Peer, piece: int) -> None:
+    peer.send(b"GET / HTTP/1.1\r\nHost: x\r\n")
+    for _ in range(4 * limits.HEAD_BYTES // piece + 2):
+        peer.send(b"a" * piece)
+    assert (peer.statuses, peer.transport.closed) == ([431], True)
+
+
+@pytest.mark.parametrize("name", [b"a", b"a%d"])
+async def test_a_head_of_too_many_headers_is_refused(peer: Peer, name: bytes) -> None:
+    headers = [(name % number if b"%" in name else name) + b": b\r\n" for number in range(limits.HEADERS)]
+    peer.send(HEAD + b"".join(headers[1:]) + b"\r\n")
+    await peer.handler.answer()
+    assert peer.statuses == [200]
+    peer.transport.written = b""
+    peer.send(HEAD + b"".join(headers) + b"\r\n")
+    assert (peer.statuses, peer.reasons, peer.transport.closed) == ([431], ["HEAD_TOO_LARGE"], True)
+
+
+async def test_headers_of_too_many_bytes_are_refused(peer: Peer) -> None:
+    peer.send(HEAD + b"".join(b"%d: %b\r\n" % (n, b"x" * 2000) for n in range(40)) + b"\r\n")
+    assert (peer.statuses, peer.reasons, peer.transport.closed) == ([431], ["HEAD_TOO_LARGE"], True)
+
+
+CHUNKED = b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nX-One: head\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("first", "more"),
+    [
+        (b"4;", b"a=b;" * 250),
+        (b'4;a="', b"x" * 1000),
+        (b"0\r\nA: ", b"x" * 1000),
+        (b"0\r\n", b"a: b\r\n"),
+    ],
+    ids=["extensions of a chunk", "one extension", "one header behind the body", "headers behind the body"],
+)
+async def test_what_goes_with_a_body_without_end_is_refused(peer: Peer, first: bytes, more: bytes) -> None:
+    peer.send(CHUNKED + first)
+    for _ in range(limits.HEAD_BYTES // 1000 + 1 if len(more) == 1000 else limits.HEADERS - 1):
+        assert peer.statuses == []
+        peer.send(more)
+    assert (peer.statuses, peer.reasons, peer.transport.closed) == ([431], ["HEAD_TOO_LARGE"], True)
+
+
+async def test_a_header_behind_the_body_is_none_of_the_head(peer: Peer) -> None:
+    peer.send(CHUNKED + b"1;a=b\r\nx\r\n0\r\nX-One: trailer\r\nX-Two: trailer\r\n\r\n")
+    (request,) = peer.handler.requests
+    assert (request.body, request.headers[b"x-one"]) == (b"x", b"head")
+    assert b"x-two" not in request.headers
+
+
+async def test_a_head_that_ends_together_with_a_long_body_is_none_too_large(peer: Peer) -> None:
+    peer.handler.rule = 10**6
+    peer.send(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 200000\r\n")
+    peer.send(b"\r\n" + b"x" * 200_000 + b"GET / HT")
+    peer.send(b"TP/1.1\r\nHost: x\r\n\r\n")
+    await peer.handler.answer()
+    await peer.handler.answer()
+    assert peer.statuses == [200, 200]
+
+
+async def test_requests_that_do_not_wait_are_refused_where_they_are_too_many(peer: Peer) -> None:
+    peer.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n" * 1000)
+    for _ in range(limits.PIPELINED):
+        await peer.handler.answer()
+    assert peer.statuses == [200] * limits.PIPELINED + [429]
+    assert (peer.reasons, peer.transport.closed, peer.handler.requests[limits.PIPELINED :]) == (
+        ["OVERLOADED"],
+        True,
+        [],
+    )
+
+
+async def test_a_request_refused_behind_a_slow_one_waits_for_its_answer(peer: Peer) -> None:
+    peer.send(POST + b"NONSENSE\r\n\r\n")
+    assert peer.connection.deadline == math.inf
+
+
+async def test_a_head_behind_a_long_body_is_none_too_large(peer: Peer) -> None:
+    """What arrives together with it is not counted."""
+    peer.handler.rule = 10**6
+    peer.send(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 200000\r\n\r\n" + b"x" * 200_000 + b"GET / HT")
+    peer.send(b"TP/1.1\r\nHost: x\r\n\r\n")
+    await peer.handler.answer()
+    await peer.handler.answer()
+    assert peer.statuses == [200, 200]
+
+
+async def test_what_is_thrown_away_of_a_body_has_an_end(peer: Peer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "DRAIN_BYTES", 1000)
+    peer.send(b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
+    for _ in range(5):
+        peer.send(b"64\r\n" + b"x" * 100 + b"\r\n")
+    assert peer.statuses == []
+    for _ in range(10):
+        peer.send(b"64\r\n" + b"x" * 100 + b"\r\n")
+    assert (peer.statuses, peer.reasons, peer.transport.closed) == ([413], ["BODY_TOO_LARGE"], True)
+
+
+async def test_throwing_away_takes_no_longer_than_it_may(peer: Peer) -> None:
+    peer.send(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\nx")
+    assert peer.statuses == []
+    peer.pass_deadline()
+    assert (peer.statuses, peer.reasons, peer.transport.closed) == ([413], ["BODY_TOO_LARGE"], True)
+
+
+@pytest.mark.parametrize(
+    "head", [b"Content-Length: 9\r\n\r\n123456789", b"Transfer-Encoding: chunked\r\n\r\n9\r\n123456789\r\n0\r\n\r\n"]
+)
+async def test_a_body_that_is_discarded_is_not_held_and_the_connection_goes_on(peer: Peer, head: bytes) -> None:
+    peer.handler.rule = Discard(9)
+    for _ in range(2):
+        peer.send(b"POST / HTTP/1.1\r\nHost: x\r\n" + head)
+        assert (peer.handler.requests[-1].body, peer.connection.held) == (b"", 0)
+        await peer.handler.answer()
+    assert peer.statuses == [200, 200]
+
+
+@pytest.mark.parametrize(
+    "head", [b"Content-Length: 9\r\n\r\n123456789", b"Transfer-Encoding: chunked\r\n\r\n9\r\n123456789\r\n0\r\n\r\n"]
+)
+async def test_a_body_that_is_discarded_has_a_limit(peer: Peer, head: bytes) -> None:
+    peer.handler.rule = Discard(8)
+    peer.send(b"POST / HTTP/1.1\r\nHost: x\r\n" + head)
+    assert (peer.statuses, peer.reasons) == ([413], ["BODY_TOO_LARGE"])
+
+
+async def test_what_its_head_refuses_is_refused_when_its_body_has_passed_and_the_connection_goes_on(peer: Peer) -> None:
+    peer.handler.rule = refusal("CREDENTIAL_UNKNOWN")
+    peer.send(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\n12")
+    assert peer.statuses == []
+    peer.send(b"34")
+    assert (peer.statuses, peer.transport.closed, peer.handler.requests) == ([401], False, [])
+    peer.send(b"POST / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n")
+    assert (peer.statuses, peer.transport.closed) == ([401, 401], True)
+
+
+@pytest.mark.parametrize("sent", [b"GE", HEAD, POST[:-1]])
+async def test_a_request_that_does_not_end_in_time_is_told_so(peer: Peer, sent: bytes) -> None:
+    peer.send(sent)
+    peer.pass_deadline()
+    assert (peer.statuses, peer.reasons, peer.transport.closed) == ([408], ["REQUEST_TOO_SLOW"], True)
+
+
+async def test_a_byte_now_and_then_does_not_prolong_the_time_of_a_head(peer: Peer) -> None:
+    peer.send(b"G")
+    deadline = peer.connection.deadline
+    peer.wait(1)
+    peer.send(b"ET / HTTP/1.1\r\nHost: x\r\nA: b")
+    assert peer.connection.deadline == deadline
+
+
+async def test_a_connection_without_requests_is_closed_without_a_word(peer: Peer) -> None:
+    peer.pass_deadline()
+    assert (peer.transport.written, peer.transport.closed) == (b"", True)
+
+
+async def test_a_request_under_way_has_the_time_that_its_handler_takes(peer: Peer) -> None:
+    peer.send(POST)
+    assert peer.connection.deadline == math.inf
+    await peer.handler.answer()
+    assert peer.connection.deadline < math.inf
+
+
+async def test_a_client_that_takes_no_answers_is_not_read_from_and_at_last_cut_off(peer: Peer) -> None:
+    peer.send(POST)
+    peer.connection.pause_writing()
+    await peer.handler.answer()
+    assert not peer.transport.reading
+    peer.send(POST)
+    assert len(peer.handler.requests) == 1
+    peer.connection.resume_writing()
+    assert len(peer.handler.requests) == 2
+    await peer.handler.answer()
+    assert (peer.statuses, peer.transport.reading) == ([200, 200], True)
+    peer.transport.untaken = 1000
+    peer.connection.pause_writing()
+    peer.pass_deadline()
+    assert peer.transport.aborted
+
+
+@pytest.mark.parametrize("head", [b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", b"GET / HTTP/1.0\r\n\r\n"])
+async def test_a_client_that_does_not_take_the_last_answer_is_cut_off(peer: Peer, head: bytes) -> None:
+    """The transport stays open, however long, until what was written is taken."""
+    peer.send(head)
+    await peer.handler.answer()
+    while not peer.transport.aborted:
+        peer.pass_deadline()
+    assert peer.statuses == [200]
+
+
+async def test_stopping_closes_what_is_idle_and_lets_end_what_is_under_way(peer: Peer) -> None:
+    peer.send(POST)
+    peer.connections.stop()
+    assert peer.transport.reading
+    await peer.handler.answer()
+    assert b"connection: close" in peer.transport.written
+    peer.connection.connection_lost(None)
+    await peer.connections.closed(0)
+    assert (peer.transport.closed, peer.transport.aborted) == (True, False)
+    idle = Peer()
+    idle.connections.stop()
+    idle.pass_deadline()
+    assert idle.transport.closed
+
+
+async def test_what_does_not_end_in_time_is_cut_off_when_stopping(peer: Peer) -> None:
+    peer.send(POST)
+    peer.connections.stop()
+    await peer.connections.closed(0)
+    assert peer.transport.aborted
+
+
+async def test_expect_is_answered_once_and_not_before_earlier_answers(peer: Peer) -> None:
+    head = b"POST / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n"
+    peer.send(head)
+    assert peer.transport.written == b"HTTP/1.1 100 Continue\r\n\r\n"
+    peer.send(b"body" + head)
+    assert peer.transport.written == b"HTTP/1.1 100 Continue\r\n\r\n"
+    assert peer.handler.requests[0].body == b"body"
+
+
+async def test_an_answer_is_one_write(peer: Peer) -> None:
+    peer.send(POST)
+    await peer.handler.answer(Answer(200, {"a": "b" * 1000}, {"allow": "GET"}))
+    assert (peer.transport.writes, peer.statuses) == (1, [200])
+    assert peer.transport.written.endswith(b'"}')
+
+
+async def test_a_write_is_a_packet_at_once(gateway: Gateway) -> None:
+    """What is accepted inherits it."""
+    listening = gateway.listener._listening
+    assert listening.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 1
+
+
+async def test_a_body_that_is_thrown_away_counts_its_pieces(peer: Peer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "DRAIN_BYTES", 1000)
+    monkeypatch.setattr(limits, "PIECE_BYTES", 99)
+    peer.handler.is_full = True
+    peer.send(b"POST /v1/users HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
+    peer.send(b"1\r\nx\r\n" * 10)
+    assert peer.statuses == []
+    peer.send(b"1\r\nx\r\n")
+    assert (peer.statuses, peer.reasons, peer.transport.closed) == ([413], ["BODY_TOO_LARGE"], True)
+
+
+async def test_what_finds_no_room_is_answered_in_its_turn_and_its_body_thrown_away(peer: Peer) -> None:
+    peer.send(POST)
+    peer.handler.is_full = True
+    peer.send(POST[:-5])
+    peer.handler.is_full = False
+    peer.send(POST[-5:] + POST)
+    assert peer.statuses == []
+    await peer.handler.answer()
+    await asyncio.sleep(0)
+    assert peer.statuses == [200, 429]
+    await peer.handler.answer()
+    assert (peer.statuses, peer.transport.closed) == ([200, 429, 200], False)
+    assert [request.body for request in peer.handler.requests] == [b'{"user_id":"1"}'] * 2
+
+
+async def test_what_finds_no_room_and_asks_first_is_told_not_to_send_its_body(peer: Peer) -> None:
+    peer.handler.is_full = True
+    peer.send(b"POST / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n")
+    assert (peer.statuses, peer.reasons, peer.transport.closed) == ([429], ["OVERLOADED"], True)
+
+
+async def test_what_is_told_later_that_there_is_no_room_may_be_cut_off_until_then(
+    peer: Peer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    later: list[Callable[[Answer], None]] = []
+    monkeypatch.setattr(peer.handler, "turn_away", later.append)
+    peer.handler.is_full = True
+    peer.send(POST)
+    assert peer.statuses == []
+    assert peer.connection.deadline < math.inf
+    peer.connection.abort()
+    for respond in later:
+        respond(NO_ROOM)
+    assert peer.statuses == []
+
+
+async def test_head_that_finds_no_room_is_answered_without_a_body(
+    gateway: Gateway, service: FakeUserService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # There is no room for a key that is verified; others wait for that first.
+    assert (await gateway.client.get("/v1/users/1")).status_code == 200
+    monkeypatch.setattr(Gate, "has_room", lambda *_: False)
+    request = b" /v1/users/1 HTTP/1.1\r\nHost: x\r\nX-Moesif-Application-Id: key\r\n"
+    told = await gateway.raw(b"HEAD" + request + b"\r\n" + b"GET" + request + b"Connection: close\r\n\r\n")
+    first, second, body = told.split(b"\r\n\r\n")
+    assert [head[:13] for head in (first, second)] == [b"HTTP/1.1 429 "] * 2
+    assert [re.findall(rb"content-length: (\d+)", head) for head in (first, second)] == [[b"%d" % len(body)]] * 2
+    assert reasons(orjson.loads(body)) == ["OVERLOADED"]
+
+
+async def test_the_time_of_a_head_behind_one_that_found_no_room_stays(
+    peer: Peer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(peer.handler, "turn_away", lambda _: None)
+    peer.handler.is_full = True
+    peer.send(POST + b"POST / HT")
+    assert peer.connection.deadline == peer.clock.now + limits.HEAD_SECONDS

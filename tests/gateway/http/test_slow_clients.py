@@ -1,0 +1,315 @@
+"""Clients that send and take slowly: how long each thing may take, by a clock of the test's own."""
+
+import itertools
+import math
+from typing import Any
+
+import pytest
+
+from gateway.errors.answer import NO_ROOM, Answer
+from gateway.errors.rendering import refusal
+from gateway.http import forwarded, limits, listener
+from gateway.http.handler import BodyRule, Discard
+from tests.gateway.http.test_connection import HEAD, POST, Peer
+
+LARGE = Answer(200, "x" * 2**20)
+
+
+@pytest.fixture
+async def peer() -> Peer:
+    return Peer()
+
+
+def trickle(peer: Peer, sent: bytes, most: float) -> float:
+    """Send a byte each second until something is answered. How long it took."""
+    begun = peer.clock.now
+    for byte in sent:
+        peer.send(bytes([byte]))
+        peer.wait(1)
+        if peer.transport.closed or peer.clock.now - begun > 2 * most:
+            break
+    return peer.clock.now - begun
+
+
+@pytest.mark.parametrize("sent", [b"GET /" + b"a" * 1000, HEAD + b"A: " + b"b" * 1000, HEAD + b"A: b\r\n" * 100])
+async def test_a_head_takes_no_longer_for_coming_byte_by_byte(peer: Peer, sent: bytes) -> None:
+    seconds = trickle(peer, sent, limits.HEAD_SECONDS)
+    assert (peer.statuses, peer.reasons) == ([408], ["REQUEST_TOO_SLOW"])
+    assert limits.HEAD_SECONDS <= seconds <= limits.HEAD_SECONDS + 2
+
+
+@pytest.mark.parametrize("rule", [2**20, Discard(2**20)])
+@pytest.mark.parametrize(
+    ("head", "piece"),
+    [
+        (b"Content-Length: 1000\r\n\r\n", b"x"),
+        (b"Transfer-Encoding: chunked\r\n\r\n", b"1\r\nx\r\n"),
+        (b"Transfer-Encoding: chunked\r\n\r\n1;", b"a"),
+        (b"Transfer-Encoding: chunked\r\n\r\n0\r\nA: ", b"b"),
+        (b"Transfer-Encoding: chunked\r\n\r\n0\r\n", b"A: b\r\n"),
+    ],
+    ids=["length", "chunks", "extension", "trailer", "trailers"],
+)
+async def test_a_body_takes_no_longer_for_coming_byte_by_byte(
+    peer: Peer, rule: BodyRule, head: bytes, piece: bytes
+) -> None:
+    peer.handler.rule = rule
+    peer.send(b"POST / HTTP/1.1\r\nHost: x\r\n" + head)
+    seconds = trickle(peer, piece * 1000, limits.BODY_SECONDS)
+    assert (peer.statuses, peer.reasons) == ([408], ["REQUEST_TOO_SLOW"])
+    assert limits.BODY_SECONDS <= seconds <= limits.BODY_SECONDS + 2
+
+
+async def test_a_body_that_is_too_large_is_read_no_longer_for_coming_byte_by_byte(peer: Peer) -> None:
+    peer.send(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n")
+    seconds = trickle(peer, b"x" * 1000, limits.DRAIN_SECONDS)
+    assert (peer.statuses, peer.reasons) == ([413], ["BODY_TOO_LARGE"])
+    assert limits.DRAIN_SECONDS <= seconds <= limits.DRAIN_SECONDS + 2
+
+
+async def test_what_its_head_refuses_is_refused_soon_where_its_body_never_comes(peer: Peer) -> None:
+    peer.handler.rule = refusal("CREDENTIAL_UNKNOWN")
+    peer.send(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n")
+    seconds = trickle(peer, b"x" * 1000, limits.DRAIN_SECONDS)
+    assert (peer.statuses, peer.reasons, peer.transport.closed) == ([401], ["CREDENTIAL_UNKNOWN"], True)
+    assert limits.DRAIN_SECONDS <= seconds <= limits.DRAIN_SECONDS + 2
+
+
+async def test_what_finds_no_room_is_told_so_soon_where_its_body_never_comes(
+    peer: Peer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(peer.handler, "turn_away", lambda respond: respond(NO_ROOM))
+    peer.handler.is_full = True
+    peer.send(POST[:-1])
+    peer.wait(limits.DRAIN_SECONDS + 1)
+    assert (peer.statuses, peer.reasons, peer.transport.closed) == ([429], ["OVERLOADED"], True)
+
+
+async def test_a_connection_may_be_idle_for_so_long(peer: Peer) -> None:
+    peer.wait(limits.IDLE_SECONDS - 1)
+    assert not peer.transport.closed
+    peer.send(POST)
+    await peer.handler.answer()
+    peer.wait(limits.IDLE_SECONDS - 1)
+    assert not peer.transport.closed
+    peer.wait(2)
+    assert (peer.statuses, peer.transport.closed) == ([200], True)
+
+
+async def test_what_arrived_in_part_while_earlier_requests_were_answered_has_its_whole_time_behind_them(
+    peer: Peer,
+) -> None:
+    """Nothing is read meanwhile."""
+    peer.send(POST + POST + POST[:-1])
+    assert not peer.transport.reading
+    for _ in range(2):
+        peer.wait(limits.BODY_SECONDS)
+        await peer.handler.answer()
+    peer.wait(limits.BODY_SECONDS - 1)
+    assert (peer.statuses, peer.transport.reading) == ([200, 200], True)
+    peer.wait(2)
+    assert (peer.statuses, peer.reasons) == ([200, 200, 408], ["REQUEST_TOO_SLOW"])
+
+
+def take(peer: Peer, left: int) -> None:
+    """Have so many bytes left to take."""
+    peer.transport.untaken = left
+
+
+async def test_an_answer_that_is_taken_slowly_and_steadily_is_not_cut_off(peer: Peer) -> None:
+    left = 100 * limits.TAKE_BYTES
+    take(peer, left)
+    peer.connection.pause_writing()
+    while left > limits.TAKE_BYTES:
+        left -= limits.TAKE_BYTES
+        take(peer, left)
+        peer.wait(limits.TAKE_SECONDS + 1)
+        assert not peer.transport.aborted
+        assert peer.connection.held == left
+    peer.connection.resume_writing()
+    assert peer.connection.deadline == peer.clock.now + limits.IDLE_SECONDS
+
+
+@pytest.mark.parametrize("taken", [0, 1, limits.TAKE_BYTES - 1])
+async def test_an_answer_that_is_taken_byte_by_byte_is_cut_off(peer: Peer, taken: int) -> None:
+    take(peer, 100 * limits.TAKE_BYTES)
+    peer.connection.pause_writing()
+    peer.wait(limits.TAKE_SECONDS - 1)
+    assert not peer.transport.aborted
+    take(peer, 100 * limits.TAKE_BYTES - taken)
+    peer.wait(2)
+    assert peer.transport.aborted
+
+
+async def test_the_rest_of_an_answer_must_be_taken_as_a_whole(peer: Peer) -> None:
+    take(peer, limits.TAKE_BYTES // 2)
+    peer.connection.pause_writing()
+    take(peer, 1)
+    peer.wait(limits.TAKE_SECONDS + 1)
+    assert peer.transport.aborted
+
+
+async def test_a_deadline_of_one_answer_ends_no_other(peer: Peer) -> None:
+    peer.send(POST + POST)
+    take(peer, 1000)
+    peer.connection.pause_writing()
+    await peer.handler.answer()
+    assert peer.connection.deadline == peer.clock.now + limits.TAKE_SECONDS
+    take(peer, 0)
+    peer.connection.resume_writing()
+    assert (len(peer.handler.requests), peer.connection.deadline) == (2, math.inf)
+    peer.wait(limits.TAKE_SECONDS + limits.BODY_SECONDS)
+    await peer.handler.answer()
+    assert (peer.statuses, peer.transport.closed) == ([200, 200], False)
+
+
+class Taking:
+    """What is written to a peer whose transport takes a piece at a time, when the test says so."""
+
+    def __init__(self, peer: Peer) -> None:
+        self._peer = peer
+        self.pieces: list[bytes] = []
+        transport: Any = peer.transport
+        transport.write = self._write
+
+    def _write(self, data: bytes) -> None:
+        self.pieces.append(bytes(data))
+        take(self._peer, len(data))
+        self._peer.connection.pause_writing()
+
+    def take(self) -> None:
+        """Take all that was written."""
+        take(self._peer, 0)
+        self._peer.connection.resume_writing()
+
+
+async def test_a_long_answer_goes_in_pieces_as_its_client_takes_them(peer: Peer) -> None:
+    taking = Taking(peer)
+    peer.send(POST)
+    await peer.handler.answer(LARGE)
+    # What is held is all that is left, be it written or not.
+    held = [peer.connection.held]
+    while not peer.transport.reading:
+        taking.take()
+        held.append(peer.connection.held)
+    assert b"".join(taking.pieces).endswith(b'"' + b"x" * 2**20 + b'"')
+    assert max(len(piece) for piece in taking.pieces) <= 2**18
+    assert [before - after for before, after in itertools.pairwise(held)] == [len(piece) for piece in taking.pieces]
+    assert held[-1] == 0
+
+
+async def test_a_client_that_ends_its_side_while_it_takes_a_long_answer_gets_all_of_it(peer: Peer) -> None:
+    taking = Taking(peer)
+    peer.send(POST)
+    await peer.handler.answer(LARGE)
+    assert peer.connection.eof_received() is True
+    while not peer.transport.closed:
+        taking.take()
+    assert len(b"".join(taking.pieces)) > 2**20
+    assert not peer.transport.aborted
+
+
+async def test_an_answer_for_which_there_is_no_room_is_none(peer: Peer) -> None:
+    peer.connections._most_held = 2**19
+    for is_read in (True, False):
+        peer.send(POST)
+        await peer.handler.answer(Answer(200 if is_read else 201, LARGE.body))
+    assert peer.statuses == [429, 201]
+    assert peer.connection.held == 0
+
+
+async def test_behind_the_last_answer_what_is_still_sent_is_thrown_away_for_a_while(peer: Peer) -> None:
+    peer.send(b"POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 1\r\n\r\nx")
+    await peer.handler.answer()
+    assert (peer.transport.has_ended, peer.transport.is_closed, peer.transport.reading) == (True, False, True)
+    peer.wait(limits.LINGER_SECONDS - 1)
+    peer.send(b"more")
+    assert not peer.transport.is_closed
+    peer.wait(2)
+    assert (peer.transport.is_closed, peer.transport.aborted, len(peer.handler.requests)) == (True, False, 1)
+    peer.wait(limits.TAKE_SECONDS + 1)
+    assert peer.transport.aborted
+
+
+async def test_a_client_that_ends_its_side_too_ends_all(peer: Peer) -> None:
+    peer.send(b"GET / HTTP/1.1\r\n\r\n")
+    assert peer.statuses == [400]
+    assert peer.connection.eof_received() is False
+
+
+async def test_what_is_thrown_away_behind_the_last_answer_has_an_end(
+    peer: Peer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "DRAIN_BYTES", 1000)
+    monkeypatch.setattr(limits, "PIECE_BYTES", 99)
+    peer.send(b"GET / HTTP/1.1\r\n\r\n")
+    for _ in range(10):
+        peer.send(b"x")
+        assert not peer.transport.aborted
+    peer.send(b"x")
+    assert peer.transport.aborted
+
+
+@pytest.mark.parametrize("is_whole", [True, False])
+async def test_over_tls_a_connection_closes_at_once_where_nothing_more_is_sent(is_whole: bool) -> None:
+    """TLS has no halves of a connection, so a client that waits for its end would wait for nothing."""
+    peer = Peer(is_tls=True)
+    if is_whole:
+        peer.send(b"GET / HTTP/1.0\r\n\r\n")
+        await peer.handler.answer()
+    else:
+        peer.send(b"GET / HTTP/1.1\r\n\r\n")
+    assert peer.transport.is_closed is is_whole
+    peer.wait(limits.LINGER_SECONDS + 1)
+    assert peer.transport.is_closed
+
+
+async def test_when_stopping_what_was_sent_before_is_still_answered(peer: Peer) -> None:
+    peer.connections.stop()
+    peer.wait(limits.QUIET_SECONDS / 2)
+    peer.send(POST[:10])
+    peer.wait(limits.QUIET_SECONDS * 2)
+    peer.send(POST[10:])
+    await peer.handler.answer()
+    assert (peer.statuses, peer.transport.has_ended) == ([200], True)
+    assert b"connection: close" in peer.transport.written
+
+
+async def test_when_stopping_a_connection_that_is_quiet_ends(peer: Peer) -> None:
+    peer.connections.stop()
+    peer.send(b"\r\n")
+    peer.wait(limits.QUIET_SECONDS / 2)
+    assert not peer.transport.closed
+    peer.wait(limits.QUIET_SECONDS)
+    assert (peer.transport.written, peer.transport.closed) == (b"", True)
+
+
+async def test_a_connection_that_begins_while_stopping_may_be_quiet_as_long() -> None:
+    peer = Peer()
+    peer.connections.stop()
+    peer.connection.connection_made(peer.transport)  # type: ignore[arg-type]  # A fake.
+    assert peer.connection.deadline == peer.clock.now + limits.QUIET_SECONDS
+
+
+def test_the_limits_are_those_that_are_documented() -> None:
+    """In docs/security.md. The other tests here ask what they do, and not how much they are."""
+    assert {name: value for name, value in vars(limits).items() if name.isupper()} == {
+        "HELD_BYTES": 256 * 2**20,
+        "HANDSHAKE_SECONDS": 10,
+        "IDLE_SECONDS": 75,
+        "HEAD_SECONDS": 20,
+        "BODY_SECONDS": 60,
+        "TAKE_SECONDS": 20,
+        "TAKE_BYTES": 128 * 2**10,
+        "SLOW_SECONDS": 5,
+        "LARGE_BYTES": 2**20,
+        "LINGER_SECONDS": 2,
+        "QUIET_SECONDS": 1,
+        "HEAD_BYTES": 64 * 2**10,
+        "DRAIN_BYTES": 64 * 2**20,
+        "DRAIN_SECONDS": 5,
+        "PIECE_BYTES": 128,
+        "HEADERS": 100,
+        "PIPELINED": 100,
+    }
+    assert (listener.STOP_SECONDS, listener._TICK_SECONDS, forwarded.HOPS) == (26, 1, 32)

@@ -1,0 +1,93 @@
+"""The batches that the options of methods declare, and the declarations that are refused."""
+
+from typing import Any
+
+import pytest
+from google.api.http_pb2 import HttpRule
+from google.protobuf.descriptor_pb2 import FieldDescriptorProto as Field
+
+from gateway.routing.descriptors import UnsupportedBinding
+from gateway.routing.http_rules import Binding, bindings_of
+from tests.gateway.protos import OUTCOME_OF_ITEM, grouped_services
+
+PUT = HttpRule(post="/v1", body="item")
+ADDRESSES = ("client_addresses", Field.TYPE_STRING, "repeated")
+MANY = ("things", "Item", "repeated")
+RESULT = [("response", "Response"), ("error", "google.rpc.Status")]
+STREAMED = [("response", "BatchResponse"), ("error", "google.rpc.Status")]
+GROUPED: dict[str, Any] = {
+    "rule": PUT,
+    "batch_request": [MANY, ADDRESSES],
+    "result": RESULT,
+    "stream_request": [MANY, ADDRESSES],
+    "stream_response": STREAMED,
+}
+
+
+def _bound(**declared: Any) -> tuple[Binding, ...]:
+    service, internal = grouped_services(**declared)
+    return bindings_of([service], [internal])
+
+
+def test_bodies_travel_in_the_method_that_says_that_it_is_the_batch() -> None:
+    (found,) = _bound(**GROUPED)
+    assert found.group
+    assert found.group.rpc.endswith(".Internal/PutThings0")
+    assert found.group.items == "things"
+    assert found.group.request.DESCRIPTOR.name == "BatchRequest"
+    assert found.group.response.DESCRIPTOR.name == "BatchResponse"
+    assert found.group.stream
+    assert found.group.stream.rpc.endswith(".Internal/StreamThings")
+    assert found.group.stream.response.DESCRIPTOR.name == "StreamResponse"
+
+
+def test_a_batch_needs_no_stream() -> None:
+    (found,) = _bound(rule=PUT, batch_request=[MANY, ADDRESSES], result=RESULT)
+    assert found.group
+    assert found.group.stream is None
+
+
+@pytest.mark.parametrize(
+    ("more", "why"),
+    [
+        ({"batch_of": "Service.PutNothing"}, "there is no method .*PutNothing"),
+        ({"batches": 2}, "PutThings0 is that of .*PutThing already"),
+        ({"client_streaming": True}, "one of them is a stream"),
+        ({"server_streaming": True}, "one of them is a stream"),
+        ({"batch_request": [MANY]}, "needs repeated string client_addresses"),
+        ({"batch_request": [MANY, ADDRESSES[:2]]}, "needs repeated string client_addresses"),
+        (
+            {"batch_request": [MANY, ("client_addresses", Field.TYPE_INT32, "repeated")]},
+            "needs repeated string client_addresses",
+        ),
+        ({"batch_request": [("things", "Item"), ADDRESSES]}, "one repeated field of .*Item"),
+        ({"batch_request": [("things", "Result", "repeated"), ADDRESSES]}, "one repeated field of .*Item"),
+        ({"batch_request": [MANY, ("others", "Item", "repeated"), ADDRESSES]}, "one repeated field of .*Item"),
+        ({"result": RESULT[:1]}, "its results need"),
+        ({"result": RESULT[1:]}, "its results need"),
+        ({"result": OUTCOME_OF_ITEM}, "its results need"),
+        ({"result": [RESULT[0], ("error", "Item")]}, "its results need"),
+        ({"result": [*RESULT, ("other", "Item")]}, "its results need"),
+        ({"oneof": ""}, "its results need"),
+        ({"oneof": "what"}, "its results need"),
+        ({"rule": None}, "needs a route"),
+        ({"rule": HttpRule(post="/v1", body="*")}, "needs a route"),
+        ({"rule": HttpRule(post="/v1/{test_only}", body="item")}, "needs a route"),
+        ({"rule": HttpRule(post="/v1", body="item", response_body="item")}, "needs a route"),
+        ({"rule": HttpRule(post="/v1", body="item", additional_bindings=[HttpRule(get="/v2")])}, "needs one route"),
+        ({"stream_of": "Internal.StreamThings"}, "StreamThings: it is the stream of .*StreamThings, which is no batch"),
+        ({"stream_of": "Service.PutThing"}, "there is no method .*PutThing"),
+        ({"stream_of": "Internal.Nothing"}, "there is no method .*Nothing"),
+        ({"stream_options": {"client_streaming": True}}, "streams both ways"),
+        ({"stream_request": [ADDRESSES, MANY]}, "needs the fields of .*BatchRequest"),
+        ({"stream_request": [MANY]}, "needs the fields of .*BatchRequest"),
+        ({"stream_request": [("things", "Result", "repeated"), ADDRESSES]}, "needs the fields of .*BatchRequest"),
+        ({"stream_response": STREAMED[:1]}, "its response needs"),
+        ({"stream_response": STREAMED[1:]}, "its response needs"),
+        ({"stream_response": RESULT}, "its response needs"),
+        ({"stream_response": [STREAMED[0], ("error", "Item")]}, "its response needs"),
+    ],
+)
+def test_a_batch_that_cannot_carry_all_of_a_request_or_a_response_is_refused(more: dict[str, Any], why: str) -> None:
+    with pytest.raises(UnsupportedBinding, match=why):
+        _bound(**GROUPED | more)

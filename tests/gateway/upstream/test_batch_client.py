@@ -1,0 +1,359 @@
+"""Concurrent requests that travel together: each is answered as if it had gone alone."""
+
+import asyncio
+from typing import Any
+
+import grpc
+import httpx2
+import pytest
+import structlog
+from google.rpc import code_pb2
+from userfold.v1 import user_service_pb2 as pb
+from userfold.v1.warning_pb2 import Warning
+
+from gateway.app import INTERNAL, SERVICES
+from gateway.calls import transcoder
+from gateway.errors.rendering import Refusal, reason_of
+from gateway.routing import http_rules
+from gateway.routing.http_rules import bindings_of
+from gateway.upstream.batch_client import GroupCall
+from gateway.upstream.batcher import Limits
+from gateway.upstream.credentials import Caller
+from tests.gateway.fakes import (
+    Backend,
+    Failure,
+    FakeUserService,
+    Gateway,
+    bad_request,
+    error_info,
+    reasons,
+    results,
+    retry_info,
+    running_gateway,
+    status_with,
+    stored,
+)
+from tests.loop import later, turns, until
+
+KEY = {"X-Moesif-Application-Id": "key"}
+
+
+def warned(*fields: str) -> pb.UpdateUserResult:
+    return stored(*(Warning(field=each, reason="KEPT_AS_TEXT", description="x") for each in fields))
+
+
+def refused(code: int, *details: Any) -> pb.UpdateUserResult:
+    return pb.UpdateUserResult(error=status_with(code, "No.", *details))
+
+
+OUTCOMES = {
+    "saved": stored(),
+    "warned": warned("metadata.phone", 'metadata["users[1].x"]'),
+    "invalid": refused(code_pb2.INVALID_ARGUMENT, error_info("INVALID_REQUEST"), bad_request("user_id", "metadata.x")),
+    "large": refused(code_pb2.INVALID_ARGUMENT, error_info("PROFILE_TOO_LARGE")),
+    "unknown": refused(code_pb2.UNAVAILABLE, error_info("WRITE_OUTCOME_UNKNOWN"), retry_info(1)),
+    "later": refused(code_pb2.UNAVAILABLE, error_info("DATABASE_UNAVAILABLE"), retry_info(2, 5)),
+    "overloaded": refused(code_pb2.RESOURCE_EXHAUSTED, error_info("OVERLOADED"), retry_info(3)),
+    "defect": refused(code_pb2.INTERNAL, error_info("INTERNAL", error_id="abc")),
+    "denied": refused(code_pb2.PERMISSION_DENIED, error_info("SCOPE_MISSING")),
+    "aborted": refused(code_pb2.ABORTED),
+}
+BODIES: list[Any] = [
+    *({"user_id": user_id, "extra": 1, "metadata": {"n": 2**63}} for user_id in OUTCOMES),
+    *({"user_id": user_id} for user_id in OUTCOMES),
+    {"user_id": "bad", "modified_time": 5},
+    [],
+    b"{",
+]
+
+
+async def posts(gateway: Gateway, bodies: list[Any], **headers: str) -> list[httpx2.Response]:
+    return list(await asyncio.gather(*(gateway.post("/v1/users", body, **KEY | headers) for body in bodies)))
+
+
+def told(answer: httpx2.Response) -> Any:
+    return answer.status_code, sorted(set(answer.headers.items()) - {("date", answer.headers.get("date"))}), answer.text
+
+
+async def one_under_way(gateway: Gateway, service: FakeUserService) -> asyncio.Task[Any]:
+    """Keep groups under way until `service.may_answer`: what is posted meanwhile travels together."""
+    service.may_answer.clear()
+    first = asyncio.ensure_future(gateway.post("/v1/users", {"user_id": "first"}, **KEY))
+    await service.arrived.wait()
+    return first
+
+
+async def posts_together(gateway: Gateway, service: FakeUserService, bodies: list[Any]) -> list[httpx2.Response]:
+    """Post while one is under way, and let that end when all the others wait."""
+    answers = asyncio.ensure_future(posts(gateway, bodies))
+    await until(lambda: gateway.waiting == len(bodies))
+    service.may_answer.set()
+    return await answers
+
+
+async def posts_at_once(gateway: Gateway, service: FakeUserService, bodies: list[Any]) -> list[httpx2.Response]:
+    """Post to a gateway that has seen no such credential: when that is checked, all go on in one turn of the loop."""
+    service.checking = asyncio.Event()
+    answers = asyncio.ensure_future(posts(gateway, bodies))
+    await until(lambda: gateway.application._verifier._waiting == len(bodies))
+    service.checking.set()
+    return await answers
+
+
+@pytest.fixture
+def one_group(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transcoder, "Limits", lambda seconds: Limits(seconds, groups=1))
+
+
+@pytest.mark.usefixtures("one_group")
+async def test_each_is_answered_exactly_as_if_it_had_gone_alone(
+    backend: Backend, service: FakeUserService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service.outcomes = OUTCOMES
+    async with running_gateway(backend.address) as gateway:
+        first = await one_under_way(gateway, service)
+        together = [told(each) for each in await posts_together(gateway, service, BODIES)]
+        await first
+    sent = [["first"], sorted([*OUTCOMES, *OUTCOMES])]
+    assert [sorted(group) for group in service.user_ids] == sent
+
+    service.reset()
+    service.outcomes = OUTCOMES
+    monkeypatch.setattr(http_rules, "groups_of", lambda *_: {})
+    alone = []
+    async with running_gateway(backend.address) as gateway:
+        for body in BODIES:
+            service.tell = None
+            alone.append(told(await gateway.post("/v1/users", body, **KEY)))
+    assert service.groups == []
+    assert together == alone
+
+
+async def test_different_credentials_never_travel_together(backend: Backend, service: FakeUserService) -> None:
+    callers = [
+        {"X-Moesif-Application-Id": "a"},
+        {"X-Moesif-Application-Id": "b"},
+        {"Authorization": "Bearer a"},
+        {"Authorization": "Bearer b"},
+    ]
+    async with running_gateway(backend.address) as gateway:
+        requests = [
+            gateway.post("/v1/users", {"user_id": str(number)}, **caller)
+            for number, caller in enumerate(callers)
+            for _ in range(5)
+        ]
+        assert {each.status_code for each in await asyncio.gather(*requests)} == {201}
+    for ids, metadata in zip(service.user_ids, service.metadata, strict=True):
+        (number,) = set(ids)
+        given = {"x-moesif-application-id", "authorization"} & metadata.keys()
+        assert {name: metadata[name] for name in given} == {
+            name.lower(): value for name, value in (KEY | callers[int(number)]).items()
+        }
+
+
+UNAUTHENTICATED = status_with(code_pb2.UNAUTHENTICATED, "Who?", error_info("CREDENTIAL_UNKNOWN"))
+
+
+@pytest.mark.usefixtures("one_group")
+@pytest.mark.parametrize(
+    ("failure", "http", "reason"),
+    [
+        (
+            Failure(grpc.StatusCode.UNAUTHENTICATED, trailer=UNAUTHENTICATED.SerializeToString()),
+            401,
+            "CREDENTIAL_UNKNOWN",
+        ),
+        (Failure(grpc.StatusCode.UNAVAILABLE), 503, "WRITE_OUTCOME_UNKNOWN"),
+        (Failure(grpc.StatusCode.DEADLINE_EXCEEDED), 503, "WRITE_OUTCOME_UNKNOWN"),
+        (Failure(grpc.StatusCode.UNIMPLEMENTED), 503, "SERVER_TOO_OLD"),
+        (results({}, {}, {}, {}, {}), 201, ""),
+        (pb.BatchUpdateUsersResponse(results=[pb.UpdateUserResult()] * 5), 503, "WRITE_OUTCOME_UNKNOWN"),
+        (results(), 500, "INTERNAL"),
+    ],
+)
+async def test_what_all_are_refused_for_is_told_to_each(
+    backend: Backend, service: FakeUserService, failure: Any, http: int, reason: str
+) -> None:
+    async with running_gateway(backend.address) as gateway:
+        first = await one_under_way(gateway, service)
+        service.tell = failure
+        answers = await posts_together(gateway, service, [{"user_id": "1"}] * 5)
+        await first
+    assert {each.status_code for each in answers} == {http}
+    assert [reasons(each.json()) if reason else [""] for each in answers] == [[reason]] * 5
+    assert len(service.groups) == 2
+
+
+@pytest.mark.usefixtures("one_group")
+async def test_a_request_that_is_late_is_told_that_the_outcome_is_unknown(
+    backend: Backend, service: FakeUserService
+) -> None:
+    service.may_answer.clear()
+    async with running_gateway(backend.address, rpc_seconds=20.0) as gateway:
+        asked = asyncio.ensure_future(posts_at_once(gateway, service, [{"user_id": "1"}] * 5))
+        await service.arrived.wait()
+        await later(15)
+        assert not asked.done()
+        await later(6)
+        await until(asked.done)
+        answers = asked.result()
+        service.may_answer.set()
+    assert {each.status_code for each in answers} == {503}
+    assert [reasons(each.json()) for each in answers] == [["WRITE_OUTCOME_UNKNOWN"]] * 5
+
+
+class DeafChannel:
+    """A channel whose calls do not end before `end`, whatever their deadline."""
+
+    def __init__(self) -> None:
+        self.end = asyncio.Event()
+        self.seconds: list[float] = []
+
+    def unary_unary(self, *_: Any, **__: Any) -> Any:
+        async def call(*_: Any, **options: Any) -> Any:
+            self.seconds.append(options["timeout"])
+            await self.end.wait()
+
+        return call
+
+
+async def test_a_request_that_was_never_sent_is_told_so() -> None:
+    (group,) = (each.group for each in bindings_of(SERVICES, INTERNAL) if each.group)
+    deaf: Any = DeafChannel()
+    call = GroupCall(group, deaf, Limits(50.0, groups=1, waiting_items=1))
+    told: asyncio.Queue[Any] = asyncio.Queue()
+    call.send(Caller(b"", ()), 15, lambda: {"user_id": "1"}, "", told.put_nowait)
+    await turns()
+    call.send(Caller(b"", ()), 15, lambda: {"user_id": "2"}, "", told.put_nowait)
+    with pytest.raises(Refusal) as caught:
+        call.send(Caller(b"", ()), 15, lambda: {"user_id": "3"}, "", told.put_nowait)
+    assert told.empty()
+    assert [40 < seconds <= 50 for seconds in deaf.seconds] == [True]
+    await later(60)
+    outcomes = [told.get_nowait(), told.get_nowait(), caught.value]
+    kinds = [(each.http, reason_of(each.status)) for each in outcomes]
+    assert kinds == [(503, "WRITE_OUTCOME_UNKNOWN"), (504, "NOT_SENT_IN_TIME"), (429, "OVERLOADED")]
+    deaf.end.set()
+    await turns()
+
+
+async def test_more_than_may_wait_is_429_with_a_time_to_wait(
+    backend: Backend, service: FakeUserService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transcoder, "Limits", lambda seconds: Limits(seconds, groups=1, waiting_items=3))
+    async with running_gateway(backend.address) as gateway:
+        first = await one_under_way(gateway, service)
+        asked = [asyncio.ensure_future(gateway.post("/v1/users", {"user_id": "1"}, **KEY)) for _ in range(5)]
+        await until(lambda: sum(each.done() for each in asked) == 2)
+        service.may_answer.set()
+        answers = await asyncio.gather(*asked)
+        await first
+    turned_away = [each for each in answers if each.status_code != 201]
+    assert [(each.status_code, each.headers["retry-after"]) for each in turned_away] == [(429, "1")] * 2
+    assert turned_away[0].json() == {
+        "code": 8,
+        "status": "RESOURCE_EXHAUSTED",
+        "message": "More is waiting than the gateway holds; nothing was written.",
+        "details": [
+            {"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": "OVERLOADED", "domain": "userfold"},
+            {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retry_delay": "1s"},
+        ],
+    }
+
+
+def posted(user_id: str, *more: str) -> bytes:
+    body = f'{{"user_id":"{user_id}"}}'
+    head = ["POST /v1/users HTTP/1.1", "Host: x", "X-Moesif-Application-Id: key", f"Content-Length: {len(body)}", *more]
+    return "\r\n".join([*head, "", body]).encode()
+
+
+async def test_requests_behind_each_other_on_one_connection_keep_their_order(
+    gateway: Gateway, service: FakeUserService
+) -> None:
+    ids = [str(number) for number in range(20)]
+    requests = [posted(user_id) for user_id in ids[:-1]]
+    answers = await gateway.raw(b"".join([*requests, posted(ids[-1], "Connection: close")]))
+    assert answers.count(b"HTTP/1.1 201 Created\r\n") == 20
+    assert service.user_ids == [[user_id] for user_id in ids]
+
+
+@pytest.mark.usefixtures("one_group")
+async def test_a_client_that_goes_away_changes_nothing_for_the_others(
+    backend: Backend, service: FakeUserService
+) -> None:
+    async with running_gateway(backend.address) as gateway:
+        first = await one_under_way(gateway, service)
+        gone = asyncio.ensure_future(gateway.post("/v1/users", {"user_id": "gone"}, **KEY))
+        others = asyncio.ensure_future(posts(gateway, [{"user_id": "1"}, {"user_id": "2"}]))
+        await until(lambda: gateway.waiting == 3)
+        gone.cancel()
+        await asyncio.wait([gone])
+        service.may_answer.set()
+        assert [each.status_code for each in await others] == [201, 201]
+        await first
+    # As where it goes alone: what had arrived whole is done, for a client may send and not wait for the answer.
+    assert [sorted(ids) for ids in service.user_ids] == [["first"], ["1", "2", "gone"]]
+
+
+@pytest.mark.usefixtures("one_group")
+async def test_what_waits_when_the_gateway_stops_is_still_answered(backend: Backend, service: FakeUserService) -> None:
+    async with running_gateway(backend.address) as gateway:
+        first = await one_under_way(gateway, service)
+        waiting = asyncio.ensure_future(posts(gateway, [{"user_id": "1"}] * 3))
+        await until(lambda: gateway.waiting == 3)
+        gateway.listener.stop()
+        await until(lambda: gateway.listener._connections.is_closing)
+        service.may_answer.set()
+        assert [each.status_code for each in await waiting] == [201] * 3
+        await first
+    assert len(service.groups) == 2
+
+
+async def test_many_at_once_travel_together(backend: Backend, service: FakeUserService) -> None:
+    async with running_gateway(backend.address) as gateway:
+        answers = await posts_at_once(gateway, service, [{"user_id": str(number)} for number in range(50)])
+    assert {(each.status_code, each.text) for each in answers} == {(201, "{}")}
+    assert sorted(int(each) for ids in service.user_ids for each in ids) == list(range(50))
+    assert len(service.groups) == 2
+    assert service.client_addresses == ["127.0.0.1"] * 50
+
+
+@pytest.mark.usefixtures("one_group")
+async def test_a_message_that_cannot_be_made_fails_no_other(
+    backend: Backend, service: FakeUserService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decoded = transcoder.Transcoder._decoded
+
+    def decoded_wrongly(*given: Any) -> Any:
+        """As a defect of the decoder would: what the message's constructor does not take."""
+        arguments = decoded(*given)
+        return arguments | ({"company_id": object()} if arguments["user_id"] == "defect" else {})
+
+    monkeypatch.setattr(transcoder.Transcoder, "_decoded", decoded_wrongly)
+    async with running_gateway(backend.address) as gateway:
+        first = await one_under_way(gateway, service)
+        with structlog.testing.capture_logs() as lines:
+            answers = await posts_together(
+                gateway, service, [{"user_id": each} for each in ("1", "defect", "warned", "2")]
+            )
+        await first
+    assert [each.status_code for each in answers] == [201, 500, 201, 201]
+    assert reasons(answers[1].json()) == ["INTERNAL"]
+    assert [line["event"] for line in lines] == ["defect", "refused"]
+    assert service.user_ids[-1] == ["1", "warned", "2"]
+
+
+@pytest.mark.usefixtures("one_group")
+async def test_a_defect_that_strikes_a_whole_group_is_logged_as_briefly_for_each(
+    backend: Backend, service: FakeUserService
+) -> None:
+    async with running_gateway(backend.address) as gateway:
+        first = await one_under_way(gateway, service)
+        service.tell = pb.BatchUpdateUsersResponse()
+        with structlog.testing.capture_logs() as lines:
+            answers = await posts_together(gateway, service, [{"user_id": str(number)} for number in range(20)])
+        await first
+    assert {(each.status_code, *reasons(each.json())) for each in answers} == {(500, "INTERNAL")}
+    defects = [line for line in lines if line["event"] == "defect"]
+    assert len(defects) >= 20
+    assert all(line["traceback"] == defects[0]["traceback"] for line in defects)
