@@ -1,7 +1,7 @@
 """What callers write to choose users and fields: the useful part of https://google.aip.dev/160, read into a tree.
 
-The grammar is the whole of it, and the tree knows nothing of profiles: `query` gives it a meaning. Nothing here
-recurses over what the caller wrote, so no depth of it can exhaust the stack.
+The grammar is the whole of it, and the tree knows nothing of profiles: `users/filter_conditions` gives it a meaning.
+Nothing here recurses over what the caller wrote, so no depth of it can exhaust the stack.
 """
 
 import math

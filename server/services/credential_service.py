@@ -8,7 +8,7 @@ from server.rpc.call import CONTRACT_VERSION, current_call
 
 
 class CredentialService:
-    """Serves `userfold.internal.v1.CredentialService`. `handlers` has found the credential by the time of the call."""
+    """Serves `userfold.internal.v1.CredentialService`. `dispatch` has found the credential by the time of the call."""
 
     async def CheckCredential(self, request: pb.CheckCredentialRequest, context: Any) -> pb.CheckCredentialResponse:
         application_id = current_call().application.application_id

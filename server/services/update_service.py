@@ -13,7 +13,7 @@ Context = grpc.aio.ServicerContext[Any, Any]
 
 
 class UserUpdateService:
-    """Serves `userfold.internal.v1.UserUpdateService`, whose stream `handlers` serves as calls of its one method."""
+    """Serves `userfold.internal.v1.UserUpdateService`, whose stream `dispatch` serves as calls of its one method."""
 
     def __init__(self, batches: Batches) -> None:
         self._batches = batches

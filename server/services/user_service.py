@@ -45,7 +45,7 @@ class UserService(UserServiceServicer):
     """The service over a store. `clock` tells the time in nanoseconds since 1970-01-01 UTC; when `stopping` is set,
     streams end. Long work is done in slices, in `turns` by application.
 
-    By the time that a method is called, `handlers` has made sure that the credential may do this: `current_call` tells
+    By the time that a method is called, `dispatch` has made sure that the credential may do this: `current_call` tells
     the application.
     """
 

@@ -22,7 +22,7 @@ _PLAIN_KEY = 64
 # Upper bounds of what values take in the operation, in bytes, whether it is on dot-paths or exact: a type, a NUL behind
 # each key, lengths, at most 8 bytes of a number. Of a path that is set or removed, beside the path and its text:
 _PATH_BYTES = 26
-# Of an object on the way, whose key the pipeline holds twice (see `operation.exact_update`), beside those:
+# Of an object on the way, whose key the pipeline holds twice (see `update_document.exact_update`), beside those:
 _OBJECT_BYTES = 172
 # Of an item of an array, whose key is its index, and of a value in an object in an array, beside their texts:
 _ITEM_BYTES = 14
