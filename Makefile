@@ -117,26 +117,26 @@ stub-tools:
 	  echo 'The stubs of Java and Go need: sudo apt-get install --no-install-recommends $(STUB_PACKAGES)' >&2; exit 1; \
 	fi
 
-faults: setup ## cut, kill and freeze every part under load, and look for what is lost, in 20 minutes; ONLY=kill-primary,...
-	@$(BIN)/python -m tests.faults $(if $(ONLY),--only $(ONLY))
+faults: setup ## cut, kill and freeze every part under load, and look for what is lost, in 20 minutes; ONLY=kill-primary,...; PUBLISH=1: keep the results
+	@$(BIN)/python -m tests.faults $(if $(ONLY),--only $(ONLY)) $(if $(PUBLISH),--publish)
 
-stalls: setup ## send every expensive input while the calls of another application are timed, in 6 minutes; ONLY=dots,nulls-list,...
-	@$(BIN)/python -m tests.stalls $(if $(ONLY),--only $(ONLY))
+stalls: setup ## send every expensive input while the calls of another application are timed, in 6 minutes; ONLY=dots,nulls-list,...; PUBLISH=1: keep the results
+	@$(BIN)/python -m tests.stalls $(if $(ONLY),--only $(ONLY)) $(if $(PUBLISH),--publish)
 
 REPEATED := tests/test_drain.py tests/test_http_attacks.py tests/gateway/http/test_connection_pool.py tests/gateway/http/test_listener.py tests/gateway/http/test_slow_clients.py tests/gateway/upstream/test_stream_pool.py tests/server/services/test_update_stream.py tests/server/rpc/test_open_streams.py tests/server/services/test_update_stream_alone.py
 repeat: setup ## run tests again and again until one fails, those that drain, stream and hold bytes by default: TESTS="tests/..."; TIMES=20
 	@for time in $$(seq $(or $(TIMES),20)); do echo "$$time:"; $(BIN)/pytest --quiet --exitfirst $(or $(TESTS),$(REPEATED)); done
 
-bench: setup benchmarks/.venv/.installed benchmarks/parse/node_modules/.installed ## measure side by side, in 15 minutes; QUICK=1: in one; ROUNDS=5; ONLY=single,batch,rpc,latency,aliases,fairness,profiles
+bench: setup benchmarks/.venv/.installed benchmarks/parse/node_modules/.installed ## measure side by side, in 15 minutes; QUICK=1: in one; ROUNDS=5; ONLY=single,batch,rpc,latency,aliases,fairness,profiles; PUBLISH=1: keep the results
 	@command -v wrk >/dev/null || $(MAKE) --silent wrk
-	@$(BIN)/python -m benchmarks $(if $(QUICK),--quick) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(ONLY),--only $(ONLY))
+	@$(BIN)/python -m benchmarks $(if $(QUICK),--quick) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(ONLY),--only $(ONLY)) $(if $(PUBLISH),--publish)
 
-overload: setup ## offer three times what one machine can take, for a minute; QUICK=1: for six seconds
-	@$(BIN)/python -m benchmarks.overload $(if $(QUICK),--seconds 6)
+overload: setup ## offer three times what one machine can take, for a minute; QUICK=1: for six seconds; PUBLISH=1: keep the results
+	@$(BIN)/python -m benchmarks.overload $(if $(QUICK),--seconds 6) $(if $(PUBLISH),--publish)
 
-costs: setup ## tell where the time of an update goes, in a minute
+costs: setup ## tell where the time of an update goes, in a minute; PUBLISH=1: keep the results
 	@command -v wrk >/dev/null || $(MAKE) --silent wrk
-	@$(BIN)/python -m benchmarks.costs
+	@$(BIN)/python -m benchmarks.costs $(if $(PUBLISH),--publish)
 
 # What the benchmark measures against is never installed beside what it measures.
 benchmarks/.venv/.installed: benchmarks/requirements.txt

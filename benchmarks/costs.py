@@ -4,6 +4,7 @@ Three tables: what each kind of thread costs an update, and how long it waits fo
 gRPC programs costs; what a group costs MongoDB.
 """
 
+import argparse
 import asyncio
 import json
 import shutil
@@ -266,7 +267,10 @@ def markdown(results: Mapping[str, Any]) -> str:
 
 
 def main() -> int:
-    """Measure, print the tables, and keep them as the results that the README tells of."""
+    """Measure, and print the tables. The results go to build/, or with --publish to results/."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.costs", description=__doc__)
+    parser.add_argument("--publish", action="store_true", help="write the results into the repository, not into build/")
+    options = parser.parse_args()
     build = HERE.parent / "build"
     build.mkdir(exist_ok=True)
     directory = Path(tempfile.mkdtemp(prefix="costs-", dir=build))
@@ -288,8 +292,9 @@ def main() -> int:
         "machine": machine(),
         "date": time.strftime("%Y-%m-%d"),
     }
-    (HERE / "results" / "costs.json").write_text(json.dumps(results, indent=1) + "\n")
-    (HERE / "results" / "costs.md").write_text(markdown(results))
+    kept = HERE / "results" if options.publish else build
+    (kept / "costs.json").write_text(json.dumps(results, indent=1) + "\n")
+    (kept / "costs.md").write_text(markdown(results))
     print(markdown(results))
     return 0
 

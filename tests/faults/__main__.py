@@ -1,6 +1,7 @@
 """`python -m tests.faults`: every fault, under load, and then whether the checker finds what it must.
 
-Exits with 1 where anything is lost, stale or phantom, or a bug is not found. Only a whole run replaces the results.
+Exits with 1 where anything is lost, stale or phantom, or a bug is not found. The results go to build/, or with
+--publish to results/.
 """
 
 import argparse
@@ -30,7 +31,10 @@ def main() -> int:
     parser.add_argument(
         "--seconds", type=float, default=SECONDS, help="of load before a fault and after it (default: 1)"
     )
+    parser.add_argument("--publish", action="store_true", help="write the results into the repository, not into build/")
     options = parser.parse_args()
+    if options.publish and options.only:
+        parser.error("only a whole run can be published")
     chosen = options.only or names
     if unknown := {*chosen} - {*names}:
         parser.error(f"unknown: {', '.join(sorted(unknown))}")
@@ -52,11 +56,11 @@ def main() -> int:
     is_clean = all(result.verdict.is_clean for result in found.values()) and all(bugs.values())
     told = markdown(found, bugs, time.monotonic() - started)
     print(told)
-    if not options.only:
-        _RESULTS.mkdir(exist_ok=True)
-        (_RESULTS / "latest.md").write_text(told)
-        shown: dict[str, Any] = {"faults": {name: asdict(result) for name, result in found.items()}, "seeded": bugs}
-        (_RESULTS / "latest.json").write_text(json.dumps(shown, indent=1) + "\n")
+    kept = _RESULTS if options.publish else _BUILD / "faults"
+    kept.mkdir(exist_ok=True)
+    (kept / "latest.md").write_text(told)
+    shown: dict[str, Any] = {"faults": {name: asdict(result) for name, result in found.items()}, "seeded": bugs}
+    (kept / "latest.json").write_text(json.dumps(shown, indent=1) + "\n")
     return 0 if is_clean else 1
 
 

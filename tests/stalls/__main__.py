@@ -1,6 +1,6 @@
 """`python -m tests.stalls`: every expensive input, while another application's calls are timed.
 
-Exits with 1 where a row fails. Only a whole run replaces the results.
+Exits with 1 where a row fails. The results go to build/, or with --publish to results/.
 """
 
 import argparse
@@ -28,7 +28,10 @@ _AFTER_SECONDS = 0.4
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.stalls", description=__doc__)
     parser.add_argument("--only", type=lambda text: text.split(","), help=f"of {', '.join(ROWS)}")
+    parser.add_argument("--publish", action="store_true", help="write the results into the repository, not into build/")
     options = parser.parse_args()
+    if options.publish and options.only:
+        parser.error("only a whole run can be published")
     chosen = options.only or list(ROWS)
     if unknown := {*chosen} - {*ROWS}:
         parser.error(f"unknown: {', '.join(sorted(unknown))}")
@@ -49,11 +52,11 @@ def main() -> int:
                 stack.restart()
     told = markdown(lines, list(results.values()), quiet, time.monotonic() - started)
     print(told)
-    if not options.only:
-        _RESULTS.mkdir(exist_ok=True)
-        (_RESULTS / "latest.md").write_text(told)
-        shown: dict[str, Any] = {"quiet": quiet, "rows": {name: asdict(result) for name, result in results.items()}}
-        (_RESULTS / "latest.json").write_text(json.dumps(shown, indent=1) + "\n")
+    kept = _RESULTS if options.publish else _BUILD / "stalls"
+    kept.mkdir(exist_ok=True)
+    (kept / "latest.md").write_text(told)
+    shown: dict[str, Any] = {"quiet": quiet, "rows": {name: asdict(result) for name, result in results.items()}}
+    (kept / "latest.json").write_text(json.dumps(shown, indent=1) + "\n")
     return 1 if any(result.failures for result in results.values()) else 0
 
 
