@@ -4,11 +4,11 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Final
 
 import httpx2
 import hypothesis
@@ -32,6 +32,17 @@ from server.mongo.accounts import document_from_credential
 from server.mongo.replica_set import initiate
 
 DATABASE = "userfold_test"
+
+
+_STARTED: Final = frozenset({"mongod", "stack", "database", "api", "wheel"})
+"""Fixtures that start a program, or build one."""
+
+
+def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
+    """Mark what `make test-fast` leaves out."""
+    for item in items:
+        if _STARTED & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.slow)
 
 
 @dataclass(frozen=True)

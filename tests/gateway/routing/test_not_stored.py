@@ -14,8 +14,9 @@ from gateway.routing import not_stored
 from gateway.routing.not_stored import NotStored
 from tests.gateway.fakes import FakeUserService, Gateway, reasons
 
-_RECORDINGS = Path(__file__).parents[1] / "recordings" / "other-calls"
+_RECORDINGS = Path(__file__).parents[2] / "recordings" / "other-calls"
 _RECORDED = {path.stem: json.loads(path.read_text()) for path in _RECORDINGS.glob("*.json")}
+assert _RECORDED
 
 
 @pytest.mark.parametrize("recorded", sorted(_RECORDED))
