@@ -34,14 +34,18 @@ from server.mongo.replica_set import initiate
 DATABASE = "userfold_test"
 
 
-_STARTED: Final = frozenset({"mongod", "stack", "database", "api", "wheel"})
-"""Fixtures that start a program, or build one."""
+_STARTED: Final = frozenset({"mongod", "stack", "database", "api"})
+"""Fixtures that start a program."""
+
+_ALONE: Final = frozenset({"contract", "gateway", "processes", "server"})
+"""Folders whose other tests need none. At the top level is what holds for the running stack."""
 
 
 def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
     """Mark what `make test-fast` leaves out."""
     for item in items:
-        if _STARTED & set(getattr(item, "fixturenames", ())):
+        folder = item.path.relative_to(Path(__file__).parent).parts[0]
+        if folder not in _ALONE or _STARTED & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.slow)
 
 
