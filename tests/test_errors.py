@@ -38,7 +38,7 @@ def _failing(database: Database[dict[str, Any]], command: str, times: int, code:
 
 
 _BROKEN = "Fields of the request break rules; nothing of it was written."
-_USER_ID = "a user_id is required: any text of 1 to 512 bytes"
+_USER_ID = "a user_id is required: any string of 1 to 512 bytes"
 
 
 def test_no_credential(api: Api) -> None:
@@ -95,8 +95,8 @@ def test_fields_that_break_rules(api: Api) -> None:
         _violations(
             ("user_id", "REQUIRED", _USER_ID),
             ("company_id", "TOO_LONG", "longer than 512 bytes in UTF-8"),
-            ("metadata.email", "WRONG_TYPE", "must be a text"),
-            ("metadata.name", "WRONG_TYPE", "must be a text"),
+            ("metadata.email", "WRONG_TYPE", "must be a string"),
+            ("metadata.name", "WRONG_TYPE", "must be a string"),
         ),
     )
 
@@ -201,7 +201,7 @@ def test_a_batch_with_refused_users_saves_the_others(api: Api) -> None:
     assert [item["status"] for item in body["refused"]] == [
         _body(3, "INVALID_ARGUMENT", "INVALID_REQUEST", _BROKEN, _violations(violation))
         for violation in (
-            ("users[1].metadata.email", "WRONG_TYPE", "must be a text"),
+            ("users[1].metadata.email", "WRONG_TYPE", "must be a string"),
             ("users[2]", "WRONG_TYPE", "must be an object"),
             ("users[4].user_id", "REQUIRED", _USER_ID),
         )

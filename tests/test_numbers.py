@@ -55,7 +55,7 @@ _INTEGERS = [
     "-" + "1" + "0" * 400,
     "9" * 5000,
 ]
-_KEPT = ("INTEGER_KEPT_AS_TEXT", "is kept as text: a number would lose digits")
+_KEPT = ("INTEGER_KEPT_AS_TEXT", "is stored as a string: a number would lose digits")
 
 
 class Faces:

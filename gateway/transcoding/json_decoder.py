@@ -233,7 +233,7 @@ def _read_struct_as_text(value: Any, path: Path, findings: Findings) -> bytes | 
 def read_timestamp(value: Any, path: Path, findings: Findings) -> Any:
     """The time in a JSON value; None where it is empty, with a warning, or none, with a violation."""
     if value == "":
-        findings.warn(path, "IGNORED", "is ignored: an empty text is no time")
+        findings.warn(path, "IGNORED", "is ignored: an empty string is no time")
         return None
     time = timestamps.parse(value) if isinstance(value, str) else None
     if time is None:
@@ -252,7 +252,7 @@ def _read_string(value: Any, path: Path, findings: Findings) -> str | None:
 
 def _read_scalar_text(value: Any, path: Path, findings: Findings) -> str | None:
     if type(value) in (bool, float):
-        findings.warn(path, "KEPT_AS_TEXT", "is kept as text")
+        findings.warn(path, "KEPT_AS_TEXT", "is stored as a string")
         return orjson.dumps(value).decode()
     return _read_string(value, path, findings)
 

@@ -57,7 +57,7 @@ def _visit(container: dict[str, Any] | list[Any], path: Path, findings: Findings
         elif type(value) is LongInteger or (type(value) is int and not -_EXACT <= value <= _EXACT):
             container[key] = _exact(value)
             if isinstance(container[key], str):
-                findings.warn((*path, key), "INTEGER_KEPT_AS_TEXT", "is kept as text: a number would lose digits")
+                findings.warn((*path, key), "INTEGER_KEPT_AS_TEXT", "is stored as a string: a number would lose digits")
     return room
 
 

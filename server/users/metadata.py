@@ -119,7 +119,7 @@ class MetadataPlan:
             if value is None or isinstance(value, str):
                 continue
             if isinstance(value, dict | list):
-                self.refuse(f"metadata.{name}", "WRONG_TYPE", "must be a text")
+                self.refuse(f"metadata.{name}", "WRONG_TYPE", "must be a string")
                 continue
             if isinstance(value, float) and not math.isfinite(value):
                 continue  # Refused as any such number is.
@@ -130,7 +130,8 @@ class MetadataPlan:
                 if isinstance(stored, str):
                     continue  # Kept as text as any such number is.
                 changed[name] = _json_text(stored)
-            self.warn(f"metadata.{name}", "KEPT_AS_TEXT", "a number or boolean here is kept as its JSON text")
+            kept = "a number or boolean here is stored as a string, its JSON text"
+            self.warn(f"metadata.{name}", "KEPT_AS_TEXT", kept)
         return changed
 
     def _merge(self, values: JsonObject, path: list[str | int], path_bytes: int) -> Patch:
@@ -235,5 +236,5 @@ class MetadataPlan:
 
     def _warn_of_integer(self, path: list[str | int], part: str | int) -> None:
         if len(self.warnings) < limits.REPORTED:
-            text = "is kept as text: a number would lose digits"
+            text = "is stored as a string: a number would lose digits"
             self.warn(field_path([*path, part]), "INTEGER_KEPT_AS_TEXT", text)

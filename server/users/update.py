@@ -154,7 +154,7 @@ class _Plan(MetadataPlan):
             if not self.text("anonymous_id", update.anonymous_id, limits.ID_BYTES):
                 return "", {}
             return visitor_id(application_id, update.anonymous_id), {"anonymous_id": update.anonymous_id}
-        self.refuse("user_id", "REQUIRED", "a user_id is required: any text of 1 to 512 bytes")
+        self.refuse("user_id", "REQUIRED", "a user_id is required: any string of 1 to 512 bytes")
         return "", {}
 
     def envelope(self, update: UserUpdate, now: datetime) -> Patch:
@@ -214,7 +214,7 @@ class _Plan(MetadataPlan):
         """Whether `value` is a text to store. One that is too long is refused, an empty one ignored."""
         if not value:
             if value == "" and warn_if_empty:
-                self.warn(field, "IGNORED", "an empty text is not stored")
+                self.warn(field, "IGNORED", "an empty string is not stored")
             return False
         size = len(value) if value.isascii() else len(value.encode())
         self.size += size

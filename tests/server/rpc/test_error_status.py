@@ -14,14 +14,14 @@ from server.rpc.error_status import ANSWERS, status_from_error
 
 assert error_details_pb2  # Known to the descriptor pool, so that `Any` can be told as JSON.
 
-_VIOLATION = Violation("metadata.email", "WRONG_TYPE", "must be a text")
+_VIOLATION = Violation("metadata.email", "WRONG_TYPE", "must be a string")
 _INFO = "type.googleapis.com/google.rpc.ErrorInfo"
 _RETRY = [{"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "1s"}]
 _FIELDS = [
     {
         "@type": "type.googleapis.com/google.rpc.BadRequest",
         "fieldViolations": [
-            {"field": "users[3].metadata.email", "reason": "WRONG_TYPE", "description": "must be a text"}
+            {"field": "users[3].metadata.email", "reason": "WRONG_TYPE", "description": "must be a string"}
         ],
     }
 ]

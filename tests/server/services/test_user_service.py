@@ -145,9 +145,9 @@ async def test_a_batch_answers_each_update_on_its_own(client: Client) -> None:
         None,
         _expected(
             errors.InvalidRequest,
-            _fields(("users[1].user_id", "REQUIRED", "a user_id is required: any text of 1 to 512 bytes")),
+            _fields(("users[1].user_id", "REQUIRED", "a user_id is required: any string of 1 to 512 bytes")),
         ),
-        _expected(errors.InvalidRequest, _fields(("users[2].metadata.email", "WRONG_TYPE", "must be a text"))),
+        _expected(errors.InvalidRequest, _fields(("users[2].metadata.email", "WRONG_TYPE", "must be a string"))),
         None,
     ]
     assert [[warning.field for warning in result.response.warnings] for result in results] == [
