@@ -211,3 +211,37 @@ def test_profiles_are_the_same_through_servers_of_both_versions(
             assert api.get("u").json()["metadata"] == again["metadata"]
     finally:
         assert gateway.stop() == 0
+
+
+def test_a_backup_of_an_older_server_is_restored_and_served(
+    older_server: str, older: dict[str, Any], mongod: EmbeddedMongod, application: Application, tmp_path: Path
+) -> None:
+    def command(database: str, *arguments: object, **environment: str) -> None:
+        inherited = {key: value for key, value in os.environ.items() if not key.startswith("USERFOLD_")}
+        own = {"USERFOLD_MONGODB_URI": mongod.uri, "USERFOLD_DATABASE": database}
+        command = [sys.executable, "-m", "server.backup", *map(str, arguments)]
+        subprocess.run(command, env=inherited | own | environment, capture_output=True, check=True)
+
+    gateway = Program("gateway", USERFOLD_GRPC_ADDRESS=older_server, USERFOLD_HTTP_ADDRESS="127.0.0.1:0", **older)
+    try:
+        before = Api(gateway.ready["http"], application)
+        with before.client:
+            sent = {"metadata": {"a.b": [1, None]}, "campaign": {"utm_source": "s"}, "session_token": "t"}
+            stored = before.stored(sent)
+    finally:
+        assert gateway.stop() == 0
+    restored, file = f"{DATABASE}_restored", tmp_path / "backup"
+    command(DATABASE, "create", file, **older)
+    command(restored, "restore", file)
+    places = {"USERFOLD_MONGODB_URI": mongod.uri, "USERFOLD_DATABASE": restored}
+    server = Program("server", None, USERFOLD_GRPC_ADDRESS="127.0.0.1:0", **places)
+    gateway = Program("gateway", USERFOLD_GRPC_ADDRESS=server.ready["grpc"], USERFOLD_HTTP_ADDRESS="127.0.0.1:0")
+    try:
+        after = Api(gateway.ready["http"], application)
+        with after.client:
+            read = after.get("u").json()
+            assert {name: read[name] for name in stored} == stored
+            found = after.client.post("/v1/users:lookup", json={"session_token": "t"}, headers=after.reader)
+            assert [user["user_id"] for user in found.json()["users"]] == ["u"]
+    finally:
+        assert (gateway.stop(), server.stop()) == (0, 0)

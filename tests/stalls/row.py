@@ -15,6 +15,9 @@ NOBODY = ("401", "UNAUTHENTICATED")
 BUSY = ("429", "RESOURCE_EXHAUSTED")
 """Where one application sends more at once than its share. The reason must be told."""
 
+LATE = ("503",)
+"""Where a batch may take longer than its time, on a slow machine: it is then told that its outcome is unknown."""
+
 
 @dataclass(frozen=True, slots=True)
 class Row:

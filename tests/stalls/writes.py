@@ -11,7 +11,7 @@ from userfold.v1.user_pb2 import UserUpdate
 
 from tests.stalls.calls import INTERNAL, Call, Grpc, Http, Who
 from tests.stalls.payloads import batch, chains, grpc_batch, in_struct, message, raw, renamed, row, stream, unary, user
-from tests.stalls.row import BUSY, WRITE, Row, many
+from tests.stalls.row import BUSY, LATE, WRITE, Row, many
 
 _BATCH_BYTES = 11_900_000
 _MOZILLA = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/120.0.0.0 Safari/537.36 "
@@ -145,12 +145,13 @@ ROWS: Final = [
         lambda: batch([user(_VALUES, n) for n in range(400)], packed=True),
         4,
         4,
-        (*WRITE, *BUSY),
+        (*WRITE, *BUSY, *LATE),
     ),
     row(
         "exact",
         "a batch of 400 users with 400 empty objects each",
         lambda: batch([user({f"k{k}": {} for k in range(400)}, n) for n in range(400)], packed=True),
+        may=(*WRITE, *LATE),
     ),
     row("pipeline-large", "100 KB that become 68 MB", lambda: batch([user(chains(900, 17, 2000))])),
     row("pipeline-rpc", "35 KB that become 22 MB, as UpdateUser", lambda: unary(orjson.dumps(chains(300, 17, 2000)))),
