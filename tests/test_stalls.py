@@ -23,6 +23,7 @@ from tests.conftest import Application, Program, register
 from tests.stalls.attacker import send
 from tests.stalls.calls import Channels, Who
 from tests.stalls.dense import LEGACY, store_legacy
+from tests.stalls.row import LATE
 from tests.stalls.table import ROWS
 
 _DATABASE: Final = "userfold_counted"
