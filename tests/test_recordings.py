@@ -262,7 +262,7 @@ _REFUSED: Final = {
                 "field_violations": [
                     {
                         "field": "user_id",
-                        "description": "a user_id is required: any text of 1 to 512 bytes",
+                        "description": "a user_id is required: any string of 1 to 512 bytes",
                         "reason": "REQUIRED",
                     }
                 ],
