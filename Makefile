@@ -38,7 +38,7 @@ else
 	$(BIN)/pytest $(SIDE_BY_SIDE)
 endif
 
-test-fast: setup ## run the tests that start no program and no database, in a minute
+test-fast: setup ## run the tests that start no program and no database, in about a minute
 	$(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist load -m 'not slow'
 
 check: lint types contracts stubs ## what must pass before a change lands: lint, types, contracts, tests with coverage
