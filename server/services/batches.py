@@ -11,6 +11,7 @@ from server.commit.group_commit import GroupedProfileStore
 from server.errors import BatchTooLarge, InvalidRequest, Violation
 from server.rpc.call import Call
 from server.services.batch_results import fill_results, plan_batch, writes_of
+from server.users.addresses import client_address
 
 
 class Batches:
@@ -24,22 +25,22 @@ class Batches:
     async def update(
         self,
         updates: Sequence[user_pb2.UserUpdate],
-        addresses: Sequence[str | None],
+        addresses: Sequence[str],
         observed: str | None,
         call: Call,
         results: Any,
     ) -> None:
         """Fold the updates of a call, and add the result of each to the repeated field `results`.
 
-        `addresses` are those of the clients, one for each update. Without any, all came from `observed`. Raises
+        `addresses` are what was told of the clients, one for each update. Without any, all came from `observed`. Raises
         BatchTooLarge or, where their number is another, InvalidRequest.
         """
         require_batch(updates)
-        addresses = addresses or [observed] * len(updates)
-        if len(addresses) != len(updates):
+        if addresses and len(addresses) != len(updates):
             raise InvalidRequest([Violation("client_addresses", "WRONG_LENGTH", "must be as many as users, or none")])
         application_id = call.application.application_id
-        planned = await plan_batch(application_id, updates, addresses, self._clock(), self._turns, call.oversized)
+        clients = [client_address(address) for address in addresses] or [observed] * len(updates)
+        planned = await plan_batch(application_id, updates, clients, self._clock(), self._turns, call.oversized)
         outcomes = await self._profiles.submit(writes_of(planned))
         await fill_results(results, planned, outcomes, application_id, self._turns)
 

@@ -7,7 +7,6 @@ from userfold.internal.v1 import user_update_service_pb2 as pb
 
 from server.rpc.call import address_of_client, current_call
 from server.services.batches import Batches
-from server.users.addresses import client_address
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -22,8 +21,7 @@ class UserUpdateService:
         self, request: pb.BatchUpdateUsersRequest, context: Context
     ) -> pb.BatchUpdateUsersResponse:
         call = current_call()
-        addresses = [client_address(address) for address in request.client_addresses]
         observed = address_of_client(call.metadata, context.peer)
         response = pb.BatchUpdateUsersResponse()
-        await self._batches.update(request.users, addresses, observed, call, response.results)
+        await self._batches.update(request.users, request.client_addresses, observed, call, response.results)
         return response

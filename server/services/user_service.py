@@ -25,7 +25,7 @@ from server.services.batch_results import outcomes_of, plan_each, response_of
 from server.services.batches import Batches, require_batch
 from server.services.responses import Answer
 from server.services.update_stream import UpdateStream
-from server.users.addresses import client_address
+from server.users.addresses import LONGEST
 from server.users.by_id import plan_alias_removal, plan_erasure, plan_export, plan_suppression
 from server.users.filter_conditions import plan_query
 from server.users.listing import bound_to, plan_listing
@@ -35,6 +35,9 @@ from server.users.update import plan_update
 
 _OLDER_ADDRESSES: Final = 2
 """The field `client_addresses` of a BatchUpdateUsersRequest in version 0.1."""
+
+_FRAMING: Final = 8
+"""The most bytes that Protobuf adds to one update and one address: a tag and a length each."""
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -252,12 +255,17 @@ def _unless_error(outcome: _Outcome | UserfoldError) -> _Outcome:
     return outcome
 
 
-def _addresses_of_older_gateway(request: pb.BatchUpdateUsersRequest) -> list[str | None]:
+def _addresses_of_older_gateway(request: pb.BatchUpdateUsersRequest) -> list[str]:
     """The client addresses that a gateway of version 0.1 sends with the updates of its clients. Empty where there are
-    none."""
+    none, or where the request has more beside its updates than their addresses can have.
+    """
+    # Each unknown field costs time, and anyone may send a hundred thousand of them.
+    beside = request.ByteSize() - sum(user.ByteSize() for user in request.users)
+    if beside > len(request.users) * (LONGEST + _FRAMING):
+        return []
     unknown: Iterable[Any] = UnknownFieldSet(request)  # type: ignore[assignment]  # The stubs leave out that it iterates.
     return [
-        client_address(field.data.decode("latin-1"))
+        field.data.decode("latin-1")
         for field in unknown
         if field.field_number == _OLDER_ADDRESSES and isinstance(field.data, bytes)
     ]

@@ -247,6 +247,20 @@ async def test_a_peer_without_an_address_is_not_observed(
     assert "observed_ip_address" not in store.applied[0][0].patch
 
 
+@pytest.mark.parametrize(
+    ("beside", "observed"),
+    [(b"\x12\x09192.0.2.1", "192.0.2.1"), (b"\x12\x00" * 1_000, "127.0.0.1"), (b"\x48\x01" * 1_000, "127.0.0.1")],
+)
+async def test_addresses_of_an_older_gateway_are_read_only_where_there_can_be_as_many(
+    service: UserService, store: FakeProfileStore, beside: bytes, observed: str
+) -> None:
+    updates = pb.BatchUpdateUsersRequest(users=[UserUpdate(user_id="u")])
+    request: Any = pb.BatchUpdateUsersRequest.FromString(updates.SerializeToString() + beside)
+    context: Any = Context("ipv4:127.0.0.1:1")
+    await _serve(service.BatchUpdateUsers, request, context)
+    assert store.applied[0][0].patch["observed_ip_address"] == observed
+
+
 async def test_what_the_store_says_of_one_update_is_raised(service: UserService, store: FakeProfileStore) -> None:
     store.outcomes = [WriteOutcomeUnknown()]
     request: Any = pb.UpdateUserRequest(user=UserUpdate(user_id="u"))
