@@ -24,6 +24,7 @@ from gateway.transcoding.odd_values import find_odd_values
 from gateway.transcoding.struct_values import TOO_MANY_VALUES
 from gateway.upstream.channel import Channel
 from gateway.upstream.credentials import Metadata
+from gateway.upstream.result import is_plain
 from processes.slots import Slots
 from processes.turns import Turns
 
@@ -237,7 +238,7 @@ class _Run:
             raise ValueError("not one result for each item")
         told = 0
         for place, result in enumerate(response.results):
-            if not result.HasField("response") or result.response.ByteSize():
+            if not is_plain(result):
                 told += 1
                 if told % _TOLD_AT_ONCE == 0:
                     await self.turn()

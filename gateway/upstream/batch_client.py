@@ -11,7 +11,7 @@ from gateway.routing.batch_methods import CLIENT_ADDRESSES, Group
 from gateway.upstream.batcher import Full, Gatherer, Limits, NotAnsweredInTime, NotSentInTime
 from gateway.upstream.channel import Channel
 from gateway.upstream.credentials import Caller
-from gateway.upstream.result import outcome_of
+from gateway.upstream.result import is_plain, outcome_of
 from gateway.upstream.stream_pool import Exchange
 
 _Body: TypeAlias = tuple[Any, str, Caller]
@@ -72,7 +72,7 @@ class GroupCall:
             # The same for all of a group. Raised again for each, its traceback would grow with every one.
             return outcome
         index, result = outcome
-        if result.HasField("response") and not result.response.ByteSize():
+        if is_plain(result):
             return {}
         prefix = f"{self._group.items}[{index}]."
         return outcome_of(result, lambda path: path.removeprefix(prefix))

@@ -7,6 +7,11 @@ from gateway.errors.rendering import Refusal, refusal, with_fields_renamed
 from gateway.transcoding import json_encoder
 
 
+def is_plain(result: Any) -> bool:
+    """Whether a result says no more than that it was done, as nearly all do: its response is empty."""
+    return result.HasField("response") and not result.response.ByteSize()
+
+
 def outcome_of(result: Any, rename: Callable[[str], str]) -> dict[str, Any] | Refusal:
     """What one result of the server's says: the members of its response that are not empty, or the refusal.
 

@@ -106,10 +106,6 @@ async def fill_results(
     for index, item in enumerate(planned):
         outcome = next(settled) if isinstance(item, PlannedUpdate) else item
         result = results.add()
-        if isinstance(outcome, Stored) and isinstance(item, PlannedUpdate) and not item.warnings:
-            # As nearly all are.
-            result.response.SetInParent()
-            continue
         prefix = f"users[{index}]."
         told = response_of(item, outcome, prefix) if isinstance(item, PlannedUpdate) else item
         if isinstance(told, UserfoldError):
