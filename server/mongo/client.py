@@ -29,9 +29,9 @@ Database = AsyncIOMotorDatabase[dict[str, Any]]
 Collection = AsyncIOMotorCollection[dict[str, Any]]
 Session = AsyncIOMotorClientSession
 Cursor: TypeAlias = Any
+"""Of a query or an aggregation: Motor's own types have nothing in common that says what both can."""
 
 _PING_SECONDS = 2.0
-"""Of a query or an aggregation: Motor's own types have nothing in common that says what both can."""
 
 # Acknowledged only when a majority of the members has it in the journal, whatever the URI or the cluster says.
 _WRITE_CONCERN = WriteConcern(w="majority", j=True, wtimeout=int(1_000 * WRITE_SECONDS))
