@@ -1,4 +1,4 @@
-"""What can go wrong, as facts. `rpc/error_status` says how each is told to a caller."""
+"""What can go wrong, as facts. `rpc/error_status` says the gRPC status of each."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

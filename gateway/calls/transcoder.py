@@ -91,7 +91,7 @@ class Transcoder:
         try:
             arguments = self._parameters.arguments(fields, request.query)
             if self._decoder is None and request.body.strip() not in _NO_BODY:
-                # Whoever sends one expects it to mean something: a DELETE that is to be tried out only, for example.
+                # A body that is ignored can do harm: a DELETE with `validate_only` in its body would erase.
                 raise refusal("INVALID_REQUEST", violations=[Finding("body", *_UNKNOWN_BODY)])
             warnings: list[Finding] = []
             if self._group is not None and self._decoder is not None and self._is_default(arguments):
