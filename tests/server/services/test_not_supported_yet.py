@@ -1,5 +1,6 @@
 """What is declared and not built yet: refused with a reason of its own on the real server, and nothing is done."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -103,7 +104,16 @@ async def test_a_stream_ends_with_the_message_that_asks_what_it_would_do(
     for number, (metadata, expected) in enumerate([(both, _VALIDATE_ONLY), (_key(application), _SCOPE)]):
         first = pb.StreamUpdateUsersRequest(users=[UserUpdate(user_id=f"first {number}")])
         second = pb.StreamUpdateUsersRequest(users=[UserUpdate(user_id="second")], validate_only=True)
-        stream = stub.StreamUpdateUsers(iter([first, second, first]), metadata=metadata, timeout=20)
+        ended = asyncio.Event()
+
+        # Nothing is sent after the refused message: the call of a client that still writes may end with INTERNAL,
+        # which grpc.aio sets where a write fails.
+        async def requests(ended: asyncio.Event = ended, *sent: Any) -> AsyncIterator[Any]:
+            for each in sent:
+                yield each
+            await ended.wait()
+
+        stream = stub.StreamUpdateUsers(requests(ended, first, second), metadata=metadata, timeout=20)
         answers: list[Any] = []
 
         async def read(stream: Any = stream, answers: list[Any] = answers) -> None:
@@ -111,6 +121,7 @@ async def test_a_stream_ends_with_the_message_that_asks_what_it_would_do(
                 answers += answer.acknowledgements
 
         assert await _refused(read()) == expected
+        ended.set()
         assert [(each.sequence_number, each.WhichOneof("outcome")) for each in answers] == [(0, "response")]
     assert {profile["user_id"] for profile in profiles()} == {"u", "first 0", "first 1"}
 
