@@ -11,7 +11,7 @@ from pathlib import Path
 
 import httpx2
 
-from processes.child import describe_end, start_child, stop_child
+from runtime.child import describe_end, start_child, stop_child
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 _PAGE = os.sysconf("SC_PAGE_SIZE")

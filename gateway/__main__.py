@@ -17,11 +17,11 @@ from gateway.http.listener import Listener, bind, cannot_listen, listener_url
 from gateway.http.tls import server_context
 from gateway.settings import InvalidSetting, Settings, split_address
 from gateway.upstream.channel import Channel
-from processes import logs, memory
-from processes.certificates import CertificateUnusable
-from processes.child import describe_end
-from processes.programs import ProgramFailed
-from processes.workers import is_worker, kept_address, run_workers, summed_metrics
+from runtime import logs, memory
+from runtime.certificates import CertificateUnusable
+from runtime.child import describe_end
+from runtime.programs import ProgramFailed
+from runtime.workers import is_worker, kept_address, run_workers, summed_metrics
 
 _log = structlog.get_logger("userfold.gateway")
 

@@ -28,8 +28,8 @@ from gateway.settings import Settings
 from gateway.upstream.channel import Channel
 from gateway.upstream.credentials import Caller, Verifier, caller_of
 from gateway.upstream.readiness import LIVE, READY, Readiness
-from processes.observations import Observations
-from processes.turns import Turns
+from runtime.observations import Observations
+from runtime.turns import Turns
 
 SERVICES: Final = (
     user_service_pb2.DESCRIPTOR.services_by_name["UserService"],

@@ -14,11 +14,11 @@ import structlog
 import uvloop
 from prometheus_client import REGISTRY, CollectorRegistry, start_http_server
 
-from processes import logs
-from processes.certificates import CertificateUnusable
-from processes.child import describe_end
-from processes.programs import ProgramFailed
-from processes.workers import is_worker, kept_address, run_workers, summed_metrics
+from runtime import logs
+from runtime.certificates import CertificateUnusable
+from runtime.child import describe_end
+from runtime.programs import ProgramFailed
+from runtime.workers import is_worker, kept_address, run_workers, summed_metrics
 from server import bootstrap
 from server.bootstrap import cannot_listen, serve
 from server.local.mongod import EmbeddedMongod, MongodUnavailable

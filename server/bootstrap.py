@@ -18,9 +18,9 @@ from grpc_reflection.v1alpha import reflection
 from userfold.internal.v1 import credential_service_pb2, user_update_service_pb2
 from userfold.v1 import campaign_service_pb2, user_service_pb2
 
-from processes import memory
-from processes.certificates import NO_FILES, CertificateFiles
-from processes.turns import Turns
+from runtime import memory
+from runtime.certificates import NO_FILES, CertificateFiles
+from runtime.turns import Turns
 from server.commit.group_commit import GroupedProfileStore
 from server.mongo import migrations
 from server.mongo.accounts import MongoApplicationStore

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from processes.certificates import NO_FILES, CertificateFiles
+from runtime.certificates import NO_FILES, CertificateFiles
 
 _LOG_LEVELS = ("info", "warning", "error")
 _MOST_WORKERS = 64

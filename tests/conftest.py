@@ -16,7 +16,7 @@ import pytest
 from pymongo import MongoClient
 from pymongo.database import Database
 
-from processes.child import start_child, stop_child
+from runtime.child import start_child, stop_child
 from server.accounts.credentials import (
     StoredCredential,
     digest,
@@ -37,7 +37,7 @@ DATABASE = "userfold_test"
 _STARTED: Final = frozenset({"mongod", "stack", "database", "api"})
 """Fixtures that start a program."""
 
-_ALONE: Final = frozenset({"contract", "gateway", "processes", "server"})
+_ALONE: Final = frozenset({"contract", "gateway", "runtime", "server"})
 """Folders whose other tests need none. At the top level is what holds for the running stack."""
 
 

@@ -143,5 +143,5 @@ def test_the_stubs_tell_type_checkers_what_a_message_holds(python: Path, tmp_pat
 def test_every_package_of_the_programs_is_in_their_wheel() -> None:
     root = Path(__file__).parent.parent
     named = tomllib.loads((root / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
-    found = [path.parent for top in ("server", "gateway", "processes") for path in (root / top).rglob("__init__.py")]
+    found = [path.parent for top in ("server", "gateway", "runtime") for path in (root / top).rglob("__init__.py")]
     assert sorted(named) == sorted(".".join(each.relative_to(root).parts) for each in found)

@@ -13,7 +13,7 @@ import pytest
 
 from gateway.app import SERVICES
 from gateway.routing.http_rules import bindings_of
-from processes.child import start_child, stop_child
+from runtime.child import start_child, stop_child
 from server.accounts.scopes import NEEDS
 
 _README = Path(__file__).parent.parent.joinpath("README.md").read_text()

@@ -25,8 +25,8 @@ from gateway.transcoding.struct_values import TOO_MANY_VALUES
 from gateway.upstream.channel import Channel
 from gateway.upstream.credentials import Metadata
 from gateway.upstream.result import is_plain
-from processes.slots import Slots
-from processes.turns import Turns
+from runtime.slots import Slots
+from runtime.turns import Turns
 
 SECONDS: Final = 55.0
 """How long a whole batch may take, all waiting included. What was not sent then is refused item by item."""

@@ -25,7 +25,7 @@ from gateway.upstream.batch_client import GroupCall
 from gateway.upstream.batcher import Limits
 from gateway.upstream.channel import Channel
 from gateway.upstream.credentials import CONTRACT, Caller, Metadata
-from processes.turns import Turns
+from runtime.turns import Turns
 
 CLIENT_ADDRESS: Final = "x-userfold-client-address"
 """The metadata that holds the address of the HTTP client; empty where it is not known."""

@@ -9,8 +9,8 @@ import structlog
 from gateway import metrics
 from gateway.errors.answer import NO_ROOM, Answer, Refused, answer_from_refusal
 from gateway.errors.rendering import refusal
-from processes import logs
-from processes.tally import Tally
+from runtime import logs
+from runtime.tally import Tally
 
 _log = structlog.get_logger("userfold.gateway")
 

@@ -12,7 +12,7 @@ import structlog
 
 from gateway import metrics
 from gateway.http import limits
-from processes import logs
+from runtime import logs
 
 _SHARE = 32  # Of all that are open, one in so many makes room at once: to look for them takes a millisecond.
 

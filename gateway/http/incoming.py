@@ -22,7 +22,7 @@ from gateway.http import head, limits
 from gateway.http.connection_pool import Connections
 from gateway.http.handler import Discard, Handler
 from gateway.http.request import Request
-from processes import logs
+from runtime import logs
 
 _CLOSE: Final = {"connection": "close"}
 

@@ -2,7 +2,7 @@
 
 import ssl
 
-from processes.certificates import CertificateFiles, Pem, Reloaded
+from runtime.certificates import CertificateFiles, Pem, Reloaded
 
 
 def server_context(files: CertificateFiles) -> ssl.SSLContext | None:

@@ -7,7 +7,7 @@ from typing import Any, Final, Self
 
 import grpc
 
-from processes.certificates import NO_FILES, CertificateFiles, Pem, Reloaded
+from runtime.certificates import NO_FILES, CertificateFiles, Pem, Reloaded
 
 MESSAGE_BYTES: Final = 32 * 1024 * 1024
 """A gRPC message: the server's own limit."""

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Final, cast
 
-from processes.slots import Slots
+from runtime.slots import Slots
 from server import limits
 from server.model import Lookup
 from server.users.lookup import TOKENS

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Self
 
-from processes.child import describe_end, signals_held, start_child, stop_child
+from runtime.child import describe_end, signals_held, start_child, stop_child
 
 _START_SECONDS = 60  # recovery after a SIGKILL included
 _RELEASE_SECONDS = 20

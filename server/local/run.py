@@ -15,8 +15,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import NoReturn
 
-from processes.certificates import CertificateUnusable
-from processes.programs import ProgramFailed, Programs, exit_on_signals, ignore_signals
+from runtime.certificates import CertificateUnusable
+from runtime.programs import ProgramFailed, Programs, exit_on_signals, ignore_signals
 from server import applications
 from server.accounts import credentials
 from server.errors import OperatorError

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from processes.slots import Slots
+from runtime.slots import Slots
 from server.rpc.places import Places
 
 

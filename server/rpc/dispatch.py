@@ -17,8 +17,8 @@ from google.protobuf.message_factory import GetMessageClass
 from userfold.internal.v1 import options_pb2
 from userfold.internal.v1.user_update_service_pb2 import BatchUpdateUsersResponse, StreamBatchUpdateUsersResponse
 
-from processes.observations import Observations
-from processes.turns import Turns
+from runtime.observations import Observations
+from runtime.turns import Turns
 from server.accounts.credentials import Credential, credential_from_metadata
 from server.accounts.scopes import ANY_CREDENTIAL, NEEDS
 from server.errors import CredentialUnknown, GatewayTooOld, MalformedRequest, Overloaded

@@ -12,8 +12,8 @@ from typing import Any, Final, NoReturn, TypeAlias
 import grpc
 from google.protobuf.message import Message
 
-from processes.observations import Observations
-from processes.turns import Turns
+from runtime.observations import Observations
+from runtime.turns import Turns
 from server import metrics
 from server.accounts.credentials import Credential
 from server.accounts.scopes import Need, require

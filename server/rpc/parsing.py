@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from google.protobuf.message import DecodeError, Message
 
-from processes.turns import Turns
+from runtime.turns import Turns
 from server import limits
 from server.errors import BatchTooLarge, InvalidRequest, MalformedRequest, Violation
 from server.rpc.wire_slices import LENGTH_DELIMITED, InvalidWire, fields_of

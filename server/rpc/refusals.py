@@ -11,8 +11,8 @@ from weakref import WeakKeyDictionary
 import structlog
 from google.rpc.status_pb2 import Status
 
-from processes import logs
-from processes.tally import KINDS, SECONDS, Tally
+from runtime import logs
+from runtime.tally import KINDS, SECONDS, Tally
 from server import limits, metrics
 from server.errors import InvalidRequest, UserfoldError
 from server.rpc.error_status import INTERNAL, answer_to, status_from_error

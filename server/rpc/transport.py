@@ -4,7 +4,7 @@ from typing import Any, Final
 
 import grpc
 
-from processes.certificates import CertificateFiles, Pem, Reloaded
+from runtime.certificates import CertificateFiles, Pem, Reloaded
 from server.limits import MESSAGE_BYTES
 
 OPTIONS: Final = (

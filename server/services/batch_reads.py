@@ -5,7 +5,7 @@ from typing import Any
 
 from google.rpc.status_pb2 import Status
 
-from processes.turns import Turns
+from runtime.turns import Turns
 from server.errors import ResponseTooLarge, UserfoldError
 from server.model import Fetched
 from server.rpc.refusals import status_of_refusal

@@ -6,7 +6,7 @@ from typing import Any, Final, TypeAlias, TypeVar
 
 from userfold.v1 import user_pb2, user_service_pb2
 
-from processes.turns import Turns
+from runtime.turns import Turns
 from server import limits
 from server.errors import UserfoldError
 from server.model import PlannedUpdate, ProfileWrite, Stored, Suppressed, Warning

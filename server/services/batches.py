@@ -5,7 +5,7 @@ from typing import Any
 
 from userfold.v1 import user_pb2
 
-from processes.turns import Turns
+from runtime.turns import Turns
 from server import limits
 from server.commit.group_commit import GroupedProfileStore
 from server.errors import BatchTooLarge, InvalidRequest, Violation

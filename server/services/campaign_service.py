@@ -6,7 +6,7 @@ import grpc
 from userfold.v1 import campaign_service_pb2 as pb
 from userfold.v1.campaign_service_pb2_grpc import CampaignServiceServicer
 
-from processes.turns import Turns
+from runtime.turns import Turns
 from server.rpc.call import current_call
 from server.services import convert
 from server.services.responses import Answer

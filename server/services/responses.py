@@ -11,7 +11,7 @@ import orjson
 from google.protobuf.message import Message
 from userfold.v1 import campaign_service_pb2, user_pb2
 
-from processes.turns import Turns
+from runtime.turns import Turns
 from server import limits
 from server.model import Fetched, FetchedGroup, Profile
 from server.rpc.call import Call

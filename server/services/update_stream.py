@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from userfold.v1 import user_service_pb2 as pb
 
-from processes.turns import Turns
+from runtime.turns import Turns
 from server import limits
 from server.commit.group_commit import GroupedProfileStore
 from server.errors import BatchTooLarge, ServerStopping, UserfoldError

@@ -9,7 +9,7 @@ from google.protobuf.unknown_fields import UnknownFieldSet
 from userfold.v1 import user_service_pb2 as pb
 from userfold.v1.user_service_pb2_grpc import UserServiceServicer
 
-from processes.turns import Turns
+from runtime.turns import Turns
 from server.commit.group_commit import GroupedProfileStore
 from server.commit.lookup_batcher import GroupedLookups
 from server.errors import GatewayTooOld, UserfoldError, UserNotFound

@@ -18,7 +18,7 @@ from gateway.http.handler import BodyRule, Respond
 from gateway.http.request import Request
 from gateway.settings import Settings
 from gateway.upstream.credentials import CONTRACT_VERSION
-from processes.turns import Turns
+from runtime.turns import Turns
 from server.errors import InvalidRequest
 from server.rpc.error_status import status_from_error
 from server.services.batch_results import plan_batch

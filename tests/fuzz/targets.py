@@ -20,7 +20,7 @@ from gateway.http import content_encoding
 from gateway.transcoding import json_text
 from gateway.transcoding.items import Items
 from gateway.transcoding.json_decoder import ObjectDecoder
-from processes.turns import Turns
+from runtime.turns import Turns
 from server.errors import InvalidRequest
 from server.model import ListRequest, ReportRequest
 from server.query.field_mask import parse_mask, projection

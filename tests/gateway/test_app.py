@@ -21,7 +21,7 @@ from gateway.routing.descriptors import UnsupportedBinding
 from gateway.settings import Settings
 from gateway.upstream.channel import Channel
 from gateway.upstream.credentials import Caller
-from processes.turns import Turns
+from runtime.turns import Turns
 from tests.gateway.fakes import Backend, FakeUserService, Gateway, reasons, running_gateway
 from tests.gateway.protos import service_type
 

@@ -18,7 +18,7 @@ import pytest
 import structlog
 
 from gateway.http.listener import listener_url
-from processes import logs
+from runtime import logs
 from tests.gateway.fakes import KEY, Backend, FakeUserService, free_port
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from gateway.settings import InvalidSetting, Settings, split_address
-from processes.certificates import CertificateFiles, PemFile
+from runtime.certificates import CertificateFiles, PemFile
 
 
 def test_nothing_set_means_the_defaults() -> None:

@@ -16,7 +16,7 @@ from userfold.internal.v1.user_update_service_pb2_grpc import UserUpdateServiceS
 from userfold.v1 import user_service_pb2 as pb
 from userfold.v1.user_service_pb2_grpc import UserServiceStub
 
-from processes.turns import Turns
+from runtime.turns import Turns
 from server.accounts.credentials import StoredCredential, digest
 from server.accounts.scopes import COLLECTOR_SCOPES
 from server.errors import Overloaded

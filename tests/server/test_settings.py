@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from processes.certificates import CertificateFiles, PemFile
+from runtime.certificates import CertificateFiles, PemFile
 from server.settings import InvalidSetting, Settings, split_address
 
 

@@ -21,7 +21,7 @@ from gateway.http import content_encoding
 from gateway.http.request import Request
 from gateway.routing.http_rules import bindings_of
 from gateway.transcoding.json_decoder import ObjectDecoder
-from processes.turns import Turns
+from runtime.turns import Turns
 from tests.gateway.fakes import bad_request, error_info, status_with, stored
 
 (BINDING,) = (each for each in bindings_of(SERVICES, INTERNAL) if each.is_batch)

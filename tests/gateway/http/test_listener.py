@@ -19,7 +19,7 @@ from gateway.http import limits, listener
 from gateway.http.listener import Listener, bind
 from gateway.http.tls import server_context
 from gateway.settings import Settings
-from processes.certificates import CertificateFiles
+from runtime.certificates import CertificateFiles
 from tests.certificates import Authority
 from tests.gateway.http.test_connection import POST, FakeHandler
 from tests.loop import later, until

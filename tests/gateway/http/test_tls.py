@@ -14,7 +14,7 @@ from structlog.testing import capture_logs
 
 from gateway.http.tls import server_context
 from gateway.settings import Settings
-from processes.certificates import NO_FILES
+from runtime.certificates import NO_FILES
 from tests.certificates import Authority
 from tests.gateway.fakes import Backend, FakeUserService, Gateway, running_gateway
 from tests.loop import turns, until

@@ -11,7 +11,7 @@ from userfold.v1 import user_service_pb2 as pb
 from userfold.v1.campaign_service_pb2 import ReportCampaignsRequest
 from userfold.v1.user_pb2 import UserUpdate
 
-from processes.turns import Turns
+from runtime.turns import Turns
 from server import limits
 from server.errors import BatchTooLarge, InvalidRequest, MalformedRequest, UserfoldError
 from server.query.field_mask import parse_mask

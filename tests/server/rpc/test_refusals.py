@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import structlog
 
-from processes.tally import KINDS
+from runtime.tally import KINDS
 from server.errors import CredentialUnknown, InvalidRequest, Overloaded, Violation
 from server.rpc import refusals
 from server.rpc.refusals import status_of_refusal

@@ -10,7 +10,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from gateway.upstream.channel import Channel
-from processes.certificates import NO_FILES, CertificateFiles, PemFile
+from runtime.certificates import NO_FILES, CertificateFiles, PemFile
 from server.rpc.transport import OPTIONS, credentials
 from tests.certificates import Authority, Pair
 

@@ -7,7 +7,7 @@ import pytest
 from google.protobuf.message import Message
 from userfold.v1 import user_service_pb2 as pb
 
-from processes.turns import Turns
+from runtime.turns import Turns
 from server import metrics
 from server.errors import InvalidRequest, ResponseTooLarge, UserfoldError, UserNotFound, Violation
 from server.model import Fetched, Profile

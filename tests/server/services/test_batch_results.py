@@ -6,7 +6,7 @@ from collections.abc import Hashable, Sequence
 import pytest
 from userfold.v1.user_pb2 import UserUpdate
 
-from processes.turns import Turns
+from runtime.turns import Turns
 from server import limits
 from server.errors import InvalidRequest, UserfoldError
 from server.model import PlannedUpdate

@@ -9,7 +9,7 @@ import pytest
 from userfold.v1 import campaign_service_pb2 as campaigns
 from userfold.v1 import user_service_pb2 as pb
 
-from processes.turns import Turns
+from runtime.turns import Turns
 from server import limits
 from server.model import Application, CampaignGroup, Kind, Profile
 from server.rpc.call import Call

@@ -8,7 +8,7 @@ import pytest
 from userfold.v1 import user_service_pb2 as pb
 from userfold.v1.user_pb2 import UserUpdate
 
-from processes.turns import Turns
+from runtime.turns import Turns
 from server import limits
 from server.commit.group_commit import GroupedProfileStore
 from server.model import STORED, ProfileWrite

@@ -17,7 +17,7 @@ from userfold.v1 import campaign_service_pb2 as campaigns_pb
 from userfold.v1 import user_service_pb2 as pb
 from userfold.v1.user_pb2 import User, UserUpdate
 
-from processes.turns import Turns
+from runtime.turns import Turns
 from server.commit.group_commit import GroupedProfileStore
 from server.errors import (
     InvalidRequest,

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import NoReturn, Self
 
-from processes.child import describe_end, signals_held, start_child, stop_child
+from runtime.child import describe_end, signals_held, start_child, stop_child
 
 _START_SECONDS = 60
 _READY = re.compile(rb"userfold-\w+ ready (.*)")

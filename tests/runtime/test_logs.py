@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import pytest
 import structlog
 
-from processes import logs
+from runtime import logs
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, PrivateFormat
 from structlog.testing import capture_logs
 
-from processes.certificates import CertificateFiles, CertificateUnusable, Pem, Reloaded
+from runtime.certificates import CertificateFiles, CertificateUnusable, Pem, Reloaded
 from tests.certificates import Authority
 
 NAMES = {"certificate": "USERFOLD_CERTIFICATE", "key": "USERFOLD_KEY", "authorities": "USERFOLD_CA"}

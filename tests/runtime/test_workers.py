@@ -4,7 +4,7 @@ import socket
 
 import pytest
 
-from processes.workers import is_worker, kept_address
+from runtime.workers import is_worker, kept_address
 
 
 def test_a_free_port_is_kept_for_those_who_share_it() -> None:

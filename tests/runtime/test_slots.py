@@ -2,7 +2,7 @@
 
 import asyncio
 
-from processes.slots import Slots
+from runtime.slots import Slots
 from tests.loop import turns
 
 

@@ -1,6 +1,6 @@
 import asyncio
 
-from processes.turns import REST, Turns
+from runtime.turns import REST, Turns
 
 
 async def _work(turns: Turns, owner: str, slices: int, done: list[str]) -> None:

@@ -1,4 +1,4 @@
-from processes.tally import KINDS, Tally
+from runtime.tally import KINDS, Tally
 
 
 async def test_the_first_of_a_kind_is_reported_at_once_and_the_others_together() -> None:

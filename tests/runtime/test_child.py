@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from processes.child import describe_end, signals_held, start_child, stop_child
+from runtime.child import describe_end, signals_held, start_child, stop_child
 
 SLEEP = [sys.executable, "-c", "import time; print(flush=True); time.sleep(60)"]
 STUBBORN = [

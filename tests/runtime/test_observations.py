@@ -2,7 +2,7 @@
 
 from prometheus_client import CollectorRegistry, Histogram
 
-from processes.observations import Observations
+from runtime.observations import Observations
 from tests.loop import turns
 
 

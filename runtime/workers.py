@@ -14,7 +14,7 @@ from typing import Final, NoReturn
 from prometheus_client import CollectorRegistry
 from prometheus_client.multiprocess import MultiProcessCollector
 
-from processes.programs import Programs, exit_on_signals, ignore_signals
+from runtime.programs import Programs, exit_on_signals, ignore_signals
 
 _WORKER: Final = "worker-of"
 _PAUSE_SECONDS = 1.0

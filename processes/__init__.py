@@ -1,1 +1,0 @@
-"""Processes that are started, watched and stopped, and log: what both programs need, whatever they do."""
