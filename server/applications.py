@@ -22,7 +22,7 @@ from server.accounts.credentials import (
 from server.accounts.inventory import lines_of
 from server.accounts.scopes import COLLECTOR_SCOPES
 from server.errors import DatabaseUnavailable, OperatorError
-from server.model import Kind, Scope
+from server.model import CredentialKind, Scope
 from server.mongo.accounts import MongoApplicationStore
 from server.mongo.client import connect, open_database
 from server.mongo.migrations import MIGRATIONS, version_after
@@ -31,7 +31,7 @@ from server.settings import InvalidSetting, Settings
 
 Command: TypeAlias = Callable[[MongoApplicationStore, argparse.Namespace], Awaitable[None]]
 
-_LABELS = {Kind.COLLECTOR: "application_id", Kind.MANAGEMENT: "management_token"}
+_LABELS = {CredentialKind.COLLECTOR: "application_id", CredentialKind.MANAGEMENT: "management_token"}
 _EVERYWHERE = "Servers that have it in use see that within 30 seconds."
 
 
@@ -86,8 +86,8 @@ async def _open(uri: str, database: str) -> AsyncIterator[MongoApplicationStore]
 async def _ensure(
     store: MongoApplicationStore, application_id: str, name: str, collector_key: str, management_token: str
 ) -> None:
-    key = _issue(application_id, Kind.COLLECTOR, collector_key)
-    token = _issue(application_id, Kind.MANAGEMENT, management_token, "first", frozenset({Scope.ADMIN}))
+    key = _issue(application_id, CredentialKind.COLLECTOR, collector_key)
+    token = _issue(application_id, CredentialKind.MANAGEMENT, management_token, "first", frozenset({Scope.ADMIN}))
     await store.ensure(application_id, name, [key, token])
 
 
@@ -109,14 +109,14 @@ async def _list(store: MongoApplicationStore, _: argparse.Namespace) -> None:
 async def _create_token(store: MongoApplicationStore, options: argparse.Namespace) -> None:
     secret = generate_management_token()
     lifetime = None if options.expires_in is None else timedelta(days=options.expires_in)
-    token = _issue(options.application_id, Kind.MANAGEMENT, secret, options.name, options.scopes, lifetime)
+    token = _issue(options.application_id, CredentialKind.MANAGEMENT, secret, options.name, options.scopes, lifetime)
     await store.add(token)
     _show(token, secret)
 
 
 async def _create_key(store: MongoApplicationStore, options: argparse.Namespace) -> None:
     secret = options.collector_key or generate_collector_key()
-    key = _issue(options.application_id, Kind.COLLECTOR, secret)
+    key = _issue(options.application_id, CredentialKind.COLLECTOR, secret)
     await store.add(key)
     _show(key, secret)
 
@@ -138,7 +138,7 @@ async def _revoke(store: MongoApplicationStore, options: argparse.Namespace) -> 
 
 def _issue(
     application_id: str,
-    kind: Kind,
+    kind: CredentialKind,
     secret: str,
     name: str = "",
     scopes: frozenset[Scope] = COLLECTOR_SCOPES,

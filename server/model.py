@@ -34,7 +34,7 @@ class UserUpdate:
 
 
 @dataclass(frozen=True, slots=True)
-class Warning:
+class UpdateWarning:
     """A part of an update that was stored otherwise than sent, or not stored, without making the update fail."""
 
     field: str
@@ -99,7 +99,7 @@ class PlannedUpdate:
     """An update that is valid: the write that applies it and what its caller should be warned of."""
 
     write: ProfileWrite
-    warnings: Sequence[Warning]
+    warnings: Sequence[UpdateWarning]
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +142,7 @@ class Scope(StrEnum):
     ADMIN = "admin"
 
 
-class Kind(StrEnum):
+class CredentialKind(StrEnum):
     """The kinds of credential: a collector key, which deployed clients send, and a management token."""
 
     COLLECTOR = "collector"
@@ -157,7 +157,7 @@ class Application:
     """
 
     application_id: str
-    kind: Kind
+    kind: CredentialKind
     scopes: frozenset[Scope]
 
 

@@ -27,7 +27,7 @@ from server.accounts.credentials import (
 )
 from server.accounts.scopes import COLLECTOR_SCOPES
 from server.local.mongod import EmbeddedMongod
-from server.model import Kind, Scope
+from server.model import CredentialKind, Scope
 from server.mongo.accounts import document_from_credential
 from server.mongo.replica_set import initiate
 
@@ -180,15 +180,15 @@ def register(database: Database[dict[str, Any]], collector_key: str) -> Applicat
     """A new application with a collector key of the test's own choice."""
     application = Application(generate_application_id(), collector_key, generate_management_token())
     database.applications.insert_one({"_id": application.application_id, "name": "test"})
-    grant(database, application, Kind.COLLECTOR, collector_key, COLLECTOR_SCOPES)
-    grant(database, application, Kind.MANAGEMENT, application.management_token, {Scope.ADMIN})
+    grant(database, application, CredentialKind.COLLECTOR, collector_key, COLLECTOR_SCOPES)
+    grant(database, application, CredentialKind.MANAGEMENT, application.management_token, {Scope.ADMIN})
     return application
 
 
 def grant(
     database: Database[dict[str, Any]],
     application: Application,
-    kind: Kind,
+    kind: CredentialKind,
     secret: str,
     scopes: Iterable[Scope],
     expire_time: datetime | None = None,

@@ -18,7 +18,7 @@ from gateway.app import INTERNAL, SERVICES
 from gateway.routing.http_rules import bindings_of
 from server.accounts.credentials import generate_collector_key, generate_management_token
 from server.accounts.scopes import NEEDS
-from server.model import Kind, Scope
+from server.model import CredentialKind, Scope
 from tests.conftest import Application, Stack, grant, register
 from tests.faces import BINDINGS, ROUTES, Answer, Credential, Face, Grpc, Http
 from tests.questions import METHODS, REQUESTS, Ids
@@ -42,7 +42,7 @@ class World:
 
     def token(self, application: Application, *scopes: Scope, expire_time: datetime | None = None) -> Credential:
         secret = generate_management_token()
-        grant(self._database, application, Kind.MANAGEMENT, secret, scopes, expire_time)
+        grant(self._database, application, CredentialKind.MANAGEMENT, secret, scopes, expire_time)
         return _bearer(secret)
 
     def store(self, application: Application, ids: Ids) -> None:

@@ -34,7 +34,7 @@ from server import applications, backup
 from server.accounts.credentials import digest
 from server.limits import MESSAGE_BYTES
 from server.local.mongod import EmbeddedMongod
-from server.model import Kind, Scope
+from server.model import CredentialKind, Scope
 from server.mongo.client import connect, open_database, prepare
 from server.mongo.replica_set import initiate
 from server.rpc.error_status import ANSWERS
@@ -59,8 +59,8 @@ _SLOW = "waitInFindBeforeMakingBatch"
 def _wrong_credentials(caller: Caller, evidence: Evidence, database: Database[dict[str, Any]]) -> list[Credential]:
     owner, secret = evidence.application, evidence.canaries.make(Canary.SECRET, "unknown credential")
     powerless, over = (evidence.canaries.make(Canary.SECRET, name) for name in ("token without scopes", "old token"))
-    grant(database, owner, Kind.MANAGEMENT, powerless, [])
-    grant(database, owner, Kind.MANAGEMENT, over, [Scope.ADMIN], datetime.now(UTC))
+    grant(database, owner, CredentialKind.MANAGEMENT, powerless, [])
+    grant(database, owner, CredentialKind.MANAGEMENT, over, [Scope.ADMIN], datetime.now(UTC))
     return [
         {},
         {"X-Moesif-Application-Id": secret},
@@ -201,7 +201,7 @@ def evidence() -> Iterator[Evidence]:
         database = client[DATABASE]
         registered = register(database, canaries.make(Canary.SECRET, "collector key"))
         token = canaries.make(Canary.SECRET, "management token")
-        grant(database, registered, Kind.MANAGEMENT, token, {Scope.ADMIN})
+        grant(database, registered, CredentialKind.MANAGEMENT, token, {Scope.ADMIN})
         application = Application(registered.application_id, registered.collector_key, token)
         evidence = Evidence(canaries, application, CanaryIds(canaries))
         metrics = {f"metrics of the {name}": f"127.0.0.1:{free_port()}" for name in logs}

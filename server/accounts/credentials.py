@@ -9,7 +9,7 @@ from hashlib import sha256
 from typing import NamedTuple
 
 from server.errors import CredentialAmbiguous, CredentialMissing, CredentialReplaced, CredentialUnknown
-from server.model import Kind, Scope
+from server.model import CredentialKind, Scope
 
 COLLECTOR_KEY = "x-moesif-application-id"
 """The metadata key of a collector key. The name is that of the public API."""
@@ -23,7 +23,7 @@ _BEARER = "bearer "
 class Credential(NamedTuple):
     """What a call shows of its caller: the kind, told by where it was sent, and the SHA-256 digest."""
 
-    kind: Kind
+    kind: CredentialKind
     digest: bytes
 
 
@@ -38,7 +38,7 @@ class StoredCredential:
     digest: bytes = field(repr=False)
     credential_id: str
     application_id: str
-    kind: Kind
+    kind: CredentialKind
     name: str
     scopes: frozenset[Scope]
     created_time: datetime
@@ -66,9 +66,9 @@ def generate_management_token() -> str:
     return f"ufm_{secrets.token_urlsafe(48)}"
 
 
-def generate_secret(kind: Kind) -> str:
+def generate_secret(kind: CredentialKind) -> str:
     """A new collector key or management token."""
-    return generate_collector_key() if kind is Kind.COLLECTOR else generate_management_token()
+    return generate_collector_key() if kind is CredentialKind.COLLECTOR else generate_management_token()
 
 
 def digest(secret: str) -> bytes:
@@ -119,9 +119,9 @@ def credential_from_metadata(metadata: Iterable[tuple[str, str | bytes]]) -> Cre
             collector_key = value
     # The digests are made anew at each call, which takes 1 us: a cache of them would hold the secrets.
     if authorization is not None and (token := _token_of(_header(authorization))) is not None:
-        return _credential((Kind.MANAGEMENT, digest(token)))
+        return _credential((CredentialKind.MANAGEMENT, digest(token)))
     if collector_key is not None and (key := _header(collector_key)):
-        return _credential((Kind.COLLECTOR, digest(key)))
+        return _credential((CredentialKind.COLLECTOR, digest(key)))
     raise CredentialMissing
 
 

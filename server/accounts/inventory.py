@@ -4,10 +4,10 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from server.accounts.credentials import StoredCredential
-from server.model import Kind
+from server.model import CredentialKind
 
 _HEADINGS = ("APPLICATION", "APPLICATION NAME", "CREDENTIAL", "KIND", "NAME", "SCOPES", "CREATED", "EXPIRES")
-_KINDS = {Kind.COLLECTOR: "collector key", Kind.MANAGEMENT: "management token"}
+_KINDS = {CredentialKind.COLLECTOR: "collector key", CredentialKind.MANAGEMENT: "management token"}
 _NONE = "-"
 
 

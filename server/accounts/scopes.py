@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from server.errors import ScopeMissing
-from server.model import Application, Kind, Scope
+from server.model import Application, CredentialKind, Scope
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,8 @@ COLLECTOR_SCOPES: Final = frozenset({Scope.WRITE_USERS})
 
 def require(need: Need, application: Application) -> None:
     """Raise ScopeMissing unless the credential that the application was known by is what a method needs."""
-    if need.scope not in application.scopes or (not need.collector_key and application.kind is Kind.COLLECTOR):
+    is_wrong_kind = application.kind is CredentialKind.COLLECTOR and not need.collector_key
+    if is_wrong_kind or need.scope not in application.scopes:
         raise ScopeMissing(need.scope)
 
 

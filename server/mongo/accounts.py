@@ -15,7 +15,7 @@ from server.errors import (
     CredentialTaken,
     DatabaseUnavailable,
 )
-from server.model import Kind, Scope
+from server.model import CredentialKind, Scope
 from server.mongo.client import Database, Session
 from server.mongo.driver import CREDENTIAL_SECONDS
 
@@ -152,7 +152,7 @@ def credential_from_document(document: Mapping[str, Any]) -> StoredCredential:
         digest=bytes(document["_id"]),
         credential_id=document["credential_id"],
         application_id=document["application_id"],
-        kind=Kind(document["kind"]),
+        kind=CredentialKind(document["kind"]),
         name=document["name"],
         scopes=frozenset(Scope(text) for text in document["scopes"] if text in known),
         created_time=document["created_time"],

@@ -21,7 +21,7 @@ _USER_AGENT: Final = {
 }
 
 
-class Kind(Enum):
+class FieldKind(Enum):
     """What a field holds."""
 
     TEXT = "a string"
@@ -34,7 +34,7 @@ class Kind(Enum):
 class Field:
     """A field of a user. `stored` is its path in the stored document, each part as it is stored."""
 
-    kind: Kind
+    kind: FieldKind
     stored: tuple[str, ...]
 
     @property
@@ -45,18 +45,18 @@ class Field:
 
 _FIELDS: Final[dict[tuple[str, ...], Field]] = {
     **{
-        (name,): Field(Kind.TEXT, (name,))
+        (name,): Field(FieldKind.TEXT, (name,))
         for name in (
             *("user_id", "company_id", "anonymous_id", "ip_address", "observed_ip_address"),
             *("email_domain", "company_domain", "avatar_url"),
         )
     },
-    **{(name,): Field(Kind.TIME, (name,)) for name in ("created_time", "modified_time", "stored_time")},
-    ("alias_count",): Field(Kind.COUNT, ("aliases",)),
+    **{(name,): Field(FieldKind.TIME, (name,)) for name in ("created_time", "modified_time", "stored_time")},
+    ("alias_count",): Field(FieldKind.COUNT, ("aliases",)),
     # The first campaign is in an array of one, which MongoDB's paths lead through.
-    **{(owner, name): Field(Kind.TEXT, (owner, name)) for owner in CAMPAIGNS for name in CAMPAIGN_FIELDS},
+    **{(owner, name): Field(FieldKind.TEXT, (owner, name)) for owner in CAMPAIGNS for name in CAMPAIGN_FIELDS},
     **{
-        ("user_agent", part, name): Field(Kind.TEXT, ("user_agent", part, name))
+        ("user_agent", part, name): Field(FieldKind.TEXT, ("user_agent", part, name))
         for part, names in _USER_AGENT.items()
         for name in names
     },
@@ -70,5 +70,5 @@ def field_at(path: Sequence[str]) -> Field | None:
     Deeper than metadata can be, there is none.
     """
     if path[0] == "metadata" and 1 < len(path) <= limits.METADATA_LEVELS + 1:
-        return Field(Kind.JSON, ("metadata", *map(escape_key, path[1:])))
+        return Field(FieldKind.JSON, ("metadata", *map(escape_key, path[1:])))
     return _FIELDS.get(tuple(path))

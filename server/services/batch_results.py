@@ -9,7 +9,7 @@ from userfold.v1 import user_pb2, user_service_pb2
 from runtime.turns import Turns
 from server import limits
 from server.errors import UserfoldError
-from server.model import PlannedUpdate, ProfileWrite, Stored, Suppressed, Warning
+from server.model import PlannedUpdate, ProfileWrite, Stored, Suppressed, UpdateWarning
 from server.rpc.refusals import status_of_refusal
 from server.services import convert
 from server.users.metadata import oversized_update
@@ -17,7 +17,7 @@ from server.users.ports import Outcome
 from server.users.update import plan_update
 
 _STORED: Final = user_service_pb2.UpdateUserResponse()
-_SUPPRESSED = Warning("user_id", "SUPPRESSED", "accepted and dropped: the user is erased, and kept so for a time")
+_SUPPRESSED = UpdateWarning("user_id", "SUPPRESSED", "accepted and dropped: the user is erased, and kept so for a time")
 
 REFUSED_IN_ONE_TURN: Final = 64
 """Refused updates whose Statuses are made at once: each takes 30 us and more."""

@@ -18,8 +18,8 @@ from server.model import (
     Profile,
     ReportRequest,
     StoredUser,
+    UpdateWarning,
     UserUpdate,
-    Warning,
 )
 from server.services.json_text import object_from_json
 from server.services.struct_values import object_from_struct
@@ -154,7 +154,7 @@ def _user_agent_message(facts: Mapping[str, Mapping[str, str]]) -> user_agent_pb
     )
 
 
-def warning_messages(warnings: Iterable[Warning], prefix: str = "") -> list[warning_pb2.Warning]:
+def warning_messages(warnings: Iterable[UpdateWarning], prefix: str = "") -> list[warning_pb2.Warning]:
     """The messages of warnings, their fields named from the request by `prefix` (such as `users[3].`)."""
     return [
         warning_pb2.Warning(field=prefix + item.field, reason=item.reason, description=item.description)

@@ -7,7 +7,7 @@ from typing import Any, Final
 from server import limits
 from server.errors import InvalidRequest, Violation
 from server.model import CampaignGroup, ReportRequest
-from server.query.fields import CAMPAIGN_FIELDS, CAMPAIGNS, Kind, field_at
+from server.query.fields import CAMPAIGN_FIELDS, CAMPAIGNS, FieldKind, field_at
 from server.query.grammar import Path, parse_filter, parse_paths, refusal
 from server.query.strings import paths_text
 from server.users.filter_conditions import Pipeline, Query, plan_query, time_query
@@ -85,7 +85,7 @@ def _value(text: str) -> str:
     """The path to a value, as it is stored."""
     listed = parse_paths(text, "value_path")
     field = field_at(listed[0].path)
-    if field is None or field.kind is not Kind.JSON:
+    if field is None or field.kind is not FieldKind.JSON:
         raise refusal("value_path", listed[0].column, "expected a path below metadata")
     if len(listed) > 1:
         raise refusal("value_path", listed[1].column, "expected a single path")

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Final, TypeGuard
 
 from server.merge.numbers import stored_double, stored_number
-from server.query.fields import Field, Kind, field_at
+from server.query.fields import Field, FieldKind, field_at
 from server.query.grammar import ANYTHING, And, Comparison, Filter, Or, refusal
 from server.query.timestamps import nanoseconds_from_text
 from server.users.update import profile_id, stored_time
@@ -73,23 +73,23 @@ def _comparison(application_id: str, comparison: Comparison) -> Query:
             raise refusal("filter", comparison.value_column, "expected a string or a number: nothing else has an order")
         if value is None:
             return _is_null(field, operator)
-    if field.kind in (Kind.JSON, Kind.COUNT) and _is_kept_as_text(value):
+    if field.kind in (FieldKind.JSON, FieldKind.COUNT) and _is_kept_as_text(value):
         if operator not in ("=", ":"):
             operator, value = _beside(operator, value)
-        elif field.kind is Kind.COUNT:
+        elif field.kind is FieldKind.COUNT:
             return _NOBODY
         else:
             value = str(value)
-    if field.kind is Kind.JSON:
+    if field.kind is FieldKind.JSON:
         return _json(field, {_OPERATORS[operator]: value}, looks_into_arrays=operator == ":")
     # None of these holds an array: has is the same as equals.
     operator = "=" if operator == ":" else operator
-    if field.kind is Kind.COUNT and isinstance(value, int | float) and not isinstance(value, bool):
+    if field.kind is FieldKind.COUNT and isinstance(value, int | float) and not isinstance(value, bool):
         size = {"$size": {"$ifNull": [f"${field.path}", []]}}
         return {"$expr": {_OPERATORS[operator]: [size, {"$literal": value}]}}
-    if field.kind is Kind.TEXT and isinstance(value, str):
+    if field.kind is FieldKind.TEXT and isinstance(value, str):
         return _text(application_id, field.path, operator, value)
-    if field.kind is Kind.TIME and isinstance(value, str):
+    if field.kind is FieldKind.TIME and isinstance(value, str):
         nanoseconds = nanoseconds_from_text(value)
         if nanoseconds is not None:
             return time_query(field.path, operator, nanoseconds)
@@ -130,7 +130,7 @@ def _json(field: Field, condition: Query, *, looks_into_arrays: bool) -> Query:
 
 
 def _is_there(field: Field) -> Query:
-    if field.kind is Kind.COUNT:
+    if field.kind is FieldKind.COUNT:
         return {"user_id": {"$exists": True}}
     if field.path == "ip_address":
         return {"$or": [{path: {"$exists": True}} for path in ("ip_address", "observed_ip_address")]}
@@ -140,6 +140,6 @@ def _is_there(field: Field) -> Query:
 def _is_null(field: Field, operator: str) -> Query:
     """No field holds null, which removes it, so what equals null is not there. Arrays may hold one."""
     absent: Query = {"$nor": [_is_there(field)]}
-    if operator == "=" or field.kind is not Kind.JSON:
+    if operator == "=" or field.kind is not FieldKind.JSON:
         return absent
     return {"$or": [absent, _json(field, {"$elemMatch": {"$eq": None}}, looks_into_arrays=True)]}

@@ -8,7 +8,7 @@ from server.errors import InvalidRequest, Violation
 from server.merge.field_names import escape_key
 from server.merge.numbers import stored_number
 from server.merge.paths import field_path
-from server.model import REMOVE, JsonObject, Patch, Warning
+from server.model import REMOVE, JsonObject, Patch, UpdateWarning
 
 RESERVED_NAMES: Final = ("email", "name", "first_name", "last_name", "phone", "photo_url")
 """The keys of metadata that hold texts and nothing else (the API page: "Reserved fields")."""
@@ -82,14 +82,14 @@ class MetadataPlan:
 
     def __init__(self, size: int) -> None:
         self.violations: list[Violation] = []
-        self.warnings: list[Warning] = []
+        self.warnings: list[UpdateWarning] = []
         self.size = size
 
     def refuse(self, field: str, reason: str, description: str) -> None:
         self.violations.append(Violation(field, reason, description))
 
     def warn(self, field: str, reason: str, description: str) -> None:
-        self.warnings.append(Warning(field, reason, description))
+        self.warnings.append(UpdateWarning(field, reason, description))
 
     def metadata(self, metadata: JsonObject) -> Patch:
         """The patch. Where there are violations, not all of it may be there."""

@@ -10,7 +10,7 @@ import pytest
 from pymongo.database import Database
 
 from server.accounts.credentials import digest, generate_collector_key, generate_management_token
-from server.model import Kind, Scope
+from server.model import CredentialKind, Scope
 from tests.bad_input.rows import Row, filled, rows
 from tests.bad_input.send import Sender
 from tests.conftest import Api, Stack, grant, register
@@ -37,9 +37,9 @@ def names(application_api: Api, database: Database[dict[str, Any]]) -> Mapping[s
     other = register(database, generate_collector_key())
     granted = {name: generate_management_token() for name in ("reader_token", "expired_token", "revoked_token")}
     past = datetime.now(UTC) - timedelta(minutes=1)
-    grant(database, application, Kind.MANAGEMENT, granted["reader_token"], {Scope.READ_USERS})
-    grant(database, application, Kind.MANAGEMENT, granted["expired_token"], {Scope.ADMIN}, past)
-    grant(database, application, Kind.MANAGEMENT, granted["revoked_token"], {Scope.ADMIN})
+    grant(database, application, CredentialKind.MANAGEMENT, granted["reader_token"], {Scope.READ_USERS})
+    grant(database, application, CredentialKind.MANAGEMENT, granted["expired_token"], {Scope.ADMIN}, past)
+    grant(database, application, CredentialKind.MANAGEMENT, granted["revoked_token"], {Scope.ADMIN})
     database.credentials.delete_one({"_id": digest(granted["revoked_token"])})
     return granted | {
         "key": application.collector_key,

@@ -105,7 +105,7 @@ def _given(source: Source, takers: Mapping[str, _Taker]) -> Iterator[tuple[str, 
         elif isinstance(node, ast.Call) and (taker := takers.get(name := _name(node.func))):
             if taker.is_method and isinstance(node.func, ast.Name):
                 continue  # A function of the same name.
-            role = "warning" if name.casefold().startswith("warn") else "violation"
+            role = "warning" if "warn" in name.casefold() else "violation"
             reason, described = _arguments(node, taker)
             is_passed_on = isinstance(reason, ast.Attribute) and reason.attr == _REASON
             is_passed_on |= isinstance(reason, ast.Name) and reason.id == _REASON and id(node) in passing

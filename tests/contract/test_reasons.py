@@ -52,7 +52,7 @@ class Findings:
     def refuse(self, path, reason, description): ...
     def refuse_value(self, path, reason, description): self.refuse(path, reason, description)
     def warn(self, path, reason, description): ...
-class Warning:
+class UpdateWarning:
     field: str
     reason: str
     description: str
@@ -72,7 +72,7 @@ OF_FIELDS = {"filter": "BY_FIELD"}
         ("found.refuse(path, 'ONE' if path else 'OTHER', 'text')", "violation", {"ONE", "OTHER"}),
         ("found.refuse(path, flaw, TABLE[flaw])", "violation", {"BY_KEY", "BY_ANOTHER"}),
         ("found.refuse(path, OF_FIELDS[path], 'text')", "violation", {"BY_FIELD"}),
-        ("Warning(field='', reason='NAMED', description='text')", "warning", {"NAMED"}),
+        ("UpdateWarning(field='', reason='NAMED', description='text')", "warning", {"NAMED"}),
         ("answer = {'field': '', 'reason': 'IN_A_DICT', 'description': 'text'}", "warning", {"IN_A_DICT"}),
         ("other.refuse(path, 'no reason')", "", set()),
         ("refuse(path, error, context)", "", set()),

@@ -20,7 +20,7 @@ from runtime.turns import Turns
 from server.accounts.credentials import StoredCredential, digest
 from server.accounts.scopes import COLLECTOR_SCOPES
 from server.errors import Overloaded
-from server.model import Kind
+from server.model import CredentialKind
 from server.rpc.admission import Admission
 from server.rpc.authentication import Authenticator
 from server.rpc.call import current_call
@@ -84,7 +84,7 @@ class Served:
     def __init__(self) -> None:
         self.service = FakeService()
         self.credential: StoredCredential | None = StoredCredential(
-            digest("key"), "c", "app", Kind.COLLECTOR, "", COLLECTOR_SCOPES, datetime.now(UTC)
+            digest("key"), "c", "app", CredentialKind.COLLECTOR, "", COLLECTOR_SCOPES, datetime.now(UTC)
         )
         self.seconds = 0.0
         self.stub: Any = None

@@ -30,7 +30,7 @@ PACE: Final = 0.04
 _PATIENCE = 30.0
 _CONNECTIONS = 4
 
-Kind = Callable[[int], Awaitable[str]]
+Call = Callable[[int], Awaitable[str]]
 
 
 class Connection:
@@ -90,7 +90,7 @@ class Victim:
 
     def start(self) -> None:
         self.waits, self.wrong, self._is_over, self.lag = [], Counter(), False, 0.0
-        kinds: list[tuple[str, Kind]] = [("http", self._http), ("grpc", self._unary)]
+        kinds: list[tuple[str, Call]] = [("http", self._http), ("grpc", self._unary)]
         paced = [(name, kind, number) for name, kind in kinds for number in range(_CONNECTIONS)]
         paced += [("stream", self._stream, 0), ("stream", self._stream, 1)]
         paced += [("read", self._get, 0), ("read", self._get_over_grpc, 1), ("list", self._list, 0)]
@@ -124,7 +124,7 @@ class Victim:
 
         await asyncio.gather(*(over_http(number) for number in range(_CONNECTIONS)), *(over_grpc() for _ in range(28)))
 
-    async def _paced(self, name: str, kind: Kind, number: int, offset: float) -> None:
+    async def _paced(self, name: str, kind: Call, number: int, offset: float) -> None:
         due = time.monotonic() + offset
         while not self._is_over:
             await asyncio.sleep(due - time.monotonic())

@@ -5,7 +5,7 @@ import pytest
 from server.accounts.credentials import StoredCredential, digest, rotate
 from server.accounts.inventory import lines_of
 from server.errors import CredentialReplaced
-from server.model import Kind, Scope
+from server.model import CredentialKind, Scope
 
 _CREATED = datetime(2026, 1, 1, 10, 30, tzinfo=UTC)
 _NOW = datetime(2026, 3, 1, tzinfo=UTC)
@@ -14,7 +14,9 @@ _DAY = timedelta(days=1)
 
 def _token(expire_time: datetime | None = None) -> StoredCredential:
     scopes = frozenset({Scope.READ_USERS, Scope.DELETE_USERS})
-    return StoredCredential(digest("old"), "c1", "a1", Kind.MANAGEMENT, "Support", scopes, _CREATED, expire_time)
+    return StoredCredential(
+        digest("old"), "c1", "a1", CredentialKind.MANAGEMENT, "Support", scopes, _CREATED, expire_time
+    )
 
 
 def test_what_takes_the_place_of_a_credential_may_do_the_same() -> None:
@@ -45,7 +47,7 @@ def test_a_credential_never_shows_its_digest() -> None:
 
 
 def test_the_list_is_a_table() -> None:
-    key = StoredCredential(digest("k"), "c2", "a1", Kind.COLLECTOR, "", frozenset(), _CREATED, _NOW + _DAY)
+    key = StoredCredential(digest("k"), "c2", "a1", CredentialKind.COLLECTOR, "", frozenset(), _CREATED, _NOW + _DAY)
     applications = [("a1", "My product", [_token(_NOW), key]), ("a22", "Bare", [])]
     assert list(lines_of(applications, _NOW)) == [
         "APPLICATION  APPLICATION NAME  CREDENTIAL  KIND              NAME     SCOPES                   CREATED           EXPIRES",  # noqa: E501 - as wide as it is

@@ -7,7 +7,7 @@ import pytest
 
 from server.accounts.scopes import COLLECTOR_SCOPES, NEEDS, Need, granted, require
 from server.errors import ScopeMissing
-from server.model import Application, Kind, Scope
+from server.model import Application, CredentialKind, Scope
 
 _PROTOS = Path(__file__).parents[3] / "protos/userfold"
 _SERVICES = [_PROTOS / f"{name}_service.proto" for name in ("internal/v1/user_update", "v1/campaign", "v1/user")]
@@ -26,7 +26,7 @@ def test_every_method_needs_what_its_comment_says() -> None:
 @pytest.mark.parametrize("held", Scope)
 @pytest.mark.parametrize("needed", [scope for scope in Scope if scope is not Scope.ADMIN])
 def test_a_scope_lets_its_own_methods_be_called_and_admin_all(held: Scope, needed: Scope) -> None:
-    application = Application("app", Kind.MANAGEMENT, granted(frozenset({held})))
+    application = Application("app", CredentialKind.MANAGEMENT, granted(frozenset({held})))
     if held in (needed, Scope.ADMIN):
         require(Need(needed), application)
     else:
@@ -36,7 +36,7 @@ def test_a_scope_lets_its_own_methods_be_called_and_admin_all(held: Scope, neede
 
 
 def test_a_collector_key_sends_updates_and_nothing_else() -> None:
-    application = Application("app", Kind.COLLECTOR, COLLECTOR_SCOPES)
+    application = Application("app", CredentialKind.COLLECTOR, COLLECTOR_SCOPES)
     allowed = set()
     for name, need in NEEDS.items():
         try:

@@ -8,13 +8,13 @@ import pytest
 
 from server.accounts.scopes import COLLECTOR_SCOPES
 from server.errors import Overloaded
-from server.model import Application, Kind
+from server.model import Application, CredentialKind
 from server.rpc.admission import GATES, Admission
 from server.rpc.places import Places
 from server.rpc.rate_limit import TokenBuckets
 from tests.loop import turns
 
-APP = Application("app", Kind.COLLECTOR, COLLECTOR_SCOPES)
+APP = Application("app", CredentialKind.COLLECTOR, COLLECTOR_SCOPES)
 MOST = 100_000
 
 

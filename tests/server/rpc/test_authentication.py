@@ -27,7 +27,7 @@ from server.errors import (
     Overloaded,
     ScopeMissing,
 )
-from server.model import Application, Kind, Scope
+from server.model import Application, CredentialKind, Scope
 from server.rpc.authentication import DIGESTS, LOOK_UPS, Authenticator, _keep
 
 _COLLECTOR = [("x-moesif-application-id", "key")]
@@ -35,10 +35,16 @@ _TOKEN = [("authorization", "Bearer token")]
 _CREATED = datetime(2026, 1, 1, tzinfo=UTC)
 
 _KEY = StoredCredential(
-    digest("key"), "c0", "app", Kind.COLLECTOR, "", frozenset({Scope.WRITE_USERS}), created_time=_CREATED
+    digest("key"), "c0", "app", CredentialKind.COLLECTOR, "", frozenset({Scope.WRITE_USERS}), created_time=_CREATED
 )
 _READER = StoredCredential(
-    digest("token"), "c1", "app", Kind.MANAGEMENT, "support", frozenset({Scope.READ_USERS}), created_time=_CREATED
+    digest("token"),
+    "c1",
+    "app",
+    CredentialKind.MANAGEMENT,
+    "support",
+    frozenset({Scope.READ_USERS}),
+    created_time=_CREATED,
 )
 
 
@@ -87,7 +93,7 @@ async def test_a_look_up_is_used_again_for_thirty_seconds_and_no_longer() -> Non
     authenticator = _authenticator(credentials, clock)
     for clock.now in (1000.0, 1029.9):
         assert await _found(authenticator, _COLLECTOR) == Application(
-            "app", Kind.COLLECTOR, frozenset({Scope.WRITE_USERS})
+            "app", CredentialKind.COLLECTOR, frozenset({Scope.WRITE_USERS})
         )
     assert len(credentials.asked) == 1
     credentials.known.clear()
@@ -228,22 +234,22 @@ async def test_a_caller_that_goes_away_does_not_end_the_look_up_of_others() -> N
     second = asyncio.ensure_future(_found(authenticator, _COLLECTOR))
     await asyncio.sleep(0)
     first.cancel()
-    assert await second == Application("app", Kind.COLLECTOR, frozenset({Scope.WRITE_USERS}))
+    assert await second == Application("app", CredentialKind.COLLECTOR, frozenset({Scope.WRITE_USERS}))
 
 
 @pytest.mark.parametrize(
     ("metadata", "secret", "kind"),
     [
-        ([("x-moesif-application-id", "a key with blanks")], "a key with blanks", Kind.COLLECTOR),
-        ([("authorization", "Bearer token")], "token", Kind.MANAGEMENT),
-        ([("authorization", "bearer   token ")], "token", Kind.MANAGEMENT),
-        ([("x-moesif-application-id", "key"), ("authorization", "Bearer token")], "token", Kind.MANAGEMENT),
-        ([("x-moesif-application-id", "key"), ("authorization", "Basic eA==")], "key", Kind.COLLECTOR),
-        ([("other", "x"), ("x-moesif-application-id", "key"), ("user-agent", "y")], "key", Kind.COLLECTOR),
+        ([("x-moesif-application-id", "a key with blanks")], "a key with blanks", CredentialKind.COLLECTOR),
+        ([("authorization", "Bearer token")], "token", CredentialKind.MANAGEMENT),
+        ([("authorization", "bearer   token ")], "token", CredentialKind.MANAGEMENT),
+        ([("x-moesif-application-id", "key"), ("authorization", "Bearer token")], "token", CredentialKind.MANAGEMENT),
+        ([("x-moesif-application-id", "key"), ("authorization", "Basic eA==")], "key", CredentialKind.COLLECTOR),
+        ([("other", "x"), ("x-moesif-application-id", "key"), ("user-agent", "y")], "key", CredentialKind.COLLECTOR),
     ],
 )
 def test_a_credential_is_taken_from_two_headers(
-    metadata: list[tuple[str, str | bytes]], secret: str, kind: Kind
+    metadata: list[tuple[str, str | bytes]], secret: str, kind: CredentialKind
 ) -> None:
     assert credential_from_metadata(metadata) == Credential(kind, digest(secret))
 

@@ -11,12 +11,12 @@ from userfold.v1 import user_service_pb2 as pb
 from userfold.v1.user_pb2 import UserUpdate
 
 from server.accounts.scopes import COLLECTOR_SCOPES
-from server.model import Application, Kind, Scope
+from server.model import Application, CredentialKind, Scope
 from server.rpc.dispatch import Methods
 from tests.loop import turns
 from tests.server.served import KEY, SERVICE, UPDATES, FakeService, Served, refused, told
 
-_APPLICATION = Application("app", Kind.COLLECTOR, COLLECTOR_SCOPES)
+_APPLICATION = Application("app", CredentialKind.COLLECTOR, COLLECTOR_SCOPES)
 
 
 @pytest.mark.parametrize("method", [each.name for each in SERVICE.methods if not each.client_streaming])
@@ -87,7 +87,7 @@ async def test_updates_are_refused_before_they_are_parsed_where_no_room_is_left_
     assert await refused(no_message(b"\xff", metadata=KEY)) == ("OVERLOADED", 1)
     # Reads are not kept out by that.
     assert served.credential
-    served.credential = replace(served.credential, kind=Kind.MANAGEMENT, scopes=frozenset({Scope.READ_USERS}))
+    served.credential = replace(served.credential, kind=CredentialKind.MANAGEMENT, scopes=frozenset({Scope.READ_USERS}))
     await served.stub.GetUser(pb.GetUserRequest(), metadata=(("authorization", "Bearer key"),))
 
 

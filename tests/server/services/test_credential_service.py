@@ -5,19 +5,19 @@ from dataclasses import replace
 import pytest
 from userfold.internal.v1.credential_service_pb2 import CheckCredentialRequest
 
-from server.model import Kind
+from server.model import CredentialKind
 from tests.server.served import KEY, Served, refused
 
 _REQUEST = CheckCredentialRequest()
 
 
-@pytest.mark.parametrize("kind", Kind)
+@pytest.mark.parametrize("kind", CredentialKind)
 async def test_every_known_credential_has_its_application_answered_whatever_its_scopes(
-    served: Served, kind: Kind
+    served: Served, kind: CredentialKind
 ) -> None:
     assert served.credential
     served.credential = replace(served.credential, kind=kind, scopes=frozenset())
-    metadata = KEY if kind is Kind.COLLECTOR else (("authorization", "Bearer key"),)
+    metadata = KEY if kind is CredentialKind.COLLECTOR else (("authorization", "Bearer key"),)
     for _ in range(50):  # More than an application may send in these seconds.
         answer = await served.credentials.CheckCredential(_REQUEST, metadata=metadata)
         assert answer.application_id == "app"

@@ -14,7 +14,7 @@ from userfold.v1.user_pb2 import UserUpdate
 from userfold.v1.user_service_pb2_grpc import UserServiceStub
 
 from server.accounts.credentials import generate_management_token
-from server.model import Kind, Scope
+from server.model import CredentialKind, Scope
 from tests.conftest import Api, Application, Stack, grant
 
 _Metadata = tuple[tuple[str, str], ...]
@@ -48,7 +48,7 @@ def profiles(database: Database[dict[str, Any]], api: Api) -> Callable[[], list[
 
 def _token(database: Database[dict[str, Any]], application: Application, *scopes: Scope) -> _Metadata:
     token = generate_management_token()
-    grant(database, application, Kind.MANAGEMENT, token, scopes)
+    grant(database, application, CredentialKind.MANAGEMENT, token, scopes)
     return (("authorization", f"Bearer {token}"),)
 
 

@@ -11,12 +11,12 @@ from userfold.v1 import user_service_pb2 as pb
 
 from runtime.turns import Turns
 from server import limits
-from server.model import Application, CampaignGroup, Kind, Profile
+from server.model import Application, CampaignGroup, CredentialKind, Profile
 from server.rpc.call import Call
 from server.services.responses import Answer
 from tests.server.fetched import FetchedProfile, FetchedReportGroup
 
-_APPLICATION = Application("app", Kind.MANAGEMENT, frozenset())
+_APPLICATION = Application("app", CredentialKind.MANAGEMENT, frozenset())
 _JSON = (("x-userfold-metadata-format", "json"),)
 
 

@@ -33,9 +33,9 @@ from server.model import (
     Application,
     CampaignGroup,
     CampaignReport,
+    CredentialKind,
     Erasure,
     Fetched,
-    Kind,
     Lookup,
     Profile,
     ProfileWrite,
@@ -61,7 +61,7 @@ _SERVICES = (
 )
 _METHODS = {method.name: method for service in _SERVICES for method in service.methods}
 _NOW = datetime(2026, 1, 2, 3, 4, 5, 678_000, tzinfo=UTC)
-_APPLICATION = Application("app", Kind.MANAGEMENT, frozenset({Scope.ADMIN}))
+_APPLICATION = Application("app", CredentialKind.MANAGEMENT, frozenset({Scope.ADMIN}))
 
 
 class FakeProfileStore:
