@@ -18,7 +18,7 @@ STUB_PACKAGES = protobuf-compiler libprotobuf-java libgrpc-java protobuf-compile
 SIDE_BY_SIDE := --numprocesses auto --maxprocesses 4 --dist loadfile
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help setup test-fast run backup restore proto test check lint types contracts accept-contract stubs wheel lock faults stalls repeat bench overload costs clean
+.PHONY: help setup test-fast run backup restore proto test check lint types contracts accept-contract stubs docs wheel lock faults stalls repeat bench overload costs clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -41,7 +41,7 @@ endif
 test-fast: setup ## run the tests that start no program and no database, in about a minute
 	$(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist load -m 'not slow'
 
-check: lint types contracts stubs ## what must pass before a change lands: lint, types, contracts, tests with coverage
+check: lint types contracts stubs docs ## what must pass before a change lands: lint, types, contracts, tests with coverage
 	@$(MAKE) test COVERAGE=1
 
 lint: setup
@@ -59,6 +59,10 @@ contracts: setup
 
 accept-contract: setup ## commit to a change of the API that breaks no client; BREAKING=1: to one that does
 	$(BIN)/python -m tests.contract accept $(if $(BREAKING),--breaking)
+
+docs: setup ## build the documentation, build/docs/index.html, as a site that needs no network
+	@rm -rf build/docs
+	@$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going --doctree-dir build/docs/.doctrees docs build/docs
 
 backup: setup ## write all that is stored, at this moment, to a new file: FILE=path
 	@$(BIN)/python -m server.backup create $(or $(FILE),$(error say where to: make backup FILE=path))
