@@ -12,12 +12,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks import million, rounds
-from benchmarks.processes import BenchmarkFailed
-from benchmarks.report import document, markdown
+from benchmarks.comparison import many_profiles, rounds
+from benchmarks.comparison.report import document, markdown
+from benchmarks.environment.machine import machine
+from benchmarks.environment.paths import BUILD, PEERS_PYTHON, PUBLISHED, REPOSITORY
+from benchmarks.environment.processes import BenchmarkFailed
+from benchmarks.environment.versions import versions
 from benchmarks.runs import Sample
-from benchmarks.stack import HERE, PEERS_PYTHON, Stack
-from benchmarks.versions import machine, versions
+from benchmarks.stack import Stack
 from server.local.mongod import MongodUnavailable
 
 _PARTS = {
@@ -50,7 +52,7 @@ def main() -> int:
     if options.publish and (options.quick or options.only):
         parser.error("only a whole run can be published")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # after everything is stopped
-    build = HERE.parent / "build"
+    build = BUILD
     build.mkdir(exist_ok=True)
     # On the checkout's disk: a /tmp in memory would know no journal.
     directory = Path(tempfile.mkdtemp(prefix="bench-", dir=build))
@@ -66,7 +68,7 @@ def main() -> int:
         return 1
     finally:
         shutil.rmtree(directory)
-    _write(found, HERE / "results" if options.publish else build / "bench")
+    _write(found, PUBLISHED if options.publish else build / "bench")
     return 0
 
 
@@ -83,13 +85,13 @@ def _measure(directory: Path, parts: Sequence[str], count: int, seconds: float, 
         rounds.warm_up(stack, min(seconds, 2))
         groups = [part(stack, seconds) for name, part in _PARTS.items() if name in parts]
         if _MILLION in parts:
-            few = million.grow(stack, "few", million.FEW)
+            few = many_profiles.grow(stack, "few", many_profiles.FEW)
             tell(f"storing {profiles:,} profiles ...")
-            many = million.grow(stack, "many", profiles)
+            many = many_profiles.grow(stack, "many", profiles)
             memory = many.memory
             pair = [(few, "profiles/few"), (many, "profiles/many")]
-            groups.append([million.throughput(stack, seconds, grown, key) for grown, key in pair])
-            groups.append(million.look_ups(stack, seconds, many))
+            groups.append([many_profiles.throughput(stack, seconds, grown, key) for grown, key in pair])
+            groups.append(many_profiles.look_ups(stack, seconds, many))
         for number in range(count):
             for group in groups:
                 for step in rounds.in_turn(group, number):
@@ -105,7 +107,7 @@ def _measure(directory: Path, parts: Sequence[str], count: int, seconds: float, 
             "seconds": seconds,
             "profiles": profiles,
             "machine": machine(),
-            "versions": versions(stack),
+            "versions": versions(stack.client.server_info()["version"]),
             "contenders": {contender.name: contender.writes for contender in stack.contenders},
         }
     order = [step.key for group in groups for step in group]
@@ -117,8 +119,8 @@ def _write(found: dict[str, Any], directory: Path) -> None:
     results = directory / "latest.json"
     results.write_text(json.dumps(found, indent=1) + "\n")
     (directory / "latest.md").write_text(markdown(found))
-    command = [str(PEERS_PYTHON), "-m", "benchmarks.plot", str(results), str(directory / "latest.png")]
-    subprocess.run(command, check=True, cwd=HERE.parent)
+    command = [str(PEERS_PYTHON), "-m", "benchmarks.comparison.plot", str(results), str(directory / "latest.png")]
+    subprocess.run(command, check=True, cwd=REPOSITORY)
     print(markdown(found))
     print(f"written to {directory}", file=sys.stderr)
 

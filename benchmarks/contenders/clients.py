@@ -11,9 +11,9 @@ from typing import Any, ClassVar
 import httpx2
 from pymongo.collection import Collection
 
-from benchmarks.http_load import Request
-from benchmarks.processes import BenchmarkFailed, Service
-from benchmarks.users import Load, body_of, expected_of
+from benchmarks.environment.processes import BenchmarkFailed, Service
+from benchmarks.load.users import Load, body_of, expected_of
+from benchmarks.load.wrk import Request
 from server.users.update import profile_id
 
 _COUNTED_AT_ONCE = 10_000

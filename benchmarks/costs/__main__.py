@@ -25,13 +25,14 @@ import grpc
 import uvloop
 from pymongo import MongoClient, UpdateOne, WriteConcern
 
-from benchmarks.echo_server import EACH, METHOD
-from benchmarks.processes import BenchmarkFailed, Service, cpu_seconds
-from benchmarks.rounds import CONNECTIONS
+from benchmarks.comparison.rounds import CONNECTIONS
+from benchmarks.contenders.grpc_echo import EACH, METHOD
+from benchmarks.environment.machine import CORES, machine
+from benchmarks.environment.paths import BUILD, PUBLISHED
+from benchmarks.environment.processes import BenchmarkFailed, Service, cpu_seconds
+from benchmarks.load.users import Load, update_of
 from benchmarks.runs import Sample, over_grpc, over_http, updates_for
-from benchmarks.stack import CORES, HERE, Stack
-from benchmarks.users import Load, update_of
-from benchmarks.versions import machine
+from benchmarks.stack import Stack
 from server.model import UserUpdate
 from server.mongo.update_document import dotted_update
 from server.users.update import plan_update
@@ -271,14 +272,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.costs", description=__doc__)
     parser.add_argument("--publish", action="store_true", help="write the results into the repository, not into build/")
     options = parser.parse_args()
-    build = HERE.parent / "build"
+    build = BUILD
     build.mkdir(exist_ok=True)
     directory = Path(tempfile.mkdtemp(prefix="costs-", dir=build))
     try:
         with Stack(directory, peers=False) as stack:
             measured = runs(stack)
             written = groups(stack)
-            echo = stack.start("echo", [sys.executable, "-m", "benchmarks.echo_server"])
+            echo = stack.start("echo", [sys.executable, "-m", "benchmarks.contenders.grpc_echo"])
             exchanged = uvloop.run(exchanges(echo, echo.ready_field("grpc")))
     except BenchmarkFailed as error:
         print(f"benchmark failed: {error}", file=sys.stderr)
@@ -292,7 +293,7 @@ def main() -> int:
         "machine": machine(),
         "date": time.strftime("%Y-%m-%d"),
     }
-    kept = HERE / "results" if options.publish else build
+    kept = PUBLISHED if options.publish else build
     (kept / "costs.json").write_text(json.dumps(results, indent=1) + "\n")
     (kept / "costs.md").write_text(markdown(results))
     print(markdown(results))

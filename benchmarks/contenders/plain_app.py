@@ -7,7 +7,7 @@ request and one unordered `bulk_write` a batch, uvloop and httptools under uvico
 concern. It leaves out what such an application leaves out: exact merging of keys with dots or where an object meets a
 scalar, warnings, derived fields, refusal of one user of a batch alone, a limit to anything.
 
-Run it: `PLAIN_MONGODB_URI=... PLAIN_APPLICATION_ID=... uvicorn benchmarks.plain_app:app`.
+Run it: `PLAIN_MONGODB_URI=... PLAIN_APPLICATION_ID=... uvicorn benchmarks.contenders.plain_app:app`.
 """
 
 import hashlib

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from statistics import median
 from typing import Any, Literal
 
-from benchmarks.contenders import Eve, Parse, Plain, Userfold
+from benchmarks.contenders.clients import Eve, Parse, Plain, Userfold
 from benchmarks.runs import Sample
 
 Samples = Mapping[str, Sequence[Sample]]

@@ -1,5 +1,5 @@
 # mypy: disable-error-code="import-not-found"
-"""Draws the results: `benchmarks/.venv/bin/python -m benchmarks.plot RESULTS.json PLOT.png`.
+"""Draws the results: `benchmarks/.venv/bin/python -m benchmarks.comparison.plot RESULTS.json PLOT.png`.
 
 matplotlib is installed there only.
 """

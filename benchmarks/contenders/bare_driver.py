@@ -1,7 +1,7 @@
-"""The floor under every batch: the bare driver, in a process of its own, writing operations that are built beforehand.
+"""The lower bound of a batch: the bare driver writes operations that were built before the clock starts.
 
-`python -m benchmarks.driver_load '{"uri": ..., ...}'`; the operations are the ones of the plain application. Those of
-the first batch are stored before the clock starts.
+`python -m benchmarks.contenders.bare_driver '{"uri": ..., ...}'`. The operations are those of the plain application.
+The first batch is written before the clock starts.
 """
 
 import asyncio
@@ -19,8 +19,8 @@ import uvloop
 from motor.motor_asyncio import AsyncIOMotorClient
 from pymongo import UpdateOne, WriteConcern
 
-from benchmarks.plain_app import User, operation
-from benchmarks.users import body_of
+from benchmarks.contenders.plain_app import User, operation
+from benchmarks.load.users import body_of
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 # mypy: disable-error-code="import-not-found"
 # Eve is installed in benchmarks/.venv, which mypy does not see.
-"""Eve, the REST framework over MongoDB, set up for the same job: `gunicorn benchmarks.eve_app:app`.
+"""Eve, the REST framework over MongoDB, set up for the same job: `gunicorn benchmarks.contenders.eve_app:app`.
 
 A profile is written with `PUT /users/ID`, which creates it where it is not there (`UPSERT_ON_PUT`) and replaces it
 where it is: Eve has no merge that creates. A batch is a bulk `POST`, which can only insert: Eve has no bulk upsert.

@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
-from benchmarks import http_load
-from benchmarks.contenders import Contender
-from benchmarks.http_load import Request, measured_from, raw_request, write_frames
-from benchmarks.processes import BenchmarkFailed
+from benchmarks.contenders.clients import Contender
+from benchmarks.environment.processes import BenchmarkFailed
+from benchmarks.load import wrk
+from benchmarks.load.users import BATCH, Load, body_of
+from benchmarks.load.wrk import Request, measured_from, raw_request, write_frames
 from benchmarks.runs import (
     Sample,
     bare_driver,
@@ -23,7 +24,6 @@ from benchmarks.runs import (
     verify,
 )
 from benchmarks.stack import Stack
-from benchmarks.users import BATCH, Load, body_of
 
 CONNECTIONS = 64
 BATCH_CONNECTIONS = 8
@@ -137,7 +137,7 @@ def _flood(stack: Stack, flooding: Contender, load: Load, seconds: float) -> Ite
     frames = stack.directory / "flood"
     requests = (raw_request(flooding.url, flooding.headers, flooding.batch(ids)) for ids in load.batches())
     write_frames(requests, frames)
-    command = http_load.command(flooding.url, frames, _FLOOD_CONNECTIONS, seconds)
+    command = wrk.command(flooding.url, frames, _FLOOD_CONNECTIONS, seconds)
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         time.sleep(1)
         yield
@@ -163,7 +163,7 @@ def aliases(stack: Stack, seconds: float) -> Sequence[Step]:
             requests = (Request("POST", "/v1/users", each) for each in bodies)
             write_frames((raw_request(userfold.url, userfold.headers, each) for each in requests), frames)
             with cpu_of(stack, userfold.services) as cpu:
-                measured = http_load.send(userfold.url, frames, 1, seconds)
+                measured = wrk.send(userfold.url, frames, 1, seconds)
             for user_id in users[count]:
                 userfold.check_profile(user_id, count)
             return sample_of(measured, 1, cpu(measured.calls))

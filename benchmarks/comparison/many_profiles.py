@@ -5,14 +5,14 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from benchmarks import http_load
-from benchmarks.contenders import Contender
-from benchmarks.http_load import raw_request, write_frames
-from benchmarks.processes import BenchmarkFailed, resident_bytes
-from benchmarks.rounds import BATCH_CONNECTIONS, CONNECTIONS, Step
+from benchmarks.comparison.rounds import BATCH_CONNECTIONS, CONNECTIONS, Step
+from benchmarks.contenders.clients import Contender
+from benchmarks.environment.processes import BenchmarkFailed, resident_bytes
+from benchmarks.load import wrk
+from benchmarks.load.users import BATCH, Load
+from benchmarks.load.wrk import raw_request, write_frames
 from benchmarks.runs import Sample, cpu_of, find_one, look_up, sample_of, updates_for, verify
 from benchmarks.stack import Stack
-from benchmarks.users import BATCH, Load
 
 FEW = 1000
 _SLICE_SECONDS = 10.0
@@ -47,7 +47,7 @@ def grow(stack: Stack, database: str, profiles: int) -> Grown:
         write_frames((raw_request(userfold.url, userfold.headers, request) for request in requests), frames)
         # A load that is shorter than its time is sent again from its beginning.
         seconds = max(1.0, min(_SLICE_SECONDS, len(load.ids) / 15_000))
-        measured = http_load.send(userfold.url, frames, BATCH_CONNECTIONS, seconds)
+        measured = wrk.send(userfold.url, frames, BATCH_CONNECTIONS, seconds)
         load.base.clear()  # was not stored
         verify(userfold, load, measured, BATCH)
         # Without the last ones, of which some may not have been stored when the load ended.
@@ -72,7 +72,7 @@ def throughput(stack: Stack, seconds: float, grown: Grown, key: str) -> Step:
         write_frames(requests, frames)
         before = userfold.collection.estimated_document_count()
         with cpu_of(stack, userfold.services) as cpu:
-            measured = http_load.send(userfold.url, frames, CONNECTIONS, seconds)
+            measured = wrk.send(userfold.url, frames, CONNECTIONS, seconds)
         if userfold.collection.estimated_document_count() != before:
             raise BenchmarkFailed("updates of users who were there have made new ones")
         for user_id in sent[:20]:

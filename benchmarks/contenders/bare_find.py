@@ -1,6 +1,6 @@
 """The floor under every look-up: the driver's `find_one` on an index, in a process of its own.
 
-`python -m benchmarks.find_load '{"uri": ..., ...}'`. What it looks for is read beforehand.
+`python -m benchmarks.contenders.bare_find '{"uri": ..., ...}'`. What it looks for is read beforehand.
 """
 
 import asyncio

@@ -17,14 +17,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks.http_load import raw_request, write_frames
-from benchmarks.messages import UPDATE_USER, unary_frame
-from benchmarks.open_load import ACCEPTED, REFUSED
-from benchmarks.processes import BenchmarkFailed, resident_bytes
+from benchmarks.environment.machine import machine
+from benchmarks.environment.paths import BUILD, PUBLISHED, REPOSITORY
+from benchmarks.environment.processes import BenchmarkFailed, resident_bytes
+from benchmarks.load.messages import UPDATE_USER, unary_frame
+from benchmarks.load.open_loop import ACCEPTED, REFUSED
+from benchmarks.load.users import Load
+from benchmarks.load.wrk import raw_request, write_frames
 from benchmarks.runs import store_base
-from benchmarks.stack import HERE, Stack
-from benchmarks.users import Load
-from benchmarks.versions import machine
+from benchmarks.stack import Stack
 
 _FIRST_RATE = 600.0
 _STEP = 1.25
@@ -80,8 +81,8 @@ class Overload:
         else:
             options |= {"address": self._stack.grpc, "method": UPDATE_USER, "metadata": userfold.headers}
             write_frames(map(unary_frame, load.ids), frames)
-        command = [sys.executable, "-m", "benchmarks.open_load", json.dumps(options)]
-        ended = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, cwd=HERE.parent)
+        command = [sys.executable, "-m", "benchmarks.load.open_loop", json.dumps(options)]
+        ended = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, cwd=REPOSITORY)
         found: list[dict[str, Any]] = json.loads(ended.stdout)
         self._verify(load, found, statuses.read_bytes())
         return found
@@ -203,7 +204,7 @@ def main() -> int:
     options = parser.parse_args()
     if options.publish and (options.seconds < 60 or options.face):
         parser.error("only a whole minute of all can be published")
-    build = HERE.parent / "build"
+    build = BUILD
     build.mkdir(exist_ok=True)
     directory = Path(tempfile.mkdtemp(prefix="overload-", dir=build))
     found = {}
@@ -218,7 +219,7 @@ def main() -> int:
     finally:
         shutil.rmtree(directory)
     results = {"faces": found, "machine": machine(), "date": time.strftime("%Y-%m-%d")}
-    kept = HERE / "results" if options.publish else build
+    kept = PUBLISHED if options.publish else build
     (kept / "overload.json").write_text(json.dumps(results, indent=1) + "\n")
     (kept / "overload.md").write_text(markdown(results))
     print(markdown(results))

@@ -7,7 +7,7 @@ from google.protobuf.json_format import ParseDict
 from userfold.v1.user_pb2 import UserUpdate
 from userfold.v1.user_service_pb2 import LookupUsersRequest, StreamUpdateUsersRequest, UpdateUserRequest
 
-from benchmarks.users import token_of, update_of
+from benchmarks.load.users import token_of, update_of
 
 LOOKUP_USERS: Final = "/userfold.v1.UserService/LookupUsers"
 UPDATE_USER: Final = "/userfold.v1.UserService/UpdateUser"

@@ -1,4 +1,4 @@
-"""Load over gRPC, from a process of its own: `python -m benchmarks.grpc_load '{"target": ..., ...}'`.
+"""Load over gRPC, from a process of its own: `python -m benchmarks.load.grpc_calls '{"target": ..., ...}'`.
 
 Messages are built beforehand and sent as bytes, to our server and to the bare echo alike.
 """
@@ -16,8 +16,8 @@ import grpc
 import uvloop
 from userfold.v1 import user_service_pb2
 
-from benchmarks.messages import STREAM_UPDATE_USERS
-from benchmarks.users import BATCH
+from benchmarks.load.messages import STREAM_UPDATE_USERS
+from benchmarks.load.users import BATCH
 
 _UNACKNOWLEDGED = 2000
 """As many updates may wait for their acknowledgements in a stream."""

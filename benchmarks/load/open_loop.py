@@ -1,4 +1,4 @@
-"""Load that waits for nobody, from a process of its own: `python -m benchmarks.open_load '{"face": "http", ...}'`.
+"""Load that waits for nobody, from a process of its own: `python -m benchmarks.load.open_loop '{"face": "http", ...}'`.
 
 Requests are sent when they are due, whether earlier ones are answered or not, as many clients do that know nothing of
 each other. They are built beforehand, and written to plain sockets: a client library would take more of the machine
@@ -16,9 +16,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from benchmarks import http2
-from benchmarks.grpc_load import read_frames
-from benchmarks.processes import cpu_seconds
+from benchmarks.environment.processes import cpu_seconds
+from benchmarks.load import http2
+from benchmarks.load.grpc_calls import read_frames
 
 ACCEPTED = "accepted"
 REFUSED = "refused"

@@ -1,0 +1,1 @@
+"""The rounds of `make bench`: what runs in each, the report, and the plot."""

@@ -1,0 +1,1 @@
+"""What Userfold is compared with: other servers, the bare driver and a bare gRPC server."""

@@ -1,0 +1,1 @@
+"""What the benchmarks run on: paths, the machine, versions and child processes."""

@@ -1,0 +1,1 @@
+"""What Userfold does under three times the load it can serve: `make overload`."""
