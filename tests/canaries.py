@@ -7,7 +7,7 @@ from enum import Enum
 
 from userfold.v1.user_pb2 import UserUpdate
 
-from tests.questions import Ids
+from tests.support.example_requests import UserIds
 
 
 class Canary(Enum):
@@ -56,7 +56,7 @@ def _forms(text: bytes) -> list[bytes]:
     return [form.lower() for form in (text, text.hex().encode(), *shifted)]
 
 
-class CanaryIds(Ids):
+class CanaryIds(UserIds):
     """A user who is made of canaries. Each begins with `word`."""
 
     def __init__(self, canaries: Canaries, word: str = "") -> None:

@@ -14,9 +14,17 @@ from pymongo.database import Database
 
 from server.accounts.scopes import NEEDS
 from tests.canaries import Canaries, CanaryIds
-from tests.conftest import Application
-from tests.faces import BINDINGS, Answer, Credential, Grpc, Http, route
-from tests.questions import METHODS, REQUESTS
+from tests.support.applications import Application
+from tests.support.example_requests import REQUESTS
+from tests.support.transports import (
+    BINDINGS,
+    METHODS,
+    Credential,
+    GrpcTransport,
+    HttpTransport,
+    RawResponse,
+    http_request,
+)
 
 _PARAMETERS = (
     *("page_size", "suppress_days", "group_by", "filter", "page_token", "order_by", "fields", "value_path"),
@@ -33,15 +41,17 @@ class Evidence:
     application: Application
     ids: CanaryIds
     sinks: dict[str, bytes] = field(default_factory=dict)
-    answers: list[Answer] = field(default_factory=list)
+    answers: list[RawResponse] = field(default_factory=list)
     reasons: set[str] = field(default_factory=set)
 
 
 class Caller:
     """Sends, and keeps what it is told."""
 
-    def __init__(self, faces: tuple[Grpc, Http], evidence: Evidence, database: Database[dict[str, Any]]) -> None:
-        self._grpc, self._http = faces
+    def __init__(
+        self, transports: tuple[GrpcTransport, HttpTransport], evidence: Evidence, database: Database[dict[str, Any]]
+    ) -> None:
+        self._grpc, self._http = transports
         self._evidence = evidence
         self._database = database
         owner = evidence.application
@@ -49,17 +59,17 @@ class Caller:
         self.token = {"Authorization": f"Bearer {owner.management_token}"}
 
     def ask_everything(self, ids: CanaryIds, credential: Credential | None = None) -> None:
-        """Every request to every method over both faces."""
+        """Every request to every method over both transports."""
         for method in METHODS:
             for request in REQUESTS[method](ids):
-                self._keep(self._grpc, self._grpc.ask(method, request, credential or self._own(method)))
+                self._keep(self._grpc, self._grpc.call(method, request, credential or self._own(method)))
                 if method in BINDINGS:
-                    self._keep(self._http, self._http.ask(method, request, credential or self._own(method)))
+                    self._keep(self._http, self._http.call(method, request, credential or self._own(method)))
 
-    def ask(self, method: str, request: Any) -> Answer:
-        return self._keep(self._grpc, self._grpc.ask(method, request, self._own(method)))
+    def ask(self, method: str, request: Any) -> RawResponse:
+        return self._keep(self._grpc, self._grpc.call(method, request, self._own(method)))
 
-    def send(self, method: str, sent: bytes) -> Answer:
+    def send(self, method: str, sent: bytes) -> RawResponse:
         return self._keep(self._grpc, self._grpc.send(method, sent, self._own(method)))
 
     def break_everything(self, ids: CanaryIds) -> None:
@@ -71,12 +81,12 @@ class Caller:
                 self._keep(self._grpc, self._grpc.send(method, broken, own))
             self._keep(self._grpc, self._grpc.send(f"{method}?token={own}", text, own))
             for request in REQUESTS[method](_too_long(ids)):
-                self._keep(self._grpc, self._grpc.ask(method, request, own))
+                self._keep(self._grpc, self._grpc.call(method, request, own))
             if method in BINDINGS:
                 first = REQUESTS[method](ids)[0]
-                self._break_route(method, route(BINDINGS[method], first), first.DESCRIPTOR.fields_by_name)
+                self._break_route(method, http_request(BINDINGS[method], first), first.DESCRIPTOR.fields_by_name)
                 for request in REQUESTS[method](_too_long(ids)):
-                    self.http(own, **route(BINDINGS[method], request))
+                    self.http(own, **http_request(BINDINGS[method], request))
 
     def _break_route(self, method: str, right: dict[str, Any], fields: Container[str]) -> None:
         own = self._own(method)
@@ -113,12 +123,12 @@ class Caller:
             self._keep(self._grpc, self._grpc.send(method, text, own, cancel_after=0.05))
             if method in BINDINGS:
                 with suppress(httpx2.TimeoutException):
-                    self.http(own, **route(BINDINGS[method], request), timeout=0.05)
+                    self.http(own, **http_request(BINDINGS[method], request), timeout=0.05)
 
         with ThreadPoolExecutor(len(METHODS)) as threads:
             list(threads.map(give_up, METHODS))
 
-    def http(self, credential: Credential, **request: Any) -> Answer:
+    def http(self, credential: Credential, **request: Any) -> RawResponse:
         return self._keep(self._http, self._http.send(credential, **request))
 
     @contextmanager
@@ -136,10 +146,10 @@ class Caller:
     def _own(self, method: str) -> Credential:
         return self.key if NEEDS[method].collector_key else self.token
 
-    def _keep(self, face: Grpc | Http, answer: Answer) -> Answer:
+    def _keep(self, transport: GrpcTransport | HttpTransport, answer: RawResponse) -> RawResponse:
         self._evidence.answers.append(answer)
         with suppress(KeyError, ValueError, TypeError, IndexError):
-            self._evidence.reasons.add(face.reason(answer)[0])
+            self._evidence.reasons.add(transport.reason(answer)[0])
         return answer
 
 

@@ -16,7 +16,8 @@ from google.protobuf import text_format
 from userfold.v1.user_pb2 import User
 
 from tests.clients.programs import finished, run
-from tests.conftest import Api, Application, Stack
+from tests.support.applications import Application
+from tests.support.stack import Api, Stack
 
 _ROOT: Final = Path(__file__).parent.parent
 _PROTOS: Final = _ROOT / "protos"

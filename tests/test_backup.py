@@ -5,7 +5,6 @@ import io
 import os
 import stat
 import subprocess
-import sys
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -27,7 +26,9 @@ from userfold.v1.user_service_pb2_grpc import UserServiceStub
 from server import backup
 from server.accounts.credentials import generate_collector_key
 from server.local.mongod import EmbeddedMongod
-from tests.conftest import Api, Application, Program, register
+from tests.support.applications import Application, register
+from tests.support.programs import Program, run_program
+from tests.support.stack import Api
 
 _PROFILES = 1000
 
@@ -254,14 +255,7 @@ def test_who_was_erased_since_does_not_come_back(
 
 def test_the_embedded_database_is_backed_up_while_it_runs_and_restored_elsewhere() -> None:
     def run(*arguments: object, data_dir: Path) -> subprocess.CompletedProcess[str]:
-        own = {name: value for name, value in os.environ.items() if not name.startswith("USERFOLD_")}
-        return subprocess.run(
-            [sys.executable, "-m", "server.backup", *map(str, arguments)],
-            env=own | {"USERFOLD_DATA_DIR": str(data_dir)},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        return run_program("server.backup", *arguments, variables={"USERFOLD_DATA_DIR": str(data_dir)})
 
     def call(server: Program, method: str, request: Any, *credential: tuple[str, str]) -> Any:
         with grpc.insecure_channel(server.ready["grpc"]) as channel:
@@ -269,7 +263,7 @@ def test_the_embedded_database_is_backed_up_while_it_runs_and_restored_elsewhere
 
     with tempfile.TemporaryDirectory() as directory:
         here, there, path = Path(directory, "here"), Path(directory, "there"), Path(directory, "backup")
-        server = Program("server", USERFOLD_DATA_DIR=str(here), USERFOLD_GRPC_ADDRESS="127.0.0.1:0")
+        server = Program("server", {"USERFOLD_DATA_DIR": str(here), "USERFOLD_GRPC_ADDRESS": "127.0.0.1:0"})
         uri = (here / "mongodb.uri").read_text()
         with MongoClient[dict[str, Any]](uri, tz_aware=True) as client:
             application = register(client.userfold, generate_collector_key())
@@ -287,7 +281,7 @@ def test_the_embedded_database_is_backed_up_while_it_runs_and_restored_elsewhere
         restored = run("restore", path, data_dir=there)
         assert (restored.returncode, restored.stdout) == (0, made.stdout.replace("backed up", "restored "))
 
-        server = Program("server", USERFOLD_DATA_DIR=str(there), USERFOLD_GRPC_ADDRESS="127.0.0.1:0")
+        server = Program("server", {"USERFOLD_DATA_DIR": str(there), "USERFOLD_GRPC_ADDRESS": "127.0.0.1:0"})
         with MongoClient[dict[str, Any]]((there / "mongodb.uri").read_text(), tz_aware=True) as client:
             assert _everything(client.userfold) == stored
             assert {"aliases_1", "suppressed_until_1"} <= client.userfold.profiles.index_information().keys()

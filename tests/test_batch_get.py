@@ -8,7 +8,8 @@ from pymongo.database import Database
 from userfold.v1 import user_service_pb2 as pb
 from userfold.v1.user_service_pb2_grpc import UserServiceStub
 
-from tests.conftest import Api, Application, Stack, register
+from tests.support.applications import Application, register
+from tests.support.stack import Api, Stack
 
 
 def get(api: Api, *user_ids: str, **asked: Any) -> Any:

@@ -17,7 +17,8 @@ from userfold.v1.user_service_pb2_grpc import UserServiceStub
 from server import limits
 from server.users.derive import alias_digest
 from server.users.update import profile_id
-from tests.conftest import Api, Stack, register
+from tests.support.applications import register
+from tests.support.stack import Api, Stack
 
 _START = datetime(2026, 1, 1, tzinfo=UTC)
 _ROOM = 1_000_000

@@ -20,7 +20,8 @@ from userfold.v1.user_service_pb2_grpc import UserServiceStub
 from server.bootstrap import CUT_SECONDS
 from server.local.mongod import EmbeddedMongod
 from tests import hurried_server
-from tests.conftest import Application, Program, register
+from tests.support.applications import Application, register
+from tests.support.programs import Program
 
 _DATABASE = "userfold_drain_test"
 _SERVING, _NOT_SERVING = health_pb2.HealthCheckResponse.SERVING, health_pb2.HealthCheckResponse.NOT_SERVING
@@ -43,10 +44,12 @@ def stored(mongod: EmbeddedMongod) -> Iterator[Database[dict[str, Any]]]:
 def server(mongod: EmbeddedMongod) -> Iterator[Program]:
     running = Program(
         "server",
-        USERFOLD_MONGODB_URI=mongod.uri,
-        USERFOLD_DATABASE=_DATABASE,
-        USERFOLD_GRPC_ADDRESS="127.0.0.1:0",
-        USERFOLD_DRAIN_SECONDS="0.5",
+        {
+            "USERFOLD_MONGODB_URI": mongod.uri,
+            "USERFOLD_DATABASE": _DATABASE,
+            "USERFOLD_GRPC_ADDRESS": "127.0.0.1:0",
+            "USERFOLD_DRAIN_SECONDS": "0.5",
+        },
     )
     yield running
     running.stop()
@@ -56,10 +59,11 @@ def server(mongod: EmbeddedMongod) -> Iterator[Program]:
 def gateway(server: Program) -> Iterator[Program]:
     running = Program(
         "gateway",
-        USERFOLD_GRPC_ADDRESS=server.ready["grpc"],
-        USERFOLD_HTTP_ADDRESS="127.0.0.1:0",
-        # Long enough to look at it meanwhile.
-        USERFOLD_DRAIN_SECONDS="2",
+        {
+            "USERFOLD_GRPC_ADDRESS": server.ready["grpc"],
+            "USERFOLD_HTTP_ADDRESS": "127.0.0.1:0",
+            "USERFOLD_DRAIN_SECONDS": "2",
+        },
     )
     yield running
     running.stop()
@@ -152,9 +156,11 @@ async def test_a_server_is_replaced_behind_a_busy_gateway_and_all_that_was_accep
     replacement = await asyncio.to_thread(
         Program,
         "server",
-        USERFOLD_MONGODB_URI=mongod.uri,
-        USERFOLD_DATABASE=_DATABASE,
-        USERFOLD_GRPC_ADDRESS=server.ready["grpc"],
+        {
+            "USERFOLD_MONGODB_URI": mongod.uri,
+            "USERFOLD_DATABASE": _DATABASE,
+            "USERFOLD_GRPC_ADDRESS": server.ready["grpc"],
+        },
     )
     try:
         await accept(50)
@@ -200,9 +206,7 @@ def test_a_server_stops_its_streams_when_all_that_it_has_read_is_acknowledged(
 def test_a_server_ends_in_its_time_though_mongodb_hangs(mongod: EmbeddedMongod, owner: Application) -> None:
     server = Program(
         "tests.hurried_server",
-        USERFOLD_MONGODB_URI=mongod.uri,
-        USERFOLD_DATABASE=_DATABASE,
-        USERFOLD_GRPC_ADDRESS="127.0.0.1:0",
+        {"USERFOLD_MONGODB_URI": mongod.uri, "USERFOLD_DATABASE": _DATABASE, "USERFOLD_GRPC_ADDRESS": "127.0.0.1:0"},
     )
     metadata = (("x-moesif-application-id", "drain"),)
     update = pb.UpdateUserRequest(user=UserUpdate(user_id="u"))

@@ -11,8 +11,9 @@ from userfold.v1.user_pb2 import UserUpdate
 from userfold.v1.user_service_pb2_grpc import UserServiceStub
 
 from server.users.derive import alias_digest
-from tests.conftest import Api, Application, Stack, percent_encoded
-from tests.dump import OPLOG, dump
+from tests.support.applications import Application
+from tests.support.database_dump import OPLOG, dump
+from tests.support.stack import Api, Stack, percent_encoded
 
 SUPPRESSED = {
     "field": "user_id",

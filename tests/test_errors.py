@@ -9,7 +9,8 @@ import pytest
 from pymongo.database import Database
 
 from server.accounts.credentials import generate_collector_key
-from tests.conftest import Api, register
+from tests.support.applications import register
+from tests.support.stack import Api
 
 _INFO = "type.googleapis.com/google.rpc.ErrorInfo"
 _FIELDS = "type.googleapis.com/google.rpc.BadRequest"

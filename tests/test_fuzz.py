@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.fuzz.targets import TARGETS, decode, read
-from tests.strategies import UPDATES
+from tests.support.strategies import UPDATES
 
 _CORPUS = Path(__file__).parent / "fuzz" / "corpus"
 

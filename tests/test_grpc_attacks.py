@@ -13,8 +13,8 @@ from userfold.v1.user_pb2 import UserUpdate
 from userfold.v1.user_service_pb2_grpc import UserServiceStub
 
 from server.local.mongod import EmbeddedMongod
-from tests.conftest import DATABASE, Application, Program, register
-from tests.http2 import (
+from tests.support.applications import Application, register
+from tests.support.http2 import (
     CONTINUATION,
     DATA,
     END_HEADERS,
@@ -25,15 +25,17 @@ from tests.http2 import (
     SETTINGS,
     WINDOW_UPDATE,
     Peer,
+    call_fields,
     field,
-    fields,
     frame,
 )
+from tests.support.programs import Program
+from tests.support.stack import DATABASE
 
 _GET_USER = "/userfold.v1.UserService/GetUser"
 _KEY = "grpc-attacks"
 # Without a credential that is known, a call ends before its message is read.
-_CALL = fields(_GET_USER, **{"x-moesif-application-id": _KEY})
+_CALL = call_fields(_GET_USER, {"x-moesif-application-id": _KEY})
 _MOST_MEGABYTES = 150
 """What an attack may add to the memory of the server. Each sends as much as would be far more, were it all kept."""
 
@@ -43,9 +45,7 @@ def server(mongod: EmbeddedMongod, database: Database[dict[str, Any]]) -> Iterat
     register(database, _KEY)
     server = Program(
         "server",
-        USERFOLD_MONGODB_URI=mongod.uri,
-        USERFOLD_DATABASE=DATABASE,
-        USERFOLD_GRPC_ADDRESS="127.0.0.1:0",
+        {"USERFOLD_MONGODB_URI": mongod.uri, "USERFOLD_DATABASE": DATABASE, "USERFOLD_GRPC_ADDRESS": "127.0.0.1:0"},
     )
     yield server
     assert server.stop() == 0
@@ -99,10 +99,17 @@ def opened(stream: int, headers: bytes = _CALL) -> bytes:
     return frame(HEADERS, END_HEADERS, stream, headers)
 
 
+def headers_of_first_call(peer: Peer) -> bytes:
+    """The only header block that the server sends for the first call, encoded."""
+    received = peer.frames_until(RST_STREAM, GOAWAY)
+    (headers,) = (each.payload for each in received if (each.kind, each.stream) == (HEADERS, 1))
+    return headers
+
+
 def test_streams_beyond_the_limit_are_refused(peers: Peers) -> None:
     peer = peers()
     peer.send(b"".join(opened(2 * number + 1) for number in range(300)))
-    refused = [stream for kind, stream, _ in peer.frames_until(RST_STREAM) if kind == RST_STREAM]
+    refused = [received.stream for received in peer.frames_until(RST_STREAM) if received.kind == RST_STREAM]
     assert refused == [501]
     for _ in range(4):
         peers().send(b"".join(opened(2 * number + 1) for number in range(5000)))
@@ -116,8 +123,8 @@ def test_calls_without_a_known_credential_end_before_their_message_is_read(
         peer = peers()
         name = {"x-moesif-application-id": f"{credential}-{number}"} if credential else {}
         # The message is begun, and never sent to its end.
-        peer.send(opened(1, fields(_GET_USER, **name)) + frame(DATA, 0, 1, b"\0" + (2**24).to_bytes(4)))
-        (told,) = (payload for kind, at, payload in peer.frames_until(RST_STREAM) if (kind, at) == (HEADERS, 1))
+        peer.send(opened(1, call_fields(_GET_USER, name)) + frame(DATA, 0, 1, b"\0" + (2**24).to_bytes(4)))
+        told = headers_of_first_call(peer)
         assert b"grpc-status\x0216" in told
 
 
@@ -133,8 +140,8 @@ def test_a_flood_of_pings_ends_the_connection(peers: Peers) -> None:
     peer = peers()
     for _ in range(10_000):
         peer.send(frame(PING, 0, 0, bytes(8)))
-    kind, _, told = peer.frames_until(GOAWAY)[-1]
-    assert (kind, told[8:]) == (GOAWAY, b"too_many_pings")
+    last = peer.frames_until(GOAWAY)[-1]
+    assert (last.kind, last.payload[8:]) == (GOAWAY, b"too_many_pings")
 
 
 def test_a_flood_of_settings_does_not_fill_the_memory(peers: Peers) -> None:
@@ -151,16 +158,14 @@ def test_headers_that_do_not_end_are_not_kept(peers: Peers) -> None:
     for _ in range(20_000):  # 320 MB
         if not peer.send(more):
             break
-    (told,) = (
-        payload for kind, stream, payload in peer.frames_until(RST_STREAM, GOAWAY) if (kind, stream) == (HEADERS, 1)
-    )
+    told = headers_of_first_call(peer)
     assert b"grpc-status\x018" in told
 
 
 def test_a_message_that_is_too_large_is_refused_by_what_it_says_of_itself(peers: Peers) -> None:
     peer = peers()
     peer.send(opened(1) + frame(DATA, 0, 1, b"\0" + (2**31 - 1).to_bytes(4)))
-    (told,) = (payload for kind, stream, payload in peer.frames_until(RST_STREAM) if (kind, stream) == (HEADERS, 1))
+    told = headers_of_first_call(peer)
     assert b"grpc-status\x018" in told
 
 
@@ -177,4 +182,4 @@ def test_too_much_metadata_is_refused(server: Program) -> None:
 def test_noise_ends_the_connection(peers: Peers) -> None:
     peer = peers()
     peer.send(bytes(range(256)) * 64)
-    assert {kind for kind, _, _ in peer.frames_until()} <= {SETTINGS, WINDOW_UPDATE, GOAWAY}
+    assert {received.kind for received in peer.frames()} <= {SETTINGS, WINDOW_UPDATE, GOAWAY}

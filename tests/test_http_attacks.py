@@ -3,7 +3,6 @@
 import contextlib
 import gzip
 import socket
-import time
 import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -14,7 +13,10 @@ import orjson
 import pytest
 
 from gateway.http import limits
-from tests.conftest import Api, Application, Program, Stack
+from tests.support.applications import Application
+from tests.support.programs import Program
+from tests.support.stack import Api, Stack
+from tests.support.waiting import wait_until
 from tests.test_grpc_attacks import megabytes
 
 _CONNECTIONS = 64
@@ -89,10 +91,12 @@ class Clients:
 
     def ended(self, of: list[Client], expected: int = 0) -> int:
         """How many of these connections the gateway has ended, once they are as many as are expected."""
-        until = time.monotonic() + 20
-        while (ended := sum(client.has_ended() for client in of)) < expected and time.monotonic() < until:
-            time.sleep(0.05)
-        return ended
+        with contextlib.suppress(TimeoutError):
+            wait_until(lambda: self._ended(of) >= expected)
+        return self._ended(of)
+
+    def _ended(self, of: list[Client]) -> int:
+        return sum(client.has_ended() for client in of)
 
     def head(self, path: str = "/v1/users", **headers: object) -> bytes:
         """The head of a POST."""
@@ -114,9 +118,11 @@ class Clients:
 def gateway(stack: Stack) -> Iterator[Program]:
     gateway = Program(
         "gateway",
-        USERFOLD_GRPC_ADDRESS=stack.grpc,
-        USERFOLD_HTTP_ADDRESS="127.0.0.1:0",
-        USERFOLD_HTTP_CONNECTIONS=str(_CONNECTIONS),
+        {
+            "USERFOLD_GRPC_ADDRESS": stack.grpc,
+            "USERFOLD_HTTP_ADDRESS": "127.0.0.1:0",
+            "USERFOLD_HTTP_CONNECTIONS": str(_CONNECTIONS),
+        },
     )
     yield gateway
     assert gateway.stop() == 0

@@ -19,22 +19,32 @@ from gateway.routing.http_rules import bindings_of
 from server.accounts.credentials import generate_collector_key, generate_management_token
 from server.accounts.scopes import NEEDS
 from server.model import CredentialKind, Scope
-from tests.conftest import Application, Stack, grant, register
-from tests.faces import BINDINGS, ROUTES, Answer, Credential, Face, Grpc, Http
-from tests.questions import METHODS, REQUESTS, Ids
+from tests.support.applications import Application, grant, register
+from tests.support.example_requests import REQUESTS, UserIds
+from tests.support.stack import Stack
+from tests.support.transports import (
+    BINDINGS,
+    METHODS,
+    ROUTES,
+    Credential,
+    GrpcTransport,
+    HttpTransport,
+    RawResponse,
+    Transport,
+)
 
 
 @pytest.fixture(scope="module")
-def faces(stack: Stack) -> Iterator[Mapping[str, Face]]:
+def transports(stack: Stack) -> Iterator[Mapping[str, Transport]]:
     with grpc.insecure_channel(stack.grpc) as channel, httpx2.Client(base_url=stack.http, timeout=30) as client:
-        yield {"grpc": Grpc(channel), "http": Http(client)}
+        yield {"grpc": GrpcTransport(channel), "http": HttpTransport(client)}
 
 
 class World:
     """The applications of one test, and all that is stored."""
 
-    def __init__(self, faces: Mapping[str, Face], database: Database[dict[str, Any]]) -> None:
-        self._grpc = faces["grpc"]
+    def __init__(self, transports: Mapping[str, Transport], database: Database[dict[str, Any]]) -> None:
+        self._grpc = transports["grpc"]
         self._database = database
 
     def new_application(self) -> Application:
@@ -45,16 +55,16 @@ class World:
         grant(self._database, application, CredentialKind.MANAGEMENT, secret, scopes, expire_time)
         return _bearer(secret)
 
-    def store(self, application: Application, ids: Ids) -> None:
+    def store(self, application: Application, ids: UserIds) -> None:
         """Store the user; whatever anybody did before, it is neither refused nor warned of."""
         request = pb.UpdateUserRequest(user=ids.update())
-        assert self._grpc.ask("UpdateUser", request, _key(application.collector_key)) == ("OK", b"")
+        assert self._grpc.call("UpdateUser", request, _key(application.collector_key)) == ("OK", b"")
 
-    def seen_by(self, application: Application, ids: Ids) -> list[Answer]:
+    def seen_by(self, application: Application, ids: UserIds) -> list[RawResponse]:
         """All that an application can read of a user, of whom there is something to read."""
         reading = [name for name in METHODS if NEEDS[name].scope in (Scope.READ_USERS, Scope.READ_CAMPAIGNS)]
         return [
-            self._grpc.ask(name, request, _bearer(application.management_token))
+            self._grpc.call(name, request, _bearer(application.management_token))
             for name in reading
             for request in REQUESTS[name](ids)
         ]
@@ -67,8 +77,8 @@ class World:
 
 
 @pytest.fixture
-def world(faces: Mapping[str, Face], database: Database[dict[str, Any]]) -> World:
-    return World(faces, database)
+def world(transports: Mapping[str, Transport], database: Database[dict[str, Any]]) -> World:
+    return World(transports, database)
 
 
 def _key(secret: str) -> Credential:
@@ -86,12 +96,12 @@ def _credentials(method: str, application: Application) -> list[Credential]:
 
 
 def _every(methods: Iterable[str]) -> list[Any]:
-    """Each method over each face that it has."""
+    """Each method over each transport that it has."""
     return [
-        pytest.param(face, method, id=f"{method}-{face}")
+        pytest.param(transport, method, id=f"{method}-{transport}")
         for method in methods
-        for face in ("grpc", "http")
-        if face == "grpc" or method in BINDINGS
+        for transport in ("grpc", "http")
+        if transport == "grpc" or method in BINDINGS
     ]
 
 
@@ -101,16 +111,16 @@ def test_every_method_of_the_contract_is_asked() -> None:
     assert len(bindings_of(SERVICES, INTERNAL)) == sum(map(len, ROUTES.values()))
 
 
-@pytest.mark.parametrize(("face", "method"), _every(METHODS))
+@pytest.mark.parametrize(("transport", "method"), _every(METHODS))
 def test_another_application_is_answered_as_if_there_was_nobody_and_changes_nothing(
-    faces: Mapping[str, Face], world: World, face: str, method: str
+    transports: Mapping[str, Transport], world: World, transport: str, method: str
 ) -> None:
     owner = world.new_application()
-    ids = Ids(owner.application_id)
+    ids = UserIds(owner.application_id)
 
-    def answers_to_others() -> list[Answer]:
+    def answers_to_others() -> list[RawResponse]:
         return [
-            faces[face].ask(method, request, credential)
+            transports[transport].call(method, request, credential)
             for credential in _credentials(method, world.new_application())
             for request in REQUESTS[method](ids)
         ]
@@ -124,43 +134,46 @@ def test_another_application_is_answered_as_if_there_was_nobody_and_changes_noth
     if not NEEDS[method].collector_key:
         (credential,) = _credentials(method, owner)
         for request, other in zip(REQUESTS[method](ids), nobody_is_there, strict=True):
-            assert faces[face].ask(method, request, credential) != other
+            assert transports[transport].call(method, request, credential) != other
 
 
 def test_what_an_application_has_of_its_own_stays_as_it_is_whatever_another_does(
-    faces: Mapping[str, Face], world: World
+    transports: Mapping[str, Transport], world: World
 ) -> None:
     owner, other = world.new_application(), world.new_application()
-    ids = Ids(owner.application_id)
+    ids = UserIds(owner.application_id)
     world.store(owner, ids)
     stored, seen = world.stored(owner), world.seen_by(owner, ids)
     world.store(other, ids)
+    bearer = _bearer(other.management_token)
     for method in METHODS:
         for request in REQUESTS[method](ids):
-            assert faces["grpc"].ask(method, request, _bearer(other.management_token))[0] in ("OK", "NOT_FOUND"), method
+            assert transports["grpc"].call(method, request, bearer)[0] in ("OK", "NOT_FOUND"), method
         assert (world.stored(owner), world.seen_by(owner, ids)) == (stored, seen), method
     world.store(owner, ids)
 
 
 def test_the_page_token_of_another_application_leads_to_none_of_its_users(
-    faces: Mapping[str, Face], world: World
+    transports: Mapping[str, Transport], world: World
 ) -> None:
     owner, other = world.new_application(), world.new_application()
     markers = [f"{owner.application_id}-{number}" for number in range(3)]
     for marker in markers:
-        world.store(owner, Ids(marker))
-    first = faces["grpc"].ask("ListUsers", pb.ListUsersRequest(page_size=1), _bearer(owner.management_token))
+        world.store(owner, UserIds(marker))
+    first = transports["grpc"].call("ListUsers", pb.ListUsersRequest(page_size=1), _bearer(owner.management_token))
     page = pb.ListUsersResponse.FromString(cast(bytes, first[1]))
     assert page.next_page_token
     request = pb.ListUsersRequest(page_size=1, page_token=page.next_page_token)
-    answer = faces["grpc"].ask("ListUsers", request, _bearer(other.management_token))
+    answer = transports["grpc"].call("ListUsers", request, _bearer(other.management_token))
     assert owner.application_id not in repr(answer)
 
 
-@pytest.mark.parametrize(("face", "method"), _every(METHODS))
-def test_no_credential_acts_beyond_its_scopes(faces: Mapping[str, Face], world: World, face: str, method: str) -> None:
+@pytest.mark.parametrize(("transport", "method"), _every(METHODS))
+def test_no_credential_acts_beyond_its_scopes(
+    transports: Mapping[str, Transport], world: World, transport: str, method: str
+) -> None:
     owner = world.new_application()
-    ids = Ids(owner.application_id)
+    ids = UserIds(owner.application_id)
     world.store(owner, ids)
     stored = world.stored(owner)
     need = NEEDS[method]
@@ -170,32 +183,32 @@ def test_no_credential_acts_beyond_its_scopes(faces: Mapping[str, Face], world: 
         denied.append(_key(owner.collector_key))
     (*_, request) = REQUESTS[method](ids)
     for credential in denied:
-        answer = faces[face].ask(method, request, credential)
+        answer = transports[transport].call(method, request, credential)
         assert answer[0] in ("PERMISSION_DENIED", 403)
-        assert faces[face].reason(answer) == ("SCOPE_MISSING", need.scope)
+        assert transports[transport].reason(answer) == ("SCOPE_MISSING", need.scope)
     assert world.stored(owner) == stored
     for credential in (world.token(owner, need.scope), *_credentials(method, owner)):
-        assert faces[face].ask(method, request, credential)[0] in ("OK", 200, 201)
+        assert transports[transport].call(method, request, credential)[0] in ("OK", 200, 201)
 
 
-@pytest.mark.parametrize(("face", "method"), _every(METHODS))
+@pytest.mark.parametrize(("transport", "method"), _every(METHODS))
 def test_what_is_no_credential_of_an_application_is_always_answered_the_same(
-    faces: Mapping[str, Face], world: World, face: str, method: str
+    transports: Mapping[str, Transport], world: World, transport: str, method: str
 ) -> None:
     owner = world.new_application()
-    ids = Ids(owner.application_id)
+    ids = UserIds(owner.application_id)
     world.store(owner, ids)
     stored = world.stored(owner)
     (*_, request) = REQUESTS[method](ids)
-    unknown = faces[face].ask(method, request, _bearer("never there"))
+    unknown = transports[transport].call(method, request, _bearer("never there"))
     assert unknown[0] in ("UNAUTHENTICATED", 401)
-    assert faces[face].reason(unknown) == ("CREDENTIAL_UNKNOWN", "")
+    assert transports[transport].reason(unknown) == ("CREDENTIAL_UNKNOWN", "")
     for credential in (
         _key("never there"),
         _bearer(owner.collector_key),
         _key(owner.management_token),
         world.token(owner, Scope.ADMIN, expire_time=datetime.now(UTC)),
     ):
-        assert faces[face].ask(method, request, credential) == unknown
-    assert faces[face].reason(faces[face].ask(method, request, {})) == ("CREDENTIAL_MISSING", "")
+        assert transports[transport].call(method, request, credential) == unknown
+    assert transports[transport].reason(transports[transport].call(method, request, {})) == ("CREDENTIAL_MISSING", "")
     assert world.stored(owner) == stored

@@ -21,8 +21,9 @@ from server.query.page_token import PageTokens
 from server.users.filter_conditions import plan_query
 from server.users.listing import plan_listing
 from server.users.update import profile_id
-from tests.conftest import Api, Application, Stack, register
 from tests.server.users.test_filter_conditions_property import FILTERS, text_of
+from tests.support.applications import Application, register
+from tests.support.stack import Api, Stack
 
 _WILDCARD = "* is a wildcard in AIP-160, which is not supported: write \\* in quotes for an asterisk"
 

@@ -10,7 +10,8 @@ from userfold.v1 import user_service_pb2 as pb
 from userfold.v1.user_service_pb2_grpc import UserServiceStub
 
 from server.users.update import profile_id
-from tests.conftest import Api, Application, Stack, register
+from tests.support.applications import Application, register
+from tests.support.stack import Api, Stack
 
 
 def look_up(api: Api, **asked: Any) -> Any:

@@ -14,9 +14,9 @@ from userfold.v1.user_pb2 import User
 from userfold.v1.user_service_pb2 import GetUserRequest
 from userfold.v1.user_service_pb2_grpc import UserServiceStub
 
-from tests.conftest import Api, Stack
-from tests.reference import ReferenceProfile
-from tests.strategies import UPDATES
+from tests.support.expected_profile import ReferenceProfile
+from tests.support.stack import Api, Stack
+from tests.support.strategies import UPDATES
 
 _CLIENT = "127.0.0.1"
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from pymongo.database import Database
 
-from tests.conftest import Api
+from tests.support.stack import Api
 
 _STORED: list[Any] = [None, "text", 1, True, [1, 2], {"old": 1}, {}]
 

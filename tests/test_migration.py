@@ -1,8 +1,7 @@
 """A migration of the schema under writes of an old and a new server, of which the new one is killed in the middle."""
 
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import Any
 
@@ -18,8 +17,10 @@ from server.local.mongod import EmbeddedMongod
 from server.mongo.client import connect, open_database
 from server.mongo.schema import prepare
 from server.settings import InvalidSetting
-from tests.conftest import Application, Program, register
 from tests.newer_server import MIGRATION
+from tests.support.applications import Application, register
+from tests.support.programs import Program
+from tests.support.waiting import wait_until
 
 _PROFILES = 1000
 
@@ -63,13 +64,6 @@ def fresh(mongod: EmbeddedMongod, database: Database[dict[str, Any]]) -> Iterato
     database.client.drop_database(name)
 
 
-def _wait(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
 def test_old_and_new_servers_serve_while_one_migrates(
     mongod: EmbeddedMongod, fresh: Database[dict[str, Any]], capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -88,7 +82,7 @@ def test_old_and_new_servers_serve_while_one_migrates(
     with ExitStack() as stack:
 
         def start(module: str) -> Program:
-            program = Program(module, stderr=None, **environment)
+            program = Program(module, environment, stderr=None)
             stack.callback(program.stop)
             return program
 
@@ -110,7 +104,7 @@ def test_old_and_new_servers_serve_while_one_migrates(
         by_old = write("old", old)
         by_old.start()
         killed = start("tests.newer_server")
-        _wait(lambda: fresh.profiles.count_documents({"company_key": {"$exists": True}}) > 100)
+        wait_until(lambda: fresh.profiles.count_documents({"company_key": {"$exists": True}}) > 100)
         killed.process.kill()
         killed.process.wait()
         position = schema()["position"]
@@ -119,25 +113,25 @@ def test_old_and_new_servers_serve_while_one_migrates(
         new = start("tests.newer_server")
         by_new = write("new", new)
         by_new.start()
-        _wait(lambda: schema().get("position", position) != position)
+        wait_until(lambda: schema().get("position", position) != position)
         assert schema()["position"] > position
         # All is gone over once, and the old server still writes what the new version would have otherwise.
-        _wait(lambda: "position" not in schema())
+        wait_until(lambda: "position" not in schema())
         count = len(by_old.acknowledged)
-        _wait(lambda: len(by_old.acknowledged) > count + 20)
+        wait_until(lambda: len(by_old.acknowledged) > count + 20)
         assert schema()["version"] == 1
         assert left() > 0
 
         by_old.stop()
         assert old.stop() == 0
-        _wait(lambda: schema()["version"] == 2)
+        wait_until(lambda: schema()["version"] == 2)
         assert left() == 0
         # Who goes back to the old version for a while is migrated again.
         back = start("server")
         assert schema()["version"] == 1
         write("back", back).send({"u1-old": "BACK", "u0-back": "BACK"})
         assert back.stop() == 0
-        _wait(lambda: schema()["version"] == 2)
+        wait_until(lambda: schema()["version"] == 2)
         by_new.stop()
 
     expected: dict[str, str] = {}
@@ -177,7 +171,8 @@ def test_an_older_program_leaves_what_a_newer_one_has_prepared(
     newer = {"$jsonSchema": {"description": "of the newer one"}}
     fresh.create_collection("profiles", validator=newer)
     server = Program(
-        "server", USERFOLD_MONGODB_URI=mongod.uri, USERFOLD_DATABASE=fresh.name, USERFOLD_GRPC_ADDRESS="127.0.0.1:0"
+        "server",
+        {"USERFOLD_MONGODB_URI": mongod.uri, "USERFOLD_DATABASE": fresh.name, "USERFOLD_GRPC_ADDRESS": "127.0.0.1:0"},
     )
     assert fresh.get_collection("profiles").options()["validator"] == newer
     assert (fresh.schema.find_one() or {})["version"] == 1

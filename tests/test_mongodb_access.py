@@ -1,10 +1,8 @@
 """MongoDB with authentication and TLS: the role of docs/security.md is enough for everything, and for nothing else."""
 
 import json
-import os
 import re
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -24,8 +22,8 @@ from userfold.v1.user_service_pb2_grpc import UserServiceStub
 
 from server.local.mongod import EmbeddedMongod
 from server.mongo.replica_set import initiate
-from tests.certificates import Authority
-from tests.conftest import Program
+from tests.support.certificates import Authority
+from tests.support.programs import Program, run_program
 
 _HOME = Path(__file__).parent.parent
 _COMMANDS = re.findall(r"^```json\n(.*?)^```$", (_HOME / "docs/security.md").read_text(), re.DOTALL | re.MULTILINE)
@@ -72,15 +70,7 @@ def _as(user: str, uri: str) -> str:
 
 def run(guarded: Guarded, module: str, *arguments: object, uri: str = "") -> subprocess.CompletedProcess[str]:
     """One of the commands, as the user of the role."""
-    environment = {key: value for key, value in os.environ.items() if not key.startswith("USERFOLD_")}
-    return subprocess.run(
-        [sys.executable, "-m", module, *map(str, arguments)],
-        env=environment | {"USERFOLD_MONGODB_URI": uri or guarded.uri},
-        cwd=_HOME,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    return run_program(module, *arguments, variables={"USERFOLD_MONGODB_URI": uri or guarded.uri}, cwd=_HOME)
 
 
 def told(guarded: Guarded, module: str, *arguments: object) -> dict[str, str]:
@@ -94,7 +84,7 @@ def test_a_user_of_the_documented_role_runs_everything(guarded: Guarded) -> None
     created = told(guarded, "server.applications", "create", "Product")
     with tempfile.TemporaryFile() as errors:
         environment = {"USERFOLD_MONGODB_URI": guarded.uri, "USERFOLD_GRPC_ADDRESS": "127.0.0.1:0"}
-        server = Program("server", errors, **environment)
+        server = Program("server", environment, stderr=errors)
         try:
             with grpc.insecure_channel(server.ready["grpc"]) as channel:
                 call_all(UserServiceStub(channel), CampaignServiceStub(channel), created["management_token"])

@@ -11,7 +11,7 @@ from userfold.v1 import user_service_pb2 as pb
 from userfold.v1.user_pb2 import UserUpdate
 from userfold.v1.user_service_pb2_grpc import UserServiceStub
 
-from tests.conftest import Api, Stack
+from tests.support.stack import Api, Stack
 
 # What is sent, as JSON; what is answered, as JSON.
 _DOUBLES = [

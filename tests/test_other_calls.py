@@ -11,8 +11,9 @@ from typing import Any, Final
 import pytest
 from pymongo.database import Database
 
-from tests.conftest import Api, Stack
-from tests.test_recordings import Connection, connected
+from tests.support.http1 import Connection
+from tests.support.stack import Api, Stack
+from tests.test_recordings import ClientConnection
 
 _RECORDINGS: Final = sorted((Path(__file__).parent / "recordings" / "other-calls").glob("*.json"))
 
@@ -29,9 +30,9 @@ def _request(recording: Path, api: Api) -> bytes:
 
 
 def _accepted(connection: Connection, request: bytes) -> Any:
-    answer = connection.answer(request)
-    assert answer.status == 201, answer.body
-    return answer.body
+    answer = connection.exchange(request)
+    assert answer.status == 201, answer.json
+    return answer.json
 
 
 def test_the_recordings_are_there() -> None:
@@ -45,7 +46,7 @@ def test_the_recordings_are_there() -> None:
 def test_a_recorded_call_is_accepted_and_told_not_to_be_stored(
     recording: Path, stack: Stack, api: Api, database: Database[dict[str, Any]]
 ) -> None:
-    with connected(stack) as connection:
+    with ClientConnection(stack) as connection:
         # Twice: the first must leave nothing of its body behind on the connection.
         for _ in range(2):
             told = _accepted(connection, _request(recording, api))
@@ -58,7 +59,7 @@ def test_all_of_them_and_a_users_updates_share_a_connection(stack: Stack, api: A
     body = b'{"user_id":"u","metadata":{"n":1}}'
     key = f"X-Moesif-Application-Id: {api.application.collector_key}"
     update = f"POST /v1/users HTTP/1.1\r\nHost: x\r\n{key}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
-    with connected(stack) as connection:
+    with ClientConnection(stack) as connection:
         for recording in _RECORDINGS:
             _accepted(connection, _request(recording, api))
             assert _accepted(connection, update) == {}
@@ -67,10 +68,10 @@ def test_all_of_them_and_a_users_updates_share_a_connection(stack: Stack, api: A
 
 @pytest.mark.parametrize("key", ["", "X-Moesif-Application-Id: nobody's"], ids=["no key", "an unknown key"])
 def test_nobody_is_told_so_here_too(key: str, stack: Stack) -> None:
-    with connected(stack) as connection:
-        answer = connection.answer(
+    with ClientConnection(stack) as connection:
+        answer = connection.exchange(
             "\r\n".join(
                 ["POST /v1/events HTTP/1.1", "Host: x", *([key] if key else []), "Content-Length: 2", "", "{}"]
             ).encode()
         )
-    assert (answer.status, answer.body["status"]) == (401, "UNAUTHENTICATED")
+    assert (answer.status, answer.json["status"]) == (401, "UNAUTHENTICATED")

@@ -22,7 +22,8 @@ from userfold.v1.user_pb2 import UserUpdate
 from userfold.v1.user_service_pb2_grpc import UserServiceStub
 
 from server.accounts.credentials import generate_collector_key
-from tests.conftest import Application, Stack, register
+from tests.support.applications import Application, register
+from tests.support.stack import Stack
 
 _UPDATES: Final = 120
 

@@ -4,30 +4,28 @@ What is stored must be what the merge table says of the decoded body.
 """
 
 import gzip
-import http.client
 import json
 import re
 import select
 import socket
-import struct
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 import pytest
 from pymongo.database import Database
 from pymongo.read_concern import ReadConcern
 
 from tests.clients import profiles
-from tests.conftest import Api, Application, Stack, register
-from tests.reference import ReferenceProfile
+from tests.support.applications import Application, register
+from tests.support.expected_profile import ReferenceProfile
+from tests.support.http1 import Connection, Response
+from tests.support.stack import Api, Stack
+from tests.support.waiting import wait_until
 
 RECORDINGS: Final = Path(__file__).parent / "recordings"
 _NAMES: Final = sorted(str(path.relative_to(RECORDINGS).with_suffix("")) for path in RECORDINGS.glob("*/*.raw"))
@@ -40,15 +38,6 @@ _UPDATE_FIELDS: Final = {
     *("user_id", "company_id", "modified_time", "ip_address", "session_token", "user_agent_string", "metadata"),
     *("campaign", "anonymous_id"),
 }
-
-
-@dataclass(frozen=True)
-class Answered:
-    """An HTTP answer."""
-
-    status: int
-    body: Any
-    headers: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -87,45 +76,17 @@ class Recording:
         return decoded if self.is_batch else [decoded]
 
 
-class Connection:
-    """A TCP connection to the gateway."""
+class ClientConnection(Connection):
+    """A connection on which every response has the headers that published clients and browsers rely on."""
 
     def __init__(self, stack: Stack) -> None:
-        address = urlsplit(stack.http)
-        assert address.hostname
-        self.socket = socket.create_connection((address.hostname, address.port or 80), timeout=30)
+        super().__init__(stack.http)
 
-    def answer(self, raw: bytes) -> Answered:
-        """The answer to a request of these bytes."""
-        self.socket.sendall(raw)
-        return self.received(raw.partition(b" ")[0].decode())
-
-    def received(self, method: str = "POST") -> Answered:
-        """The next answer."""
-        with http.client.HTTPResponse(self.socket, method=method) as response:
-            response.begin()
-            text = response.read()
-            headers = {name.lower(): value for name, value in response.getheaders()}
-        if text:
-            assert headers["content-type"] == "application/json"
-        assert headers["access-control-allow-origin"] == "*", "a browser could not read the answer"
-        assert not {"x-moesif-config-etag", "x-moesif-rules-tag", "location"} & set(headers)
-        return Answered(response.status, json.loads(text) if text else None, headers)
-
-    def lose(self) -> None:
-        """Reset the connection, as a network does that fails."""
-        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        self.socket.close()
-
-
-@contextmanager
-def connected(stack: Stack) -> Iterator[Connection]:
-    """A connection, until the end of the block."""
-    connection = Connection(stack)
-    try:
-        yield connection
-    finally:
-        connection.socket.close()
+    def response(self, method: str = "POST") -> Response:
+        response = super().response(method)
+        assert response.headers["access-control-allow-origin"] == "*"
+        assert not {"x-moesif-config-etag", "x-moesif-rules-tag", "location"} & set(response.headers)
+        return response
 
 
 Registered = Callable[[str], Application]
@@ -277,9 +238,9 @@ _WARNED: Final = {
 }
 
 
-def _is_accepted(name: str, answer: Answered) -> None:
+def _is_accepted(name: str, answer: Response) -> None:
     recording = Recording.named(name)
-    body = dict(answer.body)
+    body = dict(answer.json)
     warnings = [(warning["field"], warning["reason"]) for warning in body.pop("warnings", [])]
     saved = {"saved_count": len(recording.users)} if recording.is_batch else {}
     assert (answer.status, body, warnings) == (201, saved, _WARNED.get(name, []))
@@ -294,8 +255,8 @@ def test_the_recordings_are_there() -> None:
 def test_a_recorded_update_is_stored(name: str, stack: Stack, recorded: Callable[[Recording], Api]) -> None:
     recording = Recording.named(name)
     api = recorded(recording)
-    with connected(stack) as connection:
-        _is_accepted(name, connection.answer(recording.raw))
+    with ClientConnection(stack) as connection:
+        _is_accepted(name, connection.exchange(recording.raw))
     check_stored(api, folded(recording.users))
 
 
@@ -305,9 +266,9 @@ def test_a_recorded_update_that_is_malformed_is_refused_and_nothing_is_stored(
 ) -> None:
     recording = Recording.named(name)
     api = recorded(recording)
-    with connected(stack) as connection:
-        answer = connection.answer(recording.raw)
-    assert (answer.status, answer.body) == (400, _REFUSED[name])
+    with ClientConnection(stack) as connection:
+        answer = connection.exchange(recording.raw)
+    assert (answer.status, answer.json) == (400, _REFUSED[name])
     assert database.profiles.count_documents({"application_id": api.application.application_id}) == 0
 
 
@@ -318,9 +279,9 @@ def test_the_recordings_of_a_client_are_taken_one_after_the_other_on_one_connect
     names = [name for name in _NAMES if name.startswith(f"{folder}/") and name != "curl-seed/002-GET-v1_events_batch"]
     api = recorded(Recording.named(names[0]))
     users: list[Any] = []
-    with connected(stack) as connection:
+    with ClientConnection(stack) as connection:
         for name in names:
-            answer = connection.answer(Recording.named(name).raw)
+            answer = connection.exchange(Recording.named(name).raw)
             if name in _POSTS and name not in _REFUSED:
                 _is_accepted(name, answer)
                 users += Recording.named(name).users
@@ -367,9 +328,9 @@ _ANSWERS: Final[dict[str, tuple[int, Any]]] = {
 
 @pytest.mark.parametrize("name", _GETS)
 def test_a_recorded_get_is_answered(name: str, stack: Stack) -> None:
-    with connected(stack) as connection:
-        answer = connection.answer(Recording.named(name).raw)
-    assert (answer.status, answer.body) == _ANSWERS[name.partition("/")[2][4:]]
+    with ClientConnection(stack) as connection:
+        answer = connection.exchange(Recording.named(name).raw)
+    assert (answer.status, answer.json) == _ANSWERS[name.partition("/")[2][4:]]
 
 
 def request(body: bytes, *headers: bytes, target: bytes = b"/v1/users") -> bytes:
@@ -477,10 +438,10 @@ def _with_key(raw: bytes, api: Api) -> bytes:
 @pytest.mark.parametrize("name", _WIRE)
 def test_other_forms_of_an_update_are_stored(name: str, stack: Stack, api: Api) -> None:
     wire = _WIRE[name]
-    with connected(stack) as connection:
+    with ClientConnection(stack) as connection:
         for raw in wire.raw:
-            answer = connection.answer(_with_key(raw, api))
-            assert (answer.status, "warnings" in answer.body) == (201, False)
+            answer = connection.exchange(_with_key(raw, api))
+            assert (answer.status, "warnings" in answer.json) == (201, False)
     expected = folded(wire.updates)
     for user_id, answered in wire.times.items():
         expected[user_id]["modified_time"] = answered
@@ -489,20 +450,20 @@ def test_other_forms_of_an_update_are_stored(name: str, stack: Stack, api: Api) 
 
 def test_a_client_that_expects_to_be_told_to_continue_is_told_so(stack: Stack, api: Api) -> None:
     head, separator, body = _with_key(request(_FULL, _JSON, b"Expect: 100-continue"), api).partition(b"\r\n\r\n")
-    with connected(stack) as connection:
-        connection.socket.sendall(head + separator)
+    with ClientConnection(stack) as connection:
+        connection.send(head + separator)
         assert connection.socket.recv(1024) == b"HTTP/1.1 100 Continue\r\n\r\n"
-        connection.socket.sendall(body)
-        assert connection.received().status == 201
+        connection.send(body)
+        assert connection.response().status == 201
     check_stored(api, folded([_FULL_UPDATE]))
 
 
 def test_a_body_may_arrive_byte_by_byte(stack: Stack, api: Api) -> None:
-    with connected(stack) as connection:
+    with ClientConnection(stack) as connection:
         connection.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         for byte in _with_key(request(_FULL, _JSON), api):
-            connection.socket.sendall(bytes([byte]))
-        assert connection.received().status == 201
+            connection.send(bytes([byte]))
+        assert connection.response().status == 201
     check_stored(api, folded([_FULL_UPDATE]))
 
 
@@ -511,23 +472,23 @@ _OFFER: Final = (b"Connection: Upgrade, HTTP2-Settings", b"Upgrade: h2c", b"HTTP
 
 
 def test_an_offer_to_upgrade_the_protocol_is_ignored(stack: Stack, api: Api) -> None:
-    with connected(stack) as connection:
+    with ClientConnection(stack) as connection:
         for _ in range(2):
-            assert connection.answer(_with_key(request(_FULL, _JSON, *_OFFER), api)).status == 201
+            assert connection.exchange(_with_key(request(_FULL, _JSON, *_OFFER), api)).status == 201
     check_stored(api, folded([_FULL_UPDATE]))
 
 
 def test_a_body_beside_an_offered_upgrade_is_never_taken_for_the_next_request(stack: Stack, api: Api) -> None:
     inner = _with_key(request(b'{"user_id":"smuggled"}', _JSON), api)
     head, separator, body = _with_key(request(inner, *_OFFER), api).partition(b"\r\n\r\n")
-    with connected(stack) as connection:
-        connection.socket.sendall(head + separator)
-        # Answered too early: what comes now would be taken for a request. Else nothing comes.
+    with ClientConnection(stack) as connection:
+        connection.send(head + separator)
+        # Response too early: what comes now would be taken for a request. Else nothing comes.
         select.select([connection.socket], [], [], 0.2)
-        connection.socket.sendall(body)
-        answer = connection.received()
-        assert connection.answer(_with_key(request(_FULL, _JSON), api)).status == 201
-    assert (answer.status, answer.body["details"][0]["reason"]) == (400, "BODY_NOT_JSON")
+        connection.send(body)
+        answer = connection.response()
+        assert connection.exchange(_with_key(request(_FULL, _JSON), api)).status == 201
+    assert (answer.status, answer.json["details"][0]["reason"]) == (400, "BODY_NOT_JSON")
     assert api.get("smuggled").status_code == 404
 
 
@@ -553,18 +514,18 @@ def test_a_browsers_first_page_view_and_its_later_identity_are_stored(
     }
     first = {"anonymous_id": "18c-anon", "campaign": campaign}
     second = {"user_id": "u", "anonymous_id": "18c-anon", "session_token": "t", "metadata": {"name": "John"}}
-    with connected(stack) as connection:
-        allowed = connection.answer(preflight)
+    with ClientConnection(stack) as connection:
+        allowed = connection.exchange(preflight)
         assert allowed.status in (200, 204)
         headers = {name.strip() for name in allowed.headers["access-control-allow-headers"].lower().split(",")}
         assert {"content-type", "x-moesif-application-id", "x-moesif-sdk"} <= headers
         assert "POST" in allowed.headers["access-control-allow-methods"]
         assert "access-control-allow-credentials" not in allowed.headers
         for update in (first, second):
-            answer = connection.answer(_with_key(request(json.dumps(update).encode(), *browser), api))
-            assert (answer.status, answer.body) == (201, {})
-        refused = connection.answer(request(b"{}", *browser))
-        assert (refused.status, refused.body["status"]) == (401, "UNAUTHENTICATED")
+            answer = connection.exchange(_with_key(request(json.dumps(update).encode(), *browser), api))
+            assert (answer.status, answer.json) == (201, {})
+        refused = connection.exchange(request(b"{}", *browser))
+        assert (refused.status, refused.json["status"]) == (401, "UNAUTHENTICATED")
     check_stored(api, folded([second]))
     visitor = database.profiles.find_one({"application_id": api.application.application_id, "user_id": None})
     assert visitor
@@ -583,14 +544,14 @@ def test_batches_of_200_users_from_8_connections_at_once_are_stored_whole(
         return [everyone, *({"user_id": f"{sender}-{number}-{i}", "company_id": f"{i}"} for i in range(1, size))]
 
     def send(sender: int) -> list[tuple[int, Any]]:
-        with connected(stack) as connection:
+        with ClientConnection(stack) as connection:
             start.wait(timeout=30)
             answers = []
             for number in range(batches):
                 body = gzip.compress(json.dumps(batch(sender, number)).encode())
                 raw = request(body, _JSON, b"Content-Encoding: gzip", target=_BATCH)
-                answer = connection.answer(_with_key(raw, api))
-                answers.append((answer.status, answer.body))
+                answer = connection.exchange(_with_key(raw, api))
+                answers.append((answer.status, answer.json))
             return answers
 
     with ThreadPoolExecutor(connections) as pool:
@@ -613,22 +574,21 @@ def test_a_request_that_is_sent_again_after_a_lost_connection_changes_nothing(
     recording = Recording.named(name)
     api = recorded(recording)
     expected = folded(recording.users)
-    lost = Connection(stack)
-    lost.socket.sendall(recording.raw)
+    lost = ClientConnection(stack)
+    lost.send(recording.raw)
     ours = {"application_id": api.application.application_id}
     # As the server reads: what is written comes into sight there a little later.
     served = database.profiles.with_options(read_concern=ReadConcern("majority"))
-    deadline = time.monotonic() + 20
-    while applied and served.count_documents(ours) < len(expected) and time.monotonic() < deadline:
-        time.sleep(0.005)
-    lost.lose()
+    if applied:
+        wait_until(lambda: served.count_documents(ours) >= len(expected))
+    lost.reset()
     created = {}
     for _ in range(3):
         if applied:
             check_stored(api, expected)
             created = {user_id: api.get(user_id).json()["created_time"] for user_id in expected}
-        with connected(stack) as connection:
-            assert connection.answer(recording.raw).status == 201
+        with ClientConnection(stack) as connection:
+            assert connection.exchange(recording.raw).status == 201
         check_stored(api, expected)
         for user_id, time_of_first in created.items():
             assert api.get(user_id).json()["created_time"] == time_of_first

@@ -13,7 +13,8 @@ from userfold.v1 import campaign_service_pb2 as pb
 from userfold.v1.campaign_service_pb2_grpc import CampaignServiceStub
 
 from server.users.update import profile_id
-from tests.conftest import Api, Application, Stack, register
+from tests.support.applications import Application, register
+from tests.support.stack import Api, Stack
 
 _START = datetime(2026, 1, 1, tzinfo=UTC)
 _TEXTS = ["google", "bing", "", "é", "$x", "a.b", None]

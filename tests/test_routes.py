@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import Api
+from tests.support.stack import Api
 
 
 def test_a_verb_and_an_id_that_looks_like_one_are_two_users(api: Api) -> None:

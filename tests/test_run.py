@@ -7,8 +7,6 @@ import signal
 import socket
 import ssl
 import stat
-import subprocess
-import sys
 import tempfile
 import time
 import urllib.request
@@ -22,7 +20,9 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from server.local.run import without_password
-from tests.certificates import Authority
+from tests.support.certificates import Authority
+from tests.support.programs import start_program
+from tests.support.waiting import wait_until
 
 READY = re.compile(
     r"userfold ready http=(?P<http>https?://127\.0\.0\.1:[1-9]\d*) grpc=(?P<grpc>127\.0\.0\.1:[1-9]\d*) "
@@ -36,20 +36,17 @@ class Stack:
 
     def __init__(self, data_dir: Path, **environment: str) -> None:
         addresses = {"USERFOLD_GRPC_ADDRESS": "127.0.0.1:0", "USERFOLD_HTTP_ADDRESS": "127.0.0.1:0"}
-        own = {name: value for name, value in os.environ.items() if not name.startswith("USERFOLD_")}
         self.errors = data_dir.with_suffix(".stderr")
         with self.errors.open("wb") as stderr:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "server.local.run"],
-                env={**own, "USERFOLD_DATA_DIR": str(data_dir), **addresses, **environment},
-                stdout=subprocess.PIPE,
+            self.process = start_program(
+                "server.local.run",
+                variables={"USERFOLD_DATA_DIR": str(data_dir), **addresses, **environment},
                 stderr=stderr,
-                text=True,
             )
 
     def ready(self) -> dict[str, str]:
         assert self.process.stdout
-        line = self.process.stdout.readline()
+        line = self.process.stdout.readline().decode()
         match = READY.fullmatch(line)
         assert match, line + self.errors.read_text()
         return match.groupdict()
@@ -70,7 +67,7 @@ class Stack:
     def ended(self) -> tuple[int, str, str]:
         """Wait for the end: the exit status, and the rest of stdout and stderr."""
         stdout, _ = self.process.communicate(timeout=60)
-        return self.process.returncode, stdout, self.errors.read_text()
+        return self.process.returncode, stdout.decode(), self.errors.read_text()
 
 
 class Start(Protocol):
@@ -214,10 +211,7 @@ def test_nothing_outlives_a_killed_launcher(start: Start) -> None:
     children = stack.children()
     stack.process.kill()
     stack.ended()
-    deadline = time.monotonic() + 20
-    while not are_gone(children):
-        assert time.monotonic() < deadline, children
-        time.sleep(0.05)
+    wait_until(lambda: are_gone(children))
 
 
 @pytest.mark.parametrize(("variable", "program"), [("GRPC", "server"), ("HTTP", "gateway")])

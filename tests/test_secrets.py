@@ -9,7 +9,6 @@ import gzip
 import io
 import json
 import os
-import socket
 import subprocess
 import sys
 import tempfile
@@ -42,11 +41,13 @@ from server.settings import InvalidSetting
 from server.users.derive import alias_digest
 from tests import faulty_gateway, faulty_server
 from tests.canaries import Canaries, Canary, CanaryIds
-from tests.conftest import DATABASE, Application, Program, grant, register
-from tests.dump import OPLOG, dump
 from tests.evidence import Caller, Evidence
-from tests.faces import BINDINGS, Credential, Grpc, Http, route
-from tests.gateway.fakes import free_port
+from tests.support.applications import Application, grant, register
+from tests.support.database_dump import OPLOG, dump
+from tests.support.http1 import Connection
+from tests.support.programs import Program, free_port
+from tests.support.stack import DATABASE
+from tests.support.transports import BINDINGS, Credential, GrpcTransport, HttpTransport, http_request
 
 _PROFILES = f"{DATABASE}.profiles"
 _BACKUP = "the backup"
@@ -76,8 +77,7 @@ def _wrong_credentials(caller: Caller, evidence: Evidence, database: Database[di
 
 def _send_no_http(address: str, secret: str) -> bytes:
     """What a listener says to bytes that are no request, or none that it takes."""
-    host, port = address.removeprefix("http://").split(":")
-    told = b""
+    received = b""
     for text in (
         f"{secret} {secret}\r\n\r\n",
         f"GET /{secret} HTTP/9.{secret}\r\n\r\n",
@@ -86,12 +86,11 @@ def _send_no_http(address: str, secret: str) -> bytes:
         f"POST /v1/users HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n{secret}\r\n",
         f"GET /v1/users HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {secret * 9000}\r\n\r\n",
     ):
-        with socket.create_connection((host, int(port)), timeout=30) as connection, suppress(OSError):
-            connection.sendall(text.encode())
-            connection.shutdown(socket.SHUT_WR)
-            while more := connection.recv(65536):
-                told += more
-    return told
+        with Connection(address) as connection, suppress(ConnectionError):
+            connection.send(text.encode())
+            connection.finish_sending()
+            received += connection.read_to_end()
+    return received
 
 
 def _command(main: Callable[[list[str]], int], uri: str, *arguments: str) -> bytes:
@@ -208,28 +207,32 @@ def evidence() -> Iterator[Evidence]:
         verbose = {"GRPC_VERBOSITY": "debug", "USERFOLD_LOG_LEVEL": "info"}
         server = Program(
             "tests.faulty_server",
-            logs["server"],
-            USERFOLD_MONGODB_URI=uri,
-            USERFOLD_DATABASE=DATABASE,
-            USERFOLD_GRPC_ADDRESS="127.0.0.1:0",
-            USERFOLD_SERVER_METRICS_ADDRESS=metrics["metrics of the server"],
-            **verbose,
+            {
+                "USERFOLD_MONGODB_URI": uri,
+                "USERFOLD_DATABASE": DATABASE,
+                "USERFOLD_GRPC_ADDRESS": "127.0.0.1:0",
+                "USERFOLD_SERVER_METRICS_ADDRESS": metrics["metrics of the server"],
+                **verbose,
+            },
+            stderr=logs["server"],
         )
         stack.callback(server.stop)
         gateway = Program(
             "tests.faulty_gateway",
-            logs["gateway"],
-            USERFOLD_GRPC_ADDRESS=server.ready["grpc"],
-            USERFOLD_HTTP_ADDRESS="127.0.0.1:0",
-            USERFOLD_TRUSTED_PROXIES="127.0.0.1",
-            USERFOLD_GATEWAY_METRICS_ADDRESS=metrics["metrics of the gateway"],
-            **verbose,
+            {
+                "USERFOLD_GRPC_ADDRESS": server.ready["grpc"],
+                "USERFOLD_HTTP_ADDRESS": "127.0.0.1:0",
+                "USERFOLD_TRUSTED_PROXIES": "127.0.0.1",
+                "USERFOLD_GATEWAY_METRICS_ADDRESS": metrics["metrics of the gateway"],
+                **verbose,
+            },
+            stderr=logs["gateway"],
         )
         stack.callback(gateway.stop)
         seen = {"X-Forwarded-For": canaries.address("client address")}
         channel = stack.enter_context(grpc.insecure_channel(server.ready["grpc"]))
         http = stack.enter_context(httpx2.Client(base_url=gateway.ready["http"], timeout=30, headers=seen))
-        caller = Caller((Grpc(channel), Http(http)), evidence, database)
+        caller = Caller((GrpcTransport(channel), HttpTransport(http)), evidence, database)
         _drive(caller, evidence, database)
         sinks = evidence.sinks
         sinks["what is no request is told"] = _send_no_http(gateway.ready["http"], token)
@@ -242,7 +245,9 @@ def evidence() -> Iterator[Evidence]:
         sinks |= dump(client)
         # Without a server.
         assert server.stop() == 0
-        caller.http(caller.key, **route(BINDINGS["UpdateUser"], pb.UpdateUserRequest(user=evidence.ids.update())))
+        caller.http(
+            caller.key, **http_request(BINDINGS["UpdateUser"], pb.UpdateUserRequest(user=evidence.ids.update()))
+        )
         caller.http(caller.token, method="GET", url=f"/v1/users/{evidence.ids.user_id}")
         assert gateway.stop() == 0
         for name, program in (("server", server), ("gateway", gateway)):

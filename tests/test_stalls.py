@@ -7,7 +7,6 @@ for, so what one application sends must never make one long, however much it is 
 import asyncio
 import json
 import signal
-import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,12 +18,14 @@ from pymongo.database import Database
 
 from server.accounts.credentials import generate_collector_key
 from server.local.mongod import EmbeddedMongod
-from tests.conftest import Application, Program, register
 from tests.stalls.attacker import send
 from tests.stalls.calls import Channels, Who
 from tests.stalls.dense import LEGACY, store_legacy
 from tests.stalls.row import LATE
 from tests.stalls.table import ROWS
+from tests.support.applications import Application, register
+from tests.support.programs import Program
+from tests.support.waiting import wait_until
 
 _DATABASE: Final = "userfold_counted"
 
@@ -54,10 +55,7 @@ class Counted:
         """The most of one callback, and those of all, since the last time."""
         self.file.unlink(missing_ok=True)
         self.program.process.send_signal(signal.SIGUSR1)
-        deadline = time.monotonic() + 30
-        while not self.file.exists():
-            assert time.monotonic() < deadline, "the program does not tell"
-            time.sleep(0.005)
+        wait_until(self.file.exists)
         told: dict[str, int] = json.loads(self.file.read_text())
         return told
 
@@ -101,7 +99,7 @@ def programs(
     def started(name: str, **environment: str) -> Counted:
         file = folder / name
         environment |= {"COUNTED_FILE": str(file), "COUNTED_PROGRAM": name}
-        return Counted(Program("tests.counted", None, **environment), file)
+        return Counted(Program("tests.stalls.call_counter", environment), file)
 
     server = started(
         "server",

@@ -15,8 +15,10 @@ from userfold.v1 import user_service_pb2 as pb
 from userfold.v1.user_service_pb2_grpc import UserServiceStub
 
 from server.local.mongod import EmbeddedMongod
-from tests.certificates import Authority
-from tests.conftest import DATABASE, Application, Program
+from tests.support.applications import Application
+from tests.support.certificates import Authority
+from tests.support.programs import Program
+from tests.support.stack import DATABASE
 
 
 class Stack:
@@ -30,25 +32,29 @@ class Stack:
         client = self.clients.issue(directory, "client")
         self.server = Program(
             "server",
-            errors,
-            USERFOLD_MONGODB_URI=mongod.uri,
-            USERFOLD_DATABASE=DATABASE,
-            USERFOLD_GRPC_ADDRESS="127.0.0.1:0",
-            USERFOLD_GRPC_TLS_CERTIFICATE=str(self.server_pair.certificate),
-            USERFOLD_GRPC_TLS_KEY=str(self.server_pair.key),
-            USERFOLD_GRPC_TLS_CLIENT_CA=str(self.clients.path),
+            {
+                "USERFOLD_MONGODB_URI": mongod.uri,
+                "USERFOLD_DATABASE": DATABASE,
+                "USERFOLD_GRPC_ADDRESS": "127.0.0.1:0",
+                "USERFOLD_GRPC_TLS_CERTIFICATE": str(self.server_pair.certificate),
+                "USERFOLD_GRPC_TLS_KEY": str(self.server_pair.key),
+                "USERFOLD_GRPC_TLS_CLIENT_CA": str(self.clients.path),
+            },
+            stderr=errors,
         )
         self.gateway = Program(
             "gateway",
-            errors,
-            USERFOLD_HTTP_ADDRESS="127.0.0.1:0",
-            USERFOLD_HTTP_TLS_CERTIFICATE=str(self.gateway_pair.certificate),
-            USERFOLD_HTTP_TLS_KEY=str(self.gateway_pair.key),
-            USERFOLD_GRPC_ADDRESS=self.server.ready["grpc"],
-            USERFOLD_GRPC_TLS_CA=str(self.authority.path),
-            USERFOLD_GRPC_TLS_CLIENT_CERTIFICATE=str(client.certificate),
-            USERFOLD_GRPC_TLS_CLIENT_KEY=str(client.key),
-            USERFOLD_GRPC_TLS_SERVER_NAME="localhost",
+            {
+                "USERFOLD_HTTP_ADDRESS": "127.0.0.1:0",
+                "USERFOLD_HTTP_TLS_CERTIFICATE": str(self.gateway_pair.certificate),
+                "USERFOLD_HTTP_TLS_KEY": str(self.gateway_pair.key),
+                "USERFOLD_GRPC_ADDRESS": self.server.ready["grpc"],
+                "USERFOLD_GRPC_TLS_CA": str(self.authority.path),
+                "USERFOLD_GRPC_TLS_CLIENT_CERTIFICATE": str(client.certificate),
+                "USERFOLD_GRPC_TLS_CLIENT_KEY": str(client.key),
+                "USERFOLD_GRPC_TLS_SERVER_NAME": "localhost",
+            },
+            stderr=errors,
         )
 
     def connection(self) -> http.client.HTTPSConnection:
@@ -138,7 +144,7 @@ def test_a_key_that_does_not_fit_is_one_line_that_names_the_variable(
         environment["USERFOLD_GRPC_TLS_CA"] = str(authority.path)
     environment |= {"USERFOLD_MONGODB_URI": mongod.uri, "USERFOLD_DATABASE": DATABASE}
     environment |= {"USERFOLD_GRPC_ADDRESS": "127.0.0.1:0", "USERFOLD_HTTP_ADDRESS": "127.0.0.1:0"}
-    assert Program(program, errors, **environment).stop() == 1
+    assert Program(program, environment, stderr=errors).stop() == 1
     errors.seek(0)
     (line,) = errors.read().decode().splitlines()
     assert line.startswith(f"userfold-{program}: {key}: {pairs[1].key} is not the key of the certificate in ")

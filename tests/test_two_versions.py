@@ -17,7 +17,9 @@ import pytest
 from pymongo.database import Database
 
 from server.local.mongod import EmbeddedMongod
-from tests.conftest import DATABASE, Api, Application, Program, Stack
+from tests.support.applications import Application
+from tests.support.programs import Program, run_program
+from tests.support.stack import DATABASE, Api, Stack
 
 _WHEELS = Path(__file__).parent / "versions"
 _PROXY = {"X-Forwarded-For": "203.0.113.7"}
@@ -39,10 +41,12 @@ def older_gateway(stack: Stack, older: dict[str, Any]) -> Iterator[str]:
     """The URL of a gateway of version 0.1, behind a proxy, before a server of this version."""
     gateway = Program(
         "gateway",
-        USERFOLD_GRPC_ADDRESS=stack.grpc,
-        USERFOLD_HTTP_ADDRESS="127.0.0.1:0",
-        USERFOLD_TRUSTED_PROXIES="127.0.0.1",
-        **older,
+        {
+            "USERFOLD_GRPC_ADDRESS": stack.grpc,
+            "USERFOLD_HTTP_ADDRESS": "127.0.0.1:0",
+            "USERFOLD_TRUSTED_PROXIES": "127.0.0.1",
+            **older,
+        },
     )
     try:
         yield gateway.ready["http"]
@@ -55,10 +59,12 @@ def older_server(mongod: EmbeddedMongod, stack: Stack, older: dict[str, Any]) ->
     """The address of a server of version 0.1, on the database of a server of this version."""
     server = Program(
         "server",
-        USERFOLD_MONGODB_URI=mongod.uri,
-        USERFOLD_DATABASE=DATABASE,
-        USERFOLD_GRPC_ADDRESS="127.0.0.1:0",
-        **older,
+        {
+            "USERFOLD_MONGODB_URI": mongod.uri,
+            "USERFOLD_DATABASE": DATABASE,
+            "USERFOLD_GRPC_ADDRESS": "127.0.0.1:0",
+            **older,
+        },
     )
     try:
         yield server.ready["grpc"]
@@ -140,7 +146,7 @@ def test_what_an_older_gateway_would_misread_is_refused_and_has_no_effect(throug
 def test_a_gateway_refuses_everything_of_an_older_server(
     older_server: str, database: Database[dict[str, Any]], application: Application
 ) -> None:
-    gateway = Program("gateway", USERFOLD_GRPC_ADDRESS=older_server, USERFOLD_HTTP_ADDRESS="127.0.0.1:0")
+    gateway = Program("gateway", {"USERFOLD_GRPC_ADDRESS": older_server, "USERFOLD_HTTP_ADDRESS": "127.0.0.1:0"})
     try:
         api = Api(gateway.ready["http"], application)
         with api.client:
@@ -163,7 +169,8 @@ def test_nothing_is_acknowledged_wrongly_while_a_gateway_has_servers_of_both_ver
     older_server: str, stack: Stack, application: Application, api: Api
 ) -> None:
     gateway = Program(
-        "gateway", USERFOLD_GRPC_ADDRESS=f"ipv4:{stack.grpc},{older_server}", USERFOLD_HTTP_ADDRESS="127.0.0.1:0"
+        "gateway",
+        {"USERFOLD_GRPC_ADDRESS": f"ipv4:{stack.grpc},{older_server}", "USERFOLD_HTTP_ADDRESS": "127.0.0.1:0"},
     )
     try:
         mixed = Api(gateway.ready["http"], application)
@@ -193,7 +200,9 @@ def test_nothing_is_acknowledged_wrongly_while_a_gateway_has_servers_of_both_ver
 def test_profiles_are_the_same_through_servers_of_both_versions(
     older_server: str, older: dict[str, Any], application: Application, api: Api
 ) -> None:
-    gateway = Program("gateway", USERFOLD_GRPC_ADDRESS=older_server, USERFOLD_HTTP_ADDRESS="127.0.0.1:0", **older)
+    gateway = Program(
+        "gateway", {"USERFOLD_GRPC_ADDRESS": older_server, "USERFOLD_HTTP_ADDRESS": "127.0.0.1:0", **older}
+    )
     try:
         before = Api(gateway.ready["http"], application)
         with before.client:
@@ -217,12 +226,16 @@ def test_a_backup_of_an_older_server_is_restored_and_served(
     older_server: str, older: dict[str, Any], mongod: EmbeddedMongod, application: Application, tmp_path: Path
 ) -> None:
     def command(database: str, *arguments: object, **environment: str) -> None:
-        inherited = {key: value for key, value in os.environ.items() if not key.startswith("USERFOLD_")}
-        own = {"USERFOLD_MONGODB_URI": mongod.uri, "USERFOLD_DATABASE": database}
-        command = [sys.executable, "-m", "server.backup", *map(str, arguments)]
-        subprocess.run(command, env=inherited | own | environment, capture_output=True, check=True)
+        ended = run_program(
+            "server.backup",
+            *arguments,
+            variables={"USERFOLD_MONGODB_URI": mongod.uri, "USERFOLD_DATABASE": database, **environment},
+        )
+        assert ended.returncode == 0, ended.stderr
 
-    gateway = Program("gateway", USERFOLD_GRPC_ADDRESS=older_server, USERFOLD_HTTP_ADDRESS="127.0.0.1:0", **older)
+    gateway = Program(
+        "gateway", {"USERFOLD_GRPC_ADDRESS": older_server, "USERFOLD_HTTP_ADDRESS": "127.0.0.1:0", **older}
+    )
     try:
         before = Api(gateway.ready["http"], application)
         with before.client:
@@ -234,8 +247,10 @@ def test_a_backup_of_an_older_server_is_restored_and_served(
     command(DATABASE, "create", file, **older)
     command(restored, "restore", file)
     places = {"USERFOLD_MONGODB_URI": mongod.uri, "USERFOLD_DATABASE": restored}
-    server = Program("server", None, USERFOLD_GRPC_ADDRESS="127.0.0.1:0", **places)
-    gateway = Program("gateway", USERFOLD_GRPC_ADDRESS=server.ready["grpc"], USERFOLD_HTTP_ADDRESS="127.0.0.1:0")
+    server = Program("server", {"USERFOLD_GRPC_ADDRESS": "127.0.0.1:0", **places})
+    gateway = Program(
+        "gateway", {"USERFOLD_GRPC_ADDRESS": server.ready["grpc"], "USERFOLD_HTTP_ADDRESS": "127.0.0.1:0"}
+    )
     try:
         after = Api(gateway.ready["http"], application)
         with after.client:

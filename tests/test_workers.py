@@ -5,10 +5,9 @@ import os
 import re
 import signal
 import tempfile
-import time
 import urllib.request
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, Any
@@ -18,8 +17,9 @@ import pytest
 from pymongo.database import Database
 
 from server.local.mongod import EmbeddedMongod
-from tests.conftest import Application, Program, register
-from tests.gateway.fakes import free_port
+from tests.support.applications import Application, register
+from tests.support.programs import Program, free_port
+from tests.support.waiting import wait_until
 
 _ESTABLISHED, _LISTENING = "01", "0A"
 
@@ -32,13 +32,13 @@ class Watched:
         self.metrics = f"127.0.0.1:{free_port()}"
         self.program = Program(
             name,
-            self.errors,
-            **{
+            {
                 "USERFOLD_WORKERS": "2",
                 address_variable: "127.0.0.1:0",
                 f"USERFOLD_{name.upper()}_METRICS_ADDRESS": self.metrics,
                 **environment,
             },
+            stderr=self.errors,
         )
 
     @property
@@ -86,13 +86,6 @@ def children(parent: int) -> set[int]:
         if int(ppid) == parent and state != "Z":
             found.add(int(path.parent.name))
     return found
-
-
-def eventually(holds: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 30
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 @pytest.fixture(scope="module")
@@ -169,10 +162,10 @@ def test_a_worker_that_dies_is_replaced_while_the_other_serves(
     before = watched.workers()
     victim = min(before)
     os.kill(victim, signal.SIGKILL)
-    eventually(lambda: "signal SIGKILL" in watched.told())
+    wait_until(lambda: "signal SIGKILL" in watched.told())
     if name == "gateway":
         posted(gateway, owner, clients, "meanwhile")
-    eventually(lambda: len(watched.workers() - {victim}) == 2 and set(watched.sockets(_LISTENING)) == watched.workers())
+    wait_until(lambda: len(watched.workers() - {victim}) == 2 and set(watched.sockets(_LISTENING)) == watched.workers())
     assert len(watched.workers() & before) == 1
     posted(gateway, owner, clients, f"after the {name}'s")
 
@@ -211,5 +204,5 @@ def test_no_worker_outlives_its_parent(number: signal.Signals) -> None:
     assert len(workers) == 2
     watched.program.process.send_signal(number)
     assert watched.program.process.wait(30) == (-number if number == signal.SIGKILL else 0)
-    eventually(lambda: not any(Path(f"/proc/{worker}").exists() for worker in workers))
+    wait_until(lambda: not any(Path(f"/proc/{worker}").exists() for worker in workers))
     watched.stop()

@@ -26,7 +26,9 @@ from userfold.v1.user_service_pb2_grpc import UserServiceStub
 from server import limits
 from server.accounts.credentials import generate_collector_key
 from server.local.mongod import EmbeddedMongod
-from tests.conftest import Application, Program, percent_encoded, register
+from tests.support.applications import Application, register
+from tests.support.programs import Program
+from tests.support.stack import percent_encoded
 from tests.test_backup import Command
 
 _DATABASE: Final = "userfold_worst"
@@ -129,8 +131,10 @@ def world(mongod: EmbeddedMongod, database: Database[dict[str, Any]]) -> Iterato
     """Programs with a database of their own, in which there is nobody but these users."""
     own = database.client[_DATABASE]
     settings = {"USERFOLD_MONGODB_URI": mongod.uri, "USERFOLD_DATABASE": _DATABASE}
-    server = Program("server", None, USERFOLD_GRPC_ADDRESS="127.0.0.1:0", **settings)
-    gateway = Program("gateway", USERFOLD_GRPC_ADDRESS=server.ready["grpc"], USERFOLD_HTTP_ADDRESS="127.0.0.1:0")
+    server = Program("server", {"USERFOLD_GRPC_ADDRESS": "127.0.0.1:0", **settings})
+    gateway = Program(
+        "gateway", {"USERFOLD_GRPC_ADDRESS": server.ready["grpc"], "USERFOLD_HTTP_ADDRESS": "127.0.0.1:0"}
+    )
     # What a client must take, as the contract says.
     options = [("grpc.max_receive_message_length", limits.MESSAGE_BYTES)]
     try:

@@ -1,20 +1,12 @@
 """How a row is sent: as bytes of HTTP/1.1, as a gRPC call, or as frames of HTTP/2 that no gRPC client would send."""
 
 import base64
-import contextlib
-import http.client
-import io
-import json
-import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote
 
 import grpc
-import h2.config
-import h2.connection
-import h2.events
 from google.protobuf import descriptor_pool, json_format
 from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message_factory import GetMessageClass
@@ -22,7 +14,9 @@ from google.rpc.code_pb2 import Code
 from google.rpc.status_pb2 import Status
 
 from tests.bad_input.rows import Row, filled
-from tests.faces import METHODS, path_of
+from tests.support.http1 import Connection
+from tests.support.http2 import DATA, END_HEADERS, END_STREAM, HEADERS, Peer, call_fields, frame
+from tests.support.transports import METHODS, path_of
 
 _SECONDS = 20
 _SILENCE_SECONDS = 0.3
@@ -78,32 +72,13 @@ def _credential(row: Row, names: Mapping[str, str]) -> dict[str, str]:
 
 
 def _send_bytes(request: bytes, address: str) -> Answered:
-    with socket.create_connection(_host_port(address), _SECONDS) as connection:
-        connection.sendall(request)
-        connection.shutdown(socket.SHUT_WR)
-        received = _Received(b"".join(iter(lambda: connection.recv(65536), b"")))
-    statuses: list[int] = []
-    value: Any = {}
-    headers: dict[str, str] = {}
-    while received.tell() < len(received.getbuffer()):
-        answer = http.client.HTTPResponse(received)  # type: ignore[arg-type]  # It uses nothing else of a socket.
-        answer.begin()
-        statuses.append(answer.status)
-        headers = {name.lower(): text for name, text in answer.getheaders()}
-        content = received.read(int(headers.get("content-length", "0")))
-        assert not content or headers["content-type"] == "application/json"
-        value = json.loads(content) if content else {}
-    return Answered(http=statuses, value=value, headers=headers)
-
-
-class _Received(io.BytesIO):
-    """Answers, from which http.client reads one after the other, as if from a socket."""
-
-    def makefile(self, _: str) -> "_Received":
-        return self
-
-    def close(self) -> None:
-        """Stay open for the next."""
+    with Connection(address, _SECONDS) as connection:
+        connection.send(request)
+        connection.finish_sending()
+        responses = connection.responses(request.partition(b" ")[0].decode("latin-1"))
+    last = responses[-1] if responses else None
+    value = last.json if last and last.body else {}
+    return Answered([each.status for each in responses], value=value, headers=last.headers if last else {})
 
 
 def _call(row: Row, channel: grpc.Channel, names: Mapping[str, str]) -> Answered:
@@ -153,38 +128,13 @@ def _messages(row: Row, names: Mapping[str, str]) -> list[bytes]:
 
 
 def _send_frames(row: Row, address: str, names: Mapping[str, str]) -> Answered:
-    headers = {
-        ":method": "POST",
-        ":scheme": "http",
-        ":authority": "userfold",
-        ":path": path_of(METHODS[row.rpc]) if row.rpc in METHODS else f"/userfold.v1.UserService/{row.rpc}",
-        "te": "trailers",
-        "content-type": "application/grpc",
-    }
-    headers |= {name.lower(): filled(text, names) for name, text in (_credential(row, names) | row.headers).items()}
-    config = h2.config.H2Configuration(validate_outbound_headers=False, header_encoding="utf-8")
-    connection = h2.connection.H2Connection(config)
-    connection.initiate_connection()
-    connection.send_headers(1, [(name, text) for name, text in headers.items() if text])
-    connection.send_data(1, bytes.fromhex(row.frames or ""), end_stream=True)
-    answered: dict[str, str] = {}
+    path = path_of(METHODS[row.rpc]) if row.rpc in METHODS else f"/userfold.v1.UserService/{row.rpc}"
+    headers = {name.lower(): filled(text, names) for name, text in (_credential(row, names) | row.headers).items()}
     seconds = _SECONDS if row.statuses() or row.told else _SILENCE_SECONDS
-    with (
-        socket.create_connection(_host_port(address), seconds) as peer,
-        contextlib.suppress(TimeoutError),
-    ):
-        peer.sendall(connection.data_to_send())
-        while received := peer.recv(65536):
-            for event in connection.receive_data(received):
-                if isinstance(event, h2.events.ResponseReceived | h2.events.TrailersReceived):
-                    answered |= {str(name): str(text) for name, text in event.headers or ()}
-                elif isinstance(event, h2.events.StreamReset):
-                    answered["reset"] = str(int(event.error_code))
-                elif isinstance(event, h2.events.DataReceived):
-                    answered["data"] = "yes"
-            peer.sendall(connection.data_to_send())
-            if {"grpc-status", "reset"} & answered.keys():
-                break
+    with Peer(address, seconds) as peer:
+        peer.send(frame(HEADERS, END_HEADERS, 1, call_fields(path, headers)))
+        peer.send(frame(DATA, END_STREAM, 1, bytes.fromhex(row.frames or "")))
+        answered = peer.response()
     statuses = [int(answered[":status"])] if ":status" in answered else []
     if "grpc-status" not in answered:
         return Answered(http=statuses, headers=answered)
@@ -215,8 +165,3 @@ def _as_json(message: Any) -> dict[str, Any]:
 
 def _shape(status: dict[str, Any]) -> dict[str, Any]:
     return {**status, "status": Code.Name(status["code"])}
-
-
-def _host_port(address: str) -> tuple[str, int]:
-    host, _, port = address.rpartition(":")
-    return host, int(port)

@@ -13,7 +13,8 @@ from server.accounts.credentials import digest, generate_collector_key, generate
 from server.model import CredentialKind, Scope
 from tests.bad_input.rows import Row, filled, rows
 from tests.bad_input.send import Sender
-from tests.conftest import Api, Stack, grant, register
+from tests.support.applications import grant, register
+from tests.support.stack import Api, Stack
 
 _ROWS = rows()
 

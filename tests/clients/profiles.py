@@ -4,7 +4,7 @@ import hashlib
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from tests.conftest import Api
+from tests.support.stack import Api
 
 CAMPAIGN: Final = {
     "utm_source": "google",

@@ -9,7 +9,7 @@ import pytest
 
 from tests.clients import profiles
 from tests.clients.programs import example, finished, run
-from tests.conftest import Api, Stack
+from tests.support.stack import Api, Stack
 
 _OBJECT_BYTES: Final = 1024 * 1024  # The most that the body of one user may have.
 _MAIN: Final = "https://api.moesif.net"

@@ -6,7 +6,7 @@ import pytest
 
 from tests.clients import profiles
 from tests.clients.programs import run_python
-from tests.conftest import Api, Stack
+from tests.support.stack import Api, Stack
 
 _PROGRAM = """
 import json, logging, os, time

@@ -9,7 +9,7 @@ import pytest
 from tests.clients import profiles
 from tests.clients.conftest import NODE, Node
 from tests.clients.programs import finished, run
-from tests.conftest import Api, Stack
+from tests.support.stack import Api, Stack
 
 
 def _metadata(email: str, first_name: str, last_name: str) -> dict[str, object]:

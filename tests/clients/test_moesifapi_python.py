@@ -4,7 +4,7 @@ import json
 
 from tests.clients import profiles
 from tests.clients.programs import example, run_python
-from tests.conftest import Api, Stack
+from tests.support.stack import Api, Stack
 
 _BASE_URL = """
 import os

@@ -3,7 +3,7 @@
 from tests.clients import profiles
 from tests.clients.conftest import NODE, Node
 from tests.clients.programs import run
-from tests.conftest import Api, Stack
+from tests.support.stack import Api, Stack
 
 _CALLS = (
     *("updateUser", "updateCompany", "updateCompaniesBatch", "updateSubscription", "updateSubscriptionsBatch"),

@@ -18,8 +18,8 @@ from userfold.v1.user_service_pb2_grpc import UserServiceStub
 
 from server.users.derive import alias_digest
 from server.users.update import profile_id
-from tests.conftest import Application
 from tests.faults.history import History, Operation, Outcome
+from tests.support.applications import Application
 
 _PER_USER = 200  # A profile keeps 1,000 aliases: this many are far from being capped.
 _PATIENCE = 11.0  # More than the gateway's own, as client libraries have.

@@ -1,13 +1,11 @@
 """Everything at once: the replica set, two servers, two gateways, and clients that never pause."""
 
 import asyncio
-import os
 import signal
-import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any, Final, Self
@@ -17,11 +15,12 @@ from pymongo import MongoClient, WriteConcern
 from pymongo.read_concern import ReadConcern
 
 from server.accounts.credentials import generate_collector_key
-from tests.conftest import Application, Program, register
 from tests.faults.clients import Traffic, clients_of
 from tests.faults.history import History, Stored
 from tests.faults.links import Links
 from tests.faults.replica_set import ReplicaSet
+from tests.support.applications import Application, register
+from tests.support.programs import Program, free_port
 
 VARIABLE: Final = "FAULTS_BUG"
 """Tells `seeded` which bug to put into a server."""
@@ -59,8 +58,8 @@ class Service:
         """Start it, again if it has ended."""
         if self._program:
             self._program.stop()
-        self._environment.setdefault(self._address, _free_address())
-        self._program = Program(self._module, self._log, **self._environment)
+        self._environment.setdefault(self._address, f"127.0.0.1:{free_port()}")
+        self._program = Program(self._module, self._environment, stderr=self._log)
         if not self._program.ready:
             raise RuntimeError(f"{self.name} does not start:\n{Path(self._log.name).read_text()[-2000:]}")
 
@@ -175,16 +174,6 @@ class Cluster:
             metrics.get(f"{name}Date", never) for name in ("newTermStart", "wMajorityWriteAvailability")
         )
         return began.timestamp(), confirmed.timestamp()
-
-
-def _free_address() -> str:
-    """An address that stays ours while its program is not there: no outgoing connection is given a port like this."""
-    for number in range(10_000):
-        port = 20_000 + (os.getpid() + number) % 10_000
-        with socket.socket() as probe, suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return f"127.0.0.1:{port}"
-    raise RuntimeError("no port is free")
 
 
 @contextmanager

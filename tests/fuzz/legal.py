@@ -12,7 +12,7 @@ from server.merge.patch import apply_patch
 from server.model import UserUpdate
 from server.mongo.update_document import dotted_update, exact_update
 from server.users.update import plan_update
-from tests.reference import RESERVED, merged
+from tests.support.expected_profile import RESERVED, merged
 
 APPLICATION = "0123456789abcdef"
 NOW = 1_767_323_045_000_000_000

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import socket
 import ssl
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -372,10 +371,3 @@ def violations(answer: Mapping[str, Any]) -> Sequence[tuple[str, str]]:
     """The field and reason of each violation of an error."""
     told = [each["field_violations"] for each in answer["details"] if each["@type"].endswith("BadRequest")]
     return [(each["field"], each["reason"]) for one in told for each in one]
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port

@@ -2,11 +2,9 @@
 
 import asyncio
 import logging
-import os
 import signal
 import socket
 import subprocess
-import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -19,17 +17,14 @@ import structlog
 
 from gateway.http.listener import listener_url
 from runtime import logs
-from tests.gateway.fakes import KEY, Backend, FakeUserService, free_port
+from tests.gateway.fakes import KEY, Backend, FakeUserService
+from tests.support.programs import free_port, start_program
 
 
 @contextmanager
 def program(**environment: str) -> Iterator[subprocess.Popen[bytes]]:
-    inherited = {key: value for key, value in os.environ.items() if not key.startswith("USERFOLD_")}
-    process = subprocess.Popen(
-        [sys.executable, "-m", "gateway"],
-        env=inherited | {"USERFOLD_HTTP_ADDRESS": "127.0.0.1:0"} | environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+    process = start_program(
+        "gateway", variables={"USERFOLD_HTTP_ADDRESS": "127.0.0.1:0"} | environment, stderr=subprocess.PIPE
     )
     with process:
         try:

@@ -10,7 +10,7 @@ from userfold.v1.campaign_service_pb2 import ReportCampaignsRequest
 
 from gateway.http.request import Request
 from tests.gateway.fakes import Failure, FakeUserService, Gateway, reasons, violations
-from tests.loop import until
+from tests.support.waiting import until
 
 
 @pytest.mark.parametrize("time", ["2026-01-02T03:04:05.6Z", "2026-01-02T04:04:05.6%2B01:00", "2026-01-02 03:04:05.600"])

@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.serialization import BestAvailableEncryption
 from structlog.testing import capture_logs
 
 from runtime.certificates import CertificateFiles, CertificateUnusable, Pem, Reloaded
-from tests.certificates import Authority
+from tests.support.certificates import Authority
 
 NAMES = {"certificate": "USERFOLD_CERTIFICATE", "key": "USERFOLD_KEY", "authorities": "USERFOLD_CA"}
 

@@ -3,7 +3,7 @@
 from prometheus_client import CollectorRegistry, Histogram
 
 from runtime.observations import Observations
-from tests.loop import turns
+from tests.support.waiting import turns
 
 
 async def test_durations_are_observed_in_the_next_turn() -> None:

@@ -3,7 +3,7 @@
 import asyncio
 
 from runtime.slots import Slots
-from tests.loop import turns
+from tests.support.waiting import turns
 
 
 async def test_one_owner_has_at_most_half_and_owners_take_turns() -> None:

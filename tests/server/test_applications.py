@@ -4,7 +4,6 @@ import io
 import os
 import re
 import subprocess
-import sys
 import time
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
@@ -24,17 +23,17 @@ from server.local.mongod import EmbeddedMongod
 from server.mongo.accounts import MongoApplicationStore
 from server.mongo.client import connect, open_database
 from server.rpc.authentication import Authenticator
-from tests.conftest import DATABASE, Api, Application, Stack
+from tests.support.applications import Application
+from tests.support.programs import environment, run_program
+from tests.support.stack import DATABASE, Api, Stack
 
 
 def _run(mongod: EmbeddedMongod | None, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run the command, in a thread that has no event loop yet."""
-    environment = {key: value for key, value in os.environ.items() if not key.startswith("USERFOLD_")}
-    if mongod:
-        environment |= {"USERFOLD_MONGODB_URI": mongod.uri, "USERFOLD_DATABASE": DATABASE}
+    variables = {"USERFOLD_MONGODB_URI": mongod.uri, "USERFOLD_DATABASE": DATABASE} if mongod else {}
     with (
         ThreadPoolExecutor(1) as thread,
-        patch.dict(os.environ, environment, clear=True),
+        patch.dict(os.environ, environment(variables), clear=True),
         redirect_stdout(io.StringIO()) as stdout,
         redirect_stderr(io.StringIO()) as stderr,
     ):
@@ -54,12 +53,11 @@ def _printed(run: subprocess.CompletedProcess[str]) -> Application:
 def test_a_created_application_can_write_and_read(
     mongod: EmbeddedMongod, stack: Stack, database: Database[dict[str, Any]]
 ) -> None:
-    run = subprocess.run(
-        [sys.executable, "-m", "server.applications", "create", "My product"],
-        env=os.environ | {"USERFOLD_MONGODB_URI": mongod.uri, "USERFOLD_DATABASE": DATABASE},
-        capture_output=True,
-        text=True,
-        check=False,
+    run = run_program(
+        "server.applications",
+        "create",
+        "My product",
+        variables={"USERFOLD_MONGODB_URI": mongod.uri, "USERFOLD_DATABASE": DATABASE},
     )
     assert run.returncode == 0, run.stderr
     application = _printed(run)

@@ -15,8 +15,8 @@ from pymongo.write_concern import WriteConcern
 
 from server.users.derive import alias_digest
 from server.users.update import profile_id
-from tests.conftest import Application
 from tests.stalls.payloads import COMPANY, TOKEN, USERS
+from tests.support.applications import Application
 
 _LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ01234567"
 _STORED_BYTES = 1024 * 1024 - 600

@@ -15,9 +15,10 @@ from pymongo import MongoClient
 from server.accounts.credentials import generate_collector_key
 from server.local.mongod import EmbeddedMongod
 from server.mongo.replica_set import initiate
-from tests.conftest import Application, Program, register
 from tests.stalls.calls import Who
 from tests.stalls.dense import LEGACY, PUBLIC, store_legacy, store_public
+from tests.support.applications import Application, register
+from tests.support.programs import Program
 
 DATABASE: Final = "userfold_stalls"
 
@@ -51,17 +52,21 @@ class Stack:
     def _start(self) -> None:
         self.server = Program(
             "server",
-            self._log,
-            USERFOLD_MONGODB_URI=self._mongod.uri,
-            USERFOLD_DATABASE=DATABASE,
-            USERFOLD_GRPC_ADDRESS="127.0.0.1:0",
+            {
+                "USERFOLD_MONGODB_URI": self._mongod.uri,
+                "USERFOLD_DATABASE": DATABASE,
+                "USERFOLD_GRPC_ADDRESS": "127.0.0.1:0",
+            },
+            stderr=self._log,
         )
         self.gateway = Program(
             "gateway",
-            self._log,
-            USERFOLD_GRPC_ADDRESS=self.server.ready["grpc"],
-            USERFOLD_HTTP_ADDRESS="127.0.0.1:0",
-            USERFOLD_TRUSTED_PROXIES="127.0.0.1",
+            {
+                "USERFOLD_GRPC_ADDRESS": self.server.ready["grpc"],
+                "USERFOLD_HTTP_ADDRESS": "127.0.0.1:0",
+                "USERFOLD_TRUSTED_PROXIES": "127.0.0.1",
+            },
+            stderr=self._log,
         )
 
     def _stop(self) -> None:

@@ -14,7 +14,8 @@ from typing import Final
 
 from tests.clients.conftest import Node
 from tests.clients.programs import environment
-from tests.conftest import Application, Stack
+from tests.support.applications import Application
+from tests.support.stack import Stack
 
 _ROOT: Final = Path(__file__).parent.parent.parent
 _HERE: Final = Path(__file__).parent

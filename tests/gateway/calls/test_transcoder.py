@@ -26,7 +26,7 @@ from tests.gateway.fakes import (
     status_with,
     violations,
 )
-from tests.loop import later, until
+from tests.support.waiting import later, until
 
 KEY = {"X-Moesif-Application-Id": "a key with spaces"}
 EXAMPLE: dict[str, Any] = {

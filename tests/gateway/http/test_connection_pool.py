@@ -20,7 +20,7 @@ from gateway.http.limits import HELD_BYTES
 from gateway.http.listener import _Handshake, most_connections
 from tests.gateway.fakes import Backend, FakeUserService, Gateway, running_gateway
 from tests.gateway.http.test_connection import POST, Clock, FakeHandler, FakeTransport
-from tests.loop import until
+from tests.support.waiting import until
 
 LIMIT = 64
 

@@ -10,7 +10,7 @@ import pytest
 
 from gateway.http import content_encoding
 from tests.gateway.fakes import FakeUserService, Gateway, reasons
-from tests.loop import until
+from tests.support.waiting import until
 
 USER = b'{"user_id":"1"}'
 

@@ -20,9 +20,9 @@ from gateway.http.listener import Listener, bind
 from gateway.http.tls import server_context
 from gateway.settings import Settings
 from runtime.certificates import CertificateFiles
-from tests.certificates import Authority
 from tests.gateway.http.test_connection import POST, FakeHandler
-from tests.loop import later, until
+from tests.support.certificates import Authority
+from tests.support.waiting import later, until
 
 CROWD = 400
 

@@ -15,9 +15,9 @@ from structlog.testing import capture_logs
 from gateway.http.tls import server_context
 from gateway.settings import Settings
 from runtime.certificates import NO_FILES
-from tests.certificates import Authority
 from tests.gateway.fakes import Backend, FakeUserService, Gateway, running_gateway
-from tests.loop import turns, until
+from tests.support.certificates import Authority
+from tests.support.waiting import turns, until
 
 REQUEST = b"GET /v1/rules HTTP/1.1\r\nHost: x\r\n\r\n"
 

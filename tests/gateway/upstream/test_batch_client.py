@@ -33,7 +33,7 @@ from tests.gateway.fakes import (
     status_with,
     stored,
 )
-from tests.loop import later, turns, until
+from tests.support.waiting import later, turns, until
 
 KEY = {"X-Moesif-Application-Id": "key"}
 

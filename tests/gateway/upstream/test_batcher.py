@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from gateway.upstream.batcher import Full, Gatherer, Limits, NotAnsweredInTime, NotSentInTime
-from tests.loop import later, turns
+from tests.support.waiting import later, turns
 
 
 class FakeSender:

@@ -30,7 +30,7 @@ from tests.gateway.fakes import (
     running_gateway,
     status_with,
 )
-from tests.loop import turns, until
+from tests.support.waiting import turns, until
 
 _CALLS = {
     "update": ("POST", "/v1/users", b'{"user_id":"1"}'),

@@ -20,7 +20,7 @@ from gateway.upstream.channel import Channel
 from gateway.upstream.credentials import Caller
 from gateway.upstream.stream_pool import Exchange
 from tests.gateway.fakes import error_info, status_with, stored
-from tests.loop import later, until
+from tests.support.waiting import later, until
 
 ME = Caller(b"me", (("x-moesif-application-id", "me"),))
 OTHER = Caller(b"other", ())

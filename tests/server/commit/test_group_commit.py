@@ -15,7 +15,7 @@ from server.errors import InvalidRequest, Overloaded, ProfileTooLarge, WriteOutc
 from server.model import STORED, PlannedUpdate, ProfileWrite, Stored, UserUpdate
 from server.users.ports import AGAIN, Again, Outcome
 from server.users.update import plan_update
-from tests.loop import turns
+from tests.support.waiting import turns
 
 
 class FakeProfileStore:

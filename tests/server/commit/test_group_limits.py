@@ -8,8 +8,8 @@ import pytest
 from server.commit.group_commit import GroupedProfileStore
 from server.errors import Overloaded
 from server.model import ProfileWrite
-from tests.loop import later, turns
 from tests.server.commit.test_group_commit import FakeProfileStore, Unplanned, _write
+from tests.support.waiting import later, turns
 
 
 @pytest.fixture

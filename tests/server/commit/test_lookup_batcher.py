@@ -14,8 +14,8 @@ from server.model import Lookup, LookupRequest, Profile
 from server.query.page_token import PageTokens
 from server.users.lookup import plan_lookup, subject_of
 from server.users.ports import Found, ProfileQueries
-from tests.loop import turns
 from tests.server.fetched import FetchedProfile
+from tests.support.waiting import turns
 
 _TOKENS = PageTokens(Fernet.generate_key())
 

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from server.merge.field_names import escape_key, unescape_key, unescape_object
-from tests.strategies import KEYS, METADATA
+from tests.support.strategies import KEYS, METADATA
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,8 @@ from server.local.mongod import EmbeddedMongod
 from server.model import Scope
 from server.mongo.accounts import MongoApplicationStore
 from server.mongo.client import connect, open_database
-from tests.conftest import DATABASE, Application
+from tests.support.applications import Application
+from tests.support.stack import DATABASE
 
 _DAY = timedelta(days=1)
 

@@ -14,7 +14,7 @@ from server.model import ProfileWrite, UserUpdate
 from server.mongo.bulk import PATH_MEETS_NON_OBJECT
 from server.mongo.update_document import dotted_update, exact_update
 from server.users.update import fold, plan_update
-from tests.strategies import CLEARABLE, UPDATES
+from tests.support.strategies import CLEARABLE, UPDATES
 
 _NOW = 1_767_323_045_000_000_000
 _numbers = itertools.count()

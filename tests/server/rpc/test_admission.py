@@ -12,7 +12,7 @@ from server.model import Application, CredentialKind
 from server.rpc.admission import GATES, Admission
 from server.rpc.places import Places
 from server.rpc.rate_limit import TokenBuckets
-from tests.loop import turns
+from tests.support.waiting import turns
 
 APP = Application("app", CredentialKind.COLLECTOR, COLLECTOR_SCOPES)
 MOST = 100_000

@@ -10,7 +10,7 @@ from server.errors import Overloaded, RateLimited
 from server.rpc.admission import GATES
 from server.rpc.concurrency import Gate
 from server.rpc.rate_limit import BURST_SECONDS, TokenBuckets
-from tests.loop import turns
+from tests.support.waiting import turns
 
 
 async def test_an_application_may_have_as_much_as_it_leaves_for_others() -> None:

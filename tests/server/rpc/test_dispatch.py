@@ -13,8 +13,8 @@ from userfold.v1.user_pb2 import UserUpdate
 from server.accounts.scopes import COLLECTOR_SCOPES
 from server.model import Application, CredentialKind, Scope
 from server.rpc.dispatch import Methods
-from tests.loop import turns
 from tests.server.served import KEY, SERVICE, UPDATES, FakeService, Served, refused, told
+from tests.support.waiting import turns
 
 _APPLICATION = Application("app", CredentialKind.COLLECTOR, COLLECTOR_SCOPES)
 

@@ -14,8 +14,8 @@ from server.accounts.credentials import digest
 from server.errors import DatabaseUnavailable, Overloaded
 from server.rpc.open_streams import SWEEP_SECONDS
 from server.rpc.places import Places
-from tests.loop import later, until
 from tests.server.served import KEY, Served, refused
+from tests.support.waiting import later, until
 
 _METHODS = ["StreamUpdateUsers", "StreamBatchUpdateUsers"]
 _REQUESTS = {

@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 from gateway.upstream.channel import Channel
 from runtime.certificates import NO_FILES, CertificateFiles, PemFile
 from server.rpc.transport import OPTIONS, credentials
-from tests.certificates import Authority, Pair
+from tests.support.certificates import Authority, Pair
 
 
 def files(pair: Pair | None, authority: Authority | None) -> CertificateFiles:

@@ -15,7 +15,8 @@ from userfold.v1.user_service_pb2_grpc import UserServiceStub
 
 from server.accounts.credentials import generate_management_token
 from server.model import CredentialKind, Scope
-from tests.conftest import Api, Application, Stack, grant
+from tests.support.applications import Application, grant
+from tests.support.stack import Api, Stack
 
 _Metadata = tuple[tuple[str, str], ...]
 

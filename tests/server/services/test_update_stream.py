@@ -13,7 +13,7 @@ from userfold.v1.user_service_pb2_grpc import UserServiceStub
 
 from server.errors import BatchTooLarge, CredentialUnknown
 from server.rpc.error_status import ANSWERS
-from tests.conftest import Api, Stack
+from tests.support.stack import Api, Stack
 
 
 @pytest.fixture

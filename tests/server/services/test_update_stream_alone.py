@@ -15,7 +15,7 @@ from server.model import STORED, ProfileWrite
 from server.services.batch_results import REFUSED_IN_ONE_TURN
 from server.services.update_stream import UpdateStream
 from server.users.ports import Outcome
-from tests.loop import turns
+from tests.support.waiting import turns
 
 
 class FakeProfileStore:

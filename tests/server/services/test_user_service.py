@@ -26,7 +26,8 @@ from userfold.v1.user_service_pb2_grpc import UserServiceStub
 from server import errors
 from server.limits import MESSAGE_BYTES, UPDATE_BYTES
 from server.rpc.error_status import ANSWERS
-from tests.conftest import Application, Stack
+from tests.support.applications import Application
+from tests.support.stack import Stack
 
 assert error_details_pb2  # Known to the descriptor pool.
 

@@ -22,7 +22,7 @@ from server.query.grammar import ANYTHING, And, Comparison, Filter, Literal, Not
 from server.users.filter_conditions import plan_query
 from server.users.listing import Listing
 from server.users.update import plan_update
-from tests.judge import matches
+from tests.support.expected_filter_result import matches
 
 _NOW = 1_767_323_045_678_000_000
 

@@ -11,8 +11,8 @@ from server.merge.patch import apply_patch
 from server.model import ProfileWrite, UserUpdate
 from server.mongo.update_document import dotted_update
 from server.users.update import fold, plan_update
-from tests.reference import ReferenceProfile
-from tests.strategies import UPDATES
+from tests.support.expected_profile import ReferenceProfile
+from tests.support.strategies import UPDATES
 
 _NOW = 1_767_323_045_000_000_000
 _ADDRESS = "192.0.2.1"

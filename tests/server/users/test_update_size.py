@@ -12,7 +12,7 @@ from server.errors import InvalidRequest
 from server.model import REMOVE, JsonObject, ProfileWrite, UserUpdate
 from server.mongo.update_document import dotted_update, exact_update
 from server.users.update import fold, plan_update
-from tests.strategies import METADATA, UPDATES
+from tests.support.strategies import METADATA, UPDATES
 
 _NOW = 1_767_323_045_678_901_234
 

@@ -1,4 +1,4 @@
-"""The two faces of the running stack: any method of the contract, asked over gRPC or over HTTP."""
+"""The two transports of the API: any method of the contract, called over gRPC or over HTTP."""
 
 import json
 import threading
@@ -15,11 +15,11 @@ from google.rpc.status_pb2 import Status
 
 from gateway.app import INTERNAL, SERVICES
 from gateway.routing.http_rules import Binding, bindings_of
-from tests.conftest import percent_encoded
+from tests.support.stack import percent_encoded
 
 
 def path_of(method: MethodDescriptor) -> str:
-    """The path of a method, as gRPC has it."""
+    """The path of a method in gRPC."""
     return f"/{method.containing_service.full_name}/{method.name}"
 
 
@@ -38,88 +38,96 @@ ROUTES: Mapping[str, Sequence[Binding]] = {
 }
 """The routes of each method that has one."""
 
-BINDINGS = {name: next((each for each in routes if each.method == "GET"), routes[0]) for name, routes in ROUTES.items()}
+BINDINGS = {
+    name: next((route for route in routes if route.method == "GET"), routes[0]) for name, routes in ROUTES.items()
+}
 """One route of each, a GET where there is one."""
 
-Answer = tuple[object, ...]
-"""Everything that a caller is told."""
+RawResponse = tuple[object, ...]
+"""Everything that a client receives: the status, then the details or the body, then the trailers or headers."""
 
 Credential = Mapping[str, str]
 """The header, or the metadata, that a call is sent with."""
 
 
-class Face(Protocol):
+class Transport(Protocol):
     """One of the two ways to call a method."""
 
-    def ask(self, method: str, request: Message, credential: Credential) -> Answer:
-        """Everything that the caller is told, byte by byte."""
+    def call(self, method: str, request: Message, credential: Credential) -> RawResponse:
+        """The complete response to a call."""
 
-    def reason(self, answer: Answer) -> tuple[str, str]:
-        """The reason of an error, and the scope that its metadata names; empty texts for none."""
+    def reason(self, response: RawResponse) -> tuple[str, str]:
+        """The reason of an error, and the scope in its metadata. An empty string stands for none."""
 
 
-class Grpc:
+class GrpcTransport:
     def __init__(self, channel: grpc.Channel) -> None:
         self._channel = channel
 
-    def ask(self, method: str, request: Message, credential: Credential) -> Answer:
+    def call(self, method: str, request: Message, credential: Credential) -> RawResponse:
         return self.send(method, request.SerializeToString(), credential)
 
     def send(
-        self, method: str, sent: Any, credential: Credential, *, timeout: float = 30, cancel_after: float | None = None
-    ) -> Answer:
-        """Everything that is told to whoever sends these bytes to a method, which need not be there."""
+        self,
+        method: str,
+        payload: bytes,
+        credential: Credential,
+        *,
+        timeout: float = 30,
+        cancel_after: float | None = None,
+    ) -> RawResponse:
+        """The complete response to a call with this payload. The method need not exist."""
         known = METHODS.get(method)
         path = path_of(known) if known else f"/{SERVICES[0].full_name}/{method}"
         metadata = tuple((name.lower(), value) for name, value in credential.items())
         try:
             if known and known.client_streaming:
                 open_stream: Any = self._channel.stream_stream(path, bytes, bytes)
-                call = open_stream(iter([sent]), metadata=metadata, timeout=timeout)
+                call = open_stream(iter([payload]), metadata=metadata, timeout=timeout)
                 if cancel_after is not None:
                     threading.Timer(cancel_after, call.cancel).start()
                 return ("OK", *call)
             unary: Any = self._channel.unary_unary(path, bytes, bytes)
             if cancel_after is not None:
-                call = unary.future(sent, metadata=metadata, timeout=timeout)
+                call = unary.future(payload, metadata=metadata, timeout=timeout)
                 threading.Timer(cancel_after, call.cancel).start()
                 return ("OK", call.result())
-            return ("OK", unary(sent, metadata=metadata, timeout=timeout))
+            return ("OK", unary(payload, metadata=metadata, timeout=timeout))
         except grpc.FutureCancelledError:
             return ("CANCELLED",)
         except grpc.RpcError as refusal:
             error: Any = refusal
             return (error.code().name, error.details(), *sorted(error.trailing_metadata()))
 
-    def reason(self, answer: Answer) -> tuple[str, str]:
-        trailers: Any = answer[2:]
+    def reason(self, response: RawResponse) -> tuple[str, str]:
+        trailers: Any = response[2:]
         info = ErrorInfo()
-        if answer[0] != "OK":
+        if response[0] != "OK":
             Status.FromString(dict(trailers)["grpc-status-details-bin"]).details[0].Unpack(info)
         return info.reason, info.metadata.get("scope", "")
 
 
-class Http:
+class HttpTransport:
     def __init__(self, client: httpx2.Client) -> None:
         self._client = client
 
-    def ask(self, method: str, request: Message, credential: Credential) -> Answer:
-        return self.send(credential, **route(BINDINGS[method], request))
+    def call(self, method: str, request: Message, credential: Credential) -> RawResponse:
+        return self.send(credential, **http_request(BINDINGS[method], request))
 
-    def send(self, credential: Credential, **request: Any) -> Answer:
-        """Everything that is told to whoever sends this request."""
-        answer = self._client.request(headers=dict(credential), **request)
-        headers = sorted((name, value) for name, value in answer.headers.items() if name != "date")
-        return (answer.status_code, answer.content, *headers)
+    def send(self, credential: Credential, **request: Any) -> RawResponse:
+        """The complete response to a request, given as the arguments of httpx."""
+        response = self._client.request(headers=dict(credential), **request)
+        headers = sorted((name, value) for name, value in response.headers.items() if name != "date")
+        return (response.status_code, response.content, *headers)
 
-    def reason(self, answer: Answer) -> tuple[str, str]:
-        told: Any = json.loads(cast(bytes, answer[1]))
-        info = told["details"][0] if answer[0] not in (200, 201) else {}
+    def reason(self, response: RawResponse) -> tuple[str, str]:
+        body: Any = json.loads(cast(bytes, response[1]))
+        info = body["details"][0] if response[0] not in (200, 201) else {}
         return info.get("reason", ""), info.get("metadata", {}).get("scope", "")
 
 
-def route(binding: Binding, request: Message) -> dict[str, Any]:
-    """A request as it goes over HTTP: the method, the URL, and the body or the query."""
+def http_request(binding: Binding, request: Message) -> dict[str, Any]:
+    """A request over HTTP: the method, the URL, and the body or the query, as the arguments of httpx."""
     fields = json_format.MessageToDict(request, preserving_proto_field_name=True)
     url = binding.template
     for name in binding.pattern.groupindex:

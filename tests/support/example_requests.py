@@ -1,4 +1,4 @@
-"""What tests ask each method of the contract about one user. A new method needs a row in `REQUESTS`."""
+"""Requests to each method of the contract about one user. A new method needs a row in `REQUESTS`."""
 
 from collections.abc import Callable, Mapping, Sequence
 
@@ -10,13 +10,9 @@ from userfold.v1 import user_service_pb2 as pb
 from userfold.v1.campaign_pb2 import Campaign
 from userfold.v1.user_pb2 import UserUpdate
 
-from tests.faces import METHODS as _METHODS
 
-METHODS = [*_METHODS]
-
-
-class Ids:
-    """What an application calls its things, as nobody else does."""
+class UserIds:
+    """The ids and values of one user. Those of another marker share none of them."""
 
     def __init__(self, marker: str) -> None:
         self.user_id = f"user-{marker}"
@@ -27,7 +23,7 @@ class Ids:
         self.utm_source = f"source-{marker}"
 
     def update(self) -> UserUpdate:
-        """An update that holds all of them, and always the same."""
+        """An update with all of them, the same each time."""
         metadata = struct_pb2.Struct()
         metadata.update({"email": self.email, "value": 1})
         update = UserUpdate(
@@ -40,13 +36,13 @@ class Ids:
         return update
 
     def filters(self) -> list[str]:
-        """Filters that match the user, and no filter, which does so too."""
+        """Filters that match the user. The last one is empty."""
         named = [f'{name} = "{getattr(self, name)}"' for name in ("user_id", "company_id", "anonymous_id")]
         return [*named, f'campaign.utm_source = "{self.utm_source}"', f'metadata.email = "{self.email}"', ""]
 
 
-# What each method is asked. Everything but updates is answered otherwise where the user is there.
-REQUESTS: Mapping[str, Callable[[Ids], Sequence[Message]]] = {
+# Except for updates, the response to each depends on whether the user exists.
+REQUESTS: Mapping[str, Callable[[UserIds], Sequence[Message]]] = {
     "UpdateUser": lambda ids: [pb.UpdateUserRequest(user=ids.update())],
     "BatchUpdateUsers": lambda ids: [pb.BatchUpdateUsersRequest(users=[ids.update()])],
     "StreamUpdateUsers": lambda ids: [pb.StreamUpdateUsersRequest(users=[ids.update()])],

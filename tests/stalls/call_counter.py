@@ -1,8 +1,8 @@
-"""`python -m tests.counted`: the program of COUNTED_PROGRAM, which counts what it does in each turn of its event loop.
+"""`python -m tests.stalls.call_counter`: a program that counts the function calls of each callback of its event loop.
 
-Told by SIGUSR1, it writes to the file of COUNTED_FILE the most function calls of one callback since the last time, and
-those of all callbacks together, as JSON. Calls of C functions count as well, whatever they do; other threads do not.
-The loop is asyncio's own, whose callbacks can be watched.
+COUNTED_PROGRAM names the program. On SIGUSR1 it writes JSON to the file of COUNTED_FILE: the largest count of one
+callback since the last signal, and the count of all callbacks together. A call of a C function counts as one, whatever
+it does; calls of other threads do not count. The loop is asyncio's own, whose callbacks can be watched.
 """
 
 import asyncio

@@ -1,0 +1,77 @@
+"""The running server and gateway, and the HTTP API that they serve."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Final
+
+import httpx2
+
+from tests.support.applications import Application
+from tests.support.programs import Program
+
+DATABASE: Final = "userfold_test"
+"""The database of the `stack` fixture."""
+
+
+@dataclass(frozen=True)
+class Stack:
+    """The addresses of a running gateway and server."""
+
+    http: str
+    grpc: str
+
+
+@contextmanager
+def running_stack(mongodb_uri: str) -> Iterator[Stack]:
+    """A server and a gateway, each a process of its own, until the end of the block."""
+    server = Program(
+        "server",
+        {"USERFOLD_MONGODB_URI": mongodb_uri, "USERFOLD_DATABASE": DATABASE, "USERFOLD_GRPC_ADDRESS": "127.0.0.1:0"},
+    )
+    try:
+        gateway = Program(
+            "gateway", {"USERFOLD_GRPC_ADDRESS": server.ready["grpc"], "USERFOLD_HTTP_ADDRESS": "127.0.0.1:0"}
+        )
+        try:
+            yield Stack(http=gateway.ready["http"], grpc=server.ready["grpc"])
+        finally:
+            assert gateway.stop() == 0
+    finally:
+        assert server.stop() == 0
+
+
+class Api:
+    """The HTTP API with the credentials of one application."""
+
+    def __init__(self, url: str, application: Application) -> None:
+        self.client = httpx2.Client(base_url=url, timeout=30)
+        self.application = application
+        self.writer = {"X-Moesif-Application-Id": application.collector_key}
+        self.reader = {"Authorization": f"Bearer {application.management_token}"}
+
+    def update(self, user: object, **headers: str) -> httpx2.Response:
+        return self.client.post("/v1/users", json=user, headers=self.writer | headers)
+
+    def batch(self, users: object, **headers: str) -> httpx2.Response:
+        return self.client.post("/v1/users/batch", json=users, headers=self.writer | headers)
+
+    def raw(self, body: bytes, path: str = "/v1/users", **headers: str) -> httpx2.Response:
+        return self.client.post(path, content=body, headers=self.writer | headers)
+
+    def get(self, user_id: str) -> httpx2.Response:
+        return self.client.get(f"/v1/users/{percent_encoded(user_id)}", headers=self.reader)
+
+    def stored(self, *users: dict[str, Any], user_id: str = "u") -> Any:
+        """The profile after these updates, each of which must be accepted."""
+        for user in users:
+            response = self.update({"user_id": user_id} | user)
+            assert response.status_code == 201, response.text
+        response = self.get(user_id)
+        assert response.status_code == 200, response.text
+        return response.json()
+
+
+def percent_encoded(text: str) -> str:
+    """`text` with every byte encoded, as clients change `.` and `..` in a path."""
+    return "".join(f"%{byte:02X}" for byte in text.encode())
