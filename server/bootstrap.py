@@ -5,10 +5,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
 
 import grpc
 import structlog
@@ -20,6 +19,7 @@ from userfold.v1 import campaign_service_pb2, user_service_pb2
 
 from runtime import memory
 from runtime.certificates import NO_FILES, CertificateFiles
+from runtime.observations import Observations
 from runtime.turns import Turns
 from server.commit.group_commit import GroupedProfileStore
 from server.mongo import migrations
@@ -31,15 +31,16 @@ from server.mongo.profiles import MongoProfileStore
 from server.mongo.schema import prepare
 from server.mongo.secrets import page_token_key
 from server.query.page_token import PageTokens
-from server.rpc.admission import Admission
+from server.rpc.admission.admission import Admission
+from server.rpc.admission.rate_limit import TokenBuckets
 from server.rpc.authentication import Authenticator
-from server.rpc.dispatch import Methods, MovedMethods
+from server.rpc.dispatch import Dispatcher
 from server.rpc.health import Health
 from server.rpc.open_streams import Streams
-from server.rpc.rate_limit import TokenBuckets
-from server.rpc.refusals import flush_reports
+from server.rpc.refusal_log import flush_reports
+from server.rpc.served_method import Shared
 from server.rpc.transport import OPTIONS, credentials
-from server.services.batches import Batches
+from server.services.batch_updates import BatchUpdater
 from server.services.campaign_service import CampaignService
 from server.services.credential_service import CredentialService
 from server.services.update_service import UserUpdateService
@@ -57,7 +58,7 @@ CUT_SECONDS = 4.0
 
 _LAST_SECONDS = 0.1
 
-_SERVICE = user_service_pb2.DESCRIPTOR.services_by_name["UserService"]
+_USERS = user_service_pb2.DESCRIPTOR.services_by_name["UserService"]
 
 _CAMPAIGNS = campaign_service_pb2.DESCRIPTOR.services_by_name["CampaignService"]
 
@@ -101,26 +102,20 @@ async def serve(
         stopping = asyncio.Event()
         streams = Streams(authenticator, time.monotonic, stopping)
         turns = Turns()
-        batches = Batches(profiles, time.time_ns, turns)
-        services: Sequence[tuple[ServiceDescriptor, object]] = (
-            (_SERVICE, UserService(profiles, batches, queries, erasure, tokens, time.time_ns, stopping, turns)),
-            (_CAMPAIGNS, CampaignService(queries, turns)),
-            (_UPDATES, UserUpdateService(batches)),
-            (_CREDENTIALS, CredentialService()),
-        )
-        handlers = [
-            *(
-                Methods(descriptor, servicer, authenticator, admission, streams, turns)
-                for descriptor, servicer in services
-            ),
-            MovedMethods(),
-        ]
+        updater = BatchUpdater(profiles, time.time_ns, turns)
+        servicers: Mapping[ServiceDescriptor, object] = {
+            _USERS: UserService(profiles, updater, queries, erasure, tokens, time.time_ns, stopping, turns),
+            _CAMPAIGNS: CampaignService(queries, turns),
+            _UPDATES: UserUpdateService(updater),
+            _CREDENTIALS: CredentialService(),
+        }
+        dispatcher = Dispatcher(servicers, Shared(authenticator, admission, streams, turns, Observations()))
         async with migrations.serving(opened, migrations.MIGRATIONS):
-            healthy = Health(_SERVICE.full_name, lambda: answers(opened))
+            healthy = Health(_USERS.full_name, lambda: answers(opened))
             watching = asyncio.create_task(healthy.watch_database())
             try:
                 stops = _Stopping(stop, drain_seconds, stopping, streams.ended)
-                deadline = await _serve(handlers, healthy, grpc_address, stops, ready, tls, shares_address)
+                deadline = await _serve(dispatcher, healthy, grpc_address, stops, ready, tls, shares_address)
             finally:
                 watching.cancel()
             # Writes that are under way, also of callers that went away.
@@ -141,7 +136,7 @@ class _Stopping:
 
 
 async def _serve(
-    handlers: Sequence[grpc.GenericRpcHandler[Any, Any]],
+    dispatcher: Dispatcher,
     healthy: Health,
     address: str,
     stopping: _Stopping,
@@ -152,9 +147,9 @@ async def _serve(
     """Serve until it is told to stop. Answers until when, by the loop's clock, what is left may take."""
     # gRPC's default is to share: two servers started on one port would not notice.
     server = grpc.aio.server(options=[*OPTIONS, ("grpc.so_reuseport", int(shares_address))])
-    server.add_generic_rpc_handlers(handlers)
+    server.add_generic_rpc_handlers([dispatcher])
     health_pb2_grpc.add_HealthServicer_to_server(healthy, server)
-    shown = (_SERVICE.full_name, _CAMPAIGNS.full_name, health.SERVICE_NAME, reflection.SERVICE_NAME)
+    shown = (_USERS.full_name, _CAMPAIGNS.full_name, health.SERVICE_NAME, reflection.SERVICE_NAME)
     reflection.enable_server_reflection(shown, server)
     secured = credentials(tls)
     try:

@@ -12,10 +12,10 @@ from typing import Any
 import httpx2
 from pymongo.database import Database
 
-from server.accounts.scopes import NEEDS
 from tests.canaries import Canaries, CanaryIds
 from tests.support.applications import Application
 from tests.support.example_requests import REQUESTS
+from tests.support.needs import NEEDS
 from tests.support.transports import (
     BINDINGS,
     METHODS,

@@ -17,10 +17,10 @@ from userfold.v1 import user_service_pb2 as pb
 from gateway.app import INTERNAL, SERVICES
 from gateway.routing.http_rules import bindings_of
 from server.accounts.credentials import generate_collector_key, generate_management_token
-from server.accounts.scopes import NEEDS
 from server.model import CredentialKind, Scope
 from tests.support.applications import Application, grant, register
 from tests.support.example_requests import REQUESTS, UserIds
+from tests.support.needs import NEEDS
 from tests.support.stack import Stack
 from tests.support.transports import (
     BINDINGS,

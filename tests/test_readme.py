@@ -14,7 +14,7 @@ import pytest
 from gateway.app import SERVICES
 from gateway.routing.http_rules import bindings_of
 from runtime.child import start_child, stop_child
-from server.accounts.scopes import NEEDS
+from tests.support.needs import NEEDS
 
 _README = Path(__file__).parent.parent.joinpath("README.md").read_text()
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")

@@ -36,7 +36,7 @@ from server.local.mongod import EmbeddedMongod
 from server.model import CredentialKind, Scope
 from server.mongo.client import connect, open_database, prepare
 from server.mongo.replica_set import initiate
-from server.rpc.error_status import ANSWERS
+from server.rpc.error_status import ERROR_STATUSES
 from server.settings import InvalidSetting
 from server.users.derive import alias_digest
 from tests import faulty_gateway, faulty_server
@@ -277,7 +277,7 @@ def test_every_kind_of_error_was_met(evidence: Evidence) -> None:
         "CREDENTIAL_AMBIGUOUS",
         "GATEWAY_TOO_OLD",
     }
-    assert {answer.reason for answer in ANSWERS.values()} | {"INTERNAL"} <= evidence.reasons | elsewhere
+    assert {answer.reason for answer in ERROR_STATUSES.values()} | {"INTERNAL"} <= evidence.reasons | elsewhere
     for name in ("server", "gateway"):
         lines = evidence.sinks[f"log of the {name}"].splitlines()
         told = [json.loads(line) for line in lines if line.startswith(b"{")]

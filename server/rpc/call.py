@@ -1,7 +1,6 @@
-"""The call that is being served, for the method to ask whose it is."""
+"""The call that a servicer serves, as an argument of its methods."""
 
 from collections.abc import Callable, Iterable
-from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 
@@ -14,64 +13,54 @@ CLIENT_ADDRESS: Final = "x-userfold-client-address"
 """The metadata in which a gateway passes on the address of its client."""
 
 CONTRACT: Final = "x-userfold-contract"
-"""The metadata in which a gateway states the version of the contract that it reads responses by. Gateways of version
-0.1 send none."""
+"""The metadata in which a gateway states its version of the contract. Gateways of version 0.1 send none."""
 
 CONTRACT_VERSION: Final = 2
 
-_TO_READ: Final = Need(Scope.READ_USERS)
+_READ_USERS: Final = Need(Scope.READ_USERS)
 
 Metadata: TypeAlias = Iterable[tuple[str, str | bytes]]
 
 
 @dataclass(slots=True)
 class Call:
-    """A call whose credential may do what its method does: the application that it belongs to, and its metadata.
+    """A call that was authenticated and admitted.
 
-    Its request came as so many `octets`; 0 for a stream of requests. The items at the indices in `oversized` are larger
-    than `limits.UPDATE_BYTES`: they were not parsed, and are empty in the request.
+    `size_bytes` is the size of its request; 0 for a stream. The items of the request with the indices `oversized` are
+    larger than `limits.UPDATE_BYTES`: they were not parsed, and are empty. `peer` returns gRPC's name of the peer; it
+    is a function, because to ask gRPC costs.
     """
 
     application: Application
     metadata: Metadata = field(repr=False)
-    octets: int = 0
+    peer: Callable[[], str] = field(repr=False)
+    size_bytes: int = 0
     oversized: frozenset[int] = frozenset()
 
+    @property
+    def application_id(self) -> str:
+        """The id of the application that calls."""
+        return self.application.application_id
 
-# gRPC runs every call in a task of its own, and with it in a context of its own.
-_CURRENT: ContextVar[Call] = ContextVar("call")
+    def client_address(self) -> str | None:
+        """The address of the client, as the gateway states it; else that of the peer. None for a local socket."""
+        for name, value in self.metadata:
+            if name == CLIENT_ADDRESS and isinstance(value, str):
+                return client_address(value)
+        return address_of_peer(self.peer())
 
+    def refuse_validate_only(self, request: Any) -> None:
+        """Refuse a request whose `validate_only` is set, before anything is done for it.
 
-def begin(call: Call) -> None:
-    """Make it the current call of this task."""
-    _CURRENT.set(call)
-
-
-def current_call() -> Call:
-    """The call that this task serves. Raises LookupError in a task that serves none."""
-    return _CURRENT.get()
-
-
-def refuse_validate_only(request: Any) -> None:
-    """Refuse a request whose `validate_only` is set, before anything of it is done.
-
-    Raises ScopeMissing where the credential may not read users, as the response would show what is stored; else
-    ValidateOnlyNotSupported.
-    """
-    if request.validate_only:
-        require(_TO_READ, current_call().application)
-        raise ValidateOnlyNotSupported
+        Raises ScopeMissing where the credential may not read users, because the response would show what is stored;
+        else ValidateOnlyNotSupported.
+        """
+        if request.validate_only:
+            require(_READ_USERS, self.application)
+            raise ValidateOnlyNotSupported
 
 
-def address_of_client(metadata: Metadata, peer: Callable[[], str]) -> str | None:
-    """The address of a call's client: as the gateway states it, else that of the peer. None for a local socket."""
-    for name, value in metadata:
-        if name == CLIENT_ADDRESS and isinstance(value, str):
-            return client_address(value)
-    return address_of_peer(peer())
-
-
-def is_of_older_gateway(metadata: Metadata) -> bool:
+def is_from_gateway_0_1(metadata: Metadata) -> bool:
     """Whether a call was made by a gateway of version 0.1."""
     names = [name for name, _ in metadata]
     return CLIENT_ADDRESS in names and CONTRACT not in names

@@ -1,4 +1,4 @@
-"""How each error is told to a gRPC caller: the one shape, `google.rpc.Status`, in texts of our own."""
+"""The gRPC status of each error, and the `google.rpc.Status` that the caller gets."""
 
 import json
 import math
@@ -19,13 +19,14 @@ DOMAIN: Final = "userfold"
 TRAILER: Final = "grpc-status-details-bin"
 """The trailing metadata that carries the Status, by gRPC's convention."""
 
-# As JSON, the whole is to stay below 4 KiB: this is for the fields, and about 60 bytes around each.
+# The Status as JSON must stay below 4 KiB. This is the share of the field violations, each with _FIELD_OVERHEAD.
 _FIELDS_BYTES = 3000
+_FIELD_OVERHEAD = 60
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """What a caller is told of one kind of error. `retry_after` is in seconds; None where sending again cannot help."""
+class ErrorStatus:
+    """The status of one kind of error. `retry_after` is in seconds; None: a retry cannot succeed."""
 
     code: StatusCode
     reason: str
@@ -33,129 +34,129 @@ class Answer:
     retry_after: int | None = None
 
 
-ANSWERS: Final[Mapping[type[errors.UserfoldError], Answer]] = {
-    errors.InvalidRequest: Answer(
+ERROR_STATUSES: Final[Mapping[type[errors.UserfoldError], ErrorStatus]] = {
+    errors.InvalidRequest: ErrorStatus(
         StatusCode.INVALID_ARGUMENT, "INVALID_REQUEST", "Fields of the request break rules; nothing of it was written."
     ),
-    errors.EtagNotSupported: Answer(
+    errors.EtagNotSupported: ErrorStatus(
         StatusCode.UNIMPLEMENTED,
         "ETAG_NOT_SUPPORTED",
         "An etag in an update is not supported yet; nothing of the update was written. Send it without.",
     ),
-    errors.ValidateOnlyNotSupported: Answer(
+    errors.ValidateOnlyNotSupported: ErrorStatus(
         StatusCode.UNIMPLEMENTED,
         "VALIDATE_ONLY_NOT_SUPPORTED",
         "validate_only is not supported yet; nothing was written or erased.",
     ),
-    errors.MalformedRequest: Answer(
+    errors.MalformedRequest: ErrorStatus(
         StatusCode.INVALID_ARGUMENT,
         "MALFORMED_REQUEST",
         "The request is not the message that this method takes; metadata may be nested too deep to be read.",
     ),
-    errors.BatchTooLarge: Answer(
+    errors.BatchTooLarge: ErrorStatus(
         StatusCode.INVALID_ARGUMENT,
         "BATCH_TOO_LARGE",
         f"A batch holds at most {limits.BATCH_UPDATES:,} users; none of this one was written.",
     ),
-    errors.ProfileTooLarge: Answer(
+    errors.ProfileTooLarge: ErrorStatus(
         StatusCode.FAILED_PRECONDITION,
         "PROFILE_TOO_LARGE",
         f"The merged profile would pass {limits.PROFILE_BYTES:,} bytes or {limits.PROFILE_VALUES:,} values; nothing of"
         " the update was written.",
     ),
-    errors.CredentialMissing: Answer(
+    errors.CredentialMissing: ErrorStatus(
         StatusCode.UNAUTHENTICATED,
         "CREDENTIAL_MISSING",
         "Send a collector key as X-Moesif-Application-Id, or a management token as Authorization: Bearer.",
     ),
-    errors.CredentialAmbiguous: Answer(
+    errors.CredentialAmbiguous: ErrorStatus(
         StatusCode.UNAUTHENTICATED,
         "CREDENTIAL_AMBIGUOUS",
         "Send each credential once: a second X-Moesif-Application-Id or Authorization is refused, even an equal one.",
     ),
-    errors.CredentialUnknown: Answer(
+    errors.CredentialUnknown: ErrorStatus(
         StatusCode.UNAUTHENTICATED, "CREDENTIAL_UNKNOWN", "The credential belongs to no application."
     ),
-    errors.ScopeMissing: Answer(
+    errors.ScopeMissing: ErrorStatus(
         StatusCode.PERMISSION_DENIED,
         "SCOPE_MISSING",
         "The credential may not do this: it takes a management token with the scope that the metadata names.",
     ),
-    errors.ResponseTooLarge: Answer(
+    errors.ResponseTooLarge: ErrorStatus(
         StatusCode.RESOURCE_EXHAUSTED,
         "RESPONSE_TOO_LARGE",
         "The response would become too large: ask for this user in another call.",
     ),
-    errors.UserNotFound: Answer(
+    errors.UserNotFound: ErrorStatus(
         StatusCode.NOT_FOUND, "USER_NOT_FOUND", "The application has no user with this user_id."
     ),
-    errors.WriteOutcomeUnknown: Answer(
+    errors.WriteOutcomeUnknown: ErrorStatus(
         StatusCode.UNAVAILABLE,
         "WRITE_OUTCOME_UNKNOWN",
         "The database did not confirm the write, which may have been applied. Sending it again is safe.",
         retry_after=1,
     ),
-    errors.Overloaded: Answer(
+    errors.Overloaded: ErrorStatus(
         StatusCode.RESOURCE_EXHAUSTED,
         "OVERLOADED",
         "More is under way than the server has room for; nothing was written. Send it again later.",
         retry_after=1,
     ),
-    errors.RateLimited: Answer(
+    errors.RateLimited: ErrorStatus(
         StatusCode.RESOURCE_EXHAUSTED,
         "RATE_LIMITED",
         "The application sends more than it may; nothing was written. Send it again later.",
     ),
-    errors.GatewayTooOld: Answer(
+    errors.GatewayTooOld: ErrorStatus(
         StatusCode.UNAVAILABLE,
         "GATEWAY_TOO_OLD",
         "The gateway is older than the server and cannot read its response; nothing was done. Update the gateway.",
     ),
-    errors.ServerStopping: Answer(
+    errors.ServerStopping: ErrorStatus(
         StatusCode.UNAVAILABLE,
         "SERVER_STOPPING",
         "The server stops. What it has not acknowledged is not written: send it again, on a new stream.",
         retry_after=1,
     ),
-    errors.StreamIdle: Answer(
+    errors.StreamIdle: ErrorStatus(
         StatusCode.UNAVAILABLE,
         "STREAM_IDLE",
         f"No message came for {limits.STREAM_IDLE_SECONDS} s. Nothing is lost: open a new stream for the next one.",
         retry_after=1,
     ),
-    errors.DatabaseUnavailable: Answer(
+    errors.DatabaseUnavailable: ErrorStatus(
         StatusCode.UNAVAILABLE,
         "DATABASE_UNAVAILABLE",
         "The database does not answer; nothing was written. Send it again later.",
         retry_after=1,
     ),
-    errors.QueryTooSlow: Answer(
+    errors.QueryTooSlow: ErrorStatus(
         StatusCode.FAILED_PRECONDITION,
         "QUERY_TOO_SLOW",
         "The database did not answer in time. A user_id, a company_id or a range of created_time makes it faster.",
     ),
 }
 
-INTERNAL: Final = Answer(
+INTERNAL: Final = ErrorStatus(
     StatusCode.INTERNAL,
     "INTERNAL",
     "A defect of the server, found in its log by the error_id. Sending the request again is safe.",
 )
 
 
-def answer_to(error: BaseException) -> Answer:
-    """What to tell of any exception: INTERNAL where it is none of ours."""
-    return ANSWERS.get(type(error), INTERNAL) if isinstance(error, errors.UserfoldError) else INTERNAL
+def error_status(error: BaseException) -> ErrorStatus:
+    """The status of any exception: INTERNAL where it is not a UserfoldError."""
+    return ERROR_STATUSES.get(type(error), INTERNAL) if isinstance(error, errors.UserfoldError) else INTERNAL
 
 
 def status_from_error(error: BaseException, prefix: str = "", error_id: str = "") -> Status:
     """The Status of an error, at most 4 KiB as JSON.
 
-    Fields are named from the request by `prefix` (such as `users[3].`). `error_id` leads to the log where the error is
-    INTERNAL.
+    `prefix`, such as `users[3].`, is put before the names of fields, which are those of one item. `error_id` is that of
+    the log event of an INTERNAL error.
     """
-    answer = answer_to(error)
-    info = ErrorInfo(reason=answer.reason, domain=DOMAIN, metadata={"error_id": error_id} if error_id else None)
+    row = error_status(error)
+    info = ErrorInfo(reason=row.reason, domain=DOMAIN, metadata={"error_id": error_id} if error_id else None)
     details: list[Message] = [info]
     if isinstance(error, errors.ScopeMissing):
         info.metadata["scope"] = error.scope
@@ -164,9 +165,9 @@ def status_from_error(error: BaseException, prefix: str = "", error_id: str = ""
     if isinstance(error, errors.RateLimited):
         nanos = math.ceil(error.seconds * 1e9)
         details.append(RetryInfo(retry_delay=Duration(seconds=nanos // 10**9, nanos=nanos % 10**9)))
-    if answer.retry_after is not None:
-        details.append(RetryInfo(retry_delay=Duration(seconds=answer.retry_after)))
-    status = Status(code=number(answer.code), message=answer.message)
+    if row.retry_after is not None:
+        details.append(RetryInfo(retry_delay=Duration(seconds=row.retry_after)))
+    status = Status(code=number(row.code), message=row.message)
     for detail in details:
         packed = Any()
         packed.Pack(detail)
@@ -175,15 +176,16 @@ def status_from_error(error: BaseException, prefix: str = "", error_id: str = ""
 
 
 def _bad_request(violations: tuple[errors.Violation, ...], prefix: str) -> BadRequest:
-    told = BadRequest()
-    room = _FIELDS_BYTES
+    bad_request = BadRequest()
+    bytes_left = _FIELDS_BYTES
     for violation in violations[: limits.REPORTED]:
         field = prefix + violation.field
-        room -= _json_bytes(field) + _json_bytes(violation.description) + _json_bytes(violation.reason) + 60
-        if room < 0:
+        texts = (field, violation.description, violation.reason)
+        bytes_left -= sum(map(_json_bytes, texts)) + _FIELD_OVERHEAD
+        if bytes_left < 0:
             break
-        told.field_violations.add(field=field, description=violation.description, reason=violation.reason)
-    return told
+        bad_request.field_violations.add(field=field, description=violation.description, reason=violation.reason)
+    return bad_request
 
 
 def _json_bytes(text: str) -> int:

@@ -1,32 +1,22 @@
-"""The streams that are open: whose they are, and when one ends that would go on for ever."""
+"""Open streams: how many an application may have, and why the server ends one."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Iterator
 from contextlib import aclosing, contextmanager, suppress
-from typing import Any, Final, Protocol, cast
+from typing import Any, Final, cast
 
 from server import limits
 from server.accounts.credentials import Credential
 from server.errors import CredentialUnknown, ServerStopping, StreamIdle, UserfoldError
-from server.model import Application
-from server.rpc.places import Places
+from server.rpc.admission.shared_capacity import SharedCapacity
+from server.rpc.authentication import Authenticator
 
 SWEEP_SECONDS: Final = 1.0
-"""How often open streams are looked at."""
-
-
-class Authenticates(Protocol):
-    """What tells whose a credential is: an Authenticator."""
-
-    def recognized(self, credential: Credential) -> Application | None:
-        """The application of a credential that need not be looked up now."""
-
-    async def authenticate(self, credential: Credential) -> Application:
-        """The application of a credential. Raises CredentialUnknown, and others where that is not known now."""
+"""How often open streams are checked."""
 
 
 class OpenStream:
-    """A stream that is open. `clock` counts seconds."""
+    """A stream that is open. `clock` returns seconds from any starting point."""
 
     def __init__(self, application_id: str, credential: Credential, clock: Callable[[], float]) -> None:
         self.application_id = application_id
@@ -38,34 +28,34 @@ class OpenStream:
 
     @property
     def idle_seconds(self) -> float:
-        """For how long the stream has waited for its next message; 0 while one is being served."""
+        """How long the stream has waited for its next request; 0 while a request is being served."""
         return self._clock() - self._waits_since if self._waiting else 0.0
 
-    async def messages(self, sent: AsyncIterable[bytes]) -> AsyncGenerator[bytes, None]:
-        """The messages of the stream, until it ends by itself, or is ended: that raises why."""
+    async def payloads(self, payloads: AsyncIterable[bytes]) -> AsyncGenerator[bytes, None]:
+        """The requests of the stream, until the client ends it. Raises the reason where `end` ended it."""
         task = asyncio.current_task()
-        async with aclosing(cast(AsyncGenerator[bytes, None], aiter(sent))) as coming:
+        async with aclosing(cast(AsyncGenerator[bytes, None], aiter(payloads))) as received:
             while self._reason() is None:
                 self._waiting, self._waits_since = task, self._clock()
                 try:
-                    message = await anext(coming)
+                    payload = await anext(received)
                 except StopAsyncIteration:
                     return
                 except asyncio.CancelledError:
-                    # Of `end`, unless somebody else has cancelled the task too.
+                    # By `end`, unless the task was cancelled for another reason too.
                     if self._reason() is None or task is None or task.uncancel():
                         raise
                     break
                 finally:
                     self._waiting = None
-                yield message
+                yield payload
         raise cast(UserfoldError, self._end)
 
     def _reason(self) -> UserfoldError | None:
         return self._end
 
     def end(self, reason: UserfoldError) -> None:
-        """Read no more messages: whoever reads them gets this instead of the next one."""
+        """End the stream: `payloads` raises `reason` instead of returning the next request."""
         if self._end is None:
             self._end = reason
             if self._waiting:
@@ -73,26 +63,27 @@ class OpenStream:
 
 
 class Streams:
-    """All streams that are open.
+    """All open streams, of which each application has a share.
 
-    Each application has a share of them. One that waits for its next message for `limits.STREAM_IDLE_SECONDS` ends, and
-    one whose credential is no longer known, and all when `stopping` is set. `clock` counts seconds from any point on.
+    A stream ends when it has waited for a request for `limits.STREAM_IDLE_SECONDS`, when its credential no longer
+    belongs to its application, and when `stopping` is set. `updates` and `batches` are the capacities for the two kinds
+    of streams. `clock` returns seconds from any starting point.
     """
 
-    def __init__(self, authenticator: Authenticates, clock: Callable[[], float], stopping: asyncio.Event) -> None:
+    def __init__(self, authenticator: Authenticator, clock: Callable[[], float], stopping: asyncio.Event) -> None:
         self._authenticator = authenticator
         self._clock = clock
         self._stopping = stopping
-        self.updates = Places(limits.STREAMS)
-        self.batches = Places(limits.BATCH_STREAMS)
+        self.updates = SharedCapacity(limits.STREAMS)
+        self.batches = SharedCapacity(limits.BATCH_STREAMS)
         self._open: set[OpenStream] = set()
         self._ended = asyncio.Event()
         self._watching: asyncio.Task[None] | None = None
 
     @contextmanager
-    def open(self, places: Places, application_id: str, credential: Credential) -> Iterator[OpenStream]:
-        """A stream is open in the block. Raises Overloaded where the application has no place for it."""
-        places.take(application_id)
+    def open(self, capacity: SharedCapacity, application_id: str, credential: Credential) -> Iterator[OpenStream]:
+        """A stream that is open in the block. Raises Overloaded where the application has no capacity left."""
+        capacity.take(application_id)
         stream = OpenStream(application_id, credential, self._clock)
         if self._stopping.is_set():
             stream.end(ServerStopping())
@@ -103,7 +94,7 @@ class Streams:
             yield stream
         finally:
             self._open.discard(stream)
-            places.give_back(application_id)
+            capacity.give_back(application_id)
             self._ended.set()
 
     async def ended(self) -> None:
@@ -113,10 +104,10 @@ class Streams:
             await self._ended.wait()
 
     async def sweep(self) -> None:
-        """End the streams that are idle, or whose credential is no longer that of their application."""
+        """End the streams that are idle, or whose credential no longer belongs to their application."""
         stale: dict[Credential, list[OpenStream]] = {}
         for stream in self._open:
-            application = self._authenticator.recognized(stream.credential)
+            application = self._authenticator.cache.application_of(stream.credential)
             if stream.idle_seconds >= limits.STREAM_IDLE_SECONDS:
                 stream.end(StreamIdle())
             elif application is None:
@@ -127,16 +118,16 @@ class Streams:
         await asyncio.gather(*checks)
 
     async def _check(self, credential: Credential, streams: list[OpenStream]) -> None:
-        owner = None
+        application_id = None
         try:
-            owner = (await self._authenticator.authenticate(credential)).application_id
+            application_id = (await self._authenticator.authenticate(credential)).application_id
         except CredentialUnknown:
             pass
         except Exception:
-            # It is not known now. The next sweep asks again, and one defect must not end the sweeps.
+            # The next sweep tries again. No failure, not even a defect, may end the sweeps.
             return
         for stream in streams:
-            if stream.application_id != owner:
+            if stream.application_id != application_id:
                 stream.end(CredentialUnknown())
 
     async def _watch(self) -> None:

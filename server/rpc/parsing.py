@@ -1,7 +1,7 @@
-"""Bytes to messages: small ones at once, large ones in slices, and what is too large not at all."""
+"""From bytes to a request: a large request is parsed in slices, an oversized item is not parsed."""
 
 from itertools import islice
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from google.protobuf.message import DecodeError, Message
 
@@ -11,80 +11,86 @@ from server.errors import BatchTooLarge, InvalidRequest, MalformedRequest, Viola
 from server.rpc.wire_slices import LENGTH_DELIMITED, InvalidWire, fields_of
 
 SLICE_BYTES: Final = 256 * 1024
-"""What is parsed at once: of the worst messages that takes 4 ms."""
+"""The largest request, or part of one, that is parsed without yielding to other applications."""
 
-# What belongs to the batch as a whole, beside its items and the addresses of their clients.
+# Fields of the batch as a whole, beside its items and the addresses of their clients.
 _OTHER_FIELDS: Final = 100
 
-# Of those that have a tag of one byte. Requests have no field beyond them: such a field is unknown anyhow.
+# The highest number whose tag takes one byte. No request has a higher one: it would be an unknown field.
 _HIGHEST_FIELD: Final = 15
 
 
-def items_field(message: type[Message]) -> str:
-    """The field of a request that holds many items, each with a result of its own; empty where the request is one."""
-    names = message.DESCRIPTOR.fields_by_name
-    return next((name for name in ("users", "requests", "user_ids") if name in names), "")
+class ParsedRequest(NamedTuple):
+    """A request, and the indices of its items that are too large to be parsed. These are empty in the request."""
+
+    request: Any
+    oversized: frozenset[int] = frozenset()
 
 
-def parse(text: bytes, message: type[Message]) -> Message:
-    """The message that these bytes are. Raises MalformedRequest."""
+def parse(payload: bytes, request_class: type[Message]) -> Message:
+    """The request in a payload. Raises MalformedRequest."""
     try:
-        return message.FromString(text)
+        return request_class.FromString(payload)
     except DecodeError as error:
         raise MalformedRequest from error
 
 
-async def parse_large(text: bytes, message: type[Message], turns: Turns, owner: str) -> tuple[Message, frozenset[int]]:
-    """The message that more than SLICE_BYTES are, parsed in turns of its owner, and the indices of the items that are
-    larger than an update may be: each of these is empty in the message.
+async def parse_large(
+    payload: bytes, request_class: type[Message], items: str | None, turns: Turns, application_id: str
+) -> ParsedRequest:
+    """The request in a payload of more than SLICE_BYTES, parsed in turns of its application. `items` is the repeated
+    field with the items of the request.
 
-    Raises BatchTooLarge, MalformedRequest or, where the message is one item, InvalidRequest, before anything is parsed.
+    Raises, before anything is parsed, BatchTooLarge, MalformedRequest or, for a request without items, InvalidRequest.
     """
-    items = items_field(message)
-    if not items:
-        _require_size(text, message)
-        _require_few(text, message)
-        await turns.turn(owner)
-        return parse(text, message), frozenset()
-    slices, oversized = _cut(text, message.DESCRIPTOR.fields_by_name[items].number)
-    request = message()
+    if items is None:
+        _require_size(payload, request_class)
+        _require_few_elements(payload, request_class)
+        await turns.turn(application_id)
+        return ParsedRequest(parse(payload, request_class))
+    slices, oversized = _cut(payload, request_class.DESCRIPTOR.fields_by_name[items].number)
+    request = request_class()
     try:
-        for each in slices:
-            await turns.turn(owner)
-            request.MergeFromString(each)
+        for part in slices:
+            await turns.turn(application_id)
+            request.MergeFromString(part)
     except DecodeError as error:
         raise MalformedRequest from error
-    return request, oversized
+    return ParsedRequest(request, oversized)
 
 
-def _require_size(text: bytes, message: type[Message]) -> None:
-    if len(text) > limits.UPDATE_BYTES:
-        # Of a user, only `metadata` can be so large: the limits of all other fields are far below.
-        fields = message.DESCRIPTOR.fields
+def _require_size(payload: bytes, request_class: type[Message]) -> None:
+    if len(payload) > limits.UPDATE_BYTES:
+        # Of a user, only `metadata` can be that large: all other fields have far lower limits.
+        fields = request_class.DESCRIPTOR.fields
         field = "user.metadata" if fields[0].name == "user" else fields[0].name
         raise InvalidRequest([Violation(field, "TOO_LARGE", f"must take less than {limits.UPDATE_BYTES:,} bytes")])
 
 
-def _require_few(text: bytes, message: type[Message]) -> None:
-    """Raise InvalidRequest for a list in which there are more elements than any may have: they take a byte or two."""
+def _require_few_elements(payload: bytes, request_class: type[Message]) -> None:
+    """Raise InvalidRequest for a list with more elements than any may have. An element can take as little as two bytes,
+    so that the size alone does not bound their number.
+    """
     try:
-        is_longer = len([*islice(fields_of(text), limits.BATCH_UPDATES + 1)]) > limits.BATCH_UPDATES
+        is_longer = len([*islice(fields_of(payload), limits.BATCH_UPDATES + 1)]) > limits.BATCH_UPDATES
     except InvalidWire as error:
         raise MalformedRequest from error
     if is_longer:
-        fields = message.DESCRIPTOR.fields
+        fields = request_class.DESCRIPTOR.fields
         field = next((field for field in fields if field.is_repeated), fields[0])
         raise InvalidRequest([Violation(field.name, "TOO_MANY", f"more than {limits.BATCH_UPDATES:,} elements")])
 
 
-def _cut(text: bytes, items: int) -> tuple[list[Any], frozenset[int]]:
-    """The slices of a batch, as buffers, and the indices of the items that are too large, each an empty slice."""
-    view = memoryview(text)
+def _cut(payload: bytes, items: int) -> tuple[list[Any], frozenset[int]]:
+    """The slices of a batch, as buffers, and the indices of its oversized items, each of which is an empty item.
+    `items` is the number of the field that holds the items.
+    """
+    view = memoryview(payload)
     slices: list[Any] = []
     oversized: list[int] = []
-    count = others = begin = 0
+    count = others = start = 0
     try:
-        for field in fields_of(text):
+        for field in fields_of(payload):
             size = field.end - field.start
             is_item = field.number == items and field.wire_type == LENGTH_DELIMITED
             count, others = count + is_item, others + (not is_item)
@@ -92,17 +98,17 @@ def _cut(text: bytes, items: int) -> tuple[list[Any], frozenset[int]]:
             if max(count, others - _OTHER_FIELDS) > limits.BATCH_UPDATES:
                 raise BatchTooLarge
             if size > (limits.UPDATE_BYTES if is_item else SLICE_BYTES):
-                # No other field may be so large: the address of a client that is too long is none.
+                # Neither may any other field be that large: a client address of this length is no address.
                 if is_item:
                     oversized.append(count - 1)
-                slices.append(view[begin : field.start])
+                slices.append(view[start : field.start])
                 if field.number <= _HIGHEST_FIELD:
                     slices.append(bytes((field.number << 3 | LENGTH_DELIMITED, 0)))
-                begin = field.end
-            elif field.end - begin > SLICE_BYTES:
-                slices.append(view[begin : field.start])
-                begin = field.start
+                start = field.end
+            elif field.end - start > SLICE_BYTES:
+                slices.append(view[start : field.start])
+                start = field.start
     except InvalidWire as error:
         raise MalformedRequest from error
-    slices.append(view[begin:])
+    slices.append(view[start:])
     return slices, frozenset(oversized)

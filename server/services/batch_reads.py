@@ -8,7 +8,7 @@ from google.rpc.status_pb2 import Status
 from runtime.turns import Turns
 from server.errors import ResponseTooLarge, UserfoldError
 from server.model import Fetched
-from server.rpc.refusals import status_of_refusal
+from server.rpc.refusal_log import status_of_refusal
 from server.services.batch_results import REFUSED_IN_ONE_TURN
 
 
@@ -22,8 +22,8 @@ async def fill_read_results(
 ) -> None:
     """Add a result for each user: the response that `fill` makes, or an error.
 
-    `fill` tells whether the response fits after those before. From the first that does not, all results are of
-    RESPONSE_TOO_LARGE, even where a later user is smaller: so a caller that asks again begins with that one.
+    `fill` returns whether the response still fits. Where one does not, its result and all later ones are
+    RESPONSE_TOO_LARGE, even for a smaller user, so that a caller can continue from there.
     """
     too_large: Status | None = None
     refused = 0
@@ -39,6 +39,6 @@ async def fill_read_results(
                     await turns.turn(application_id)
                 result.error.CopyFrom(status_of_refusal(method, user))
                 continue
-            # One refusal, which is made and logged once.
+            # Made and logged once for all results that follow.
             too_large = status_of_refusal(method, ResponseTooLarge())
         result.error.CopyFrom(too_large)

@@ -10,7 +10,7 @@ from runtime.turns import Turns
 from server import limits
 from server.errors import UserfoldError
 from server.model import PlannedUpdate, ProfileWrite, Stored, Suppressed, UpdateWarning
-from server.rpc.refusals import status_of_refusal
+from server.rpc.refusal_log import status_of_refusal
 from server.services import convert
 from server.users.metadata import oversized_update
 from server.users.ports import Outcome

@@ -21,8 +21,9 @@ from server.model import (
     UpdateWarning,
     UserUpdate,
 )
-from server.services.json_text import object_from_json
-from server.services.struct_values import object_from_struct
+from server.services.metadata_from_json import object_from_json
+from server.services.metadata_from_struct import object_from_struct
+from server.users.lookup import KEY_BYTES
 
 _NANOSECONDS = 1_000_000_000
 _YEAR_1 = -62_135_596_800
@@ -34,10 +35,10 @@ _COPIED = (
 )
 
 # Not `ListFields()`, which makes an object of each field's descriptor: it takes half as long again.
-_CAMPAIGN: Sequence[Any] = tuple(campaign_pb2.Campaign.DESCRIPTOR.fields_by_name)
+# What users can be looked up by.
+_LOOKUP_KEYS: Sequence[Any] = tuple(KEY_BYTES)
 
-# By what users are looked up.
-_KNOWN: Sequence[Any] = ("session_token", "email", "company_id")
+_CAMPAIGN: Sequence[Any] = tuple(campaign_pb2.Campaign.DESCRIPTOR.fields_by_name)
 
 
 def update_from_message(message: user_pb2.UserUpdate, client_address: str | None) -> UserUpdate:
@@ -86,7 +87,7 @@ def _metadata(message: user_pb2.UserUpdate) -> JsonObject | None:
 
 def lookup_request_from_message(message: user_service_pb2.LookupUsersRequest) -> LookupRequest:
     """What a message asks to look up."""
-    known = {name: getattr(message, name) for name in _KNOWN if message.HasField(name)}
+    known = {name: getattr(message, name) for name in _LOOKUP_KEYS if message.HasField(name)}
     return LookupRequest(known, message.page_size, message.page_token)
 
 

@@ -1,15 +1,12 @@
-"""What the gateway asks about a credential before it reads the rest of a request."""
-
-from typing import Any
+"""The methods of the internal CredentialService, which gateways call before they read the body of a request."""
 
 from userfold.internal.v1 import credential_service_pb2 as pb
 
-from server.rpc.call import CONTRACT_VERSION, current_call
+from server.rpc.call import CONTRACT_VERSION, Call
 
 
 class CredentialService:
-    """Serves `userfold.internal.v1.CredentialService`. `dispatch` has found the credential by the time of the call."""
+    """Serves `userfold.internal.v1.CredentialService`. The credential of a call is verified before it is served."""
 
-    async def CheckCredential(self, request: pb.CheckCredentialRequest, context: Any) -> pb.CheckCredentialResponse:
-        application_id = current_call().application.application_id
-        return pb.CheckCredentialResponse(application_id=application_id, contract=CONTRACT_VERSION)
+    async def CheckCredential(self, _: pb.CheckCredentialRequest, call: Call) -> pb.CheckCredentialResponse:
+        return pb.CheckCredentialResponse(application_id=call.application_id, contract=CONTRACT_VERSION)

@@ -11,8 +11,9 @@ from server import limits
 from server.commit.group_commit import GroupedProfileStore
 from server.errors import BatchTooLarge, ServerStopping, UserfoldError
 from server.model import PlannedUpdate
-from server.rpc.call import refuse_validate_only
-from server.rpc.refusals import status_of_refusal
+from server.rpc.call import Call
+from server.rpc.parsing import ParsedRequest
+from server.rpc.refusal_log import status_of_refusal
 from server.services.batch_results import REFUSED_IN_ONE_TURN, Planned, plan_batch, response_of, slices_of, writes_of
 from server.users.ports import Outcome
 
@@ -35,29 +36,24 @@ class UpdateStream:
     def __init__(
         self,
         profiles: GroupedProfileStore,
-        application_id: str,
-        client_address: str | None,
+        call: Call,
         clock: Callable[[], int],
         stopping: asyncio.Event,
         turns: Turns,
-        oversized: Callable[[], frozenset[int]] = frozenset,
     ) -> None:
         self._profiles = profiles
-        self._application_id = application_id
-        self._client_address = client_address
+        self._call = call
+        self._application_id = call.application_id
+        self._client_address = call.client_address()
         self._clock = clock
         self._stopping = stopping
         self._turns = turns
-        # Of the message that was read last: its items that were too large to be parsed.
-        self._oversized = oversized
         self._unacknowledged = 0
         self._acknowledged = asyncio.Event()
         self._settled: list[_Settled] = []
         self._moved = asyncio.Event()
 
-    async def acknowledge(
-        self, requests: AsyncIterable[pb.StreamUpdateUsersRequest]
-    ) -> AsyncIterator[pb.StreamUpdateUsersResponse]:
+    async def acknowledge(self, requests: AsyncIterable[ParsedRequest]) -> AsyncIterator[pb.StreamUpdateUsersResponse]:
         """Answer the requests, whatever is settled by then in one response.
 
         Raises, when all that was read is answered, BatchTooLarge, ServerStopping or what `refuse_validate_only` raises.
@@ -84,16 +80,16 @@ class UpdateStream:
             reading.cancel()
             stopped.cancel()
 
-    async def _read(self, requests: AsyncIterable[pb.StreamUpdateUsersRequest]) -> None:
+    async def _read(self, requests: AsyncIterable[ParsedRequest]) -> None:
         number = 0
-        async for request in requests:
-            refuse_validate_only(request)
+        async for request, oversized in requests:
+            self._call.refuse_validate_only(request)
             count = len(request.users)
             if count > limits.BATCH_UPDATES:
                 raise BatchTooLarge
             addresses = [self._client_address] * count
             planned = await plan_batch(
-                self._application_id, request.users, addresses, self._clock(), self._turns, self._oversized()
+                self._application_id, request.users, addresses, self._clock(), self._turns, oversized
             )
             # Part by part: there may never be room for all of a large message at once.
             start = 0

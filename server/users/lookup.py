@@ -20,12 +20,13 @@ LATEST_FIRST: Final = ("stored_time", "_id")
 """The stored fields that order a look-up: the latest `stored_time` first, then by `_id`. Profiles without a
 `stored_time`, which version 0.1 wrote, are the last."""
 
-# What an update may carry; no address is nearly as long.
-_MOST_BYTES: Final = {
+KEY_BYTES: Final = {
     "session_token": limits.TEXT_BYTES,
     "email": limits.TEXT_BYTES,
     "company_id": limits.ID_BYTES,
 }
+"""What users can be looked up by, and how many bytes each may take: as many as in an update. No email address is as
+long."""
 
 
 def plan_lookup(application_id: str, request: LookupRequest, tokens: PageTokens, now: int) -> Lookup:
@@ -37,7 +38,7 @@ def plan_lookup(application_id: str, request: LookupRequest, tokens: PageTokens,
         text = "exactly one of session_token, email and company_id must be set"
         violations.append(Violation("session_token", "NOT_EXACTLY_ONE", text))
     for name, text in request.known.items():
-        if violation := text_violation(name, text, _MOST_BYTES[name]):
+        if violation := text_violation(name, text, KEY_BYTES[name]):
             violations.append(violation)
         elif name == "email" and email_facts(text) is None:
             violations.append(Violation(name, "NOT_AN_EMAIL_ADDRESS", "must be an email address"))

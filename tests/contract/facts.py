@@ -19,11 +19,11 @@ from gateway.http import content_encoding
 from gateway.routing import not_stored
 from gateway.routing.http_rules import bindings_of
 from server import limits
-from server.accounts.scopes import ANY_CREDENTIAL, NEEDS
 from server.query.field_mask import WHOLE
 from server.query.fields import field_at
-from server.rpc.error_status import ANSWERS, Answer, number
+from server.rpc.error_status import ERROR_STATUSES, ErrorStatus, number
 from server.rpc.error_status import INTERNAL as DEFECT
+from server.rpc.methods import METHODS
 from tests.contract.reasons import field_reasons
 
 Facts: TypeAlias = Mapping[str, Mapping[str, Any]]
@@ -91,13 +91,13 @@ def changed(before: Facts, now: Facts) -> tuple[list[str], list[str]]:
 
 
 def _errors() -> Iterator[tuple[str, Any]]:
-    for answer in (*ANSWERS.values(), DEFECT):
+    for answer in (*ERROR_STATUSES.values(), DEFECT):
         yield f"{answer.reason} (server)", _error_of_server(answer)
     for reason, row in (*OWN.items(), *READ_FAILED.values()):
         yield f"{reason} (gateway)", _error_of_gateway(row)
 
 
-def _error_of_server(answer: Answer) -> Any:
+def _error_of_server(answer: ErrorStatus) -> Any:
     http = HTTP_STATUS[number(answer.code)]
     return {"code": answer.code.name, "http": http, "retry_after": answer.retry_after}
 
@@ -122,9 +122,7 @@ def _kind(path: tuple[str, ...]) -> str:
 
 
 def _method(method: MethodDescriptor) -> Any:
-    need = NEEDS.get(method.full_name) or NEEDS.get(method.name)
-    if need is None and not ANY_CREDENTIAL & {method.full_name, method.name}:
-        raise LookupError(method.full_name)
+    need = METHODS[method.full_name].need
     sides = {"client": method.client_streaming, "server": method.server_streaming}
     return {
         "scope": need.scope if need else None,

@@ -10,7 +10,7 @@ from types import ModuleType
 from typing import Final, NamedTuple, TypeAlias
 
 from gateway.errors.rendering import OWN, READ_FAILED, UNEXPLAINED
-from server.rpc.error_status import ANSWERS, INTERNAL
+from server.rpc.error_status import ERROR_STATUSES, INTERNAL
 
 ROOT: Final = Path(__file__).parent.parent.parent
 _REASON, _DESCRIPTION = "reason", "description"
@@ -40,7 +40,7 @@ class _Taker(NamedTuple):
 
 def error_reasons() -> frozenset[str]:
     """Every reason of an error, as in `ErrorInfo.reason`."""
-    server = {answer.reason for answer in (*ANSWERS.values(), INTERNAL)}
+    server = {answer.reason for answer in (*ERROR_STATUSES.values(), INTERNAL)}
     return frozenset({*server, *OWN, *(reason for reason, _ in READ_FAILED.values()), UNEXPLAINED})
 
 

@@ -1,37 +1,43 @@
 """Handlers around a fake service, on a gRPC server of the test's own, with a clock of its own."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
 
 import grpc
 import pytest
+from google.protobuf.descriptor import ServiceDescriptor
 from google.rpc.error_details_pb2 import ErrorInfo, RetryInfo
 from google.rpc.status_pb2 import Status
 from userfold.internal.v1 import credential_service_pb2, user_update_service_pb2
 from userfold.internal.v1.credential_service_pb2_grpc import CredentialServiceStub
 from userfold.internal.v1.user_update_service_pb2_grpc import UserUpdateServiceStub
+from userfold.v1 import campaign_service_pb2
 from userfold.v1 import user_service_pb2 as pb
 from userfold.v1.user_service_pb2_grpc import UserServiceStub
 
+from runtime.observations import Observations
 from runtime.turns import Turns
 from server.accounts.credentials import StoredCredential, digest
 from server.accounts.scopes import COLLECTOR_SCOPES
 from server.errors import Overloaded
 from server.model import CredentialKind
-from server.rpc.admission import Admission
+from server.rpc.admission.admission import Admission
+from server.rpc.admission.rate_limit import TokenBuckets
 from server.rpc.authentication import Authenticator
-from server.rpc.call import current_call
-from server.rpc.dispatch import Methods
+from server.rpc.call import Call
+from server.rpc.dispatch import Dispatcher
 from server.rpc.open_streams import Streams
-from server.rpc.rate_limit import TokenBuckets
+from server.rpc.parsing import ParsedRequest
+from server.rpc.served_method import Shared
 from server.rpc.transport import OPTIONS
 from server.services.credential_service import CredentialService
 
 SERVICE = pb.DESCRIPTOR.services_by_name["UserService"]
 UPDATES = user_update_service_pb2.DESCRIPTOR.services_by_name["UserUpdateService"]
+CAMPAIGNS = campaign_service_pb2.DESCRIPTOR.services_by_name["CampaignService"]
 CREDENTIALS = credential_service_pb2.DESCRIPTOR.services_by_name["CredentialService"]
 KEY = (("x-moesif-application-id", "key"),)
 
@@ -48,9 +54,9 @@ class FakeService:
         self.waits = asyncio.Event()
 
     def __getattr__(self, name: str) -> Any:
-        async def serve(request: Any, context: Any) -> Any:
-            self.called.append(current_call().application.application_id)
-            self.oversized = current_call().oversized
+        async def serve(request: Any, call: Call) -> Any:
+            self.called.append(call.application_id)
+            self.oversized = call.oversized
             if self.held:
                 self.waits.set()
                 await self.held.wait()
@@ -60,10 +66,12 @@ class FakeService:
 
         return serve
 
-    async def StreamUpdateUsers(self, requests: Any, context: Any) -> AsyncIterator[pb.StreamUpdateUsersResponse]:
-        async for _ in requests:
-            self.oversized = current_call().oversized
-            self.called.append(current_call().application.application_id)
+    async def StreamUpdateUsers(
+        self, requests: AsyncIterable[ParsedRequest], call: Call
+    ) -> AsyncIterator[pb.StreamUpdateUsersResponse]:
+        async for _, oversized in requests:
+            self.oversized = oversized
+            self.called.append(call.application_id)
             yield pb.StreamUpdateUsersResponse(acknowledgements=[pb.Acknowledgement()])
 
 
@@ -73,8 +81,8 @@ class FakeUpdateService:
     def __init__(self, service: FakeService) -> None:
         self._service = service
 
-    async def BatchUpdateUsers(self, request: Any, context: Any) -> Any:
-        await self._service.BatchUpdateUsers(request, context)
+    async def BatchUpdateUsers(self, request: Any, call: Call) -> Any:
+        await self._service.BatchUpdateUsers(request, call)
         return user_update_service_pb2.BatchUpdateUsersResponse()
 
 
@@ -101,11 +109,23 @@ class Served:
         self.stopping = asyncio.Event()
         self.authenticator = Authenticator(self, lambda: self.seconds, lambda: 0.0)
         self.streams = Streams(self.authenticator, lambda: self.seconds, self.stopping)
-        self.turns = Turns()
 
     def method(self, name: str) -> Any:
         """A method, of whichever service it is."""
         return getattr(self.updates if name.startswith("StreamBatch") else self.stub, name)
+
+    def servicers(self) -> Mapping[ServiceDescriptor, object]:
+        """The fakes, by the services that they serve."""
+        return {
+            SERVICE: self.service,
+            CAMPAIGNS: self.service,
+            UPDATES: FakeUpdateService(self.service),
+            CREDENTIALS: CredentialService(),
+        }
+
+    def shared(self) -> Shared:
+        """What their calls share."""
+        return Shared(self.authenticator, self.admission, self.streams, Turns(), Observations())
 
     def require_room(self, application_id: str) -> None:
         if self.is_full:
@@ -123,16 +143,7 @@ async def serving() -> AsyncIterator[Served]:
     """A fake service that is served until the end of the block."""
     served = Served()
     server = grpc.aio.server(options=OPTIONS)
-    server.add_generic_rpc_handlers(
-        [
-            Methods(descriptor, servicer, served.authenticator, served.admission, served.streams, served.turns)
-            for descriptor, servicer in (
-                (SERVICE, served.service),
-                (UPDATES, FakeUpdateService(served.service)),
-                (CREDENTIALS, CredentialService()),
-            )
-        ]
-    )
+    server.add_generic_rpc_handlers([Dispatcher(served.servicers(), served.shared())])
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:

@@ -18,7 +18,7 @@ from server.accounts.credentials import (
     generate_collector_key,
     generate_management_token,
 )
-from server.accounts.scopes import NEEDS, require
+from server.accounts.scopes import Need, require
 from server.errors import (
     CredentialAmbiguous,
     CredentialMissing,
@@ -28,7 +28,8 @@ from server.errors import (
     ScopeMissing,
 )
 from server.model import Application, CredentialKind, Scope
-from server.rpc.authentication import DIGESTS, LOOK_UPS, Authenticator, _keep
+from server.rpc.authentication import LOOKUPS, LOOKUPS_PER_QUERY, Authenticator
+from server.rpc.credential_cache import _keep
 
 _COLLECTOR = [("x-moesif-application-id", "key")]
 _TOKEN = [("authorization", "Bearer token")]
@@ -134,9 +135,9 @@ async def test_a_credential_is_unknown_where_the_other_kind_is_sent(metadata: li
 
 async def test_a_credential_may_do_what_its_scopes_say_and_nothing_else() -> None:
     reader = await _found(_authenticator(FakeCredentials(_READER)), _TOKEN)
-    require(NEEDS["GetUser"], reader)
+    require(Need(Scope.READ_USERS), reader)
     with pytest.raises(ScopeMissing) as missing:
-        require(NEEDS["UpdateUser"], reader)
+        require(Need(Scope.WRITE_USERS, collector_key=True), reader)
     assert missing.value.scope is Scope.WRITE_USERS
 
 
@@ -171,14 +172,14 @@ async def test_a_failed_look_up_is_not_kept() -> None:
 async def test_a_flood_of_unknown_keys_fills_no_memory_and_pushes_no_known_one_out(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("server.rpc.authentication._MOST", 10)
+    monkeypatch.setattr("server.rpc.credential_cache._CAPACITY", 10)
     credentials = FakeCredentials()
     authenticator = _authenticator(credentials)
     await _found(authenticator, _COLLECTOR)
     for number in range(100):
         with pytest.raises(CredentialUnknown):
             await _found(authenticator, _made_up(number))
-    assert len(authenticator._unknown_until) == 10
+    assert len(authenticator.cache._unknown_until) == 10
     credentials.asked.clear()
     await _found(authenticator, _COLLECTOR)
     assert credentials.asked == []
@@ -215,13 +216,13 @@ async def test_a_known_credential_waits_for_no_unknown_one_when_it_is_looked_up_
     await _found(authenticator, _COLLECTOR)
     clock.now += 30
     credentials.answers.clear()
-    flood = [asyncio.ensure_future(_found(authenticator, _made_up(number))) for number in range(LOOK_UPS)]
+    flood = [asyncio.ensure_future(_found(authenticator, _made_up(number))) for number in range(LOOKUPS)]
     await asyncio.sleep(0)
     again = asyncio.ensure_future(_found(authenticator, _COLLECTOR))
     for _ in range(3):
         await asyncio.sleep(0)
     # In a query of its own, beside the first one of the flood.
-    assert [len(digests) for digests in credentials.asked[1:]] == [DIGESTS, 1]
+    assert [len(digests) for digests in credentials.asked[1:]] == [LOOKUPS_PER_QUERY, 1]
     credentials.answers.set()
     assert (await again).application_id == "app"
     await asyncio.gather(*flood, return_exceptions=True)

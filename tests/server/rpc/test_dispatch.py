@@ -1,6 +1,7 @@
 """What is done around every method, on a gRPC server of the test's own, with a clock of its own."""
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -10,13 +11,11 @@ from userfold.internal.v1 import user_update_service_pb2 as internal_pb
 from userfold.v1 import user_service_pb2 as pb
 from userfold.v1.user_pb2 import UserUpdate
 
-from server.accounts.scopes import COLLECTOR_SCOPES
-from server.model import Application, CredentialKind, Scope
-from server.rpc.dispatch import Methods
-from tests.server.served import KEY, SERVICE, UPDATES, FakeService, Served, refused, told
+from server.model import CredentialKind, Scope
+from server.rpc.dispatch import Dispatcher
+from server.rpc.methods import METHODS, MethodRule, Work
+from tests.server.served import CAMPAIGNS, KEY, SERVICE, UPDATES, Served, refused, told
 from tests.support.waiting import turns
-
-_APPLICATION = Application("app", CredentialKind.COLLECTOR, COLLECTOR_SCOPES)
 
 
 @pytest.mark.parametrize("method", [each.name for each in SERVICE.methods if not each.client_streaming])
@@ -34,10 +33,29 @@ async def test_a_method_is_called_for_the_application_of_the_credential(served: 
     assert served.service.called == ["app"]
 
 
-async def test_a_method_without_a_scope_is_not_served(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("server.rpc.dispatch.NEEDS", {})
-    with pytest.raises(KeyError):
-        Methods(SERVICE, FakeService(), served.authenticator, served.admission, served.streams, served.turns)
+_GET_USER = "userfold.v1.UserService.GetUser"
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [
+        {name: rule for name, rule in METHODS.items() if name != _GET_USER},
+        {**METHODS, "userfold.v1.UserService.Unserved": METHODS[_GET_USER]},
+        {**METHODS, "userfold.v1.UnservedService.GetUser": METHODS[_GET_USER]},
+    ],
+    ids=["missing", "no method", "no service"],
+)
+async def test_nothing_is_served_unless_the_rules_are_exactly_those_of_the_methods(
+    served: Served, rules: Mapping[str, MethodRule]
+) -> None:
+    with pytest.raises(ValueError, match=r"^methods without a rule: "):
+        Dispatcher(served.servicers(), served.shared(), rules)
+    Dispatcher(served.servicers(), served.shared(), METHODS)
+
+
+async def test_nothing_is_served_where_a_servicer_lacks_a_method(served: Served) -> None:
+    with pytest.raises(AttributeError):
+        Dispatcher({**served.servicers(), CAMPAIGNS: object()}, served.shared())
 
 
 @pytest.mark.parametrize("becomes", ["revoked", "another application's"])
@@ -75,7 +93,7 @@ async def test_a_stream_beyond_the_rate_is_slowed_down(served: Served) -> None:
     assert (await call.read()).acknowledgements
     await call.write(pb.StreamUpdateUsersRequest(users=[UserUpdate(user_id="u")]))
     assert (await call.read()).acknowledgements
-    assert served.admission.pause("StreamUpdateUsers", _APPLICATION) > 0
+    assert served.admission.pause(Work.UPDATE, "app") > 0
     await call.done_writing()
     served.seconds = 1.0
     assert await call.code() is grpc.StatusCode.OK
@@ -91,7 +109,7 @@ async def test_updates_are_refused_before_they_are_parsed_where_no_room_is_left_
     await served.stub.GetUser(pb.GetUserRequest(), metadata=(("authorization", "Bearer key"),))
 
 
-@pytest.mark.parametrize("limit", ["free", "free_octets"])
+@pytest.mark.parametrize("limit", ["free", "free_bytes"])
 async def test_more_calls_than_a_server_holds_are_turned_away_before_they_are_read(served: Served, limit: str) -> None:
     setattr(served.admission.calls, limit, 0)
     for _ in range(2):  # Before the credential is known, and when it is.

@@ -10,7 +10,7 @@ from google.rpc.status_pb2 import Status
 from server import errors
 from server.errors import UserfoldError, Violation
 from server.model import Scope
-from server.rpc.error_status import ANSWERS, status_from_error
+from server.rpc.error_status import ERROR_STATUSES, status_from_error
 
 assert error_details_pb2  # Known to the descriptor pool, so that `Any` can be told as JSON.
 
@@ -170,10 +170,10 @@ def test_an_error_is_told_in_the_one_shape(
 
 
 def test_the_table_is_whole() -> None:
-    assert {type(row[0]) for row in _TABLE} == set(ANSWERS)
+    assert {type(row[0]) for row in _TABLE} == set(ERROR_STATUSES)
     facts = {kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, UserfoldError)}
     # A rejected write is a defect: it is told as one.
-    assert facts - set(ANSWERS) == {UserfoldError, errors.WriteRejected}
+    assert facts - set(ERROR_STATUSES) == {UserfoldError, errors.WriteRejected}
 
 
 @pytest.mark.parametrize("error", [errors.WriteRejected(13), ValueError("a value"), KeyError("secret")])

@@ -80,7 +80,7 @@ async def test_an_application_may_have_as_many_calls_as_remain_free(served: Serv
 
 
 async def test_the_bytes_of_an_application_are_shared_too(served: Served) -> None:
-    served.admission.calls.free_octets = 100
+    served.admission.calls.free_bytes = 100
     request = pb.UpdateUserRequest(user=UserUpdate(user_id="u" * 60))
     served.service.held = asyncio.Event()
     first = asyncio.ensure_future(served.stub.UpdateUser(request, metadata=KEY))
@@ -90,7 +90,7 @@ async def test_the_bytes_of_an_application_are_shared_too(served: Served) -> Non
         served.admission.calls.take("other", 50)
     served.service.held.set()
     await first
-    assert served.admission.calls.free_octets == 100
+    assert served.admission.calls.free_bytes == 100
 
 
 async def test_a_method_learns_which_items_were_too_large_to_be_parsed(served: Served) -> None:

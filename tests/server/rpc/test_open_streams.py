@@ -13,7 +13,6 @@ from server import limits
 from server.accounts.credentials import digest
 from server.errors import DatabaseUnavailable, Overloaded
 from server.rpc.open_streams import SWEEP_SECONDS
-from server.rpc.places import Places
 from tests.server.served import KEY, Served, refused
 from tests.support.waiting import later, until
 
@@ -151,21 +150,3 @@ async def test_streams_whose_credential_is_not_known_yet_take_no_places_of_strea
     served.answers.set()
     for call in waiting:
         assert (await refused(call.read()))[0] == "CREDENTIAL_UNKNOWN"
-
-
-def test_places_are_shared_by_number_and_by_bytes() -> None:
-    places = Places(10, 100)
-    for _ in range(5):
-        places.take("a", 10)
-    with pytest.raises(Overloaded):
-        places.take("a", 0)
-    with pytest.raises(Overloaded):
-        places.take("b", 51)
-    places.take("b", 25)
-    with pytest.raises(Overloaded):
-        places.take("b", 1)
-    places.give_back("b", 25)
-    for _ in range(5):
-        places.give_back("a", 10)
-    assert places.is_empty
-    assert (places.free, places.free_octets) == (10, 100)

@@ -18,6 +18,14 @@ from server.query.field_mask import parse_mask
 from server.rpc import parsing
 from server.rpc.parsing import parse_large
 
+_ITEMS: dict[Any, str] = {
+    BatchUpdateUsersRequest: "users",
+    pb.StreamUpdateUsersRequest: "users",
+    pb.BatchGetUsersRequest: "user_ids",
+    pb.BatchDeleteUsersRequest: "user_ids",
+    pb.BatchExportUsersRequest: "user_ids",
+}
+
 
 class FakeTurns(Turns):
     """Keeps whose turns were asked for."""
@@ -33,8 +41,8 @@ class FakeTurns(Turns):
 async def parsed(message: Message | bytes, kind: Any = BatchUpdateUsersRequest) -> tuple[Any, frozenset[int], int]:
     """The message that is parsed, the items that are not, and the number of slices."""
     turns = FakeTurns()
-    text = message if isinstance(message, bytes) else message.SerializeToString()
-    request, oversized = await parse_large(text, kind, turns, "app")
+    payload = message if isinstance(message, bytes) else message.SerializeToString()
+    request, oversized = await parse_large(payload, kind, _ITEMS.get(kind), turns, "app")
     assert set(turns.owners) <= {"app"}
     return request, oversized, len(turns.owners)
 
@@ -113,7 +121,7 @@ async def test_what_is_too_much_is_refused_before_anything_is_parsed(
     monkeypatch.setattr("server.rpc.parsing.parse", None)
     turns = FakeTurns()
     with pytest.raises(error):
-        await parse_large(message, kind, turns, "app")
+        await parse_large(message, kind, _ITEMS.get(kind), turns, "app")
     assert turns.owners == []
 
 

@@ -12,7 +12,7 @@ from userfold.v1.user_pb2 import UserUpdate
 from userfold.v1.user_service_pb2_grpc import UserServiceStub
 
 from server.errors import BatchTooLarge, CredentialUnknown
-from server.rpc.error_status import ANSWERS
+from server.rpc.error_status import ERROR_STATUSES
 from tests.support.stack import Api, Stack
 
 
@@ -92,8 +92,8 @@ async def test_a_message_too_large_ends_the_stream_after_the_acknowledgements(st
     numbers = [item.sequence_number for item in (await call.read()).acknowledgements]
     with pytest.raises(grpc.aio.AioRpcError) as refusal:
         await call.read()
-    assert refusal.value.code() == ANSWERS[BatchTooLarge].code
-    assert refusal.value.details() == ANSWERS[BatchTooLarge].message
+    assert refusal.value.code() == ERROR_STATUSES[BatchTooLarge].code
+    assert refusal.value.details() == ERROR_STATUSES[BatchTooLarge].message
     assert numbers == [0]
 
 
@@ -101,7 +101,7 @@ async def test_an_unknown_credential_is_refused_before_anything_is_read(stub: An
     call = stub.StreamUpdateUsers(metadata=(("x-moesif-application-id", "unknown"),), timeout=60)
     with pytest.raises(grpc.aio.AioRpcError) as refusal:
         await call.read()
-    assert refusal.value.code() == ANSWERS[CredentialUnknown].code
+    assert refusal.value.code() == ERROR_STATUSES[CredentialUnknown].code
 
 
 async def test_a_producer_that_goes_away_leaves_what_it_sent_and_a_server_that_works(stub: Any, api: Api) -> None:

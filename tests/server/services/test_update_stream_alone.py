@@ -11,11 +11,16 @@ from userfold.v1.user_pb2 import UserUpdate
 from runtime.turns import Turns
 from server import limits
 from server.commit.group_commit import GroupedProfileStore
-from server.model import STORED, ProfileWrite
+from server.model import STORED, Application, CredentialKind, ProfileWrite, Scope
+from server.rpc.call import Call
+from server.rpc.parsing import ParsedRequest
 from server.services.batch_results import REFUSED_IN_ONE_TURN
 from server.services.update_stream import UpdateStream
 from server.users.ports import Outcome
 from tests.support.waiting import turns
+
+_APPLICATION = Application("app", CredentialKind.COLLECTOR, frozenset({Scope.WRITE_USERS}))
+_CALL = Call(_APPLICATION, (), lambda: "unix:")
 
 
 class FakeProfileStore:
@@ -47,13 +52,13 @@ def _message(*user_ids: str, size: int = 0) -> pb.StreamUpdateUsersRequest:
     )
 
 
-async def _sent(messages: Sequence[pb.StreamUpdateUsersRequest]) -> AsyncIterator[pb.StreamUpdateUsersRequest]:
+async def _sent(messages: Sequence[pb.StreamUpdateUsersRequest]) -> AsyncIterator[ParsedRequest]:
     for message in messages:
-        yield message
+        yield ParsedRequest(message)
 
 
 async def _acknowledged(grouped: GroupedProfileStore, *messages: pb.StreamUpdateUsersRequest) -> list[int]:
-    stream = UpdateStream(grouped, "app", None, lambda: 0, asyncio.Event(), Turns())
+    stream = UpdateStream(grouped, _CALL, lambda: 0, asyncio.Event(), Turns())
     answers = stream.acknowledge(_sent(messages))
     return [each.sequence_number for answer in [one async for one in answers] for each in answer.acknowledgements]
 

@@ -25,7 +25,7 @@ from userfold.v1.user_service_pb2_grpc import UserServiceStub
 
 from server import errors
 from server.limits import MESSAGE_BYTES, UPDATE_BYTES
-from server.rpc.error_status import ANSWERS
+from server.rpc.error_status import ERROR_STATUSES
 from tests.support.applications import Application
 from tests.support.stack import Stack
 
@@ -79,7 +79,7 @@ def _told(status: Status) -> Any:
 
 
 def _expected(error: type[errors.UserfoldError], *details: object, **info: object) -> Any:
-    answer = ANSWERS[error]
+    answer = ERROR_STATUSES[error]
     info = {"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": answer.reason, "domain": "userfold"} | info
     return {"code": answer.code.value[0], "message": answer.message, "details": [info, *details]}
 

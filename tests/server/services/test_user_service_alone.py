@@ -1,15 +1,10 @@
-"""The service without a server: what it asks of its store, at a time of the test's own, through grpcio-testing.
-
-grpcio-testing knows no asyncio: an adapter runs each coroutine to its end.
-"""
+"""The services without a server: what they ask of a fake store, at the time of a fake clock."""
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-import grpc
-import grpc_testing  # type: ignore[import-untyped]  # It ships no types.
 import pytest
 from cryptography.fernet import Fernet
 from google.protobuf.json_format import MessageToDict
@@ -43,9 +38,9 @@ from server.model import (
 )
 from server.query.field_mask import Mask
 from server.query.page_token import SECONDS, PageTokens, Position
-from server.rpc.call import Call, begin
+from server.rpc.call import Call
 from server.rpc.error_status import status_from_error
-from server.services.batches import Batches
+from server.services.batch_updates import BatchUpdater
 from server.services.campaign_service import CampaignService
 from server.services.user_service import UserService
 from server.users.campaign_report import Report
@@ -55,11 +50,6 @@ from server.users.ports import Outcome
 from server.users.update import profile_id
 from tests.server.fetched import FetchedProfile, FetchedReportGroup
 
-_SERVICES = (
-    pb.DESCRIPTOR.services_by_name["UserService"],
-    campaigns_pb.DESCRIPTOR.services_by_name["CampaignService"],
-)
-_METHODS = {method.name: method for service in _SERVICES for method in service.methods}
 _NOW = datetime(2026, 1, 2, 3, 4, 5, 678_000, tzinfo=UTC)
 _APPLICATION = Application("app", CredentialKind.MANAGEMENT, frozenset({Scope.ADMIN}))
 
@@ -134,42 +124,8 @@ class FakeProfileQueries:
         return self.reported
 
 
-class Synchronous:
-    """The adapter: the service's methods as grpcio-testing calls them."""
-
-    def __init__(self, service: object) -> None:
-        self._service = service
-        self._runner = asyncio.Runner()
-
-    def __getattr__(self, name: str) -> Any:
-        method = getattr(self._service, name)
-
-        def call(request: object, context: grpc.ServicerContext) -> object:
-            return self._runner.run(_serve(method, request, context))
-
-        return call
-
-    def close(self) -> None:
-        self._runner.close()
-
-
-class Context:
-    """What the service asks of a call's context."""
-
-    def __init__(self, peer: str) -> None:
-        self._peer = peer
-
-    def invocation_metadata(self) -> tuple[tuple[str, str], ...]:
-        return ()
-
-    def peer(self) -> str:
-        return self._peer
-
-
-async def _serve(method: Any, request: object, context: Any) -> Any:
-    """Call a method as the server does once the caller may call it."""
-    begin(Call(_APPLICATION, context.invocation_metadata()))
-    return await method(request, context)
+def _call(peer: str = "ipv4:127.0.0.1:1") -> Call:
+    return Call(_APPLICATION, (), lambda: peer)
 
 
 @pytest.fixture
@@ -200,32 +156,19 @@ def clock() -> Clock:
 @pytest.fixture
 def service(store: FakeProfileStore, queries: FakeProfileQueries, clock: Clock) -> UserService:
     tokens, turns, profiles = PageTokens(Fernet.generate_key()), Turns(), GroupedProfileStore(store)
-    batches = Batches(profiles, clock, turns)
-    return UserService(profiles, batches, queries, FakeProfileErasure(), tokens, clock, asyncio.Event(), turns)
+    updater = BatchUpdater(profiles, clock, turns)
+    return UserService(profiles, updater, queries, FakeProfileErasure(), tokens, clock, asyncio.Event(), turns)
 
 
 @pytest.fixture
-def testing(service: UserService, queries: FakeProfileQueries) -> Iterator[Any]:
-    adapters = [Synchronous(service), Synchronous(CampaignService(queries, Turns()))]
-    yield grpc_testing.server_from_dictionary(
-        dict(zip(_SERVICES, adapters, strict=True)), grpc_testing.strict_real_time()
-    )
-    for adapter in adapters:
-        adapter.close()
-
-
-def _call(testing: Any, method: str, request: object) -> Any:
-    # grpcio-testing's context has no peer to ask for an address.
-    metadata = (("x-userfold-client-address", "192.0.2.1"), ("x-userfold-contract", "2"))
-    response, _, code, _ = testing.invoke_unary_unary(_METHODS[method], metadata, request, None).termination()
-    assert code is grpc.StatusCode.OK
-    return response
+def campaigns(queries: FakeProfileQueries) -> CampaignService:
+    return CampaignService(queries, Turns())
 
 
 async def test_an_update_is_planned_at_the_time_of_the_clock(service: UserService, store: FakeProfileStore) -> None:
     request: Any = pb.UpdateUserRequest(user=UserUpdate(user_id="u"))
-    context: Any = Context("ipv6:%5B2001:db8::1%5D:4711")
-    assert await _serve(service.UpdateUser, request, context) == pb.UpdateUserResponse()
+    call = _call("ipv6:%5B2001:db8::1%5D:4711")
+    assert await service.UpdateUser(request, call) == pb.UpdateUserResponse()
     ((write,),) = store.applied
     assert write.profile_id == profile_id("app", "u")
     assert write.on_insert["created_time"] == _NOW
@@ -242,8 +185,7 @@ async def test_a_peer_without_an_address_is_not_observed(
     service: UserService, store: FakeProfileStore, peer: str
 ) -> None:
     request: Any = pb.UpdateUserRequest(user=UserUpdate(user_id="u"))
-    context: Any = Context(peer)
-    await _serve(service.UpdateUser, request, context)
+    await service.UpdateUser(request, _call(peer))
     assert "observed_ip_address" not in store.applied[0][0].patch
 
 
@@ -256,17 +198,15 @@ async def test_addresses_of_an_older_gateway_are_read_only_where_there_can_be_as
 ) -> None:
     updates = pb.BatchUpdateUsersRequest(users=[UserUpdate(user_id="u")])
     request: Any = pb.BatchUpdateUsersRequest.FromString(updates.SerializeToString() + beside)
-    context: Any = Context("ipv4:127.0.0.1:1")
-    await _serve(service.BatchUpdateUsers, request, context)
+    await service.BatchUpdateUsers(request, _call())
     assert store.applied[0][0].patch["observed_ip_address"] == observed
 
 
 async def test_what_the_store_says_of_one_update_is_raised(service: UserService, store: FakeProfileStore) -> None:
     store.outcomes = [WriteOutcomeUnknown()]
     request: Any = pb.UpdateUserRequest(user=UserUpdate(user_id="u"))
-    context: Any = Context("ipv4:127.0.0.1:1")
     with pytest.raises(WriteOutcomeUnknown):
-        await _serve(service.UpdateUser, request, context)
+        await service.UpdateUser(request, _call())
 
 
 async def test_what_the_store_says_of_a_batch_goes_to_the_update_it_is_of(
@@ -275,26 +215,25 @@ async def test_what_the_store_says_of_a_batch_goes_to_the_update_it_is_of(
     store.outcomes = [STORED, ProfileTooLarge(), WriteOutcomeUnknown()]
     users = [UserUpdate(user_id="a"), UserUpdate(), UserUpdate(user_id="b"), UserUpdate(user_id="c")]
     request: Any = pb.BatchUpdateUsersRequest(users=users)
-    context: Any = Context("ipv4:127.0.0.1:1")
-    results = (await _serve(service.BatchUpdateUsers, request, context)).results
+    results = (await service.BatchUpdateUsers(request, _call())).results
     assert [write.profile_id for write in store.applied[0]] == [profile_id("app", user_id) for user_id in "abc"]
     assert [result.HasField("error") for result in results] == [False, True, True, True]
     assert results[2].error == status_from_error(ProfileTooLarge())
     assert results[3].error == status_from_error(WriteOutcomeUnknown())
 
 
-def test_a_look_up_is_planned_and_answered_whole(testing: Any, queries: FakeProfileQueries) -> None:
+async def test_a_look_up_is_planned_and_answered_whole(service: UserService, queries: FakeProfileQueries) -> None:
     queries.profiles[profile_id("app", "u")] = Profile(
         user_id="u", created_time=_NOW, modified_time=0, metadata={}, alias_count=0
     )
-    answer = _call(testing, "LookupUsers", pb.LookupUsersRequest(company_id="c"))
+    answer = await service.LookupUsers(pb.LookupUsersRequest(company_id="c"), _call())
     assert ([user.user_id for user in answer.users], answer.next_page_token) == (["u"], "")
     for position in ([_NOW, "app/u/1"], [None, "app/u/2"]):
         queries.position = position
         request = pb.LookupUsersRequest(company_id="c", page_size=5000, page_token=answer.next_page_token)
-        answer = _call(testing, "LookupUsers", request)
+        answer = await service.LookupUsers(request, _call())
         assert answer.next_page_token
-    _call(testing, "LookupUsers", pb.LookupUsersRequest(company_id="c", page_token=answer.next_page_token))
+    (await service.LookupUsers(pb.LookupUsersRequest(company_id="c", page_token=answer.next_page_token), _call()))
     assert queries.lookups == [
         Lookup("app", "company_id", "c", 100),
         Lookup("app", "company_id", "c", 1000),
@@ -303,11 +242,13 @@ def test_a_look_up_is_planned_and_answered_whole(testing: Any, queries: FakeProf
     ]
 
 
-def test_several_profiles_are_answered_in_the_order_of_their_ids(testing: Any, queries: FakeProfileQueries) -> None:
+async def test_several_profiles_are_answered_in_the_order_of_their_ids(
+    service: UserService, queries: FakeProfileQueries
+) -> None:
     for user_id in "ab":
         queries.profiles[profile_id("app", user_id)] = Profile(user_id, None, None, {}, 0)
     request = pb.BatchGetUsersRequest(user_ids=["b", "never", "", "a", "b"], fields=["metadata", "user_id,company_id"])
-    results = _call(testing, "BatchGetUsers", request).results
+    results = (await service.BatchGetUsers(request, _call())).results
     told = [each.response.user.user_id or each.error for each in results]
     violation = Violation("user_ids[2]", "REQUIRED", "must not be empty")
     refused = [status_from_error(error) for error in (UserNotFound(), InvalidRequest([violation]))]
@@ -316,7 +257,7 @@ def test_several_profiles_are_answered_in_the_order_of_their_ids(testing: Any, q
     assert mask.paths == (("metadata",), ("user_id",), ("company_id",))
 
 
-def test_a_profile_is_answered_whole(testing: Any, queries: FakeProfileQueries) -> None:
+async def test_a_profile_is_answered_whole(service: UserService, queries: FakeProfileQueries) -> None:
     queries.profiles[profile_id("app", "u")] = Profile(
         user_id="u",
         created_time=_NOW,
@@ -340,7 +281,7 @@ def test_a_profile_is_answered_whole(testing: Any, queries: FakeProfileQueries) 
         observed_ip_address="5.6.7.8",
         stored_time=_NOW,
     )
-    user: User = _call(testing, "GetUser", pb.GetUserRequest(user_id="u")).user
+    user: User = (await service.GetUser(pb.GetUserRequest(user_id="u"), _call())).user
     # As one of the two, for whoever asks for it.
     expected = {field.name for field in User.DESCRIPTOR.fields} - {"metadata_json", "etag"}
     assert {field.name for field, _ in user.ListFields()} == expected
@@ -353,16 +294,15 @@ def test_a_profile_is_answered_whole(testing: Any, queries: FakeProfileQueries) 
     assert MessageToDict(user.metadata) == {"a": {"b": [1, None, "x", {}]}}
 
 
-def test_an_empty_batch_asks_nothing_of_the_store(testing: Any, store: FakeProfileStore) -> None:
-    assert not _call(testing, "BatchUpdateUsers", pb.BatchUpdateUsersRequest()).results
+async def test_an_empty_batch_asks_nothing_of_the_store(service: UserService, store: FakeProfileStore) -> None:
+    assert not (await service.BatchUpdateUsers(pb.BatchUpdateUsersRequest(), _call())).results
     assert store.applied == []
 
 
 async def _listed(service: UserService, **fields: Any) -> str:
     """The token of the page that follows."""
     request: Any = pb.ListUsersRequest(**fields)
-    context: Any = Context("ipv4:127.0.0.1:1")
-    return str((await _serve(service.ListUsers, request, context)).next_page_token)
+    return str((await service.ListUsers(request, _call())).next_page_token)
 
 
 @pytest.mark.parametrize("order_by", ["", "created_time desc", "modified_time", "user_id desc"])
@@ -428,11 +368,11 @@ async def test_a_page_token_holds_for_a_day_and_for_what_it_was_given_for(
         await _listed(service, filter="company_id = c", page_token=token)
 
 
-def test_a_report_is_answered_whole(testing: Any, queries: FakeProfileQueries) -> None:
+async def test_a_report_is_answered_whole(campaigns: CampaignService, queries: FakeProfileQueries) -> None:
     group = CampaignGroup({"campaign.gclid": ""}, 3, [("2026-01-31", 1), ("2026-02-01", 2)], 5.0, 2)
     total = FetchedReportGroup(CampaignGroup({}, 3, (), 0.0, 0))
     queries.reported = CampaignReport([FetchedReportGroup(group)], True, total)
-    answer = _call(testing, "ReportCampaigns", campaigns_pb.ReportCampaignsRequest())
+    answer = await campaigns.ReportCampaigns(campaigns_pb.ReportCampaignsRequest(), _call())
     assert answer == campaigns_pb.ReportCampaignsResponse(
         groups=[
             campaigns_pb.CampaignGroup(
@@ -452,8 +392,8 @@ def test_a_report_is_answered_whole(testing: Any, queries: FakeProfileQueries) -
     )
 
 
-def test_a_count_is_answered(testing: Any) -> None:
-    assert _call(testing, "CountUsers", pb.CountUsersRequest()).count == 2**40
+async def test_a_count_is_answered(service: UserService) -> None:
+    assert (await service.CountUsers(pb.CountUsersRequest(), _call())).count == 2**40
 
 
 async def test_a_batch_of_refused_updates_is_answered_in_slices(
@@ -466,7 +406,6 @@ async def test_a_batch_of_refused_updates_is_answered_in_slices(
 
     monkeypatch.setattr(Turns, "turn", turn)
     request: Any = pb.BatchUpdateUsersRequest(users=[UserUpdate() for _ in range(200)])
-    context: Any = Context("ipv4:127.0.0.1:1")
-    results = (await _serve(service.BatchUpdateUsers, request, context)).results
+    results = (await service.BatchUpdateUsers(request, _call())).results
     assert [result.error.code for result in results] == [3] * 200
     assert owners == ["app"] * 3

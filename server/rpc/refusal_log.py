@@ -1,4 +1,4 @@
-"""What is refused, told twice: to the caller as a Status, to the operator in log and metrics."""
+"""Refused calls and defects: the Status for the caller, with a log event and a metric for the operator."""
 
 import asyncio
 import math
@@ -15,7 +15,7 @@ from runtime import logs
 from runtime.tally import KINDS, SECONDS, Tally
 from server import limits, metrics
 from server.errors import InvalidRequest, UserfoldError
-from server.rpc.error_status import INTERNAL, answer_to, status_from_error
+from server.rpc.error_status import INTERNAL, error_status, status_from_error
 
 _log = structlog.get_logger("userfold.server")
 
@@ -23,15 +23,15 @@ _INDEX = re.compile(r"\[[0-9]+\]")
 
 
 def status_of_refusal(method: str, error: Exception, prefix: str = "") -> Status:
-    """The Status of a call that is refused, or of one item among several, made visible to the operator.
+    """The Status of a call, or of one item of its request, that is refused. It is logged and counted.
 
-    `prefix` is where the item stands in the request, such as `users[3].`.
+    `prefix` is the path of the item in the request, such as `users[3].`.
     """
     return status_from_error(error, prefix, _recorded(method, error))
 
 
 class _Refusal(NamedTuple):
-    """What refusals have in common that are reported together: no value of a caller's."""
+    """Refusals that are logged together. Nothing here is a value that a caller sent."""
 
     method: str
     reason: str
@@ -43,7 +43,7 @@ class _Refusal(NamedTuple):
 
 
 class _Defect(NamedTuple):
-    """The same of defects: those of one place have one id within a second."""
+    """Defects that are logged together: within a second, those of one place in the code share an id."""
 
     method: str
     type: str
@@ -56,7 +56,7 @@ class _Defect(NamedTuple):
 
 
 class _Reports:
-    """Reports refusals and defects in the log: the first of a kind at once, further ones of its second as a number."""
+    """Logs the first refusal or defect of a kind immediately, and the number of those that follow within a second."""
 
     def __init__(self) -> None:
         self._tally: Tally[_Refusal | _Defect] = Tally(lambda kind, calls: kind.report(calls))
@@ -69,9 +69,9 @@ class _Reports:
         self._tally.add(refusal)
 
     def defect(self, defect: _Defect) -> str:
-        """Answers the error_id by which the defect is found in the log."""
-        made_at, error_id = self._ids.get(defect, (-math.inf, ""))
-        if (now := time.monotonic()) - made_at >= SECONDS:
+        """Returns the error_id under which the defect is in the log."""
+        created, error_id = self._ids.get(defect, (-math.inf, ""))
+        if (now := time.monotonic()) - created >= SECONDS:
             error_id = uuid.uuid4().hex
             if len(self._ids) >= KINDS:
                 self._ids.clear()
@@ -80,7 +80,7 @@ class _Reports:
         return error_id
 
 
-# One for each event loop, to which its timer belongs.
+# One for each event loop, because its timer belongs to the loop.
 _REPORTS: WeakKeyDictionary[asyncio.AbstractEventLoop, _Reports] = WeakKeyDictionary()
 
 
@@ -93,23 +93,24 @@ def _reports() -> _Reports:
 
 
 def flush_reports() -> None:
-    """Report what is counted now: the program ends."""
+    """Log what is counted so far. To be called before the program ends."""
     _reports().flush()
 
 
 def _recorded(method: str, error: Exception) -> str:
-    """Make a refusal visible to the operator. Answers the error_id to tell the caller, empty where there is none.
+    """Log and count a refusal. Returns the error_id for the caller; empty where there is none.
 
-    Only the parts of a path that the contract names are logged: the keys in metadata are the caller's.
+    Of the path of a field, only the parts that the contract defines are logged: keys in `metadata` are data of the
+    caller.
     """
-    answer = answer_to(error)
-    metrics.REFUSALS.labels(method, answer.reason).inc()
-    if answer is INTERNAL:
+    status = error_status(error)
+    metrics.REFUSALS.labels(method, status.reason).inc()
+    if status is INTERNAL:
         detail = str(error) if isinstance(error, UserfoldError) else None
         return _reports().defect(_Defect(method, type(error).__name__, detail, tuple(logs.locations(error))))
     violations = error.violations[: limits.REPORTED] if isinstance(error, InvalidRequest) else ()
     fields = tuple(sorted({_contract_part(violation.field) for violation in violations}))
-    _reports().refusal(_Refusal(method, answer.reason, fields))
+    _reports().refusal(_Refusal(method, status.reason, fields))
     return ""
 
 

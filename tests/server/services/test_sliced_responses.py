@@ -13,7 +13,7 @@ from runtime.turns import Turns
 from server import limits
 from server.model import Application, CampaignGroup, CredentialKind, Profile
 from server.rpc.call import Call
-from server.services.responses import Answer
+from server.services.sliced_responses import ResponseBuilder
 from tests.server.fetched import FetchedProfile, FetchedReportGroup
 
 _APPLICATION = Application("app", CredentialKind.MANAGEMENT, frozenset())
@@ -37,6 +37,10 @@ def turns() -> CountingTurns:
     return CountingTurns()
 
 
+def _builder(turns: Turns, metadata: Any = ()) -> ResponseBuilder:
+    return ResponseBuilder(Call(_APPLICATION, metadata, lambda: "unix:"), turns)
+
+
 def _profile(metadata: dict[str, Any], **fields: Any) -> Profile:
     return Profile("u", None, None, metadata, None, **fields)
 
@@ -47,7 +51,7 @@ _ORDINARY = FetchedProfile(_profile({"email": "john@acme.com", "sales": {"stage"
 @pytest.mark.parametrize("metadata", [(), _JSON])
 async def test_ordinary_answers_need_no_turn(turns: CountingTurns, metadata: Any) -> None:
     response = pb.ListUsersResponse()
-    assert await Answer(Call(_APPLICATION, metadata), turns).users([_ORDINARY] * 80, response.users) == 80
+    assert await _builder(turns, metadata).users([_ORDINARY] * 80, response.users) == 80
     assert turns.taken == []
 
 
@@ -58,7 +62,7 @@ async def test_a_dense_profile_is_translated_in_slices_of_its_applications_turns
     values = 350_000
     fetched = FetchedProfile(_profile({"a": [None] * values}), size=1_000_000)
     response = pb.GetUserResponse()
-    await Answer(Call(_APPLICATION, metadata), turns).user(fetched, response.user)
+    await _builder(turns, metadata).user(fetched, response.user)
     assert len(turns.taken) == pytest.approx(values * steps / limits.SLICE_WORK, abs=3)
     assert {*turns.taken} == {"app"}
     if metadata:
@@ -71,10 +75,10 @@ async def test_a_dense_profile_is_translated_in_slices_of_its_applications_turns
 
 async def test_a_small_answer_goes_between_the_slices_of_a_dense_one(turns: CountingTurns) -> None:
     dense = FetchedProfile(_profile({"a": [None] * 100_000}), size=1_000_000)
-    answering = asyncio.create_task(Answer(Call(_APPLICATION, ()), turns).user(dense, pb.GetUserResponse().user))
+    answering = asyncio.create_task(_builder(turns).user(dense, pb.GetUserResponse().user))
     await asyncio.sleep(0)
     seen = len(turns.taken)
-    await Answer(Call(_APPLICATION, ()), turns).user(_ORDINARY, pb.GetUserResponse().user)
+    await _builder(turns).user(_ORDINARY, pb.GetUserResponse().user)
     await asyncio.sleep(0)
     assert not answering.done()
     assert len(turns.taken) - seen <= 2
@@ -85,7 +89,7 @@ async def test_a_small_answer_goes_between_the_slices_of_a_dense_one(turns: Coun
 async def test_an_answer_ends_where_its_values_pass_a_limit(turns: CountingTurns, metadata: Any) -> None:
     fetched = FetchedProfile(_profile({"a": [None] * 100_000}), size=300_000)
     response = pb.ListUsersResponse()
-    count = await Answer(Call(_APPLICATION, metadata), turns).users([fetched] * 20, response.users)
+    count = await _builder(turns, metadata).users([fetched] * 20, response.users)
     assert 1 <= count == len(response.users) <= 5
 
 
@@ -93,27 +97,25 @@ async def test_an_answer_ends_where_its_bytes_pass_a_limit_as_a_message_and_in_j
     text = {"a": "\x01" * 1_000_000}
     for metadata, most in (((), 8), (_JSON, 1)):
         response = pb.ListUsersResponse()
-        count = await Answer(Call(_APPLICATION, metadata), turns).users(
-            [FetchedProfile(_profile(text))] * 40, response.users
-        )
+        count = await _builder(turns, metadata).users([FetchedProfile(_profile(text))] * 40, response.users)
         assert count == len(response.users) == most
         assert response.ByteSize() <= limits.ANSWER_BYTES
     # What is no metadata is yet to grow.
     campaign = dict.fromkeys(("utm_source", "utm_medium", "utm_term"), "\x01" * 8192)
     response = pb.ListUsersResponse()
     fetched = FetchedProfile(_profile({}, campaign=campaign))
-    assert await Answer(Call(_APPLICATION, _JSON), turns).users([fetched] * 1000, response.users) < 120
+    assert await _builder(turns, _JSON).users([fetched] * 1000, response.users) < 120
 
 
 async def test_one_profile_is_always_answered(turns: CountingTurns, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "ANSWER_BYTES", 1)
     monkeypatch.setattr(limits, "ANSWER_WORK", 1)
     response, export = pb.ListUsersResponse(), pb.BatchExportUsersResponse()
-    answer = Answer(Call(_APPLICATION, ()), turns)
-    assert await answer.users([_ORDINARY] * 2, response.users) == 1
+    builder = _builder(turns)
+    assert await builder.users([_ORDINARY] * 2, response.users) == 1
     assert len(response.users) == 1
-    answer = Answer(Call(_APPLICATION, ()), turns)
-    fits = [await answer.export(_ORDINARY, export.results.add().response.user_export) for _ in range(3)]
+    builder = _builder(turns)
+    fits = [await builder.export(_ORDINARY, export.results.add().response.user_export) for _ in range(3)]
     assert fits == [True, False, False]
 
 
@@ -122,18 +124,18 @@ async def test_a_report_ends_where_its_groups_pass_a_limit(turns: CountingTurns)
     group = CampaignGroup({"campaign.utm_source": "x"}, 1, days, 0.0, 0)
     response = campaigns.ReportCampaignsResponse()
     fetched = [FetchedReportGroup(group, size=42 * len(days))] * 1000
-    count = await Answer(Call(_APPLICATION, _JSON), turns).groups(fetched, response.groups)
+    count = await _builder(turns, _JSON).groups(fetched, response.groups)
     assert count == len(response.groups) < 30
     assert turns.taken
     texts = {f"campaign.{name}": "\x01" * 8192 for name in ("utm_source", "utm_medium", "utm_term", "gclid")}
     response = campaigns.ReportCampaignsResponse()
     fetched = [FetchedReportGroup(CampaignGroup(texts, 1, [], 0.0, 0), size=32_768)] * 1000
-    count = await Answer(Call(_APPLICATION, _JSON), turns).groups(fetched, response.groups)
+    count = await _builder(turns, _JSON).groups(fetched, response.groups)
     assert 1 < count < 100
 
 
 @pytest.mark.parametrize(("total", "is_told"), [(5.0, True), (float("inf"), False), (float("nan"), False)])
 async def test_a_sum_that_no_double_holds_is_left_out(turns: CountingTurns, total: float, is_told: bool) -> None:
     group = campaigns.CampaignGroup()
-    await Answer(Call(_APPLICATION, ()), turns).group(FetchedReportGroup(CampaignGroup({}, 2, [], total, 2)), group)
+    await _builder(turns).group(FetchedReportGroup(CampaignGroup({}, 2, [], total, 2)), group)
     assert (group.HasField("value_sum"), group.HasField("value_average"), group.value_count) == (is_told, is_told, 2)

@@ -8,13 +8,13 @@ import structlog
 
 from runtime.tally import KINDS
 from server.errors import CredentialUnknown, InvalidRequest, Overloaded, Violation
-from server.rpc import refusals
-from server.rpc.refusals import status_of_refusal
+from server.rpc import refusal_log
+from server.rpc.refusal_log import status_of_refusal
 
 
 @pytest.fixture
 def logged() -> Iterator[list[Any]]:
-    refusals._REPORTS.clear()  # What other tests have reported in this second.
+    refusal_log._REPORTS.clear()  # What other tests have reported in this second.
     with structlog.testing.capture_logs() as lines:
         yield lines
 
@@ -31,7 +31,7 @@ async def test_a_batch_of_invalid_users_is_one_line(logged: list[Any]) -> None:
 async def test_what_is_counted_when_the_program_ends_is_reported(logged: list[Any]) -> None:
     for _ in range(5):
         status_of_refusal("GetUser", CredentialUnknown())
-    refusals.flush_reports()
+    refusal_log.flush_reports()
     assert [line["calls"] for line in logged] == [1, 4]
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from gateway.transcoding import json_encoder
 from server.merge.field_names import escape_key
-from server.services.translation import OBJECT, AsJson, AsStruct, Translation
+from server.services.stored_metadata import OBJECT, AsJson, AsStruct, Translation
 
 _SCALARS = st.none() | st.booleans() | st.text(max_size=3) | st.floats(allow_nan=False, allow_infinity=False)
 _INTEGERS = st.integers(-(2**53), 2**53) | st.sampled_from([2**62, -(2**63), 2**54 + 2])

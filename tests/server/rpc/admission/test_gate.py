@@ -5,16 +5,13 @@ from contextlib import AsyncExitStack
 
 import pytest
 
-from server.accounts.scopes import NEEDS
-from server.errors import Overloaded, RateLimited
-from server.rpc.admission import GATES
-from server.rpc.concurrency import Gate
-from server.rpc.rate_limit import BURST_SECONDS, TokenBuckets
+from server.errors import Overloaded
+from server.rpc.admission.gate import Gate
 from tests.support.waiting import turns
 
 
 async def test_an_application_may_have_as_much_as_it_leaves_for_others() -> None:
-    gate = Gate(12, at_once=12)
+    gate = Gate(12, concurrency=12)
     async with AsyncExitStack() as stack:
 
         async def let_in(application: str) -> int:
@@ -32,7 +29,7 @@ async def test_an_application_may_have_as_much_as_it_leaves_for_others() -> None
 
 
 async def test_so_many_are_served_at_once_and_the_others_in_their_order() -> None:
-    gate, served, go = Gate(20, at_once=2), list[int](), asyncio.Event()
+    gate, served, go = Gate(20, concurrency=2), list[int](), asyncio.Event()
 
     async def call(number: int) -> None:
         async with gate.within(f"app{number}"):
@@ -51,7 +48,7 @@ async def test_so_many_are_served_at_once_and_the_others_in_their_order() -> Non
 
 
 async def test_applications_that_wait_are_served_in_turn() -> None:
-    gate, served = Gate(100, at_once=1), list[str]()
+    gate, served = Gate(100, concurrency=1), list[str]()
 
     async def call(application: str) -> None:
         async with gate.within(application):
@@ -68,7 +65,7 @@ async def test_applications_that_wait_are_served_in_turn() -> None:
 
 
 async def test_one_application_leaves_a_place_for_another() -> None:
-    gate, served = Gate(100, at_once=3), list[str]()
+    gate, served = Gate(100, concurrency=3), list[str]()
     done = {each: asyncio.Event() for each in "abc"}
 
     async def call(application: str) -> None:
@@ -96,7 +93,7 @@ async def test_one_application_leaves_a_place_for_another() -> None:
 
 
 async def test_a_place_that_is_given_to_a_cancelled_call_goes_on() -> None:
-    gate, served = Gate(100, at_once=1), list[str]()
+    gate, served = Gate(100, concurrency=1), list[str]()
 
     async def call(application: str) -> None:
         async with gate.within(application):
@@ -114,30 +111,3 @@ async def test_a_place_that_is_given_to_a_cancelled_call_goes_on() -> None:
     assert all(each.done() for each in calls)
     async with asyncio.timeout(20), gate.within("e"):
         pass
-
-
-def test_each_method_goes_through_a_gate_or_is_an_update() -> None:
-    updates = {"UpdateUser", "BatchUpdateUsers", "StreamUpdateUsers", "StreamBatchUpdateUsers"}
-    assert {*NEEDS} - {*GATES} == updates
-    assert {*GATES} < {*NEEDS}
-
-
-def test_a_bucket_fills_to_the_brim_and_a_debt_is_waited_for() -> None:
-    now = [0.0]
-    buckets = TokenBuckets(100, lambda: now[0])
-    now[0] = 1000.0
-    buckets.require("a")
-    buckets.take("a", int(100 * BURST_SECONDS) + 50)
-    with pytest.raises(RateLimited) as limited:
-        buckets.require("a")
-    assert limited.value.seconds == pytest.approx(0.51)
-    buckets.require("b")
-    now[0] += 0.52
-    buckets.require("a")
-
-
-def test_a_rate_of_zero_limits_nothing() -> None:
-    buckets = TokenBuckets(0, lambda: 0.0)
-    buckets.take("a", 10**9)
-    buckets.require("a")
-    assert buckets.seconds("a") == 0

@@ -6,7 +6,7 @@ import pytest
 
 from server import limits
 from server.errors import InvalidRequest
-from server.services import json_text
+from server.services import metadata_from_json
 from server.users.metadata import LongInteger
 
 _TOO_MANY = [("metadata", "TOO_MANY_VALUES", "more than 10,000 values in one update")]
@@ -14,7 +14,7 @@ _TOO_LARGE = [("metadata", "TOO_LARGE", "values and their paths take more than 4
 
 
 def test_json_text_that_is_too_long_or_has_too_many_values_is_not_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(json_text, "orjson", None)
+    monkeypatch.setattr(metadata_from_json, "orjson", None)
     for text, refused in (
         (b'{"a": "' + b"x" * limits.UPDATE_BYTES + b'"}', _TOO_LARGE),
         (b'{"a": [' + b"[]," * 1_390_000 + b"[]]}", _TOO_MANY),
@@ -25,7 +25,7 @@ def test_json_text_that_is_too_long_or_has_too_many_values_is_not_parsed(monkeyp
         (b"{" + b'"\\"": {},' * 20_000 + b'"": 0}', _TOO_MANY),
     ):
         with pytest.raises(InvalidRequest) as refusal:
-            json_text.object_from_json(text)
+            metadata_from_json.object_from_json(text)
         assert [(item.field, item.reason, item.description) for item in refusal.value.violations] == refused
 
 
@@ -43,15 +43,15 @@ def test_json_text_that_is_too_long_or_has_too_many_values_is_not_parsed(monkeyp
     ids=range(7),
 )
 def test_commas_and_brackets_in_texts_are_no_values(value: object) -> None:
-    assert json_text.object_from_json(json.dumps({"a": value}).encode()) == {"a": value}
+    assert metadata_from_json.object_from_json(json.dumps({"a": value}).encode()) == {"a": value}
 
 
 def test_json_text_keeps_every_digit() -> None:
     numbers = [2**53 + 1, 2**64, -(2**63) - 1, 10**300 + 1, 1.5, "1" * 30]
-    assert json_text.object_from_json(json.dumps({"a": numbers}).encode()) == {"a": numbers}
+    assert metadata_from_json.object_from_json(json.dumps({"a": numbers}).encode()) == {"a": numbers}
     text = b'{"a":[%b,-%b,-%b,1.5,"\\ud83d\\ude00"]}' % (b"9" * 5000, b"9" * 400, b"1" + b"0" * 308)
     long = [LongInteger("9" * 5000), LongInteger("-" + "9" * 400), -(10**308), 1.5, "\U0001f600"]
-    read = json_text.object_from_json(text)["a"]
+    read = metadata_from_json.object_from_json(text)["a"]
     assert isinstance(read, list)
     assert [(each, type(each)) for each in read] == [(each, type(each)) for each in long]
 
@@ -62,6 +62,6 @@ def test_json_text_keeps_every_digit() -> None:
 def test_beside_a_long_integer_all_else_is_read_as_strictly(wrong: bytes) -> None:
     for text in (b'{"a":%b,"b":%b}' % (b"9" * 400, wrong), b'{"b":%b}' % wrong):
         with pytest.raises(InvalidRequest) as refusal:
-            json_text.object_from_json(text)
+            metadata_from_json.object_from_json(text)
         (violation,) = refusal.value.violations
         assert (violation.field, violation.reason) == ("metadata_json", "NOT_A_JSON_OBJECT")

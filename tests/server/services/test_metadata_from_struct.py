@@ -7,9 +7,9 @@ from userfold.v1 import user_pb2
 from server import limits
 from server.errors import InvalidRequest
 from server.model import UserUpdate
-from server.services import struct_values
+from server.services import metadata_from_struct
 from server.services.convert import update_from_message
-from server.services.struct_values import object_from_struct
+from server.services.metadata_from_struct import object_from_struct
 from server.users.update import plan_update
 
 
@@ -40,14 +40,14 @@ def test_a_struct_is_read_whole() -> None:
 
 def test_of_a_struct_with_too_many_values_those_beyond_are_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
     read = 0
-    value_of = struct_values._Reader._value
+    value_of = metadata_from_struct._Reader._value
 
-    def count(reader: struct_values._Reader, value: Value, path: list[str | int], part: str | int) -> object:
+    def count(reader: metadata_from_struct._Reader, value: Value, path: list[str | int], part: str | int) -> object:
         nonlocal read
         read += 1
         return value_of(reader, value, path, part)
 
-    monkeypatch.setattr(struct_values._Reader, "_value", count)
+    monkeypatch.setattr(metadata_from_struct._Reader, "_value", count)
     struct = _struct(**{name: [0] * 6_000 for name in "abc"})
     assert _refused(struct) == [("metadata", "TOO_MANY_VALUES", "more than 10,000 values in one update")]
     assert 6_000 <= read <= limits.METADATA_VALUES

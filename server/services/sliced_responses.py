@@ -16,7 +16,7 @@ from server import limits
 from server.model import Fetched, FetchedGroup, Profile
 from server.rpc.call import Call
 from server.services import convert
-from server.services.translation import AsJson, AsStruct, Translation
+from server.services.stored_metadata import AsJson, AsStruct, Translation
 
 METADATA_FORMAT: Final = "x-userfold-metadata-format"
 """The metadata by which a call asks for `User.metadata_json`: its value is then `json`."""
@@ -33,7 +33,7 @@ _GROUP_BYTES_A_STEP: Final = 10
 _JSON_GROWTH: Final = 6
 
 
-class Answer:
+class ResponseBuilder:
     """One answer, for as many users as fit."""
 
     def __init__(self, call: Call, turns: Turns) -> None:

@@ -1,0 +1,12 @@
+"""What each method needs of a credential, by the name of the method."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from server.accounts.scopes import Need
+from server.rpc.methods import METHODS
+
+NEEDS: Final[Mapping[str, Need]] = {
+    full_name.rpartition(".")[2]: rule.need for full_name, rule in METHODS.items() if rule.need
+}
+"""Without the methods that any credential may call. The two methods BatchUpdateUsers need the same."""
