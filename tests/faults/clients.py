@@ -20,6 +20,7 @@ from server.users.derive import alias_digest
 from server.users.update import profile_id
 from tests.faults.history import History, Operation, Outcome
 from tests.support.applications import Application
+from tests.support.http1 import AsyncConnection, Response, request_bytes
 
 _PER_USER = 200  # A profile keeps 1,000 aliases: this many are far from being capped.
 _PATIENCE = 11.0  # More than the gateway's own, as client libraries have.
@@ -40,7 +41,7 @@ class Traffic:
     """What all clients share. While `patience` is set, they give up after a random time of up to so many seconds."""
 
     history: History
-    gateways: Sequence[tuple[str, int]]
+    gateways: Sequence[str]
     servers: Sequence[str]
     patience: float | None = None
     is_over: bool = False
@@ -127,38 +128,29 @@ class HttpSingle(Client):
     def __init__(self, number: int, application: Application, traffic: Traffic) -> None:
         super().__init__(number, application, traffic)
         self._gateway = number
-        self._connection: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+        self._connection: AsyncConnection | None = None
 
     async def close(self) -> None:
         if self._connection:
-            self._connection[1].transport.abort()
-            self._connection = None
+            self._connection.close()
 
     async def _send(self, operations: Sequence[Operation], outcomes: list[Outcome], seconds: float) -> None:
         try:
-            status, told = await self._post(orjson.dumps(self._body(operations)))
+            response = await self._post(orjson.dumps(self._body(operations)))
         except ConnectionRefusedError:
             self._gateway += 1
             outcomes[:] = [Outcome.REFUSED] * len(outcomes)
         except (OSError, EOFError):
             await self.close()
         else:
-            outcomes[:] = self._outcomes(status, told, len(outcomes))
+            outcomes[:] = self._outcomes(response.status, response.json, len(outcomes))
 
-    async def _post(self, body: bytes) -> tuple[int, Mapping[str, Any]]:
-        if self._connection is None:
+    async def _post(self, body: bytes) -> Response:
+        if self._connection is None or not self._connection.is_open:
             gateways = self._traffic.gateways
-            self._connection = await asyncio.open_connection(*gateways[self._gateway % len(gateways)])
-        reader, writer = self._connection
-        key = self._application.collector_key
-        head = f"POST {self.path} HTTP/1.1\r\nhost: x\r\nx-moesif-application-id: {key}\r\ncontent-length: {len(body)}"
-        writer.write(f"{head}\r\n\r\n".encode() + body)
-        lines = (await reader.readuntil(b"\r\n\r\n")).decode().lower().split("\r\n")
-        headers = dict(line.split(": ", 1) for line in lines[1:] if line)
-        answer = orjson.loads(await reader.readexactly(int(headers["content-length"])))
-        if headers.get("connection") == "close":
-            await self.close()
-        return int(lines[0].split()[1]), answer
+            self._connection = await AsyncConnection.open(gateways[self._gateway % len(gateways)])
+        headers = {"x-moesif-application-id": self._application.collector_key, "content-length": len(body)}
+        return await self._connection.exchange(request_bytes("POST", self.path, headers, body))
 
     def _body(self, operations: Sequence[Operation]) -> Any:
         return _user(operations[0])

@@ -139,7 +139,7 @@ class Cluster:
         """With clients at work, on two new applications. At the end of the block they finish what they have begun."""
         database = self.client.get_database(DATABASE, write_concern=WriteConcern("majority"))
         applications = [register(database, generate_collector_key()) for _ in range(2)]
-        gateways = [(host, int(port)) for host, _, port in (each.address.partition(":") for each in self.gateways)]
+        gateways = [gateway.address for gateway in self.gateways]
         traffic = Traffic(History(time.time), gateways, [server.address for server in self.servers])
 
         async def run() -> None:

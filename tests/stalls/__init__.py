@@ -1,6 +1,5 @@
-"""What expensive inputs of one application, or of nobody, cost another: `python -m tests.stalls`.
+"""How much an expensive input of one application, or of an unknown client, delays another: `python -m tests.stalls`.
 
-The real programs serve two applications. B sends small updates and reads at a steady pace, from a process of its own; a
-second process sends one expensive input. The rows are in `writes.py`, `nobody.py`, `reads.py` and
-`crowds.py`.
+The programs serve two applications. B sends small updates and reads at a steady pace, from a process of its own. A
+second process sends one expensive input. `rows/` holds the inputs.
 """

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from tests.stalls.report import MOST_MEGABYTES, MOST_MILLISECONDS, Result, markdown, row_of
-from tests.stalls.row import Row
+from tests.stalls.rows.row import Row
+from tests.stalls.rows.table import ROWS
 from tests.stalls.stack import Stack, now
-from tests.stalls.table import ROWS
 
 _RESULTS = Path(__file__).parent / "results"
 _BUILD = Path(__file__).parents[2] / "build"

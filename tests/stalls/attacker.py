@@ -12,7 +12,7 @@ import time
 from collections import Counter
 
 from tests.stalls.calls import Attack, Channels, Who
-from tests.stalls.table import ROWS
+from tests.stalls.rows.table import ROWS
 
 
 async def send(attack: Attack, channels: Channels) -> Counter[str]:

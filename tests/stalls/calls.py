@@ -12,6 +12,8 @@ from google.rpc.error_details_pb2 import ErrorInfo
 from google.rpc.status_pb2 import Status
 from userfold.v1 import user_service_pb2 as pb
 
+from tests.support.http1 import AsyncConnection, request_bytes
+
 PATIENCE: Final = 65.0
 """Seconds until a call counts as one that is never answered. More than any deadline of the programs."""
 
@@ -61,8 +63,7 @@ class Channels:
     """The addresses, and the one gRPC channel of the attacker."""
 
     def __init__(self, who: Who) -> None:
-        host, _, port = who.http.partition("//")[2].partition(":")
-        self.gateway = (host, int(port))
+        self.gateway = who.http
         self.channel = grpc.aio.insecure_channel(who.grpc, options=_OPTIONS)
 
     async def close(self) -> None:
@@ -89,42 +90,18 @@ class Http:
             return f"closed {type(error).__name__}"
 
     async def _exchange(self, channels: Channels) -> str:
-        lines = [f"{self.method} {self.target} HTTP/1.1", "host: userfold.test", *self.headers]
-        lines += [f"{name}: {value}" for name, value in self.credential.items()]
+        named = [header.partition(": ") for header in self.headers]
+        headers: dict[str, object] = {**{name: value for name, _, value in named}, **self.credential}
         if self.body or self.method == "POST":
-            lines.append(f"content-length: {len(self.body)}")
-        reader, writer = await asyncio.open_connection(*channels.gateway, limit=2**20)
-        # An early answer comes while the body is still being sent.
-        sending = asyncio.create_task(_write(writer, "\r\n".join([*lines, "", ""]).encode() + self.body))
+            headers["content-length"] = len(self.body)
+        connection = await AsyncConnection.open(channels.gateway)
         try:
-            head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
-            status = head.split()[1]
-            told = await _body(reader, head)
+            response = await connection.exchange(request_bytes(self.method, self.target, headers, self.body))
         finally:
-            sending.cancel()
-            writer.transport.abort()
-        reason = _REASON.search(told) if status not in ("200", "201") else None
-        words = [status, *([reason[1].decode()] if reason else [])]
-        return " ".join([*words, *(["with INTERNAL"] if b'"INTERNAL"' in told else [])])
-
-
-async def _write(writer: asyncio.StreamWriter, data: bytes) -> None:
-    with suppress(OSError):
-        writer.write(data)
-        await writer.drain()
-
-
-async def _body(reader: asyncio.StreamReader, head: str) -> bytes:
-    if found := re.search(r"\ncontent-length: *(\d+)", head):
-        return await reader.readexactly(int(found[1]))
-    if "transfer-encoding: chunked" not in head:
-        return b""
-    parts = []
-    while size := int(await reader.readuntil(b"\r\n"), 16):
-        parts.append(await reader.readexactly(size))
-        await reader.readexactly(2)
-    await reader.readexactly(2)
-    return b"".join(parts)
+            connection.close()
+        reason = _REASON.search(response.body) if response.status not in (200, 201) else None
+        words = [str(response.status), *([reason[1].decode()] if reason else [])]
+        return " ".join([*words, *(["with INTERNAL"] if b'"INTERNAL"' in response.body else [])])
 
 
 @dataclass(frozen=True, slots=True)

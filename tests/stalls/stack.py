@@ -16,7 +16,7 @@ from server.accounts.credentials import generate_collector_key
 from server.local.mongod import EmbeddedMongod
 from server.mongo.replica_set import initiate
 from tests.stalls.calls import Who
-from tests.stalls.dense import LEGACY, PUBLIC, store_legacy, store_public
+from tests.stalls.dense_profiles import LEGACY, PUBLIC, store_legacy, store_public
 from tests.support.applications import Application, register
 from tests.support.programs import Program
 

@@ -11,7 +11,7 @@ import json
 import sys
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from typing import Any, Final
 
@@ -23,6 +23,7 @@ from userfold.v1.user_pb2 import UserUpdate
 from userfold.v1.user_service_pb2_grpc import UserServiceStub
 
 from tests.stalls.calls import Who
+from tests.support.http1 import AsyncConnection, Response, request_bytes
 
 PACE: Final = 0.04
 """Seconds from one call of a connection to its next: with four connections each, one every 10 ms."""
@@ -34,36 +35,19 @@ Call = Callable[[int], Awaitable[str]]
 
 
 class Connection:
-    """A connection to the gateway that is made anew where it ends."""
+    """A connection to the gateway, opened again after it has closed."""
 
-    def __init__(self, who: Who, credential: str) -> None:
-        host, _, port = who.http.partition("//")[2].partition(":")
-        self._address = (host, int(port))
-        self._head = f"host: x\r\n{credential}\r\n"
-        self._open: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+    def __init__(self, who: Who, credential: Mapping[str, str]) -> None:
+        self._url = who.http
+        self._credential = credential
+        self._connection: AsyncConnection | None = None
 
-    async def answer(self, line: str, body: bytes = b"") -> tuple[str, bytes]:
-        """The status and the body."""
-        try:
-            if self._open is None:
-                self._open = await asyncio.open_connection(*self._address)
-            reader, writer = self._open
-            length = f"content-length: {len(body)}\r\n" if body else ""
-            writer.write(f"{line} HTTP/1.1\r\n{self._head}{length}\r\n".encode() + body)
-            lines = (await reader.readuntil(b"\r\n\r\n")).decode().lower().split("\r\n")
-            headers = dict(each.split(": ", 1) for each in lines[1:] if each)
-            told = await reader.readexactly(int(headers["content-length"]))
-        except BaseException:
-            self.close()
-            raise
-        if headers.get("connection") == "close":
-            self.close()
-        return lines[0].split()[1], told
-
-    def close(self) -> None:
-        if self._open:
-            self._open[1].transport.abort()
-            self._open = None
+    async def exchange(self, method: str, target: str, body: bytes = b"") -> Response:
+        """The response to a request."""
+        if self._connection is None or not self._connection.is_open:
+            self._connection = await AsyncConnection.open(self._url)
+        headers = {**self._credential, **({"content-length": len(body)} if body else {})}
+        return await self._connection.exchange(request_bytes(method, target, headers, body))
 
 
 class Victim:
@@ -77,9 +61,9 @@ class Victim:
         self._stub: Any = UserServiceStub(self._channel)
         self._metadata = tuple(who.writer.items())
         self._reading = tuple(who.reader.items())
-        self._writers = [Connection(who, f"x-moesif-application-id: {who.key}") for _ in range(_CONNECTIONS)]
-        self._reader = Connection(who, f"authorization: Bearer {who.token}")
-        self._lister = Connection(who, f"authorization: Bearer {who.token}")
+        self._writers = [Connection(who, who.writer) for _ in range(_CONNECTIONS)]
+        self._reader = Connection(who, who.reader)
+        self._lister = Connection(who, who.reader)
         self._counter = itertools.count(1)
         self._stored: dict[str, int] = {}
         self.waits: list[tuple[str, float, float]] = []
@@ -158,8 +142,8 @@ class Victim:
         return wrong
 
     async def _posted(self, connection: Connection, body: bytes) -> str:
-        status, told = await connection.answer("POST /v1/users", body)
-        return "" if status == "201" else f"{status} {told[:300].decode()}"
+        response = await connection.exchange("POST", "/v1/users", body)
+        return "" if response.status == 201 else _described(response)
 
     async def _unary(self, number: int) -> str:
         user_id, counter = f"grpc-{number}", next(self._counter)
@@ -191,16 +175,20 @@ class Victim:
         return f"acknowledged {codes}"
 
     async def _get(self, _: int) -> str:
-        status, told = await self._reader.answer("GET /v1/users/http-0")
-        return "" if status == "200" else f"{status} {told[:300].decode()}"
+        response = await self._reader.exchange("GET", "/v1/users/http-0")
+        return "" if response.status == 200 else _described(response)
 
     async def _get_over_grpc(self, _: int) -> str:
         await self._stub.GetUser(pb.GetUserRequest(user_id="grpc-0"), metadata=self._reading, timeout=_PATIENCE)
         return ""
 
     async def _list(self, _: int) -> str:
-        status, told = await self._lister.answer("GET /v1/users?page_size=1")
-        return "" if status == "200" else f"{status} {told[:300].decode()}"
+        response = await self._lister.exchange("GET", "/v1/users?page_size=1")
+        return "" if response.status == 200 else _described(response)
+
+
+def _described(response: Response) -> str:
+    return f"{response.status} {response.body[:300].decode()}"
 
 
 async def _main() -> None:

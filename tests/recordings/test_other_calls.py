@@ -11,11 +11,11 @@ from typing import Any, Final
 import pytest
 from pymongo.database import Database
 
+from tests.recordings.test_recordings import ClientConnection
 from tests.support.http1 import Connection
 from tests.support.stack import Api, Stack
-from tests.test_recordings import ClientConnection
 
-_RECORDINGS: Final = sorted((Path(__file__).parent / "recordings" / "other-calls").glob("*.json"))
+_RECORDINGS: Final = sorted((Path(__file__).parent / "other-calls").glob("*.json"))
 
 
 def _request(recording: Path, api: Api) -> bytes:

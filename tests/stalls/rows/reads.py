@@ -8,8 +8,8 @@ from google.protobuf.message import Message
 from userfold.v1 import user_service_pb2 as pb
 
 from tests.stalls.calls import Call, Grpc, Http, Who
-from tests.stalls.payloads import COMPANY, TOKEN, USERS, batch, grpc_batch, message, row, stream, user
-from tests.stalls.row import BUSY, READ, Row, one
+from tests.stalls.rows.payloads import COMPANY, TOKEN, USERS, batch, grpc_batch, message, row, stream, user
+from tests.stalls.rows.row import BUSY, READ, Row, one
 
 _IDS = [f"d{number}" for number in range(USERS)]
 

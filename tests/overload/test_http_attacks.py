@@ -13,11 +13,11 @@ import orjson
 import pytest
 
 from gateway.http import limits
+from tests.overload.test_grpc_attacks import megabytes
 from tests.support.applications import Application
 from tests.support.programs import Program
 from tests.support.stack import Api, Stack
 from tests.support.waiting import wait_until
-from tests.test_grpc_attacks import megabytes
 
 _CONNECTIONS = 64
 _CROWD = 4 * _CONNECTIONS

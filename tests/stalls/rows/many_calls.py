@@ -8,8 +8,8 @@ from userfold.v1 import user_service_pb2 as pb
 from userfold.v1.user_pb2 import UserUpdate
 
 from tests.stalls.calls import INTERNAL, Attack, Call, Grpc, Http, Who
-from tests.stalls.payloads import batch, chains, grpc_batch, message, stream, user
-from tests.stalls.row import BUSY, NOBODY, READ, WRITE, Row, many, one
+from tests.stalls.rows.payloads import batch, chains, grpc_batch, message, stream, user
+from tests.stalls.rows.row import BUSY, NOBODY, READ, WRITE, Row, many, one
 
 _SMALL = b'{"user_id":"u"}'
 _UPDATE = pb.UpdateUserRequest(user=UserUpdate(user_id="u")).SerializeToString()

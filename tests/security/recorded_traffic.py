@@ -12,7 +12,7 @@ from typing import Any
 import httpx2
 from pymongo.database import Database
 
-from tests.canaries import Canaries, CanaryIds
+from tests.security.marked_values import Canaries, CanaryIds
 from tests.support.applications import Application
 from tests.support.example_requests import REQUESTS
 from tests.support.needs import NEEDS

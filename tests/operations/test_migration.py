@@ -17,7 +17,7 @@ from server.local.mongod import EmbeddedMongod
 from server.mongo.client import connect, open_database
 from server.mongo.schema import prepare
 from server.settings import InvalidSetting
-from tests.newer_server import MIGRATION
+from tests.operations.newer_server import MIGRATION
 from tests.support.applications import Application, register
 from tests.support.programs import Program
 from tests.support.waiting import wait_until
@@ -103,14 +103,14 @@ def test_old_and_new_servers_serve_while_one_migrates(
 
         by_old = write("old", old)
         by_old.start()
-        killed = start("tests.newer_server")
+        killed = start("tests.operations.newer_server")
         wait_until(lambda: fresh.profiles.count_documents({"company_key": {"$exists": True}}) > 100)
         killed.process.kill()
         killed.process.wait()
         position = schema()["position"]
         assert left() > 0
 
-        new = start("tests.newer_server")
+        new = start("tests.operations.newer_server")
         by_new = write("new", new)
         by_new.start()
         wait_until(lambda: schema().get("position", position) != position)

@@ -10,8 +10,20 @@ from userfold.internal.v1 import user_update_service_pb2 as internal_pb
 from userfold.v1.user_pb2 import UserUpdate
 
 from tests.stalls.calls import INTERNAL, Call, Grpc, Http, Who
-from tests.stalls.payloads import batch, chains, grpc_batch, in_struct, message, raw, renamed, row, stream, unary, user
-from tests.stalls.row import BUSY, LATE, WRITE, Row, many
+from tests.stalls.rows.payloads import (
+    batch,
+    chains,
+    grpc_batch,
+    in_struct,
+    message,
+    raw,
+    renamed,
+    row,
+    stream,
+    unary,
+    user,
+)
+from tests.stalls.rows.row import BUSY, LATE, WRITE, Row, many
 
 _BATCH_BYTES = 11_900_000
 _MOZILLA = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/120.0.0.0 Safari/537.36 "

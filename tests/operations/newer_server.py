@@ -1,4 +1,4 @@
-"""`python -m tests.newer_server`: the server of a version to come, which also keeps companies in lower case.
+"""`python -m tests.operations.newer_server`: the server of a version to come, which also keeps companies in lower case.
 
 Its migration takes small steps, so that a test can look on.
 """

@@ -26,10 +26,10 @@ from userfold.v1.user_service_pb2_grpc import UserServiceStub
 from server import limits
 from server.accounts.credentials import generate_collector_key
 from server.local.mongod import EmbeddedMongod
+from tests.operations.test_backup import Command
 from tests.support.applications import Application, register
 from tests.support.programs import Program
 from tests.support.stack import percent_encoded
-from tests.test_backup import Command
 
 _DATABASE: Final = "userfold_worst"
 _USERS: Final = 34

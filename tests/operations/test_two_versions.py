@@ -21,7 +21,7 @@ from tests.support.applications import Application
 from tests.support.programs import Program, run_program
 from tests.support.stack import DATABASE, Api, Stack
 
-_WHEELS = Path(__file__).parent / "versions"
+_WHEELS = Path(__file__).parents[1] / "versions"
 _PROXY = {"X-Forwarded-For": "203.0.113.7"}
 
 

@@ -19,7 +19,7 @@ from tests.clients.programs import finished, run
 from tests.support.applications import Application
 from tests.support.stack import Api, Stack
 
-_ROOT: Final = Path(__file__).parent.parent
+_ROOT: Final = Path(__file__).parents[2]
 _PROTOS: Final = _ROOT / "protos"
 _PIP: Final = ("-m", "pip", "--disable-pip-version-check")
 _LITTER: Final = shutil.ignore_patterns("build", "*.egg-info", "__pycache__")
@@ -142,7 +142,7 @@ def test_the_stubs_tell_type_checkers_what_a_message_holds(python: Path, tmp_pat
 
 
 def test_every_package_of_the_programs_is_in_their_wheel() -> None:
-    root = Path(__file__).parent.parent
+    root = Path(__file__).parents[2]
     named = tomllib.loads((root / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
     found = [path.parent for top in ("server", "gateway", "runtime") for path in (root / top).rglob("__init__.py")]
     assert sorted(named) == sorted(".".join(each.relative_to(root).parts) for each in found)

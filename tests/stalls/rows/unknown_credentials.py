@@ -9,8 +9,8 @@ import orjson
 from userfold.v1 import user_service_pb2 as pb
 
 from tests.stalls.calls import Call, Grpc, Http, Who
-from tests.stalls.payloads import message, row, user
-from tests.stalls.row import NOBODY
+from tests.stalls.rows.payloads import message, row, user
+from tests.stalls.rows.row import NOBODY
 
 
 def _nobody(key: str | None) -> Callable[[Who], Call]:

@@ -1,4 +1,4 @@
-"""`python -m tests.faulty_gateway`: a gateway with a defect, whose exceptions hold all that a request says."""
+"""`python -m tests.security.faulty_gateway`: a gateway with a defect, whose exceptions hold all that a request says."""
 
 import sys
 from typing import Any

@@ -15,7 +15,7 @@ from pymongo.write_concern import WriteConcern
 
 from server.users.derive import alias_digest
 from server.users.update import profile_id
-from tests.stalls.payloads import COMPANY, TOKEN, USERS
+from tests.stalls.rows.payloads import COMPANY, TOKEN, USERS
 from tests.support.applications import Application
 
 _LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ01234567"

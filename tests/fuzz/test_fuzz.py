@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.fuzz.targets import TARGETS, decode, read
 from tests.support.strategies import UPDATES
 
-_CORPUS = Path(__file__).parent / "fuzz" / "corpus"
+_CORPUS = Path(__file__).parent / "corpus"
 
 _NEARLY_JSON = st.text(alphabet='{}[]",:0123456789.eE-+\\u dtrfalsn\ufeff\0é', max_size=40).map(str.encode)
 

@@ -19,7 +19,7 @@ from userfold.v1.user_service_pb2_grpc import UserServiceStub
 
 from server.bootstrap import CUT_SECONDS
 from server.local.mongod import EmbeddedMongod
-from tests import hurried_server
+from tests.operations import hurried_server
 from tests.support.applications import Application, register
 from tests.support.programs import Program
 
@@ -205,7 +205,7 @@ def test_a_server_stops_its_streams_when_all_that_it_has_read_is_acknowledged(
 
 def test_a_server_ends_in_its_time_though_mongodb_hangs(mongod: EmbeddedMongod, owner: Application) -> None:
     server = Program(
-        "tests.hurried_server",
+        "tests.operations.hurried_server",
         {"USERFOLD_MONGODB_URI": mongod.uri, "USERFOLD_DATABASE": _DATABASE, "USERFOLD_GRPC_ADDRESS": "127.0.0.1:0"},
     )
     metadata = (("x-moesif-application-id", "drain"),)

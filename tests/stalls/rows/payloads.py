@@ -9,7 +9,7 @@ from userfold.v1 import user_service_pb2 as pb
 from userfold.v1.user_pb2 import UserUpdate
 
 from tests.stalls.calls import Attack, Call, Grpc, Http, Who
-from tests.stalls.row import WRITE, Row, one
+from tests.stalls.rows.row import WRITE, Row, one
 
 USERS: Final = 34
 """Profiles of each dense application: more than the 32 MiB that a page may hold."""

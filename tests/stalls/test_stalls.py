@@ -20,9 +20,9 @@ from server.accounts.credentials import generate_collector_key
 from server.local.mongod import EmbeddedMongod
 from tests.stalls.attacker import send
 from tests.stalls.calls import Channels, Who
-from tests.stalls.dense import LEGACY, store_legacy
-from tests.stalls.row import LATE
-from tests.stalls.table import ROWS
+from tests.stalls.dense_profiles import LEGACY, store_legacy
+from tests.stalls.rows.row import LATE
+from tests.stalls.rows.table import ROWS
 from tests.support.applications import Application, register
 from tests.support.programs import Program
 from tests.support.waiting import wait_until

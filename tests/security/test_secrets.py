@@ -39,9 +39,9 @@ from server.mongo.replica_set import initiate
 from server.rpc.error_status import ERROR_STATUSES
 from server.settings import InvalidSetting
 from server.users.derive import alias_digest
-from tests import faulty_gateway, faulty_server
-from tests.canaries import Canaries, Canary, CanaryIds
-from tests.evidence import Caller, Evidence
+from tests.security import faulty_gateway, faulty_server
+from tests.security.marked_values import Canaries, Canary, CanaryIds
+from tests.security.recorded_traffic import Caller, Evidence
 from tests.support.applications import Application, grant, register
 from tests.support.database_dump import OPLOG, dump
 from tests.support.http1 import Connection
@@ -206,7 +206,7 @@ def evidence() -> Iterator[Evidence]:
         metrics = {f"metrics of the {name}": f"127.0.0.1:{free_port()}" for name in logs}
         verbose = {"GRPC_VERBOSITY": "debug", "USERFOLD_LOG_LEVEL": "info"}
         server = Program(
-            "tests.faulty_server",
+            "tests.security.faulty_server",
             {
                 "USERFOLD_MONGODB_URI": uri,
                 "USERFOLD_DATABASE": DATABASE,
@@ -218,7 +218,7 @@ def evidence() -> Iterator[Evidence]:
         )
         stack.callback(server.stop)
         gateway = Program(
-            "tests.faulty_gateway",
+            "tests.security.faulty_gateway",
             {
                 "USERFOLD_GRPC_ADDRESS": server.ready["grpc"],
                 "USERFOLD_HTTP_ADDRESS": "127.0.0.1:0",
@@ -296,7 +296,7 @@ def test_canaries_are_found_where_they_must_be(evidence: Evidence) -> None:
     assert alias_digest(evidence.application.application_id, ids.session_token) in evidence.sinks[_PROFILES]
     for secret in (evidence.application.collector_key, evidence.application.management_token):
         assert digest(secret) in evidence.sinks[f"{DATABASE}.credentials"]
-    assert b"tests.faulty_server" in evidence.sinks["command lines"]
+    assert b"tests.security.faulty_server" in evidence.sinks["command lines"]
     assert evidence.sinks["log of MongoDB"].count(b"\n{") > 10
 
 

@@ -25,7 +25,7 @@ from server.mongo.replica_set import initiate
 from tests.support.certificates import Authority
 from tests.support.programs import Program, run_program
 
-_HOME = Path(__file__).parent.parent
+_HOME = Path(__file__).parents[2]
 _COMMANDS = re.findall(r"^```json\n(.*?)^```$", (_HOME / "docs/security.md").read_text(), re.DOTALL | re.MULTILINE)
 _PASSWORD = "p@ss/word:%41"
 

@@ -27,7 +27,7 @@ from tests.support.http1 import Connection, Response
 from tests.support.stack import Api, Stack
 from tests.support.waiting import wait_until
 
-RECORDINGS: Final = Path(__file__).parent / "recordings"
+RECORDINGS: Final = Path(__file__).parent
 _NAMES: Final = sorted(str(path.relative_to(RECORDINGS).with_suffix("")) for path in RECORDINGS.glob("*/*.raw"))
 _POSTS: Final = [name for name in _NAMES if "-POST-" in name]
 _GETS: Final = [name for name in _NAMES if "-GET-" in name]
