@@ -27,7 +27,7 @@ from server.mongo.erasure import MongoProfileErasure
 from server.mongo.profiles import MongoProfileStore
 from server.users.derive import alias_digest
 from server.users.update import plan_update, profile_id, visitor_id
-from tests.support.store_writes import applied
+from tests.server.mongo.store_writes import applied
 
 _NOW = 1_767_323_045_678_000_000
 _LATER = datetime(2100, 1, 1, tzinfo=UTC)

@@ -18,7 +18,7 @@ from server.mongo.profile_queries import MongoProfileQueries
 from server.mongo.profiles import MongoProfileStore
 from server.users.ports import AGAIN
 from server.users.update import plan_update, profile_id, stored_time
-from tests.support.store_writes import applied
+from tests.server.mongo.store_writes import applied
 
 _NOW = 1_767_323_045_000_000_000
 _ALWAYS = -1

@@ -19,7 +19,7 @@ from server.mongo.profiles import MongoProfileStore
 from server.mongo.values import FIELD, Recount, values_in
 from server.users.ports import AGAIN
 from server.users.update import plan_update, profile_id
-from tests.support.store_writes import applied
+from tests.server.mongo.store_writes import applied
 
 _NOW = 1_767_323_045_000_000_000
 _MANY = 9_000
