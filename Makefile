@@ -136,18 +136,18 @@ REPEATED := tests/operations/test_drain.py tests/overload/test_http_attacks.py t
 repeat: setup ## run tests again and again until one fails, those that drain, stream and hold bytes by default: TESTS="tests/..."; TIMES=20
 	@for time in $$(seq $(or $(TIMES),20)); do echo "$$time:"; $(BIN)/pytest --quiet --exitfirst $(or $(TESTS),$(REPEATED)); done
 
-bench: setup benchmarks/.venv/.installed benchmarks/parse/node_modules/.installed ## measure side by side, in 15 minutes; QUICK=1: in one; ROUNDS=5; ONLY=single,batch,rpc,latency,aliases,fairness,profiles; PUBLISH=1: keep the results
+bench: setup benchmarks/.venv/.installed benchmarks/parse/node_modules/.installed ## compare Userfold with what it builds on and with other servers, in 15 minutes; QUICK=1: in two; ROUNDS=5; ONLY=single,batch,rpc,latency,aliases,fairness,profiles; PUBLISH=1: keep the results
 	@command -v wrk >/dev/null || $(MAKE) --silent wrk
 	@$(BIN)/python -m benchmarks $(if $(QUICK),--quick) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(ONLY),--only $(ONLY)) $(if $(PUBLISH),--publish)
 
-overload: setup ## offer three times what one machine can take, for a minute; QUICK=1: for six seconds; PUBLISH=1: keep the results
+overload: setup ## offer three times the peak of one machine for a minute; QUICK=1: for six seconds; PUBLISH=1: keep the results
 	@$(BIN)/python -m benchmarks.overload $(if $(QUICK),--seconds 6) $(if $(PUBLISH),--publish)
 
-costs: setup ## tell where the time of an update goes, in a minute; PUBLISH=1: keep the results
+costs: setup ## measure where the CPU time of an update is spent, in a minute; PUBLISH=1: keep the results
 	@command -v wrk >/dev/null || $(MAKE) --silent wrk
 	@$(BIN)/python -m benchmarks.costs $(if $(PUBLISH),--publish)
 
-# What the benchmark measures against is never installed beside what it measures.
+# The peers have an environment of their own, so that Userfold is measured with its locked packages only.
 benchmarks/.venv/.installed: benchmarks/requirements.txt
 	@echo 'installing into benchmarks/.venv ...' >&2
 	@$(PYTHON) -m venv --clear benchmarks/.venv

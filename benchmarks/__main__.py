@@ -1,4 +1,4 @@
-"""`python -m benchmarks`: all of it, on one machine, in bounded time. `make bench` installs what it needs first."""
+"""`python -m benchmarks`: compare Userfold with its peers on one machine. `make bench` installs the peers first."""
 
 import argparse
 import json
@@ -30,63 +30,62 @@ _PARTS = {
     "aliases": rounds.aliases,
     "fairness": rounds.fairness,
 }
-_MILLION = "profiles"
+_MANY_PROFILES = "profiles"
 
 
 def main() -> int:
-    """Measure, and print the tables. The results go to build/bench/, or with --publish to results/."""
+    """Measure, print the tables, and write the results to build/bench/, or with --publish to benchmarks/results/."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a smoke test of two minutes")
-    parser.add_argument("--rounds", type=int, help="interleaved rounds (default: 5)")
-    parser.add_argument("--seconds", type=float, help="of each run (default: 4)")
-    parser.add_argument("--profiles", type=int, help="as many are many (default: 1000000)")
-    parser.add_argument("--only", type=lambda text: text.split(","), help=f"of {','.join([*_PARTS, _MILLION])}")
-    parser.add_argument("--publish", action="store_true", help="write the results into the repository, not into build/")
+    parser.add_argument("--rounds", type=int, help="number of interleaved rounds (default: 5)")
+    parser.add_argument("--seconds", type=float, help="duration of each run (default: 4)")
+    parser.add_argument("--profiles", type=int, help="number of profiles that count as many (default: 1000000)")
+    parser.add_argument("--only", type=lambda text: text.split(","), help=f"of {','.join([*_PARTS, _MANY_PROFILES])}")
+    parser.add_argument("--publish", action="store_true", help="write the results to benchmarks/results/")
     options = parser.parse_args()
     options.rounds = options.rounds or (1 if options.quick else 5)
     options.seconds = options.seconds or (1.0 if options.quick else 4.0)
     options.profiles = options.profiles or (20_000 if options.quick else 1_000_000)
-    parts = options.only or [*_PARTS, _MILLION]
-    if unknown := {*parts} - {*_PARTS, _MILLION}:
+    parts = options.only or [*_PARTS, _MANY_PROFILES]
+    if unknown := {*parts} - {*_PARTS, _MANY_PROFILES}:
         parser.error(f"unknown: {', '.join(sorted(unknown))}")
     if options.publish and (options.quick or options.only):
-        parser.error("only a whole run can be published")
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # after everything is stopped
-    build = BUILD
-    build.mkdir(exist_ok=True)
-    # On the checkout's disk: a /tmp in memory would know no journal.
-    directory = Path(tempfile.mkdtemp(prefix="bench-", dir=build))
+        parser.error("only the results of all parts can be published")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # Raises SystemExit, so that every program is stopped first.
+    BUILD.mkdir(exist_ok=True)
+    # Not in /tmp, which may be in memory, where journaling costs nothing.
+    directory = Path(tempfile.mkdtemp(prefix="bench-", dir=BUILD))
     try:
-        found = _measure(directory, parts, options.rounds, options.seconds, options.profiles)
+        results = _measure(directory, parts, options.rounds, options.seconds, options.profiles)
     except (BenchmarkFailed, MongodUnavailable) as error:
-        kept = build / "bench-failed"
-        shutil.rmtree(kept, ignore_errors=True)
-        kept.mkdir()
+        logs = BUILD / "bench-failed"
+        shutil.rmtree(logs, ignore_errors=True)
+        logs.mkdir()
         for log in directory.glob("*.log"):
-            shutil.copy(log, kept)
-        print(f"benchmark failed: {error}\nlogs are in {kept}", file=sys.stderr)
+            shutil.copy(log, logs)
+        print(f"benchmark failed: {error}\nlogs are in {logs}", file=sys.stderr)
         return 1
     finally:
         shutil.rmtree(directory)
-    _write(found, PUBLISHED if options.publish else build / "bench")
+    _write(results, PUBLISHED if options.publish else BUILD / "bench")
     return 0
 
 
 def _measure(directory: Path, parts: Sequence[str], count: int, seconds: float, profiles: int) -> dict[str, Any]:
     started = time.monotonic()
 
-    def tell(text: str) -> None:
+    def log(text: str) -> None:
         print(f"[{time.monotonic() - started:5.0f} s] {text}", file=sys.stderr, flush=True)
 
     samples: dict[str, list[Sample]] = {}
     memory: Sequence[dict[str, int]] = ()
-    tell("starting everything ...")
+    log("starting all programs ...")
     with Stack(directory) as stack:
         rounds.warm_up(stack, min(seconds, 2))
         groups = [part(stack, seconds) for name, part in _PARTS.items() if name in parts]
-        if _MILLION in parts:
-            few = many_profiles.grow(stack, "few", many_profiles.FEW)
-            tell(f"storing {profiles:,} profiles ...")
+        if _MANY_PROFILES in parts:
+            few = many_profiles.grow(stack, "few", many_profiles.FEW_PROFILES)
+            log(f"storing {profiles:,} profiles ...")
             many = many_profiles.grow(stack, "many", profiles)
             memory = many.memory
             pair = [(few, "profiles/few"), (many, "profiles/many")]
@@ -96,11 +95,11 @@ def _measure(directory: Path, parts: Sequence[str], count: int, seconds: float, 
             for group in groups:
                 for step in rounds.in_turn(group, number):
                     sample = step.run(number)
-                    # What MongoDB has yet to write of it is no work of whoever is measured next.
+                    # Otherwise MongoDB would write the rest of this run's data during the next run.
                     stack.client.admin.command("fsync")
                     samples.setdefault(step.key, []).append(sample)
-                    told = f"{sample.rate:8,.0f}/s, p50 {sample.p50_ms:.2f} ms"
-                    tell(f"round {number + 1} of {count}: {step.key:18} {told}")
+                    summary = f"{sample.rate:8,.0f}/s, p50 {sample.p50_ms:.2f} ms"
+                    log(f"round {number + 1} of {count}: {step.key:18} {summary}")
         setting = {
             "date": time.strftime("%Y-%m-%d"),
             "rounds": count,
@@ -114,14 +113,14 @@ def _measure(directory: Path, parts: Sequence[str], count: int, seconds: float, 
     return document({key: samples[key] for key in order}, memory, setting)
 
 
-def _write(found: dict[str, Any], directory: Path) -> None:
+def _write(results: dict[str, Any], directory: Path) -> None:
     directory.mkdir(parents=True, exist_ok=True)
-    results = directory / "latest.json"
-    results.write_text(json.dumps(found, indent=1) + "\n")
-    (directory / "latest.md").write_text(markdown(found))
-    command = [str(PEERS_PYTHON), "-m", "benchmarks.comparison.plot", str(results), str(directory / "latest.png")]
+    file = directory / "latest.json"
+    file.write_text(json.dumps(results, indent=1) + "\n")
+    (directory / "latest.md").write_text(markdown(results))
+    command = [str(PEERS_PYTHON), "-m", "benchmarks.comparison.plot", str(file), str(directory / "latest.png")]
     subprocess.run(command, check=True, cwd=REPOSITORY)
-    print(markdown(found))
+    print(markdown(results))
     print(f"written to {directory}", file=sys.stderr)
 
 

@@ -1,4 +1,4 @@
-"""One load run: what is needed is stored, the load is sent, what it cost is measured, what it wrote is verified."""
+"""One run: store the users that must exist, send the load, measure its cost, and verify what is stored."""
 
 import json
 import sys
@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from benchmarks.contenders.clients import Contender
@@ -13,6 +14,7 @@ from benchmarks.contenders.grpc_echo import METHOD
 from benchmarks.environment.paths import PEERS_PYTHON, REPOSITORY
 from benchmarks.environment.processes import BenchmarkFailed, Service, cpu_seconds, run_load
 from benchmarks.load import wrk
+from benchmarks.load.frames import write_frames
 from benchmarks.load.messages import (
     LOOKUP_USERS,
     STREAM_UPDATE_USERS,
@@ -22,19 +24,22 @@ from benchmarks.load.messages import (
     unary_frame,
 )
 from benchmarks.load.users import BATCH, Load, token_of
-from benchmarks.load.wrk import Measured, raw_request, write_frames
+from benchmarks.load.wrk import Measured, raw_request
 from benchmarks.stack import Stack
 from server.users.derive import alias_digest
 
-_SINGLES_A_SECOND = 10_000
-_BATCHED_A_SECOND = 40_000
-"""More than any contender takes: the requests of a run are built before it."""
+CONNECTIONS = 64
+BATCH_CONNECTIONS = 8
+
+# More than any contender reaches, because all requests of a run are built before it.
+_SINGLES_PER_SECOND = 10_000
+_BATCHED_PER_SECOND = 40_000
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """What one run measured. `cpu_us` holds microseconds of CPU time for each update, by process,
-    `load` being the load generator."""
+    """What one run measured. `cpu_us` holds the CPU time of each program in microseconds per update; `load` is the
+    load generator."""
 
     rate: float
     p50_ms: float
@@ -44,9 +49,8 @@ class Sample:
 
 @contextmanager
 def cpu_of(stack: Stack, services: Sequence[Service]) -> Iterator[Callable[[int], dict[str, float]]]:
-    """Measure CPU time. What is yielded tells it for each of so many updates, once the block has ended."""
-    # The part of a name that tells which stack of Userfold it is of is left out.
-    pids = {service.name.rpartition("-")[2]: service.pid for service in services} | {"mongod": stack.mongod_pid}
+    """Measure the CPU time of the block. After it, the yielded function returns microseconds for each of N updates."""
+    pids = {service.program: service.pid for service in services} | {"mongod": stack.mongod_pid}
     before = {name: cpu_seconds(pid) for name, pid in pids.items()}
     spent: dict[str, float] = {}
     yield lambda updates: {name: round(seconds * 1e6 / updates, 1) for name, seconds in spent.items()}
@@ -65,7 +69,7 @@ def over_http(
     seconds: float,
     meanwhile: AbstractContextManager[object] | None = None,
 ) -> Sample:
-    """Send a load to a contender, one update or a hundred in a request, `meanwhile` being entered for just that."""
+    """Send a load to a contender, 1 or 100 updates per request. `meanwhile` is entered only while the load is sent."""
     store_base(contender, load)
     size = BATCH if batched else 1
     requests = map(contender.batch, load.batches()) if batched else map(contender.single, load.ids)
@@ -80,33 +84,25 @@ def over_http(
 def look_up(
     stack: Stack, userfold: Contender, target: str, ids: Sequence[str], *, concurrency: int, seconds: float
 ) -> Sample:
-    """Ask Userfold's server who the session tokens of users belong to."""
+    """Look up users by their session tokens with Userfold's LookupUsers."""
     frames = stack.directory / "messages"
     write_frames(map(lookup_frame, ids), frames)
     with cpu_of(stack, userfold.services[:1]) as cpu:
-        measured = _grpc_load(
-            target=target,
-            method=LOOKUP_USERS,
-            metadata={name.lower(): value for name, value in userfold.reading.items()},
-            frames=str(frames),
-            concurrency=concurrency,
-            seconds=seconds,
-        )
+        measured = _grpc_load(target, LOOKUP_USERS, userfold.reading, frames, concurrency, seconds)
     return sample_of(measured, 1, cpu(measured.calls))
 
 
 def find_one(stack: Stack, userfold: Contender, ids: Sequence[str], *, concurrency: int, seconds: float) -> Sample:
-    """Find the same profiles with the bare driver, on the same index."""
+    """Find the same profiles on the same index with the bare driver."""
     first = userfold.collection.find_one({"user_id": {"$exists": True}}) or {}
     digests = stack.directory / "digests"
-    digests.write_text(" ".join(alias_digest(first["application_id"], token_of(each)).hex() for each in ids))
+    digests.write_text(" ".join(alias_digest(first["application_id"], token_of(user_id)).hex() for user_id in ids))
     options = {"uri": stack.uri, "database": userfold.collection.database.name, "digests": str(digests)} | {
         "concurrency": concurrency,
         "seconds": seconds,
     }
     with cpu_of(stack, []) as cpu:
-        command = [sys.executable, "-m", "benchmarks.contenders.bare_find", json.dumps(options)]
-        measured = Measured(**json.loads(run_load(command, seconds, cwd=REPOSITORY)))
+        measured = _run_module(sys.executable, "benchmarks.contenders.bare_find", options)
     return sample_of(measured, 1, cpu(measured.calls))
 
 
@@ -119,50 +115,35 @@ def over_grpc(
     seconds: float,
     meanwhile: AbstractContextManager[object] | None = None,
 ) -> Sample:
-    """Send a load to Userfold's server, through UpdateUser or StreamUpdateUsers, `meanwhile` being entered for just
-    that."""
+    """Send a load to Userfold's server by UpdateUser or StreamUpdateUsers. `meanwhile` is entered only while the load
+    is sent."""
     store_base(stack.userfold, load)
     frames = stack.directory / "messages"
     write_frames(map(stream_frame, load.batches()) if stream else map(unary_frame, load.ids), frames)
+    method = STREAM_UPDATE_USERS if stream else UPDATE_USER
     with meanwhile or nullcontext(), cpu_of(stack, stack.userfold.services[:1]) as cpu:
-        measured = _grpc_load(
-            target=stack.grpc,
-            method=STREAM_UPDATE_USERS if stream else UPDATE_USER,
-            metadata={name.lower(): value for name, value in stack.userfold.headers.items()},
-            frames=str(frames),
-            concurrency=concurrency,
-            seconds=seconds,
-        )
+        measured = _grpc_load(stack.grpc, method, stack.userfold.headers, frames, concurrency, seconds)
     size = BATCH if stream else 1
     verify(stack.userfold, load, measured, size)
     return sample_of(measured, size, cpu(measured.calls * size))
 
 
 def echo(stack: Stack, load: Load, *, concurrency: int, seconds: float) -> Sample:
-    """Send the messages of `over_grpc` to the bare echo."""
+    """Send the messages of UpdateUser to the bare echo."""
     frames = stack.directory / "messages"
     write_frames(map(unary_frame, load.ids), frames)
-    metadata = {name.lower(): value for name, value in stack.userfold.headers.items()}
     with cpu_of(stack, [stack.echo]) as cpu:
-        measured = _grpc_load(
-            target=stack.echo_target,
-            method=METHOD,
-            metadata=metadata,
-            frames=str(frames),
-            concurrency=concurrency,
-            seconds=seconds,
-        )
+        measured = _grpc_load(stack.echo_target, METHOD, stack.userfold.headers, frames, concurrency, seconds)
     return sample_of(measured, 1, cpu(measured.calls))
 
 
 def bare_driver(stack: Stack, load: Load, *, concurrency: int, seconds: float) -> Sample:
-    """Write a load with the bare driver's `bulk_write`, a hundred at a time."""
+    """Write a load with the bare driver's `bulk_write`, 100 updates at a time."""
     ids = stack.directory / "ids.json"
     ids.write_text(json.dumps([load.base, *load.batches()]))
     options = {"uri": stack.uri, "ids": str(ids), "concurrency": concurrency, "seconds": seconds}
     with cpu_of(stack, []) as cpu:
-        command = [str(PEERS_PYTHON), "-m", "benchmarks.contenders.bare_driver", json.dumps(options)]
-        measured = Measured(**json.loads(run_load(command, seconds, cwd=REPOSITORY)))
+        measured = _run_module(str(PEERS_PYTHON), "benchmarks.contenders.bare_driver", options)
     stored = stack.client.bare.users.count_documents({"_id": {"$gte": f"{load.name}-", "$lt": f"{load.name}."}})
     if stored != load.stored_after(measured.sent * BATCH):
         raise BenchmarkFailed(f"the bare driver stored {stored} users of {load.stored_after(measured.sent * BATCH)}")
@@ -170,20 +151,20 @@ def bare_driver(stack: Stack, load: Load, *, concurrency: int, seconds: float) -
 
 
 def store_base(contender: Contender, load: Load) -> None:
-    """Store the users that are there before a load."""
+    """Store the users that must exist before a load."""
     for start in range(0, len(load.base), BATCH):
         contender.send(contender.batch(load.base[start : start + BATCH]))
 
 
 def verify(contender: Contender, load: Load, measured: Measured, size: int) -> None:
-    """Raise BenchmarkFailed unless all users that were sent are stored, and as they were sent."""
-    most = load.stored_after(measured.sent * size)
-    # What was on its way when the load ended may be stored or not.
-    least = most - (measured.sent - measured.calls) * size
+    """Raise BenchmarkFailed unless every user that was sent is stored as sent."""
+    maximum = load.stored_after(measured.sent * size)
+    # The requests in flight at the end of the load may be stored or not.
+    minimum = maximum - (measured.sent - measured.calls) * size
     deadline = time.monotonic() + 10
-    while not least <= (stored := contender.count(load)) <= most:
-        if stored > most or time.monotonic() > deadline:
-            raise BenchmarkFailed(f"{contender.name} stored {stored} users of {load.name}, not {least} to {most}")
+    while not minimum <= (stored := contender.count(load)) <= maximum:
+        if stored > maximum or time.monotonic() > deadline:
+            raise BenchmarkFailed(f"{contender.name} stored {stored} users of {load.name}, not {minimum} to {maximum}")
         time.sleep(0.1)
     for user_id in load.sample(measured.sent * size):
         contender.check_profile(user_id)
@@ -196,10 +177,20 @@ def sample_of(measured: Measured, size: int, cpu_us: dict[str, float]) -> Sample
 
 
 def updates_for(seconds: float, *, batched: bool) -> int:
-    """How many updates a load needs that is to last so long."""
-    return int(seconds * (_BATCHED_A_SECOND if batched else _SINGLES_A_SECOND))
+    """The number of updates to build for a load of this duration."""
+    return int(seconds * (_BATCHED_PER_SECOND if batched else _SINGLES_PER_SECOND))
 
 
-def _grpc_load(**options: Any) -> Measured:
-    command = [sys.executable, "-m", "benchmarks.load.grpc_calls", json.dumps(options)]
+def _grpc_load(
+    target: str, method: str, headers: Mapping[str, str], frames: Path, concurrency: int, seconds: float
+) -> Measured:
+    metadata = {name.lower(): value for name, value in headers.items()}
+    options: dict[str, Any] = {"target": target, "method": method, "metadata": metadata}
+    options |= {"frames": str(frames), "concurrency": concurrency, "seconds": seconds}
+    return _run_module(sys.executable, "benchmarks.load.grpc_calls", options)
+
+
+def _run_module(python: str, module: str, options: Mapping[str, Any]) -> Measured:
+    """Run a load generator for `options["seconds"]` in a process of its own."""
+    command = [python, "-m", module, json.dumps(options)]
     return Measured(**json.loads(run_load(command, options["seconds"], cwd=REPOSITORY)))

@@ -1,11 +1,11 @@
-"""Everything that takes part, started on one machine: one mongod, Userfold, and what it is measured against."""
+"""All programs of a benchmark, started on one machine: one mongod, Userfold, and what it is compared with."""
 
 import secrets
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from pymongo import MongoClient
 
@@ -18,10 +18,11 @@ from server.accounts import credentials
 from server.local.mongod import EmbeddedMongod
 from server.mongo.replica_set import initiate
 
+UserfoldClient = TypeVar("UserfoldClient", bound=Userfold)
+
 
 class Stack:
-    """The running programs, with or without the `peers` that Userfold is measured against. Logs and data are below
-    `directory`."""
+    """The running programs. `peers` are those that Userfold is compared with. Logs and data are below `directory`."""
 
     def __init__(self, directory: Path, *, peers: bool = True) -> None:
         self.directory = directory
@@ -61,17 +62,17 @@ class Stack:
 
     @property
     def contenders(self) -> Sequence[Contender]:
-        """All that take the update over HTTP."""
+        """The servers that receive updates over HTTP."""
         return (self.userfold, self.plain, self.parse, self.eve)
 
     def start(self, name: str, command: Sequence[str], **environment: str) -> Service:
-        """Start a program that ends with the stack."""
+        """Start a program that is stopped with the stack."""
         service = Service(name, command, self.directory, environment)
         self._exit.callback(service.stop)
         return service
 
     def start_userfold(self, database: str) -> tuple[Userfold, str]:
-        """A server and a gateway of their own on a database of their own, and the server's address."""
+        """Start a server and a gateway on their own database. Returns a client, and the address of the server."""
         python = [sys.executable, "-m"]
         server = self.start(
             f"{database}-server",
@@ -87,14 +88,16 @@ class Stack:
             USERFOLD_GRPC_ADDRESS=grpc,
             USERFOLD_HTTP_ADDRESS="127.0.0.1:0",
         )
-        return self.userfold_application(gateway.ready_field("http"), [server, gateway], database), grpc
+        return self.new_application(Userfold, gateway.ready_field("http"), [server, gateway], database), grpc
 
-    def userfold_application(self, url: str, services: Sequence[Service], database: str) -> Userfold:
-        """A new application of a running Userfold."""
+    def new_application(
+        self, client: type[UserfoldClient], url: str, services: Sequence[Service], database: str
+    ) -> UserfoldClient:
+        """Create an application in a running Userfold, and return a client with its credentials."""
         application, key = credentials.generate_application_id(), credentials.generate_collector_key()
         token = credentials.generate_management_token()
         applications.ensure(self.uri, database, application, "Benchmark", key, token)
-        return Userfold(
+        return client(
             application,
             url,
             services,
@@ -153,7 +156,7 @@ class Stack:
 
     def _start_eve(self) -> Eve:
         port = free_port()
-        # The fastest of what was tried. Threads keep connections open, which the default workers cannot.
+        # The default workers of gunicorn cannot keep connections open; those with threads can.
         arguments = ["--workers", str(2 * CORES + 1), "--worker-class", "gthread", "--threads", "16"]
         arguments += ["--keep-alive", "75"]
         service = self.start(
@@ -174,6 +177,6 @@ class Stack:
         return Eve(url, [service], self.client.eve.users)
 
     def _acknowledged(self, database: str) -> str:
-        """The connection string of a contender that takes the write concern from there."""
+        """The connection string of a database, with the write concern that all contenders use."""
         base, _, options = self.uri.partition("/?")
         return f"{base}/{database}?{options}&w=majority&journal=true"

@@ -1,7 +1,7 @@
 # mypy: disable-error-code="import-not-found"
-"""Draws the results: `benchmarks/.venv/bin/python -m benchmarks.comparison.plot RESULTS.json PLOT.png`.
+"""Plots the results: `benchmarks/.venv/bin/python -m benchmarks.comparison.plot RESULTS.json PLOT.png`.
 
-matplotlib is installed there only.
+Only that environment has matplotlib.
 """
 
 import json
@@ -17,53 +17,55 @@ mpl.use("Agg")
 from matplotlib import pyplot as plt
 
 _PANELS = {
-    "one update a request, 64 connections": ("single/userfold", "single/plain", "single/parse", "single/eve"),
-    "100 updates a request": (
+    "one update per request, 64 connections": ("single/userfold", "single/plain", "single/parse", "single/eve"),
+    "100 updates per request": (
         *("batch/bare", "batch/bare-1", "stream/userfold", "batch/userfold", "batch/plain", "batch/parse", "batch/eve"),
     ),
-    "one update an RPC, 64 callers": ("rpc/echo", "rpc/userfold"),
+    "one update per RPC, 64 callers": ("rpc/echo", "rpc/userfold"),
 }
 _LABELS = {
     "userfold": "Userfold",
     "plain": "FastAPI + Motor",
     "parse": "Parse Server",
     "eve": "Eve",
-    "bare": "bare driver, 8 at once",
+    "bare": "bare driver, 8 concurrent",
     "bare-1": "bare driver",
     "echo": "bare echo",
 }
-_OURS, _OTHERS = "#1f6f8b", "#b8b8b8"
+_USERFOLD_COLOR, _PEER_COLOR = "#1f6f8b", "#b8b8b8"
 
 
-def draw(found: dict[str, Any], path: Path) -> None:
-    """Draw updates per second, and the memory that a million of them take."""
+def draw(results: dict[str, Any], path: Path) -> None:
+    """Draw updates per second, and the resident memory while many updates are stored."""
     figure, axes = plt.subplots(2, 2, figsize=(11, 7), layout="constrained")
     for axis, (title, keys) in zip(axes.flat, _PANELS.items(), strict=False):
-        shown = [key for key in keys if key in found["samples"]]
-        axis.set_visible(bool(shown))
-        rates = [[sample["rate"] for sample in found["samples"][key]] for key in shown]
-        middles = [median(each) for each in rates]
+        keys_measured = [key for key in keys if key in results["samples"]]
+        axis.set_visible(bool(keys_measured))
+        rates = [[sample["rate"] for sample in results["samples"][key]] for key in keys_measured]
+        medians = [median(of_key) for of_key in rates]
         spread = [
-            [middle - min(each) for middle, each in zip(middles, rates, strict=True)],
-            [max(each) - middle for middle, each in zip(middles, rates, strict=True)],
+            [middle - min(of_key) for middle, of_key in zip(medians, rates, strict=True)],
+            [max(of_key) - middle for middle, of_key in zip(medians, rates, strict=True)],
         ]
-        labels = [_label(key) for key in shown]
-        colors = [_OURS if "userfold" in key else _OTHERS for key in shown]
-        bars = axis.barh(labels, middles, xerr=spread, color=colors, capsize=3)
-        axis.bar_label(bars, [f"{middle:,.0f}" for middle in middles], padding=6)
+        labels = [_label(key) for key in keys_measured]
+        colors = [_USERFOLD_COLOR if "userfold" in key else _PEER_COLOR for key in keys_measured]
+        bars = axis.barh(labels, medians, xerr=spread, color=colors, capsize=3)
+        axis.bar_label(bars, [f"{middle:,.0f}" for middle in medians], padding=6)
         axis.margins(x=0.16)
-        axis.set(title=title, xlabel="updates per second (median; bars: all rounds)")
+        axis.set(title=title, xlabel="updates per second (median; whiskers: all rounds)")
         axis.invert_yaxis()
     memory = axes[1][1]
-    memory.set_visible(bool(found["memory"]))
-    for name in ("server", "gateway") if found["memory"] else ():
-        updates = [row["updates"] for row in found["memory"]]
-        memory.plot(updates, [row[name] / 1e6 for row in found["memory"]], marker=".", label=name)
-    if found["memory"]:
+    memory.set_visible(bool(results["memory"]))
+    for name in ("server", "gateway") if results["memory"] else ():
+        updates = [row["updates"] for row in results["memory"]]
+        memory.plot(updates, [row[name] / 1e6 for row in results["memory"]], marker=".", label=name)
+    if results["memory"]:
         memory.legend()
     memory.set(title="resident memory", xlabel="updates stored", ylabel="MB", ylim=(0, None))
-    machine = found["machine"]
-    figure.suptitle(f"Userfold {found['versions']['commit']}: {machine['cpu']}, {machine['cores']} cores", fontsize=10)
+    machine = results["machine"]
+    figure.suptitle(
+        f"Userfold {results['versions']['commit']}: {machine['cpu']}, {machine['cores']} cores", fontsize=10
+    )
     figure.savefig(path, dpi=110)
 
 

@@ -1,4 +1,4 @@
-"""What is measured in every round, contender after contender, and what is measured once."""
+"""The parts of `make bench`. Each returns the steps that run in every round, in interleaved order."""
 
 import subprocess
 import time
@@ -6,12 +6,15 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
-from benchmarks.contenders.clients import Contender
+from benchmarks.contenders.clients import Contender, Userfold
 from benchmarks.environment.processes import BenchmarkFailed
 from benchmarks.load import wrk
+from benchmarks.load.frames import write_frames
 from benchmarks.load.users import BATCH, Load, body_of
-from benchmarks.load.wrk import Request, measured_from, raw_request, write_frames
+from benchmarks.load.wrk import Request, measured_from, raw_request
 from benchmarks.runs import (
+    BATCH_CONNECTIONS,
+    CONNECTIONS,
     Sample,
     bare_driver,
     cpu_of,
@@ -25,35 +28,33 @@ from benchmarks.runs import (
 )
 from benchmarks.stack import Stack
 
-CONNECTIONS = 64
-BATCH_CONNECTIONS = 8
 _FLOOD_CONNECTIONS = 32
 _ALIAS_USERS = 20
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One run of a round: under which key its samples are kept, and what makes one from the number of the round."""
+    """One run of a round: the key of its samples, and the function that makes one for the number of a round."""
 
     key: str
     run: Callable[[int], Sample]
 
 
 def single(stack: Stack, seconds: float) -> Sequence[Step]:
-    """One update a request, many connections."""
+    """One update per request, 64 connections."""
+    return [_single(stack, contender, seconds) for contender in stack.contenders]
 
-    def step(contender: Contender) -> Step:
-        def run(number: int) -> Sample:
-            load = Load(f"single{number}", updates_for(seconds, batched=False))
-            return over_http(stack, contender, load, batched=False, connections=CONNECTIONS, seconds=seconds)
 
-        return Step(f"single/{contender.name}", run)
+def _single(stack: Stack, contender: Contender, seconds: float) -> Step:
+    def run(number: int) -> Sample:
+        load = Load(f"single{number}", updates_for(seconds, batched=False))
+        return over_http(stack, contender, load, batched=False, connections=CONNECTIONS, seconds=seconds)
 
-    return [step(contender) for contender in stack.contenders]
+    return Step(f"single/{contender.name}", run)
 
 
 def batch(stack: Stack, seconds: float) -> Sequence[Step]:
-    """A hundred updates at a time: requests, messages of a stream, the bare driver's bulk writes."""
+    """100 updates per request, per message of a stream, and per bulk write of the bare driver."""
     updates = updates_for(seconds, batched=True)
 
     def step(contender: Contender) -> Step:
@@ -82,21 +83,21 @@ def batch(stack: Stack, seconds: float) -> Sequence[Step]:
 
 
 def rpc(stack: Stack, seconds: float) -> Sequence[Step]:
-    """One update a call, many callers."""
+    """One update per call, 64 concurrent callers."""
     updates = updates_for(seconds, batched=False)
 
     def ours(number: int) -> Sample:
         load = Load(f"rpc{number}", updates)
         return over_grpc(stack, load, stream=False, concurrency=CONNECTIONS, seconds=seconds)
 
-    def floor(number: int) -> Sample:
+    def bare(number: int) -> Sample:
         return echo(stack, Load(f"rpc{number}", updates), concurrency=CONNECTIONS, seconds=seconds)
 
-    return [Step("rpc/userfold", ours), Step("rpc/echo", floor)]
+    return [Step("rpc/userfold", ours), Step("rpc/echo", bare)]
 
 
 def latency(stack: Stack, seconds: float) -> Sequence[Step]:
-    """One update a request, one connection."""
+    """One update per request, one connection."""
 
     def step(contender: Contender) -> Step:
         def run(number: int) -> Sample:
@@ -109,9 +110,9 @@ def latency(stack: Stack, seconds: float) -> Sequence[Step]:
 
 
 def fairness(stack: Stack, seconds: float) -> Sequence[Step]:
-    """One connection's updates while many others send batches; with Userfold, those are another application's."""
+    """The updates of one connection while 32 connections send batches, in Userfold those of another application."""
     userfold = stack.userfold
-    other = stack.userfold_application(userfold.url, userfold.services, userfold.collection.database.name)
+    other = stack.new_application(Userfold, userfold.url, userfold.services, userfold.collection.database.name)
 
     def step(contender: Contender, flooding: Contender) -> Step:
         def run(number: int) -> Sample:
@@ -122,7 +123,7 @@ def fairness(stack: Stack, seconds: float) -> Sequence[Step]:
             sample = over_http(
                 stack, contender, load, batched=False, connections=1, seconds=seconds, meanwhile=meanwhile
             )
-            # What the processes computed was the flood's.
+            # Most of the CPU time was spent on the flood.
             return replace(sample, cpu_us={})
 
         return Step(f"flooded/{contender.name}", run)
@@ -132,7 +133,7 @@ def fairness(stack: Stack, seconds: float) -> Sequence[Step]:
 
 @contextmanager
 def _flood(stack: Stack, flooding: Contender, load: Load, seconds: float) -> Iterator[None]:
-    """Batches from many connections, which have been under way for a moment when the block begins."""
+    """Send batches from 32 connections, starting a second before the block."""
     store_base(flooding, load)
     frames = stack.directory / "flood"
     requests = (raw_request(flooding.url, flooding.headers, flooding.batch(ids)) for ids in load.batches())
@@ -142,13 +143,13 @@ def _flood(stack: Stack, flooding: Contender, load: Load, seconds: float) -> Ite
         time.sleep(1)
         yield
         if process.poll() is not None:
-            raise BenchmarkFailed("the flood ended before what was to be measured during it")
+            raise BenchmarkFailed("the flood ended before the run that it should disturb")
         output, _ = process.communicate(timeout=60)
     verify(flooding, load, measured_from(output.rstrip().rpartition("\n")[2]), BATCH)
 
 
 def aliases(stack: Stack, seconds: float) -> Sequence[Step]:
-    """Updates of users with few and with many session tokens, one connection."""
+    """Updates of users with 10 and with 1,000 session tokens, one connection."""
     userfold = stack.userfold
     users = {count: [f"aliases{count}-{number}" for number in range(_ALIAS_USERS)] for count in (10, 1000)}
     for count, ids in users.items():
@@ -159,9 +160,9 @@ def aliases(stack: Stack, seconds: float) -> Sequence[Step]:
     def step(key: str, count: int, body: Callable[[str, int, int], str]) -> Step:
         def run(number: int) -> Sample:
             frames = stack.directory / "requests"
-            bodies = (body(users[count][each % _ALIAS_USERS], number, each) for each in range(int(seconds * 1000)))
-            requests = (Request("POST", "/v1/users", each) for each in bodies)
-            write_frames((raw_request(userfold.url, userfold.headers, each) for each in requests), frames)
+            bodies = (body(users[count][index % _ALIAS_USERS], number, index) for index in range(int(seconds * 1000)))
+            requests = (Request("POST", "/v1/users", text) for text in bodies)
+            write_frames((raw_request(userfold.url, userfold.headers, request) for request in requests), frames)
             with cpu_of(stack, userfold.services) as cpu:
                 measured = wrk.send(userfold.url, frames, 1, seconds)
             for user_id in users[count]:
@@ -173,7 +174,7 @@ def aliases(stack: Stack, seconds: float) -> Sequence[Step]:
     return [
         step("10", 10, lambda user_id, *_: body_of(user_id)),
         step("1000", 1000, lambda user_id, *_: body_of(user_id)),
-        step("1000-new", 1000, lambda user_id, number, each: _with_token(user_id, f"new-{number}-{each}")),
+        step("1000-new", 1000, lambda user_id, number, index: _with_token(user_id, f"new-{number}-{index}")),
     ]
 
 
@@ -183,13 +184,13 @@ def _with_token(user_id: str, token: str) -> str:
 
 
 def in_turn(steps: Sequence[Step], number: int) -> Sequence[Step]:
-    """The steps in the order of a round: each begins another one, so that none is always first."""
+    """The steps in the order of a round: each round starts with another step, so that none is always first."""
     start = number % len(steps)
     return [*steps[start:], *steps[:start]]
 
 
 def warm_up(stack: Stack, seconds: float) -> None:
-    """Let every contender compile, connect and cache what it will, unmeasured."""
+    """Send a load to every contender before the first round, so that all have connected and filled their caches."""
     for contender in stack.contenders:
         load = Load("warm", updates_for(seconds, batched=False))
         over_http(stack, contender, load, batched=False, connections=CONNECTIONS, seconds=seconds)

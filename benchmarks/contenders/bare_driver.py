@@ -20,19 +20,20 @@ from motor.motor_asyncio import AsyncIOMotorClient
 from pymongo import UpdateOne, WriteConcern
 
 from benchmarks.contenders.plain_app import User, operation
+from benchmarks.load.summary import print_summary
 from benchmarks.load.users import body_of
 
 
 @dataclass(frozen=True, slots=True)
 class _Batch:
-    """The operations of one bulk write, and the fields that they set."""
+    """The operations of one bulk write, and the fields that each of them sets."""
 
     operations: list[UpdateOne]
-    to_set: list[dict[str, Any]]
+    fields: list[dict[str, Any]]
 
 
 def _batch(ids: list[str]) -> _Batch:
-    pairs = [operation(User.model_validate_json(body_of(each)), "127.0.0.1") for each in ids]
+    pairs = [operation(User.model_validate_json(body_of(user_id)), "127.0.0.1") for user_id in ids]
     return _Batch([UpdateOne(*pair, upsert=True) for pair in pairs], [update["$set"] for _, update in pairs])
 
 
@@ -49,25 +50,20 @@ async def _run(options: dict[str, Any], base: _Batch, batches: list[_Batch]) -> 
         now = time.perf_counter()
         while now < deadline:
             batch = batches[next(numbers) % len(batches)]
-            # A new time, as every update has: one that changes nothing would cost MongoDB next to nothing.
+            # A new time for each write, because MongoDB skips the write of an update that changes nothing.
             modified_time = datetime.now(UTC)
-            for fields in batch.to_set:
+            for fields in batch.fields:
                 fields["modified_time"] = modified_time
             await users.bulk_write(batch.operations, ordered=False)
             before, now = now, time.perf_counter()
             latencies.append(now - before)
 
     await asyncio.gather(*(writer() for _ in range(options["concurrency"])))
-    seconds, cpu_seconds = time.perf_counter() - started, time.process_time() - cpu_started
-    latencies.sort()
-    p50, p99 = (latencies[int(len(latencies) * share)] * 1000 for share in (0.5, 0.99))
-    calls = len(latencies)
-    found = {"calls": calls, "sent": calls, "seconds": seconds, "p50_ms": p50, "p99_ms": p99}
-    print(json.dumps(found | {"cpu_seconds": cpu_seconds}))
+    print_summary(latencies, time.perf_counter() - started, time.process_time() - cpu_started)
 
 
 if __name__ == "__main__":
     given = json.loads(sys.argv[1])
-    first, *others = [_batch(ids) for ids in json.loads(Path(given["ids"]).read_text())]
+    first, *remaining = [_batch(ids) for ids in json.loads(Path(given["ids"]).read_text())]
     gc.freeze()
-    uvloop.run(_run(given, first, others))
+    uvloop.run(_run(given, first, remaining))

@@ -1,6 +1,6 @@
-"""The floor under every look-up: the driver's `find_one` on an index, in a process of its own.
+"""The lower bound of a look-up: the bare driver's `find_one` on the index of aliases.
 
-`python -m benchmarks.contenders.bare_find '{"uri": ..., ...}'`. What it looks for is read beforehand.
+`python -m benchmarks.contenders.bare_find '{"uri": ..., ...}'`. The digests to find are read before the clock starts.
 """
 
 import asyncio
@@ -17,10 +17,12 @@ import uvloop
 from motor.motor_asyncio import AsyncIOMotorClient
 from pymongo.read_concern import ReadConcern
 
+from benchmarks.load.summary import print_summary
+
 
 async def _run(options: dict[str, Any], digests: Sequence[bytes]) -> None:
     client: AsyncIOMotorClient[dict[str, Any]] = AsyncIOMotorClient(options["uri"])
-    # The read concern of the server, which sees what a majority has.
+    # The read concern of Userfold's server.
     profiles = client[options["database"]].get_collection("profiles", read_concern=ReadConcern("majority"))
     numbers = itertools.count()
     latencies: list[float] = []
@@ -36,15 +38,11 @@ async def _run(options: dict[str, Any], digests: Sequence[bytes]) -> None:
             latencies.append(now - before)
 
     await asyncio.gather(*(caller() for _ in range(options["concurrency"])))
-    seconds, cpu_seconds = time.perf_counter() - started, time.process_time() - cpu_started
-    latencies.sort()
-    p50, p99 = (latencies[int(len(latencies) * share)] * 1000 for share in (0.5, 0.99))
-    found = {"calls": len(latencies), "sent": len(latencies), "seconds": seconds, "p50_ms": p50, "p99_ms": p99}
-    print(json.dumps(found | {"cpu_seconds": cpu_seconds}))
+    print_summary(latencies, time.perf_counter() - started, time.process_time() - cpu_started)
 
 
 if __name__ == "__main__":
     given = json.loads(sys.argv[1])
-    wanted = [bytes.fromhex(each) for each in Path(given["digests"]).read_text().split()]
+    to_find = [bytes.fromhex(digest) for digest in Path(given["digests"]).read_text().split()]
     gc.freeze()
-    uvloop.run(_run(given, wanted))
+    uvloop.run(_run(given, to_find))

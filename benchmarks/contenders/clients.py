@@ -1,6 +1,6 @@
-"""What is measured side by side: how each takes an update, and how it is asked what it stored.
+"""The servers under comparison, as a client sees them: how to send each an update, and how to read a profile back.
 
-All write to databases of their own on one mongod, acknowledged by a majority and journaled.
+Each writes to its own database on the same mongod, acknowledged by a majority and journaled.
 """
 
 import json
@@ -16,18 +16,18 @@ from benchmarks.load.users import Load, body_of, expected_of
 from benchmarks.load.wrk import Request
 from server.users.update import profile_id
 
-_COUNTED_AT_ONCE = 10_000
+_IDS_PER_COUNT = 10_000
 
 
 class Contender(ABC):
-    """A server that stores profiles, as a client sees it."""
+    """A client of a server that stores profiles."""
 
     name: ClassVar[str]
     title: ClassVar[str]
     writes: ClassVar[str]
-    """How it does the upsert, for the reader of the results."""
+    """How it stores an update, for the reader of the results."""
     inserts_only_in_batches: ClassVar[bool] = False
-    _SAMPLE_PATH: ClassVar[str]
+    _PROFILE_PATH: ClassVar[str]
 
     def __init__(
         self,
@@ -42,7 +42,7 @@ class Contender(ABC):
         self.services = services
         self.headers = dict(headers or {})
         self.collection = collection
-        # A new connection for each: between two runs, some servers close one that was kept.
+        # A new connection for each request, because some servers close idle ones between two runs.
         limits = httpx2.Limits(max_keepalive_connections=0)
         self.reading = dict(reading or {})
         headers_read = self.headers | self.reading
@@ -57,34 +57,34 @@ class Contender(ABC):
         return Request("POST", "/v1/users/batch", f"[{','.join(map(body_of, ids))}]")
 
     def send(self, request: Request) -> None:
-        """Send one request. Raises BenchmarkFailed where it is not answered with a 2xx."""
-        answer = self._client.request(
+        """Send one request. Raises BenchmarkFailed if the response is not 2xx."""
+        response = self._client.request(
             request.method,
             request.path,
             content=request.body.encode(),
             headers={"Content-Type": "application/json"},
         )
-        if not answer.is_success:
-            raise BenchmarkFailed(f"{self.name} answered {answer.status_code}: {answer.text[:500]}")
+        if not response.is_success:
+            raise BenchmarkFailed(f"{self.name} responded {response.status_code}: {response.text[:500]}")
 
     def count(self, load: Load) -> int:
         """How many users of a load are stored."""
-        # `.` follows `-`: the ids between are those that begin with `LOAD-`.
+        # `.` follows `-` in ASCII, so this range holds the ids that start with `NAME-`.
         return self.collection.count_documents({"_id": {"$gte": f"{load.name}-", "$lt": f"{load.name}."}})
 
     def check_profile(self, user_id: str, tokens: int = 1) -> None:
-        """Raise BenchmarkFailed where the user is not stored as sent, with so many session tokens."""
-        answer = self._client.get(self._SAMPLE_PATH + user_id)
-        if not answer.is_success:
-            raise BenchmarkFailed(f"{self.name} answers {answer.status_code} for {user_id}: {answer.text[:500]}")
-        stored, expected = answer.json(), expected_of(user_id)
-        found = {name: stored.get(name) for name in expected}
-        if found != expected or self.tokens_of(stored) != tokens:
+        """Raise BenchmarkFailed unless the user is stored as sent, with this many session tokens."""
+        response = self._client.get(self._PROFILE_PATH + user_id)
+        if not response.is_success:
+            raise BenchmarkFailed(f"{self.name} responded {response.status_code} for {user_id}: {response.text[:500]}")
+        stored, expected = response.json(), expected_of(user_id)
+        actual = {name: stored.get(name) for name in expected}
+        if actual != expected or self.tokens_of(stored) != tokens:
             raise BenchmarkFailed(f"{self.name} stored {user_id} as {json.dumps(stored)}")
 
     @abstractmethod
     def tokens_of(self, stored: Mapping[str, Any]) -> int:
-        """How many session tokens there are in what was read back of a user."""
+        """The number of session tokens in a profile that was read back."""
 
 
 class Userfold(Contender):
@@ -93,7 +93,7 @@ class Userfold(Contender):
     name = "userfold"
     title = "Userfold"
     writes = "POST /v1/users; POST /v1/users/batch"
-    _SAMPLE_PATH = "/v1/users/"
+    _PROFILE_PATH = "/v1/users/"
 
     def __init__(
         self,
@@ -109,22 +109,22 @@ class Userfold(Contender):
         self._application_id = application_id
 
     def count(self, load: Load) -> int:
-        # The ids are digests: no range holds those of a load.
+        # The ids are digests, so a range cannot select those of one load.
         ids = [profile_id(self._application_id, user_id) for user_id in {*load.base, *load.ids}]
-        slices = (ids[start : start + _COUNTED_AT_ONCE] for start in range(0, len(ids), _COUNTED_AT_ONCE))
-        return sum(self.collection.count_documents({"_id": {"$in": each}}) for each in slices)
+        parts = (ids[start : start + _IDS_PER_COUNT] for start in range(0, len(ids), _IDS_PER_COUNT))
+        return sum(self.collection.count_documents({"_id": {"$in": part}}) for part in parts)
 
     def tokens_of(self, stored: Mapping[str, Any]) -> int:
         return int(stored["alias_count"])
 
 
 class Plain(Contender):
-    """`plain_app.py`."""
+    """The application of `plain_app.py`."""
 
     name = "plain"
     title = "FastAPI + Motor"
     writes = "POST /v1/users: one update_one; POST /v1/users/batch: one bulk_write (plain_app.py)"
-    _SAMPLE_PATH = "/v1/users/"
+    _PROFILE_PATH = "/v1/users/"
 
     def tokens_of(self, stored: Mapping[str, Any]) -> int:
         return int(stored["aliases"])
@@ -135,8 +135,8 @@ class Parse(Contender):
 
     name = "parse"
     title = "Parse Server"
-    writes = "Cloud Functions: save, create where nothing is found; saveAll of 100 for the batch (parse/cloud.js)"
-    _SAMPLE_PATH = "/parse/classes/Profile/"
+    writes = "Cloud Functions: save, create if there is none; saveAll of 100 for the batch (parse/cloud.js)"
+    _PROFILE_PATH = "/parse/classes/Profile/"
 
     def single(self, user_id: str) -> Request:
         return Request("POST", "/parse/functions/updateUser", body_of(user_id))
@@ -156,13 +156,13 @@ class Eve(Contender):
     title = "Eve"
     writes = "PUT /users/ID with UPSERT_ON_PUT; for the batch a bulk POST, which can only insert (eve_app.py)"
     inserts_only_in_batches = True
-    _SAMPLE_PATH = "/users/"
+    _PROFILE_PATH = "/users/"
 
     def single(self, user_id: str) -> Request:
         return Request("PUT", f"/users/{user_id}", body_of(user_id))
 
     def batch(self, ids: Sequence[str]) -> Request:
-        users = ",".join(f'{{"_id":"{each}",{body_of(each)[1:]}' for each in ids)
+        users = ",".join(f'{{"_id":"{user_id}",{body_of(user_id)[1:]}' for user_id in ids)
         return Request("POST", "/users", f"[{users}]")
 
     def tokens_of(self, stored: Mapping[str, Any]) -> int:

@@ -1,10 +1,10 @@
 # mypy: disable-error-code="import-not-found"
-# Eve is installed in benchmarks/.venv, which mypy does not see.
-"""Eve, the REST framework over MongoDB, set up for the same job: `gunicorn benchmarks.contenders.eve_app:app`.
+# mypy does not see the packages of benchmarks/.venv.
+"""Eve, the REST framework for MongoDB, configured to store profiles: `gunicorn benchmarks.contenders.eve_app:app`.
 
-A profile is written with `PUT /users/ID`, which creates it where it is not there (`UPSERT_ON_PUT`) and replaces it
-where it is: Eve has no merge that creates. A batch is a bulk `POST`, which can only insert: Eve has no bulk upsert.
-What costs time and is not needed here is off: links, ETag checks, XML.
+`PUT /users/ID` creates a profile (`UPSERT_ON_PUT`) or replaces it: Eve has no merge that also creates. A batch is a
+bulk `POST`, which can only insert: Eve has no bulk upsert. Links, ETag checks and XML are off, because they cost time
+and the benchmark does not need them.
 """
 
 import os
@@ -12,10 +12,10 @@ from typing import Any
 
 from eve import Eve
 
-_TEXT = {"type": "string"}
+_STRING = {"type": "string"}
 _SETTINGS: dict[str, Any] = {
     "MONGO_URI": os.environ["EVE_MONGODB_URI"],
-    # In a replica set, that includes the journal (`writeConcernMajorityJournalDefault`); Eve passes on no `j`.
+    # Eve cannot pass `j`. In a replica set, `majority` includes the journal (`writeConcernMajorityJournalDefault`).
     "MONGO_WRITE_CONCERN": {"w": "majority"},
     "RENDERERS": ["eve.render.JSONRenderer"],
     "RESOURCE_METHODS": ["GET", "POST"],
@@ -28,10 +28,10 @@ _SETTINGS: dict[str, Any] = {
         "users": {
             "item_url": 'regex("[a-z0-9-]+")',
             "schema": {
-                "_id": _TEXT,
-                "user_id": _TEXT | {"required": True, "minlength": 1, "maxlength": 512},
-                "company_id": _TEXT,
-                "session_token": _TEXT,
+                "_id": _STRING,
+                "user_id": _STRING | {"required": True, "minlength": 1, "maxlength": 512},
+                "company_id": _STRING,
+                "session_token": _STRING,
                 "campaign": {"type": "dict", "allow_unknown": True},
                 "metadata": {"type": "dict", "allow_unknown": True},
             },

@@ -1,4 +1,4 @@
-"""A bare grpc.aio server that answers each message with itself: the floor under every RPC in Python."""
+"""A bare grpc.aio server that returns each message unchanged: the lower bound of an RPC in Python."""
 
 import asyncio
 import signal
@@ -8,7 +8,7 @@ import grpc
 import uvloop
 
 METHOD = "/userfold.benchmarks.Echo/Echo"
-EACH = "/userfold.benchmarks.Echo/EchoEach"
+STREAM_METHOD = "/userfold.benchmarks.Echo/EchoEach"
 
 
 async def _echo(message: bytes, _: object) -> bytes:
@@ -23,10 +23,10 @@ async def _echo_each(messages: AsyncIterable[bytes], _: object) -> AsyncIterator
 async def _serve() -> None:
     server = grpc.aio.server()
     service, _, method = METHOD.strip("/").partition("/")
-    # Without serializers, messages stay bytes.
+    # Without serializers, messages are bytes.
     handlers = {
         method: grpc.unary_unary_rpc_method_handler(_echo),
-        EACH.rpartition("/")[2]: grpc.stream_stream_rpc_method_handler(_echo_each),
+        STREAM_METHOD.rpartition("/")[2]: grpc.stream_stream_rpc_method_handler(_echo_each),
     }
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, handlers),))
     port = server.add_insecure_port("127.0.0.1:0")

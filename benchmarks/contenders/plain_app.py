@@ -1,11 +1,11 @@
 # mypy: disable-error-code="import-not-found,misc,untyped-decorator"
-# FastAPI is installed in benchmarks/.venv, which mypy does not see.
+# mypy does not see the packages of benchmarks/.venv.
 """The application that a good team would write in an afternoon instead of running Userfold: FastAPI and Motor.
 
-It is here to be measured against, so it is written fairly: typed models, the driver's pool, one atomic `update_one` a
-request and one unordered `bulk_write` a batch, uvloop and httptools under uvicorn with a worker a core, the same write
-concern. It leaves out what such an application leaves out: exact merging of keys with dots or where an object meets a
-scalar, warnings, derived fields, refusal of one user of a batch alone, a limit to anything.
+It is written to be fast: typed models, the driver's connection pool, one atomic `update_one` per request and one
+unordered `bulk_write` per batch, uvicorn with uvloop, httptools and one worker per core. Its write concern is that of
+Userfold. It leaves out what such an application usually leaves out: exact merging of keys with dots and of objects with
+scalars, warnings, derived fields, results for the single updates of a batch, and all limits.
 
 Run it: `PLAIN_MONGODB_URI=... PLAIN_APPLICATION_ID=... uvicorn benchmarks.contenders.plain_app:app`.
 """
@@ -24,7 +24,7 @@ from pymongo import UpdateOne, WriteConcern
 
 
 class Campaign(BaseModel):
-    """The campaign that brought a user."""
+    """The campaign through which a user arrived."""
 
     utm_source: str | None = None
     utm_medium: str | None = None
@@ -50,7 +50,7 @@ class User(BaseModel):
 
 
 def flatten(values: Mapping[str, Any], prefix: str, paths: dict[str, Any]) -> None:
-    """Add the leaves of nested objects to `paths`, each under its dot-path."""
+    """Add the leaves of nested objects to `paths` under their dot-paths."""
     for key, value in values.items():
         if isinstance(value, dict) and value:
             flatten(value, f"{prefix}{key}.", paths)
@@ -59,7 +59,7 @@ def flatten(values: Mapping[str, Any], prefix: str, paths: dict[str, Any]) -> No
 
 
 def operation(user: User, client_address: str | None) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The filter and the update that fold a partial update into the stored user."""
+    """The filter and the update document that merge a partial update into the stored user."""
     now = datetime.now(UTC)
     paths: dict[str, Any] = {"modified_time": user.modified_time or now}
     for name in ("company_id", "user_agent_string"):
@@ -79,7 +79,7 @@ def operation(user: User, client_address: str | None) -> tuple[dict[str, Any], d
 
 @asynccontextmanager
 async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-    """Open the one client of this worker."""
+    """Open the MongoDB client of this worker."""
     client: AsyncIOMotorClient[dict[str, Any]] = AsyncIOMotorClient(os.environ["PLAIN_MONGODB_URI"], tz_aware=True)
     app.state.users = client["plain"].get_collection("users", write_concern=WriteConcern(w="majority", j=True))
     yield
@@ -87,7 +87,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 
 def authenticated(x_moesif_application_id: Annotated[str, Header()]) -> None:
-    """Let one application in."""
+    """Accept the credential of one application."""
     if x_moesif_application_id != os.environ["PLAIN_APPLICATION_ID"]:
         raise HTTPException(401)
 
@@ -97,7 +97,7 @@ app = FastAPI(lifespan=lifespan, dependencies=[Depends(authenticated)])
 
 @app.post("/v1/users", status_code=201)
 async def update_user(user: User, request: Request) -> dict[str, str]:
-    """Fold one update."""
+    """Merge one update."""
     criteria, update = operation(user, request.client.host if request.client else None)
     await request.app.state.users.update_one(criteria, update, upsert=True)
     return {}
@@ -105,7 +105,7 @@ async def update_user(user: User, request: Request) -> dict[str, str]:
 
 @app.post("/v1/users/batch", status_code=201)
 async def update_users(users: list[User], request: Request) -> dict[str, str]:
-    """Fold a batch of updates."""
+    """Merge a batch of updates."""
     host = request.client.host if request.client else None
     operations = [UpdateOne(*operation(user, host), upsert=True) for user in users]
     if operations:
@@ -115,7 +115,7 @@ async def update_users(users: list[User], request: Request) -> dict[str, str]:
 
 @app.get("/v1/users/{user_id}")
 async def get_user(user_id: str, request: Request) -> dict[str, Any]:
-    """Answer a user, with the number of session tokens in place of their digests."""
+    """Return a user, with the number of session tokens instead of their digests."""
     user: dict[str, Any] | None = await request.app.state.users.find_one({"_id": user_id})
     if user is None:
         raise HTTPException(404)

@@ -1,4 +1,4 @@
-"""The programs under measurement: started, watched for what they cost, stopped."""
+"""Child processes: how they are started and stopped, their CPU time and their memory."""
 
 import os
 import signal
@@ -19,11 +19,11 @@ _START_SECONDS = 60
 
 
 class BenchmarkFailed(Exception):
-    """The benchmark cannot go on, or what it measured does not hold; the message says why."""
+    """The benchmark cannot continue, or a result is wrong. The message gives the reason."""
 
 
 class Service:
-    """A program that listens, with all processes that it starts. Its output goes to a file in `directory`."""
+    """A program that listens, with all processes that it starts. Its output is written to a file in `directory`."""
 
     def __init__(self, name: str, command: Sequence[str], directory: Path, environment: Mapping[str, str]) -> None:
         self.name = name
@@ -35,11 +35,16 @@ class Service:
 
     @property
     def pid(self) -> int:
-        """The first of its processes."""
+        """The id of its first process."""
         return self._process.pid
 
+    @property
+    def program(self) -> str:
+        """Its name without that of its database: `server` for `few-server`."""
+        return self.name.rpartition("-")[2]
+
     def ready_field(self, name: str) -> str:
-        """Wait for one of our own programs' ready line, and return the field `name` of it."""
+        """Wait for the ready line of a Userfold program, and return its field `name`."""
         for _ in self._waiting():
             for line in self._log.read_text(errors="replace").splitlines():
                 if line.startswith("userfold-") and " ready " in line:
@@ -47,22 +52,22 @@ class Service:
         raise self._failure("is not ready")
 
     def wait_for_http(self, url: str) -> None:
-        """Wait until anything is answered at `url`."""
+        """Wait until there is any HTTP response at `url`."""
         for _ in self._waiting():
             try:
                 httpx2.get(url, timeout=5)
             except httpx2.HTTPError:
                 continue
             return
-        raise self._failure("does not answer")
+        raise self._failure("does not respond")
 
     def check(self) -> None:
-        """Raise BenchmarkFailed where it has ended."""
+        """Raise BenchmarkFailed if the program has ended."""
         if self._process.poll() is not None:
-            raise self._failure(f"ended by itself ({describe_end(self._process)})")
+            raise self._failure(f"ended ({describe_end(self._process)})")
 
     def stop(self) -> None:
-        """Stop it, and whatever it started: it has a session of its own."""
+        """Stop all processes of the program, which share a session."""
         stop_child(self._process, patience=10)
         with suppress(ProcessLookupError):
             os.killpg(self.pid, signal.SIGKILL)
@@ -80,12 +85,12 @@ class Service:
 
 
 def _inherited() -> dict[str, str]:
-    """Our own environment, without the settings of a Userfold that this one is not."""
+    """The environment of this process without any settings of Userfold."""
     return {name: value for name, value in os.environ.items() if not name.startswith("USERFOLD_")}
 
 
 def free_port() -> int:
-    """A port that nobody listens on now, for programs that cannot take port 0."""
+    """A port that is free now, for programs that do not accept port 0."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -93,7 +98,7 @@ def free_port() -> int:
 
 
 def run_load(command: Sequence[str], seconds: float, cwd: Path | None = None) -> str:
-    """Run a load generator that should take `seconds`, and return the last line of its output."""
+    """Run a load generator for `seconds`, and return the last line of its output."""
     try:
         ended = subprocess.run(
             command,
@@ -123,17 +128,17 @@ def family_of(pid: int) -> list[int]:
 
 
 def cpu_seconds(pid: int) -> float:
-    """What a process and its descendants have computed so far, in user and in kernel mode."""
-    return sum((int(fields[11]) + int(fields[12])) / _TICKS for each in family_of(pid) if (fields := _stat(each)))
+    """The CPU time of a process and its descendants so far, in user and in kernel mode."""
+    return sum((int(fields[11]) + int(fields[12])) / _TICKS for member in family_of(pid) if (fields := _stat(member)))
 
 
 def resident_bytes(pid: int) -> int:
-    """The resident memory of a process alone."""
+    """The resident memory of a process, without its descendants."""
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _PAGE
 
 
 def _stat(pid: int) -> list[str]:
-    """The fields of /proc/PID/stat from the third on; none where the process is gone."""
+    """The fields of /proc/PID/stat from the third on, or an empty list if the process has ended."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except (FileNotFoundError, ProcessLookupError):

@@ -1,4 +1,4 @@
-"""The same users as protobuf messages, for the calls over gRPC."""
+"""The updates of `users` as protobuf messages, for calls over gRPC."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -16,7 +16,7 @@ _TEMPLATE: Final = ParseDict(update_of(""), UserUpdate())
 
 
 def message_of(user_id: str) -> UserUpdate:
-    """The update of a user, equal to `update_of`."""
+    """The update of a user, equal to that of `update_of`."""
     message = UserUpdate()
     message.CopyFrom(_TEMPLATE)
     message.user_id = user_id
@@ -27,15 +27,15 @@ def message_of(user_id: str) -> UserUpdate:
 
 
 def unary_frame(user_id: str) -> bytes:
-    """The request of UpdateUser."""
+    """A request of UpdateUser."""
     return UpdateUserRequest(user=message_of(user_id)).SerializeToString()
 
 
 def stream_frame(ids: Sequence[str]) -> bytes:
-    """One message of StreamUpdateUsers."""
+    """A request message of StreamUpdateUsers."""
     return StreamUpdateUsersRequest(users=map(message_of, ids)).SerializeToString()
 
 
 def lookup_frame(user_id: str) -> bytes:
-    """The request of LookupUsers that finds a user by the session token of its update."""
+    """A request of LookupUsers that finds a user by its session token."""
     return LookupUsersRequest(session_token=token_of(user_id)).SerializeToString()

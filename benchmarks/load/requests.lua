@@ -1,5 +1,5 @@
--- Sends the HTTP requests of a file, one after the other and again from the first: `wrk -t1 -s requests.lua URL -- FILE`.
--- They are built beforehand, so that the load generator costs next to nothing on the machine it shares.
+-- Sends the HTTP requests of a file in order and starts again at the end: `wrk -t1 -s requests.lua URL -- FILE`.
+-- The requests are built beforehand because the load generator shares the machine with what it measures.
 
 local threads = {}
 
@@ -11,7 +11,7 @@ function init(arguments)
   requests, sent = {}, -1
   local file = assert(io.open(arguments[1], "rb"))
   while true do
-    local length = file:read("*n") -- each request after its length and a line break
+    local length = file:read("*n") -- each request follows its length and a line feed
     if not length then break end
     file:read(1)
     requests[#requests + 1] = file:read(length)
@@ -20,7 +20,7 @@ function init(arguments)
 end
 
 function request()
-  -- wrk asks for one more at the start, only to look at it.
+  -- At start-up wrk calls this once without sending the request.
   sent = sent + 1
   return requests[(math.max(sent, 1) - 1) % #requests + 1]
 end

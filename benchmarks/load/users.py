@@ -1,15 +1,15 @@
-"""The users that every contender is sent: the same ones, in the same order, with the example body of the users API."""
+"""The updates that every contender receives: the same users in the same order, with the API's example body."""
 
 import json
 import random
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
-_PLACE: Final = "USER-ID"
+_PLACEHOLDER: Final = "USER-ID"
 _EXAMPLE: Final[dict[str, Any]] = {
-    "user_id": _PLACE,
+    "user_id": _PLACEHOLDER,
     "company_id": "67890",
-    "session_token": f"token-of-{_PLACE}",
+    "session_token": f"token-of-{_PLACEHOLDER}",
     "campaign": {
         "utm_source": "google",
         "utm_medium": "cpc",
@@ -18,7 +18,7 @@ _EXAMPLE: Final[dict[str, Any]] = {
         "utm_content": "landing",
     },
     "metadata": {
-        "email": f"{_PLACE}@acmeinc.com",
+        "email": f"{_PLACEHOLDER}@acmeinc.com",
         "first_name": "John",
         "last_name": "Doe",
         "title": "Software Engineer",
@@ -28,16 +28,16 @@ _EXAMPLE: Final[dict[str, Any]] = {
 _BODY: Final = json.dumps(_EXAMPLE, separators=(",", ":"))
 
 BATCH: Final = 100
-_NEW_SHARE: Final = 10
-"""Of so many updates, one is of a user who was never seen."""
-_BASE: Final = 1000
+_UPDATES_PER_NEW_USER: Final = 10
+"""One update in ten creates its user."""
+_BASE_USERS: Final = 1000
 _SETTLED_CHUNKS: Final = 20
-"""A new user is not sent again for so many chunks: by then the first update is stored, whatever the concurrency."""
+"""A new user is not updated again for this many chunks, so that no concurrent update can create it a second time."""
 
 
 def body_of(user_id: str) -> str:
-    """The update of a user, as JSON: always the same, so that what is stored at the end is known."""
-    return _BODY.replace(_PLACE, user_id)
+    """The update of a user, as JSON. It is always the same, so the stored profile is known."""
+    return _BODY.replace(_PLACEHOLDER, user_id)
 
 
 def token_of(user_id: str) -> str:
@@ -52,28 +52,28 @@ def update_of(user_id: str) -> dict[str, Any]:
 
 
 def expected_of(user_id: str) -> dict[str, Any]:
-    """What is read back of a user, as every contender's `read` puts it."""
+    """The fields that every contender must return for a user."""
     update = update_of(user_id)
     return {name: update[name] for name in ("company_id", "campaign", "metadata")}
 
 
 class Load:
-    """The ids of one run: `base` is stored before it, `ids` are the updates in their order.
+    """The user ids of one run: `base` is stored before the run, `ids` holds one id for each update, in order.
 
-    The mix stays the same however fast a contender is: one update in ten creates its user, the others are of users
-    drawn from all that there are. Within each 100 updates every user occurs once. With `all_new`, every update creates
-    one.
+    One update in ten creates its user; the remaining updates are of users drawn from all that exist. The mix does not
+    depend on how many updates a contender reaches. Within each 100 updates every user occurs once. With `all_new`,
+    every update creates its user.
     """
 
     def __init__(self, name: str, updates: int, *, all_new: bool = False) -> None:
-        draw = random.Random(name)  # noqa: S311 - No secret: the same for every contender.
+        draw = random.Random(name)  # noqa: S311 - Not a secret: every contender gets the same sequence.
         self.name = name
-        self.base = [f"{name}-b{number}" for number in range(_BASE)]
+        self.base = [f"{name}-b{number}" for number in range(_BASE_USERS)]
         self.ids: list[str] = []
         pool = list(self.base)
         unsettled: list[list[str]] = []
         for chunk in range(-(-updates // BATCH)):
-            count = BATCH if all_new else BATCH // _NEW_SHARE
+            count = BATCH if all_new else BATCH // _UPDATES_PER_NEW_USER
             new = [f"{name}-{chunk * BATCH + number}" for number in range(count)]
             users = new + draw.sample(pool, BATCH - count)
             draw.shuffle(users)
@@ -83,14 +83,14 @@ class Load:
                 pool += unsettled.pop(0)
 
     def batches(self) -> Iterable[Sequence[str]]:
-        """The ids, a hundred at a time."""
+        """The ids in batches of 100."""
         return (self.ids[start : start + BATCH] for start in range(0, len(self.ids), BATCH))
 
     def stored_after(self, updates: int) -> int:
-        """How many users there are when the base and so many updates are stored."""
+        """How many users exist once the base and this many updates are stored."""
         return len({*self.base, *self.ids[:updates]})
 
     def sample(self, updates: int) -> list[str]:
-        """Some users who are stored for certain when so many updates have been sent."""
-        sent = sorted({*self.base, *self.ids[: updates // 2]})
-        return random.Random(self.name).sample(sent, 20)  # noqa: S311 - As above.
+        """Users that must be stored once this many updates have been sent."""
+        stored = sorted({*self.base, *self.ids[: updates // 2]})
+        return random.Random(self.name).sample(stored, 20)  # noqa: S311 - As above.

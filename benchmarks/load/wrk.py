@@ -1,7 +1,7 @@
-"""Load over HTTP: requests built beforehand, sent by wrk."""
+"""Load over HTTP by wrk, which sends requests that were built beforehand."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from resource import RUSAGE_CHILDREN, getrusage
@@ -14,7 +14,7 @@ _SCRIPT = Path(__file__).with_name("requests.lua")
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One HTTP request with a JSON body."""
+    """An HTTP request with a JSON body."""
 
     method: str
     path: str
@@ -23,7 +23,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What a load generator saw. `sent` counts calls, of which the last ones may be unanswered."""
+    """What a load generator measured. `sent` also counts the calls without a response at the end of the run."""
 
     calls: int
     sent: int
@@ -31,23 +31,16 @@ class Measured:
     p50_ms: float
     p99_ms: float
     cpu_seconds: float = 0.0
-    """The load generator's own."""
+    """The CPU time of the load generator."""
 
     @property
     def rate(self) -> float:
-        """Answered calls a second."""
+        """Completed calls per second."""
         return self.calls / self.seconds
 
 
-def write_frames(frames: Iterable[bytes], path: Path) -> None:
-    """Write messages to a file for a load generator, each after its length."""
-    with path.open("wb") as file:
-        for frame in frames:
-            file.write(b"%d\n" % len(frame) + frame)
-
-
 def raw_request(url: str, headers: Mapping[str, str], request: Request) -> bytes:
-    """A request as it goes over the wire."""
+    """The bytes of a request, as sent on a connection."""
     body = request.body.encode()
     lines = [f"{request.method} {request.path} HTTP/1.1", f"Host: {urlsplit(url).netloc}"]
     lines += [f"{name}: {value}" for name, value in headers.items()]
@@ -56,26 +49,26 @@ def raw_request(url: str, headers: Mapping[str, str], request: Request) -> bytes
 
 
 def command(url: str, requests: Path, connections: int, seconds: float) -> list[str]:
-    """The command that sends the requests of a file for so many seconds."""
+    """The command that sends the requests of a file repeatedly for this many seconds."""
     arguments = ["wrk", "--threads", "1", "--connections", str(connections), "--duration", f"{seconds:.0f}s"]
     return [*arguments, "--timeout", "10s", "--script", str(_SCRIPT), url, "--", str(requests)]
 
 
 def send(url: str, requests: Path, connections: int, seconds: float) -> Measured:
-    """Send the requests of a file. Raises BenchmarkFailed where any was not answered with a 2xx."""
+    """Send the requests of a file. Raises BenchmarkFailed if any response is not 2xx."""
     before = getrusage(RUSAGE_CHILDREN)
     measured = measured_from(run_load(command(url, requests, connections, seconds), seconds))
     after = getrusage(RUSAGE_CHILDREN)
-    spent = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return replace(measured, cpu_seconds=spent)
+    cpu_seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return replace(measured, cpu_seconds=cpu_seconds)
 
 
 def measured_from(line: str) -> Measured:
-    """What the script printed. Raises BenchmarkFailed where any request was not answered with a 2xx."""
+    """Parse the line that the script prints. Raises BenchmarkFailed if any response was not 2xx."""
     try:
-        found = json.loads(line)
+        summary = json.loads(line)
     except ValueError:
         raise BenchmarkFailed(f"wrk printed {line!r}") from None
-    if found["refused"] or found["broken"] or not found["requests"]:
-        raise BenchmarkFailed(f"not every request was answered with a 2xx: {line}")
-    return Measured(found["requests"], found["sent"], found["seconds"], found["p50_ms"], found["p99_ms"])
+    if summary["refused"] or summary["broken"] or not summary["requests"]:
+        raise BenchmarkFailed(f"not every response was 2xx: {line}")
+    return Measured(summary["requests"], summary["sent"], summary["seconds"], summary["p50_ms"], summary["p99_ms"])

@@ -1,5 +1,5 @@
-// Parse Server has no upsert, so its users write a Cloud Function: find what is there, create the rest, save. Objects
-// replace `campaign` and `metadata` as a whole; only ids are fetched.
+// Parse Server has no upsert, so its users write a Cloud Function: find the stored objects, create the missing ones, save
+// all. `campaign` and `metadata` are replaced as a whole, so only ids are fetched.
 Parse.allowCustomObjectId = true;
 
 const options = { useMasterKey: true };
