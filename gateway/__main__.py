@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import socket
 import subprocess
 import sys
 from contextlib import ExitStack
@@ -12,8 +13,9 @@ import structlog
 import uvloop
 from prometheus_client import REGISTRY, CollectorRegistry, start_http_server
 
+from gateway import metrics
 from gateway.app import Application
-from gateway.http.listener import Listener, bind, cannot_listen, listener_url
+from gateway.http.listener import Listener, bind, listener_url
 from gateway.http.tls import server_context
 from gateway.settings import InvalidSetting, Settings, split_address
 from gateway.upstream.channel import Channel
@@ -27,7 +29,7 @@ _log = structlog.get_logger("userfold.gateway")
 
 
 def main() -> int:
-    """Run until SIGINT or SIGTERM. The exit status: 0 after a graceful stop, 1 where it could not start."""
+    """Run until SIGINT or SIGTERM. Returns the exit status: 0 after a graceful stop, 1 where it could not start."""
     try:
         settings = Settings.from_environment(os.environ)
         logs.configure(settings.log_level)
@@ -50,12 +52,12 @@ def _run_workers(settings: Settings) -> NoReturn:
         try:
             port = stack.enter_context(kept_address(host, port))
         except OSError as error:
-            raise cannot_listen(error) from None
+            raise _cannot_listen(error) from None
         environment = {"USERFOLD_HTTP_ADDRESS": f"{settings.http_address.rpartition(':')[0]}:{port}"}
         if settings.metrics_address:
-            metrics, registry = stack.enter_context(summed_metrics())
+            of_workers, registry = stack.enter_context(summed_metrics())
             _serve_metrics(settings, registry)
-            environment |= metrics
+            environment |= of_workers
         url = listener_url(host, port, "https" if settings.http_tls.certificate else "http")
         run_workers("gateway", settings.workers, environment, ready=lambda: _ready(url), ended=_ended)
 
@@ -67,19 +69,31 @@ def _ended(worker: subprocess.Popen[bytes]) -> None:
 async def _run(settings: Settings) -> None:
     tls = server_context(settings.http_tls)
     async with _channel(settings) as channel:
-        listening = bind(settings, shares_address=is_worker())
         listener = Listener(
             Application(settings, channel),
-            listening,
+            _bind(settings),
             _ready,
             tls,
             settings.http_connections,
             drain_seconds=settings.drain_seconds,
+            count_cut=metrics.count_cut,
         )
         memory.settle()
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, listener.stop)
         await listener.run_until_stopped()
+
+
+def _bind(settings: Settings) -> socket.socket:
+    host, port = split_address("USERFOLD_HTTP_ADDRESS", settings.http_address)
+    try:
+        return bind(host, port, shares_address=is_worker())
+    except OSError as error:
+        raise _cannot_listen(error) from None
+
+
+def _cannot_listen(error: OSError) -> InvalidSetting:
+    return InvalidSetting(f"USERFOLD_HTTP_ADDRESS: cannot listen there: {error.strerror}")
 
 
 def _channel(settings: Settings) -> Channel:

@@ -1,4 +1,4 @@
-"""What the operator sets, from the environment."""
+"""The operator's settings, from the environment."""
 
 import ipaddress
 import re
@@ -8,29 +8,29 @@ from dataclasses import dataclass
 from runtime.certificates import NO_FILES, CertificateFiles
 
 _LOG_LEVELS = ("info", "warning", "error")
-_MOST_WORKERS = 64
-_MOST_CONNECTIONS = 100_000
+_WORKERS_LIMIT = 64
+_CONNECTIONS_LIMIT = 100_000
 _SEGMENTS = re.compile(r"(?:/[A-Za-z0-9._~-]+)*")
 
 
 class InvalidSetting(Exception):
-    """An environment variable has a value that cannot be used. The text names it, and is for the operator."""
+    """An environment variable has a value that cannot be used. The message names the variable, for the operator."""
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
     """The gateway's settings.
 
-    Addresses are `HOST:PORT`, with port 0 for any free one where the gateway listens. `grpc_address` is any target of
-    gRPC. `path_prefix` is empty or begins, and does not end, with `/`. `trusted_proxies` are addresses and networks
-    whose `X-Forwarded-For` is believed. `rpc_seconds` is the deadline of a call that writes: two client libraries give
-    up after 10 s. One that reads has `read_seconds`: a report may take MongoDB 20. `workers` processes serve, 1 to 64,
-    and as many servers are taken to be behind the gRPC address. Each has `http_connections` open at most, 1 to 100,000.
-    Less than `log_level` is not logged.
+    Addresses are `HOST:PORT`; the gateway listens on any free port where it is 0. `grpc_address` is any gRPC target.
+    `path_prefix` is empty, or begins with `/` and does not end with one. `trusted_proxies` are addresses and networks
+    whose `X-Forwarded-For` is trusted. `rpc_seconds` is the deadline of a call that writes: two client libraries give
+    up after 10 s. A call that reads has `read_seconds`: a report may take MongoDB 20 s. `workers` is the number of
+    processes, 1 to 64, and the number of servers that the gateway expects behind the gRPC address. `http_connections`
+    is the limit of open connections of each process, 1 to 100,000. Log events below `log_level` are dropped.
 
-    With a certificate in `http_tls`, the gateway speaks https alone. With authorities in `grpc_tls`, it calls the
-    server over TLS, expects `grpc_server_name`, or the host of the address, in the server's certificate, and shows a
-    certificate of its own, if there is one.
+    With a certificate in `http_tls`, the gateway speaks https only. With authorities in `grpc_tls`, it calls the server
+    over TLS, expects `grpc_server_name`, or the host of the address, in the server's certificate, and presents its own
+    certificate, if it has one.
     """
 
     http_address: str = "127.0.0.1:8080"
@@ -51,9 +51,9 @@ class Settings:
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> "Settings":
-        """The settings in `environment`; an empty variable is as if it were not set.
+        """The settings in `environment`. An empty variable means that it is not set.
 
-        Raises InvalidSetting, or CertificateUnusable where only some of the files are named.
+        Raises InvalidSetting, or CertificateUnusable where a certificate is incomplete.
         """
         settings = cls(
             http_address=environment.get("USERFOLD_HTTP_ADDRESS") or cls().http_address,
@@ -62,9 +62,9 @@ class Settings:
             trusted_proxies=_networks(environment.get("USERFOLD_TRUSTED_PROXIES", "")),
             region=environment.get("USERFOLD_REGION") or cls().region,
             metrics_address=environment.get("USERFOLD_GATEWAY_METRICS_ADDRESS") or None,
-            workers=_number(environment, "USERFOLD_WORKERS", cls().workers, _MOST_WORKERS),
+            workers=_number(environment, "USERFOLD_WORKERS", cls().workers, _WORKERS_LIMIT),
             http_connections=_number(
-                environment, "USERFOLD_HTTP_CONNECTIONS", cls().http_connections, _MOST_CONNECTIONS
+                environment, "USERFOLD_HTTP_CONNECTIONS", cls().http_connections, _CONNECTIONS_LIMIT
             ),
             drain_seconds=_seconds("USERFOLD_DRAIN_SECONDS", environment.get("USERFOLD_DRAIN_SECONDS") or "0", 60),
             http_tls=CertificateFiles.from_environment(
@@ -123,20 +123,20 @@ def _networks(text: str) -> tuple[str, ...]:
 
 
 def _log_level(text: str) -> str:
-    # There is no `debug`: what libraries say there, such as the driver of the commands it sends, holds values.
+    # There is no `debug`: libraries log values of requests at that level.
     if text not in _LOG_LEVELS:
         raise InvalidSetting(f"USERFOLD_LOG_LEVEL must be one of {', '.join(_LOG_LEVELS)}")
     return text
 
 
-def _seconds(name: str, text: str, most: int) -> float:
-    if not re.fullmatch(r"[0-9]{1,7}(\.[0-9]{1,3})?", text) or float(text) > most:
-        raise InvalidSetting(f"{name} must be a number of seconds from 0 to {most:,}")
+def _seconds(name: str, text: str, limit: int) -> float:
+    if not re.fullmatch(r"[0-9]{1,7}(\.[0-9]{1,3})?", text) or float(text) > limit:
+        raise InvalidSetting(f"{name} must be a number of seconds from 0 to {limit:,}")
     return float(text)
 
 
-def _number(environment: Mapping[str, str], name: str, default: int, most: int) -> int:
+def _number(environment: Mapping[str, str], name: str, default: int, limit: int) -> int:
     text = environment.get(name) or str(default)
-    if not (text.isascii() and text.isdigit() and len(text) <= len(str(most)) and 1 <= int(text) <= most):
-        raise InvalidSetting(f"{name} must be a number from 1 to {most}")
+    if not (text.isascii() and text.isdigit() and len(text) <= len(str(limit)) and 1 <= int(text) <= limit):
+        raise InvalidSetting(f"{name} must be a number from 1 to {limit}")
     return int(text)

@@ -1,6 +1,6 @@
-"""A batch of any length: decoded in slices, and sent in one RPC after the other.
+"""A batch of any length: decoded in slices, and sent in one RPC after another.
 
-One user's updates keep their order. Items are numbered over the whole batch, whichever RPC they are in.
+One user's updates keep their order. Items are numbered over the whole batch, whichever RPC they are sent in.
 """
 
 import asyncio
@@ -15,46 +15,46 @@ from gateway.errors.answer import Answer
 from gateway.errors.rendering import Refusal, refusal, refusal_from_rpc
 from gateway.errors.violations import Findings
 from gateway.http import content_encoding
-from gateway.http.request import Request
+from gateway.http.messages import Request
 from gateway.routing.http_rules import Binding
-from gateway.transcoding import items, json_text
-from gateway.transcoding.items import Items
+from gateway.transcoding import json_array, json_parser
+from gateway.transcoding.exact_integers import TOO_MANY_VALUES
+from gateway.transcoding.invalid_json import find_invalid_values
+from gateway.transcoding.json_array import JsonArray
 from gateway.transcoding.json_decoder import WRONG_TYPE, ObjectDecoder
-from gateway.transcoding.odd_values import find_odd_values
-from gateway.transcoding.struct_values import TOO_MANY_VALUES
 from gateway.upstream.channel import Channel
-from gateway.upstream.credentials import Metadata
+from gateway.upstream.credential_cache import Metadata
 from gateway.upstream.result import is_plain
 from runtime.slots import Slots
 from runtime.turns import Turns
 
 SECONDS: Final = 55.0
-"""How long a whole batch may take, all waiting included. What was not sent then is refused item by item."""
+"""How long a whole batch may take, waiting included. Items that are not sent by then are refused one by one."""
 
 STOPPING_SECONDS: Final = 15.0
-"""How long RPCs are still begun after the gateway was told to stop: the last one must end before it does."""
+"""How long a stopping gateway still begins RPCs: the last one must end before the gateway does."""
 
 RPC_ITEMS: Final = 1000
 RPC_BYTES: Final = 4 * 1024 * 1024
-"""The most of one RPC: items, which is the server's own limit, and the bytes of those; one item may have more."""
+"""The limits of one RPC: items, which is the server's own limit, and their bytes. A single item may be larger."""
 
-SMALL: Final = content_encoding.SLICE
-"""A body with so many bytes, inflated, is parsed in one go and waits for no place."""
+SMALL_BYTES: Final = content_encoding.SLICE
+"""A body with at most so many bytes, inflated, is parsed in one step and needs no slot."""
 
-_LARGE_AT_ONCE: Final = 4
-"""Larger bodies that are held inflated at once. One application has at most half of them."""
+_LARGE_BODIES: Final = 4
+"""How many larger bodies are held inflated at the same time. One application has at most half of them."""
 
 _SLICE: Final = 32 * 1024
-_EACH: Final = 256
-"""Bytes of JSON that are decoded in one go, and what each item counts beside its own: together about 2 ms."""
+_ITEM_COST: Final = 256
+"""Bytes of JSON that are decoded in one turn, and what each item counts in addition to its own."""
 
-_TOLD_AT_ONCE: Final = 50
-"""Results that say more than "saved" and are read in one go: as long."""
+_RESULTS_PER_TURN: Final = 50
+"""Results with a non-empty response or an error that are read in one turn."""
 
 _FLAWS: Final = {
     "TOO_MANY_VALUES": TOO_MANY_VALUES[1],
-    "TOO_LARGE": f"has more than {items.ITEM_BYTES:,} bytes",
-    "TOO_DEEP": f"is nested deeper than {items.LEVELS:,} levels",
+    "TOO_LARGE": f"has more than {json_array.ITEM_BYTES:,} bytes",
+    "TOO_DEEP": f"is nested deeper than {json_array.LEVELS:,} levels",
 }
 
 
@@ -73,29 +73,29 @@ class BatchCall:
         )
         self.last_start = math.inf
         """When the last RPC may begin, by the loop's clock."""
-        self._large = Slots(_LARGE_AT_ONCE, _LARGE_AT_ONCE // 2)
+        self._large = Slots(_LARGE_BODIES, _LARGE_BODIES // 2)
 
     def stop(self) -> None:
-        """The gateway stops: what is not sent within a while is refused."""
+        """Refuse items that are not sent within a while: the gateway stops."""
         self.last_start = min(self.last_start, _now() + STOPPING_SECONDS)
 
     async def answer(
         self, application: str, request: Request, arguments: Mapping[str, Any], metadata: Metadata
     ) -> Answer:
-        """Send a batch, and answer for each of its items. Raises Refusal for the batch as a whole."""
+        """Send a batch. The answer has the outcome of each item. Raises Refusal for the batch as a whole."""
         run = _Run(self, application, arguments, metadata)
         pieces = content_encoding.slices(
             request.body, request.headers.get(b"content-encoding"), content_encoding.ARRAY_BYTES
         )
-        text: list[bytes] = []
+        inflated: list[bytes] = []
         size = 0
         for piece in pieces:
-            text.append(piece)
+            inflated.append(piece)
             size += len(piece)
-            if size > SMALL:
+            if size > SMALL_BYTES:
                 break
         else:
-            return await run.small(b"".join(text))
+            return await run.send_small(b"".join(inflated))
         try:
             async with asyncio.timeout(run.last_start - _now()):
                 await self._large.acquire(application)
@@ -103,81 +103,83 @@ class BatchCall:
             raise refusal("NOT_SENT_IN_TIME") from None
         try:
             for piece in pieces:
-                text.append(piece)
+                inflated.append(piece)
                 await run.turn()
-            return await run.large(b"".join(text))
+            return await run.send_large(b"".join(inflated))
         finally:
             self._large.release(application)
 
 
 class _Run:
-    """One batch on its way."""
+    """One batch in flight."""
 
-    def __init__(self, batch: BatchCall, owner: str, arguments: Mapping[str, Any], metadata: Metadata) -> None:
+    def __init__(self, batch: BatchCall, application: str, arguments: Mapping[str, Any], metadata: Metadata) -> None:
         self._batch = batch
-        self._owner = owner
-        # What all items have in common, once for each RPC.
-        self._beside = batch.binding.request(**arguments).SerializeToString()
+        self._application = application
+        # The request's other fields, which each RPC repeats.
+        self._common = batch.binding.request(**arguments).SerializeToString()
         self._metadata = metadata
-        self._time = _now() + SECONDS - batch.rpc_seconds
+        self._own_last_start = _now() + SECONDS - batch.rpc_seconds
         self._name = batch.binding.body
         self._outcome = Outcome(self._name, 0, batch.decoder.descriptor)
-        self._is_known = False
-        """The server has answered an RPC."""
+        self._is_accepted = False
+        """The server has answered an RPC without an error."""
         self._begin_rpc()
 
     @property
     def last_start(self) -> float:
         """When the last RPC may begin, by the loop's clock."""
-        return min(self._time, self._batch.last_start)
+        return min(self._own_last_start, self._batch.last_start)
 
     async def turn(self) -> None:
         """Wait for the application's next slice of work."""
-        await self._batch.turns.turn(self._owner)
+        await self._batch.turns.turn(self._application)
 
-    async def small(self, text: bytes) -> Answer:
-        """Send the items of a short text."""
+    async def send_small(self, body: bytes) -> Answer:
+        """Send the items of a small body."""
         try:
-            parsed = json_text.parse(text) if text else ""
-        except json_text.NotJson as error:
-            # One odd item must not refuse the others.
-            return await self.large(text, error.byte)
+            parsed = json_parser.parse(body) if body else ""
+        except json_parser.NotJson as error:
+            # An invalid value in one item must not refuse all items.
+            return await self.send_large(body, error.byte)
         if parsed is not None and not isinstance(parsed, list):
             raise refusal("BODY_NOT_AN_ARRAY")
         values: list[Any] = parsed or []
-        return await self._send_items(len(values), lambda index, _: values[index], len(text) // (len(values) or 1))
+        average = len(body) // (len(values) or 1)
+        return await self._send_items(len(values), lambda index, _: values[index], lambda _: average)
 
-    async def large(self, text: bytes, wrong_byte: int | None = None) -> Answer:
-        """Send the items of a long text, or of one that is wrong at this byte."""
-        found = Items(text)
+    async def send_large(self, body: bytes, invalid_byte: int | None = None) -> Answer:
+        """Send the items of a large body, or of one that is no JSON from `invalid_byte` on."""
+        array = JsonArray(body)
         try:
-            for _ in found.windows():
+            for _ in array.windows():
                 await self.turn()
-        except items.NotAnArray:
-            raise refusal("BODY_NOT_AN_ARRAY") if wrong_byte is None else _not_json(wrong_byte) from None
-        except items.TooManyItems:
-            raise refusal("BATCH_TOO_LARGE", limit=items.ITEMS, items=self._name) from None
-        except json_text.NotJson as error:
+        except json_array.NotAnArray:
+            raise refusal("BODY_NOT_AN_ARRAY") if invalid_byte is None else _not_json(invalid_byte) from None
+        except json_array.TooManyItems:
+            raise refusal("BATCH_TOO_LARGE", limit=json_array.ITEMS, items=self._name) from None
+        except json_parser.NotJson as error:
             raise _not_json(error.byte) from None
 
         def parsed(index: int, findings: Findings) -> Any:
-            if flaw := found.flaws.get(index):
+            if flaw := array.flaws.get(index):
                 findings.refuse((self._name, index), flaw, _FLAWS[flaw])
                 return None
             try:
-                return json_text.parse(found.item(index))
-            except json_text.NotJson:
-                find_odd_values(found.item(index), (self._name, index), findings)
+                return json_parser.parse(array.item(index))
+            except json_parser.NotJson:
+                find_invalid_values(array.item(index), (self._name, index), findings)
 
-        return await self._send_items(len(found), parsed, None, found)
+        return await self._send_items(len(array), parsed, lambda index: array.ends[index] - array.starts[index])
 
     async def _send_items(
-        self, total: int, parsed: Callable[[int, Findings], Any], size: int | None, found: Items | None = None
+        self, total: int, parsed: Callable[[int, Findings], Any], size_of: Callable[[int], int]
     ) -> Answer:
+        """Send so many items. `parsed` returns the value of an item, or adds a violation; `size_of` its bytes."""
         self._outcome = outcome = Outcome(self._name, total, self._batch.decoder.descriptor)
         work = 0
         for index in range(total):
-            work += _EACH + (found.ends[index] - found.starts[index] if found else size or 0)
+            work += _ITEM_COST + size_of(index)
             if work > _SLICE:
                 work = 0
                 await self.turn()
@@ -192,13 +194,13 @@ class _Run:
                 self._indexes.append(index)
                 self._payloads.append(payload)
                 self._bytes += len(payload)
-        if self._indexes or not self._is_known:
-            # One without items, too: the server authenticates every call.
+        if self._indexes or not self._is_accepted:
+            # A batch without items as well: the server authenticates every call.
             await self._send_rpc()
         return outcome.answer()
 
     def _payload(self, index: int, parsed: Callable[[int, Findings], Any]) -> bytes | None:
-        """The request with this item alone, encoded; None where it is refused."""
+        """The encoded request with this item alone; None where the item is refused."""
         findings = Findings()
         arguments: dict[str, Any] = {}
         value = parsed(index, findings)
@@ -218,8 +220,8 @@ class _Run:
         self._bytes = 0
 
     async def _send_rpc(self) -> None:
-        # Encoded messages behind each other are one message, their repeated fields joined.
-        indexes, payload = self._indexes, b"".join([self._beside, *self._payloads])
+        # Concatenated messages are one message, with their repeated fields joined.
+        indexes, payload = self._indexes, b"".join([self._common, *self._payloads])
         self._begin_rpc()
         if _now() > self.last_start:
             self._outcome.refuse_all(indexes, refusal("NOT_SENT_IN_TIME").status)
@@ -228,19 +230,19 @@ class _Run:
             response = await self._batch.call(payload, timeout=self._batch.rpc_seconds, metadata=self._metadata)
         except grpc.aio.AioRpcError as error:
             refused = refusal_from_rpc(error, is_write=True)
-            if not self._is_known:
-                # Nothing else of the batch was sent, and nothing will be.
+            if not self._is_accepted:
+                # Nothing of the batch was sent before, and nothing will be.
                 raise refused from None
             self._outcome.refuse_all(indexes, refused.status)
             return
-        self._is_known = True
+        self._is_accepted = True
         if len(response.results) != len(indexes):
             raise ValueError("not one result for each item")
-        told = 0
+        read = 0
         for place, result in enumerate(response.results):
             if not is_plain(result):
-                told += 1
-                if told % _TOLD_AT_ONCE == 0:
+                read += 1
+                if read % _RESULTS_PER_TURN == 0:
                     await self.turn()
                 self._outcome.add_result(result, indexes, place)
 

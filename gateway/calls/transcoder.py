@@ -1,51 +1,62 @@
-"""One request, end to end: body, decode, RPC, encode. What differs between methods is in their bindings."""
+"""One request, from its body to its answer. What differs between methods is in their bindings."""
 
 import asyncio
 import functools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 import grpc
 from google.protobuf.message import Message
 
 from gateway.calls.batch_call import BatchCall
-from gateway.errors.answer import Answer, answer_from_refusal
+from gateway.errors.answer import Abandon, Answer, Complete, answer_from_refusal
 from gateway.errors.rendering import Refusal, refusal, refusal_from_rpc
-from gateway.errors.violations import MOST, Finding, Findings
+from gateway.errors.violations import FINDINGS_LIMIT, Finding, Findings
 from gateway.http import content_encoding
-from gateway.http.request import Request
+from gateway.http.handler import Body
+from gateway.http.messages import Request
+from gateway.routing.admission import Gate
 from gateway.routing.http_rules import Binding
-from gateway.transcoding import items, json_encoder, json_text
+from gateway.transcoding import json_array, json_encoder, json_parser
+from gateway.transcoding.exact_integers import TOO_MANY_VALUES
+from gateway.transcoding.invalid_json import NOT_JSON, find_invalid_values
 from gateway.transcoding.json_decoder import ObjectDecoder
-from gateway.transcoding.odd_values import NOT_JSON, find_odd_values
 from gateway.transcoding.parameters import Parameters
-from gateway.transcoding.struct_values import TOO_MANY_VALUES
 from gateway.upstream.batch_client import GroupCall
 from gateway.upstream.batcher import Limits
 from gateway.upstream.channel import Channel
-from gateway.upstream.credentials import CONTRACT, Caller, Metadata
+from gateway.upstream.credential_cache import CONTRACT, Caller, Metadata
 from runtime.turns import Turns
 
 CLIENT_ADDRESS: Final = "x-userfold-client-address"
-"""The metadata that holds the address of the HTTP client; empty where it is not known."""
-
-Done: TypeAlias = Callable[[Answer | Exception], object]
-"""What is told the answer to a request, once; or a defect."""
+"""The metadata with the address of the HTTP client; empty where it is unknown."""
 
 _NO_BODY: Final = (b"", b"{}", b"[]", b"null")
 """What some clients send where a request has no body."""
 
 _UNKNOWN_BODY: Final = "UNKNOWN_FIELD", "must be empty: this method takes no body"
 
-_SAVED = Answer(201, {})
-_GONE = Answer(499, {})  # Whoever asked: nobody reads it.
+_SAVED: Final = Answer(201, {})
+_GONE: Final = Answer(499, {})  # The client has gone: nobody reads it.
 
 
 class Transcoder:
     """Answers the HTTP requests of one binding. Raises UnsupportedBinding for a message that it cannot read."""
 
-    def __init__(self, binding: Binding, channel: Channel, rpc_seconds: float, turns: Turns) -> None:
+    body: Final = Body.KEPT
+
+    def __init__(self, binding: Binding, channel: Channel, rpc_seconds: float, turns: Turns, gate: Gate) -> None:
+        self.route = binding.template
+        self.gate = gate
+        self.body_limit = (
+            content_encoding.ARRAY_BYTES
+            if binding.is_batch
+            else content_encoding.LIST_BYTES
+            if binding.has_results
+            else content_encoding.OBJECT_BYTES
+        )
+        """The limit of a body in bytes, both as it is sent and inflated."""
         self._binding = binding
         self._turns = turns
         self._rpc_seconds = rpc_seconds
@@ -61,72 +72,59 @@ class Transcoder:
             if binding.is_batch and self._decoder
             else None
         )
-        self._body_bytes = (
-            content_encoding.ARRAY_BYTES
-            if binding.is_batch
-            else content_encoding.LIST_BYTES
-            if binding.has_results
-            else content_encoding.OBJECT_BYTES
-        )
         self._call = channel.unary_unary(
             binding.rpc,
             request_serializer=binding.request.SerializeToString,
             response_deserializer=binding.response.FromString,
         )
 
-    @property
-    def body_bytes(self) -> int:
-        """The most that a body may have, as it is sent and inflated."""
-        return self._body_bytes
-
     def stop(self) -> None:
-        """The gateway stops."""
+        """Send no further parts of batches after a while: the gateway stops."""
         if self._batch:
             self._batch.stop()
 
-    def answer(
-        self, fields: Mapping[str, str], caller: Caller, request: Request, done: Done
-    ) -> Callable[[], object] | None:
-        """Answer one request with these path parameters. What is returned gives it up, where it can be."""
+    def answer(self, fields: Mapping[str, str], caller: Caller, request: Request, complete: Complete) -> Abandon:
+        """Start to answer one request with these path fields. What is returned stops a read."""
         try:
             arguments = self._parameters.arguments(fields, request.query)
             if self._decoder is None and request.body.strip() not in _NO_BODY:
-                # A body that is ignored can do harm: a DELETE with `validate_only` in its body would erase.
+                # Ignoring a body can do harm: a DELETE with `validate_only` in its body would erase.
                 raise refusal("INVALID_REQUEST", violations=[Finding("body", *_UNKNOWN_BODY)])
             warnings: list[Finding] = []
             if self._group is not None and self._decoder is not None and self._is_default(arguments):
-                text = self._text(request)
-                decode = functools.partial(self._decoded, self._decoder, text, warnings)
-                finish = functools.partial(self._finish, warnings, done)
-                self._group.send(caller, len(text), decode, request.client, finish)
+                body = self._inflated(request)
+                decode = functools.partial(self._decoded, self._decoder, body, warnings)
+                complete_grouped = functools.partial(self._complete_grouped, warnings, complete)
+                self._group.send(caller, len(body), decode, request.client, complete_grouped)
                 return None
         except Refusal as refused:
-            done(answer_from_refusal(refused, self._described))
+            complete(answer_from_refusal(refused, self._described))
             return None
         task = asyncio.get_running_loop().create_task(self._exchange(request, caller, arguments, warnings))
         self._tasks.add(task)
-        task.add_done_callback(functools.partial(self._ended, done))
-        # What has arrived is written, whoever has gone: some clients send an update and do not wait for the answer.
+        task.add_done_callback(functools.partial(self._complete_task, complete))
+        # A write goes on when its client has gone: some clients send an update and do not wait for the response.
         return None if self._binding.is_write else task.cancel
 
-    def _finish(self, decoding: list[Finding], done: Done, told: dict[str, Any] | Exception) -> None:
-        """Answer a request that went in a group."""
-        if isinstance(told, Refusal):
-            done(answer_from_refusal(told, self._described))
-        elif isinstance(told, Exception):
-            done(told)
-        elif told or decoding:
-            done(self._success(told, decoding))
+    def _complete_grouped(
+        self, warnings: list[Finding], complete: Complete, result: dict[str, Any] | Exception
+    ) -> None:
+        if isinstance(result, Refusal):
+            complete(answer_from_refusal(result, self._described))
+        elif isinstance(result, Exception):
+            complete(result)
+        elif result or warnings:
+            complete(self._success(result, warnings))
         else:
-            done(_SAVED)
+            complete(_SAVED)
 
-    def _ended(self, done: Done, task: asyncio.Task[Answer]) -> None:
+    def _complete_task(self, complete: Complete, task: asyncio.Task[Answer]) -> None:
         self._tasks.discard(task)
         if task.cancelled():
-            done(_GONE)
+            complete(_GONE)
         else:
             error = task.exception()
-            done(error if isinstance(error, Exception) else task.result())
+            complete(error if isinstance(error, Exception) else task.result())
 
     async def _exchange(
         self, request: Request, caller: Caller, arguments: dict[str, Any], warnings: list[Finding]
@@ -136,27 +134,27 @@ class Transcoder:
             if self._batch is not None:
                 return await self._batch.answer(caller.application, request, arguments, metadata)
             if self._decoder is not None:
-                text = bytearray()
+                body = bytearray()
                 for piece in self._slices(request):
-                    if text:
+                    if body:
                         await self._turns.turn(caller.application)
-                    text += piece
-                decoded = self._decoded(self._decoder, bytes(text), warnings)
-                sent = decoded if self._binding.body == "*" else {self._binding.body: decoded}
-                arguments = _joined(arguments, sent)
-            response = await self._rpc(arguments, metadata)
-            told = json_encoder.sparse(response) if self._binding.is_lenient else json_encoder.plain(response)
-            return self._success(told, warnings)
+                    body += piece
+                decoded = self._decoded(self._decoder, bytes(body), warnings)
+                of_body = decoded if self._binding.body == "*" else {self._binding.body: decoded}
+                arguments = _joined(arguments, of_body)
+            response = await self._send(self._binding.request(**arguments), metadata)
+            value = json_encoder.sparse(response) if self._binding.is_lenient else json_encoder.plain(response)
+            return self._success(value, warnings)
         except content_encoding.BodyError as error:
             return answer_from_refusal(self._refusal_of_body(error))
         except Refusal as refused:
             return answer_from_refusal(refused, self._described)
 
     def _is_default(self, arguments: Mapping[str, Any]) -> bool:
-        """Whether a request with these arguments is the same as one without any."""
+        """Whether a request with these arguments means the same as one without any."""
         return not arguments or not self._binding.request(**arguments).ByteSize()
 
-    def _text(self, request: Request) -> bytes:
+    def _inflated(self, request: Request) -> bytes:
         if b"content-encoding" not in request.headers:
             return request.body
         try:
@@ -165,19 +163,19 @@ class Transcoder:
             raise self._refusal_of_body(error) from None
 
     def _slices(self, request: Request) -> Iterator[bytes]:
-        return content_encoding.slices(request.body, request.headers.get(b"content-encoding"), self._body_bytes)
+        return content_encoding.slices(request.body, request.headers.get(b"content-encoding"), self.body_limit)
 
     def _refusal_of_body(self, error: content_encoding.BodyError) -> Refusal:
         headers = {"accept-encoding": "gzip"} if isinstance(error, content_encoding.UnsupportedEncoding) else {}
-        return refusal(error.reason, headers=headers, limit=self._body_bytes)
+        return refusal(error.reason, headers=headers, limit=self.body_limit)
 
-    def _decoded(self, decoder: ObjectDecoder, text: bytes, warnings: list[Finding]) -> dict[str, Any]:
-        """The arguments of a message, from the text of an object. Adds what to warn of to `warnings`."""
+    def _decoded(self, decoder: ObjectDecoder, body: bytes, warnings: list[Finding]) -> dict[str, Any]:
+        """The arguments of a message, from a body with one object. Adds the warnings to `warnings`."""
         findings = Findings()
-        if items.has_too_many_values(text):
+        if json_array.has_too_many_values(body):
             findings.refuse(("metadata",), *TOO_MANY_VALUES)
             raise refusal("INVALID_REQUEST", violations=findings.violations)
-        parsed = _parsed(text)
+        parsed = _parsed(body)
         if not isinstance(parsed, dict):
             raise refusal("BODY_NOT_AN_OBJECT")
         arguments = decoder.arguments(parsed, (), findings)
@@ -186,9 +184,6 @@ class Transcoder:
         warnings += findings.warnings
         return arguments
 
-    async def _rpc(self, arguments: Mapping[str, Any], metadata: Metadata) -> Message:
-        return await self._send(self._binding.request(**arguments), metadata)
-
     async def _send(self, request: Message, metadata: Metadata) -> Message:
         try:
             response: Message = await self._call(request, timeout=self._rpc_seconds, metadata=metadata)
@@ -196,17 +191,18 @@ class Transcoder:
             raise refusal_from_rpc(error, is_write=self._binding.is_write) from None
         return response
 
-    def _success(self, told: dict[str, Any], decoding: list[Finding]) -> Answer:
-        shown: dict[str, Any] = told.get(self._binding.response_body, {}) if self._binding.response_body else told
-        if decoding or "warnings" in told:
-            warnings = [asdict(each) for each in decoding] + told.get("warnings", [])
-            shown = shown | {"warnings": warnings[:MOST]}
-        http = 201 if self._binding.method == "POST" and not self._binding.has_verb else 200
-        return Answer(http, shown)
+    def _success(self, response: dict[str, Any], warnings: list[Finding]) -> Answer:
+        """The answer with the members of the server's response, and the warnings of decoding before its own."""
+        name = self._binding.response_body
+        value: dict[str, Any] = response.get(name, {}) if name else response
+        if warnings or "warnings" in response:
+            joined = [asdict(each) for each in warnings] + response.get("warnings", [])
+            value = value | {"warnings": joined[:FINDINGS_LIMIT]}
+        return Answer(201 if self._binding.method == "POST" and not self._binding.has_verb else 200, value)
 
 
 def _joined(of_path: Mapping[str, Any], of_body: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments of the path or the query, and of the body. Raises Refusal where the body says otherwise."""
+    """The arguments of path and query, and of the body. Raises Refusal where they contradict each other."""
     findings = Findings()
     for name, value in of_path.items():
         if of_body.get(name, value) != value:
@@ -216,13 +212,13 @@ def _joined(of_path: Mapping[str, Any], of_body: Mapping[str, Any]) -> dict[str,
     return {**of_body, **of_path}
 
 
-def _parsed(text: bytes) -> Any:
-    """The value of a JSON text. Raises Refusal, which names the fields that no value can be made of."""
+def _parsed(body: bytes) -> Any:
+    """The value of a body. Raises Refusal, which names the fields whose values are invalid."""
     try:
-        return json_text.parse(text) if text else ""
-    except json_text.NotJson as error:
+        return json_parser.parse(body) if body else ""
+    except json_parser.NotJson as error:
         findings = Findings()
-        find_odd_values(text, (), findings)
+        find_invalid_values(body, (), findings)
         if findings.violations[0].reason == NOT_JSON[0]:
             raise refusal("BODY_NOT_JSON", byte=error.byte) from None
         raise refusal("INVALID_REQUEST", violations=findings.violations) from None

@@ -1,60 +1,74 @@
-"""What the gateway answers: a value to print as JSON, and what the operator is told of each refusal."""
+"""What the gateway answers: a JSON value for the client, and for the operator what was refused."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from functools import cached_property
+from typing import Any, Final, TypeAlias
 
+import orjson
 from google.protobuf.descriptor import Descriptor
 from google.rpc.status_pb2 import Status
 
 from gateway.errors import rendering
 from gateway.errors.violations import schema_name
+from gateway.http.messages import Response
+
+_JSON: Final = {"content-type": "application/json"}
 
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """A refusal for log and metric, without any text of a caller's.
+    """A refusal for logs and metrics, without any text of a caller's.
 
-    `fields` are names of the schema; `path` is that of a request without a route, in which `*` stands for each segment
+    `fields` are names of the schema. `path` is that of a request without a route, in which `*` stands for each segment
     that no route has.
     """
 
     reason: str
-    http: int
+    http_status: int
     fields: tuple[str, ...]
     error_id: str | None = None
     path: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Answer:
-    """An HTTP answer: status, JSON value, headers beside Content-Type and Content-Length.
+    """A JSON value with its HTTP status and headers, and how often which refusal is in it."""
 
-    `refused` says for the operator what was refused, and how often.
-    """
-
-    http: int
-    body: Any
+    http_status: int
+    value: Any
     headers: Mapping[str, str] = field(default_factory=dict)
     refused: Mapping[Refused, int] = field(default_factory=dict)
+
+    @cached_property
+    def response(self) -> Response:
+        """The answer as an HTTP response."""
+        return Response(self.http_status, {**_JSON, **self.headers}, orjson.dumps(self.value))
+
+
+Complete: TypeAlias = Callable[[Answer | Exception], object]
+"""Is called once with the answer to a request, or with a Refusal or a defect."""
+
+Abandon: TypeAlias = Callable[[], object] | None
+"""Stops the work for a client that has gone; None where it must not be stopped."""
 
 
 def answer_from_refusal(
     refusal: rendering.Refusal, message: Descriptor | None = None, path: str | None = None
 ) -> Answer:
     """The answer to a request that is refused as a whole; `message` describes what its fields are named from."""
-    told = refused_from_status(refusal.status, refusal.http, message, path)
-    return Answer(refusal.http, rendering.as_json(refusal.status), refusal.headers, {told: 1})
+    refused = refused_from_status(refusal.status, refusal.http_status, message, path)
+    return Answer(refusal.http_status, rendering.as_json(refusal.status), refusal.headers, {refused: 1})
 
 
 def refused_from_status(
-    refused: Status, http: int, message: Descriptor | None = None, path: str | None = None
+    status: Status, http_status: int, message: Descriptor | None = None, path: str | None = None
 ) -> Refused:
-    """What the operator is told of a Status."""
-    info = rendering.info_of(refused)
-    fields = sorted({schema_name(each, message) for each in rendering.fields_of(refused)})
-    return Refused(rendering.reason_of(refused), http, tuple(fields), info.metadata.get("error_id"), path)
+    """What logs and metrics report of a Status."""
+    info = rendering.info_of(status)
+    fields = sorted({schema_name(each, message) for each in rendering.fields_of(status)})
+    return Refused(rendering.reason_of(status), http_status, tuple(fields), info.metadata.get("error_id"), path)
 
 
 NO_ROOM: Final = answer_from_refusal(rendering.refusal("OVERLOADED"))
-"""The answer to a request for which too much is under way."""
+"""The answer to a request for which there is no room."""

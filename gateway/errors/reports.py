@@ -1,4 +1,4 @@
-"""What the operator reads of refusals: one log line for each kind and second, and a count of each."""
+"""Refusals in the log and the metrics: a log line for each kind in each second, and a count of all."""
 
 import asyncio
 import uuid
@@ -9,50 +9,63 @@ import structlog
 from gateway import metrics
 from gateway.errors.answer import NO_ROOM, Answer, Refused, answer_from_refusal
 from gateway.errors.rendering import refusal
+from gateway.http.messages import Fault, Rejection
 from runtime import logs
 from runtime.tally import Tally
 
 _log = structlog.get_logger("userfold.gateway")
 
-_TURNED_AWAY: Final = "none", next(iter(NO_ROOM.refused))
+NO_ROUTE: Final = "none"
+"""The route, in logs and metrics, of a request whose path leads nowhere."""
+
+_TURNED_AWAY: Final = NO_ROUTE, next(iter(NO_ROOM.refused))
 
 
 class Reports:
-    """Logs and counts refusals; those for want of room once in so many seconds. Belongs to the running event loop."""
+    """Logs and counts refusals; those for lack of room once every `turned_away_seconds`. Belongs to the running event
+    loop."""
 
     def __init__(self, turned_away_seconds: float) -> None:
         self._turned_away_seconds = turned_away_seconds
-        self._refused: Tally[tuple[str, Refused]] = Tally(_tell)
+        self._refused: Tally[tuple[str, Refused]] = Tally(_log_refused)
         self._turned_away = 0
         self._loop = asyncio.get_running_loop()
 
     def add(self, route: str, answer: Answer) -> None:
-        """Report the refusals of one answer."""
+        """Report the refusals in one answer."""
         for refused, count in answer.refused.items():
             metrics.REFUSALS.labels(route, refused.reason).inc(count)
             self._refused.add((route, refused), count)
 
     def turned_away(self) -> int:
-        """Report a request that found no room; returns how many of the same period were turned away before."""
+        """Report a request refused for lack of room. Returns how many were refused earlier in the same period."""
         if not self._turned_away:
-            self._loop.call_later(self._turned_away_seconds, self._tell_turned_away)
+            self._loop.call_later(self._turned_away_seconds, self._report_turned_away)
         self._turned_away += 1
         return self._turned_away - 1
 
     def flush(self) -> None:
         """Log what is counted now."""
         self._refused.flush()
-        self._tell_turned_away()
+        self._report_turned_away()
 
-    def _tell_turned_away(self) -> None:
+    def _report_turned_away(self) -> None:
         turned_away, self._turned_away = self._turned_away, 0
         if turned_away:
             metrics.TURNED_AWAY.inc(turned_away)
-            _tell(_TURNED_AWAY, turned_away)
+            _log_refused(_TURNED_AWAY, turned_away)
 
 
-def defect(error: Exception, route: str) -> Answer:
-    """INTERNAL, with an id that leads to the log. The exception's text may hold values, and is told to nobody."""
+def answer_from_rejection(rejection: Rejection) -> Answer:
+    """The answer to a request that its connection refused."""
+    if rejection.cause is not None:
+        return defect(rejection.cause, NO_ROUTE)
+    headers = {"connection": "close"} if rejection.fault is Fault.TOO_MANY_CONNECTIONS else None
+    return answer_from_refusal(refusal(rejection.fault.value, headers=headers, limit=rejection.limit))
+
+
+def defect(error: BaseException, route: str) -> Answer:
+    """INTERNAL, with an id that leads to the log. The exception's text may hold values and is shown to nobody."""
     error_id = uuid.uuid4().hex
     _log.error(
         "defect",
@@ -64,7 +77,7 @@ def defect(error: Exception, route: str) -> Answer:
     return answer_from_refusal(refusal("INTERNAL", error_id=error_id))
 
 
-def _tell(kind: tuple[str, Refused], count: int) -> None:
+def _log_refused(kind: tuple[str, Refused], count: int) -> None:
     route, refused = kind
     more = {"error_id": refused.error_id} if refused.error_id else {}
     if refused.path:
@@ -72,7 +85,7 @@ def _tell(kind: tuple[str, Refused], count: int) -> None:
     _log.warning(
         "refused",
         reason=refused.reason,
-        http_status=refused.http,
+        http_status=refused.http_status,
         route=route,
         fields=list(refused.fields),
         requests=count,

@@ -1,4 +1,4 @@
-"""The open connections: what asks them to end, and what is the same for all of them in one second."""
+"""The open connections: their limits, and what is the same for all of them in one second."""
 
 import asyncio
 import contextlib
@@ -10,20 +10,17 @@ from typing import Protocol
 
 import structlog
 
-from gateway import metrics
 from gateway.http import limits
 from runtime import logs
 
-_SHARE = 32  # Of all that are open, one in so many makes room at once: to look for them takes a millisecond.
+_SHARE = 32  # One of so many open connections is cut off at a time: to find the oldest ones needs a look at all.
 
 _log = structlog.get_logger("userfold.gateway")
 
 
 class Connection(Protocol):
-    """A connection. It waits for its client since `since` and until `deadline`, when it is to `expire`, by the clock of
-    its Connections; both are infinite while its client waits for us.
-
-    It has `held` bytes, and `is_taking` while they are an answer that its client takes.
+    """A connection. It waits for its client since `since` and until `deadline`, when it must `expire`, by the clock of
+    its Connections. Both are infinite while the client waits for us. It holds `held` bytes.
     """
 
     since: float
@@ -31,44 +28,52 @@ class Connection(Protocol):
     held: int
 
     @property
-    def is_taking(self) -> bool:
-        """Whether its client has to take an answer before anything else."""
+    def is_sending(self) -> bool:
+        """Whether the client has to receive a response before anything else."""
 
-    def look(self) -> None:
-        """Set `since` anew if its client has taken some of an answer."""
+    def note_progress(self) -> None:
+        """Set `since` to now if the client has received more of a response."""
 
     def expire(self) -> None:
         """End what has taken too long."""
 
     def stop(self) -> None:
-        """Close as soon as nothing is under way."""
+        """Close as soon as no request is in flight."""
 
     def abort(self) -> None:
         """Close now."""
 
 
 class Connections:
-    """The open connections, and what is the same for all of them in one second. `second` is to be called in each.
+    """The open connections. `tick` must be called every second.
 
-    Where there are too many, or they hold too much, those that have waited longest for their clients are cut off. So a
-    client that opens connections and does little with them takes no room from others. `clock` counts seconds.
+    Where there are more than `limit`, or they hold more than `held_limit` bytes, those that have waited longest for
+    their clients are cut off. So a client that opens connections and leaves them idle takes no room from others.
+    `count_cut` is called with the reason for each; `clock` counts seconds.
     """
 
-    def __init__(self, most: int, most_held: int | None = None, clock: Callable[[], float] | None = None) -> None:
-        self._most = most
-        self._most_held = limits.HELD_BYTES if most_held is None else most_held
+    def __init__(
+        self,
+        limit: int,
+        held_limit: int | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        count_cut: Callable[[str], object] = lambda _: None,
+    ) -> None:
+        self._limit = limit
+        self._held_limit = limits.HELD_BYTES if held_limit is None else held_limit
         self._held = 0
-        self.clock = clock or time.monotonic
+        self._count_cut = count_cut
+        self.clock = clock
         self.open: set[Connection] = set()
         self.date = b""
         self.is_stopping = False
-        """Each answer is the last one on its connection."""
+        """Each response is the last one on its connection."""
         self.is_closing = False
-        """Each connection closes as soon as it has nothing under way."""
-        self._moved = asyncio.Event()
+        """Each connection closes as soon as no request is in flight on it."""
+        self._closed_one = asyncio.Event()
 
-    def second(self, date: str) -> None:
-        """Go on to the time that is `date` to people, and close what takes too long."""
+    def tick(self, date: str) -> None:
+        """Set the value of the Date header, and close what takes too long."""
         self.date = f"date: {date}\r\n".encode()
         now = self.clock()
         defects: list[Exception] = []
@@ -76,7 +81,7 @@ class Connections:
             try:
                 connection.expire()
             except Exception as error:
-                # One that fails must not keep the others open, nor itself.
+                # A connection that fails must not keep itself or others open.
                 defects.append(error)
                 with contextlib.suppress(Exception):
                     self._cut(connection, "defect")
@@ -84,28 +89,30 @@ class Connections:
             _log.error("defect", where="expire", connections=len(defects), traceback=logs.locations(defects[0]))
 
     def make_room(self) -> bool:
-        """Whether there is room for one more, which is made if need be; none where all wait for us."""
-        if len(self.open) >= self._most:
-            # Those who are being refused count, too.
-            too_many = len(self.open) - self._most - (-self._most // _SHARE)
-            for connection in heapq.nsmallest(too_many, self._waiting(), key=_since):
+        """Returns whether there is room for one more connection, after cutting off others if necessary."""
+        if len(self.open) >= self._limit:
+            # Connections beyond the limit, which are being refused, count as well.
+            surplus = len(self.open) - self._limit - (-self._limit // _SHARE)
+            for connection in heapq.nsmallest(surplus, self._waiting(), key=_since):
                 self._cut(connection, "too many connections")
-        return len(self.open) < self._most
+        return len(self.open) < self._limit
 
-    def hold(self, connection: Connection, more: int) -> None:
-        """A connection holds so many bytes more, or less. Where that is too much in all, one is cut off: the one that
-        has waited longest for its client, but none whose client is taking an answer.
+    def hold(self, connection: Connection, change: int) -> None:
+        """Change the number of bytes that a connection holds.
+
+        Where all hold too much, the one that has waited longest for its client is cut off, but none whose client is
+        receiving a response.
         """
-        connection.held += more
-        self._held += more
-        if more > 0 and self._held > self._most_held:
-            others = [each for each in self._waiting() if each.held and not (each.is_taking and self._is_quick(each))]
-            if others or not connection.is_taking:
-                self._cut(min(others, key=_since, default=connection), "too many bytes")
+        connection.held += change
+        self._held += change
+        if change > 0 and self._held > self._held_limit:
+            slow = [each for each in self._waiting() if each.held and not (each.is_sending and self._is_quick(each))]
+            if slow or not connection.is_sending:
+                self._cut(min(slow, key=_since, default=connection), "too many bytes")
 
-    def has_room(self, more: int) -> bool:
-        """Whether so many bytes more may be held, for which those who are slow are cut off."""
-        while self._held + more > self._most_held:
+    def has_room(self, size: int) -> bool:
+        """Returns whether so many more bytes may be held, after cutting off slow connections if necessary."""
+        while self._held + size > self._held_limit:
             slow = [each for each in self._waiting() if each.held and not self._is_quick(each)]
             if not slow:
                 return False
@@ -113,41 +120,41 @@ class Connections:
         return True
 
     def _waiting(self) -> list[Connection]:
-        """Those that wait for their clients."""
+        """The connections that wait for their clients."""
         waiting = [each for each in self.open if each.deadline < math.inf]
         for connection in waiting:
-            connection.look()
+            connection.note_progress()
         return waiting
 
     def _is_quick(self, connection: Connection) -> bool:
         return connection.since > self.clock() - limits.SLOW_SECONDS
 
     def _cut(self, connection: Connection, reason: str) -> None:
-        metrics.CUT.labels(reason).inc()
-        self.left(connection)
+        self._count_cut(reason)
+        self.remove(connection)
         connection.abort()
 
     def stop(self) -> None:
-        """Close each connection as soon as it has nothing under way."""
+        """Close each connection as soon as no request is in flight on it."""
         self.is_stopping = self.is_closing = True
         for connection in [*self.open]:
             connection.stop()
 
     async def closed(self, until: float) -> None:
-        """Wait for that, but no longer than until then, by the loop's clock: what is still open then is cut off."""
+        """Wait until all are closed. At `until`, by the loop's clock, the remaining ones are cut off."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout_at(until):
                 while self.open:
-                    self._moved.clear()
-                    await self._moved.wait()
+                    self._closed_one.clear()
+                    await self._closed_one.wait()
         for connection in [*self.open]:
             connection.abort()
 
-    def left(self, connection: Connection) -> None:
-        """A connection is closed, or about to be."""
+    def remove(self, connection: Connection) -> None:
+        """Forget a connection that is closed, or about to be."""
         self.open.discard(connection)
         self.hold(connection, -connection.held)
-        self._moved.set()
+        self._closed_one.set()
 
 
 def _since(connection: Connection) -> float:

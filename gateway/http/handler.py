@@ -1,45 +1,57 @@
-"""What a connection asks of the application."""
+"""What a connection needs of the application."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from enum import Enum, auto
 from typing import Protocol, TypeAlias
 
-from gateway.errors.answer import Answer
-from gateway.errors.rendering import Refusal
-from gateway.http.request import Request
+from gateway.http.messages import Rejection, Request, Response
 
-Respond: TypeAlias = Callable[[Answer], None]
+Respond: TypeAlias = Callable[[Response], None]
 
 
-@dataclass(frozen=True, slots=True)
-class Discard:
-    """The body of a request is read, up to `limit` bytes as it is sent, and not kept: its request has an empty one."""
+class Body(Enum):
+    """What a connection does with the body of a request."""
 
-    limit: int
+    KEPT = auto()
+    """It reads the body, up to `body_limit` bytes, and passes it to `handle`."""
+    DISCARDED = auto()
+    """It reads as many bytes and discards them: `handle` gets an empty body."""
+    UNWANTED = auto()
+    """The request is refused already: the body is discarded, and awaited for a short time only."""
 
 
-BodyRule: TypeAlias = int | Discard | Refusal | None
-"""What to do with the body of a request: keep it, up to so many bytes as it is sent; discard it; refuse the request
-when its body has passed; or, for None, turn it away, since too much is under way."""
+class Exchange(Protocol):
+    """One request and its response, begun by the head of the request. A connection closes where one raises."""
+
+    @property
+    def body(self) -> Body:
+        """What to do with the request's body."""
+
+    @property
+    def body_limit(self) -> int:
+        """The limit of the body, in bytes as they are sent."""
+
+    def handle(self, request: Request, respond: Respond) -> None:
+        """Answer the request, whose body has been read. Must call `respond` once, at any time."""
+
+    def abandon(self) -> None:
+        """The client has gone: the response is no longer needed."""
 
 
 class Handler(Protocol):
-    """What answers requests."""
+    """The application."""
 
-    def body_rule(self, method: str, path: bytes, headers: Mapping[bytes, bytes]) -> BodyRule:
-        """What to do with the body of such a request, told by its head alone."""
+    def begin(self, method: str, path: bytes, headers: Mapping[bytes, bytes]) -> Exchange:
+        """Begin the exchange of a request with this head."""
 
-    def handle(self, request: Request, respond: Respond) -> Callable[[], object] | None:
-        """Answer a request. Must call `respond` once, at any time. What is returned is called if the client goes."""
+    def reject(self, rejection: Rejection) -> Exchange:
+        """Begin the exchange of a request that the connection refuses. `handle` must respond before it returns."""
 
     def turn_away(self, respond: Respond) -> None:
-        """Answer a request for which too much is under way. Must call `respond` once, at any time."""
+        """Refuse a request because there is no room. Must call `respond` once, at any time."""
 
     def stop(self) -> None:
-        """Be no longer ready."""
+        """Report that the gateway is no longer ready."""
 
     async def finished(self) -> None:
-        """Wait until nothing is under way, also of clients that have gone."""
-
-    def refuse(self, refused: Refusal, respond: Respond) -> None:
-        """Answer what is no request to be handled. Must call `respond` at once."""
+        """Wait until no request is in flight, those of clients that have gone included."""

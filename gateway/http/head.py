@@ -1,10 +1,12 @@
-"""What the head of a request must be like beyond what the parser makes sure of (RFC 9110 and 9112)."""
+"""The rules for the head of a request that the parser does not check (RFC 9110 and 9112)."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 import httptools
+
+from gateway.http.messages import Fault
 
 LISTS: Final[Mapping[bytes, bytes]] = {
     b"connection": b",",
@@ -15,30 +17,30 @@ LISTS: Final[Mapping[bytes, bytes]] = {
     # A line feed, which no value holds: an unclosed quote in one line must not swallow the next.
     b"forwarded": b"\n",
 }
-"""Headers that are lists, with what joins their lines."""
+"""Headers that are lists, with the separator that joins their lines."""
 
-ONCE: Final[Mapping[bytes, str]] = {
-    b"host": "HOST_INVALID",
-    b"x-moesif-application-id": "CREDENTIAL_AMBIGUOUS",
-    b"authorization": "CREDENTIAL_AMBIGUOUS",
+ONCE: Final[Mapping[bytes, Fault]] = {
+    b"host": Fault.HOST_INVALID,
+    b"x-moesif-application-id": Fault.CREDENTIAL_REPEATED,
+    b"authorization": Fault.CREDENTIAL_REPEATED,
 }
-"""Headers that a request may have once, with the reason of the refusal."""
+"""Headers that a request may have once, with the fault of a request that repeats one."""
 
 # RFC 3986, section 3.2.2. An empty host is one, too.
 _HOST = re.compile(rb"(?:\[[0-9A-Za-z:._~%-]+\]|[A-Za-z0-9._~!$&'()*+,;=%-]*)(?::[0-9]{0,5})?")
 
 
 def is_host(value: bytes) -> bool:
-    """Whether it is a host, with a port or without one."""
+    """Whether a Host header holds a host, with or without a port."""
     return _HOST.fullmatch(value) is not None
 
 
-def fault_of_transfer_encoding(value: bytes, version: str) -> str | None:
-    """The reason to refuse a Transfer-Encoding; None for `chunked` alone, which the parser takes off."""
+def fault_of_transfer_encoding(value: bytes, version: str) -> Fault | None:
+    """Why a Transfer-Encoding is refused; None for `chunked` alone, which the parser decodes."""
     codings = [coding.strip() for coding in value.lower().split(b",")]
     if version == "1.0" or codings[-1] != b"chunked":
-        return "HTTP_MALFORMED"
-    return None if len(codings) == 1 else "UNSUPPORTED_TRANSFER_ENCODING"
+        return Fault.MALFORMED
+    return None if len(codings) == 1 else Fault.UNSUPPORTED_TRANSFER_ENCODING
 
 
 def expects_continue(value: bytes) -> bool:
@@ -49,7 +51,7 @@ def expects_continue(value: bytes) -> bool:
 def path_and_query(method: str, target: bytes) -> tuple[bytes, bytes] | None:
     """The path and the query of a request's target (RFC 9112, section 3.2); None where it is malformed.
 
-    `*` is the path of an OPTIONS that asks about no path.
+    `*` is the path of an OPTIONS request that names no path.
     """
     if not target.startswith(b"/"):
         if target == b"*":
@@ -58,10 +60,19 @@ def path_and_query(method: str, target: bytes) -> tuple[bytes, bytes] | None:
             url = httptools.parse_url(target)
         except httptools.HttpParserInvalidURLError:
             return None
-        # What the stubs take for texts are bytes, or nothing.
+        # The attributes are bytes or None; the type stubs say str.
         parts: Any = url
         if not parts.host or parts.userinfo or parts.fragment or parts.schema.lower() not in (b"http", b"https"):
             return None
         return url.path or b"/", url.query or b""
     path, _, query = target.partition(b"?")
     return None if b"#" in target else (path, query)
+
+
+def without_upgrade(start: bytes, headers: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """The bytes of a head with this start line and these headers, but for `Upgrade`."""
+    lines = [start]
+    for name, value in headers:
+        if name != b"upgrade":
+            lines += [b"%s: %s" % (name, line) for line in value.split(b"\n")]
+    return b"\r\n".join(lines) + b"\r\n\r\n"

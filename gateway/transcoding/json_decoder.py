@@ -1,17 +1,17 @@
-"""JSON values to request messages, by descriptor. What is let pass, for every message alike:
+"""JSON values to request messages, by their descriptors. For every message, the decoder accepts:
 
-- names in snake_case or proto3's camelCase; null is as if the field were not sent
-- `[]` where an object is expected is an empty object: PHP cannot tell them apart
-- an integer where a text is expected is its decimal text; in a `Campaign` also another number or a boolean
-- times in all the forms of `timestamps`; an empty text is as if the time were not sent
-- `email`, `name` and the other fields of a user's metadata beside a `metadata` object are moved into it
+- names in snake_case or proto3's camelCase; null means that the field is not sent
+- `[]` where an object is expected, as an empty object: PHP does not distinguish them
+- an integer where a string is expected, as its decimal digits; in a `Campaign` any number or boolean
+- times in all the forms of `timestamps`; an empty string means that the time is not sent
+- `email`, `name` and the other fields of a user's metadata next to a `metadata` object: they are moved into it
 
-Where it is lenient, unknown names are ignored, with a warning, and of a field in both cases the one in snake_case wins,
-with a warning; names that the message reserves, which is what only a user that was read has, are ignored without one.
-Where it is strict, all these are violations.
+A lenient decoder ignores unknown names, with a warning; of a field in both cases it takes the one in snake_case, with a
+warning; and it ignores names that the message reserves, which are those of output-only fields. A strict decoder reports
+all of these as violations.
 
-A `Struct` travels as JSON text where the message has a field of bytes for that, named as its own with `_json` behind:
-building one and reading it is most of what an update costs.
+A `Struct` is sent as JSON where the message has a bytes field for that, with the Struct's name and `_json`: building a
+Struct and reading it again costs more than that.
 """
 
 import re
@@ -27,28 +27,29 @@ from userfold.v1.campaign_pb2 import Campaign
 
 from gateway.errors.violations import Findings, Path, short_key
 from gateway.routing.descriptors import FLOATS, INTEGERS, SCALARS, UnsupportedBinding, is_timestamp
-from gateway.transcoding import struct_values, timestamps
+from gateway.transcoding import exact_integers, timestamps
 
 MOVED: Final = ("email", "name", "first_name", "last_name", "phone", "photo_url")
-"""The fields of `metadata` that some clients send beside it."""
+"""The fields of `metadata` that some clients send next to it."""
 
 WRONG_TYPE: Final = "WRONG_TYPE"
 UNKNOWN_FIELD: Final = "UNKNOWN_FIELD", "is unknown: there is no such field"
 REPEATED: Final = "REPEATED", "is given more than once"
 """The reason and the description of a violation."""
 
-_FEW_COMMAS: Final = struct_values.VALUES - struct_values.LEVELS
+_FEW_COMMAS: Final = exact_integers.VALUES - exact_integers.LEVELS
 _STRUCT = "google.protobuf.Struct"
-_SCALAR_TEXT = frozenset({Campaign.DESCRIPTOR.full_name})
+_SCALARS_AS_STRINGS = frozenset({Campaign.DESCRIPTOR.full_name})
 
 _Reader: TypeAlias = Callable[[Any, Path, Findings], Any]
-"""From a JSON value that is not null to what a message's constructor takes; None for "not sent" or a violation."""
+"""Converts a JSON value that is not null to an argument of the message's constructor; None for "not sent" or a
+violation."""
 
 
 class ObjectDecoder:
-    """Decodes JSON objects into the messages of one type. Raises UnsupportedBinding for fields it cannot read.
+    """Decodes JSON objects into messages of one type. Raises UnsupportedBinding for fields that it cannot read.
 
-    Where `is_strict`, names that the message does not have, and a field in both cases, are violations, at every depth.
+    If `is_strict`, unknown names, and a field in both cases, are violations, at every depth.
     """
 
     def __init__(
@@ -59,17 +60,19 @@ class ObjectDecoder:
         self.is_strict = is_strict
         self.descriptor = descriptor
         self._message = GetMessageClass(descriptor)
-        # Structs that may go as text: by the name of the field, that of its sibling.
-        self._texts = {
+        # Structs that are sent as JSON: the name of the bytes field, by the name of the Struct.
+        self._json_fields = {
             field.name: f"{field.name}_json"
             for field in descriptor.fields
             if _is_struct(field) and f"{field.name}_json" in descriptor.fields_by_name
         }
-        fields = [field for field in descriptor.fields if field.name not in self._texts.values()]
+        fields = [field for field in descriptor.fields if field.name not in self._json_fields.values()]
         self._readers: dict[str, _Reader] = {field.name: _reader(field, is_strict, known) for field in fields}
-        self._readers |= dict.fromkeys(self._texts, _read_struct_as_text)
-        # Most of what is sent: texts that are texts.
-        self._plain = {field.name for field in fields if self._readers[field.name] in (_read_string, _read_scalar_text)}
+        self._readers |= dict.fromkeys(self._json_fields, _read_struct_as_json)
+        # A shortcut for the most frequent values: strings for string fields.
+        self._string_fields = {
+            field.name for field in fields if self._readers[field.name] in (_read_string, _read_scalar_as_string)
+        }
         self._camel_case = {field.json_name: field.name for field in fields if field.json_name != field.name}
         metadata = descriptor.fields_by_name.get("metadata")
         has_metadata = metadata is not None and _is_struct(metadata)
@@ -79,29 +82,30 @@ class ObjectDecoder:
         self._observed = {name: _in_both_cases([other]) for name, other in observed.items() if other in self._ignored}
 
     def message(self, value: dict[str, Any], path: Path, findings: Findings) -> Message | None:
-        """The message of a parsed JSON object, which may be changed; None if there are violations."""
+        """The message of a parsed JSON object, which may be modified; None if there are violations."""
         before = len(findings.violations)
         arguments = self.arguments(value, path, findings)
         return self._message(**arguments) if len(findings.violations) == before else None
 
     def arguments(self, value: Mapping[str, Any], path: Path, findings: Findings) -> dict[str, Any]:
         """The arguments for the message's constructor."""
-        named, moved = self._sorted_out(value, path, findings)
+        named, moved = self._resolve_names(value, path, findings)
         if moved:
             named = self._with_metadata(named, moved, path, findings)
         arguments: dict[str, Any] = {}
         for name, sent in named.items():
-            if type(sent) is str and name in self._plain:
+            if type(sent) is str and name in self._string_fields:
                 arguments[name] = sent
             elif sent is not None:
                 read = self._readers[name](sent, (*path, name), findings)
                 if read is not None:
-                    arguments[self._texts.get(name, name)] = read
+                    arguments[self._json_fields.get(name, name)] = read
         return arguments
 
-    def _sorted_out(
+    def _resolve_names(
         self, value: Mapping[str, Any], path: Path, findings: Findings
     ) -> tuple[Mapping[str, Any], dict[str, Any]]:
+        """The members by the names of the fields, and those to be moved into the metadata."""
         if value.keys() <= self._readers.keys():
             return value, {}
         named: dict[str, Any] = {}
@@ -123,7 +127,7 @@ class ObjectDecoder:
             elif key not in self._ignored:
                 findings.warn((*path, short_key(key)), "UNKNOWN_FIELD", "is ignored: there is no such field")
         for name, observed in self._observed.items():
-            # In a user that was read, an address that nobody gave is the observed one.
+            # A user that a client read and sends back: an address that was never given is the observed one.
             if name in named and any(other in value and value[other] == named[name] for other in observed):
                 del named[name]
         return named, moved
@@ -131,7 +135,7 @@ class ObjectDecoder:
     def _with_metadata(
         self, named: Mapping[str, Any], moved: dict[str, Any], path: Path, findings: Findings
     ) -> Mapping[str, Any]:
-        """What is named, with what was beside the metadata in it."""
+        """The members, with those in `moved` added to the metadata."""
         metadata = named.get("metadata")
         if metadata is None or metadata == []:
             metadata = {}
@@ -178,9 +182,9 @@ def _single_reader(field: FieldDescriptor, is_strict: bool, known: dict[str, Obj
     if message is None:
         if field.type not in SCALARS:
             raise UnsupportedBinding(f"{field.full_name}: its type cannot be read from JSON")
-        owner = field.containing_type
-        if field.type == FieldDescriptor.TYPE_STRING and owner is not None and owner.full_name in _SCALAR_TEXT:
-            return _read_scalar_text
+        parent = field.containing_type
+        if field.type == FieldDescriptor.TYPE_STRING and parent and parent.full_name in _SCALARS_AS_STRINGS:
+            return _read_scalar_as_string
         return SCALAR_READERS[field.type]
     if _is_struct(field):
         return _read_struct
@@ -212,26 +216,27 @@ def _members(value: Any, path: Path, findings: Findings) -> dict[str, Any] | Non
 
 def _read_struct(value: Any, path: Path, findings: Findings) -> dict[str, Any] | None:
     members = _members(value, path, findings)
-    return members if members is not None and struct_values.make_exact(members, path, findings) else None
+    return members if members is not None and exact_integers.make_exact(members, path, findings) else None
 
 
-def _read_struct_as_text(value: Any, path: Path, findings: Findings) -> bytes | None:
+def _read_struct_as_json(value: Any, path: Path, findings: Findings) -> bytes | None:
     members = _members(value, path, findings)
     if members is None:
         return None
     try:
-        text = orjson.dumps(members, option=orjson.OPT_STRICT_INTEGER | orjson.OPT_PASSTHROUGH_SUBCLASS)
+        encoded = orjson.dumps(members, option=orjson.OPT_STRICT_INTEGER | orjson.OPT_PASSTHROUGH_SUBCLASS)
     except orjson.JSONEncodeError:
-        text = b""  # An integer that may be beyond what a double holds.
-    # With so few containers and commas, nothing can be nested too deep or hold too many values. Those in strings are
-    # counted, too, and do no harm.
-    if text and text.count(b"{") + text.count(b"[") <= struct_values.LEVELS and text.count(b",") < _FEW_COMMAS:
-        return text
-    return orjson.dumps(members) if struct_values.make_exact(members, path, findings) else None
+        encoded = b""  # An integer may be beyond what a double holds.
+    # With so few containers and commas, nothing is nested too deep, nor are there too many values. Counting those in
+    # strings as well only takes the slow path more often.
+    containers = encoded.count(b"{") + encoded.count(b"[")
+    if encoded and containers <= exact_integers.LEVELS and encoded.count(b",") < _FEW_COMMAS:
+        return encoded
+    return orjson.dumps(members) if exact_integers.make_exact(members, path, findings) else None
 
 
 def read_timestamp(value: Any, path: Path, findings: Findings) -> Any:
-    """The time in a JSON value; None where it is empty, with a warning, or none, with a violation."""
+    """The time in a JSON value; None with a warning where it is empty, and with a violation where it is invalid."""
     if value == "":
         findings.warn(path, "IGNORED", "is ignored: an empty string is no time")
         return None
@@ -250,7 +255,7 @@ def _read_string(value: Any, path: Path, findings: Findings) -> str | None:
     return None
 
 
-def _read_scalar_text(value: Any, path: Path, findings: Findings) -> str | None:
+def _read_scalar_as_string(value: Any, path: Path, findings: Findings) -> str | None:
     if type(value) in (bool, float):
         findings.warn(path, "KEPT_AS_TEXT", "is stored as a string")
         return orjson.dumps(value).decode()
@@ -271,11 +276,11 @@ def _read_float(value: Any, path: Path, findings: Findings) -> float | None:
     return None
 
 
-def _integer_reader(least: int, greatest: int) -> _Reader:
+def _integer_reader(minimum: int, maximum: int) -> _Reader:
     def read_integer(value: Any, path: Path, findings: Findings) -> Any:
-        if type(value) is int and least <= value <= greatest:
+        if type(value) is int and minimum <= value <= maximum:
             return value
-        findings.refuse(path, WRONG_TYPE, f"must be an integer from {least} to {greatest}")
+        findings.refuse(path, WRONG_TYPE, f"must be an integer from {minimum} to {maximum}")
         return None
 
     return read_integer
@@ -287,4 +292,4 @@ SCALAR_READERS: Final[Mapping[int, _Reader]] = {
     **dict.fromkeys(FLOATS, _read_float),
     **{kind: _integer_reader(*bounds) for kind, bounds in INTEGERS.items()},
 }
-"""By the type of a field."""
+"""The reader of each scalar type."""

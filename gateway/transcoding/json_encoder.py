@@ -1,4 +1,4 @@
-"""Protobuf messages to plain values for JSON, with the proto's own (snake_case) names."""
+"""Protobuf messages as plain values for JSON, with the field names of the protos (snake_case)."""
 
 from base64 import b64encode
 from collections.abc import Callable
@@ -18,8 +18,7 @@ from gateway.routing.descriptors import FLOATS
 from gateway.transcoding import timestamps
 
 METADATA_FORMAT: Final = ("x-userfold-metadata-format", "json")
-"""The metadata by which a call asks for the metadata of users as JSON: building a Struct of it, and reading it here,
-would be most of what a read costs."""
+"""The gRPC metadata that requests the metadata of users as JSON: a Struct would be built there and read here."""
 
 _INT64 = 2.0**63
 
@@ -27,11 +26,11 @@ _Encode: TypeAlias = Callable[[Any], Any]
 
 
 def plain(message: Message) -> Any:
-    """The JSON-ready value of a message: a dict for every message of ours.
+    """The JSON-ready value of a message: a dict for every message of userfold's packages.
 
-    Fields that are not set are left out: messages, `optional` scalars and what a `oneof` does not hold. All others are
-    always there: lists and maps as `[]` and `{}`, scalars as 0, `false` and `""`. Integers of 64 bits are numbers; a
-    double that is an integer has no fraction (24000). Metadata that comes as JSON is passed on as it is.
+    Fields that are not set are left out: messages, `optional` scalars and unset members of a `oneof`. All other fields
+    are always there: lists and maps as `[]` and `{}`, scalars as 0, `false` and `""`. Integers of 64 bits are numbers;
+    a double that is an integer has no fraction (24000). Metadata that is JSON is passed on unchanged.
     """
     match message.DESCRIPTOR.full_name:
         case "google.protobuf.Struct":
@@ -47,22 +46,22 @@ def plain(message: Message) -> Any:
         case name if name.startswith("google.protobuf."):
             return MessageToDict(message, preserving_proto_field_name=True)
     return {
-        shown: encode(getattr(message, name)) if encode else getattr(message, name)
-        for name, shown, has_presence, encode in _fields(message.DESCRIPTOR)
+        json_name: encode(getattr(message, name)) if encode else getattr(message, name)
+        for name, json_name, has_presence, encode in _fields(message.DESCRIPTOR)
         if not has_presence or message.HasField(name)
     }
 
 
 def sparse(message: Message) -> dict[str, Any]:
-    """As `plain`, without members that are empty, 0 or false: a response to the client libraries, which know none."""
+    """As `plain`, without members that are empty, 0 or false: the client libraries expect an empty response."""
     return {name: value for name, value in plain(message).items() if value}
 
 
 @lru_cache(maxsize=256)
 def _fields(descriptor: Descriptor) -> list[tuple[str, str, bool, _Encode | None]]:
-    """Each field of a message, as what it is shown, whether it can be "not set", and how it is encoded.
+    """For each field of a message its name, its name in JSON, whether it has presence, and its encoder.
 
-    What has a name with `_json` after it, beside a Struct of that name, is that Struct as JSON, shown in its place.
+    A field with `_json` at the end of its name, next to a Struct of that name, is the Struct as JSON, and replaces it.
     """
     fields = []
     by_name: dict[str, FieldDescriptor] = dict(descriptor.fields_by_name)
@@ -80,14 +79,14 @@ def _is_struct(field: FieldDescriptor | None) -> bool:
 
 
 def number(value: float) -> int | float:
-    """A double as JSON: 24000, never 24000.0. -0.0 and what no int64 can hold stay floats."""
+    """A double as JSON: 24000, never 24000.0. -0.0 and numbers beyond an int64 stay floats."""
     if value.is_integer() and abs(value) < _INT64 and (value or str(value) == "0.0"):
         return int(value)
     return value
 
 
 def _encode(field: FieldDescriptor) -> _Encode | None:
-    """What encodes the values of a field; None where they are JSON-ready."""
+    """The encoder of a field's values; None where they are JSON-ready."""
     if field.message_type is not None and field.message_type.GetOptions().map_entry:
         of_value = _encode_single(field.message_type.fields_by_name["value"])
         return lambda values: {str(key): of_value(each) if of_value else each for key, each in values.items()}

@@ -1,4 +1,4 @@
-"""What the path and the query of a request say, as arguments of its message."""
+"""The path and the query of a request as arguments of its message."""
 
 import re
 from collections.abc import Mapping
@@ -15,20 +15,20 @@ from gateway.routing.http_rules import Binding
 from gateway.transcoding.json_decoder import REPEATED, SCALAR_READERS, UNKNOWN_FIELD, read_timestamp
 
 _PARAMETERS: Final = 100
-"""The most that a query may have."""
+"""The limit of parameters in a query."""
 
 _VALUES: Final = 1000
-"""The most that one parameter may have, separated by commas."""
+"""The limit of values in one parameter, separated by commas."""
 
-# It matches everywhere, in linear time: no quantifier gives back. A quotation without an end goes on to the end of all.
+# It matches at every position, in linear time: no quantifier backtracks. An unclosed quotation ends with the text.
 _SEPARATED = re.compile(r'(?:[^",]++|"(?:[^"\\]++|\\.)*+(?:"|\\?\Z))*+', re.DOTALL)
 
 
 class Parameters:
     """Reads the path and the query of the requests of one binding.
 
-    A parameter that the binding does not have, or that comes twice, in whatever case, is a violation: ignoring it would
-    do something else than what the caller asked for.
+    A parameter that the binding does not have, or that is repeated in either case, is a violation: ignoring it would do
+    something else than the caller wanted.
     """
 
     def __init__(self, binding: Binding) -> None:
@@ -36,7 +36,7 @@ class Parameters:
         self._of_query = {name: field for field in binding.query.values() for name in (field.name, field.json_name)}
 
     def arguments(self, fields: Mapping[str, str], query: bytes) -> dict[str, Any]:
-        """The arguments of the message, None being those that are empty. `query` is as it was sent. Raises Refusal."""
+        """The arguments of the message, None for empty ones. `query` is percent-encoded. Raises Refusal."""
         if not (fields or query):
             return {}
         findings = Findings()
@@ -50,7 +50,7 @@ class Parameters:
         return arguments
 
     def _read_query(self, query: bytes, arguments: dict[str, Any], findings: Findings) -> None:
-        # Byte by byte: what is no UTF-8 must not become another text.
+        # Latin-1 keeps every byte: invalid UTF-8 must not become a different string.
         for key, sent in parse_qsl(query.decode("latin-1"), keep_blank_values=True, encoding="latin-1"):
             field = self._of_query.get(key)
             if field is None:
@@ -71,8 +71,7 @@ class Parameters:
 def value_from_text(field: FieldDescriptor, text: str, findings: Findings) -> Any:
     """The value of a field in a path or a query: a single value, a time, or a list of strings, separated by commas.
 
-    Only a single string may be empty; all else that is empty is as if it were not sent: None. None with a violation
-    where the text is no such value.
+    None where it is empty, unless the field is a single string; and, with a violation, where it is invalid.
     """
     if field.is_repeated:
         return _separated(field, text, findings) if text else None
@@ -90,7 +89,7 @@ def value_from_text(field: FieldDescriptor, text: str, findings: Findings) -> An
 
 
 def _separated(field: FieldDescriptor, text: str, findings: Findings) -> list[str]:
-    """What commas separate, but for those inside double quotes, where a backslash takes the next character with it."""
+    """The values between commas. Commas in double quotes separate nothing; a backslash there escapes a character."""
     values: list[str] = []
     if text.count(",") >= _VALUES:
         findings.refuse((field.name,), "TOO_MANY", f"at most {_VALUES:,} values")

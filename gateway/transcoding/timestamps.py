@@ -1,4 +1,4 @@
-"""Times as text, in all the forms that clients send, and the one form that is answered."""
+"""Timestamps as strings: parsed in all the forms that clients send, and printed in one."""
 
 import re
 from datetime import UTC, date, datetime, timedelta
@@ -10,7 +10,7 @@ _EPOCH_DAY = _EPOCH.toordinal()
 _YEAR_1 = -62_135_596_800
 _YEAR_10000 = 253_402_300_800
 
-# The zone is part of the time: a day alone has none.
+# A time zone needs a time of day.
 _FORM = re.compile(
     r"""(?P<year>\d{4})-(?P<month>\d{2})-(?P<day>\d{2})
         (?:[Tt\ ](?P<hour>[01]\d|2[0-3]):(?P<minute>[0-5]\d)(?::(?P<second>[0-5]\d|60)(?:[.,](?P<fraction>\d*))?)?
@@ -21,16 +21,16 @@ _FORM = re.compile(
 
 
 def parse(text: str) -> Timestamp | None:
-    """The time that a text tells, to the nanosecond (further digits are cut off); None where it tells none.
+    """The time in a string, to the nanosecond (further digits are dropped); None where the string is no time.
 
     ISO 8601 with a date, and optionally a time and a zone (`Z`, `UTC`, `GMT`, `+05`, `+0530`, `+05:30`, after a blank
     or not); without a zone it is UTC. The years 1 to 9999 in UTC. A leap second, which is 23:59:60 in UTC, is the first
     second of the next day.
     """
-    found = _FORM.fullmatch(text)
-    if found is None:
+    match = _FORM.fullmatch(text)
+    if match is None:
         return None
-    year, month, day, hour, minute, second, fraction, sign, zone_hour, zone_minute = found.groups(default="0")
+    year, month, day, hour, minute, second, fraction, sign, zone_hour, zone_minute = match.groups(default="0")
     try:
         days = date(int(year), int(month), int(day)).toordinal() - _EPOCH_DAY
     except ValueError:

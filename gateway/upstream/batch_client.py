@@ -10,7 +10,7 @@ from gateway.errors.rendering import refusal, refusal_from_rpc
 from gateway.routing.batch_methods import CLIENT_ADDRESSES, Group
 from gateway.upstream.batcher import Full, Gatherer, Limits, NotAnsweredInTime, NotSentInTime
 from gateway.upstream.channel import Channel
-from gateway.upstream.credentials import Caller
+from gateway.upstream.credential_cache import Caller
 from gateway.upstream.result import is_plain, outcome_of
 from gateway.upstream.stream_pool import Exchange
 

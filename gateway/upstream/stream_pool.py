@@ -17,7 +17,7 @@ from gateway.errors.rendering import Refusal, is_of_the_server, refusal
 from gateway.routing.batch_methods import Group
 from gateway.upstream.batcher import NotAnsweredInTime
 from gateway.upstream.channel import Channel
-from gateway.upstream.credentials import Caller
+from gateway.upstream.credential_cache import Caller
 
 _STREAMS: Final = 32
 """Streams that one gateway has open. A server takes those of many: `BATCH_STREAMS` in `server/limits.py`."""

@@ -14,9 +14,9 @@ from userfold.internal.v1 import credential_service_pb2
 from userfold.v1.user_pb2 import User
 
 from gateway.app import INTERNAL, SERVICES
-from gateway.errors.rendering import HTTP_STATUS, OWN, READ_FAILED, Row
+from gateway.endpoints import unstored_calls
+from gateway.errors.catalogue import HTTP_STATUS, OWN, READ_FAILED, Row
 from gateway.http import content_encoding
-from gateway.routing import not_stored
 from gateway.routing.http_rules import bindings_of
 from server import limits
 from server.query.field_mask import WHOLE
@@ -62,7 +62,7 @@ def facts() -> Facts:
             }
             for each in bindings_of(SERVICES, INTERNAL)
         }
-        | {f"POST {path}": "accepted and not stored" for path in not_stored.ROUTES},
+        | {f"POST {path}": "accepted and not stored" for path in unstored_calls.BODY_BYTES},
     }
 
 
@@ -104,7 +104,7 @@ def _error_of_server(answer: ErrorStatus) -> Any:
 
 def _error_of_gateway(row: Row) -> Any:
     name = code_pb2.Code.Name(row.code)  # type: ignore[arg-type]  # One of code.proto's.
-    return {"code": name, "http": row.http or HTTP_STATUS[row.code], "retry_after": row.retry_after}
+    return {"code": name, "http": row.http_status or HTTP_STATUS[row.code], "retry_after": row.retry_after}
 
 
 def _filter_fields(message: Descriptor, *owners: str) -> Iterator[tuple[str, str]]:

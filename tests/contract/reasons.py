@@ -9,7 +9,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Final, NamedTuple, TypeAlias
 
-from gateway.errors.rendering import OWN, READ_FAILED, UNEXPLAINED
+from gateway.errors.catalogue import OWN, READ_FAILED, UNEXPLAINED
 from server.rpc.error_status import ERROR_STATUSES, INTERNAL
 
 ROOT: Final = Path(__file__).parent.parent.parent

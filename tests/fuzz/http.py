@@ -3,7 +3,7 @@
 import asyncio
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final, cast
 
 import structlog.testing
@@ -14,10 +14,10 @@ from userfold.internal.v1.credential_service_pb2 import CheckCredentialResponse
 from gateway.app import Application
 from gateway.http.connection import HttpConnection
 from gateway.http.connection_pool import Connections
-from gateway.http.handler import BodyRule, Respond
-from gateway.http.request import Request
+from gateway.http.handler import Body, Exchange, Respond
+from gateway.http.messages import Rejection, Request
 from gateway.settings import Settings
-from gateway.upstream.credentials import CONTRACT_VERSION
+from gateway.upstream.credential_cache import CONTRACT_VERSION
 from runtime.turns import Turns
 from server.errors import InvalidRequest
 from server.rpc.error_status import status_from_error
@@ -83,28 +83,39 @@ def _answers(written: bytes, requests: list[Request]) -> list[tuple[int, Any]]:
 
 
 class _Recorder:
-    """A handler that keeps what it is asked, and lets another answer."""
+    """A handler that keeps the requests, and lets another one answer them."""
 
     def __init__(self, handler: Application) -> None:
         self._handler = handler
         self.turn_away = handler.turn_away
-        self.refuse = handler.refuse
         self.stop = handler.stop
         self.finished = handler.finished
         self.requests: list[Request] = []
-        self.defects: list[Exception] = []
+        self.defects: list[BaseException] = []
 
-    def body_rule(self, method: str, path: bytes, headers: Mapping[bytes, bytes]) -> BodyRule:
-        try:
-            return self._handler.body_rule(method, path, headers)
-        except Exception as error:
-            # The parser, which asks, would make a fault of the client's of it.
-            self.defects.append(error)
-            raise
+    def begin(self, method: str, path: bytes, headers: Mapping[bytes, bytes]) -> Exchange:
+        exchange = self._handler.begin(method, path, headers)
+        return exchange if exchange.body is Body.UNWANTED else _Recorded(exchange, self.requests)
 
-    def handle(self, request: Request, respond: Respond) -> Callable[[], object] | None:
-        self.requests.append(request)
-        return self._handler.handle(request, respond)
+    def reject(self, rejection: Rejection) -> Exchange:
+        if rejection.cause is not None:
+            self.defects.append(rejection.cause)
+        return self._handler.reject(rejection)
+
+
+class _Recorded:
+    """An exchange whose request is kept."""
+
+    def __init__(self, exchange: Exchange, requests: list[Request]) -> None:
+        self.body = exchange.body
+        self.body_limit = exchange.body_limit
+        self.abandon = exchange.abandon
+        self._exchange = exchange
+        self._requests = requests
+
+    def handle(self, request: Request, respond: Respond) -> None:
+        self._requests.append(request)
+        self._exchange.handle(request, respond)
 
 
 class _Transport(asyncio.Transport):

@@ -17,8 +17,8 @@ from userfold.v1 import user_service_pb2 as pb
 
 from gateway.errors.violations import Findings
 from gateway.http import content_encoding
-from gateway.transcoding import json_text
-from gateway.transcoding.items import Items
+from gateway.transcoding import json_parser
+from gateway.transcoding.json_array import JsonArray
 from gateway.transcoding.json_decoder import ObjectDecoder
 from runtime.turns import Turns
 from server.errors import InvalidRequest
@@ -60,7 +60,7 @@ def decode(data: bytes) -> None:
         decoded = [_USER.message(item, ("users", 0), Findings()) for item in value if isinstance(item, dict)]
         _plan_all([each for each in decoded if each is not None])
     elif isinstance(value, dict):
-        original = json_text.parse(text)
+        original = json_parser.parse(text)
         decoder = _DECODERS[part & 3]
         findings = Findings()
         message = decoder.message(value, (), findings)
@@ -121,8 +121,8 @@ TARGETS: Final[dict[str, Callable[[bytes], None]]] = {each.__name__: each for ea
 def read(text: bytes) -> Any:
     """The value of a text as we read it, which must be what Python reads; None where it is no JSON to us."""
     try:
-        value = json_text.parse(text)
-    except json_text.NotJson as error:
+        value = json_parser.parse(text)
+    except json_parser.NotJson as error:
         byte = error.byte
     else:
         assert _same(value, json.loads(text.decode("utf-8-sig")))
@@ -132,11 +132,11 @@ def read(text: bytes) -> Any:
 
 
 def _require_same_items(text: bytes, value: list[Any]) -> None:
-    items = Items(text)
+    items = JsonArray(text)
     for _ in items.windows():
         pass
     assert len(items) == len(value)
-    assert all(_same(json_text.parse(items.item(index)), each) for index, each in enumerate(value))
+    assert all(_same(json_parser.parse(items.item(index)), each) for index, each in enumerate(value))
 
 
 def _plan_all(messages: Sequence[Any]) -> None:

@@ -38,7 +38,7 @@ def test_the_corpus_breaks_no_promise(name: str) -> None:
         ("plan", "server.users.metadata.escape_key", lambda key: key),
         ("plan", "server.users.metadata.stored_number", lambda _: 0),
         ("choose", "server.query.fields.escape_key", lambda key: key),
-        ("decode", "gateway.transcoding.struct_values._exact", float),
+        ("decode", "gateway.transcoding.exact_integers._exact", float),
         ("http", "gateway.calls.batch_response.Outcome.answer", lambda _: 1 / 0),
         ("http", "gateway.routing.http_rules.unquote_to_bytes", lambda _: 1 / 0),
     ],

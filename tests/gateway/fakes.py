@@ -29,12 +29,13 @@ from userfold.v1.campaign_service_pb2_grpc import CampaignServiceServicer, add_C
 from userfold.v1.user_service_pb2_grpc import UserServiceServicer, add_UserServiceServicer_to_server
 from userfold.v1.warning_pb2 import Warning
 
+from gateway import metrics
 from gateway.app import Application
 from gateway.http.listener import Listener, bind
 from gateway.http.tls import server_context
 from gateway.settings import Settings
 from gateway.upstream.channel import Channel
-from gateway.upstream.credentials import CONTRACT_VERSION
+from gateway.upstream.credential_cache import CONTRACT_VERSION
 from server.rpc.transport import OPTIONS
 
 KEY = {"X-Moesif-Application-Id": "key"}
@@ -291,7 +292,14 @@ async def running_gateway(
         ready: asyncio.Queue[str] = asyncio.Queue()
         tls = server_context(given.http_tls)
         application = Application(given, channel)
-        listener = Listener(application, bind(given), ready.put_nowait, tls, given.http_connections)
+        listener = Listener(
+            application,
+            bind("127.0.0.1", 0),
+            ready.put_nowait,
+            tls,
+            given.http_connections,
+            count_cut=metrics.count_cut,
+        )
         serving = asyncio.create_task(listener.run_until_stopped())
         url = await ready.get()
         try:

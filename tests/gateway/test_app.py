@@ -15,12 +15,13 @@ from userfold.v1 import user_service_pb2 as pb
 from gateway.app import Application
 from gateway.calls import transcoder
 from gateway.http.listener import bind
-from gateway.http.request import Request
+from gateway.http.messages import Request
 from gateway.routing import http_rules
+from gateway.routing.admission import Gate
 from gateway.routing.descriptors import UnsupportedBinding
 from gateway.settings import Settings
 from gateway.upstream.channel import Channel
-from gateway.upstream.credentials import Caller
+from gateway.upstream.credential_cache import Caller
 from runtime.turns import Turns
 from tests.gateway.fakes import Backend, FakeUserService, Gateway, reasons, running_gateway
 from tests.gateway.protos import service_type
@@ -209,7 +210,7 @@ async def test_another_service_needs_no_code(backend: Backend) -> None:
 
     async with Channel(backend.address) as channel:
         transcoders = {
-            each.template: transcoder.Transcoder(each, channel, 1, Turns())
+            each.template: transcoder.Transcoder(each, channel, 1, Turns(), Gate(1))
             for each in http_rules.bindings_of([service])
         }
     for each in transcoders.values():
@@ -228,13 +229,13 @@ async def test_another_service_needs_no_code(backend: Backend) -> None:
     shown = await answer("/v1/things", {}, query=b"id=%C3%A9&count=4")
     refused = await answer("/v1/things", {}, query=b"count=four&other=1")
     deleted = await answer("/v1/things/{count}", {"count": "7"})
-    assert [(each.http, each.body) for each in (touched, shown, deleted)] == [
+    assert [(each.http_status, each.value) for each in (touched, shown, deleted)] == [
         (200, {"item": {"user_id": "x"}, "id": "y"}),
         (200, {"user_id": "x"}),
         (200, {"item": {"user_id": "x"}, "id": "y"}),
     ]
     assert [(each.id, each.count) for each in seen] == [("a", 3), ("é", 4), ("", 7)]
-    refusals = [(each.http, *(told.fields for told in each.refused)) for each in (other, wrong, refused)]
+    refusals = [(each.http_status, *(kind.fields for kind in each.refused)) for each in (other, wrong, refused)]
     assert refusals == [(400, ("id",)), (400, ("count",)), (400, ("*", "count"))]
 
 
@@ -254,7 +255,7 @@ async def test_a_success_says_nothing_to_the_log(gateway: Gateway, service: Fake
 
 def test_an_answer_does_not_wait_for_an_acknowledgement() -> None:
     """Nagle's algorithm would cost each answer on a kept connection the 40 ms of a delayed acknowledgement."""
-    with bind(Settings(http_address="127.0.0.1:0")) as listening, socket.create_connection(listening.getsockname()):
+    with bind("127.0.0.1", 0) as listening, socket.create_connection(listening.getsockname()):
         connection, _ = listening.accept()
         with connection:
             assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)

@@ -71,7 +71,7 @@ async def test_of_too_many_that_find_no_room_the_later_ones_are_told_later(
         told = [asyncio.Event() for _ in range(6)]
 
         def turn_away(number: int) -> None:
-            application.turn_away(lambda answer: told[number].set() if answer is NO_ROOM else None)
+            application.turn_away(lambda response: told[number].set() if response is NO_ROOM.response else None)
 
         for number in range(4):
             turn_away(number)

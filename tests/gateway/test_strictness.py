@@ -8,7 +8,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from userfold.v1 import user_service_pb2 as pb
 from userfold.v1.campaign_service_pb2 import ReportCampaignsRequest
 
-from gateway.http.request import Request
+from gateway.http.messages import Request, Response
 from tests.gateway.fakes import Failure, FakeUserService, Gateway, reasons, violations
 from tests.support.waiting import until
 
@@ -240,24 +240,22 @@ async def test_a_read_by_post_is_a_read(
 ) -> None:
     answer = await gateway.post(path, body)
     assert (answer.status_code, service.request) == (200, expected)
-    binding = next(each for each in gateway.application._bindings if (each.method, each.template) == ("POST", path))
-    gates = gateway.application._gate_of
-    a_get = next(each for each in gateway.application._bindings if each.template == "/v1/users/{user_id}:export")
-    assert gates[binding] is gates[a_get]
+    gates = {(each.method, each.template): of.gate for each, of in gateway.application._transcoders.items()}
+    assert gates["POST", path] is gates["GET", "/v1/users/{user_id}:export"]
 
 
 async def test_a_read_by_post_is_given_up_with_its_client(gateway: Gateway, service: FakeUserService) -> None:
     assert (await gateway.post("/v1/users:search", {})).status_code == 200
     service.may_answer.clear()
     service.arrived.clear()
-    answers: list[Any] = []
+    responses: list[Response] = []
     request = Request("POST", b"/v1/users:search", b"", {b"x-moesif-application-id": b"key"}, b"{}")
-    abandon = gateway.application.handle(request, answers.append)
+    exchange = gateway.application.begin(request.method, request.path, request.headers)
+    exchange.handle(request, responses.append)
     await service.arrived.wait()
-    assert abandon
-    abandon()
-    await until(lambda: bool(answers))
-    assert [each.http for each in answers] == [499]
+    exchange.abandon()
+    await until(lambda: bool(responses))
+    assert [each.status for each in responses] == [499]
     service.may_answer.set()
 
 

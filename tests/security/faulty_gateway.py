@@ -5,8 +5,8 @@ from typing import Any
 
 from gateway import __main__
 from gateway.calls.transcoder import Transcoder
-from gateway.http.request import Request
-from gateway.upstream.credentials import Caller
+from gateway.http.messages import Request
+from gateway.upstream.credential_cache import Caller
 
 WORD = "defect-of-gateway-"
 """What a request must hold somewhere for the defect to show."""

@@ -18,7 +18,7 @@ from gateway.calls.batch_call import BatchCall
 from gateway.errors.answer import Answer
 from gateway.errors.rendering import Refusal, reason_of
 from gateway.http import content_encoding
-from gateway.http.request import Request
+from gateway.http.messages import Request
 from gateway.routing.http_rules import bindings_of
 from gateway.transcoding.json_decoder import ObjectDecoder
 from runtime.turns import Turns
@@ -99,7 +99,7 @@ def users(count: int, **more: Any) -> bytes:
 
 
 async def test_a_small_batch_takes_no_turn(sent: Sent) -> None:
-    assert (await sent.post(users(100))).http == 201
+    assert (await sent.post(users(100))).http_status == 201
     assert sent.turns.taken == []
 
 
@@ -107,22 +107,22 @@ async def test_a_long_batch_is_done_in_slices_of_its_application(sent: Sent) -> 
     """12 MB of empty arrays: none is ever parsed, and each slice is one window of the text, or one that is inflated."""
     bomb = b'[{"user_id":"1","metadata":{"a":[' + b"[]," * 4_000_000 + b'1]}},{"user_id":"2"}]'
     answer = await sent.post(gzip.compress(bomb), **{"content-encoding": "gzip"})
-    assert (answer.http, answer.body["saved_count"], answer.body["failed_count"]) == (400, 1, 1)
+    assert (answer.http_status, answer.value["saved_count"], answer.value["failed_count"]) == (400, 1, 1)
     assert [[user.user_id for user in rpc] for rpc in sent.server.rpcs] == [["2"]]
     assert set(sent.turns.taken) == {"app"}
     assert len(sent.turns.taken) >= len(bomb) / 8192 + len(bomb) / (256 * 1024) - 3
 
 
 async def test_decoding_takes_a_turn_for_each_32_kib(sent: Sent) -> None:
-    assert (await sent.post(users(400, metadata={"a": "x" * 500}))).http == 201
+    assert (await sent.post(users(400, metadata={"a": "x" * 500}))).http_status == 201
     assert 400 * 550 / (32 * 1024) <= len(sent.turns.taken) <= 400 * 900 / (32 * 1024)
 
 
 async def test_each_rpc_has_its_limits(sent: Sent) -> None:
-    assert (await sent.post(users(2500))).body == {"saved_count": 2500}
+    assert (await sent.post(users(2500))).value == {"saved_count": 2500}
     assert [len(rpc) for rpc in sent.server.rpcs] == [1000, 1000, 500]
     sent.server.sizes.clear()
-    assert (await sent.post(users(11, metadata={"a": "x" * 1_000_000}))).body == {"saved_count": 11}
+    assert (await sent.post(users(11, metadata={"a": "x" * 1_000_000}))).value == {"saved_count": 11}
     assert len(sent.server.sizes) == 3
     assert max(sent.server.sizes) <= 4 * 1024 * 1024
     assert sent.server.seconds == {9.0}
@@ -133,7 +133,7 @@ async def test_a_batch_has_12_mib_when_it_is_inflated(sent: Sent) -> None:
     for size in (most, most + 1):
         text = gzip.compress(users(1) + b" " * (size - len(users(1))))
         if size == most:
-            assert (await sent.post(text, **{"content-encoding": "gzip"})).http == 201
+            assert (await sent.post(text, **{"content-encoding": "gzip"})).http_status == 201
         else:
             with pytest.raises(content_encoding.BodyTooLarge):
                 await sent.post(text, **{"content-encoding": "gzip"})
@@ -155,10 +155,12 @@ async def test_items_are_numbered_over_the_whole_batch(sent: Sent) -> None:
     body = [{"user_id": str(number)} for number in range(5000)]
     body[0] = {"user_id": []}  # type: ignore[dict-item]
     answer = await sent.post(orjson.dumps(body))
-    assert [each["index"] for each in answer.body["refused"]] == [0, 4321]
-    assert answer.body["refused"][1]["status"]["details"][1]["field_violations"][0]["field"] == "users[4321].metadata.x"
-    assert [each["field"] for each in answer.body["warnings"]] == ["users[4322].ip_address"]
-    assert (answer.body["saved_count"], answer.body["failed_count"]) == (4998, 2)
+    assert [each["index"] for each in answer.value["refused"]] == [0, 4321]
+    assert (
+        answer.value["refused"][1]["status"]["details"][1]["field_violations"][0]["field"] == "users[4321].metadata.x"
+    )
+    assert [each["field"] for each in answer.value["warnings"]] == ["users[4322].ip_address"]
+    assert (answer.value["saved_count"], answer.value["failed_count"]) == (4998, 2)
 
 
 async def test_what_is_not_sent_in_time_is_refused_item_by_item(sent: Sent) -> None:
@@ -169,8 +171,8 @@ async def test_what_is_not_sent_in_time_is_refused_item_by_item(sent: Sent) -> N
     sent.server.does = does
     answer = await sent.post(users(3000))
     assert len(sent.server.rpcs) == 2
-    assert (answer.http, answer.body["saved_count"], answer.body["failed_count"]) == (504, 2000, 1000)
-    told = answer.body["refused"]
+    assert (answer.http_status, answer.value["saved_count"], answer.value["failed_count"]) == (504, 2000, 1000)
+    told = answer.value["refused"]
     assert [each["index"] for each in told] == list(range(2000, 3000))
     assert {each["status"]["details"][0]["reason"] for each in told} == {"NOT_SENT_IN_TIME"}
 
@@ -183,7 +185,7 @@ async def test_a_gateway_that_stops_sends_no_more_after_a_while(sent: Sent) -> N
 
     sent.server.does = does
     answer = await sent.post(users(5000))
-    assert (len(sent.server.rpcs), answer.body["saved_count"], answer.body["failed_count"]) == (2, 2000, 3000)
+    assert (len(sent.server.rpcs), answer.value["saved_count"], answer.value["failed_count"]) == (2, 2000, 3000)
 
 
 async def test_a_place_for_a_large_batch_is_awaited_no_longer_than_the_batch_may_take(
@@ -194,7 +196,7 @@ async def test_a_place_for_a_large_batch_is_awaited_no_longer_than_the_batch_may
         await sent.call._large.acquire("app")
     with pytest.raises(Refusal) as caught:
         await sent.post(users(30_000))
-    assert (caught.value.http, reason_of(caught.value.status)) == (504, "NOT_SENT_IN_TIME")
+    assert (caught.value.http_status, reason_of(caught.value.status)) == (504, "NOT_SENT_IN_TIME")
     # Others have places.
     await sent.call._large.acquire("other")
 
@@ -222,21 +224,21 @@ async def test_a_failure_of_a_later_rpc_is_that_of_its_items(sent: Sent) -> None
     sent.server.does = does
     answer = await sent.post(users(3000))
     assert [len(rpc) for rpc in sent.server.rpcs] == [1000] * 3
-    assert (answer.http, answer.body["saved_count"]) == (503, 2000)
-    assert [each["index"] for each in answer.body["refused"]] == list(range(1000, 2000))
+    assert (answer.http_status, answer.value["saved_count"]) == (503, 2000)
+    assert [each["index"] for each in answer.value["refused"]] == list(range(1000, 2000))
 
 
 @pytest.mark.parametrize("item", [b"0", b'{"user_id":[],"metadata":""}'])
 async def test_an_answer_tells_of_1_mib_of_refused_items_and_counts_the_others(sent: Sent, item: bytes) -> None:
     answer = await sent.post(b"[" + b",".join([item] * 20_000) + b"]")
-    assert (answer.body["saved_count"], answer.body["failed_count"]) == (0, 20_000)
-    assert len(answer.body["refused"]) < 20_000
-    assert batch_response.REFUSED_BYTES < len(orjson.dumps(answer.body)) < batch_response.REFUSED_BYTES * 1.1
+    assert (answer.value["saved_count"], answer.value["failed_count"]) == (0, 20_000)
+    assert len(answer.value["refused"]) < 20_000
+    assert batch_response.REFUSED_BYTES < len(orjson.dumps(answer.value)) < batch_response.REFUSED_BYTES * 1.1
     assert sorted(answer.refused.values()) == [1, 20_000]
 
 
 async def test_results_that_say_something_are_read_in_slices(sent: Sent) -> None:
     refused = pb.UpdateUserResult(error=status_with(code_pb2.INVALID_ARGUMENT, "No.", error_info("R")))
     sent.server.does = lambda _: pb.BatchUpdateUsersResponse(results=[refused] * 100)
-    assert (await sent.post(users(100))).body["failed_count"] == 100
+    assert (await sent.post(users(100))).value["failed_count"] == 100
     assert len(sent.turns.taken) == 2

@@ -11,8 +11,8 @@ from userfold.v1 import user_service_pb2 as pb
 from userfold.v1.warning_pb2 import Warning
 
 from gateway.calls import batch_call
-from gateway.errors.rendering import MOST_BYTES
-from gateway.transcoding import items
+from gateway.errors.rendering import ERROR_BYTES
+from gateway.transcoding import json_array
 from tests.gateway.fakes import (
     Failure,
     FakeUserService,
@@ -64,7 +64,7 @@ async def test_a_long_batch_is_sent_in_one_rpc_after_the_other_in_its_order(
 async def test_a_batch_has_a_limit_of_items_before_anything_of_it_is_sent(
     gateway: Gateway, service: FakeUserService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(items, "ITEMS", 20_000)
+    monkeypatch.setattr(json_array, "ITEMS", 20_000)
     answer = await gateway.post("/v1/users/batch", b"[" + b'{"user_id":"1"},' * 20_000 + b"{}]")
     assert (answer.status_code, reasons(answer.json())) == (400, ["BATCH_TOO_LARGE"])
     assert answer.json()["message"] == "A batch holds at most 20,000 users; none of this one was written."
@@ -146,7 +146,7 @@ async def test_each_refused_item_has_a_status_of_4_kib_at_most(gateway: Gateway,
     service.tell = results(*[{"error": many}] * 50)
     answer = await gateway.post("/v1/users/batch", [{"user_id": "1"}] * 50)
     sizes = {len(orjson.dumps(each["status"])) for each in answer.json()["refused"]}
-    assert max(sizes) <= MOST_BYTES
+    assert max(sizes) <= ERROR_BYTES
     assert len(answer.json()["refused"]) == 50
 
 

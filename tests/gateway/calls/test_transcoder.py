@@ -12,7 +12,7 @@ from userfold.v1 import user_pb2
 from userfold.v1 import user_service_pb2 as pb
 from userfold.v1.warning_pb2 import Warning
 
-from gateway.transcoding import json_text
+from gateway.transcoding import json_parser
 from tests.gateway.fakes import (
     Backend,
     Failure,
@@ -297,7 +297,7 @@ async def test_a_client_that_goes_away_during_a_call_harms_nobody(gateway: Gatew
 async def test_a_single_user_with_too_many_values_is_refused_before_it_is_parsed(
     gateway: Gateway, service: FakeUserService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(json_text, "parse", None)
+    monkeypatch.setattr(json_parser, "parse", None)
     answer = await gateway.post("/v1/users", b'{"user_id":"1","metadata":{"a":[' + b"[]," * 300_000 + b"1]}}")
     assert (answer.status_code, violations(answer.json())) == (400, [("metadata", "TOO_MANY_VALUES")])
     assert service.requests == []

@@ -10,7 +10,7 @@ from google.rpc import code_pb2
 from google.rpc.error_details_pb2 import ErrorInfo
 from google.rpc.status_pb2 import Status
 
-from gateway.errors import rendering
+from gateway.errors import catalogue, rendering
 from tests.gateway.fakes import (
     Failure,
     FakeUserService,
@@ -127,7 +127,7 @@ async def test_every_code_with_details_has_its_row(gateway: Gateway, service: Fa
             {"@type": f"{TYPE}RetryInfo", "retry_delay": "30s"},
         ],
     }
-    assert answer.status_code == rendering.HTTP_STATUS[code_pb2.Code.Value(name)]
+    assert answer.status_code == catalogue.HTTP_STATUS[code_pb2.Code.Value(name)]
     assert answer.headers.get("retry-after") == ("30" if answer.status_code in (429, 503) else None)
 
 
@@ -185,7 +185,7 @@ async def test_the_gateways_own_errors_have_the_one_shape(
 def test_an_error_is_4_kib_at_most_and_loses_its_last_violations_first() -> None:
     fields = [f"metadata.{number}" + "x" * 300 for number in range(30)]
     told = rendering.as_json(status_with(3, "No.", error_info("R"), bad_request(*fields)))
-    assert 3500 < len(orjson.dumps(told)) <= rendering.MOST_BYTES
+    assert 3500 < len(orjson.dumps(told)) <= rendering.ERROR_BYTES
     assert [field for field, _ in violations(told)] == fields[: len(violations(told))]
     assert reasons(told) == ["R"]
 
@@ -204,7 +204,7 @@ def test_details_that_nobody_knows_are_left_out() -> None:
     strange.details.append(AnyMessage(type_url="type.googleapis.com/no.such.Type", value=b"x"))
     strange.details.append(AnyMessage(type_url=f"{TYPE}ErrorInfo", value=b"\xff"))
     assert rendering.as_json(strange) == {"code": 99, "status": "UNKNOWN", "message": "x", "details": []}
-    assert (rendering.http_status(99), rendering.reason_of(strange), rendering.info_of(strange)) == (
+    assert (rendering.http_status_of(99), rendering.reason_of(strange), rendering.info_of(strange)) == (
         500,
         "CODE_99",
         ErrorInfo(),

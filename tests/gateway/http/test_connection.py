@@ -4,19 +4,19 @@ import asyncio
 import math
 import re
 import socket
-from collections.abc import Callable
 from typing import Any
 
 import orjson
 import pytest
 
-from gateway.errors.answer import NO_ROOM, Answer, answer_from_refusal
+from gateway.errors.answer import NO_ROOM, answer_from_refusal
 from gateway.errors.rendering import Refusal, refusal
+from gateway.errors.reports import answer_from_rejection
 from gateway.http import limits
 from gateway.http.connection import HttpConnection
 from gateway.http.connection_pool import Connections
-from gateway.http.handler import BodyRule, Discard
-from gateway.http.request import Request
+from gateway.http.handler import Body, Respond
+from gateway.http.messages import Rejection, Request, Response
 from gateway.routing.admission import Gate
 from tests.gateway.fakes import FakeUserService, Gateway, reasons
 
@@ -78,21 +78,61 @@ class FakeTransport:
         return {"peername": ("192.0.2.1", 4711), "sslcontext": self.is_tls or None}.get(name)
 
 
+JSON = {"content-type": "application/json"}
+
+
+class FakeExchange:
+    """Keeps the request in the handler until the test answers it; or responds immediately, if it is `refused_with`."""
+
+    def __init__(
+        self, handler: "FakeHandler", body: Body, body_limit: int, refused_with: Response | None = None
+    ) -> None:
+        self.body = body
+        self.body_limit = body_limit
+        self._handler = handler
+        self._refused_with = refused_with
+        self._path = b""
+
+    def handle(self, request: Request, respond: Respond) -> None:
+        if self._refused_with is not None:
+            respond(self._refused_with)
+            return
+        self._path = request.path
+        self._handler.take(request, respond)
+
+    def abandon(self) -> None:
+        self._handler.abandoned.append(self._path)
+
+
+class TurnedAwayExchange(FakeExchange):
+    """A request for which there is no room."""
+
+    def handle(self, request: Request, respond: Respond) -> None:
+        self._handler.turn_away(respond)
+
+
 class FakeHandler:
     """Keeps the requests, and answers each when the test says so."""
 
     def __init__(self) -> None:
         self.requests: list[Request] = []
         self.is_full = False
-        self.left: list[bytes] = []
-        self.rule: BodyRule = LIMIT
-        self._respond: list[Callable[[Answer], None]] = []
+        self.abandoned: list[bytes] = []
+        self.body = Body.KEPT
+        self.body_limit = LIMIT
+        self.refused_with: Response | None = None
+        self._respond: list[Respond] = []
 
-    def body_rule(self, method: str, path: bytes, headers: object) -> BodyRule:
-        return None if self.is_full else self.rule
+    def begin(self, method: str, path: bytes, headers: object) -> FakeExchange:
+        if self.is_full:
+            return TurnedAwayExchange(self, Body.UNWANTED, 0)
+        return FakeExchange(self, self.body, self.body_limit, self.refused_with)
 
-    def turn_away(self, respond: Callable[[Answer], None]) -> None:
-        respond(Answer(429, {}))
+    def reject(self, rejection: Rejection) -> FakeExchange:
+        return FakeExchange(self, Body.UNWANTED, 0, answer_from_rejection(rejection).response)
+
+    def turn_away(self, respond: Respond) -> None:
+        respond(NO_ROOM.response)
 
     def stop(self) -> None:
         pass
@@ -100,17 +140,18 @@ class FakeHandler:
     async def finished(self) -> None:
         pass
 
-    def handle(self, request: Request, respond: Callable[[Answer], None]) -> Callable[[], object] | None:
+    def take(self, request: Request, respond: Respond) -> None:
+        """Keep a request."""
         self.requests.append(request)
         self._respond.append(respond)
-        return lambda: self.left.append(request.path)
 
-    def refuse(self, refused: Refusal, respond: Callable[[Answer], None]) -> None:
-        respond(answer_from_refusal(refused))
+    def refuse_all(self, refused: Refusal) -> None:
+        """Refuse each request from its head."""
+        self.body, self.refused_with = Body.UNWANTED, answer_from_refusal(refused).response
 
-    async def answer(self, answer: Answer | None = None) -> None:
+    async def answer(self, response: Response | None = None) -> None:
         """Answer the oldest, and let what follows from that happen."""
-        self._respond.pop(0)(answer or Answer(200, []))
+        self._respond.pop(0)(response or Response(200, JSON, b"[]"))
         await asyncio.sleep(0)
 
 
@@ -131,7 +172,7 @@ class Peer:
         self.handler = FakeHandler()
         self.clock = Clock()
         self.connections = Connections(100, clock=self.clock)
-        self.connections.second("DATE")
+        self.connections.tick("DATE")
         self.transport = FakeTransport()
         self.transport.is_tls = is_tls
         self.connection = HttpConnection(self.handler, self.connections)
@@ -160,7 +201,7 @@ class Peer:
     def wait(self, seconds: float) -> None:
         """Let time pass, and the gateway see it."""
         self.clock.now += seconds
-        self.connections.second("DATE")
+        self.connections.tick("DATE")
 
 
 @pytest.fixture
@@ -200,9 +241,9 @@ async def test_every_form_of_a_target_is_a_path(peer: Peer, target: bytes, path:
 
 async def test_a_response_has_a_date_a_length_and_no_body_for_head(peer: Peer) -> None:
     peer.send(b"HEAD / HTTP/1.1\r\nHost: x\r\n\r\n")
-    await peer.handler.answer(Answer(200, {"a": 1}, {"allow": "GET"}))
+    await peer.handler.answer(Response(200, {**JSON, "allow": "GET"}, b'{"a":1}'))
     assert peer.transport.written == (
-        b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 7\r\nallow: GET\r\n"
+        b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nallow: GET\r\ncontent-length: 7\r\n"
         b"access-control-expose-headers: allow\r\naccess-control-allow-origin: *\r\ndate: DATE\r\n\r\n"
     )
 
@@ -240,7 +281,7 @@ async def test_a_client_that_goes_gives_up_its_request_and_gets_nothing(peer: Pe
     peer.send(POST + POST)
     peer.transport.is_closed = True
     peer.connection.connection_lost(None)
-    assert (peer.handler.left, peer.connections.open) == ([b"/v1/users"], set())
+    assert (peer.handler.abandoned, peer.connections.open) == ([b"/v1/users"], set())
     await peer.handler.answer()
     assert (len(peer.handler.requests), peer.transport.written) == (1, b"")
 
@@ -329,7 +370,7 @@ async def test_a_header_behind_the_body_is_none_of_the_head(peer: Peer) -> None:
 
 
 async def test_a_head_that_ends_together_with_a_long_body_is_none_too_large(peer: Peer) -> None:
-    peer.handler.rule = 10**6
+    peer.handler.body_limit = 10**6
     peer.send(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 200000\r\n")
     peer.send(b"\r\n" + b"x" * 200_000 + b"GET / HT")
     peer.send(b"TP/1.1\r\nHost: x\r\n\r\n")
@@ -357,7 +398,7 @@ async def test_a_request_refused_behind_a_slow_one_waits_for_its_answer(peer: Pe
 
 async def test_a_head_behind_a_long_body_is_none_too_large(peer: Peer) -> None:
     """What arrives together with it is not counted."""
-    peer.handler.rule = 10**6
+    peer.handler.body_limit = 10**6
     peer.send(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 200000\r\n\r\n" + b"x" * 200_000 + b"GET / HT")
     peer.send(b"TP/1.1\r\nHost: x\r\n\r\n")
     await peer.handler.answer()
@@ -387,7 +428,7 @@ async def test_throwing_away_takes_no_longer_than_it_may(peer: Peer) -> None:
     "head", [b"Content-Length: 9\r\n\r\n123456789", b"Transfer-Encoding: chunked\r\n\r\n9\r\n123456789\r\n0\r\n\r\n"]
 )
 async def test_a_body_that_is_discarded_is_not_held_and_the_connection_goes_on(peer: Peer, head: bytes) -> None:
-    peer.handler.rule = Discard(9)
+    peer.handler.body, peer.handler.body_limit = Body.DISCARDED, 9
     for _ in range(2):
         peer.send(b"POST / HTTP/1.1\r\nHost: x\r\n" + head)
         assert (peer.handler.requests[-1].body, peer.connection.held) == (b"", 0)
@@ -399,13 +440,13 @@ async def test_a_body_that_is_discarded_is_not_held_and_the_connection_goes_on(p
     "head", [b"Content-Length: 9\r\n\r\n123456789", b"Transfer-Encoding: chunked\r\n\r\n9\r\n123456789\r\n0\r\n\r\n"]
 )
 async def test_a_body_that_is_discarded_has_a_limit(peer: Peer, head: bytes) -> None:
-    peer.handler.rule = Discard(8)
+    peer.handler.body, peer.handler.body_limit = Body.DISCARDED, 8
     peer.send(b"POST / HTTP/1.1\r\nHost: x\r\n" + head)
     assert (peer.statuses, peer.reasons) == ([413], ["BODY_TOO_LARGE"])
 
 
 async def test_what_its_head_refuses_is_refused_when_its_body_has_passed_and_the_connection_goes_on(peer: Peer) -> None:
-    peer.handler.rule = refusal("CREDENTIAL_UNKNOWN")
+    peer.handler.refuse_all(refusal("CREDENTIAL_UNKNOWN"))
     peer.send(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\n12")
     assert peer.statuses == []
     peer.send(b"34")
@@ -501,7 +542,7 @@ async def test_expect_is_answered_once_and_not_before_earlier_answers(peer: Peer
 
 async def test_an_answer_is_one_write(peer: Peer) -> None:
     peer.send(POST)
-    await peer.handler.answer(Answer(200, {"a": "b" * 1000}, {"allow": "GET"}))
+    await peer.handler.answer(Response(200, {"allow": "GET"}, orjson.dumps({"a": "b" * 1000})))
     assert (peer.transport.writes, peer.statuses) == (1, [200])
     assert peer.transport.written.endswith(b'"}')
 
@@ -547,7 +588,7 @@ async def test_what_finds_no_room_and_asks_first_is_told_not_to_send_its_body(pe
 async def test_what_is_told_later_that_there_is_no_room_may_be_cut_off_until_then(
     peer: Peer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    later: list[Callable[[Answer], None]] = []
+    later: list[Respond] = []
     monkeypatch.setattr(peer.handler, "turn_away", later.append)
     peer.handler.is_full = True
     peer.send(POST)
@@ -555,7 +596,7 @@ async def test_what_is_told_later_that_there_is_no_room_may_be_cut_off_until_the
     assert peer.connection.deadline < math.inf
     peer.connection.abort()
     for respond in later:
-        respond(NO_ROOM)
+        respond(NO_ROOM.response)
     assert peer.statuses == []
 
 

@@ -16,8 +16,9 @@ from structlog.testing import capture_logs
 from gateway.http import limits
 from gateway.http.connection import HttpConnection
 from gateway.http.connection_pool import Connections
+from gateway.http.handshake import Handshake
 from gateway.http.limits import HELD_BYTES
-from gateway.http.listener import _Handshake, most_connections
+from gateway.http.listener import connection_limit
 from tests.gateway.fakes import Backend, FakeUserService, Gateway, running_gateway
 from tests.gateway.http.test_connection import POST, Clock, FakeHandler, FakeTransport
 from tests.support.waiting import until
@@ -31,18 +32,18 @@ KNOWN = POST.replace(b"\r\n", b"\r\nX-Moesif-Application-Id: key\r\n", 1)
 class FakeConnection:
     """Keeps whether it was cut off. Its client has kept it waiting since then."""
 
-    def __init__(self, connections: Connections, since: float, held: int = 0, *, is_taking: bool = False) -> None:
+    def __init__(self, connections: Connections, since: float, held: int = 0, *, is_sending: bool = False) -> None:
         self.since = since
         self.deadline = since + 75
         self.held = 0
-        self.is_taking = is_taking
+        self.is_sending = is_sending
         self.takes_at: float | None = None
         self.is_cut = False
         self.error: Exception | None = None
         connections.open.add(self)
         connections.hold(self, held)
 
-    def look(self) -> None:
+    def note_progress(self) -> None:
         self.since = self.takes_at or self.since
 
     def expire(self) -> None:
@@ -58,7 +59,7 @@ class FakeConnection:
 
 async def test_room_is_made_by_those_that_have_kept_us_waiting_longest() -> None:
     """Whatever they were to do, and however long they may still take for it."""
-    connections = Connections(most=LIMIT)
+    connections = Connections(limit=LIMIT)
     opened = [FakeConnection(connections, since) for since in range(LIMIT)]
     opened[0].deadline = math.inf
     opened[1].takes_at = 1000.0
@@ -69,16 +70,16 @@ async def test_room_is_made_by_those_that_have_kept_us_waiting_longest() -> None
 
 
 async def test_there_is_no_room_where_all_wait_for_us() -> None:
-    connections = Connections(most=2)
+    connections = Connections(limit=2)
     opened = [FakeConnection(connections, math.inf) for _ in range(2)]
     assert not connections.make_room()
     assert not any(each.is_cut for each in opened)
-    connections.left(opened[0])
+    connections.remove(opened[0])
     assert connections.make_room()
 
 
 async def test_what_is_held_is_bounded_in_the_same_way() -> None:
-    connections = Connections(most=9, most_held=100)
+    connections = Connections(limit=9, held_limit=100)
     busy = FakeConnection(connections, math.inf, 40)
     first, second, empty = (FakeConnection(connections, *each) for each in ((5.0, 30), (9.0, 30), (1.0, 0)))
     connections.hold(second, 1)
@@ -91,15 +92,15 @@ async def test_what_is_held_is_bounded_in_the_same_way() -> None:
 
 async def test_an_answer_is_not_cut_off_while_its_client_takes_it() -> None:
     clock = Clock()
-    connections = Connections(most=9, most_held=100, clock=clock)
-    taking = [FakeConnection(connections, clock.now - age, 40, is_taking=True) for age in (90.0, 80.0)]
+    connections = Connections(limit=9, held_limit=100, clock=clock)
+    taking = [FakeConnection(connections, clock.now - age, 40, is_sending=True) for age in (90.0, 80.0)]
     for each in taking:
         each.takes_at = clock.now
     body = FakeConnection(connections, clock.now, 21)
     assert [each.is_cut for each in (*taking, body)] == [False, False, True]
     # Nor for another answer, which is not begun where there is no room for it.
     assert not connections.has_room(21)
-    last = FakeConnection(connections, clock.now, 21, is_taking=True)
+    last = FakeConnection(connections, clock.now, 21, is_sending=True)
     assert not any(each.is_cut for each in (*taking, last))
     # But one whose client has stopped.
     clock.now += limits.SLOW_SECONDS
@@ -110,11 +111,11 @@ async def test_an_answer_is_not_cut_off_while_its_client_takes_it() -> None:
 
 async def test_one_that_fails_when_its_time_is_over_is_told_once_and_stops_no_other() -> None:
     clock = Clock()
-    connections = Connections(most=9, clock=clock)
+    connections = Connections(limit=9, clock=clock)
     opened = [FakeConnection(connections, number) for number in range(5)]
     opened[1].error = opened[3].error = RuntimeError("john@acmeinc.com")
     with capture_logs() as logs:
-        connections.second("DATE")
+        connections.tick("DATE")
     assert [each.deadline for each in opened] == [math.inf] * 5
     assert [each.is_cut for each in opened] == [False, True, False, True, False]
     assert [(each["event"], each["connections"]) for each in logs] == [("defect", 2)]
@@ -123,7 +124,7 @@ async def test_one_that_fails_when_its_time_is_over_is_told_once_and_stops_no_ot
 
 async def test_a_body_is_held_until_it_is_answered_and_an_answer_until_it_is_taken() -> None:
     connections, handler, transport = Connections(9), FakeHandler(), FakeTransport()
-    connections.second("DATE")
+    connections.tick("DATE")
     connection = HttpConnection(handler, connections)
     made: Any = transport
     connection.connection_made(made)
@@ -263,7 +264,7 @@ async def test_bodies_that_do_not_end_do_not_fill_the_memory(
 
 
 def test_room_is_made_also_where_many_are_being_refused() -> None:
-    connections = Connections(most=LIMIT, clock=Clock())
+    connections = Connections(limit=LIMIT, clock=Clock())
     for since in range(2 * LIMIT):
         FakeConnection(connections, since)
     assert connections.make_room()
@@ -276,12 +277,12 @@ def test_a_connection_that_is_cut_off_while_it_begins_is_counted_no_more(turns: 
     async def cut() -> None:
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
-        connections = Connections(most=1)
-        beginning = _Handshake(FakeHandler(), connections, ours, None)
+        connections = Connections(limit=1)
+        beginning = Handshake(FakeHandler(), connections, ours, None)
         for _ in range(turns):
             await asyncio.sleep(0)
         if beginning in connections.open:
-            connections.left(beginning)
+            connections.remove(beginning)
             beginning.abort()
         theirs.close()
         await until(lambda: not connections.open and ours.fileno() < 0)
@@ -301,4 +302,4 @@ def test_there_are_no_more_connections_than_open_files(monkeypatch: pytest.Monke
     ):
         limited.clear()
         monkeypatch.setattr("resource.getrlimit", lambda _, files=files: files)
-        assert (most_connections(wanted), limited) == (most, raised)
+        assert (connection_limit(wanted), limited) == (most, raised)

@@ -7,7 +7,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from gateway.http import limits
-from gateway.http.handler import BodyRule
+from gateway.http.handler import Exchange
 from tests.gateway.fakes import FakeUserService, Gateway, reasons
 from tests.gateway.http.test_connection import HEAD, POST, Peer
 
@@ -286,10 +286,10 @@ async def test_empty_lines_behind_a_body_start_no_timer_and_have_an_end(peer: Pe
 
 
 async def test_a_defect_of_ours_is_none_of_the_clients(peer: Peer, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(*_: object) -> BodyRule:
+    def fail(*_: object) -> Exchange:
         raise RuntimeError("john@acmeinc.com")
 
-    monkeypatch.setattr(peer.handler, "body_rule", fail)
+    monkeypatch.setattr(peer.handler, "begin", fail)
     with capture_logs() as logs:
         peer.send(POST)
     assert refused(peer) == ([500], ["INTERNAL"], True)

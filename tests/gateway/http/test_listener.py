@@ -14,9 +14,10 @@ from typing import Any
 import pytest
 import uvloop
 
-from gateway.errors.answer import Answer
 from gateway.http import limits, listener
+from gateway.http.handler import Respond
 from gateway.http.listener import Listener, bind
+from gateway.http.messages import Request, Response
 from gateway.http.tls import server_context
 from gateway.settings import Settings
 from runtime.certificates import CertificateFiles
@@ -30,20 +31,20 @@ CROWD = 400
 class Answering(FakeHandler):
     """Answers each request at once."""
 
-    def handle(self, request: Any, respond: Callable[[Answer], None]) -> None:
+    def take(self, request: Request, respond: Respond) -> None:
         self.requests.append(request)
-        respond(Answer(201, {}))
+        respond(Response(201, body=b"{}"))
 
 
 class Place:
     """A listener on a free port."""
 
     def __init__(
-        self, handler: FakeHandler | None = None, tls: ssl.SSLContext | None = None, address: str = "127.0.0.1:0"
+        self, handler: FakeHandler | None = None, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1"
     ) -> None:
         self.handler = handler or Answering()
         self.ready = asyncio.Event()
-        listening = bind(Settings(http_address=address))
+        listening = bind(host, 0)
         self.address: tuple[str, int] = listening.getsockname()[:2]
         self.listener = Listener(self.handler, listening, lambda _: self.ready.set(), tls, 4096)
         self.serving = asyncio.create_task(self.listener.run_until_stopped())
@@ -255,7 +256,7 @@ def test_a_machine_without_files_still_accepts_what_waits_when_it_stops(
 
 def test_every_address_is_every_address_of_ipv4_too(runner: asyncio.Runner) -> None:
     async def connect() -> None:
-        async with place(address="[::]:0") as running:
+        async with place(host="::") as running:
             port = running.address[1]
             for host, seen in (("127.0.0.1", "::ffff:127.0.0.1"), ("::1", "::1")):
                 client = await asyncio.to_thread(socket.create_connection, (host, port), 20)
@@ -290,7 +291,7 @@ async def test_what_is_under_way_has_26_s_and_time_limits_are_looked_at_more_oft
         running.listener.stop()
         await later(1.1)
         seconds: list[str] = []
-        monkeypatch.setattr(connections, "second", seconds.append)
+        monkeypatch.setattr(connections, "tick", seconds.append)
         for _ in range(9):
             await later(0.11)
         assert len(seconds) >= 8

@@ -6,13 +6,14 @@ from typing import Any
 
 import pytest
 
-from gateway.errors.answer import NO_ROOM, Answer
+from gateway.errors.answer import NO_ROOM
 from gateway.errors.rendering import refusal
 from gateway.http import forwarded, limits, listener
-from gateway.http.handler import BodyRule, Discard
+from gateway.http.handler import Body
+from gateway.http.messages import Response
 from tests.gateway.http.test_connection import HEAD, POST, Peer
 
-LARGE = Answer(200, "x" * 2**20)
+LARGE = Response(200, body=b"x" * (2**20 + 1))
 
 
 @pytest.fixture
@@ -38,7 +39,7 @@ async def test_a_head_takes_no_longer_for_coming_byte_by_byte(peer: Peer, sent: 
     assert limits.HEAD_SECONDS <= seconds <= limits.HEAD_SECONDS + 2
 
 
-@pytest.mark.parametrize("rule", [2**20, Discard(2**20)])
+@pytest.mark.parametrize("body", [Body.KEPT, Body.DISCARDED])
 @pytest.mark.parametrize(
     ("head", "piece"),
     [
@@ -51,9 +52,9 @@ async def test_a_head_takes_no_longer_for_coming_byte_by_byte(peer: Peer, sent: 
     ids=["length", "chunks", "extension", "trailer", "trailers"],
 )
 async def test_a_body_takes_no_longer_for_coming_byte_by_byte(
-    peer: Peer, rule: BodyRule, head: bytes, piece: bytes
+    peer: Peer, body: Body, head: bytes, piece: bytes
 ) -> None:
-    peer.handler.rule = rule
+    peer.handler.body, peer.handler.body_limit = body, 2**20
     peer.send(b"POST / HTTP/1.1\r\nHost: x\r\n" + head)
     seconds = trickle(peer, piece * 1000, limits.BODY_SECONDS)
     assert (peer.statuses, peer.reasons) == ([408], ["REQUEST_TOO_SLOW"])
@@ -68,7 +69,7 @@ async def test_a_body_that_is_too_large_is_read_no_longer_for_coming_byte_by_byt
 
 
 async def test_what_its_head_refuses_is_refused_soon_where_its_body_never_comes(peer: Peer) -> None:
-    peer.handler.rule = refusal("CREDENTIAL_UNKNOWN")
+    peer.handler.refuse_all(refusal("CREDENTIAL_UNKNOWN"))
     peer.send(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n")
     seconds = trickle(peer, b"x" * 1000, limits.DRAIN_SECONDS)
     assert (peer.statuses, peer.reasons, peer.transport.closed) == ([401], ["CREDENTIAL_UNKNOWN"], True)
@@ -78,7 +79,7 @@ async def test_what_its_head_refuses_is_refused_soon_where_its_body_never_comes(
 async def test_what_finds_no_room_is_told_so_soon_where_its_body_never_comes(
     peer: Peer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(peer.handler, "turn_away", lambda respond: respond(NO_ROOM))
+    monkeypatch.setattr(peer.handler, "turn_away", lambda respond: respond(NO_ROOM.response))
     peer.handler.is_full = True
     peer.send(POST[:-1])
     peer.wait(limits.DRAIN_SECONDS + 1)
@@ -192,7 +193,7 @@ async def test_a_long_answer_goes_in_pieces_as_its_client_takes_them(peer: Peer)
     while not peer.transport.reading:
         taking.take()
         held.append(peer.connection.held)
-    assert b"".join(taking.pieces).endswith(b'"' + b"x" * 2**20 + b'"')
+    assert b"".join(taking.pieces).endswith(b"\r\n\r\n" + LARGE.body)
     assert max(len(piece) for piece in taking.pieces) <= 2**18
     assert [before - after for before, after in itertools.pairwise(held)] == [len(piece) for piece in taking.pieces]
     assert held[-1] == 0
@@ -210,10 +211,10 @@ async def test_a_client_that_ends_its_side_while_it_takes_a_long_answer_gets_all
 
 
 async def test_an_answer_for_which_there_is_no_room_is_none(peer: Peer) -> None:
-    peer.connections._most_held = 2**19
+    peer.connections._held_limit = 2**19
     for is_read in (True, False):
         peer.send(POST)
-        await peer.handler.answer(Answer(200 if is_read else 201, LARGE.body))
+        await peer.handler.answer(Response(200 if is_read else 201, body=LARGE.body))
     assert peer.statuses == [429, 201]
     assert peer.connection.held == 0
 

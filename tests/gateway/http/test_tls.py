@@ -159,7 +159,7 @@ async def test_who_does_not_agree_on_tls_is_let_go_in_time(place: Place, monkeyp
     now = time.monotonic()
     for seconds, is_open in ((5, True), (15, False)):
         monkeypatch.setattr(connections, "clock", lambda seconds=seconds: now + seconds)
-        connections.second("")
+        connections.tick("")
         await turns()
         assert bool(connections.open) == is_open
     assert await asyncio.wait_for(reader.read(), 10) == b""

@@ -14,7 +14,7 @@ from userfold.v1 import user_service_pb2 as pb
 from gateway.errors import violations
 from gateway.errors.violations import Findings, field_path, schema_name
 from gateway.routing.descriptors import UnsupportedBinding
-from gateway.transcoding import json_encoder, json_text
+from gateway.transcoding import json_encoder, json_parser
 from gateway.transcoding.json_decoder import ObjectDecoder
 from tests.gateway.protos import message_type
 
@@ -183,8 +183,8 @@ _VALUES: st.SearchStrategy[Any] = st.recursive(
 
 @given(st.dictionaries(st.text(st.characters(exclude_categories=["Cs"])), _VALUES, max_size=5))
 def test_metadata_arrives_as_sent_as_text_or_as_a_struct(metadata: dict[str, Any]) -> None:
-    expected = json_text.parse(orjson.dumps(metadata))
-    message, _ = decoded({"metadata": json_text.parse(orjson.dumps(metadata))})
+    expected = json_parser.parse(orjson.dumps(metadata))
+    message, _ = decoded({"metadata": json_parser.parse(orjson.dumps(metadata))})
     assert json_encoder.plain(message)["metadata"] == expected
     as_struct = ObjectDecoder(_STRUCT_ALONE).message({"metadata": expected}, (), Findings())
     assert as_struct is not None

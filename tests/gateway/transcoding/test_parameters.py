@@ -168,7 +168,7 @@ def test_unknown_and_repeated_parameters_are_refused(rule: HttpRule, query: byte
     with pytest.raises(Refusal) as caught:
         parameters(rule).arguments(fields, query)
     refused = caught.value
-    assert (refused.http, reason_of(refused.status)) == (400, "INVALID_REQUEST")
+    assert (refused.http_status, reason_of(refused.status)) == (400, "INVALID_REQUEST")
     assert violations(as_json(refused.status)) == told
 
 

@@ -18,7 +18,7 @@ from gateway.routing import http_rules
 from gateway.routing.http_rules import bindings_of
 from gateway.upstream.batch_client import GroupCall
 from gateway.upstream.batcher import Limits
-from gateway.upstream.credentials import Caller
+from gateway.upstream.credential_cache import Caller
 from tests.gateway.fakes import (
     Backend,
     Failure,
@@ -231,7 +231,7 @@ async def test_a_request_that_was_never_sent_is_told_so() -> None:
     assert [40 < seconds <= 50 for seconds in deaf.seconds] == [True]
     await later(60)
     outcomes = [told.get_nowait(), told.get_nowait(), caught.value]
-    kinds = [(each.http, reason_of(each.status)) for each in outcomes]
+    kinds = [(each.http_status, reason_of(each.status)) for each in outcomes]
     assert kinds == [(503, "WRITE_OUTCOME_UNKNOWN"), (504, "NOT_SENT_IN_TIME"), (429, "OVERLOADED")]
     deaf.end.set()
     await turns()

@@ -17,7 +17,7 @@ from gateway.errors.rendering import Refusal, reason_of
 from gateway.routing.http_rules import bindings_of
 from gateway.upstream.batcher import NotAnsweredInTime
 from gateway.upstream.channel import Channel
-from gateway.upstream.credentials import Caller
+from gateway.upstream.credential_cache import Caller
 from gateway.upstream.stream_pool import Exchange
 from tests.gateway.fakes import error_info, status_with, stored
 from tests.support.waiting import later, until
@@ -210,7 +210,7 @@ async def test_what_the_server_refuses_on_a_stream_is_a_refusal_and_the_stream_g
     service.refuses = pb.StreamBatchUpdateUsersResponse(error=LIMITED)
     with pytest.raises(Refusal) as refused:
         await send(sent, "c")
-    assert (refused.value.http, reason_of(refused.value.status)) == (429, "RATE_LIMITED")
+    assert (refused.value.http_status, reason_of(refused.value.status)) == (429, "RATE_LIMITED")
     service.refuses = None
     await send(sent, "d")
     assert (service.calls, service.streams) == (["a"], [["b", "c", "d"]])

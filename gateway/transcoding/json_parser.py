@@ -1,4 +1,4 @@
-"""JSON text to plain values, strictly: nothing is lost or changed on the way, or the text is refused."""
+"""Parses JSON strictly: a text whose values would be lost or changed is refused."""
 
 import codecs
 import json
@@ -8,23 +8,23 @@ from typing import Any
 
 import orjson
 
-# orjson turns integers outside [-2^63, 2^64 - 1] into floats without a word. Those have at least this many digits;
-# what else has (a digit string, a long fraction) only costs the second parsing.
+# orjson silently turns integers outside [-2^63, 2^64 - 1] into floats. Those have at least this many digits. Other
+# values that have as many (a string of digits, a long fraction) only cost parsing the text again.
 _LONG_NUMBER = b"0" * 19
-# Beyond the greatest double, which has as many: orjson refuses it.
+# An integer beyond the greatest double, which has as many digits: orjson refuses it.
 _DOUBLE_DIGITS = 309
 _HUGE_NUMBER = b"0" * _DOUBLE_DIGITS
 _DIGITS_TO_0 = bytes.maketrans(b"123456789", b"000000000")
 
 
 class LongInteger(str):
-    """The digits of an integer beyond the greatest double: to make a number of them takes time in their square."""
+    """The digits of an integer beyond the greatest double. Converting them to an int takes quadratic time."""
 
     __slots__ = ()
 
 
 class NotJson(Exception):
-    """The text is no JSON. `byte` is the offset of the first byte that is wrong, counted from 0."""
+    """The text is not JSON. `byte` is the offset of the first invalid byte, counted from 0."""
 
     def __init__(self, byte: int) -> None:
         super().__init__(f"at byte {byte}")
@@ -32,8 +32,8 @@ class NotJson(Exception):
 
 
 def parse(text: bytes) -> Any:
-    """The value of a JSON text in UTF-8, with or without a byte order mark. Integers are exact, whatever their
-    size: those that are longer than the greatest double come as a LongInteger.
+    """The value of a JSON text in UTF-8, with or without a byte order mark. All integers are exact: those longer than
+    the greatest double are a LongInteger.
 
     Raises NotJson, also for NaN, Infinity, numbers beyond a double (1e400), lone surrogates, and a nesting so deep
     that it cannot be parsed (1,024 levels; less where an integer is long).
@@ -53,7 +53,7 @@ def parse(text: bytes) -> Any:
 
 
 def _with_huge_integers(document: bytes) -> Any:
-    """The value of a text that orjson may have refused for an integer alone. As strict as orjson in all else.
+    """The value of a text that orjson may have refused only for its integers. As strict as orjson otherwise.
 
     Raises ValueError or RecursionError.
     """
@@ -64,7 +64,7 @@ def _with_huge_integers(document: bytes) -> Any:
 
 
 def _integer(text: str) -> int | LongInteger:
-    # Behind a sign there is one more.
+    # A sign adds one character.
     return int(text) if len(text) <= _DOUBLE_DIGITS + 1 else LongInteger(text)
 
 
@@ -76,7 +76,7 @@ def _finite(text: str) -> float:
 
 
 def _byte_offset(document: bytes, position: int) -> int:
-    """The byte at which the character `position` begins, or the first one that is not UTF-8."""
+    """The byte at which the character at `position` begins, or the first byte that is not UTF-8."""
     try:
         return len(document.decode()[:position].encode())
     except UnicodeDecodeError as error:

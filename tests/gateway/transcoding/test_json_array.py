@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.http import content_encoding
-from gateway.transcoding import items
-from gateway.transcoding.items import Items, NotAnArray, TooManyItems, has_too_many_values
-from gateway.transcoding.json_text import NotJson
+from gateway.transcoding import json_array
+from gateway.transcoding.json_array import JsonArray, NotAnArray, TooManyItems, has_too_many_values
+from gateway.transcoding.json_parser import NotJson
 
 _STRINGS = st.text(alphabet='ab"\\,[]{}é\n\U0001f600', max_size=8)
 _VALUES = st.recursive(
@@ -21,8 +21,8 @@ _VALUES = st.recursive(
 )
 
 
-def scanned(text: bytes) -> Items:
-    found = Items(text)
+def scanned(text: bytes) -> JsonArray:
+    found = JsonArray(text)
     for _ in found.windows():
         pass
     return found
@@ -44,7 +44,7 @@ def test_the_items_are_those_that_a_parser_finds_whatever_the_windows(
 ) -> None:
     text = json.dumps(value, ensure_ascii=ascii, indent=indent).encode()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(items, "WINDOW", window)
+        patch.setattr(json_array, "WINDOW", window)
         assert [json.loads(each) for each in texts(text)] == value
         # And whatever is missing is missed.
         for end in range(len(text)):
@@ -77,14 +77,14 @@ def test_a_wrong_structure_is_told_with_its_byte(text: bytes, byte: int) -> None
 @pytest.mark.parametrize("text", [b"", b"  ", b"{}", b"1", b"null"])
 def test_what_is_no_array_is_not_looked_at(text: bytes) -> None:
     with pytest.raises(NotAnArray):
-        next(Items(text + b" " * 100_000).windows())
+        next(JsonArray(text + b" " * 100_000).windows())
 
 
 def test_the_work_of_each_window_is_bounded() -> None:
     text = b"[" + b"[]," * 1_000_000 + b"1]"
-    found = Items(b'[{"a":' + text + b"},2]")
+    found = JsonArray(b'[{"a":' + text + b"},2]")
     windows = sum(1 for _ in found.windows())
-    assert windows == -(-len(found.text) // items.WINDOW)
+    assert windows == -(-len(found.text) // json_array.WINDOW)
     assert (len(found), found.flaws) == (2, {0: "TOO_MANY_VALUES"})
 
 

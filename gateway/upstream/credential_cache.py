@@ -95,12 +95,14 @@ class Verifier:
         self._tasks: set[asyncio.Task[Any]] = set()
         self._loop = asyncio.get_running_loop()
 
-    def application(self, caller: Caller) -> str | None:
-        """The application of a verified credential."""
+    def recognize(self, caller: Caller) -> bool:
+        """Set the application of a caller whose credential is verified. Returns whether it is."""
         application = self._known.get(caller.digest)
-        if application is not None:
-            self._known.move_to_end(caller.digest)
-        return application
+        if application is None:
+            return False
+        self._known.move_to_end(caller.digest)
+        caller.application = application
+        return True
 
     def refusal(self, caller: Caller) -> Refusal | None:
         """Why a credential that is not verified is refused, where that needs no question to the server."""
@@ -141,7 +143,7 @@ class Verifier:
         except grpc.aio.AioRpcError as error:
             # Nothing was written, whatever the request is.
             refused = refusal_from_rpc(error, is_write=False)
-            if refused.http == 401:
+            if refused.http_status == 401:
                 self._remember_refused(caller.digest, refused)
             raise refused from None
         if response.contract < CONTRACT_VERSION:

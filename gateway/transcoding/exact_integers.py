@@ -1,15 +1,15 @@
-"""JSON objects on their way into a `google.protobuf.Struct`, whose numbers are doubles."""
+"""Keeps integers exact in JSON objects that are stored as a `google.protobuf.Struct`, whose numbers are doubles."""
 
 from typing import Any, Final
 
 from gateway.errors.violations import Findings, Path
-from gateway.transcoding.json_text import LongInteger
+from gateway.transcoding.json_parser import LongInteger
 
 LEVELS: Final = 20
-"""Objects and arrays inside each other, the outermost being the first. Protobuf cannot carry more than about 32."""
+"""The limit of nested objects and arrays, the outermost one included. Protobuf allows about 32."""
 
 VALUES: Final = 10_000
-"""Values of any kind inside one object, those inside arrays included, containers too: the server's own limit."""
+"""The limit of values inside one object, containers and the values in them included: the server's own limit."""
 
 TOO_MANY_VALUES: Final = "TOO_MANY_VALUES", f"more than {VALUES:,} values in one update"
 """The reason and the description of a violation."""
@@ -29,8 +29,8 @@ class _TooManyValues(Exception):
 def make_exact(value: dict[str, Any], path: Path, findings: Findings) -> bool:
     """Replace, in place, each integer that a double cannot hold by its decimal string, with a warning.
 
-    False, with a violation that names the field, where the value is nested too deep or holds too many values. No more
-    of them are looked at than are allowed.
+    Returns False, with a violation that names the field, where the value is nested too deep or holds too many values.
+    It visits no more values than are allowed.
     """
     try:
         _visit(value, path, findings, 1, VALUES)
@@ -43,7 +43,7 @@ def make_exact(value: dict[str, Any], path: Path, findings: Findings) -> bool:
 
 
 def _visit(container: dict[str, Any] | list[Any], path: Path, findings: Findings, level: int, room: int) -> int:
-    """The room for values that is left."""
+    """Visit a container for which there is room for so many values. Returns the room that is left."""
     if level > LEVELS:
         findings.refuse(path, "TOO_DEEP", f"is nested deeper than {LEVELS} levels")
         raise _TooDeep

@@ -1,4 +1,4 @@
-"""The calls of the same client libraries for which Userfold stores nothing: companies, subscriptions, actions, events.
+"""Calls of client libraries for which Userfold stores nothing: companies, subscriptions, actions, events.
 
 Libraries end their process or raise an error when such a call fails, right after a successful update of a user. So
 these calls succeed with a warning. Their bodies are discarded unread, and the log reports them once a minute.
@@ -12,12 +12,15 @@ from typing import Any, Final
 import structlog
 
 from gateway import metrics
-from gateway.errors.answer import Answer
+from gateway.errors.answer import Answer, Complete
 from gateway.http import content_encoding
+from gateway.http.handler import Body
+from gateway.http.messages import Request
+from gateway.upstream.credential_cache import Caller
 
 _log = structlog.get_logger("userfold.gateway")
 
-ROUTES: Final[Mapping[str, int]] = {
+BODY_BYTES: Final[Mapping[str, int]] = {
     "/v1/companies": content_encoding.OBJECT_BYTES,
     "/v1/companies/batch": content_encoding.ARRAY_BYTES,
     "/v1/subscriptions": content_encoding.OBJECT_BYTES,
@@ -28,7 +31,7 @@ ROUTES: Final[Mapping[str, int]] = {
     "/v1/events": content_encoding.ARRAY_BYTES,
     "/v1/events/batch": content_encoding.ARRAY_BYTES,
 }
-"""The paths that take a POST, and the most that its body may have, as it is sent."""
+"""The paths that take a POST, with the limit of its body, as it is sent."""
 
 USERS_BELONG_ELSEWHERE: Final = "/v1/events/batch"
 """The path that the public API's page gives by mistake for a list of users, with GET."""
@@ -47,13 +50,30 @@ ANSWER: Final = Answer(
 )
 
 SECONDS: Final = 60.0
-"""How often the log tells of one application."""
+"""How often the log reports the calls of one application."""
 
 _APPLICATIONS: Final = 10_000
-"""Applications that one minute's log tells of. The metric counts all."""
+"""The limit of applications in the log of one minute. The metric counts the calls of all."""
 
 
-class NotStored:
+class UnstoredCall:
+    """The endpoint of one path. Takes a request that has a credential, and counts it."""
+
+    gate: Final = None
+    body: Final = Body.DISCARDED
+
+    def __init__(self, path: str, calls: "UnstoredCalls") -> None:
+        self.route = path
+        self.body_limit = BODY_BYTES[path]
+        self._calls = calls
+
+    def answer(self, _fields: Mapping[str, str], caller: Caller, _request: Request, complete: Complete) -> None:
+        """Count the call, and answer that nothing is stored."""
+        self._calls.add(self.route, caller.application)
+        complete(ANSWER)
+
+
+class UnstoredCalls:
     """Counts calls that are accepted and not stored, and logs them: an application's first, then each minute's.
 
     Belongs to the running event loop.
@@ -65,14 +85,14 @@ class NotStored:
 
     def add(self, route: str, application: str) -> None:
         """Count a call."""
-        metrics.not_stored(route, application).inc()
+        metrics.unstored_calls(route, application).inc()
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(SECONDS, self.flush)
         if (counted := self._calls.get(application)) is not None:
             counted[route] += 1
         elif len(self._calls) < _APPLICATIONS:
             self._calls[application] = Counter()
-            _tell(application, {route: 1})
+            _log_calls(application, {route: 1})
 
     def flush(self) -> None:
         """Log what is counted now, and begin a new minute."""
@@ -82,13 +102,13 @@ class NotStored:
         calls, self._calls = self._calls, {}
         for application, counted in calls.items():
             if counted:
-                _tell(application, counted)
-                # It sends on: the next minute's calls are told at its end.
+                _log_calls(application, counted)
+                # The application is still sending: its further calls are logged at the end of the next minute.
                 self._calls[application] = Counter()
         if self._calls:
             self._timer = asyncio.get_running_loop().call_later(SECONDS, self.flush)
 
 
-def _tell(application: str, calls: Mapping[str, int]) -> None:
+def _log_calls(application: str, calls: Mapping[str, int]) -> None:
     paths: dict[str, Any] = dict(sorted(calls.items()))
     _log.warning("not stored", application=application, paths=paths, requests=sum(calls.values()))

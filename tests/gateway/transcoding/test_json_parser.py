@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.transcoding import json_text
+from gateway.transcoding import json_parser
 
 
 @pytest.mark.parametrize(
@@ -34,8 +34,8 @@ from gateway.transcoding import json_text
     ],
 )
 def test_what_is_no_json_is_refused_with_the_byte(text: bytes, byte: int) -> None:
-    with pytest.raises(json_text.NotJson) as caught:
-        json_text.parse(text)
+    with pytest.raises(json_parser.NotJson) as caught:
+        json_parser.parse(text)
     assert caught.value.byte == byte
 
 
@@ -49,7 +49,7 @@ def test_what_is_no_json_is_refused_with_the_byte(text: bytes, byte: int) -> Non
         (b'\xef\xbb\xbf{"a":1}', {"a": 1}),
         (b"null", None),
         (b"-%b" % (b"9" * 309), -int("9" * 309)),
-        (b"9" * 400, json_text.LongInteger("9" * 400)),
+        (b"9" * 400, json_parser.LongInteger("9" * 400)),
         (
             b'[1.5,18446744073709551617,"\\ud83d\\ude00",{"":-%b}]' % (b"9" * 5000),
             [1.5, 2**64 + 1, "\U0001f600", {"": "-" + "9" * 5000}],
@@ -59,10 +59,10 @@ def test_what_is_no_json_is_refused_with_the_byte(text: bytes, byte: int) -> Non
     ],
 )
 def test_values_keep_every_digit(text: bytes, value: Any) -> None:
-    parsed = json_text.parse(text)
+    parsed = json_parser.parse(text)
     assert (parsed, type(parsed)) == (value, type(value))
 
 
 @given(st.recursive(st.none() | st.booleans() | st.text(st.characters(exclude_categories=["Cs"])), st.lists))
 def test_what_orjson_writes_is_read_again(value: Any) -> None:
-    assert json_text.parse(orjson.dumps(value)) == value
+    assert json_parser.parse(orjson.dumps(value)) == value

@@ -3,7 +3,7 @@
 import pytest
 
 from gateway.errors.violations import Findings
-from gateway.transcoding.odd_values import find_odd_values
+from gateway.transcoding.invalid_json import find_invalid_values
 from tests.gateway.fakes import FakeUserService, Gateway, reasons, violations
 
 _ODD = [
@@ -20,14 +20,14 @@ _ODD = [
 @pytest.mark.parametrize(("text", "expected"), _ODD)
 def test_each_odd_value_is_named(text: bytes, expected: list[tuple[str, str]]) -> None:
     findings = Findings()
-    find_odd_values(text, (), findings)
+    find_invalid_values(text, (), findings)
     assert [(each.field, each.reason) for each in findings.violations] == expected
 
 
 @pytest.mark.parametrize("text", [b"{", b"{'a':1}", b'{"a":"\n"}', b"[" * 100_000, b"\xff"])
 def test_what_is_no_json_is_that(text: bytes) -> None:
     findings = Findings()
-    find_odd_values(text, ("users", 3), findings)
+    find_invalid_values(text, ("users", 3), findings)
     assert [(each.field, each.reason) for each in findings.violations] == [("users[3]", "NOT_JSON")]
 
 

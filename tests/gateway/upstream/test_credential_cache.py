@@ -9,17 +9,18 @@ import grpc
 import httpx2
 import pytest
 from google.rpc import code_pb2
+from structlog.testing import capture_logs
 from userfold.internal.v1.credential_service_pb2 import CheckCredentialResponse
 
 from gateway import app
 from gateway.errors.rendering import Refusal, reason_of
 from gateway.http import content_encoding
-from gateway.http.handler import Discard
-from gateway.http.request import Request
+from gateway.http.handler import Body
+from gateway.http.messages import Request
 from gateway.settings import Settings
-from gateway.upstream import credentials
+from gateway.upstream import credential_cache
 from gateway.upstream.channel import Channel
-from gateway.upstream.credentials import CONTRACT_VERSION, Caller, Verifier, caller_of
+from gateway.upstream.credential_cache import CONTRACT_VERSION, Caller, Verifier, caller_of
 from tests.gateway.fakes import (
     Backend,
     Failure,
@@ -83,20 +84,26 @@ async def test_the_head_alone_decides_what_is_kept(backend: Backend, service: Fa
     async with Channel(backend.address) as channel:
         application = app.Application(Settings(), channel)
 
-        def rule(path: bytes, headers: dict[bytes, bytes]) -> Any:
-            found = application.body_rule("POST", path, headers)
-            return (reason_of(found.status), found.route) if isinstance(found, Refusal) else found
+        def decided(path: bytes, headers: dict[bytes, bytes]) -> Any:
+            exchange = application.begin("POST", path, headers)
+            if exchange.body is not Body.UNWANTED:
+                return exchange.body, exchange.body_limit
+            with capture_logs() as lines:
+                exchange.handle(Request("POST", path), lambda _: None)
+                application.flush()
+            return [(line["reason"], line["route"]) for line in lines]
 
+        application.flush()
         for path in (b"/v1/users", b"/v1/users/batch", b"/v1/events/batch"):
             for blank in ({}, {b"x-moesif-application-id": b""}, {b"authorization": b""}):
-                assert rule(path, blank) == ("CREDENTIAL_MISSING", path.decode())
-            assert rule(path, {b"x-moesif-application-id": b"k" * 5000}) == ("CREDENTIAL_UNKNOWN", path.decode())
-        assert rule(b"/v1/users", known) == content_encoding.OBJECT_BYTES
-        assert rule(b"/v1/users/batch", known) == content_encoding.ARRAY_BYTES
-        assert rule(b"/v1/users:batchDelete", known) == content_encoding.LIST_BYTES
-        assert rule(b"/v1/companies", known) == Discard(content_encoding.OBJECT_BYTES)
-        assert rule(b"/v1/events/batch", known) == Discard(content_encoding.ARRAY_BYTES)
-        assert rule(b"/nowhere", {}) == Discard(content_encoding.OBJECT_BYTES)
+                assert decided(path, blank) == [("CREDENTIAL_MISSING", path.decode())]
+            assert decided(path, {b"x-moesif-application-id": b"k" * 5000}) == [("CREDENTIAL_UNKNOWN", path.decode())]
+        assert decided(b"/v1/users", known) == (Body.KEPT, content_encoding.OBJECT_BYTES)
+        assert decided(b"/v1/users/batch", known) == (Body.KEPT, content_encoding.ARRAY_BYTES)
+        assert decided(b"/v1/users:batchDelete", known) == (Body.KEPT, content_encoding.LIST_BYTES)
+        assert decided(b"/v1/companies", known) == (Body.DISCARDED, content_encoding.OBJECT_BYTES)
+        assert decided(b"/v1/events/batch", known) == (Body.DISCARDED, content_encoding.ARRAY_BYTES)
+        assert decided(b"/nowhere", {}) == (Body.DISCARDED, content_encoding.OBJECT_BYTES)
 
 
 @pytest.mark.parametrize("call", ["update", "batch"])
@@ -147,13 +154,14 @@ async def test_a_refused_credential_is_remembered_for_a_while(
         caller = caller_of({b"authorization": b"Bearer x"})
         assert caller
         assert isinstance(refused := await verified(verifier, caller), Refusal)
-        assert (refused.http, reason_of(refused.status)) == (401, "CREDENTIAL_UNKNOWN")
+        assert (refused.http_status, reason_of(refused.status)) == (401, "CREDENTIAL_UNKNOWN")
         assert verifier.refusal(caller) is refused
         now = 103.1
-        assert (verifier.refusal(caller), verifier.application(caller)) == (None, None)
+        assert (verifier.refusal(caller), verifier.recognize(caller)) == (None, False)
         service.check_failure = None
         assert await verified(verifier, caller) == "app-Bearer x"
-        assert verifier.application(caller) == "app-Bearer x"
+        assert verifier.recognize(caller)
+        assert caller.application == "app-Bearer x"
         assert caller.digest not in repr(caller.metadata).encode()
 
 
@@ -222,7 +230,7 @@ async def test_made_up_credentials_take_no_place_of_valid_ones(
     for call in ("read", "batch", "update"):
         assert (await send(gateway, "valid", call)).is_success
     monkeypatch.setattr(app, "_TURN_AWAY_SECONDS", 0.01)
-    monkeypatch.setattr(credentials, "_CHECK_SECONDS", 60.0)
+    monkeypatch.setattr(credential_cache, "_CHECK_SECONDS", 60.0)
     service.checking = asyncio.Event()
     flood = [send(gateway, f"made up {number}", call) for number in range(200) for call in ("read", "batch")]
     await until(lambda: sum(task.done() for task in flood) == 400 - 64)
@@ -256,8 +264,8 @@ async def test_one_unknown_credential_has_a_limit_of_requests_that_wait(
 async def test_unknown_credentials_evict_no_known_one_and_the_known_have_a_limit(
     backend: Backend, service: FakeUserService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(credentials, "_KNOWN", 2)
-    monkeypatch.setattr(credentials, "_REFUSED", 3)
+    monkeypatch.setattr(credential_cache, "_KNOWN", 2)
+    monkeypatch.setattr(credential_cache, "_REFUSED", 3)
     service.unknown = {f"unknown {number}" for number in range(10)}
     async with Channel(backend.address) as channel:
         verifier = Verifier(channel)
@@ -265,7 +273,7 @@ async def test_unknown_credentials_evict_no_known_one_and_the_known_have_a_limit
         async def check(key: str) -> None:
             caller = caller_of({b"x-moesif-application-id": key.encode()})
             assert caller
-            if verifier.application(caller) is None:
+            if not verifier.recognize(caller):
                 await verified(verifier, caller)
 
         for key in ("a", "b", *service.unknown, "a", "c", "a"):
@@ -296,16 +304,20 @@ async def test_10_000_known_and_1_000_refused_credentials_are_remembered_the_las
     def caller(key: str) -> Caller:
         return Caller(key.encode(), (("x-moesif-application-id", key),))
 
+    def recognized(key: str) -> str | None:
+        known = caller(key)
+        return known.application if verifier.recognize(known) else None
+
     async def verify(*keys: str) -> None:
         for key in keys:
             verifier.verify(caller(key), lambda _: None)
         await verifier.finished()
 
     await verify(*(str(number) for number in range(10_000)))
-    assert verifier.application(caller("0")) == "0"
+    assert recognized("0") == "0"
     await verify("new")
     assert len(verifier._known) == 10_000
-    assert [verifier.application(caller(key)) for key in ("0", "1", "2", "new")] == ["0", None, "2", "new"]
+    assert [recognized(key) for key in ("0", "1", "2", "new")] == ["0", None, "2", "new"]
 
     await verify(*(f"unknown {number}" for number in range(1_000)))
     # One that is refused again is the last of them.
@@ -334,9 +346,9 @@ async def test_a_client_that_goes_away_while_its_credential_is_checked_reads_not
         for call in ("read", "update"):
             method, path, content = _CALLS[call]
             headers = {b"x-moesif-application-id": b"a"}
-            abandon = application.handle(Request(method, path.encode(), b"", headers, content), lambda _: None)
-            assert abandon
-            abandon()
+            exchange = application.begin(method, path.encode(), headers)
+            exchange.handle(Request(method, path.encode(), b"", headers, content), lambda _: None)
+            exchange.abandon()
         service.checking.set()
         await application.finished()
     # What has arrived is written: some clients do not wait for the answer.

@@ -9,9 +9,9 @@ import pytest
 import structlog
 from prometheus_client import REGISTRY
 
+from gateway.endpoints import unstored_calls
+from gateway.endpoints.unstored_calls import UnstoredCalls
 from gateway.http import content_encoding
-from gateway.routing import not_stored
-from gateway.routing.not_stored import NotStored
 from tests.gateway.fakes import FakeUserService, Gateway, reasons
 
 _RECORDINGS = Path(__file__).parents[2] / "recordings" / "other-calls"
@@ -41,14 +41,14 @@ async def test_every_recorded_call_is_answered_201_with_a_warning(
 def test_all_that_was_recorded_is_served_here() -> None:
     paths = {recorded["path"].replace("//", "/") for recorded in _RECORDED.values()}
     assert len(_RECORDED) == 27
-    assert paths <= not_stored.ROUTES.keys()
+    assert paths <= unstored_calls.BODY_BYTES.keys()
 
 
-@pytest.mark.parametrize("path", not_stored.ROUTES)
+@pytest.mark.parametrize("path", unstored_calls.BODY_BYTES)
 async def test_a_body_is_discarded_unread_up_to_its_limit(
     gateway: Gateway, service: FakeUserService, path: str
 ) -> None:
-    limit = not_stored.ROUTES[path]
+    limit = unstored_calls.BODY_BYTES[path]
     assert limit == (
         content_encoding.OBJECT_BYTES if path.count("/") == 2 and "events" not in path else content_encoding.ARRAY_BYTES
     )
@@ -58,7 +58,7 @@ async def test_a_body_is_discarded_unread_up_to_its_limit(
     assert (large.status_code, reasons(large.json())) == (413, ["BODY_TOO_LARGE"])
 
 
-@pytest.mark.parametrize("path", not_stored.ROUTES)
+@pytest.mark.parametrize("path", unstored_calls.BODY_BYTES)
 async def test_another_method_is_405(gateway: Gateway, service: FakeUserService, path: str) -> None:
     answer = await gateway.client.request("GET", path, content=b"[]")
     elsewhere = path == "/v1/events/batch"
@@ -95,7 +95,7 @@ async def test_calls_are_counted_and_the_log_tells_of_them_once_a_minute_and_app
 
 
 async def test_who_sends_on_is_told_of_at_the_end_of_each_minute(monkeypatch: pytest.MonkeyPatch) -> None:
-    told = NotStored()
+    told = UnstoredCalls()
     with structlog.testing.capture_logs() as lines:
         for _ in range(3):
             for _ in range(5):
@@ -106,7 +106,7 @@ async def test_who_sends_on_is_told_of_at_the_end_of_each_minute(monkeypatch: py
         told.add("/v1/events", "app")
         told.flush()
     assert [line["requests"] for line in lines] == [1, 4, 5, 5, 1]
-    monkeypatch.setattr(not_stored, "_APPLICATIONS", 1)
+    monkeypatch.setattr(unstored_calls, "_APPLICATIONS", 1)
     with structlog.testing.capture_logs() as lines:
         told.add("/v1/events", "one")
         told.add("/v1/events", "other")

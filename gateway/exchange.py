@@ -1,0 +1,191 @@
+"""One request, from the match of its head to the response: the way in, and the only way back."""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from gateway import metrics
+from gateway.errors.answer import NO_ROOM, Abandon, Answer, Complete, answer_from_refusal
+from gateway.errors.rendering import Refusal
+from gateway.errors.reports import Reports, defect
+from gateway.http import content_encoding
+from gateway.http.forwarded import TrustedProxies
+from gateway.http.handler import Body, Respond
+from gateway.http.messages import Request
+from gateway.routing.admission import Gate
+from gateway.upstream.credential_cache import Caller, Verifier
+from runtime.observations import Observations
+
+
+class Endpoint(Protocol):
+    """What answers the requests of one route that need a credential."""
+
+    @property
+    def route(self) -> str:
+        """The path template, which logs and metrics show."""
+
+    @property
+    def body(self) -> Body:
+        """Whether the body of a request is needed."""
+
+    @property
+    def body_limit(self) -> int:
+        """The limit of the body, in bytes as they are sent."""
+
+    @property
+    def gate(self) -> Gate | None:
+        """The places for its requests; None where none is needed."""
+
+    def answer(self, fields: Mapping[str, str], caller: Caller, request: Request, complete: Complete) -> Abandon:
+        """Start to answer a request with these path fields. Must call `complete` once, at any time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What the exchanges of one application share."""
+
+    proxies: TrustedProxies
+    verifier: Verifier
+    reports: Reports
+    durations: Observations
+    turn_away: Callable[[Respond], None]
+
+    def finish(self, route: str, answer: Answer, started: float, respond: Respond) -> None:
+        """Report what is refused, respond, and observe the duration: the end of every exchange."""
+        if answer.refused:
+            self.reports.add(route, answer)
+        respond(answer.response)
+        self.durations.add(metrics.requests(route, answer.http_status), time.perf_counter() - started)
+
+
+class AdmittedExchange:
+    """A request of a route that needs a credential, which its head names.
+
+    The head is matched and checked for room once. The place at the gate is taken when the body has arrived, so that a
+    slow client holds none, and given back by `complete`.
+    """
+
+    __slots__ = (
+        "_abandon",
+        "_caller",
+        "_endpoint",
+        "_fields",
+        "_gate",
+        "_is_abandoned",
+        "_request",
+        "_respond",
+        "_shared",
+        "_started",
+        "body",
+        "body_limit",
+    )
+
+    def __init__(self, shared: Shared, endpoint: Endpoint, caller: Caller, fields: Mapping[str, str]) -> None:
+        self.body: Final = endpoint.body
+        self.body_limit: Final = endpoint.body_limit
+        self._shared = shared
+        self._endpoint = endpoint
+        self._caller = caller
+        self._fields = fields
+        self._gate: Gate | None = None
+        """The gate at which the request has a place."""
+        self._abandon: Abandon = None
+        self._is_abandoned = False
+
+    def handle(self, request: Request, respond: Respond) -> None:
+        """Answer the request as soon as its credential is verified."""
+        self._started = time.perf_counter()
+        self._request = request
+        self._respond = respond
+        request.client = self._shared.proxies.client(request.client, request.headers)
+        caller, verifier = self._caller, self._shared.verifier
+        # A credential may have been verified, or refused, while the body was arriving.
+        if caller.application or verifier.recognize(caller):
+            self._start()
+        elif refused := verifier.refusal(caller):
+            self.complete(refused)
+        elif not verifier.has_room(caller):
+            self._shared.turn_away(respond)
+        else:
+            verifier.verify(caller, self._verified)
+
+    def _verified(self, outcome: str | Exception) -> None:
+        if isinstance(outcome, Exception):
+            self.complete(outcome)
+        else:
+            self._caller.application = outcome
+            self._start()
+
+    def _start(self) -> None:
+        gate = self._endpoint.gate
+        if gate is not None:
+            if not gate.enter(self._caller.application):
+                self._shared.reports.turned_away()
+                self._respond(NO_ROOM.response)
+                return
+            self._gate = gate
+        try:
+            abandon = self._endpoint.answer(self._fields, self._caller, self._request, self.complete)
+        except Exception as error:
+            self.complete(error)
+            return
+        self._abandon = abandon
+        if self._is_abandoned:
+            self.abandon()
+
+    def complete(self, answer: Answer | Exception) -> None:
+        """Give back the place, and respond. A credential that the server no longer knows is forgotten."""
+        gate, self._gate = self._gate, None
+        if gate is not None:
+            gate.leave(self._caller.application)
+        route = self._endpoint.route
+        if isinstance(answer, Refusal):
+            answer = answer_from_refusal(answer)
+        elif isinstance(answer, Exception):
+            answer = defect(answer, route)
+        if answer.http_status == 401:
+            self._shared.verifier.forget(self._caller)
+        self._shared.finish(route, answer, self._started, self._respond)
+
+    def abandon(self) -> None:
+        """Stop the work for a client that has gone, where that is possible."""
+        self._is_abandoned = True
+        if self._abandon is not None:
+            self._abandon()
+
+
+class FixedExchange:
+    """A request whose answer is known from its head: a constant, or a refusal."""
+
+    body_limit: Final = content_encoding.OBJECT_BYTES
+
+    def __init__(self, shared: Shared, route: str, answer: Answer, body: Body = Body.DISCARDED) -> None:
+        self.body: Final = body
+        self._shared = shared
+        self._route = route
+        self._answer = answer
+
+    def handle(self, _request: Request, respond: Respond) -> None:
+        """Respond."""
+        self._shared.finish(self._route, self._answer, time.perf_counter(), respond)
+
+    def abandon(self) -> None:
+        """There is no work to stop."""
+
+
+class TurnedAway:
+    """The exchange of every request for which there is no room."""
+
+    body: Final = Body.UNWANTED
+    body_limit: Final = 0
+
+    def __init__(self, turn_away: Callable[[Respond], None]) -> None:
+        self._turn_away = turn_away
+
+    def handle(self, _request: Request, respond: Respond) -> None:
+        """Respond, now or later."""
+        self._turn_away(respond)
+
+    def abandon(self) -> None:
+        """There is no work to stop."""
