@@ -1,9 +1,10 @@
 """Long work in slices: one slice of all at a time, one owner after the other."""
 
 import asyncio
-from collections import deque
 from collections.abc import Hashable
 from typing import Final
+
+from runtime.round_robin import RoundRobin
 
 REST: Final = 4
 """Turns of the loop between two slices. A request takes several turns from its arrival to its answer: with a slice in
@@ -20,14 +21,14 @@ class Turns:
     """
 
     def __init__(self) -> None:
-        self._waiting: dict[Hashable, deque[asyncio.Future[None]]] = {}
+        self._waiting: RoundRobin[Hashable, asyncio.Future[None]] = RoundRobin()
         self._is_due = False
 
     async def turn(self, owner: Hashable) -> None:
         """Wait for the owner's next turn. The caller should do one slice of work and ask again."""
         loop = asyncio.get_running_loop()
         granted = loop.create_future()
-        self._waiting.setdefault(owner, deque()).append(granted)
+        self._waiting.append(owner, granted)
         if not self._is_due:
             self._is_due = True
             loop.call_soon(self._grant)
@@ -35,11 +36,7 @@ class Turns:
 
     def _grant(self) -> None:
         while self._waiting:
-            owner = next(iter(self._waiting))
-            queue = self._waiting.pop(owner)
-            granted = queue.popleft()
-            if queue:
-                self._waiting[owner] = queue  # Behind all other owners.
+            granted = self._waiting.popleft()
             if not granted.done():  # Else its task was cancelled.
                 granted.set_result(None)
                 asyncio.get_running_loop().call_soon(self._rest, REST)

@@ -21,7 +21,7 @@ from runtime import memory
 from runtime.certificates import NO_FILES, CertificateFiles
 from runtime.observations import Observations
 from runtime.turns import Turns
-from server.commit.group_commit import GroupedProfileStore
+from server.commit.write_batcher import WriteBatcher
 from server.mongo import migrations
 from server.mongo.accounts import MongoApplicationStore
 from server.mongo.client import answers, connect, open_database
@@ -95,7 +95,7 @@ async def serve(
         await asyncio.to_thread(derive.warm)
         memory.settle()
         authenticator = Authenticator(MongoApplicationStore(opened), time.monotonic, time.time)
-        profiles = GroupedProfileStore(MongoProfileStore(opened))
+        profiles = WriteBatcher(MongoProfileStore(opened))
         tokens = PageTokens(await page_token_key(opened))
         queries, erasure = MongoProfileQueries(opened), MongoProfileErasure(opened)
         admission = Admission(profiles.require_room, TokenBuckets(rate_limit, time.monotonic))

@@ -23,7 +23,7 @@ from gateway.transcoding.exact_integers import TOO_MANY_VALUES
 from gateway.transcoding.invalid_json import NOT_JSON, find_invalid_values
 from gateway.transcoding.json_decoder import ObjectDecoder
 from gateway.transcoding.parameters import Parameters
-from gateway.upstream.batch_client import GroupCall
+from gateway.upstream.batch_client import BatchClient
 from gateway.upstream.batcher import Limits
 from gateway.upstream.channel import Channel
 from gateway.upstream.credential_cache import CONTRACT, Caller, Metadata
@@ -66,7 +66,7 @@ class Transcoder:
         self._parameters = Parameters(binding)
         self._described = binding.body_message or binding.request_type
         self._tasks: set[asyncio.Task[Answer]] = set()
-        self._group = GroupCall(binding.group, channel, Limits(rpc_seconds)) if binding.group else None
+        self._group = BatchClient(binding.group, channel, Limits(rpc_seconds)) if binding.group else None
         self._batch = (
             BatchCall(binding, channel, rpc_seconds, self._decoder, turns)
             if binding.is_batch and self._decoder

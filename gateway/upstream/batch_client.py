@@ -1,4 +1,4 @@
-"""The requests of several clients in one RPC, each with its own outcome: as if it had gone alone."""
+"""Sends the requests of several clients in one RPC. Each gets its own outcome, as if it had been sent alone."""
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
@@ -8,68 +8,69 @@ import grpc
 
 from gateway.errors.rendering import refusal, refusal_from_rpc
 from gateway.routing.batch_methods import CLIENT_ADDRESSES, Group
-from gateway.upstream.batcher import Full, Gatherer, Limits, NotAnsweredInTime, NotSentInTime
+from gateway.upstream.batcher import Batcher, Limits, NotAnsweredInTime, NotSentInTime, QueueFull
 from gateway.upstream.channel import Channel
 from gateway.upstream.credential_cache import Caller
 from gateway.upstream.result import is_plain, outcome_of
 from gateway.upstream.stream_pool import Exchange
 
-_Body: TypeAlias = tuple[Any, str, Caller]
-"""The arguments of a message, the address of the client that it came from, and who sent it."""
+_Request: TypeAlias = tuple[Any, str, Caller]
+"""An item of the batch, the address of its client, and its caller."""
 
-_Outcome: TypeAlias = tuple[int, Any]
-"""An item's place in its group's message, and its result."""
+_ItemResult: TypeAlias = tuple[int, Any]
+"""The index of an item in its batch, and its result."""
 
-Answered: TypeAlias = Callable[[dict[str, Any] | Exception], object]
-"""Is called with the members of the response that are not empty; or with a Refusal, or a defect."""
+Respond: TypeAlias = Callable[[dict[str, Any] | Exception], object]
+"""Receives the members of the response that are not empty, a Refusal, or a defect."""
 
-_ASKED_IN_VAIN: Final = {
+_EXPIRED_REASONS: Final = {
     NotSentInTime: "NOT_SENT_IN_TIME",
     NotAnsweredInTime: "WRITE_OUTCOME_UNKNOWN",
 }
 
 
-class GroupCall:
-    """Calls the RPC of a group, for those with the same credentials together. Each body has `limits.seconds` from its
-    arrival.
+class BatchClient:
+    """Calls the batch method of a group of requests with the same credentials.
+
+    Each request has `limits.seconds` from its arrival.
     """
 
     def __init__(self, group: Group, channel: Channel, limits: Limits) -> None:
         self._group = group
-        self._gatherer: Gatherer[bytes, _Body, _Outcome] = Gatherer(self._send, limits)
+        self._batcher: Batcher[bytes, _Request, _ItemResult] = Batcher(self._send, limits)
         self._exchange = Exchange(group, channel)
 
     def send(
-        self, caller: Caller, octets: int, decode: Callable[[], Any], client_address: str, answered: Answered
+        self, caller: Caller, body_bytes: int, decode: Callable[[], Any], client_address: str, respond: Respond
     ) -> None:
-        """Send one body of so many octets, and tell the server's warnings about it.
+        """Send one request, whose body has so many bytes.
 
-        `decode` answers the arguments of a message; it is called when the group leaves, and what it raises is told. A
-        Refusal may also be what the whole group is refused for. Raises one where too many wait.
+        `decode` returns the item of the batch, or raises what `respond` receives. It is called when the batch is sent.
+        `respond` also receives the refusal of the whole batch. Raises a Refusal where too many requests are queued.
         """
 
-        def make() -> _Body:
+        def prepare() -> _Request:
             return decode(), client_address, caller
 
         try:
-            self._gatherer.submit(caller.digest, octets, make, functools.partial(self._settle, answered))
-        except Full:
+            self._batcher.submit(caller.digest, body_bytes, prepare, functools.partial(self._settle, respond))
+        except QueueFull:
             raise refusal("OVERLOADED") from None
 
-    def _settle(self, answered: Answered, outcome: _Outcome | Exception) -> None:
+    def _settle(self, respond: Respond, outcome: _ItemResult | Exception) -> None:
         try:
-            told = self._told(outcome)
+            response = self._response(outcome)
         except Exception as error:
-            told = error
-        answered(told)
+            response = error
+        respond(response)
 
-    def _told(self, outcome: _Outcome | Exception) -> dict[str, Any] | Exception:
+    def _response(self, outcome: _ItemResult | Exception) -> dict[str, Any] | Exception:
         if isinstance(outcome, NotSentInTime | NotAnsweredInTime):
-            return refusal(_ASKED_IN_VAIN[type(outcome)])
+            return refusal(_EXPIRED_REASONS[type(outcome)])
         if isinstance(outcome, grpc.aio.AioRpcError):
             return refusal_from_rpc(outcome, is_write=True)
         if isinstance(outcome, Exception):
-            # The same for all of a group. Raised again for each, its traceback would grow with every one.
+            # All requests of a batch receive the same exception. Raising it for each would grow its traceback.
             return outcome
         index, result = outcome
         if is_plain(result):
@@ -77,32 +78,31 @@ class GroupCall:
         prefix = f"{self._group.items}[{index}]."
         return outcome_of(result, lambda path: path.removeprefix(prefix))
 
-    async def _send(self, _: bytes, bodies: Sequence[_Body], seconds: float) -> Sequence[_Outcome | Exception]:
+    async def _send(self, _: bytes, requests: Sequence[_Request], seconds: float) -> Sequence[_ItemResult | Exception]:
         defects: Mapping[int, Exception] = {}
         try:
-            # All at once takes half as long as each alone.
-            text = self._text(bodies)
+            # Faster than serializing each item alone.
+            message = self._serialize(requests)
         except Exception:
-            text, defects = self._text_of_good(bodies)
-        response: Any = await self._exchange.send(bodies[0][2], text, seconds)
-        if len(response.results) + len(defects) != len(bodies):
+            message, defects = self._serialize_valid(requests)
+        response: Any = await self._exchange.send(requests[0][2], message, seconds)
+        if len(response.results) + len(defects) != len(requests):
             raise ValueError("not one result for each item")
         results = enumerate(response.results)
-        return [defects[index] if index in defects else next(results) for index in range(len(bodies))]
+        return [defects[index] if index in defects else next(results) for index in range(len(requests))]
 
-    def _text(self, bodies: Sequence[_Body]) -> bytes:
-        """The message of a group."""
-        items, addresses, _ = zip(*bodies, strict=True)
+    def _serialize(self, requests: Sequence[_Request]) -> bytes:
+        items, addresses, _ = zip(*requests, strict=True)
         return self._group.request(**{self._group.items: items, CLIENT_ADDRESSES: addresses}).SerializeToString()
 
-    def _text_of_good(self, bodies: Sequence[_Body]) -> tuple[bytes, Mapping[int, Exception]]:
-        """The message of those that one can be made of, and by their places what is wrong with the others."""
-        texts: list[bytes] = []
+    def _serialize_valid(self, requests: Sequence[_Request]) -> tuple[bytes, Mapping[int, Exception]]:
+        """The message of the items that can be serialized, and the exceptions of the remaining ones by their index."""
+        messages: list[bytes] = []
         defects: dict[int, Exception] = {}
-        for index, body in enumerate(bodies):
+        for index, request in enumerate(requests):
             try:
-                texts.append(self._text([body]))
+                messages.append(self._serialize([request]))
             except Exception as defect:
                 defects[index] = defect
-        # Messages behind each other are one message, their repeated fields joined.
-        return b"".join(texts), defects
+        # Concatenated messages parse as one message, whose repeated fields are concatenated too.
+        return b"".join(messages), defects

@@ -1,11 +1,12 @@
-"""Look-ups of session tokens: those that arrive while others are under way are answered by one query."""
+"""Look-ups of session tokens: one query answers many of them."""
 
 import asyncio
-from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Final, cast
 
+from runtime.batcher import AdaptiveBatcher
+from runtime.round_robin import RoundRobin
 from runtime.slots import Slots
 from server import limits
 from server.model import Lookup
@@ -13,102 +14,97 @@ from server.users.lookup import TOKENS
 from server.users.ports import Found, ProfileQueries
 
 GROUPS: Final = 2
-"""Groups under way at once: while MongoDB works on one, the callers of the other are answered and ask again."""
+"""Groups in flight: while MongoDB works on one, the callers of the other receive their results and ask again."""
 
-LARGE: Final = 16
-"""What must wait for a second group to be started: with less, it is cheaper to let more come together."""
+LARGE_GROUP: Final = 16
+"""Queued look-ups that start a second group: with fewer, it is cheaper to wait for more."""
 
-MOST: Final = 100
-"""Look-ups of one group."""
+GROUP_LIMIT: Final = 100
+"""Look-ups in a group."""
 
 
-class GroupedLookups:
-    """Answers look-ups, of session tokens many at once.
+class LookupBatcher(AdaptiveBatcher):
+    """Answers look-ups, those of session tokens in groups, for which applications take turns.
 
-    There is no timer: a look-up that finds nothing under way is made at once. Applications whose look-ups wait are
-    taken in turn. A look-up whose users are too many or too large for a group is made alone, in one of a few places, in
-    which it stays until its answer is built: so no more than that of large answers is in memory. Belongs to the running
-    event loop.
+    A look-up whose users are too many or too large for a group has a query of its own, in one of a few slots, which it
+    holds until its response is built. So only as many large results are in memory.
     """
 
     def __init__(self, queries: ProfileQueries) -> None:
+        super().__init__(GROUPS)
         self._queries = queries
-        self._waiting: dict[str, deque[_Waiting]] = {}
-        self._queued = self._under_way = 0
+        self._queue: RoundRobin[str, _QueuedLookup] = RoundRobin()
         self._groups: set[asyncio.Task[None]] = set()
-        self._alone = Slots(limits.LOOK_UPS_AT_ONCE, limits.LOOK_UPS_AT_ONCE - 1)
+        self._single_queries = Slots(limits.LOOK_UPS_AT_ONCE, limits.LOOK_UPS_AT_ONCE - 1)
 
     @asynccontextmanager
     async def look_up(self, lookup: Lookup) -> AsyncIterator[Found]:
-        """As ProfileQueries.look_up, for a block that builds the answer."""
-        # Later pages are few, and each begins elsewhere.
+        """Yield what ProfileQueries.look_up returns, to a block that builds the response."""
+        # Later pages are rare, and each begins at another position.
         is_grouped = lookup.field == TOKENS and lookup.after is None
-        found = await self._together(lookup) if is_grouped else None
+        found = await self._look_up_in_group(lookup) if is_grouped else None
         if found is not None:
             yield found
             return
-        async with self._alone.within(lookup.application_id):
+        async with self._single_queries.within(lookup.application_id):
             yield await self._queries.look_up(lookup)
 
-    async def _together(self, lookup: Lookup) -> Found | None:
-        """What a group answers; None where the look-up is to be made alone."""
-        loop = asyncio.get_running_loop()
-        waiting = _Waiting(lookup, loop.create_future())
-        self._waiting.setdefault(lookup.application_id, deque()).append(waiting)
-        self._queued += 1
-        if self._queued == 1:
-            loop.call_soon(self._start)
-        return await waiting.answer
+    async def _look_up_in_group(self, lookup: Lookup) -> Found | None:
+        """The result of the look-up, or None if it needs a query of its own."""
+        queued = _QueuedLookup(lookup, asyncio.get_running_loop().create_future())
+        self._queue.append(lookup.application_id, queued)
+        self._unfinished += 1
+        self._start_soon()
+        return await queued.result
 
-    def _start(self) -> None:
-        while self._queued and (not self._groups or (len(self._groups) < GROUPS and self._queued >= LARGE)):
-            # Its share of what there is, as of the groups of writes.
-            most = min(MOST, max(LARGE, -(-(self._queued + self._under_way) // GROUPS)))
-            group = [self._next() for _ in range(min(most, self._queued))]
-            self._under_way += len(group)
+    def _may_start(self) -> bool:
+        queued, groups = len(self._queue), self._groups_in_flight
+        return queued > 0 and (not groups or (groups < GROUPS and queued >= LARGE_GROUP))
+
+    def _is_share_queued(self) -> bool:
+        return len(self._queue) >= self._group_limit()
+
+    def _group_limit(self) -> int:
+        return min(GROUP_LIMIT, self._share(LARGE_GROUP))
+
+    def _start_groups(self) -> None:
+        while self._may_start():
+            group = [self._queue.popleft() for _ in range(min(self._group_limit(), len(self._queue)))]
+            self._group_started(len(group))
             self._groups.add(asyncio.get_running_loop().create_task(self._answer(group)))
 
-    def _next(self) -> "_Waiting":
-        """The first of the application whose turn it is."""
-        application_id = next(iter(self._waiting))
-        queue = self._waiting.pop(application_id)
-        waiting = queue.popleft()
-        if queue:
-            self._waiting[application_id] = queue  # Behind all other applications.
-        self._queued -= 1
-        return waiting
-
-    async def _answer(self, group: "Sequence[_Waiting]") -> None:
+    async def _answer(self, group: "Sequence[_QueuedLookup]") -> None:
         try:
-            found = await self._found([waiting.lookup for waiting in group])
+            results = await self._find([queued.lookup for queued in group])
         except Exception as error:
-            for waiting in group:
-                waiting.fail(error)
+            for queued in group:
+                queued.fail(error)
         else:
-            for waiting, answer in zip(group, found, strict=True):
-                waiting.settle(answer)
+            for queued, result in zip(group, results, strict=True):
+                queued.settle(result)
         self._groups.discard(cast(asyncio.Task[None], asyncio.current_task()))
-        self._under_way -= len(group)
-        self._start()
+        self._group_ended()
+        self._unfinished -= len(group)
+        self._start_soon()
 
-    async def _found(self, lookups: Sequence[Lookup]) -> Sequence[Found | None]:
-        # Where they are too many, each is made alone: there, too, applications take turns.
+    async def _find(self, lookups: Sequence[Lookup]) -> Sequence[Found | None]:
+        # If the users are too many for one query, each look-up has its own, for which applications take turns too.
         return await self._queries.look_up_tokens(lookups) or [None] * len(lookups)
 
 
-class _Waiting:
-    """One look-up, and the future of its answer: None where it is to be made alone."""
+class _QueuedLookup:
+    """One look-up, and the future of its result: None if it needs a query of its own."""
 
-    __slots__ = ("answer", "lookup")
+    __slots__ = ("lookup", "result")
 
-    def __init__(self, lookup: Lookup, answer: asyncio.Future[Found | None]) -> None:
+    def __init__(self, lookup: Lookup, result: asyncio.Future[Found | None]) -> None:
         self.lookup = lookup
-        self.answer = answer
+        self.result = result
 
     def settle(self, found: Found | None) -> None:
-        if not self.answer.done():
-            self.answer.set_result(found)
+        if not self.result.done():
+            self.result.set_result(found)
 
     def fail(self, error: Exception) -> None:
-        if not self.answer.done():
-            self.answer.set_exception(error)
+        if not self.result.done():
+            self.result.set_exception(error)

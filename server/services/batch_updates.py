@@ -7,7 +7,7 @@ from userfold.v1 import user_pb2
 
 from runtime.turns import Turns
 from server import limits
-from server.commit.group_commit import GroupedProfileStore
+from server.commit.write_batcher import WriteBatcher
 from server.errors import BatchTooLarge, InvalidRequest, Violation
 from server.rpc.call import Call
 from server.services.batch_results import fill_results, plan_batch, writes_of
@@ -17,7 +17,7 @@ from server.users.addresses import client_address
 class BatchUpdater:
     """Merges batches of updates into the profiles of a store. `clock` returns nanoseconds since 1970-01-01 UTC."""
 
-    def __init__(self, profiles: GroupedProfileStore, clock: Callable[[], int], turns: Turns) -> None:
+    def __init__(self, profiles: WriteBatcher, clock: Callable[[], int], turns: Turns) -> None:
         self._profiles = profiles
         self._clock = clock
         self._turns = turns

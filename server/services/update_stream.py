@@ -8,7 +8,7 @@ from userfold.v1 import user_service_pb2 as pb
 
 from runtime.turns import Turns
 from server import limits
-from server.commit.group_commit import GroupedProfileStore
+from server.commit.write_batcher import WriteBatcher
 from server.errors import BatchTooLarge, ServerStopping, UserfoldError
 from server.model import PlannedUpdate
 from server.rpc.call import Call
@@ -35,7 +35,7 @@ class UpdateStream:
 
     def __init__(
         self,
-        profiles: GroupedProfileStore,
+        profiles: WriteBatcher,
         call: Call,
         clock: Callable[[], int],
         stopping: asyncio.Event,
@@ -105,7 +105,7 @@ class UpdateStream:
         while self._unacknowledged and self._unacknowledged + count > limits.STREAM_UPDATES:
             self._acknowledged.clear()
             await self._acknowledged.wait()
-        await self._profiles.room(self._application_id, len(writes), sum([write.size for write in writes]))
+        await self._profiles.wait_for_room(self._application_id, len(writes), sum([write.size for write in writes]))
 
         def settle(outcomes: asyncio.Future[Sequence[Outcome]]) -> None:
             self._settled.append(_Settled(number, planned, outcomes))

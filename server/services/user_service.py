@@ -8,8 +8,8 @@ from google.protobuf.unknown_fields import UnknownFieldSet
 from userfold.v1 import user_service_pb2 as pb
 
 from runtime.turns import Turns
-from server.commit.group_commit import GroupedProfileStore
-from server.commit.lookup_batcher import GroupedLookups
+from server.commit.lookup_batcher import LookupBatcher
+from server.commit.write_batcher import WriteBatcher
 from server.errors import GatewayTooOld, UserfoldError, UserNotFound
 from server.model import PlannedUpdate
 from server.query.field_mask import parse_mask
@@ -50,7 +50,7 @@ class UserService:
 
     def __init__(
         self,
-        profiles: GroupedProfileStore,
+        profiles: WriteBatcher,
         updater: BatchUpdater,
         queries: ProfileQueries,
         erasure: ProfileErasure,
@@ -62,7 +62,7 @@ class UserService:
         self._profiles = profiles
         self._updater = updater
         self._queries = queries
-        self._lookups = GroupedLookups(queries)
+        self._lookups = LookupBatcher(queries)
         self._erasure = erasure
         self._tokens = tokens
         self._clock = clock

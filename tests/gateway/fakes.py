@@ -235,7 +235,7 @@ class Gateway:
     def waiting(self) -> int:
         """How many requests wait for a group to leave."""
         groups = [each._group for each in self.application._transcoders.values() if each._group]
-        return sum(each._gatherer._waiting_items for each in groups)
+        return sum(each._batcher.queued_items for each in groups)
 
     async def post(self, path: str, value: object, **headers: str) -> httpx2.Response:
         """Post a JSON value, or bytes as they are."""

@@ -16,7 +16,7 @@ from gateway.calls import transcoder
 from gateway.errors.rendering import Refusal, reason_of
 from gateway.routing import http_rules
 from gateway.routing.http_rules import bindings_of
-from gateway.upstream.batch_client import GroupCall
+from gateway.upstream.batch_client import BatchClient
 from gateway.upstream.batcher import Limits
 from gateway.upstream.credential_cache import Caller
 from tests.gateway.fakes import (
@@ -220,7 +220,7 @@ class DeafChannel:
 async def test_a_request_that_was_never_sent_is_told_so() -> None:
     (group,) = (each.group for each in bindings_of(SERVICES, INTERNAL) if each.group)
     deaf: Any = DeafChannel()
-    call = GroupCall(group, deaf, Limits(50.0, groups=1, waiting_items=1))
+    call = BatchClient(group, deaf, Limits(50.0, groups=1, queued_items=1))
     told: asyncio.Queue[Any] = asyncio.Queue()
     call.send(Caller(b"", ()), 15, lambda: {"user_id": "1"}, "", told.put_nowait)
     await turns()
@@ -240,7 +240,7 @@ async def test_a_request_that_was_never_sent_is_told_so() -> None:
 async def test_more_than_may_wait_is_429_with_a_time_to_wait(
     backend: Backend, service: FakeUserService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(transcoder, "Limits", lambda seconds: Limits(seconds, groups=1, waiting_items=3))
+    monkeypatch.setattr(transcoder, "Limits", lambda seconds: Limits(seconds, groups=1, queued_items=3))
     async with running_gateway(backend.address) as gateway:
         first = await one_under_way(gateway, service)
         asked = [asyncio.ensure_future(gateway.post("/v1/users", {"user_id": "1"}, **KEY)) for _ in range(5)]

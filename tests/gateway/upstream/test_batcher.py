@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from gateway.upstream.batcher import Full, Gatherer, Limits, NotAnsweredInTime, NotSentInTime
+from gateway.upstream.batcher import Batcher, Limits, NotAnsweredInTime, NotSentInTime, QueueFull
 from tests.support.waiting import later, turns
 
 
@@ -34,11 +34,11 @@ class FakeSender:
         self._held.pop(0).set()
 
 
-def gatherer_of(sender: FakeSender, **limits: Any) -> Gatherer[str, bytes, bytes]:
-    return Gatherer(sender.send, Limits(**{"seconds": 5.0} | limits))
+def batcher_of(sender: FakeSender, **limits: Any) -> Batcher[str, bytes, bytes]:
+    return Batcher(sender.send, Limits(**{"seconds": 5.0} | limits))
 
 
-async def result(gatherer: Gatherer[str, bytes, bytes], key: str, data: bytes) -> bytes:
+async def result(batcher: Batcher[str, bytes, bytes], key: str, data: bytes) -> bytes:
     """The result of one item."""
     settled: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
 
@@ -48,7 +48,7 @@ async def result(gatherer: Gatherer[str, bytes, bytes], key: str, data: bytes) -
         else:
             settled.set_result(outcome)
 
-    gatherer.submit(key, len(data), lambda: made(data), settle)
+    batcher.submit(key, len(data), lambda: made(data), settle)
     return await settled
 
 
@@ -59,8 +59,8 @@ def made(data: bytes) -> bytes:
     return data
 
 
-def ask(gatherer: Gatherer[str, bytes, bytes], *items: bytes, key: str = "k") -> list[asyncio.Task[bytes]]:
-    return [asyncio.ensure_future(result(gatherer, key, item)) for item in items]
+def ask(batcher: Batcher[str, bytes, bytes], *items: bytes, key: str = "k") -> list[asyncio.Task[bytes]]:
+    return [asyncio.ensure_future(result(batcher, key, item)) for item in items]
 
 
 async def finish(sender: FakeSender, *asked: asyncio.Task[bytes]) -> list[Any]:
@@ -74,7 +74,7 @@ async def finish(sender: FakeSender, *asked: asyncio.Task[bytes]) -> list[Any]:
 
 async def test_a_lone_item_leaves_without_any_wait() -> None:
     sender = FakeSender()
-    asked = ask(gatherer_of(sender), b"a")
+    asked = ask(batcher_of(sender), b"a")
     await turns(3)  # Its task, the end of the turn in which it came, the group's task.
     assert sender.groups == [("k", [b"a"])]
     assert await finish(sender, *asked) == [b"A"]
@@ -82,17 +82,17 @@ async def test_a_lone_item_leaves_without_any_wait() -> None:
 
 async def test_what_comes_in_one_turn_of_the_loop_travels_together_in_its_order() -> None:
     sender = FakeSender()
-    asked = ask(gatherer_of(sender), b"a", b"b", b"c")
+    asked = ask(batcher_of(sender), b"a", b"b", b"c")
     assert await finish(sender, *asked) == [b"A", b"B", b"C"]
     assert sender.groups == [("k", [b"a", b"b", b"c"])]
 
 
 async def test_what_comes_while_all_groups_are_under_way_is_the_next_one() -> None:
     sender = FakeSender()
-    gatherer = gatherer_of(sender)
+    batcher = batcher_of(sender)
     asked = []
     for items in ([b"a"], [b"b"], [b"c"], [b"d", b"e"]):
-        asked += ask(gatherer, *items)
+        asked += ask(batcher, *items)
         await turns()
     assert sender.groups == [("k", [b"a"]), ("k", [b"b"])]
     sender.go()
@@ -103,8 +103,8 @@ async def test_what_comes_while_all_groups_are_under_way_is_the_next_one() -> No
 
 async def test_different_keys_never_share_a_group_and_do_not_wait_for_each_other() -> None:
     sender = FakeSender()
-    gatherer = gatherer_of(sender, groups=1)
-    asked = ask(gatherer, b"a") + ask(gatherer, b"b", key="other") + ask(gatherer, b"c")
+    batcher = batcher_of(sender, groups=1)
+    asked = ask(batcher, b"a") + ask(batcher, b"b", key="other") + ask(batcher, b"c")
     await turns()
     assert sender.groups == [("k", [b"a", b"c"]), ("other", [b"b"])]
     await finish(sender, *asked)
@@ -112,67 +112,67 @@ async def test_different_keys_never_share_a_group_and_do_not_wait_for_each_other
 
 async def test_nothing_is_kept_of_a_key_that_is_idle() -> None:
     sender = FakeSender()
-    gatherer = gatherer_of(sender, groups=1)
-    asked = [each for key in "abc" for each in ask(gatherer, b"1", b"2", key=key)]
+    batcher = batcher_of(sender, groups=1)
+    asked = [each for key in "abc" for each in ask(batcher, b"1", b"2", key=key)]
     await finish(sender, *asked)
     await turns()
-    assert (gatherer._queues, gatherer._sending) == ({}, set())
-    assert (gatherer._waiting_items, gatherer._waiting_octets) == (0, 0)
+    assert (batcher._by_key, batcher.tasks) == ({}, set())
+    assert (batcher.queued_items, batcher.queued_bytes) == (0, 0)
 
 
 @pytest.mark.parametrize(
     ("limits", "items", "groups"),
     [
-        ({"items": 2}, [b"a", b"b", b"c", b"d", b"e"], [[b"a", b"b"], [b"c", b"d"], [b"e"]]),
-        ({"octets": 5}, [b"aaa", b"bb", b"c", b"dddd"], [[b"aaa", b"bb"], [b"c", b"dddd"]]),
-        ({"octets": 2}, [b"a", b"larger", b"b", b"c"], [[b"a"], [b"larger"], [b"b", b"c"]]),
+        ({"group_items": 2}, [b"a", b"b", b"c", b"d", b"e"], [[b"a", b"b"], [b"c", b"d"], [b"e"]]),
+        ({"group_bytes": 5}, [b"aaa", b"bb", b"c", b"dddd"], [[b"aaa", b"bb"], [b"c", b"dddd"]]),
+        ({"group_bytes": 2}, [b"a", b"larger", b"b", b"c"], [[b"a"], [b"larger"], [b"b", b"c"]]),
     ],
 )
 async def test_a_group_has_its_limits(limits: dict[str, int], items: list[bytes], groups: list[list[bytes]]) -> None:
     sender = FakeSender()
-    asked = ask(gatherer_of(sender, **limits), *items)
+    asked = ask(batcher_of(sender, **limits), *items)
     assert await finish(sender, *asked) == [item.upper() for item in items]
     assert [sent for _, sent in sender.groups] == groups
 
 
-@pytest.mark.parametrize("limits", [{"waiting_items": 2}, {"waiting_octets": 2}])
+@pytest.mark.parametrize("limits", [{"queued_items": 2}, {"queued_bytes": 2}])
 async def test_what_there_is_no_room_for_is_turned_away_at_once(limits: dict[str, int]) -> None:
     sender = FakeSender()
-    gatherer = gatherer_of(sender, groups=1, **limits)
-    asked = ask(gatherer, b"a")
+    batcher = batcher_of(sender, groups=1, **limits)
+    asked = ask(batcher, b"a")
     await turns()
-    asked += ask(gatherer, b"b", b"c", key="k")
-    refused = ask(gatherer, b"d", key="other")
+    asked += ask(batcher, b"b", b"c", key="k")
+    refused = ask(batcher, b"d", key="other")
     await turns(2)
-    assert isinstance(refused[0].exception(), Full)
+    assert isinstance(refused[0].exception(), QueueFull)
     assert await finish(sender, *asked) == [b"A", b"B", b"C"]
-    assert await finish(sender, *ask(gatherer, b"d")) == [b"D"]
+    assert await finish(sender, *ask(batcher, b"d")) == [b"D"]
 
 
 async def test_an_item_whose_time_is_over_while_it_waits_is_not_sent() -> None:
     sender = FakeSender()
-    gatherer = gatherer_of(sender, groups=1, seconds=100)
-    (sent,) = ask(gatherer, b"a")
+    batcher = batcher_of(sender, groups=1, seconds=100)
+    (sent,) = ask(batcher, b"a")
     await turns()
-    (waiting,) = ask(gatherer, b"b")
+    (waiting,) = ask(batcher, b"b")
     await later(50)
     assert (sent.done(), waiting.done()) == (False, False)
     await later(60)
     assert isinstance(sent.exception(), NotAnsweredInTime)
     assert isinstance(waiting.exception(), NotSentInTime)
-    fresh = ask(gatherer, b"c")
+    fresh = ask(batcher, b"c")
     assert await finish(sender, *fresh) == [b"C"]
     assert sender.groups == [("k", [b"a"]), ("k", [b"c"])]
 
 
 async def test_each_item_of_a_group_has_its_own_time_and_the_group_that_of_the_last() -> None:
     sender = FakeSender()
-    gatherer = gatherer_of(sender, groups=1, seconds=200)
-    first = ask(gatherer, b"-")
+    batcher = batcher_of(sender, groups=1, seconds=200)
+    first = ask(batcher, b"-")
     await turns()
-    early = ask(gatherer, b"a")
+    early = ask(batcher, b"a")
     await later(100)
-    late = ask(gatherer, b"b")
+    late = ask(batcher, b"b")
     await turns()
     sender.go()
     await turns()
@@ -186,10 +186,10 @@ async def test_each_item_of_a_group_has_its_own_time_and_the_group_that_of_the_l
 
 async def test_the_time_of_each_is_over_in_its_turn() -> None:
     sender = FakeSender()
-    gatherer = gatherer_of(sender, groups=1, seconds=200)
+    batcher = batcher_of(sender, groups=1, seconds=200)
     asked = []
     for item in (b"a", b"b", b"c"):
-        asked += ask(gatherer, item)
+        asked += ask(batcher, item)
         await later(50)
     done = []
     for _ in range(5):
@@ -201,24 +201,24 @@ async def test_the_time_of_each_is_over_in_its_turn() -> None:
 
 async def test_nothing_is_kept_of_what_is_answered() -> None:
     sender = FakeSender()
-    gatherer = gatherer_of(sender)
+    batcher = batcher_of(sender)
     for _ in range(3):
-        await finish(sender, *ask(gatherer, b"a", b"b"))
+        await finish(sender, *ask(batcher, b"a", b"b"))
         await turns()
-        assert not gatherer._unsettled
+        assert not batcher._unsettled
 
 
 async def test_a_loop_that_is_never_idle_does_not_keep_a_group_for_ever() -> None:
     sender = FakeSender()
-    gatherer = gatherer_of(sender, items=10_000)
+    batcher = batcher_of(sender, group_items=10_000)
     # Much is under way, so that no group has its share soon.
-    asked = ask(gatherer, *[b"%d" % number for number in range(1000)])
+    asked = ask(batcher, *[b"%d" % number for number in range(1000)])
     await turns()
     sender.go()
     await turns()
     groups = len(sender.groups)
     for number in range(160):
-        asked += ask(gatherer, b"next%d" % number)
+        asked += ask(batcher, b"next%d" % number)
         await turns(1)
     assert len(sender.groups) == groups + 1
     assert len(sender.groups[-1][1]) <= 130
@@ -227,18 +227,18 @@ async def test_a_loop_that_is_never_idle_does_not_keep_a_group_for_ever() -> Non
 
 async def test_the_failure_of_a_group_is_that_of_each_item_and_of_no_other_group() -> None:
     sender = FakeSender()
-    gatherer = gatherer_of(sender)
+    batcher = batcher_of(sender)
     sender.failure = OSError("down")
-    assert await finish(sender, *ask(gatherer, b"a", b"b")) == [sender.failure] * 2
+    assert await finish(sender, *ask(batcher, b"a", b"b")) == [sender.failure] * 2
     sender.failure = None
-    assert await finish(sender, *ask(gatherer, b"a")) == [b"A"]
+    assert await finish(sender, *ask(batcher, b"a")) == [b"A"]
 
 
 async def test_an_item_is_told_once_whatever_comes_late() -> None:
     sender = FakeSender()
-    gatherer = gatherer_of(sender, seconds=100)
+    batcher = batcher_of(sender, seconds=100)
     told: list[bytes | Exception] = []
-    gatherer.submit("k", 1, lambda: b"a", told.append)
+    batcher.submit("k", 1, lambda: b"a", told.append)
     await later(150)
     sender.go()
     await turns()
@@ -247,7 +247,7 @@ async def test_an_item_is_told_once_whatever_comes_late() -> None:
 
 async def test_where_a_whole_group_waits_there_may_be_more_of_them() -> None:
     sender = FakeSender()
-    asked = ask(gatherer_of(sender, groups=1, most_groups=3, items=2), *[b"%d" % number for number in range(9)])
+    asked = ask(batcher_of(sender, groups=1, full_groups=3, group_items=2), *[b"%d" % number for number in range(9)])
     await turns()
     assert [len(items) for _, items in sender.groups] == [2, 2, 2]
     sender.go()
@@ -263,11 +263,11 @@ async def test_where_a_whole_group_waits_there_may_be_more_of_them() -> None:
 @pytest.mark.parametrize(("items", "is_sent"), [(150, False), (2, True)])
 async def test_a_whole_group_waits_for_no_more(items: int, is_sent: bool) -> None:
     sender = FakeSender()
-    gatherer = gatherer_of(sender, items=items)
-    asked = ask(gatherer, b"a", b"b")
+    batcher = batcher_of(sender, group_items=items)
+    asked = ask(batcher, b"a", b"b")
     await turns()
     # Where several have travelled together, others are waited for.
-    asked += ask(gatherer, b"c", b"d")
+    asked += ask(batcher, b"c", b"d")
     await turns(3)
     assert (len(sender.groups) == 2) == is_sent
     await finish(sender, *asked)
@@ -276,13 +276,13 @@ async def test_a_whole_group_waits_for_no_more(items: int, is_sent: bool) -> Non
 @pytest.mark.parametrize(("arriving", "is_sent"), [(31, False), (32, True)])
 async def test_a_group_with_its_share_waits_for_no_more(arriving: int, is_sent: bool) -> None:
     sender = FakeSender()
-    gatherer = gatherer_of(sender)
-    asked = ask(gatherer, *[b"%d" % number for number in range(64)])
+    batcher = batcher_of(sender)
+    asked = ask(batcher, *[b"%d" % number for number in range(64)])
     await turns()
     assert [len(items) for _, items in sender.groups] == [32, 32]
     sender.go()
     await turns()
-    asked += ask(gatherer, *[b"next%d" % number for number in range(arriving)])
+    asked += ask(batcher, *[b"next%d" % number for number in range(arriving)])
     await turns(3)
     # As many are under way: what is answered next would else come to wait with these, and travel with them ever after.
     assert (len(sender.groups) == 3) == is_sent
@@ -293,20 +293,20 @@ async def test_what_fails_alone_is_told_so_alone() -> None:
     async def send(_: str, items: Sequence[bytes], __: float) -> Sequence[bytes | Exception]:
         return [ValueError() if item == b"bad" else item.upper() for item in items]
 
-    asked = ask(Gatherer(send, Limits(5.0)), b"a", b"bad", b"c")
+    asked = ask(Batcher(send, Limits(5.0)), b"a", b"bad", b"c")
     told = await asyncio.gather(*asked, return_exceptions=True)
     assert [each if isinstance(each, bytes) else type(each) for each in told] == [b"A", ValueError, b"C"]
 
 
 async def test_groups_are_about_as_large_as_each_other_and_take_what_each_turn_brings() -> None:
     sender = FakeSender()
-    gatherer = gatherer_of(sender)
-    asked = ask(gatherer, *[b"%d" % number for number in range(40)])
+    batcher = batcher_of(sender)
+    asked = ask(batcher, *[b"%d" % number for number in range(40)])
     await turns()
     assert [len(items) for _, items in sender.groups] == [20, 20]
     for number in range(20):
         # One in each turn, as from clients that send again when they are answered.
-        asked += ask(gatherer, b"next%d" % number)
+        asked += ask(batcher, b"next%d" % number)
         if number == 3:
             sender.go()
         await turns(1)
@@ -317,7 +317,7 @@ async def test_groups_are_about_as_large_as_each_other_and_take_what_each_turn_b
 
 async def test_an_item_is_made_when_its_group_leaves() -> None:
     sender = FakeSender()
-    gatherer = gatherer_of(sender, groups=1)
+    batcher = batcher_of(sender, groups=1)
     making: list[str] = []
     told: list[bytes | Exception] = []
     for name in ("a", "b", "c"):
@@ -326,7 +326,7 @@ async def test_an_item_is_made_when_its_group_leaves() -> None:
             making.append(name)
             return name.encode()
 
-        gatherer.submit("k", 1, make, told.append)
+        batcher.submit("k", 1, make, told.append)
         await turns()
     assert making == ["a"]
     sender.go()
@@ -339,7 +339,7 @@ async def test_an_item_is_made_when_its_group_leaves() -> None:
 
 async def test_what_cannot_be_made_is_told_so_at_once_and_alone() -> None:
     sender = FakeSender()
-    asked = ask(gatherer_of(sender), b"a", b"unfit", b"b")
+    asked = ask(batcher_of(sender), b"a", b"unfit", b"b")
     await turns()
     assert isinstance(asked[1].exception(), ValueError)
     assert sender.groups == [("k", [b"a", b"b"])]
@@ -348,14 +348,14 @@ async def test_what_cannot_be_made_is_told_so_at_once_and_alone() -> None:
 
 async def test_what_waits_behind_many_that_cannot_be_made_is_sent() -> None:
     sender = FakeSender()
-    gatherer = gatherer_of(sender, items=3)
-    asked = ask(gatherer, *[b"unfit"] * 20, b"a")
+    batcher = batcher_of(sender, group_items=3)
+    asked = ask(batcher, *[b"unfit"] * 20, b"a")
     await turns(40)
     assert all(isinstance(each.exception(), ValueError) for each in asked[:-1])
     assert sender.groups == [("k", [b"a"])]
     assert await finish(sender, asked[-1]) == [b"A"]
     await turns()
-    assert (gatherer._queues, gatherer._waiting_items, gatherer._waiting_octets) == ({}, 0, 0)
+    assert (batcher._by_key, batcher.queued_items, batcher.queued_bytes) == ({}, 0, 0)
 
 
 @pytest.mark.parametrize(
@@ -371,10 +371,10 @@ async def test_a_group_is_bounded_by_what_its_items_are_made_from(
     items: list[tuple[int, bytes]], groups: list[list[bytes]]
 ) -> None:
     sender = FakeSender()
-    gatherer = gatherer_of(sender, octets=5)
+    batcher = batcher_of(sender, group_bytes=5)
     told: list[bytes | Exception] = []
     for octets, data in items:
-        gatherer.submit("k", octets, functools.partial(made, data), told.append)
+        batcher.submit("k", octets, functools.partial(made, data), told.append)
     await turns(20)
     assert [sent for _, sent in sender.groups] == groups
     for _ in groups:
@@ -385,10 +385,10 @@ async def test_a_group_is_bounded_by_what_its_items_are_made_from(
 
 async def test_what_is_made_in_one_turn_of_the_loop_is_bounded() -> None:
     sender = FakeSender()
-    gatherer = gatherer_of(sender, octets=10, groups=4)
+    batcher = batcher_of(sender, group_bytes=10, groups=4)
     making: list[int] = []
     for number in range(12):
-        gatherer.submit("k", 5, lambda number=number: making.append(number) or b"a", lambda _: None)  # type: ignore[misc, func-returns-value]
+        batcher.submit("k", 5, lambda number=number: making.append(number) or b"a", lambda _: None)  # type: ignore[misc, func-returns-value]
     made_in_turn = []
     while len(making) < 8:
         before = len(making)
@@ -405,18 +405,18 @@ async def test_what_is_made_in_one_turn_of_the_loop_is_bounded() -> None:
 
 async def test_what_waits_for_all_keys_together_has_its_limits() -> None:
     sender = FakeSender()
-    gatherer: Gatherer[str, bytes, bytes] = Gatherer(sender.send, Limits(5.0))
+    batcher: Batcher[str, bytes, bytes] = Batcher(sender.send, Limits(5.0))
     for number in range(10_000):
-        gatherer.submit(str(number % 7), 1, lambda: b"a", lambda _: None)
-    with pytest.raises(Full):
-        gatherer.submit("k", 1, lambda: b"a", lambda _: None)
+        batcher.submit(str(number % 7), 1, lambda: b"a", lambda _: None)
+    with pytest.raises(QueueFull):
+        batcher.submit("k", 1, lambda: b"a", lambda _: None)
 
-    gatherer = Gatherer(sender.send, Limits(5.0))
+    batcher = Batcher(sender.send, Limits(5.0))
     for key in "abcd":
-        gatherer.submit(key, 16 * 2**20, lambda: b"a", lambda _: None)
-    with pytest.raises(Full):
-        gatherer.submit("k", 1, lambda: b"a", lambda _: None)
-    while sender._held or gatherer._queues:
+        batcher.submit(key, 16 * 2**20, lambda: b"a", lambda _: None)
+    with pytest.raises(QueueFull):
+        batcher.submit("k", 1, lambda: b"a", lambda _: None)
+    while sender._held or batcher._by_key:
         if sender._held:
             sender.go()
         await turns(1)
@@ -424,28 +424,28 @@ async def test_what_waits_for_all_keys_together_has_its_limits() -> None:
 
 async def test_a_key_has_four_groups_of_150_under_way_at_most() -> None:
     sender = FakeSender()
-    asked = ask(Gatherer(sender.send, Limits(5.0)), *[b"%d" % number for number in range(1000)])
+    asked = ask(Batcher(sender.send, Limits(5.0)), *[b"%d" % number for number in range(1000)])
     await turns()
     assert [len(items) for _, items in sender.groups] == [150] * 4
     await finish(sender, *asked)
 
 
 def test_a_group_is_made_from_128_kib() -> None:
-    assert Limits(1.0).octets == 128 * 1024
+    assert Limits(1.0).group_bytes == 128 * 1024
 
 
 async def test_whoever_is_told_may_send_again_at_once() -> None:
     sender = FakeSender()
-    gatherer = gatherer_of(sender)
+    batcher = batcher_of(sender)
     told: list[bytes | Exception] = []
 
     def again(outcome: bytes | Exception) -> None:
         told.append(outcome)
-        gatherer.submit("k", 1, lambda: b"a", told.append)
+        batcher.submit("k", 1, lambda: b"a", told.append)
 
-    gatherer.submit("k", 5, lambda: made(b"unfit"), again)
+    batcher.submit("k", 5, lambda: made(b"unfit"), again)
     await turns()
     sender.go()
     await turns()
     assert [str(each) for each in told[1:]] == [str(b"A")]
-    assert gatherer._queues == {}
+    assert batcher._by_key == {}

@@ -8,7 +8,7 @@ import pytest
 from cryptography.fernet import Fernet
 
 from server import limits
-from server.commit.lookup_batcher import GroupedLookups
+from server.commit.lookup_batcher import LookupBatcher
 from server.errors import DatabaseUnavailable
 from server.model import Lookup, LookupRequest, Profile
 from server.query.page_token import PageTokens
@@ -76,21 +76,21 @@ def queries() -> FakeQueries:
 
 
 @pytest.fixture
-def lookups(queries: FakeQueries) -> GroupedLookups:
-    return GroupedLookups(cast(ProfileQueries, queries))
+def lookups(queries: FakeQueries) -> LookupBatcher:
+    return LookupBatcher(cast(ProfileQueries, queries))
 
 
-def _ask(lookups: GroupedLookups, tokens: range) -> list[asyncio.Task[Found]]:
+def _ask(lookups: LookupBatcher, tokens: range) -> list[asyncio.Task[Found]]:
     return [asyncio.create_task(_answered(lookups, _lookup(token))) for token in tokens]
 
 
-async def _answered(lookups: GroupedLookups, lookup: Lookup) -> Found:
+async def _answered(lookups: LookupBatcher, lookup: Lookup) -> Found:
     async with lookups.look_up(lookup) as found:
         return found
 
 
 async def test_those_that_arrive_meanwhile_are_one_query_and_each_gets_its_own(
-    queries: FakeQueries, lookups: GroupedLookups
+    queries: FakeQueries, lookups: LookupBatcher
 ) -> None:
     tasks = _ask(lookups, range(1))
     await turns()
@@ -104,7 +104,7 @@ async def test_those_that_arrive_meanwhile_are_one_query_and_each_gets_its_own(
 
 
 async def test_so_many_groups_are_under_way_and_each_has_its_share(
-    queries: FakeQueries, lookups: GroupedLookups
+    queries: FakeQueries, lookups: LookupBatcher
 ) -> None:
     tasks = _ask(lookups, range(4 * 16))
     await turns()
@@ -117,10 +117,10 @@ async def test_so_many_groups_are_under_way_and_each_has_its_share(
     while not all(task.done() for task in tasks + more):
         await queries.answer()
     assert {task.result()[1] for task in tasks + more} == {False}
-    assert (lookups._under_way, lookups._queued, lookups._waiting) == (0, 0, {})
+    assert (lookups._unfinished, len(lookups._queue)) == (0, 0)
 
 
-async def test_where_one_query_cannot_tell_each_is_asked_alone(queries: FakeQueries, lookups: GroupedLookups) -> None:
+async def test_where_one_query_cannot_tell_each_is_asked_alone(queries: FakeQueries, lookups: LookupBatcher) -> None:
     queries.too_many = True
     tasks = _ask(lookups, range(3))
     await turns()
@@ -130,7 +130,7 @@ async def test_where_one_query_cannot_tell_each_is_asked_alone(queries: FakeQuer
     assert [task.result() for task in tasks] == [_found(_lookup(token)) for token in range(3)]
 
 
-async def test_a_failure_is_told_to_all_and_the_next_are_asked(queries: FakeQueries, lookups: GroupedLookups) -> None:
+async def test_a_failure_is_told_to_all_and_the_next_are_asked(queries: FakeQueries, lookups: LookupBatcher) -> None:
     queries.failure = DatabaseUnavailable()
     tasks = _ask(lookups, range(2))
     gone, _ = tasks
@@ -148,7 +148,7 @@ async def test_a_failure_is_told_to_all_and_the_next_are_asked(queries: FakeQuer
 
 
 async def test_a_look_up_that_is_too_large_for_its_group_is_made_alone(
-    queries: FakeQueries, lookups: GroupedLookups
+    queries: FakeQueries, lookups: LookupBatcher
 ) -> None:
     queries.too_large = [_lookup(1)]
     tasks = _ask(lookups, range(3))
@@ -165,7 +165,7 @@ async def test_a_look_up_that_is_too_large_for_its_group_is_made_alone(
 
 
 async def test_so_many_are_alone_at_once_until_their_answers_are_built_and_applications_take_turns(
-    queries: FakeQueries, lookups: GroupedLookups
+    queries: FakeQueries, lookups: LookupBatcher
 ) -> None:
     building, built = list[str](), asyncio.Event()
 
@@ -187,7 +187,7 @@ async def test_so_many_are_alone_at_once_until_their_answers_are_built_and_appli
         await queries.answer()
 
 
-async def test_groups_take_applications_in_turn(queries: FakeQueries, lookups: GroupedLookups) -> None:
+async def test_groups_take_applications_in_turn(queries: FakeQueries, lookups: LookupBatcher) -> None:
     def ask(application: str, token: int) -> asyncio.Task[Found]:
         return asyncio.create_task(_answered(lookups, _plan(application, session_token=f"t{token}")))
 
@@ -202,7 +202,7 @@ async def test_groups_take_applications_in_turn(queries: FakeQueries, lookups: G
         await queries.answer()
 
 
-async def test_what_is_no_token_waits_for_nobody(queries: FakeQueries, lookups: GroupedLookups) -> None:
+async def test_what_is_no_token_waits_for_nobody(queries: FakeQueries, lookups: LookupBatcher) -> None:
     tasks = _ask(lookups, range(1))
     await turns()
     company = _plan("app", company_id="c")
@@ -213,7 +213,7 @@ async def test_what_is_no_token_waits_for_nobody(queries: FakeQueries, lookups: 
     assert [task.result() for task in tasks] == [_found(_lookup(0)), _found(company)]
 
 
-async def test_a_later_page_of_a_token_is_made_alone(queries: FakeQueries, lookups: GroupedLookups) -> None:
+async def test_a_later_page_of_a_token_is_made_alone(queries: FakeQueries, lookups: LookupBatcher) -> None:
     later = _plan("app", _TOKENS.seal([None, "app/u/x"], subject_of(_lookup(0)), 0), session_token="t0")
     tasks = [asyncio.create_task(_answered(lookups, lookup)) for lookup in (_lookup(0), later)]
     await turns()

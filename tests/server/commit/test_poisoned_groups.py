@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from server.commit.group_commit import GroupedProfileStore
+from server.commit.write_batcher import WriteBatcher
 from server.errors import ProfileTooLarge, WriteOutcomeUnknown, WriteRejected
 from server.local.mongod import EmbeddedMongod
 from server.model import STORED, ProfileWrite, Stored, UserUpdate
@@ -66,7 +66,7 @@ def _poison(number: int) -> ProfileWrite:
 
 
 async def test_every_update_is_stored_while_another_application_sends_the_worst(opened: Database) -> None:
-    grouped = GroupedProfileStore(MongoProfileStore(opened))
+    grouped = WriteBatcher(MongoProfileStore(opened))
     poisoned: list[Outcome] = []
 
     async def poison(start: int) -> None:
@@ -99,7 +99,7 @@ async def test_one_update_waits_for_few_of_anothers_flood(opened: Database, monk
     users = [f"d{number}" for number in range(40)]
     assert await store.apply([_write("bad", user) for user in users]) == [STORED] * len(users)
     await opened.profiles.update_many({"application_id": "bad"}, {"$set": {"metadata": dense}})
-    grouped = GroupedProfileStore(store)
+    grouped = WriteBatcher(store)
     sizes: list[int] = []
     apply = store.apply
 

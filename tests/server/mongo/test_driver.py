@@ -4,7 +4,7 @@ import pytest
 from motor.frameworks.asyncio import max_workers
 
 from server import limits
-from server.commit import group_commit, lookup_batcher
+from server.commit import lookup_batcher, write_batcher
 from server.mongo.client import connect
 from server.mongo.driver import CREDENTIAL_SECONDS, THREADS, WRITE_SECONDS, options_for
 
@@ -40,7 +40,7 @@ async def test_what_the_operator_says_is_what_the_driver_does() -> None:
 def test_no_kind_of_call_waits_for_another_ones_threads() -> None:
     at_once = limits.QUERIES_AT_ONCE + limits.CHANGES_AT_ONCE
     # Single users, and look-ups that do not travel in groups; then the groups.
-    at_once += 2 * limits.LOOK_UPS_AT_ONCE + group_commit.GROUPS + lookup_batcher.GROUPS
+    at_once += 2 * limits.LOOK_UPS_AT_ONCE + write_batcher.GROUPS + lookup_batcher.GROUPS
     # A credential, MongoDB's health, the schema.
     assert at_once + 3 < THREADS
     assert max_workers == THREADS

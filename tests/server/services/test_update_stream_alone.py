@@ -10,7 +10,7 @@ from userfold.v1.user_pb2 import UserUpdate
 
 from runtime.turns import Turns
 from server import limits
-from server.commit.group_commit import GroupedProfileStore
+from server.commit.write_batcher import WriteBatcher
 from server.model import STORED, Application, CredentialKind, ProfileWrite, Scope
 from server.rpc.call import Call
 from server.rpc.parsing import ParsedRequest
@@ -42,8 +42,8 @@ async def store() -> FakeProfileStore:
 
 
 @pytest.fixture
-async def grouped(store: FakeProfileStore) -> GroupedProfileStore:
-    return GroupedProfileStore(store)
+async def grouped(store: FakeProfileStore) -> WriteBatcher:
+    return WriteBatcher(store)
 
 
 def _message(*user_ids: str, size: int = 0) -> pb.StreamUpdateUsersRequest:
@@ -57,14 +57,14 @@ async def _sent(messages: Sequence[pb.StreamUpdateUsersRequest]) -> AsyncIterato
         yield ParsedRequest(message)
 
 
-async def _acknowledged(grouped: GroupedProfileStore, *messages: pb.StreamUpdateUsersRequest) -> list[int]:
+async def _acknowledged(grouped: WriteBatcher, *messages: pb.StreamUpdateUsersRequest) -> list[int]:
     stream = UpdateStream(grouped, _CALL, lambda: 0, asyncio.Event(), Turns())
     answers = stream.acknowledge(_sent(messages))
     return [each.sequence_number for answer in [one async for one in answers] for each in answer.acknowledgements]
 
 
 async def test_refused_updates_are_acknowledged_in_slices(
-    grouped: GroupedProfileStore, store: FakeProfileStore, monkeypatch: pytest.MonkeyPatch
+    grouped: WriteBatcher, store: FakeProfileStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store.may_answer.set()
     taken: list[object] = []
@@ -78,7 +78,7 @@ async def test_refused_updates_are_acknowledged_in_slices(
 
 
 async def test_a_stream_waits_for_room_in_bytes_and_goes_on(
-    grouped: GroupedProfileStore, store: FakeProfileStore, monkeypatch: pytest.MonkeyPatch
+    grouped: WriteBatcher, store: FakeProfileStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(limits, "WAITING_BYTES", 20_000)
     stream = asyncio.ensure_future(_acknowledged(grouped, *(_message(f"u{n}", size=3_000) for n in range(10))))
@@ -91,7 +91,7 @@ async def test_a_stream_waits_for_room_in_bytes_and_goes_on(
 
 
 async def test_a_message_larger_than_all_room_is_taken_part_by_part_while_others_write(
-    grouped: GroupedProfileStore, store: FakeProfileStore, monkeypatch: pytest.MonkeyPatch
+    grouped: WriteBatcher, store: FakeProfileStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(limits, "WAITING_BYTES", 20_000)
     monkeypatch.setattr(limits, "STREAM_BYTES", 5_000)
@@ -115,7 +115,7 @@ async def test_a_message_larger_than_all_room_is_taken_part_by_part_while_others
 
 
 async def test_an_update_is_not_counted_before_it_is_submitted(
-    grouped: GroupedProfileStore, monkeypatch: pytest.MonkeyPatch
+    grouped: WriteBatcher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(_: object) -> Any:
         raise RuntimeError("no room")
@@ -129,7 +129,7 @@ async def test_an_update_is_not_counted_before_it_is_submitted(
 class _Busy:
     """Writes of another application, one after the other."""
 
-    def __init__(self, grouped: GroupedProfileStore) -> None:
+    def __init__(self, grouped: WriteBatcher) -> None:
         self._grouped = grouped
         self._is_stopped = False
         self._again(None)

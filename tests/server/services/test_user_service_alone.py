@@ -13,7 +13,7 @@ from userfold.v1 import user_service_pb2 as pb
 from userfold.v1.user_pb2 import User, UserUpdate
 
 from runtime.turns import Turns
-from server.commit.group_commit import GroupedProfileStore
+from server.commit.write_batcher import WriteBatcher
 from server.errors import (
     InvalidRequest,
     ProfileTooLarge,
@@ -155,7 +155,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def service(store: FakeProfileStore, queries: FakeProfileQueries, clock: Clock) -> UserService:
-    tokens, turns, profiles = PageTokens(Fernet.generate_key()), Turns(), GroupedProfileStore(store)
+    tokens, turns, profiles = PageTokens(Fernet.generate_key()), Turns(), WriteBatcher(store)
     updater = BatchUpdater(profiles, clock, turns)
     return UserService(profiles, updater, queries, FakeProfileErasure(), tokens, clock, asyncio.Event(), turns)
 

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from server.commit.group_commit import GroupedProfileStore
+from server.commit.write_batcher import WriteBatcher
 from server.errors import Overloaded
 from server.model import ProfileWrite
-from tests.server.commit.test_group_commit import FakeProfileStore, Unplanned, _write
+from tests.server.commit.test_write_batcher import FakeProfileStore, Unplanned, _write
 from tests.support.waiting import later, turns
 
 
@@ -18,8 +18,8 @@ def store() -> FakeProfileStore:
 
 
 @pytest.fixture
-def grouped(store: FakeProfileStore) -> GroupedProfileStore:
-    return GroupedProfileStore(store)
+def grouped(store: FakeProfileStore) -> WriteBatcher:
+    return WriteBatcher(store)
 
 
 def _sized(user_id: str, size: int, application: str = "app") -> ProfileWrite:
@@ -40,7 +40,7 @@ async def _all_groups(store: FakeProfileStore) -> list[int]:
 
 
 async def test_a_group_has_150_updates_and_one_of_several_applications_32(
-    grouped: GroupedProfileStore, store: FakeProfileStore
+    grouped: WriteBatcher, store: FakeProfileStore
 ) -> None:
     grouped.submit([_write(f"u{number}") for number in range(400)])
     await turns()
@@ -49,12 +49,12 @@ async def test_a_group_has_150_updates_and_one_of_several_applications_32(
     assert (await _all_groups(store))[2] == 32
 
 
-async def test_a_group_has_2_mib(grouped: GroupedProfileStore, store: FakeProfileStore) -> None:
+async def test_a_group_has_2_mib(grouped: WriteBatcher, store: FakeProfileStore) -> None:
     grouped.submit([_sized(f"u{number}", 2**20) for number in range(5)])
     assert await _all_groups(store) == [2, 2, 1]
 
 
-async def test_64_kib_are_planned_for_a_group(grouped: GroupedProfileStore, store: FakeProfileStore) -> None:
+async def test_64_kib_are_planned_for_a_group(grouped: WriteBatcher, store: FakeProfileStore) -> None:
     unplanned = Unplanned(grouped)
     for number in range(5):
         unplanned.submit(f"u{number}", size=32 * 1024)
@@ -62,7 +62,7 @@ async def test_64_kib_are_planned_for_a_group(grouped: GroupedProfileStore, stor
 
 
 async def test_a_group_has_2000_paths_and_one_of_several_applications_500(
-    grouped: GroupedProfileStore, store: FakeProfileStore
+    grouped: WriteBatcher, store: FakeProfileStore
 ) -> None:
     grouped.submit([_with_leaves(f"u{number}", 990) for number in range(5)])
     assert await _all_groups(store) == [2, 2, 1]
@@ -75,7 +75,7 @@ async def test_a_group_has_2000_paths_and_one_of_several_applications_500(
 
 
 async def test_an_application_with_nothing_under_way_waits_no_longer_than_50_ms(
-    grouped: GroupedProfileStore, store: FakeProfileStore
+    grouped: WriteBatcher, store: FakeProfileStore
 ) -> None:
     grouped.submit([_write(f"u{number}", application="flood") for number in range(1000)])
     await turns()
@@ -89,7 +89,7 @@ async def test_an_application_with_nothing_under_way_waits_no_longer_than_50_ms(
 
 
 async def test_one_application_may_have_half_of_10_000_updates_waiting(
-    grouped: GroupedProfileStore, store: FakeProfileStore
+    grouped: WriteBatcher, store: FakeProfileStore
 ) -> None:
     grouped.submit([_write("u")] * 5000)
     with pytest.raises(Overloaded):
@@ -102,9 +102,7 @@ async def test_one_application_may_have_half_of_10_000_updates_waiting(
     grouped.require_room("app")
 
 
-async def test_one_application_may_have_half_of_128_mib_waiting(
-    grouped: GroupedProfileStore, store: FakeProfileStore
-) -> None:
+async def test_one_application_may_have_half_of_128_mib_waiting(grouped: WriteBatcher, store: FakeProfileStore) -> None:
     grouped.submit([_sized("u", 64 * 2**20)])
     with pytest.raises(Overloaded):
         grouped.submit([_sized("v", 2000)])
@@ -123,9 +121,9 @@ class _Counting(set[Any]):
 
 
 async def test_of_a_flood_on_one_profile_no_more_is_looked_at_than_two_groups_have(
-    grouped: GroupedProfileStore, store: FakeProfileStore
+    grouped: WriteBatcher, store: FakeProfileStore
 ) -> None:
-    grouped._busy = busy = _Counting()
+    grouped._queues._busy_profiles = busy = _Counting()
     grouped.submit([_write("u", "0")])
     await turns()
     busy.asked = 0
@@ -136,7 +134,7 @@ async def test_of_a_flood_on_one_profile_no_more_is_looked_at_than_two_groups_ha
     await _all_groups(store)
 
 
-async def test_draining_waits_for_all(grouped: GroupedProfileStore, store: FakeProfileStore) -> None:
+async def test_draining_waits_for_all(grouped: WriteBatcher, store: FakeProfileStore) -> None:
     grouped.submit([_write(f"u{number}") for number in range(400)])
     drained = asyncio.ensure_future(grouped.drain())
     await turns()

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from server import limits
-from server.commit import group_commit as groups
-from server.commit.group_commit import EXTRA_GROUPS, GROUPS, LARGE, SHARED, SHARED_LEAVES, SLOW, GroupedProfileStore
-from server.commit.queued_updates import Call
+from server.commit import write_batcher
+from server.commit.queued_writes import Submission
+from server.commit.write_batcher import EXTRA_GROUPS, GROUPS, LARGE_GROUP, WriteBatcher
+from server.commit.write_queues import SHARED_LEAVES_LIMIT, SHARED_LIMIT, SLOW_LIMIT
 from server.errors import InvalidRequest, Overloaded, ProfileTooLarge, WriteOutcomeUnknown
 from server.model import STORED, PlannedUpdate, ProfileWrite, Stored, UserUpdate
 from server.users.ports import AGAIN, Again, Outcome
@@ -84,7 +85,7 @@ def _slow(user_id: str, application: str = "app", mark: str = "1") -> ProfileWri
 class Unplanned:
     """Submits updates that are planned late, and notes when each is."""
 
-    def __init__(self, grouped: GroupedProfileStore) -> None:
+    def __init__(self, grouped: WriteBatcher) -> None:
         self._grouped = grouped
         self.planned: list[str] = []
 
@@ -102,17 +103,17 @@ def store() -> FakeProfileStore:
 
 
 @pytest.fixture
-def grouped(store: FakeProfileStore) -> GroupedProfileStore:
-    return GroupedProfileStore(store)
+def grouped(store: FakeProfileStore) -> WriteBatcher:
+    return WriteBatcher(store)
 
 
 @pytest.fixture
-def unplanned(grouped: GroupedProfileStore) -> Unplanned:
+def unplanned(grouped: WriteBatcher) -> Unplanned:
     return Unplanned(grouped)
 
 
 async def test_a_write_that_finds_nothing_under_way_is_applied_at_once(
-    grouped: GroupedProfileStore, store: FakeProfileStore
+    grouped: WriteBatcher, store: FakeProfileStore
 ) -> None:
     done = grouped.submit([_write("u")])
     await asyncio.sleep(0)
@@ -122,9 +123,7 @@ async def test_a_write_that_finds_nothing_under_way_is_applied_at_once(
     assert done.result() == [STORED]
 
 
-async def test_what_arrives_meanwhile_forms_the_next_group(
-    grouped: GroupedProfileStore, store: FakeProfileStore
-) -> None:
+async def test_what_arrives_meanwhile_forms_the_next_group(grouped: WriteBatcher, store: FakeProfileStore) -> None:
     first = [grouped.submit([_write(f"first{number}")]) for number in range(3)]
     await turns()
     assert [len(group) for group in store.groups] == [3]
@@ -139,21 +138,21 @@ async def test_what_arrives_meanwhile_forms_the_next_group(
     assert all(done.result() == [STORED] for done in later)
 
 
-async def test_a_large_group_is_started_beside_another(grouped: GroupedProfileStore, store: FakeProfileStore) -> None:
+async def test_a_large_group_is_started_beside_another(grouped: WriteBatcher, store: FakeProfileStore) -> None:
     grouped.submit([_write("first")])
     await turns()
     for batch in range(GROUPS + 1):
-        grouped.submit([_write(f"u{batch}-{number}") for number in range(LARGE)])
+        grouped.submit([_write(f"u{batch}-{number}") for number in range(LARGE_GROUP)])
         await turns()
-    assert [len(group) for group in store.groups] == [1, *[LARGE] * (GROUPS - 1)]
+    assert [len(group) for group in store.groups] == [1, *[LARGE_GROUP] * (GROUPS - 1)]
     await store.answer()
     # Half of what waits and is under way.
-    assert [len(group) for group in store.groups] == [1, *[LARGE] * (GROUPS - 1), LARGE + LARGE // 2]
+    assert [len(group) for group in store.groups] == [1, *[LARGE_GROUP] * (GROUPS - 1), LARGE_GROUP + LARGE_GROUP // 2]
 
 
-@pytest.mark.parametrize(("writes", "is_started"), [(LARGE - 1, False), (LARGE, True)])
+@pytest.mark.parametrize(("writes", "is_started"), [(LARGE_GROUP - 1, False), (LARGE_GROUP, True)])
 async def test_a_group_with_its_share_waits_for_no_more(
-    grouped: GroupedProfileStore, store: FakeProfileStore, writes: int, is_started: bool
+    grouped: WriteBatcher, store: FakeProfileStore, writes: int, is_started: bool
 ) -> None:
     # Where several have been written together, others are waited for.
     grouped.submit([_write("a"), _write("b")])
@@ -165,7 +164,7 @@ async def test_a_group_with_its_share_waits_for_no_more(
     assert (len(store.groups) > 1) == is_started
 
 
-async def test_each_caller_is_told_of_its_own_writes(grouped: GroupedProfileStore, store: FakeProfileStore) -> None:
+async def test_each_caller_is_told_of_its_own_writes(grouped: WriteBatcher, store: FakeProfileStore) -> None:
     store.outcomes = {"app/b=1": ProfileTooLarge(), "app/d=1": WriteOutcomeUnknown()}
     calls = [grouped.submit([_write("a"), _write("b")]), grouped.submit([_write("c")]), grouped.submit([_write("d")])]
     await turns()
@@ -175,7 +174,7 @@ async def test_each_caller_is_told_of_its_own_writes(grouped: GroupedProfileStor
 
 
 async def test_the_writes_of_one_profile_stay_in_order_and_never_meet_in_two_groups(
-    grouped: GroupedProfileStore, store: FakeProfileStore
+    grouped: WriteBatcher, store: FakeProfileStore
 ) -> None:
     for mark in "123":
         grouped.submit([_write("u", mark)])
@@ -194,7 +193,7 @@ async def test_the_writes_of_one_profile_stay_in_order_and_never_meet_in_two_gro
 
 
 async def test_one_applications_flood_does_not_starve_another(
-    grouped: GroupedProfileStore, store: FakeProfileStore, monkeypatch: pytest.MonkeyPatch
+    grouped: WriteBatcher, store: FakeProfileStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(limits, "GROUP_UPDATES", 10)
     grouped.submit([_write("busy", application="flood")])
@@ -210,12 +209,12 @@ async def test_one_applications_flood_does_not_starve_another(
     assert small.done()
 
 
-async def test_a_group_of_several_applications_is_small(grouped: GroupedProfileStore, store: FakeProfileStore) -> None:
+async def test_a_group_of_several_applications_is_small(grouped: WriteBatcher, store: FakeProfileStore) -> None:
     grouped.submit([_write(f"u{number}", application="flood") for number in range(1000)])
     await turns()
     single = grouped.submit([_write("u", application="single")])
     await store.answer()
-    assert [len(group) for group in store.groups] == [limits.GROUP_UPDATES] * 2 + [SHARED]
+    assert [len(group) for group in store.groups] == [limits.GROUP_UPDATES] * 2 + [SHARED_LIMIT]
     assert "single/u=1" in store.groups[-1]
     await store.answer()
     await store.answer()
@@ -223,7 +222,7 @@ async def test_a_group_of_several_applications_is_small(grouped: GroupedProfileS
 
 
 async def test_a_group_is_bounded_in_updates_and_bytes(
-    grouped: GroupedProfileStore, store: FakeProfileStore, monkeypatch: pytest.MonkeyPatch
+    grouped: WriteBatcher, store: FakeProfileStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(limits, "GROUP_UPDATES", 40)
     grouped.submit([_write(f"u{number}") for number in range(100)])
@@ -242,7 +241,7 @@ async def test_a_group_is_bounded_in_updates_and_bytes(
 
 
 async def test_more_than_may_wait_is_refused_at_once_and_the_rest_is_not_touched(store: FakeProfileStore) -> None:
-    grouped = GroupedProfileStore(store, waiting=10)
+    grouped = WriteBatcher(store, updates_limit=10)
     large = grouped.submit([_write(f"u{number}") for number in range(20)])
     with pytest.raises(Overloaded):
         grouped.submit([_write("v")])
@@ -255,7 +254,7 @@ async def test_more_than_may_wait_is_refused_at_once_and_the_rest_is_not_touched
     assert done.result() == [STORED]
 
 
-async def test_waiting_bytes_are_bounded_too(grouped: GroupedProfileStore, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_waiting_bytes_are_bounded_too(grouped: WriteBatcher, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "WAITING_BYTES", 1500)
     grouped.submit([_write("u", user_agent_string="x" * 1000)])
     with pytest.raises(Overloaded):
@@ -263,10 +262,10 @@ async def test_waiting_bytes_are_bounded_too(grouped: GroupedProfileStore, monke
 
 
 async def test_room_is_waited_for(store: FakeProfileStore) -> None:
-    grouped = GroupedProfileStore(store, waiting=10)
-    await grouped.room("app", 1000, 0)
+    grouped = WriteBatcher(store, updates_limit=10)
+    await grouped.wait_for_room("app", 1000, 0)
     grouped.submit([_write(f"u{number}") for number in range(9)])
-    room = asyncio.ensure_future(grouped.room("app", 2, 0))
+    room = asyncio.ensure_future(grouped.wait_for_room("app", 2, 0))
     await turns()
     assert not room.done()
     await store.answer()
@@ -274,7 +273,7 @@ async def test_room_is_waited_for(store: FakeProfileStore) -> None:
 
 
 async def test_a_caller_that_goes_away_leaves_its_writes_and_draining_waits_for_them(
-    grouped: GroupedProfileStore, store: FakeProfileStore
+    grouped: WriteBatcher, store: FakeProfileStore
 ) -> None:
     async def call() -> None:
         await grouped.submit([_write("u")])
@@ -292,7 +291,7 @@ async def test_a_caller_that_goes_away_leaves_its_writes_and_draining_waits_for_
 
 
 async def test_a_defect_of_the_store_is_told_to_all_and_the_next_group_is_fine(
-    grouped: GroupedProfileStore, store: FakeProfileStore
+    grouped: WriteBatcher, store: FakeProfileStore
 ) -> None:
     store.defect = RuntimeError("broken")
     calls = [grouped.submit([_write("a"), _write("b")]), grouped.submit([_write("c")])]
@@ -308,19 +307,21 @@ async def test_a_defect_of_the_store_is_told_to_all_and_the_next_group_is_fine(
     assert done.result() == [STORED]
 
 
-async def test_no_writes_are_answered_at_once(grouped: GroupedProfileStore, store: FakeProfileStore) -> None:
+async def test_no_writes_are_answered_at_once(grouped: WriteBatcher, store: FakeProfileStore) -> None:
     assert await grouped.submit([]) == []
     assert store.groups == []
 
 
 async def test_a_group_beside_another_leaves_the_profiles_of_that_one_alone(
-    grouped: GroupedProfileStore, store: FakeProfileStore
+    grouped: WriteBatcher, store: FakeProfileStore
 ) -> None:
     grouped.submit([_write("u", "1")])
     await turns()
-    later = grouped.submit([_write("u", "2"), *(_write(f"v{number}") for number in range(LARGE)), _write("u", "3")])
+    later = grouped.submit(
+        [_write("u", "2"), *(_write(f"v{number}") for number in range(LARGE_GROUP)), _write("u", "3")]
+    )
     await turns()
-    assert [len(group) for group in store.groups] == [1, LARGE]
+    assert [len(group) for group in store.groups] == [1, LARGE_GROUP]
     assert not any(name.startswith("app/u=") for name in store.groups[1])
     grouped.submit([_write("w")])
     await turns()
@@ -329,19 +330,17 @@ async def test_a_group_beside_another_leaves_the_profiles_of_that_one_alone(
     assert store.groups[2:] == [["app/u=2", "app/u=3", "app/w=1"]]
     await store.answer()
     await store.answer()
-    assert later.result() == [STORED] * (LARGE + 2)
+    assert later.result() == [STORED] * (LARGE_GROUP + 2)
 
 
-async def test_few_beside_a_group_wait_while_their_profile_does(
-    grouped: GroupedProfileStore, store: FakeProfileStore
-) -> None:
+async def test_few_beside_a_group_wait_while_their_profile_does(grouped: WriteBatcher, store: FakeProfileStore) -> None:
     grouped.submit([_write("first")])
     await turns()
-    grouped.submit([_write("u", "1"), *(_write(f"v{number}") for number in range(LARGE - 1))])
+    grouped.submit([_write("u", "1"), *(_write(f"v{number}") for number in range(LARGE_GROUP - 1))])
     await turns()
-    later = grouped.submit([_write("u", "2"), *(_write(f"w{number}") for number in range(LARGE))])
+    later = grouped.submit([_write("u", "2"), *(_write(f"w{number}") for number in range(LARGE_GROUP))])
     await store.answer()
-    assert [len(group) for group in store.groups] == [1, LARGE, LARGE]
+    assert [len(group) for group in store.groups] == [1, LARGE_GROUP, LARGE_GROUP]
     grouped.submit([_write("x")])
     await turns()
     assert len(store.groups) == 3
@@ -349,11 +348,11 @@ async def test_few_beside_a_group_wait_while_their_profile_does(
     assert store.groups[3:] == [["app/u=2", "app/x=1"]]
     await store.answer()
     await store.answer()
-    assert later.result() == [STORED] * (LARGE + 1)
+    assert later.result() == [STORED] * (LARGE_GROUP + 1)
 
 
 async def test_a_flood_on_one_profile_is_not_looked_at_again_and_again(
-    grouped: GroupedProfileStore, store: FakeProfileStore
+    grouped: WriteBatcher, store: FakeProfileStore
 ) -> None:
     flood = 4 * limits.GROUP_UPDATES
     grouped.submit([_write("u", "0")])
@@ -363,9 +362,9 @@ async def test_a_flood_on_one_profile_is_not_looked_at_again_and_again(
     assert len(store.groups) == 1
     assert not grouped._may_start()
     # Another application's are, once there are enough of them, and the flood goes on when its profile is free.
-    other = grouped.submit([_write(f"v{number}", application="other") for number in range(LARGE)])
+    other = grouped.submit([_write(f"v{number}", application="other") for number in range(LARGE_GROUP)])
     await turns()
-    assert [len(group) for group in store.groups] == [1, LARGE]
+    assert [len(group) for group in store.groups] == [1, LARGE_GROUP]
     while not (later.done() and other.done()):
         await store.answer()
     written = [name for group in store.groups for name in group if name.startswith("app/u=")]
@@ -373,23 +372,23 @@ async def test_a_flood_on_one_profile_is_not_looked_at_again_and_again(
 
 
 async def test_an_update_is_planned_when_its_group_is_made(
-    grouped: GroupedProfileStore, store: FakeProfileStore, unplanned: Unplanned
+    grouped: WriteBatcher, store: FakeProfileStore, unplanned: Unplanned
 ) -> None:
     first = unplanned.submit("first")
     await turns()
     assert unplanned.planned == ["first"]
-    later = [unplanned.submit(f"u{number}") for number in range(LARGE - 1)]
+    later = [unplanned.submit(f"u{number}") for number in range(LARGE_GROUP - 1)]
     await turns()
     assert unplanned.planned == ["first"]
     await store.answer()
     assert (await first)[0].write.profile_id == _write("first").profile_id
-    assert unplanned.planned == ["first", *(f"u{number}" for number in range(LARGE - 1))]
+    assert unplanned.planned == ["first", *(f"u{number}" for number in range(LARGE_GROUP - 1))]
     await store.answer()
-    assert [(await each)[1] for each in later] == [STORED] * (LARGE - 1)
+    assert [(await each)[1] for each in later] == [STORED] * (LARGE_GROUP - 1)
 
 
 async def test_planned_late_or_not_the_updates_of_one_user_stay_in_order(
-    grouped: GroupedProfileStore, store: FakeProfileStore, unplanned: Unplanned
+    grouped: WriteBatcher, store: FakeProfileStore, unplanned: Unplanned
 ) -> None:
     grouped.submit([_write("other")])
     await turns()
@@ -403,7 +402,7 @@ async def test_planned_late_or_not_the_updates_of_one_user_stay_in_order(
 
 
 async def test_what_cannot_be_planned_is_told_to_its_caller_alone(
-    grouped: GroupedProfileStore, store: FakeProfileStore, unplanned: Unplanned
+    grouped: WriteBatcher, store: FakeProfileStore, unplanned: Unplanned
 ) -> None:
     good, refused, planned = unplanned.submit("u"), unplanned.submit(""), grouped.submit([_write("v")])
     await turns()
@@ -416,7 +415,7 @@ async def test_what_cannot_be_planned_is_told_to_its_caller_alone(
 
 
 async def test_what_waits_behind_many_that_cannot_be_planned_is_written(
-    grouped: GroupedProfileStore, store: FakeProfileStore, unplanned: Unplanned
+    grouped: WriteBatcher, store: FakeProfileStore, unplanned: Unplanned
 ) -> None:
     refused = [unplanned.submit("") for _ in range(3 * limits.GROUP_UPDATES)]
     good = unplanned.submit("u")
@@ -429,7 +428,7 @@ async def test_what_waits_behind_many_that_cannot_be_planned_is_written(
 
 
 async def test_an_update_that_is_not_planned_takes_its_room(store: FakeProfileStore) -> None:
-    grouped = GroupedProfileStore(store, waiting=10)
+    grouped = WriteBatcher(store, updates_limit=10)
     unplanned = Unplanned(grouped)
     refused = [unplanned.submit("", size=limits.WAITING_BYTES // 4) for _ in range(2)]
     await asyncio.sleep(0)
@@ -449,7 +448,7 @@ async def test_an_update_that_is_not_planned_takes_its_room(store: FakeProfileSt
 
 
 async def test_a_write_with_more_than_a_group_holds_goes_alone(
-    grouped: GroupedProfileStore, store: FakeProfileStore, monkeypatch: pytest.MonkeyPatch
+    grouped: WriteBatcher, store: FakeProfileStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(limits, "GROUP_BYTES", _write("first").size + 1000)
     grouped.submit([_write("first"), _write("large", user_agent_string="x" * 5000), _write("last")])
@@ -460,7 +459,7 @@ async def test_a_write_with_more_than_a_group_holds_goes_alone(
 
 
 async def test_few_bytes_are_planned_at_once_and_applications_take_turns(
-    grouped: GroupedProfileStore, store: FakeProfileStore, unplanned: Unplanned, monkeypatch: pytest.MonkeyPatch
+    grouped: WriteBatcher, store: FakeProfileStore, unplanned: Unplanned, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(limits, "GROUP_UNPLANNED_BYTES", 1000)
     for number in range(10):
@@ -477,7 +476,7 @@ async def test_few_bytes_are_planned_at_once_and_applications_take_turns(
 
 
 async def test_refused_updates_are_planned_in_slices_too(
-    grouped: GroupedProfileStore, unplanned: Unplanned, monkeypatch: pytest.MonkeyPatch
+    grouped: WriteBatcher, unplanned: Unplanned, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(limits, "GROUP_UNPLANNED_BYTES", 1000)
     refused = [unplanned.submit("", size=400) for _ in range(10)]
@@ -490,7 +489,7 @@ async def test_refused_updates_are_planned_in_slices_too(
 
 
 async def test_what_is_planned_late_takes_the_room_that_it_needs(
-    grouped: GroupedProfileStore, store: FakeProfileStore
+    grouped: WriteBatcher, store: FakeProfileStore
 ) -> None:
     def plan() -> PlannedUpdate:
         return planned
@@ -506,20 +505,20 @@ async def test_what_is_planned_late_takes_the_room_that_it_needs(
     grouped.submit([_write("v")])
 
 
-async def test_exact_updates_have_a_budget_in_each_group(grouped: GroupedProfileStore, store: FakeProfileStore) -> None:
-    done = grouped.submit([_slow(f"u{number}") for number in range(3 * SLOW)])
+async def test_exact_updates_have_a_budget_in_each_group(grouped: WriteBatcher, store: FakeProfileStore) -> None:
+    done = grouped.submit([_slow(f"u{number}") for number in range(3 * SLOW_LIMIT)])
     await turns()
-    assert [len(group) for group in store.groups] == [SLOW]
+    assert [len(group) for group in store.groups] == [SLOW_LIMIT]
     while store._waiting:
         await store.answer()
-    assert [len(group) for group in store.groups] == [SLOW] * 3
-    assert done.result() == [STORED] * 3 * SLOW
+    assert [len(group) for group in store.groups] == [SLOW_LIMIT] * 3
+    assert done.result() == [STORED] * 3 * SLOW_LIMIT
 
 
 async def test_other_writes_are_in_groups_beside_one_of_exact_updates(
-    grouped: GroupedProfileStore, store: FakeProfileStore
+    grouped: WriteBatcher, store: FakeProfileStore
 ) -> None:
-    slow = grouped.submit([_slow(f"e{number}") for number in range(3 * SLOW)])
+    slow = grouped.submit([_slow(f"e{number}") for number in range(3 * SLOW_LIMIT)])
     await turns()
     singles = []
     for number in range(3):
@@ -536,33 +535,33 @@ async def test_other_writes_are_in_groups_beside_one_of_exact_updates(
 
 
 async def test_exact_updates_among_others_do_not_make_groups_small_and_keep_their_order(
-    grouped: GroupedProfileStore, store: FakeProfileStore
+    grouped: WriteBatcher, store: FakeProfileStore
 ) -> None:
     updates = [
         _slow(f"u{number}", mark=str(number)) if number % 2 else _write(f"u{number}", str(number))
-        for number in range(SLOW)
+        for number in range(SLOW_LIMIT)
     ]
     # These must not go before the writes of the other kind.
     updates += [_write("u1", "later"), _slow("u0", mark="later")]
     done = grouped.submit(updates)
     await turns()
-    others = [f"app/u{number}={number}" for number in range(0, SLOW, 2)]
-    assert store.groups == [others, [f"app/u{number}={number}" for number in range(1, SLOW, 2)]]
+    others = [f"app/u{number}={number}" for number in range(0, SLOW_LIMIT, 2)]
+    assert store.groups == [others, [f"app/u{number}={number}" for number in range(1, SLOW_LIMIT, 2)]]
     while store._waiting:
         await store.answer()
     assert sorted(store.groups[2:]) == [["app/u0=later"], ["app/u1=later"]]
-    assert done.result() == [STORED] * (SLOW + 2)
+    assert done.result() == [STORED] * (SLOW_LIMIT + 2)
 
 
 async def test_an_application_does_not_wait_for_all_exact_updates_of_another(
-    grouped: GroupedProfileStore, store: FakeProfileStore, monkeypatch: pytest.MonkeyPatch
+    grouped: WriteBatcher, store: FakeProfileStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(groups, "LONG_SECONDS", 0.0)
-    flood = grouped.submit([_slow(f"e{number}") for number in range(3 * SLOW)])
+    monkeypatch.setattr(write_batcher, "LONG_SECONDS", 0.0)
+    flood = grouped.submit([_slow(f"e{number}") for number in range(3 * SLOW_LIMIT)])
     await turns()
     single = grouped.submit([_slow("s", "single")])
     await _timers()
-    assert store.groups == [[f"app/e{number}=1" for number in range(SLOW)], ["single/s=1"]]
+    assert store.groups == [[f"app/e{number}=1" for number in range(SLOW_LIMIT)], ["single/s=1"]]
     while store._waiting:
         await store.answer()
     assert single.result() == [STORED]
@@ -570,21 +569,21 @@ async def test_an_application_does_not_wait_for_all_exact_updates_of_another(
 
 
 async def test_another_application_shares_its_group_with_few_paths(
-    grouped: GroupedProfileStore, store: FakeProfileStore
+    grouped: WriteBatcher, store: FakeProfileStore
 ) -> None:
     many = {f"k{number}": number for number in range(400)}
     grouped.submit([_write(f"m{number}", application="many", metadata=many) for number in range(20)])
     single = grouped.submit([_write("s", application="single")])
     await turns()
     assert "single/s=1" in store.groups[0]
-    assert sum(name.startswith("many") for name in store.groups[0]) * 400 <= SHARED_LEAVES
+    assert sum(name.startswith("many") for name in store.groups[0]) * 400 <= SHARED_LEAVES_LIMIT
     while store._waiting:
         await store.answer()
     assert single.done()
 
 
 async def test_those_for_which_a_group_had_no_room_are_first_in_the_next(
-    grouped: GroupedProfileStore, store: FakeProfileStore
+    grouped: WriteBatcher, store: FakeProfileStore
 ) -> None:
     many = {f"k{number}": number for number in range(400)}
     applications = [f"app{number}" for number in range(5)]
@@ -598,10 +597,10 @@ async def test_those_for_which_a_group_had_no_room_are_first_in_the_next(
 
 
 async def test_what_was_passed_over_as_slow_is_first_in_the_next_slow_group(
-    grouped: GroupedProfileStore, store: FakeProfileStore
+    grouped: WriteBatcher, store: FakeProfileStore
 ) -> None:
     flood = grouped.submit([_write(f"f{number}", application="flood") for number in range(1000)])
-    flood_of_slow = grouped.submit([_slow(f"e{number}") for number in range(3 * SLOW)])
+    flood_of_slow = grouped.submit([_slow(f"e{number}") for number in range(3 * SLOW_LIMIT)])
     single = grouped.submit([_slow("s", "single")])
     while store._waiting or not store.groups:
         await turns()
@@ -614,33 +613,31 @@ async def test_what_was_passed_over_as_slow_is_first_in_the_next_slow_group(
 
 
 async def test_what_turns_exact_waits_at_the_head_and_within_the_budget(
-    grouped: GroupedProfileStore, store: FakeProfileStore
+    grouped: WriteBatcher, store: FakeProfileStore
 ) -> None:
-    store.turning_exact = {f"app/u{number}=1" for number in range(2 * SLOW)}
-    names = [f"u{number}" for number in range(2 * SLOW)]
+    store.turning_exact = {f"app/u{number}=1" for number in range(2 * SLOW_LIMIT)}
+    names = [f"u{number}" for number in range(2 * SLOW_LIMIT)]
     first = grouped.submit([_write(name) for name in names])
     await turns()
     later = grouped.submit([_write(name, "2") for name in names])
     while store._waiting:
         await store.answer()
-    assert first.result() == later.result() == [STORED] * 2 * SLOW
+    assert first.result() == later.result() == [STORED] * 2 * SLOW_LIMIT
     assert sorted(store.groups[0]) == sorted(f"app/{name}=1" for name in names)
-    assert store.groups[1] == [f"app/{name}=1" for name in names[:SLOW]]
+    assert store.groups[1] == [f"app/{name}=1" for name in names[:SLOW_LIMIT]]
     written = [name for group in store.groups[1:] for name in group]
     for name in names:
         assert [each for each in written if each.startswith(f"app/{name}=")] == [f"app/{name}=1", f"app/{name}=2"]
 
 
-async def test_a_recount_is_alone_in_its_group_and_the_only_one(
-    grouped: GroupedProfileStore, store: FakeProfileStore
-) -> None:
+async def test_a_recount_is_alone_in_its_group_and_the_only_one(grouped: WriteBatcher, store: FakeProfileStore) -> None:
     store.turning_recount = {f"app/u{number}=1" for number in range(3)}
     done = grouped.submit([_write(f"u{number}") for number in range(3)])
     await turns()
     others = [grouped.submit([_write("v", application="other")])]
     await store.answer()
     # Whoever was first in turn, the recount takes nobody along, and no second one goes beside it.
-    others.append(grouped.submit([_write(f"w{number}", application="other") for number in range(LARGE)]))
+    others.append(grouped.submit([_write(f"w{number}", application="other") for number in range(LARGE_GROUP)]))
     while store._waiting:
         is_recounting = [name for name in store.under_way() if name.startswith("app/")]
         assert len(is_recounting) <= 1
@@ -651,16 +648,14 @@ async def test_a_recount_is_alone_in_its_group_and_the_only_one(
     assert all(other.done() for other in others)
 
 
-async def test_no_second_recount_is_started_beside_another(
-    grouped: GroupedProfileStore, store: FakeProfileStore
-) -> None:
+async def test_no_second_recount_is_started_beside_another(grouped: WriteBatcher, store: FakeProfileStore) -> None:
     store.turning_recount = {"app/u0=1", "app/u1=1"}
     done = grouped.submit([_write("u0"), _write("u1")])
     await turns()
     await store.answer()
-    later = grouped.submit([*(_write(f"v{number}") for number in range(LARGE)), _slow("u2")])
+    later = grouped.submit([*(_write(f"v{number}") for number in range(LARGE_GROUP)), _slow("u2")])
     await turns()
-    assert store.groups[1:] == [["app/u0=1"], [f"app/v{number}=1" for number in range(LARGE)]]
+    assert store.groups[1:] == [["app/u0=1"], [f"app/v{number}=1" for number in range(LARGE_GROUP)]]
     while store._waiting:
         await store.answer()
     assert store.groups[3:] == [["app/u1=1"], ["app/u2=1"]]
@@ -669,9 +664,9 @@ async def test_no_second_recount_is_started_beside_another(
 
 
 async def test_an_application_with_nothing_under_way_does_not_wait_for_long_groups_of_another(
-    grouped: GroupedProfileStore, store: FakeProfileStore, monkeypatch: pytest.MonkeyPatch
+    grouped: WriteBatcher, store: FakeProfileStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(groups, "LONG_SECONDS", 0.0)
+    monkeypatch.setattr(write_batcher, "LONG_SECONDS", 0.0)
     flood = grouped.submit([_write(f"u{number}", application="flood") for number in range(1000)])
     await turns()
     assert len(store.groups) == GROUPS
@@ -690,7 +685,7 @@ async def test_an_application_with_nothing_under_way_does_not_wait_for_long_grou
 
 
 async def test_an_outcome_is_unknown_until_there_is_one() -> None:
-    call = Call("app", 3)
+    call = Submission("app", 3)
     call.settle(0, STORED)
     call.settle(2, STORED)
     assert [type(outcome) for outcome in call._outcomes] == [Stored, WriteOutcomeUnknown, Stored]

@@ -1,0 +1,169 @@
+"""Group commit: the writes of many calls are applied together."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Final, cast
+
+from runtime.batcher import AdaptiveBatcher
+from server import limits, metrics
+from server.commit.capacity import Capacity
+from server.commit.queued_writes import QueuedWrite, Submission, UnplannedWrite
+from server.commit.write_queues import WriteQueues
+from server.errors import Overloaded
+from server.model import STORED, SUPPRESSED, PlannedUpdate, ProfileWrite
+from server.users.ports import AGAIN, Again, Outcome, ProfileStore
+
+GROUPS: Final = 2
+"""Groups in flight: while MongoDB syncs one to its journal, it works on the other."""
+
+LARGE_GROUP: Final = 32
+"""Queued writes that start a group beside another one: with fewer, it is cheaper to wait for more."""
+
+EXTRA_GROUPS: Final = 3
+"""Groups beside `GROUPS`: one of slow writes, and some for applications that have nothing in flight."""
+
+LONG_SECONDS: Final = 0.05
+"""How long such an application waits for an extra group."""
+
+
+class WriteBatcher(AdaptiveBatcher):
+    """Applies the writes of many calls to a profile store in groups, and returns to each call its own outcomes.
+
+    Applications take turns, so none waits behind another one's flood. Slow writes have groups of their own. If groups
+    take long because of the profiles that they write, an application that has nothing in flight gets an extra group.
+    """
+
+    def __init__(self, store: ProfileStore, *, updates_limit: int = limits.WAITING_UPDATES) -> None:
+        super().__init__(GROUPS, lone_quiet_turns=1)
+        self._store = store
+        self._capacity = Capacity(updates_limit)
+        self._queues = WriteQueues(self._capacity)
+        self._groups: dict[asyncio.Task[None], Sequence[QueuedWrite]] = {}
+        self._slow_groups = 0
+        self._is_extra_due = False
+
+    def submit(self, writes: Sequence[ProfileWrite]) -> "asyncio.Future[Sequence[Outcome]]":
+        """Apply writes of one application, and return their outcomes in the same order.
+
+        The writes are applied even if the caller is cancelled. Raises Overloaded, and applies none, where too many
+        writes are queued.
+        """
+        if not writes:
+            submission = Submission("", 0)
+            submission.done.set_result([])
+            return submission.done
+        submission = Submission(cast(str, writes[0].on_insert["application_id"]), len(writes))
+        self._enqueue([QueuedWrite(submission, index, write) for index, write in enumerate(writes)])
+        return submission.done
+
+    async def submit_unplanned(
+        self, application_id: str, size: int, plan: Callable[[], PlannedUpdate]
+    ) -> tuple[PlannedUpdate, Outcome]:
+        """Apply an update of about `size` bytes, and return what `plan` returned and the outcome.
+
+        `plan` is called when the group of the update is made: planning many updates in a row is cheaper than planning
+        each on its arrival. Raises what `submit` and `plan` raise.
+        """
+        submission = Submission(application_id, 1)
+        update = UnplannedWrite(submission, size, plan)
+        self._enqueue([update])
+        (outcome,) = await submission.done
+        return cast(PlannedUpdate, update.planned), outcome
+
+    def require_room(self, application_id: str) -> None:
+        """Raise Overloaded where `submit` would, for any update of this application."""
+        if not self._capacity.has_room(application_id, 1, 0):
+            raise Overloaded
+
+    async def wait_for_room(self, application_id: str, updates: int, size: int) -> None:
+        """Wait until `submit` would accept so many updates of an application, of `size` bytes in all, and leave as much
+        room again for other calls."""
+        await self._capacity.wait_for_room(application_id, 2 * updates, 2 * size)
+
+    async def drain(self) -> None:
+        """Wait until every write has its outcome, those of cancelled callers included."""
+        await self._capacity.wait_until_unused()
+
+    def _enqueue(self, writes: Sequence[QueuedWrite]) -> None:
+        application_id = writes[0].submission.application_id
+        size = writes[0].size if len(writes) == 1 else sum([queued.size for queued in writes])
+        if not self._capacity.has_room(application_id, len(writes), size):
+            raise Overloaded
+        self._capacity.take(application_id, len(writes), size)
+        self._queues.append(writes)
+        self._unfinished = self._capacity.updates
+        if not self._is_due:
+            self._start_next()
+
+    def _may_start(self) -> bool:
+        # A write blocked by an in-flight write to the same profile starts as soon as that write commits.
+        queues = self._queues
+        groups = self._groups_in_flight - self._slow_groups
+        return groups <= 0 or (groups < GROUPS and (queues.is_any_unblocked or queues.unblocked >= LARGE_GROUP))
+
+    def _is_share_queued(self) -> bool:
+        return self._queues.unblocked >= min(self._share(LARGE_GROUP), self._queues.group_limit)
+
+    def _start_groups(self) -> None:
+        while self._may_start() and (group := self._next_group()):
+            self._start(group)
+        if self._queues.writes and self._groups:
+            self._start_extra_later()
+        elif self._queues.writes:
+            # All examined updates were refused.
+            self._start_next()
+
+    def _next_group(self) -> Sequence[QueuedWrite]:
+        group = self._queues.next_group(self._share(LARGE_GROUP), may_be_slow=not self._slow_groups)
+        # Less those that could not be planned.
+        self._unfinished = self._capacity.updates
+        return group
+
+    def _start_next(self) -> None:
+        self._start_soon()
+        if not self._is_due:
+            self._start_extra_later()
+
+    def _start_extra_later(self) -> None:
+        if not self._is_extra_due:
+            self._is_extra_due = True
+            asyncio.get_running_loop().call_later(LONG_SECONDS, self._start_extra)
+
+    def _start_extra(self) -> None:
+        """Start a group for the applications that have nothing in flight: no write blocks theirs."""
+        self._is_extra_due = False
+        if self._groups_in_flight < GROUPS + EXTRA_GROUPS:
+            in_flight = {queued.submission.application_id for group in self._groups.values() for queued in group}
+            if group := self._queues.next_group_without(in_flight, self._share(LARGE_GROUP)):
+                self._start(group)
+        if self._queues.writes:
+            self._start_extra_later()
+
+    def _start(self, group: Sequence[QueuedWrite]) -> None:
+        # Read now, since a write may turn out to be slow when it is applied.
+        is_slow = group[0].write.is_slow
+        self._slow_groups += is_slow
+        self._group_started(len(group))
+        task = asyncio.get_running_loop().create_task(self._commit(group, is_slow=is_slow))
+        self._groups[task] = group
+
+    async def _commit(self, group: Sequence[QueuedWrite], *, is_slow: bool) -> None:
+        try:
+            outcomes: Sequence[Outcome | Again | Exception] = await self._store.apply([each.write for each in group])
+        except Exception as defect:
+            outcomes = [defect] * len(group)
+        del self._groups[cast(asyncio.Task[None], asyncio.current_task())]
+        self._slow_groups -= is_slow
+        self._group_ended()
+        self._queues.release(group)
+        if AGAIN in outcomes:
+            self._queues.put_back([queued for queued, outcome in zip(group, outcomes, strict=True) if outcome is AGAIN])
+            group = [queued for queued, outcome in zip(group, outcomes, strict=True) if outcome is not AGAIN]
+            outcomes = [outcome for outcome in outcomes if outcome is not AGAIN]
+        self._capacity.give_back(group)
+        self._unfinished = self._capacity.updates
+        self._start_next()
+        metrics.UPDATES.inc(outcomes.count(STORED))
+        metrics.SUPPRESSED.inc(outcomes.count(SUPPRESSED))
+        for queued, outcome in zip(group, outcomes, strict=True):
+            queued.submission.settle(queued.index, cast(Outcome | Exception, outcome))
