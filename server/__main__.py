@@ -1,4 +1,4 @@
-"""`python -m server`: the gRPC server alone, with the embedded MongoDB where no other is named."""
+"""`python -m server`: the gRPC server, with an embedded MongoDB where the settings name no other."""
 
 import asyncio
 import os
@@ -8,7 +8,7 @@ import sys
 import threading
 from contextlib import ExitStack
 from pathlib import Path
-from typing import NoReturn
+from typing import Final, NoReturn
 
 import structlog
 import uvloop
@@ -27,13 +27,13 @@ from server.settings import InvalidSetting, Settings, split_address
 
 _log = structlog.get_logger("userfold.server")
 
-# The driver works in threads of its own. By default one that MongoDB has answered may wait 5 ms for its turn, as long
-# as the answer itself took. Shorter still costs more in switches than it gains.
-_SWITCH_SECONDS = 0.001
+# The driver runs in threads of its own. With Python's default of 5 ms, a thread that has a response of MongoDB may wait
+# longer for its turn than MongoDB took.
+_SWITCH_SECONDS: Final = 0.001
 
 
 def main() -> int:
-    """Run until SIGINT or SIGTERM. The exit status: 0 after a graceful stop, 1 where it could not start."""
+    """Run until SIGINT or SIGTERM. Returns the exit status: 0 after a graceful stop, 1 where it cannot start."""
     try:
         settings = Settings.from_environment(os.environ)
         logs.configure(settings.log_level)
@@ -87,18 +87,19 @@ def _serve_metrics(settings: Settings, registry: CollectorRegistry) -> None:
 
 def _ready(settings: Settings, uri: str, address: str) -> None:
     _log.info("ready", grpc=address)
+    # The URI of another MongoDB may hold a password.
     shown = uri if settings.mongodb_uri is None else "USERFOLD_MONGODB_URI"
     print(f"userfold-server ready grpc={address} mongodb={shown}", flush=True)
 
 
 def _end_within(seconds: float) -> None:
-    """End the process after so long, whatever it then waits for: a MongoDB that hangs may hold threads of the driver.
+    """End the process after so many seconds, even where threads of the driver still wait for a MongoDB that hangs.
 
-    An embedded MongoDB ends with its parent.
+    An embedded MongoDB ends with its parent process.
     """
-    last = threading.Timer(seconds, os._exit, [0])
-    last.daemon = True
-    last.start()
+    timer = threading.Timer(seconds, os._exit, [0])
+    timer.daemon = True
+    timer.start()
 
 
 async def _run(settings: Settings, uri: str) -> None:

@@ -1,4 +1,4 @@
-"""`python -m server.applications`: the applications, their collector keys and their management tokens."""
+"""`python -m server.applications`: applications, their collector keys and their management tokens."""
 
 import argparse
 import asyncio
@@ -32,11 +32,11 @@ from server.settings import InvalidSetting, Settings
 Command: TypeAlias = Callable[[MongoApplicationStore, argparse.Namespace], Awaitable[None]]
 
 _LABELS = {CredentialKind.COLLECTOR: "application_id", CredentialKind.MANAGEMENT: "management_token"}
-_EVERYWHERE = "Servers that have it in use see that within 30 seconds."
+_EFFECT = "Running servers apply this within 30 seconds."
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command. The exit status: 0, or 1 with one line on stderr that says why."""
+    """Run the command. Returns the exit status: 0, or 1 with the reason on one line of stderr."""
     options = _parser().parse_args(arguments)
     try:
         asyncio.run(_run(options.command, options))
@@ -47,10 +47,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def ensure(uri: str, database: str, application_id: str, name: str, collector_key: str, management_token: str) -> None:
-    """Register an application with these credentials, the token with all scopes, where none has its id. One that is
-    registered stays as it is: credentials that its operator revoked or let expire are not given back.
+    """Register an application with these credentials unless its id is registered. The token gets all scopes.
 
-    Raises CredentialTaken, or InvalidSetting where the database cannot be used.
+    An application that is registered is not changed, so that credentials that were revoked or have expired do not come
+    back. Raises CredentialTaken, or InvalidSetting where the database cannot be used.
     """
 
     async def run() -> None:
@@ -127,13 +127,13 @@ async def _rotate(store: MongoApplicationStore, options: argparse.Namespace) -> 
     old, new = rotate(old, secret, datetime.now(UTC), timedelta(hours=options.overlap))
     await store.replace(old, new)
     _show(new, secret)
-    print(f"{old.credential_id} works until {old.expire_time:%Y-%m-%d %H:%M} UTC. {_EVERYWHERE}", file=sys.stderr)
+    print(f"{old.credential_id} works until {old.expire_time:%Y-%m-%d %H:%M} UTC. {_EFFECT}", file=sys.stderr)
 
 
 async def _revoke(store: MongoApplicationStore, options: argparse.Namespace) -> None:
     await store.revoke(options.credential_id)
     print(f"revoked           {options.credential_id}")
-    print(_EVERYWHERE, file=sys.stderr)
+    print(_EFFECT, file=sys.stderr)
 
 
 def _issue(
@@ -165,29 +165,39 @@ def _parser() -> argparse.ArgumentParser:
         return added
 
     create = add("create", _create, "register an application, and print its first key and token, once")
-    create.add_argument("name", type=_name, help="what people call it")
+    create.add_argument("name", type=_name, help="the name of the application, for people")
     add("list", _list, "list applications and their credentials, without the secrets")
     token = add("create-token", _create_token, "give an application a management token, and print it, once")
     token.add_argument("application_id", metavar="APPLICATION_ID", help="as `list` shows it")
-    token.add_argument("--name", type=_name, required=True, help="who or what it is for")
+    token.add_argument("--name", type=_name, required=True, help="who or what uses the token")
     token.add_argument(
-        "--scopes", type=_scopes, required=True, help=f"what it may do, by commas: {', '.join(Scope)} (which is all)"
+        "--scopes",
+        type=_scopes,
+        required=True,
+        help=f"scopes, separated by commas: {', '.join(Scope)} ({Scope.ADMIN}: all of them)",
     )
-    token.add_argument("--expires-in", metavar="DAYS", type=_days, help="it never does without")
+    token.add_argument(
+        "--expires-in",
+        metavar="DAYS",
+        type=_days,
+        help="the lifetime of the token; without it, the token does not expire",
+    )
     key = add("create-key", _create_key, "give an application another collector key, and print it, once")
     key.add_argument("application_id", metavar="APPLICATION_ID", help="as `list` shows it")
-    for each in (create, key):
-        each.add_argument(
+    for command in (create, key):
+        command.add_argument(
             "--collector-key",
             metavar="KEY",
             type=_collector_key,
-            help="an application id that deployed clients send already, instead of a new one",
+            help="a key that deployed clients already send, instead of a new one",
         )
-    rotated = add("rotate", _rotate, "make another key or token that may do the same, and let this one end soon")
-    rotated.add_argument("--overlap", metavar="HOURS", type=_hours, default=24.0, help="both work until then (24)")
-    revoked = add("revoke", _revoke, "end a key or token at once, for good")
-    for each in (rotated, revoked):
-        each.add_argument("credential_id", metavar="CREDENTIAL_ID", help="as `list` shows it")
+    rotated = add(
+        "rotate", _rotate, "replace a key or token by a new one with the same scopes; the old one expires soon"
+    )
+    rotated.add_argument("--overlap", metavar="HOURS", type=_hours, default=24.0, help="how long both work (24)")
+    revoked = add("revoke", _revoke, "revoke a key or token")
+    for command in (rotated, revoked):
+        command.add_argument("credential_id", metavar="CREDENTIAL_ID", help="as `list` shows it")
     return parser
 
 
@@ -207,7 +217,7 @@ def _scopes(text: str) -> frozenset[Scope]:
     try:
         return frozenset(Scope(each.strip()) for each in text.split(","))
     except ValueError:
-        raise argparse.ArgumentTypeError(f"must be some of {', '.join(Scope)}, by commas") from None
+        raise argparse.ArgumentTypeError(f"must be some of {', '.join(Scope)}, separated by commas") from None
 
 
 def _days(text: str) -> float:
@@ -215,16 +225,16 @@ def _days(text: str) -> float:
 
 
 def _hours(text: str) -> float:
-    return _number(text, 8_760, least=0)
+    return _number(text, 8_760, minimum=0)
 
 
-def _number(text: str, most: float, least: float = 0.001) -> float:
+def _number(text: str, maximum: float, minimum: float = 0.001) -> float:
     try:
         number = float(text)
     except ValueError:
         number = -1.0
-    if not least <= number <= most:
-        raise argparse.ArgumentTypeError(f"must be a number from {least:g} to {most:,}")
+    if not minimum <= number <= maximum:
+        raise argparse.ArgumentTypeError(f"must be a number from {minimum:g} to {maximum:,}")
     return number
 
 

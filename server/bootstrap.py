@@ -1,13 +1,11 @@
-"""The server put together: store, service, health and reflection on one gRPC server, from start to graceful stop."""
-
-# Some of gRPC's types are generic in the stubs alone.
-from __future__ import annotations
+"""Builds the parts of the server and serves them, from the start to the graceful stop."""
 
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Final
 
 import grpc
 import structlog
@@ -51,18 +49,19 @@ from server.users import derive
 _log = structlog.get_logger("userfold.server")
 
 GRACE_SECONDS = 26.0
-"""How long streams, calls and writes may take, all together, after the drain: a report takes MongoDB 20."""
+"""The time that streams, calls and writes have to end after the drain. A report may take `limits.REPORT_SECONDS`."""
 
 CUT_SECONDS = 4.0
-"""How long it takes at most to cut what is then left, and to end."""
+"""The time in which the process then cancels the remaining calls and ends."""
 
-_LAST_SECONDS = 0.1
+# A client that is still sending when its connection closes may lose the status of its stream.
+_LAST_STATUS_SECONDS: Final = 0.1
 
 _USERS = user_service_pb2.DESCRIPTOR.services_by_name["UserService"]
 
 _CAMPAIGNS = campaign_service_pb2.DESCRIPTOR.services_by_name["CampaignService"]
 
-# Internal: they are not among the services that reflection shows.
+# Internal services. Reflection does not list them.
 _UPDATES = user_update_service_pb2.DESCRIPTOR.services_by_name["UserUpdateService"]
 _CREDENTIALS = credential_service_pb2.DESCRIPTOR.services_by_name["CredentialService"]
 
@@ -79,14 +78,13 @@ async def serve(
     rate_limit: float = 0.0,
     drain_seconds: float = 0.0,
 ) -> None:
-    """Serve until `stop` is set, say for `drain_seconds` that it is not ready, then finish what is in flight, for
-    GRACE_SECONDS.
+    """Serve until `stop` is set. Then report for `drain_seconds` that the server is not ready, and finish what is in
+    flight, within GRACE_SECONDS.
 
-    `ready` is called with the address that is listened on.
+    `ready` is called with the address that the server listens on. With `shares_address`, other processes may listen on
+    it, too.
 
-    Other processes may listen on it too if it `shares_address`.
-
-    Raises InvalidSetting where MongoDB cannot be used or the address not be listened on, or CertificateUnusable.
+    Raises InvalidSetting where MongoDB or the address cannot be used, or CertificateUnusable.
     """
     client = connect(mongodb_uri)
     try:
@@ -111,14 +109,14 @@ async def serve(
         }
         dispatcher = Dispatcher(servicers, Shared(authenticator, admission, streams, turns, Observations()))
         async with migrations.serving(opened, migrations.MIGRATIONS):
-            healthy = Health(_USERS.full_name, lambda: answers(opened))
-            watching = asyncio.create_task(healthy.watch_database())
+            health_servicer = Health(_USERS.full_name, lambda: answers(opened))
+            watch = asyncio.create_task(health_servicer.watch_database())
             try:
-                stops = _Stopping(stop, drain_seconds, stopping, streams.ended)
-                deadline = await _serve(dispatcher, healthy, grpc_address, stops, ready, tls, shares_address)
+                sequence = _StopSequence(stop, drain_seconds, stopping, streams.ended)
+                deadline = await _serve(dispatcher, health_servicer, grpc_address, sequence, ready, tls, shares_address)
             finally:
-                watching.cancel()
-            # Writes that are under way, also of callers that went away.
+                watch.cancel()
+            # Also the writes in flight of clients that have gone away.
             await _until(deadline, profiles.drain())
     finally:
         flush_reports()
@@ -126,63 +124,64 @@ async def serve(
 
 
 @dataclass(frozen=True, slots=True)
-class _Stopping:
-    """`signal` is set from outside; `drain_seconds` later, `streams` is to be set, and their end waited for."""
+class _StopSequence:
+    """How to stop: `drain_seconds` after `requested` was set, `stopping` is set and `streams_ended` awaited."""
 
-    signal: asyncio.Event
+    requested: asyncio.Event
     drain_seconds: float
-    streams: asyncio.Event
+    stopping: asyncio.Event
     streams_ended: Callable[[], Awaitable[None]]
 
 
 async def _serve(
     dispatcher: Dispatcher,
-    healthy: Health,
+    health_servicer: Health,
     address: str,
-    stopping: _Stopping,
+    sequence: _StopSequence,
     ready: Callable[[str], None],
     tls: CertificateFiles,
     shares_address: bool,
 ) -> float:
-    """Serve until it is told to stop. Answers until when, by the loop's clock, what is left may take."""
-    # gRPC's default is to share: two servers started on one port would not notice.
+    """Serve, and stop. Returns the deadline of what is still in flight, on the clock of the event loop."""
+    # By default gRPC shares the port, so that a second server on it would start without an error.
     server = grpc.aio.server(options=[*OPTIONS, ("grpc.so_reuseport", int(shares_address))])
     server.add_generic_rpc_handlers([dispatcher])
-    health_pb2_grpc.add_HealthServicer_to_server(healthy, server)
-    shown = (_USERS.full_name, _CAMPAIGNS.full_name, health.SERVICE_NAME, reflection.SERVICE_NAME)
-    reflection.enable_server_reflection(shown, server)
-    secured = credentials(tls)
+    health_pb2_grpc.add_HealthServicer_to_server(health_servicer, server)
+    reflected = (_USERS.full_name, _CAMPAIGNS.full_name, health.SERVICE_NAME, reflection.SERVICE_NAME)
+    reflection.enable_server_reflection(reflected, server)
+    tls_credentials = credentials(tls)
     try:
-        port = server.add_secure_port(address, secured) if secured else server.add_insecure_port(address)
+        port = (
+            server.add_secure_port(address, tls_credentials) if tls_credentials else server.add_insecure_port(address)
+        )
     except RuntimeError as error:
         raise cannot_listen(address) from error
     await server.start()
     ready(f"{address.rpartition(':')[0]}:{port}")
-    await stopping.signal.wait()
+    await sequence.requested.wait()
     _log.info("stopping")
-    await healthy.enter_graceful_shutdown()
-    await asyncio.sleep(stopping.drain_seconds)
-    # What never ends by itself: nothing more is read from streams, and what was read is acknowledged.
-    stopping.streams.set()
+    await health_servicer.enter_graceful_shutdown()
+    await asyncio.sleep(sequence.drain_seconds)
+    # Streams do not end by themselves. From here on no request is read, and those that were read are acknowledged.
+    sequence.stopping.set()
     loop = asyncio.get_running_loop()
     deadline = loop.time() + GRACE_SECONDS
-    await _until(deadline, stopping.streams_ended())
-    healthy.end_watches()
-    # A connection that ends while its caller still sends takes the last word with it.
-    await asyncio.sleep(_LAST_SECONDS)
-    await _until(deadline + _LAST_SECONDS, server.stop(max(0.0, deadline - loop.time())))
+    await _until(deadline, sequence.streams_ended())
+    health_servicer.end_watches()
+    await asyncio.sleep(_LAST_STATUS_SECONDS)
+    await _until(deadline + _LAST_STATUS_SECONDS, server.stop(max(0.0, deadline - loop.time())))
     return deadline
 
 
 async def _until(deadline: float, ends: Awaitable[None]) -> None:
-    """Wait for an end that may not come, until a time of the loop's clock."""
+    """Wait until `ends` has ended, or until a deadline on the clock of the event loop."""
     with suppress(TimeoutError):
         async with asyncio.timeout_at(deadline):
             await ends
 
 
 def cannot_listen(address: str) -> InvalidSetting:
-    """What to raise where the address of the server cannot be had."""
+    """The error where the server cannot listen on its address."""
     return InvalidSetting(
         f"cannot listen on USERFOLD_GRPC_ADDRESS={address}: the port is taken, or the host is not of this machine"
     )

@@ -1,29 +1,30 @@
-"""What the operator sets, from the environment."""
+"""The settings of the server, from environment variables."""
 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from runtime.certificates import NO_FILES, CertificateFiles
 
-_LOG_LEVELS = ("info", "warning", "error")
-_MOST_WORKERS = 64
+_LOG_LEVELS: Final = ("info", "warning", "error")
+_MAX_WORKERS: Final = 64
 
 
 class InvalidSetting(Exception):
-    """An environment variable has a value that cannot be used. The text names it, and is for the operator."""
+    """An environment variable has a value that cannot be used. The message names the variable, for the operator."""
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The server's settings.
+    """The settings of the server.
 
-    `rate_limit` is for each application, in items a second; 0 for none. For `drain_seconds` after it is told to stop,
-    the server says that it is not ready, and still serves.
+    Without a `mongodb_uri`, the server starts an embedded MongoDB with its data in `data_dir`. Addresses are
+    `HOST:PORT`; port 0 is any free port. `workers`, 1 to 64, is the number of processes that serve. With a certificate
+    in `tls`, gRPC requires TLS; with authorities, clients need a certificate that one of them signed.
 
-    `mongodb_uri` is None for the embedded MongoDB, whose data is below `data_dir`. Addresses are `HOST:PORT`, with port
-    0 for any free one. `workers` processes serve, 1 to 64. With a certificate in `tls`, gRPC is TLS alone, and with
-    authorities, callers need a certificate of theirs. Less than `log_level` is not logged.
+    `rate_limit` is in items per second for each application; 0: no limit. For `drain_seconds` after the signal to stop,
+    the server reports that it is not ready, and still serves. Events below `log_level` are not logged.
     """
 
     mongodb_uri: str | None
@@ -39,9 +40,9 @@ class Settings:
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> "Settings":
-        """The settings in `environment`; an empty variable is as if it were not set.
+        """The settings in `environment`. An empty variable counts as one that is not set.
 
-        Raises InvalidSetting, or CertificateUnusable where only some of the files are named.
+        Raises InvalidSetting, or CertificateUnusable where only some of the files are set.
         """
         settings = cls(
             mongodb_uri=environment.get("USERFOLD_MONGODB_URI") or None,
@@ -64,12 +65,12 @@ class Settings:
         if settings.metrics_address:
             split_address("USERFOLD_SERVER_METRICS_ADDRESS", settings.metrics_address)
         if settings.tls.authorities and not settings.tls.certificate:
-            raise InvalidSetting("USERFOLD_GRPC_TLS_CLIENT_CA means nothing without USERFOLD_GRPC_TLS_CERTIFICATE")
+            raise InvalidSetting("USERFOLD_GRPC_TLS_CLIENT_CA has no effect without USERFOLD_GRPC_TLS_CERTIFICATE")
         return settings
 
 
 def split_address(name: str, address: str) -> tuple[str, int]:
-    """The host and port of an address. Raises InvalidSetting, which names the variable `name`."""
+    """The host and port of an address. Raises InvalidSetting with the name of the variable, `name`."""
     host, _, port = address.rpartition(":")
     if not host or not (port.isascii() and port.isdigit()) or int(port) > 65535:
         raise InvalidSetting(f"{name} must be HOST:PORT, such as 127.0.0.1:50051 or [::1]:50051")
@@ -77,19 +78,19 @@ def split_address(name: str, address: str) -> tuple[str, int]:
 
 
 def _log_level(text: str) -> str:
-    # There is no `debug`: what libraries say there, such as the driver of the commands it sends, holds values.
+    # Not `debug`: at that level libraries log values, as the driver does with the commands that it sends.
     if text not in _LOG_LEVELS:
         raise InvalidSetting(f"USERFOLD_LOG_LEVEL must be one of {', '.join(_LOG_LEVELS)}")
     return text
 
 
-def _number(name: str, text: str, most: int) -> float:
-    if not re.fullmatch(r"[0-9]{1,7}(\.[0-9]{1,3})?", text) or float(text) > most:
-        raise InvalidSetting(f"{name} must be a number from 0 to {most:,}")
+def _number(name: str, text: str, maximum: int) -> float:
+    if not re.fullmatch(r"[0-9]{1,7}(\.[0-9]{1,3})?", text) or float(text) > maximum:
+        raise InvalidSetting(f"{name} must be a number from 0 to {maximum:,}")
     return float(text)
 
 
 def _workers(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and 1 <= int(text[:3]) <= _MOST_WORKERS and len(text) < 4):
-        raise InvalidSetting(f"USERFOLD_WORKERS must be a number of processes from 1 to {_MOST_WORKERS}")
+    if not (text.isascii() and text.isdigit() and 1 <= int(text[:3]) <= _MAX_WORKERS and len(text) < 4):
+        raise InvalidSetting(f"USERFOLD_WORKERS must be a number of processes from 1 to {_MAX_WORKERS}")
     return int(text)

@@ -1,1 +1,1 @@
-"""Applications, their credentials and the scopes of these."""
+"""Applications, their credentials, and the scopes of credentials."""

@@ -1,4 +1,4 @@
-"""Credentials: how they are made, known again, and taken from a call. Only digests of them are ever kept."""
+"""Credentials: generated, read from the metadata of a call, and rotated. Only their digests are stored."""
 
 import secrets
 from collections.abc import Iterable
@@ -12,16 +12,16 @@ from server.errors import CredentialAmbiguous, CredentialMissing, CredentialRepl
 from server.model import CredentialKind, Scope
 
 COLLECTOR_KEY = "x-moesif-application-id"
-"""The metadata key of a collector key. The name is that of the public API."""
+"""The name of the header, and of the metadata, with a collector key. It is part of the public API."""
 
 HEADER_CHARACTERS = 4096
-"""What a header with a credential may hold. No credential has more than 1,024 characters."""
+"""The limit of a header with a credential. No credential has more than 1,024 characters."""
 
 _BEARER = "bearer "
 
 
 class Credential(NamedTuple):
-    """What a call shows of its caller: the kind, told by where it was sent, and the SHA-256 digest."""
+    """The credential of a call: its kind, which follows from its header, and its SHA-256 digest."""
 
     kind: CredentialKind
     digest: bytes
@@ -29,10 +29,10 @@ class Credential(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class StoredCredential:
-    """A credential as it is kept: all but the secret.
+    """A credential as it is stored, without the secret.
 
-    `credential_id`, which is no secret, is what operators call it by. A credential with an `expire_time` is unknown
-    from then on. `replaced_by` is the id of the one that it was rotated into.
+    Operators name it by `credential_id`, which is not secret. From its `expire_time` on, the credential is unknown.
+    `replaced_by` is the id of the credential that it was rotated into.
     """
 
     digest: bytes = field(repr=False)
@@ -47,17 +47,17 @@ class StoredCredential:
 
 
 def generate_application_id() -> str:
-    """A new application id: 16 hexadecimal digits. It is no secret, and never holds `/` or NUL."""
+    """A new application id: 16 hexadecimal digits. It is not secret, and never holds `/` or NUL."""
     return secrets.token_hex(8)
 
 
 def generate_credential_id() -> str:
-    """A new credential id: 12 hexadecimal digits. Random, so that it tells nothing of the secret."""
+    """A new credential id: 12 hexadecimal digits. It is random, and so reveals nothing about the secret."""
     return secrets.token_hex(6)
 
 
 def generate_collector_key() -> str:
-    """A new collector key: 68 URL-safe characters (one client library refuses keys of less than 50)."""
+    """A new collector key: 68 URL-safe characters. One client library refuses keys of fewer than 50."""
     return f"ufc_{secrets.token_urlsafe(48)}"
 
 
@@ -72,10 +72,10 @@ def generate_secret(kind: CredentialKind) -> str:
 
 
 def digest(secret: str) -> bytes:
-    """The SHA-256 digest of a credential. No salt: a generated one holds 384 random bits.
+    """The SHA-256 digest of a credential. It has no salt, because a generated credential has 384 random bits.
 
-    Credentials are found by it, and never compared themselves. How long that takes tells something of a digest at most,
-    and nobody can choose a credential by its digest: what would have to be compared in constant time is not compared.
+    Credentials are looked up by digest and never compared, so no comparison needs constant time: the duration of a
+    look-up can at most reveal something about a digest, and nobody can find the credential for a digest.
     """
     return sha256(secret.encode()).digest()
 
@@ -83,10 +83,10 @@ def digest(secret: str) -> bytes:
 def rotate(
     old: StoredCredential, secret: str, now: datetime, overlap: timedelta
 ) -> tuple[StoredCredential, StoredCredential]:
-    """The credential `old`, which ends after `overlap` at the latest, and the one with `secret` that takes its place.
+    """The credential `old`, which now expires after `overlap` at the latest, and its successor with `secret`.
 
-    The new one may do the same, for as long as the old one was made for. Raises CredentialReplaced where `old` was
-    rotated before: its end is then no longer the one that it was made with.
+    The successor has the same scopes, and the lifetime that `old` was created with. Raises CredentialReplaced where
+    `old` was rotated before: its `expire_time` then no longer shows that lifetime.
     """
     if old.replaced_by is not None:
         raise CredentialReplaced(old.replaced_by)
@@ -117,7 +117,7 @@ def credential_from_metadata(metadata: Iterable[tuple[str, str | bytes]]) -> Cre
             if collector_key is not None:
                 raise CredentialAmbiguous
             collector_key = value
-    # The digests are made anew at each call, which takes 1 us: a cache of them would hold the secrets.
+    # The digest is computed at each call, because a cache of digests would hold the secrets.
     if authorization is not None and (token := _token_of(_header(authorization))) is not None:
         return _credential((CredentialKind.MANAGEMENT, digest(token)))
     if collector_key is not None and (key := _header(collector_key)):
@@ -125,17 +125,17 @@ def credential_from_metadata(metadata: Iterable[tuple[str, str | bytes]]) -> Cre
     raise CredentialMissing
 
 
-# A third of what the constructor takes.
+# Faster than the constructor.
 _credential = partial(tuple.__new__, Credential)
 
 
 def _header(value: str | bytes) -> str:
-    """A header without the blanks around it. Raises CredentialUnknown where it is too long to be hashed."""
+    """A header without surrounding blanks. Raises CredentialUnknown where it is longer than a credential can be."""
     if len(value) > HEADER_CHARACTERS:
         raise CredentialUnknown
     return value.strip() if isinstance(value, str) else ""
 
 
 def _token_of(header: str) -> str | None:
-    """The token behind `Bearer` and blanks, empty where there is none; None in a header of another scheme."""
+    """The token of a `Bearer` header, which may be empty; None for another scheme."""
     return header[len(_BEARER) :].strip() if header[: len(_BEARER)].lower() == _BEARER else None

@@ -1,4 +1,4 @@
-"""Applications and their credentials as a table for operators, which holds no secret and no digest."""
+"""The table of applications and credentials for operators. It holds no secret and no digest."""
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
@@ -12,11 +12,11 @@ _NONE = "-"
 
 
 def lines_of(applications: Sequence[tuple[str, str, Sequence[StoredCredential]]], now: datetime) -> Iterator[str]:
-    """The lines of the table: one for each credential, or one for an application without any. Times are in UTC."""
+    """The lines of the table. An application without credentials has one line, too. Times are in UTC."""
     rows = [_HEADINGS]
     for application_id, name, credentials in applications:
         cells = [_cells(credential, now) for credential in credentials] or [(_NONE,) * 6]
-        rows += [(application_id, name, *each) for each in cells]
+        rows += [(application_id, name, *row) for row in cells]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()

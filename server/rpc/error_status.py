@@ -99,7 +99,7 @@ ERROR_STATUSES: Final[Mapping[type[errors.UserfoldError], ErrorStatus]] = {
     errors.Overloaded: ErrorStatus(
         StatusCode.RESOURCE_EXHAUSTED,
         "OVERLOADED",
-        "More is under way than the server has room for; nothing was written. Send it again later.",
+        "The server has no room for more requests; nothing was written. Send it again later.",
         retry_after=1,
     ),
     errors.RateLimited: ErrorStatus(
@@ -115,13 +115,14 @@ ERROR_STATUSES: Final[Mapping[type[errors.UserfoldError], ErrorStatus]] = {
     errors.ServerStopping: ErrorStatus(
         StatusCode.UNAVAILABLE,
         "SERVER_STOPPING",
-        "The server stops. What it has not acknowledged is not written: send it again, on a new stream.",
+        "The server is stopping. What it has not acknowledged is not written: send it again on a new stream.",
         retry_after=1,
     ),
     errors.StreamIdle: ErrorStatus(
         StatusCode.UNAVAILABLE,
         "STREAM_IDLE",
-        f"No message came for {limits.STREAM_IDLE_SECONDS} s. Nothing is lost: open a new stream for the next one.",
+        f"No request was received for {limits.STREAM_IDLE_SECONDS} s. Nothing is lost: open a new stream for the next"
+        " one.",
         retry_after=1,
     ),
     errors.DatabaseUnavailable: ErrorStatus(

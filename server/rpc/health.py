@@ -1,4 +1,4 @@
-"""Whether the server lives, and whether it can do its work: `grpc.health.v1`."""
+"""Liveness and readiness of the server: `grpc.health.v1`."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -9,44 +9,44 @@ from grpc_health.v1 import health
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 
 LIVENESS: Final = ""
-"""The name by which the server is asked whether it lives, whatever MongoDB does. It serves until it is told to stop."""
+"""The service name of liveness, which does not depend on MongoDB. It is SERVING until the server begins to stop."""
 
-_SECONDS = 1.0
+_CHECK_SECONDS: Final = 1.0
 
-# One answer that is late is no reason to be sent nothing more.
-_FAILURES = 2
+# One slow response of MongoDB must not make a load balancer send no more calls.
+_FAILURES: Final = 2
 
 _log = structlog.get_logger("userfold.server")
 
 
 class Health(health.aio.HealthServicer):  # type: ignore[misc,name-defined]  # The stubs leave it out.
-    """Answers for the process, and for `readiness`, which serves as long as MongoDB does.
+    """The health of the process, and of the service name `readiness`, which is SERVING as long as MongoDB responds.
 
-    `answers` tells whether MongoDB's primary does now.
+    `responds` returns whether the primary of MongoDB responds.
     """
 
-    def __init__(self, readiness: str, answers: Callable[[], Awaitable[bool]]) -> None:
+    def __init__(self, readiness: str, responds: Callable[[], Awaitable[bool]]) -> None:
         super().__init__()
         self._readiness = readiness
-        self._answers = answers
+        self._responds = responds
         self._stopped = asyncio.Event()
 
     async def watch_database(self) -> None:
-        """Ask again and again, for ever."""
-        # By the time that it is asked, MongoDB has been prepared.
+        """Check MongoDB each second, until cancelled."""
+        # MongoDB was prepared before this starts.
         await self.set(self._readiness, HealthCheckResponse.SERVING)
         failures = 0
         while True:
-            failures = 0 if await self._answers() else failures + 1
+            failures = 0 if await self._responds() else failures + 1
             if failures in (0, _FAILURES):
                 serving = HealthCheckResponse.SERVING if not failures else HealthCheckResponse.NOT_SERVING
                 await self.set(self._readiness, serving)
             if failures == _FAILURES:
                 _log.error("not ready: MongoDB does not answer")
-            await asyncio.sleep(_SECONDS)
+            await asyncio.sleep(_CHECK_SECONDS)
 
     async def Watch(self, request: HealthCheckRequest, context: Any) -> None:
-        # Who watches never ends: a server that stops would wait for it to the last.
+        # A watch never ends by itself: a graceful stop would wait for it until its deadline.
         watching = asyncio.ensure_future(super().Watch(request, context))
         stopped = asyncio.ensure_future(self._stopped.wait())
         try:
@@ -56,5 +56,5 @@ class Health(health.aio.HealthServicer):  # type: ignore[misc,name-defined]  # T
             stopped.cancel()
 
     def end_watches(self) -> None:
-        """Those who watch have been told the last of it."""
+        """End all watches. To be called after the last status was set."""
         self._stopped.set()

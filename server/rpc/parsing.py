@@ -8,7 +8,7 @@ from google.protobuf.message import DecodeError, Message
 from runtime.turns import Turns
 from server import limits
 from server.errors import BatchTooLarge, InvalidRequest, MalformedRequest, Violation
-from server.rpc.wire_slices import LENGTH_DELIMITED, InvalidWire, fields_of
+from server.rpc.wire_fields import LENGTH_DELIMITED, InvalidWire, fields_of
 
 SLICE_BYTES: Final = 256 * 1024
 """The largest request, or part of one, that is parsed without yielding to other applications."""

@@ -1,4 +1,4 @@
-"""What the gRPC server speaks over: HTTP/2 within bounds, and TLS with certificates that may change."""
+"""The transport of the gRPC server: the limits of HTTP/2, and TLS with certificates that may change."""
 
 from typing import Any, Final
 
@@ -10,51 +10,52 @@ from server.limits import MESSAGE_BYTES
 OPTIONS: Final = (
     ("grpc.max_receive_message_length", MESSAGE_BYTES),
     ("grpc.max_send_message_length", MESSAGE_BYTES),
-    # Two credentials of 4 KiB and what gRPC itself adds. Between a soft and a hard limit, gRPC would refuse at random.
+    # Two credentials of 4 KiB and what gRPC adds. Equal, because gRPC refuses at random between the soft and the hard
+    # limit.
     ("grpc.max_metadata_size", 16 * 1024),
     ("grpc.absolute_max_metadata_size", 16 * 1024),
-    # Calls at once on one connection: what a busy gateway has under way, and a quarter of what a server serves at once.
-    # More wait with their caller, at no cost to others; by default there is no limit.
+    # Concurrent calls on one connection: what a busy gateway has in flight, and an eighth of `limits.CALLS`. Further
+    # calls wait at the client. By default there is no limit.
     ("grpc.max_concurrent_streams", 250),
-    # Calls that wait to be taken up. Beyond 1,000, gRPC's default, it would reject some at random, whoever sent them,
-    # with a CANCELLED that tells nothing. Taken up, a call that finds no room is refused as it should be.
+    # Calls that gRPC queues before it asks for a handler. Beyond 1,000, its default, gRPC rejects calls of any client
+    # at random, as CANCELLED and without a reason. With a handler, a call without room is refused with OVERLOADED.
     ("grpc.server.max_pending_requests", 20_000),
     ("grpc.server.max_pending_requests_hard_limit", 20_000),
-    # Internal callers need one connection each. More are closed at once, before they cost memory for HTTP/2 or TLS.
+    # Internal clients need one connection each. Further ones are closed before they take memory for HTTP/2 or TLS.
     ("grpc.max_allowed_incoming_connections", 500),
-    # Two minutes by default, in which whoever sends nothing would hold one of those.
+    # Two minutes by default, during which a client that sends nothing would hold one of these connections.
     ("grpc.server_handshake_timeout_ms", 10_000),
     ("grpc.max_connection_idle_ms", 300_000),
-    # None is closed for its age: a producer's stream has no end, and would be cut in the middle.
-    # A caller that vanished without a word, or was stopped, is found out.
+    # There is no maximum age, which would interrupt streams that never end.
+    # Pings find clients that vanished without closing their connection.
     ("grpc.keepalive_time_ms", 60_000),
     ("grpc.keepalive_timeout_ms", 20_000),
-    # Callers may do the same, as the gateway does every 30 s. Who pings more often is told to calm down, and closed.
+    # Clients may ping too, as the gateway does every 30 s. The connection of one that pings more often is closed.
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.http2.min_ping_interval_without_data_ms", 20_000),
     ("grpc.http2.max_ping_strikes", 2),
 )
-"""The options of the server. Those of its callers must fit: `gateway/upstream/channel.py`."""
+"""The options of the gRPC server. Those of its clients must match: see `gateway/upstream/channel.py`."""
 
 
 def credentials(files: CertificateFiles) -> grpc.ServerCredentials | None:
-    """TLS with these certificates, each handshake with what the files hold at the time; None where there are none.
+    """TLS with the certificate in these files, read again when they change; None where no certificate is set.
 
-    Where authorities are named, callers must show a certificate of theirs. Raises CertificateUnusable.
+    Where authorities are set, clients must present a certificate that one of them signed. Raises CertificateUnusable.
     """
     if files.certificate is None:
         return None
     certificates = Reloaded(files, _configuration)
-    used = certificates.current()
+    current = certificates.current()
 
-    def exchanged() -> Any:
-        """What is to be used from now on, if it is not what is used. gRPC asks at each handshake."""
-        nonlocal used
-        before, used = used, certificates.current()
-        return None if used is before else used
+    def changed() -> Any:
+        """The new configuration; None where it has not changed. gRPC calls this for each handshake."""
+        nonlocal current
+        previous, current = current, certificates.current()
+        return None if current is previous else current
 
     return grpc.dynamic_ssl_server_credentials(
-        used, exchanged, require_client_authentication=files.authorities is not None
+        current, changed, require_client_authentication=files.authorities is not None
     )
 
 

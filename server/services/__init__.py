@@ -1,1 +1,1 @@
-"""The methods of the services: translate, plan, store, translate back."""
+"""The methods of the services: translate the request, plan, read or write the store, translate the response."""

@@ -1,4 +1,4 @@
-"""Several updates at once: each planned on its own, and told on its own what became of it."""
+"""Batches: each item is planned on its own and has a result of its own."""
 
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from itertools import islice
@@ -17,23 +17,27 @@ from server.users.ports import Outcome
 from server.users.update import plan_update
 
 _STORED: Final = user_service_pb2.UpdateUserResponse()
-_SUPPRESSED = UpdateWarning("user_id", "SUPPRESSED", "accepted and dropped: the user is erased, and kept so for a time")
+_SUPPRESSED: Final = UpdateWarning(
+    "user_id", "SUPPRESSED", "accepted but not stored: the user was erased, and its updates are suppressed for a period"
+)
 
 REFUSED_IN_ONE_TURN: Final = 64
-"""Refused updates whose Statuses are made at once: each takes 30 us and more."""
+"""Statuses of refused items that are built before other applications have a turn: to build one is slow."""
 
 _Item = TypeVar("_Item")
 _Plan = TypeVar("_Plan")
 _Outcome = TypeVar("_Outcome")
 
 Planned: TypeAlias = Sequence[PlannedUpdate | UserfoldError]
-"""Updates in the order in which they came, each planned or refused."""
+"""The updates of a request in their order, each planned or refused."""
 
 
 def plan_each(
     plan: Callable[[int, _Item], _Plan], items: Iterable[_Item], first: int = 0
 ) -> Sequence[_Plan | UserfoldError]:
-    """The plan of each item, made from its index and itself, or why it is refused; `first` is the first index."""
+    """The plan of each item, or the error that refuses it. `plan` takes the index of an item, counted from `first`, and
+    the item.
+    """
     planned: list[_Plan | UserfoldError] = []
     for index, item in enumerate(items, first):
         try:
@@ -44,10 +48,10 @@ def plan_each(
 
 
 async def outcomes_of(
-    planned: Sequence[_Plan | UserfoldError], do: Callable[[Sequence[_Plan]], Awaitable[Iterable[_Outcome]]]
+    planned: Sequence[_Plan | UserfoldError], apply: Callable[[Sequence[_Plan]], Awaitable[Iterable[_Outcome]]]
 ) -> Sequence[_Outcome | UserfoldError]:
-    """What became of each item: `do` tells it of those that are not refused."""
-    outcomes = iter(await do([item for item in planned if not isinstance(item, UserfoldError)]))
+    """The outcome of each item. `apply` returns those of the items that were not refused."""
+    outcomes = iter(await apply([item for item in planned if not isinstance(item, UserfoldError)]))
     return [item if isinstance(item, UserfoldError) else next(outcomes) for item in planned]
 
 
@@ -59,31 +63,32 @@ async def plan_batch(
     turns: Turns,
     oversized: frozenset[int] = frozenset(),
 ) -> Planned:
-    """Plan updates of one application, which came from these client addresses, at the time `now` in nanoseconds.
+    """Plan the updates of one application at the time `now`, in nanoseconds since 1970-01-01 UTC. `addresses` are those
+    of their clients.
 
-    A long batch is planned in turns with the work of other applications. The updates at the indexes `oversized` are
+    A long batch is planned in turns with the work of other applications. The updates with the indices `oversized` are
     refused: they were too large to be parsed.
     """
 
-    def plan(index: int, sent: tuple[user_pb2.UserUpdate, str | None]) -> PlannedUpdate:
+    def plan(index: int, item: tuple[user_pb2.UserUpdate, str | None]) -> PlannedUpdate:
         if index in oversized:
             raise oversized_update()
-        return plan_update(application_id, convert.update_from_message(*sent), now)
+        return plan_update(application_id, convert.update_from_message(*item), now)
 
     planned: list[PlannedUpdate | UserfoldError] = []
-    sent = iter(zip(updates, addresses, strict=True))
+    items = iter(zip(updates, addresses, strict=True))
     for count in slices_of((update.ByteSize() for update in updates), limits.SLICE_BYTES):
         if planned:
             await turns.turn(application_id)
-        planned += plan_each(plan, islice(sent, count), len(planned))
+        planned += plan_each(plan, islice(items, count), len(planned))
     return planned
 
 
-def slices_of(sizes: Iterable[int], most: int) -> Iterator[int]:
-    """How many of the items with these sizes each slice holds: so many as have `most` together, and at least one."""
+def slices_of(sizes: Iterable[int], limit: int) -> Iterator[int]:
+    """The number of items in each slice: at least one, and no more than have `limit` bytes together."""
     count = total = 0
     for size in sizes:
-        if count and total + size > most:
+        if count and total + size > limit:
             yield count
             count = total = 0
         count += 1
@@ -93,34 +98,33 @@ def slices_of(sizes: Iterable[int], most: int) -> Iterator[int]:
 
 
 def writes_of(planned: Planned) -> list[ProfileWrite]:
-    """The writes of the updates that are not refused."""
+    """The writes of the updates that were not refused."""
     return [item.write for item in planned if isinstance(item, PlannedUpdate)]
 
 
 async def fill_results(
     results: Any, planned: Planned, outcomes: Iterable[Outcome], application_id: str, turns: Turns
 ) -> None:
-    """Add one result of a batch for each update, from the outcomes of `writes_of`."""
-    settled = iter(outcomes)
+    """Add a result for each update of a batch. `outcomes` are those of the writes that `writes_of` returns."""
+    remaining = iter(outcomes)
     refused = 0
     for index, item in enumerate(planned):
-        outcome = next(settled) if isinstance(item, PlannedUpdate) else item
-        result = results.add()
         prefix = f"users[{index}]."
-        told = response_of(item, outcome, prefix) if isinstance(item, PlannedUpdate) else item
-        if isinstance(told, UserfoldError):
+        response = response_of(item, next(remaining), prefix) if isinstance(item, PlannedUpdate) else item
+        result = results.add()
+        if isinstance(response, UserfoldError):
             refused += 1
             if refused % REFUSED_IN_ONE_TURN == 0:
                 await turns.turn(application_id)
-            result.error.CopyFrom(status_of_refusal("BatchUpdateUsers", told, prefix))
+            result.error.CopyFrom(status_of_refusal("BatchUpdateUsers", response, prefix))
         else:
-            result.response.CopyFrom(told)
+            result.response.CopyFrom(response)
 
 
 def response_of(
     planned: PlannedUpdate, outcome: Outcome, prefix: str = ""
 ) -> UserfoldError | user_service_pb2.UpdateUserResponse:
-    """What became of one update: its error, or its response, whose fields are named from the request by `prefix`."""
+    """The response to one update, or its error. `prefix` is put before the names of the fields that warnings name."""
     if isinstance(outcome, Stored):
         if not planned.warnings:
             return _STORED

@@ -1,4 +1,4 @@
-"""Between protobuf messages and the model's plain values."""
+"""Conversions between protobuf messages and the plain values of the model."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -29,12 +29,13 @@ _NANOSECONDS = 1_000_000_000
 _YEAR_1 = -62_135_596_800
 _YEAR_10000 = 253_402_300_800
 
+# Fields of a user that are copied unchanged.
 _COPIED = (
     *("user_id", "company_id", "ip_address", "user_agent_string", "anonymous_id"),
     *("alias_count", "avatar_url", "email_domain", "company_domain", "observed_ip_address"),
 )
 
-# Not `ListFields()`, which makes an object of each field's descriptor: it takes half as long again.
+# The names are listed once: `ListFields()` would make an object of each field's descriptor at each call.
 # What users can be looked up by.
 _LOOKUP_KEYS: Sequence[Any] = tuple(KEY_BYTES)
 
@@ -42,9 +43,9 @@ _CAMPAIGN: Sequence[Any] = tuple(campaign_pb2.Campaign.DESCRIPTOR.fields_by_name
 
 
 def update_from_message(message: user_pb2.UserUpdate, client_address: str | None) -> UserUpdate:
-    """The update that a message holds.
+    """The update in a message.
 
-    Raises EtagNotSupported, or InvalidRequest where protobuf allows what no JSON is.
+    Raises EtagNotSupported, or InvalidRequest for a value that protobuf allows and JSON does not.
     """
     if message.etag:
         raise EtagNotSupported
@@ -52,7 +53,7 @@ def update_from_message(message: user_pb2.UserUpdate, client_address: str | None
         user_id=message.user_id,
         company_id=message.company_id if message.HasField("company_id") else None,
         modified_time=_nanoseconds(message, "modified_time"),
-        # An empty one of these is as one that is not set, and to ask which it is costs as much as to read it.
+        # An empty string is the same as an absent one, so `HasField` is not needed.
         ip_address=message.ip_address or None,
         session_token=message.session_token or None,
         user_agent_string=message.user_agent_string or None,
@@ -60,13 +61,13 @@ def update_from_message(message: user_pb2.UserUpdate, client_address: str | None
         campaign=_campaign(message.campaign) if message.HasField("campaign") else None,
         anonymous_id=message.anonymous_id or None,
         client_address=client_address,
-        # One more than is allowed: the plan refuses that, and no more is copied.
+        # One more than the limit, so that the plan refuses it without all of them being copied.
         clear_fields=message.clear_fields[: limits.CLEAR_FIELDS + 1] if message.clear_fields else (),
     )
 
 
 def _campaign(message: campaign_pb2.Campaign) -> dict[str, str]:
-    return {name: text for name in _CAMPAIGN if (text := getattr(message, name)) or message.HasField(name)}
+    return {name: value for name in _CAMPAIGN if (value := getattr(message, name)) or message.HasField(name)}
 
 
 def _nanoseconds(message: Message, field: str) -> int | None:
@@ -79,36 +80,36 @@ def _nanoseconds(message: Message, field: str) -> int | None:
 
 
 def _metadata(message: user_pb2.UserUpdate) -> JsonObject | None:
-    text = message.metadata_json
-    if text or message.HasField("metadata_json"):
-        return object_from_json(text)
+    metadata_json = message.metadata_json
+    if metadata_json or message.HasField("metadata_json"):
+        return object_from_json(metadata_json)
     return object_from_struct(message.metadata) if message.HasField("metadata") else None
 
 
 def lookup_request_from_message(message: user_service_pb2.LookupUsersRequest) -> LookupRequest:
-    """What a message asks to look up."""
+    """The look-up that a message requests."""
     known = {name: getattr(message, name) for name in _LOOKUP_KEYS if message.HasField(name)}
     return LookupRequest(known, message.page_size, message.page_token)
 
 
 def list_request_from_message(message: user_service_pb2.ListUsersRequest) -> ListRequest:
-    """What a message asks to list."""
+    """The list that a message requests."""
     return ListRequest(message.filter, message.order_by, message.page_size, message.page_token, message.fields)
 
 
 def report_request_from_message(message: campaign_service_pb2.ReportCampaignsRequest) -> ReportRequest:
-    """What a message asks to report. Raises InvalidRequest where a time is none."""
+    """The report that a message requests. Raises InvalidRequest for a time outside the years 1 to 9999."""
     start, end = (_nanoseconds(message, field) for field in ("start_time", "end_time"))
     return ReportRequest(start, end, message.group_by, message.value_path, message.filter, message.max_groups)
 
 
 def fill_group(group: CampaignGroup, message: campaign_service_pb2.CampaignGroup) -> None:
-    """Fill the message that answers a group of a report."""
+    """Fill the message of a group of a report."""
     message.campaign.update(group.campaign)
     message.user_count = group.users
     for day, users in group.days:
         message.days.add(day=day, user_count=users)
-    # JSON knows no other number, and what is none of the sum is none of the average.
+    # JSON has no number for a sum that is not finite.
     if group.value_count and math.isfinite(group.value_sum):
         message.value_sum = group.value_sum
         message.value_average = group.value_sum / group.value_count
@@ -116,7 +117,7 @@ def fill_group(group: CampaignGroup, message: campaign_service_pb2.CampaignGroup
 
 
 def fill_user(profile: Profile, user: user_pb2.User) -> None:
-    """Fill the message that answers a profile, but for its metadata."""
+    """Fill the message of a user from a profile, without the metadata."""
     for name in _COPIED:
         if (value := getattr(profile, name)) is not None:
             setattr(user, name, value)
@@ -134,17 +135,17 @@ def fill_user(profile: Profile, user: user_pb2.User) -> None:
 
 
 def fill_export(stored: StoredUser, export: user_pb2.UserExport | user_pb2.VisitorExport) -> None:
-    """Fill the message of all that is stored about a user or a visitor, but for the profile."""
+    """Fill the message of an export, without the profile."""
     export.alias_digests.extend(alias.hex() for alias in stored.aliases)
 
 
-def metadata_texts(message: Message) -> Sequence[bytes]:
-    """The metadata of users in a message, where it is JSON."""
+def metadata_json_of(message: Message) -> Sequence[bytes]:
+    """The `metadata_json` of all users in a message."""
     if isinstance(message, user_pb2.User):
         return [message.metadata_json]
     if not isinstance(message, user_pb2.UserExport):
         return []
-    return [message.user.metadata_json, *(each.visitor.metadata_json for each in message.visitors)]
+    return [message.user.metadata_json, *(visitor.visitor.metadata_json for visitor in message.visitors)]
 
 
 def _user_agent_message(facts: Mapping[str, Mapping[str, str]]) -> user_agent_pb2.UserAgent:
@@ -156,8 +157,8 @@ def _user_agent_message(facts: Mapping[str, Mapping[str, str]]) -> user_agent_pb
 
 
 def warning_messages(warnings: Iterable[UpdateWarning], prefix: str = "") -> list[warning_pb2.Warning]:
-    """The messages of warnings, their fields named from the request by `prefix` (such as `users[3].`)."""
+    """The messages of warnings. `prefix`, such as `users[3].`, is put before the names of fields."""
     return [
-        warning_pb2.Warning(field=prefix + item.field, reason=item.reason, description=item.description)
-        for item in warnings
+        warning_pb2.Warning(field=prefix + warning.field, reason=warning.reason, description=warning.description)
+        for warning in warnings
     ]

@@ -1,4 +1,4 @@
-"""Metadata as JSON text: bounded before it is parsed, with every digit of its integers."""
+"""Metadata from JSON text. Its values are bounded before it is parsed, and integers keep every digit."""
 
 import json
 import math
@@ -10,29 +10,29 @@ from server.errors import InvalidRequest, Violation
 from server.model import JsonObject
 from server.users.metadata import LongInteger, oversized_update, too_many_values
 
-# orjson reads integers beyond 64 bits, which have 19 digits or more, as doubles.
+# orjson reads integers beyond 64 bits, which have at least 19 digits, as doubles. To find them, all digits become 0.
 _DIGITS = bytes(ord("0") if chr(byte).isdigit() else byte for byte in range(128)) + bytes(range(128, 256))
 _LONG_INTEGER = b"0" * 19
-# Beyond the greatest double, which has as many: orjson refuses it.
+# An integer with so many digits may exceed the largest double. orjson then refuses it.
 _DOUBLE_DIGITS = 309
 _HUGE_INTEGER = b"0" * _DOUBLE_DIGITS
 
-# Values take two bytes each at least: `0,`.
-_SMALL = 2 * limits.METADATA_VALUES
+# A value takes at least two bytes: `0,`. A text of this size cannot hold too many.
+_SMALL_BYTES = 2 * limits.METADATA_VALUES
 
 
-def object_from_json(text: bytes) -> JsonObject:
-    """The JSON object in `text`, in UTF-8. Raises InvalidRequest, naming `metadata` where it passes a limit.
+def object_from_json(data: bytes) -> JsonObject:
+    """The JSON object in `data`, in UTF-8. Raises InvalidRequest, for `metadata` where it passes a limit.
 
-    A text of more than 20,000 values is not parsed.
+    Data with more than 20,000 values are refused without being parsed.
     """
-    if len(text) > _SMALL:
-        if len(text) > limits.UPDATE_BYTES:
+    if len(data) > _SMALL_BYTES:
+        if len(data) > limits.UPDATE_BYTES:
             raise oversized_update()
-        if _has_too_many_values(text):
+        if _has_too_many_values(data):
             raise InvalidRequest([too_many_values()])
     try:
-        value = _parsed(text)
+        value = _parsed(data)
     except (ValueError, RecursionError):
         value = None
     if not isinstance(value, dict):
@@ -40,22 +40,22 @@ def object_from_json(text: bytes) -> JsonObject:
     return value
 
 
-def _parsed(text: bytes) -> object:
+def _parsed(data: bytes) -> object:
     """The value of a JSON text. Raises ValueError or RecursionError."""
     try:
-        value = orjson.loads(text)
-        return json.loads(text) if _LONG_INTEGER in text.translate(_DIGITS) else value
+        value = orjson.loads(data)
+        return json.loads(data) if _LONG_INTEGER in data.translate(_DIGITS) else value
     except orjson.JSONDecodeError:
-        if _HUGE_INTEGER not in text.translate(_DIGITS):
+        if _HUGE_INTEGER not in data.translate(_DIGITS):
             raise
-    # As strict as orjson in all but integers: half of a surrogate pair cannot be encoded.
-    value = json.loads(text.decode(), parse_float=_finite, parse_constant=_finite, parse_int=_integer)
+    # As strict as orjson but for integers. To encode the value again refuses half of a surrogate pair.
+    value = json.loads(data.decode(), parse_float=_finite, parse_constant=_finite, parse_int=_integer)
     json.dumps(value, ensure_ascii=False).encode()
     return value
 
 
 def _integer(text: str) -> int | LongInteger:
-    # Behind a sign there is one more.
+    # One more for a sign.
     return int(text) if len(text) <= _DOUBLE_DIGITS + 1 else LongInteger(text)
 
 
@@ -66,12 +66,13 @@ def _finite(text: str) -> float:
     return number
 
 
-def _has_too_many_values(text: bytes) -> bool:
-    """Whether `text`, if it is JSON, holds more values than an update may. Those with up to twice as many may pass."""
-    marks = text.replace(b"\\\\", b"").replace(b'\\"', b"")
-    # A value takes two quotes if it is a string, and two for its key.
+def _has_too_many_values(data: bytes) -> bool:
+    """Whether `data`, if it is JSON, holds more values than an update may. It may miss up to twice that number."""
+    marks = data.replace(b"\\\\", b"").replace(b'\\"', b"")
+    # A value has at most four quotes: two of its key, and two of its own if it is a string.
     if marks.count(b'"') > 4 * limits.METADATA_VALUES:
         return True
     marks = b"".join(marks.split(b'"')[::2])
-    # All but the first of a container follow a comma; all containers but one are values.
+    # Outside strings: each value but the first of a container follows a comma, and each container but the outermost is
+    # a value.
     return max(marks.count(b","), marks.count(b"[") + marks.count(b"{") - 1) > limits.METADATA_VALUES

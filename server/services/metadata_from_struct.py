@@ -1,4 +1,4 @@
-"""Metadata as a `google.protobuf.Struct`: counted before it is visited."""
+"""Metadata from a `google.protobuf.Struct`. Its values are counted before they are visited."""
 
 from google.protobuf.struct_pb2 import Struct, Value
 
@@ -10,26 +10,27 @@ from server.users.metadata import too_many_values
 
 
 def object_from_struct(struct: Struct) -> JsonObject:
-    """The JSON object that a Struct is. Raises InvalidRequest, naming `metadata` where it has too many values."""
+    """The JSON object in a Struct. Raises InvalidRequest, for `metadata` where it has too many values."""
     return _Reader().read(struct, ["metadata"])
 
 
 class _Reader:
-    """Reads one Struct. What is nested too deep comes out empty at the level where planning refuses it."""
+    """Reads one Struct. An object or list that is nested too deep is returned empty; planning refuses its level."""
 
     def __init__(self) -> None:
-        self._left = limits.METADATA_VALUES
+        self._values_left = limits.METADATA_VALUES
 
     def read(self, struct: Struct, path: list[str | int]) -> JsonObject:
         fields = struct.fields
         if not self._may_visit(len(fields), path):
             return {}
-        # Not `items()`, which protobuf's map leaves to Python. Nearly all values are texts, and not empty.
+        # protobuf implements `items()` of a map in Python: to look up each key is faster. Most values are strings that
+        # are not empty.
         return {key: (value := fields[key]).string_value or self._value(value, path, key) for key in fields}
 
     def _may_visit(self, values: int, path: list[str | int]) -> bool:
-        self._left -= values
-        if self._left < 0:
+        self._values_left -= values
+        if self._values_left < 0:
             raise InvalidRequest([too_many_values()])
         return len(path) <= limits.METADATA_LEVELS
 
@@ -52,4 +53,6 @@ class _Reader:
             case "null_value":
                 return None
             case _:
-                raise InvalidRequest([Violation(field_path([*path, part]), "NO_VALUE", "a Value without any kind")])
+                raise InvalidRequest(
+                    [Violation(field_path([*path, part]), "NO_VALUE", "must be a Value whose kind is set")]
+                )

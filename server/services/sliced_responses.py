@@ -1,7 +1,7 @@
-"""Answers that hold profiles: how they are translated, and where they are cut.
+"""Responses with profiles or with groups of a report: built in slices, and ended at their size limit.
 
-A dense profile takes hundreds of milliseconds to translate, and a page of them many seconds and hundreds of MiB. So
-this is done in slices, and an answer ends before it would become too large, with at least one profile.
+A profile with very many values takes long to translate, and a page of such profiles takes seconds and much memory. So
+other applications have a turn after each slice, and a response ends at its limit, but not before its first profile.
 """
 
 from collections.abc import Sequence
@@ -19,42 +19,44 @@ from server.services import convert
 from server.services.stored_metadata import AsJson, AsStruct, Translation
 
 METADATA_FORMAT: Final = "x-userfold-metadata-format"
-"""The metadata by which a call asks for `User.metadata_json`: its value is then `json`."""
+"""The metadata with which a call requests `User.metadata_json`: its value is then `json`."""
 
-# What a profile costs beside its metadata, in the steps of `limits.ANSWER_WORK`; and how many bytes of BSON are read in
-# one.
+# In steps of `limits.ANSWER_WORK`: what a profile takes beside its metadata, and the bytes of BSON that one step reads.
 _PROFILE_WORK: Final = 60
-_BYTES_A_STEP: Final = 50
+_BYTES_PER_STEP: Final = 50
 
-# The same of a group of a report, whose days are messages of their own.
-_GROUP_BYTES_A_STEP: Final = 10
+# Fewer for a group of a report, whose days are messages of their own.
+_GROUP_BYTES_PER_STEP: Final = 10
 
-# A control character is six in JSON.
+# A control character takes six bytes in JSON.
 _JSON_GROWTH: Final = 6
 
 
 class ResponseBuilder:
-    """One answer, for as many users as fit."""
+    """Builds one response, with as many users or groups as fit.
+
+    `_slice` counts the steps of the current slice, `_work` those of the whole response, `_bytes` its size.
+    """
 
     def __init__(self, call: Call, turns: Turns) -> None:
-        self._owner = call.application.application_id
+        self._application_id = call.application_id
         self._turns = turns
         self._as_json = (METADATA_FORMAT, "json") in call.metadata
         self._slice = self._work = self._bytes = 0
 
-    async def users(self, fetched: Sequence[Fetched], into: Any) -> int:
-        """Add the messages of users to a repeated field, and tell how many fit, the first always."""
-        for count, each in enumerate(fetched):
-            if not await self.next_user(each, into.add()):
-                del into[-1]
+    async def users(self, fetched: Sequence[Fetched], messages: Any) -> int:
+        """Add users to the repeated field `messages`. Returns how many fit: at least the first."""
+        for count, user in enumerate(fetched):
+            if not await self.next_user(user, messages.add()):
+                del messages[-1]
                 return count
         return len(fetched)
 
     async def next_user(self, fetched: Fetched, message: user_pb2.User) -> bool:
-        """Fill the message of one user among several, and tell whether it fits after those before."""
+        """Fill the message of one of several users. Returns whether it fits, as the first always does."""
         is_first = not self._bytes
         await self.user(fetched, message)
-        return self._has_held(message) or is_first
+        return self._add_size(message) or is_first
 
     async def user(self, fetched: Fetched, message: user_pb2.User) -> None:
         """Fill the message of a user."""
@@ -62,7 +64,7 @@ class ResponseBuilder:
         await self._translate(fetched.profile(), message)
 
     async def export(self, fetched: Fetched, message: user_pb2.UserExport) -> bool:
-        """Fill the message of all that is stored of a user, and tell whether it fits after those before."""
+        """Fill the message of an export of a user. Returns whether it fits, as the first always does."""
         await self._decode(fetched)
         is_first = not self._bytes
         stored = fetched.stored_user()
@@ -72,35 +74,35 @@ class ResponseBuilder:
             visitor = message.visitors.add()
             convert.fill_export(stored.visitor, visitor)
             await self._translate(stored.visitor.profile, visitor.visitor)
-        return self._has_held(message) or is_first
+        return self._add_size(message) or is_first
 
-    async def groups(self, fetched: Sequence[FetchedGroup], into: Any) -> int:
-        """Add the messages of a report's groups to a repeated field, and tell how many fit, the first always."""
-        for count, each in enumerate(fetched):
-            message = into.add()
-            await self.group(each, message)
-            if not self._has_held(message) and count:
-                del into[-1]
+    async def groups(self, fetched: Sequence[FetchedGroup], messages: Any) -> int:
+        """Add groups of a report to the repeated field `messages`. Returns how many fit: at least the first."""
+        for count, group in enumerate(fetched):
+            message = messages.add()
+            await self.group(group, message)
+            if not self._add_size(message) and count:
+                del messages[-1]
                 return count
         return len(fetched)
 
     async def group(self, fetched: FetchedGroup, message: campaign_service_pb2.CampaignGroup) -> None:
-        """Fill the message of a report's group."""
-        await self._spend(_PROFILE_WORK + fetched.size // _GROUP_BYTES_A_STEP)
+        """Fill the message of a group of a report."""
+        await self._spend(_PROFILE_WORK + fetched.size // _GROUP_BYTES_PER_STEP)
         convert.fill_group(fetched.group(), message)
 
-    def _has_held(self, message: Message) -> bool:
-        """Whether the answer held this message, too."""
+    def _add_size(self, message: Message) -> bool:
+        """Add the size of a message to the response. Returns whether the response is within its limits."""
         size = message.ByteSize()
         if self._as_json:
-            # Metadata is JSON already, and grows no more.
-            in_json = sum(map(len, convert.metadata_texts(message)))
-            size = in_json + _JSON_GROWTH * (size - in_json)
+            # Metadata is JSON already. The remaining fields grow when the gateway prints them.
+            metadata_size = sum(map(len, convert.metadata_json_of(message)))
+            size = metadata_size + _JSON_GROWTH * (size - metadata_size)
         self._bytes += size
         return self._bytes <= limits.ANSWER_BYTES and self._work <= limits.ANSWER_WORK
 
     async def _decode(self, fetched: Fetched) -> None:
-        await self._spend(_PROFILE_WORK + fetched.size // _BYTES_A_STEP)
+        await self._spend(_PROFILE_WORK + fetched.size // _BYTES_PER_STEP)
 
     async def _translate(self, profile: Profile, message: user_pb2.User) -> None:
         convert.fill_user(profile, message)
@@ -116,18 +118,18 @@ class ResponseBuilder:
 
     async def _finish(self, translation: Translation) -> None:
         while True:
-            most = max(1, (limits.SLICE_WORK - self._slice) // translation.steps)
-            values = translation.work(most)
-            if values < most:
+            limit = max(1, (limits.SLICE_WORK - self._slice) // translation.steps)
+            values = translation.work(limit)
+            if values < limit:
                 self._slice += values * translation.steps
                 self._work += values * translation.steps
                 return
             await self._spend(values * translation.steps)
 
     async def _spend(self, work: int) -> None:
-        """Do so much work next, or after it, in the next turn where the slice ends."""
+        """Count steps, and wait for the next turn where they end the slice."""
         self._work += work
         self._slice += work
         if self._slice >= limits.SLICE_WORK:
-            await self._turns.turn(self._owner)
+            await self._turns.turn(self._application_id)
             self._slice = 0

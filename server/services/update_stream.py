@@ -1,4 +1,4 @@
-"""A stream of updates: read while there is room, acknowledged as MongoDB answers."""
+"""A stream of updates: read while there is room, acknowledged as MongoDB confirms the writes."""
 
 import asyncio
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Sequence
@@ -20,7 +20,7 @@ from server.users.ports import Outcome
 
 @dataclass(frozen=True, slots=True)
 class _Settled:
-    """The updates of one message, and what became of them. `number` is that of the first."""
+    """The updates of one request, or a part of them, with their outcomes. `number` is that of the first."""
 
     number: int
     planned: Planned
@@ -28,10 +28,7 @@ class _Settled:
 
 
 class UpdateStream:
-    """The updates of one stream, which ends when `stopping` is set.
-
-    `clock` tells the time in nanoseconds since 1970-01-01 UTC.
-    """
+    """The updates of a stream, which ends when `stopping` is set. `clock` returns nanoseconds since 1970-01-01 UTC."""
 
     def __init__(
         self,
@@ -51,27 +48,28 @@ class UpdateStream:
         self._unacknowledged = 0
         self._acknowledged = asyncio.Event()
         self._settled: list[_Settled] = []
-        self._moved = asyncio.Event()
+        self._progress = asyncio.Event()
 
     async def acknowledge(self, requests: AsyncIterable[ParsedRequest]) -> AsyncIterator[pb.StreamUpdateUsersResponse]:
-        """Answer the requests, whatever is settled by then in one response.
+        """Acknowledge the updates of the requests. Each response acknowledges all updates that are settled by then.
 
-        Raises, when all that was read is answered, BatchTooLarge, ServerStopping or what `refuse_validate_only` raises.
+        After every update that was read is acknowledged, raises BatchTooLarge, ServerStopping or what
+        `refuse_validate_only` raises, where one of these ended the stream.
         """
         reading = asyncio.ensure_future(self._read(requests))
-        reading.add_done_callback(lambda _: self._moved.set())
+        reading.add_done_callback(lambda _: self._progress.set())
         stopped = asyncio.ensure_future(self._stopping.wait())
         stopped.add_done_callback(lambda _: reading.cancel())
         try:
             while self._unacknowledged or not reading.done():
-                self._moved.clear()
+                self._progress.clear()
                 if not self._settled:
-                    await self._moved.wait()
+                    await self._progress.wait()
                     continue
                 settled, self._settled = self._settled, []
                 yield await self._response(settled)
-                # Only now: a producer that takes no acknowledgements is not read from for ever.
-                self._unacknowledged -= sum(len(each.planned) for each in settled)
+                # Only after the client took the response: a client that takes none must not be read without limit.
+                self._unacknowledged -= sum(len(part.planned) for part in settled)
                 self._acknowledged.set()
             if reading.cancelled():
                 raise ServerStopping
@@ -91,16 +89,16 @@ class UpdateStream:
             planned = await plan_batch(
                 self._application_id, request.users, addresses, self._clock(), self._turns, oversized
             )
-            # Part by part: there may never be room for all of a large message at once.
+            # In parts: there may never be room for all updates of a large request together.
             start = 0
             sizes = (item.write.size if isinstance(item, PlannedUpdate) else 0 for item in planned)
-            for part in slices_of(sizes, limits.STREAM_BYTES):
-                await self._submit(number, planned[start : start + part])
-                start += part
-                number += part
+            for size in slices_of(sizes, limits.STREAM_BYTES):
+                await self._submit(number, planned[start : start + size])
+                start += size
+                number += size
 
     async def _submit(self, number: int, planned: Planned) -> None:
-        """Submit updates when there is room for them, however long that takes."""
+        """Submit updates as soon as there is room for them."""
         count, writes = len(planned), writes_of(planned)
         while self._unacknowledged and self._unacknowledged + count > limits.STREAM_UPDATES:
             self._acknowledged.clear()
@@ -109,7 +107,7 @@ class UpdateStream:
 
         def settle(outcomes: asyncio.Future[Sequence[Outcome]]) -> None:
             self._settled.append(_Settled(number, planned, outcomes))
-            self._moved.set()
+            self._progress.set()
 
         submitted = self._profiles.submit(writes)
         self._unacknowledged += count
@@ -118,16 +116,16 @@ class UpdateStream:
     async def _response(self, settled: Sequence[_Settled]) -> pb.StreamUpdateUsersResponse:
         response = pb.StreamUpdateUsersResponse()
         refused = 0
-        for each in settled:
-            outcomes = iter(each.outcomes.result())
-            for offset, item in enumerate(each.planned):
-                acknowledgement = response.acknowledgements.add(sequence_number=each.number + offset)
-                told = response_of(item, next(outcomes)) if isinstance(item, PlannedUpdate) else item
-                if isinstance(told, UserfoldError):
+        for part in settled:
+            outcomes = iter(part.outcomes.result())
+            for offset, item in enumerate(part.planned):
+                acknowledgement = response.acknowledgements.add(sequence_number=part.number + offset)
+                result = response_of(item, next(outcomes)) if isinstance(item, PlannedUpdate) else item
+                if isinstance(result, UserfoldError):
                     refused += 1
                     if refused % REFUSED_IN_ONE_TURN == 0:
                         await self._turns.turn(self._application_id)
-                    acknowledgement.error.CopyFrom(status_of_refusal("StreamUpdateUsers", told))
+                    acknowledgement.error.CopyFrom(status_of_refusal("StreamUpdateUsers", result))
                 else:
-                    acknowledgement.response.CopyFrom(told)
+                    acknowledgement.response.CopyFrom(result)
         return response

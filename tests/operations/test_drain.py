@@ -195,7 +195,7 @@ def test_a_server_stops_its_streams_when_all_that_it_has_read_is_acknowledged(
                     is_told = True
                     server.process.send_signal(signal.SIGTERM)
         assert call.code() is grpc.StatusCode.UNAVAILABLE
-        assert call.details().startswith("The server stops.")
+        assert call.details().startswith("The server is stopping.")
         assert [each.status for each in watch] == [_NOT_SERVING]
     assert server.process.wait(60) == 0
     # What is stored is what was acknowledged, which is the first of what was sent.

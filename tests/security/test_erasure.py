@@ -18,7 +18,7 @@ from tests.support.stack import Api, Stack, percent_encoded
 SUPPRESSED = {
     "field": "user_id",
     "reason": "SUPPRESSED",
-    "description": "accepted and dropped: the user is erased, and kept so for a time",
+    "description": "accepted but not stored: the user was erased, and its updates are suppressed for a period",
 }
 
 

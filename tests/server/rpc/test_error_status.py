@@ -87,7 +87,7 @@ _TABLE: list[tuple[UserfoldError, int, str, str, list[object]]] = [
         errors.StreamIdle(),
         14,
         "STREAM_IDLE",
-        "No message came for 300 s. Nothing is lost: open a new stream for the next one.",
+        "No request was received for 300 s. Nothing is lost: open a new stream for the next one.",
         [{"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "1s"}],
     ),
     (errors.CredentialUnknown(), 16, "CREDENTIAL_UNKNOWN", "The credential belongs to no application.", []),
@@ -110,7 +110,7 @@ _TABLE: list[tuple[UserfoldError, int, str, str, list[object]]] = [
         errors.Overloaded(),
         8,
         "OVERLOADED",
-        "More is under way than the server has room for; nothing was written. Send it again later.",
+        "The server has no room for more requests; nothing was written. Send it again later.",
         list(_RETRY),
     ),
     (
@@ -131,7 +131,7 @@ _TABLE: list[tuple[UserfoldError, int, str, str, list[object]]] = [
         errors.ServerStopping(),
         14,
         "SERVER_STOPPING",
-        "The server stops. What it has not acknowledged is not written: send it again, on a new stream.",
+        "The server is stopping. What it has not acknowledged is not written: send it again on a new stream.",
         list(_RETRY),
     ),
     (

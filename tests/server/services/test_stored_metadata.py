@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from gateway.transcoding import json_encoder
 from server.merge.field_names import escape_key
-from server.services.stored_metadata import OBJECT, AsJson, AsStruct, Translation
+from server.services.stored_metadata import VALUES_PER_MAP, AsJson, AsStruct, Translation
 
 _SCALARS = st.none() | st.booleans() | st.text(max_size=3) | st.floats(allow_nan=False, allow_infinity=False)
 _INTEGERS = st.integers(-(2**53), 2**53) | st.sampled_from([2**62, -(2**63), 2**54 + 2])
@@ -40,13 +40,13 @@ def test_both_translations_print_the_same_json_in_any_slices(metadata: dict[str,
     as_struct = AsStruct(stored, struct)
     translations: list[Translation] = [as_json, as_struct]
     visited: list[int] = []
-    for translation, object_ in zip(translations, (0, OBJECT), strict=True):
+    for translation, object_ in zip(translations, (0, VALUES_PER_MAP), strict=True):
         values = [slice_]
         while values[-1] >= slice_:
             values.append(translation.work(slice_))
         assert max(values) <= slice_ + object_
         visited.append(sum(values))
-    assert visited[1] == visited[0] + OBJECT * _objects(list(metadata.values()))
+    assert visited[1] == visited[0] + VALUES_PER_MAP * _objects(list(metadata.values()))
     # Its order is that in which it is stored; that of a Struct is none.
     assert list(as_json.done) == list(metadata)
     options = orjson.OPT_SORT_KEYS

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from userfold.internal.v1 import user_update_service_pb2 as internal_pb
 
-from server.rpc.wire_slices import LENGTH_DELIMITED, InvalidWire, fields_of
+from server.rpc.wire_fields import LENGTH_DELIMITED, InvalidWire, fields_of
 
 _UPDATES = st.builds(
     lambda user_id, key, value: {"user_id": user_id, "metadata": {key: value}},

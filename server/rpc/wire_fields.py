@@ -1,4 +1,4 @@
-"""Messages on the wire, cut at their top-level fields: to be counted before they are parsed, and parsed in slices."""
+"""The top-level fields of a serialized message: they are counted, and cut into slices, before they are parsed."""
 
 from collections.abc import Iterator
 from typing import Final, NamedTuple
@@ -10,11 +10,11 @@ FIXED32: Final = 5
 
 
 class InvalidWire(Exception):
-    """Bytes that are no fields of a message."""
+    """The bytes are not the fields of a message."""
 
 
 class Field(NamedTuple):
-    """A field of a message: its number and wire type, where it begins, where its payload begins, and where it ends."""
+    """A field of a message. `start`, `payload` and `end` are the positions of its tag, its payload and its end."""
 
     number: int
     wire_type: int
@@ -24,7 +24,7 @@ class Field(NamedTuple):
 
 
 def fields_of(message: bytes) -> Iterator[Field]:
-    """The fields of a message, one after the other, as long as they are taken. Raises InvalidWire, also for groups."""
+    """The fields of a message, in order. Raises InvalidWire, also for a group."""
     position, size = 0, len(message)
     while position < size:
         start = position
@@ -50,7 +50,7 @@ def fields_of(message: bytes) -> Iterator[Field]:
 
 
 def _varint(message: bytes, position: int) -> tuple[int, int]:
-    """The number at a position, and where it ends."""
+    """The number at a position, and the position after it."""
     value = shift = 0
     while shift < 70:
         if position >= len(message):
