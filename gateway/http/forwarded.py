@@ -1,4 +1,4 @@
-"""Where a request came from, when it came through proxies of the operator's own."""
+"""The address of a client whose request was forwarded by the operator's proxies."""
 
 import functools
 import ipaddress
@@ -8,35 +8,35 @@ from itertools import islice
 from typing import Final
 
 HOPS: Final = 32
-"""How many proxies are looked at, from the right end."""
+"""How many proxies are considered, from the right end."""
 
 _ELEMENT_CHARACTERS = 1024  # Four parameters, the longest of which is a host.
 _ADDRESS_CHARACTERS = 64
 _BETWEEN = ", \t"
 
-# RFC 7239, section 4: elements by `,`, their pairs by `;`, values that are tokens or quoted texts. The elements are
-# read from the right end, so the first of them is written backwards: inside of quotes, a quote that is followed by an
-# odd number of backslashes is escaped.
+# RFC 7239, section 4: elements separated by `,`, their pairs by `;`, with values that are tokens or quoted strings. The
+# elements are read from the right end of the reversed line: there, a quote followed by an odd number of backslashes is
+# escaped.
 _BACKWARDS = re.compile(r'((?:[^",]++|"(?:[^"]++|"\\(?:\\\\)*+(?!\\))*+")*+)(?:,|\Z)')
 _PAIR = re.compile(r'[ \t]*+(?:([^\s=;"]++)=(?:"((?:[^"\\]|\\.)*+)"|([^";]*+)))?[ \t]*+(?:;|\Z)')
 
 
 class TrustedProxies:
-    """Proxies that are believed whom they forward for: addresses and networks, as text."""
+    """Proxies whose forwarding headers are trusted, as addresses and networks."""
 
     def __init__(self, networks: Iterable[str]) -> None:
         self._networks = [_unmapped(ipaddress.ip_network(each)) for each in networks]
-        # Its keys are addresses, which are short.
+        # The cache's keys are addresses, which are short.
         self._trusts = functools.lru_cache(1024)(self._is_trusted)
 
     def client(self, peer: str, headers: Mapping[bytes, bytes]) -> str:
-        """The address of the client, in its canonical form; empty where it is none.
+        """The address of the client in its canonical form; empty where it is no IP address.
 
-        Each proxy adds the address that it was called from at the right end. The first from there that is no trusted
-        proxy is the client; what is left of it is the client's own invention, and is not read.
+        Each proxy appends the address of its own client at the right end. The first address from there that is no
+        trusted proxy is the client; addresses further left may be forged, and are not read.
 
-        `X-Forwarded-For` counts, and `Forwarded` (RFC 7239) only without it: a proxy that writes the one passes on
-        what a client says in the other, and nearly all write the former.
+        `Forwarded` (RFC 7239) is read only where there is no `X-Forwarded-For`: a proxy that writes one of them passes
+        on the other as its client sent it, and nearly all proxies write the latter.
         """
         client = canonical_address(peer)
         if not self._networks or not self._trusts(client):
@@ -53,9 +53,9 @@ class TrustedProxies:
 
 
 def canonical_address(text: str) -> str:
-    """An IP address in its one form; empty where it is none, as where a proxy writes `unknown`.
+    """An IP address in its canonical form; empty where it is none, as where a proxy writes `unknown`.
 
-    An IPv4 address that is mapped into IPv6 (`::ffff:192.0.2.1`) is the IPv4 address. A zone (`%eth0`) is left out.
+    An IPv4 address that is mapped into IPv6 (`::ffff:192.0.2.1`) is the IPv4 address. A zone (`%eth0`) is removed.
     """
     return _canonical(text) if len(text) <= _ADDRESS_CHARACTERS else ""
 
@@ -82,34 +82,34 @@ def _unmapped(
 
 
 def _forwarded_for(headers: Mapping[bytes, bytes], *, is_usual: bool) -> Iterator[str]:
-    """The address of each hop, from the right end; empty where one is none. Empty elements are skipped."""
+    """The address of each hop, from the right end; empty where a hop is no address. Empty elements are skipped."""
     if is_usual:
         left = headers[b"x-forwarded-for"].decode("latin-1")
         while left := left.rstrip(_BETWEEN):
             left, _, hop = left.rpartition(",")
             yield _host(hop.strip())
         return
-    # Its lines are apart, so that the quotes of one mean nothing in another.
+    # Its lines are parsed one by one, so that an unclosed quote in one does not affect the next.
     for line in reversed(headers.get(b"forwarded", b"").decode("latin-1").split("\n")):
         for element in _elements_backwards(line[::-1]):
-            yield _host(_named_by(element))
+            yield _host(_for_value(element))
 
 
 def _elements_backwards(line: str) -> Iterator[str]:
-    """The elements of a line that is written backwards. One whose quotes do not match is the last, and empty: what is
-    left of it could be anything."""
+    """The elements of a reversed line. An element with an unclosed quote is the last one, and empty: what precedes it
+    cannot be parsed."""
     while line := line.lstrip(_BETWEEN):
-        found = _BACKWARDS.match(line, 0, _ELEMENT_CHARACTERS)
-        if not found or not (found[0].endswith(",") or found.end() == len(line)):
+        element = _BACKWARDS.match(line, 0, _ELEMENT_CHARACTERS)
+        if not element or not (element[0].endswith(",") or element.end() == len(line)):
             yield ""
             return
-        yield found[1][::-1].strip()
-        line = line[found.end() :]
+        yield element[1][::-1].strip()
+        line = line[element.end() :]
 
 
-def _named_by(element: str) -> str:
-    """Whom an element of `Forwarded` says that it is for; empty where it says nothing, or is malformed."""
-    named = ""
+def _for_value(element: str) -> str:
+    """The value of `for` in an element of `Forwarded`; empty where there is none, or the element is malformed."""
+    value = ""
     at = 0
     while at < len(element):
         pair = _PAIR.match(element, at)
@@ -117,15 +117,15 @@ def _named_by(element: str) -> str:
             return ""
         name, quoted, token = pair.groups()
         if name and name.lower() == "for":
-            if named:
+            if value:
                 return ""
-            named = re.sub(r"\\(.)", r"\1", quoted) if quoted is not None else token.strip()
+            value = re.sub(r"\\(.)", r"\1", quoted) if quoted is not None else token.strip()
         at = pair.end()
-    return named
+    return value
 
 
 def _host(hop: str) -> str:
-    """The address of a hop, which may be followed by a port: `192.0.2.1:80`, `[2001:db8::1]:80`."""
+    """The address of a hop, which may have a port: `192.0.2.1:80`, `[2001:db8::1]:80`."""
     if hop.startswith("["):
         host, end, port = hop[1:].partition("]")
         return canonical_address(host) if end and (not port or port.startswith(":")) else ""

@@ -6,8 +6,8 @@ from runtime.certificates import CertificateFiles, Pem, Reloaded
 
 
 def server_context(files: CertificateFiles) -> ssl.SSLContext | None:
-    """TLS 1.2 or later with this certificate, each handshake with the one that the files hold at the time; None where
-    there is none. Raises CertificateUnusable."""
+    """A context for TLS 1.2 or later, which reads the certificate's files again after they have changed; None where no
+    certificate is set. Raises CertificateUnusable."""
     if files.certificate is None or files.key is None:
         return None
     certificate, key = files.certificate, files.key
@@ -21,11 +21,11 @@ def server_context(files: CertificateFiles) -> ssl.SSLContext | None:
 
     contexts = Reloaded(files, make)
 
-    def exchange(connection: ssl.SSLObject, _name: str | None, _context: ssl.SSLContext) -> None:
+    def use_current(connection: ssl.SSLObject, _name: str | None, _context: ssl.SSLContext) -> None:
         connection.context = contexts.current()
 
-    # Called in every handshake, also where the client names no server. A living context cannot be given another
-    # certificate safely: if its key did not fit, it would be left with neither.
+    # Called in every handshake, even if the client names no server. The certificate of a context in use cannot be
+    # replaced safely: if the new key did not match, the context would have neither.
     first = make(files.read())
-    first.sni_callback = exchange
+    first.sni_callback = use_current
     return first

@@ -1,1 +1,1 @@
-"""What the path of a request leads to, read from the annotations of the methods."""
+"""Routes and places: which method a path is bound to, by the annotations in the protos, and whether there is room."""

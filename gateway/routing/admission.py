@@ -1,43 +1,43 @@
-"""How much may be under way at once: what finds no room is turned away before anything is done for it."""
+"""Places for requests in flight. A request for which there is none is refused before any work is done for it."""
 
 import asyncio
 from collections import Counter
 
 
 class Gate:
-    """Room for so many requests.
+    """A number of places that applications share.
 
-    Each key, which stands for whoever sends them, may have as many as it leaves free for all others: alone half of the
-    room, beside another one a third. So a flood finds its end while there is still room for whoever comes next.
+    An application may hold at most as many places as remain free: half when it is alone, a third each when two compete.
+    So there is always a place for an application that holds none.
     """
 
-    def __init__(self, most: int) -> None:
-        self._free = most
+    def __init__(self, places: int) -> None:
+        self._free = places
         self._held: Counter[str] = Counter()
-        self._left = asyncio.Event()
+        self._place_returned = asyncio.Event()
 
-    def has_room(self, key: str) -> bool:
-        """Whether `enter` would let one in."""
-        return self._held[key] < self._free
+    def has_room(self, application_id: str) -> bool:
+        """Whether `enter` would give a place to a request of this application."""
+        return self._held[application_id] < self._free
 
-    def enter(self, key: str) -> bool:
-        """Let one in, which must `leave`; or not."""
-        if not self.has_room(key):
+    def enter(self, application_id: str) -> bool:
+        """Take a place for a request, which must give it back with `leave`. Returns whether there was one."""
+        if not self.has_room(application_id):
             return False
         self._free -= 1
-        self._held[key] += 1
+        self._held[application_id] += 1
         return True
 
-    def leave(self, key: str) -> None:
-        """One that was let in is answered."""
+    def leave(self, application_id: str) -> None:
+        """Give back the place of a request."""
         self._free += 1
-        self._held[key] -= 1
-        if not self._held[key]:
-            del self._held[key]
-        self._left.set()
+        self._held[application_id] -= 1
+        if not self._held[application_id]:
+            del self._held[application_id]
+        self._place_returned.set()
 
     async def emptied(self) -> None:
-        """Wait until none is left."""
+        """Wait until all places are free."""
         while self._held:
-            self._left.clear()
-            await self._left.wait()
+            self._place_returned.clear()
+            await self._place_returned.wait()

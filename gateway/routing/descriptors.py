@@ -1,4 +1,4 @@
-"""What the gateway asks of protobuf's descriptors."""
+"""Questions about methods, messages and fields, answered from protobuf's descriptors."""
 
 from collections.abc import Mapping
 from typing import Final, TypeGuard
@@ -18,15 +18,15 @@ INTEGERS: Final[Mapping[int, tuple[int, int]]] = {
     **dict.fromkeys((FieldDescriptor.TYPE_UINT32, FieldDescriptor.TYPE_FIXED32), (0, 2**32 - 1)),
     **dict.fromkeys((FieldDescriptor.TYPE_UINT64, FieldDescriptor.TYPE_FIXED64), (0, 2**64 - 1)),
 }
-"""The least and the greatest value of each integer type of protobuf."""
+"""The minimum and the maximum of each integer type of protobuf."""
 
 FLOATS: Final = (FieldDescriptor.TYPE_DOUBLE, FieldDescriptor.TYPE_FLOAT)
 SCALARS: Final = frozenset({*INTEGERS, *FLOATS, FieldDescriptor.TYPE_STRING, FieldDescriptor.TYPE_BOOL})
-"""The types that a path or a query can carry, with TIMESTAMP."""
+"""The types that a path or a query can hold, besides TIMESTAMP."""
 
 
 class UnsupportedBinding(Exception):
-    """A declaration in the protos that the gateway cannot serve. The text names the method, for the developer."""
+    """The protos declare a route that the gateway cannot serve. The message names the method, for the developer."""
 
 
 def rpc_path(method: MethodDescriptor) -> str:
@@ -35,27 +35,27 @@ def rpc_path(method: MethodDescriptor) -> str:
 
 
 def is_streaming(method: MethodDescriptor) -> bool:
-    """Whether either side of a method is a stream."""
+    """Whether the client or the server streams."""
     return method.client_streaming or method.server_streaming
 
 
 def is_message(field: FieldDescriptor | None) -> TypeGuard[FieldDescriptor]:
-    """Whether there is such a field, and it holds one message."""
+    """Whether the field exists and is a singular message."""
     return field is not None and field.message_type is not None and not field.is_repeated
 
 
 def is_repeated_string(field: FieldDescriptor | None) -> bool:
-    """Whether there is such a field, and it holds a list of strings."""
+    """Whether the field exists and is a repeated string."""
     return field is not None and field.is_repeated and field.type == FieldDescriptor.TYPE_STRING
 
 
 def is_timestamp(field: FieldDescriptor) -> bool:
-    """Whether a field holds times."""
+    """Whether the type of a field is Timestamp."""
     return field.message_type is not None and field.message_type.full_name == TIMESTAMP
 
 
 def response_of_outcome(message: Descriptor) -> Descriptor | None:
-    """What describes the `response` of a message with a `oneof outcome { response; error }`, whose `error` is a Status.
+    """The type of `response` in a message with a `oneof outcome { response; error }`, whose `error` is a Status.
 
     None for any other message.
     """
@@ -68,7 +68,7 @@ def response_of_outcome(message: Descriptor) -> Descriptor | None:
 
 
 def response_of_result(method: MethodDescriptor) -> Descriptor | None:
-    """What describes the `response` in each of a method's `results`. None where it does not answer item by item."""
+    """The type of `response` in a method's `results`. None where the response has no result for each item."""
     results = method.output_type.fields_by_name.get("results")
     if results is None or not results.is_repeated or results.message_type is None:
         return None

@@ -1,7 +1,7 @@
 """The HTTP routes of gRPC services, read from their `google.api.http` annotations.
 
-The rules are those of google/api/http.proto, less what is refused here: wildcards, patterns inside `{}`, nested field
-names, custom methods, streaming. A body that is a repeated field is a top-level JSON array. In the last segment of a
+The rules are those of google/api/http.proto without wildcards, patterns inside `{}`, nested field names, custom methods
+and streaming, which are refused. A body that is a repeated field is a top-level JSON array. In the last segment of a
 path, a colon that is not percent-encoded begins a verb: a field there ends before it.
 """
 
@@ -34,7 +34,7 @@ _METHODS = {"get": "GET", "put": "PUT", "post": "POST", "delete": "DELETE", "pat
 
 
 class InvalidPath(Exception):
-    """A path parameter is not UTF-8 once percent-decoded. `field` is its name."""
+    """A percent-decoded path parameter is not UTF-8. `field` is its name."""
 
     def __init__(self, field: str) -> None:
         super().__init__(field)
@@ -45,12 +45,12 @@ class InvalidPath(Exception):
 class Binding:
     """One HTTP method and path template of one RPC.
 
-    `body` is "*", the name of a field, or empty for none; `body_message` describes the JSON object that is read, or
-    each item of the array where `is_batch`. `query` are the fields that neither the path nor the body fills, by their
-    names: single values, times, and lists of strings.
-    `has_results` where the answer has one for each of many items, so that the body may hold as many.
-    `group` is there where the requests of several clients may travel together.
-    `is_write` unless it is a GET, or the method says that it has no side effects.
+    `body` is "*", the name of a field, or empty for none. `body_message` is the type of the JSON object in the body, or
+    of each item of its array where `is_batch`. `query` are the fields that neither the path nor the body fills, by
+    their names: single values, times, and lists of strings.
+    `has_results` is true where the response has a result for each of many items, so that the body may be large.
+    `group` is set where one RPC may carry the requests of several clients.
+    `is_write` is true unless the HTTP method is GET or the RPC declares that it has no side effects.
     `rank` sorts literal segments before fields, and paths with a `:verb` before those without.
     """
 
@@ -74,14 +74,14 @@ class Binding:
 
     @property
     def is_lenient(self) -> bool:
-        """Whether this is a route of the client libraries: their body is a field. It is let have unknown members, and
-        what is empty in the response is left out."""
+        """Whether this is a route of the client libraries, whose body is a field: unknown members of the body are
+        ignored, and empty members of the response are left out."""
         return self.body not in ("", "*")
 
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """A binding and the text of its path parameters, percent-decoded."""
+    """A binding and its percent-decoded path parameters."""
 
     binding: Binding
     fields: Mapping[str, str]
@@ -89,7 +89,7 @@ class Match:
 
 @dataclass(frozen=True, slots=True)
 class MethodNotAllowed:
-    """The path exists, but not for this method. `allowed` is what `Allow` is to say, sorted."""
+    """The path has no such method. `allowed` are those that it has, sorted, for the Allow header."""
 
     allowed: tuple[str, ...]
 
@@ -99,7 +99,7 @@ def bindings_of(
 ) -> tuple[Binding, ...]:
     """The bindings of all annotated methods of `services`, in the order of matching. Raises UnsupportedBinding.
 
-    The `internal` services have the batches of those methods, and no routes.
+    The `internal` services have the batch methods of those, and no routes.
     """
     services = tuple(services)
     groups = groups_of(services, internal)
@@ -110,31 +110,31 @@ def bindings_of(
         for binding in _bindings(method, groups.get(method.full_name))
     ]
     bindings.sort(key=lambda binding: (binding.rank, binding.method))
-    for one, next_one in pairwise(bindings):
-        if (one.method, one.rank) == (next_one.method, next_one.rank):
-            raise UnsupportedBinding(f"{one.method} {one.template} is bound twice, to {one.rpc} and {next_one.rpc}")
+    for first, second in pairwise(bindings):
+        if (first.method, first.rank) == (second.method, second.rank):
+            raise UnsupportedBinding(f"{first.method} {first.template} is bound twice, to {first.rpc} and {second.rpc}")
     return tuple(bindings)
 
 
 def match(bindings: Iterable[Binding], method: str, raw_path: str) -> Match | MethodNotAllowed | None:
     """The binding for a request; None where no binding has this path.
 
-    `raw_path` is as it was sent, still percent-encoded. HEAD is served like GET. Raises InvalidPath.
+    `raw_path` is percent-encoded. HEAD is served like GET. Raises InvalidPath.
     """
     wanted = "GET" if method == "HEAD" else method
     allowed: set[str] = set()
     for binding in bindings:
-        if found := binding.pattern.fullmatch(raw_path):
+        if path_match := binding.pattern.fullmatch(raw_path):
             if binding.method == wanted:
-                return Match(binding, {field: _decoded(field, text) for field, text in found.groupdict().items()})
+                return Match(binding, {name: _decoded(name, text) for name, text in path_match.groupdict().items()})
             allowed.add(binding.method)
     return MethodNotAllowed(allow(allowed)) if allowed else None
 
 
 def allow(methods: Iterable[str]) -> tuple[str, ...]:
-    """The value of `Allow` for a path that is bound to `methods`: HEAD follows from GET, and OPTIONS is everywhere."""
-    given = set(methods)
-    return tuple(sorted(given | {"OPTIONS"} | ({"HEAD"} if "GET" in given else set())))
+    """The value of `Allow` for a path that is bound to `methods`, with HEAD for a GET and OPTIONS for every path."""
+    bound = set(methods)
+    return tuple(sorted(bound | {"OPTIONS"} | ({"HEAD"} if "GET" in bound else set())))
 
 
 def _decoded(field: str, text: str) -> str:
@@ -205,20 +205,20 @@ def _binding(method: MethodDescriptor, rule: http_pb2.HttpRule, group: Group | N
 def _pattern(method: MethodDescriptor, template: str) -> tuple[re.Pattern[str], tuple[tuple[int, str], ...], bool]:
     first, *segments = template.split("/")
     parsed = [_SEGMENT.fullmatch(segment) for segment in segments]
-    found = [each for each in parsed if each]
-    fields = [each["field"] for each in found if each["field"]]
-    if first or not found or len(found) < len(parsed) or len(fields) > len(set(fields)):
+    valid = [each for each in parsed if each]
+    fields = [each["field"] for each in valid if each["field"]]
+    if first or not valid or len(valid) < len(parsed) or len(fields) > len(set(fields)):
         raise UnsupportedBinding(f"{method.full_name}: the path {template!r}")
-    if any(each["verb"] for each in found[:-1]):
+    if any(each["verb"] for each in valid[:-1]):
         raise UnsupportedBinding(f"{method.full_name}: a verb inside the path {template!r}")
-    verb = found[-1]["verb"]
+    verb = valid[-1]["verb"]
     expression = "".join(
-        f"/(?P<{each['field']}>[^/{':' if each is found[-1] else ''}]+)"
+        f"/(?P<{each['field']}>[^/{':' if each is valid[-1] else ''}]+)"
         if each["field"]
         else f"/{re.escape(each['literal'])}"
-        for each in found
+        for each in valid
     )
-    rank = (*((1, "") if each["field"] else (0, each["literal"]) for each in found), (0, verb) if verb else (2, ""))
+    rank = (*((1, "") if each["field"] else (0, each["literal"]) for each in valid), (0, verb) if verb else (2, ""))
     return re.compile(expression + (f":{verb}" if verb else "")), rank, bool(verb)
 
 

@@ -1,1 +1,1 @@
-"""The connections to the server, and what travels on them."""
+"""Calls to the server: connections, verified credentials, batches of many clients' updates."""

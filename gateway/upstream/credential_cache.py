@@ -1,6 +1,6 @@
-"""Which credentials the server knows: found out at the head of a request, before anything of its body is read.
+"""Remembers which credentials the server has verified, so that a request's head decides whether its body is read.
 
-This admits requests and gives them their places. It grants no rights: the server checks the credential of every call.
+This only admits requests, by application. It grants no rights: the server checks the credential of every call.
 """
 
 import asyncio
@@ -21,21 +21,21 @@ Metadata: TypeAlias = tuple[tuple[str, str], ...]
 """The credential headers of a request as the metadata of a call."""
 
 Verified: TypeAlias = Callable[[str | Exception], object]
-"""Is called with the id of a credential's application, or with the Refusal or the defect that there is instead."""
+"""Is called with the id of a credential's application, or with a Refusal or a defect."""
 
 CONTRACT_VERSION: Final = 2
 """The version of the contract by which the gateway reads the server's responses."""
 
 CONTRACT: Final = "x-userfold-contract", str(CONTRACT_VERSION)
-"""The metadata that states it, with every call but those in groups, which no older server takes."""
+"""The metadata that states it, in every call but those of batches, which no older server accepts."""
 
 _CHECK: Final = "/userfold.internal.v1.CredentialService/CheckCredential"
 _KEY: Final = b"x-moesif-application-id"
 _AUTHORIZATION: Final = b"authorization"
-"""The headers that identify the client. They alone are passed on, as metadata of the same names."""
+"""The headers with credentials. They alone are passed on, as metadata of the same names."""
 
 _KNOWN: Final = 10_000
-"""Verified credentials that are remembered: those that were used last."""
+"""The limit of verified credentials: those that were used last are remembered."""
 
 _REFUSED: Final = 1_000
 _REFUSED_SECONDS: Final = 3.0
@@ -43,19 +43,19 @@ _REFUSED_SECONDS: Final = 3.0
 
 _WAITING: Final = 100
 _CHECKS: Final = 32
-"""Requests that may wait for checks, and checks under way, for all credentials that are not verified yet."""
+"""The limits of requests that wait for checks, and of checks in flight."""
 
 _CHECK_SECONDS: Final = 3.0
-"""How long a check may take. The time of the request's own call begins after it."""
+"""The deadline of a check. The deadline of the request's own call begins after it."""
 
-_LONGEST: Final = 4096
-"""gRPC refuses a call with more than 8 KiB of metadata, without a reason of ours."""
+_HEADER_CHARACTERS: Final = 4096
+"""The limit of a credential header. gRPC refuses a call with more than 8 KiB of metadata, without details."""
 
 
 # Not frozen, though nobody changes it: one is made for every request.
 @dataclass(slots=True)
 class Caller:
-    """Who sent a request: the SHA-256 digest of the credential headers, those headers, and the verified application."""
+    """Who sent a request: the credential headers, their SHA-256 digest, and the id of the verified application."""
 
     digest: bytes
     metadata: Metadata
@@ -63,23 +63,23 @@ class Caller:
 
 
 def caller_of(headers: Mapping[bytes, bytes]) -> Caller | None:
-    """The caller that the headers of a request name; None where there is no credential."""
+    """The caller by the headers of a request; None where they have no credential."""
     key, authorization = headers.get(_KEY), headers.get(_AUTHORIZATION)
     if authorization is None:
         if not key:
             return None
         return Caller(sha256(key).digest(), (("x-moesif-application-id", key.decode("latin-1")),))
-    given = ((_KEY, key), (_AUTHORIZATION, authorization))
-    metadata = tuple((name.decode(), value.decode("latin-1")) for name, value in given if value)
+    headers_sent = ((_KEY, key), (_AUTHORIZATION, authorization))
+    metadata = tuple((name.decode(), value.decode("latin-1")) for name, value in headers_sent if value)
     # No header value holds a line break, so no two credentials are joined to the same bytes.
     return Caller(sha256(b"%b\n%b" % (key or b"", authorization)).digest(), metadata) if metadata else None
 
 
 class Verifier:
-    """Remembers which credentials are verified, and asks the server about others. Belongs to the running event loop.
+    """Remembers which credentials are verified, and asks the server about new ones. Belongs to the running event loop.
 
-    A verified credential stays verified until `forget`: the caller of this class forgets it when the server no longer
-    knows it. Unknown credentials never evict one, and share few places.
+    A credential stays verified until `forget`, which must be called when the server answers that it does not know it.
+    New credentials never evict a verified one before the server has verified them.
     """
 
     def __init__(self, channel: Channel) -> None:
@@ -90,7 +90,7 @@ class Verifier:
         )
         self._known: OrderedDict[bytes, str] = OrderedDict()
         self._refused: dict[bytes, tuple[float, Refusal]] = {}
-        self._asking: dict[bytes, list[Verified]] = {}
+        self._checking: dict[bytes, list[Verified]] = {}
         self._waiting = 0
         self._tasks: set[asyncio.Task[Any]] = set()
         self._loop = asyncio.get_running_loop()
@@ -105,43 +105,43 @@ class Verifier:
         return True
 
     def refusal(self, caller: Caller) -> Refusal | None:
-        """Why a credential that is not verified is refused, where that needs no question to the server."""
+        """Why a new credential is refused, where that is known without asking the server."""
         for _, value in caller.metadata:
-            if len(value) > _LONGEST or not (value.isascii() and value.isprintable()):
+            if len(value) > _HEADER_CHARACTERS or not (value.isascii() and value.isprintable()):
                 return refusal("CREDENTIAL_UNKNOWN")
         at, refused = self._refused.get(caller.digest, (0.0, None))
         return refused if refused is not None and self._loop.time() < at + _REFUSED_SECONDS else None
 
     def has_room(self, caller: Caller) -> bool:
-        """Whether one more request may wait for the check of its credential."""
-        return self._waiting < _WAITING and (caller.digest in self._asking or len(self._asking) < _CHECKS)
+        """Whether one more request may wait for a check of its credential."""
+        return self._waiting < _WAITING and (caller.digest in self._checking or len(self._checking) < _CHECKS)
 
     def verify(self, caller: Caller, verified: Verified) -> None:
-        """Check a credential that is not verified yet; there must be room. All that wait for one share a check."""
+        """Check a new credential, for which there must be room. Requests with the same credential share one check."""
         self._waiting += 1
-        if caller.digest in self._asking:
-            self._asking[caller.digest].append(verified)
+        if caller.digest in self._checking:
+            self._checking[caller.digest].append(verified)
             return
-        self._asking[caller.digest] = [verified]
-        task = self._loop.create_task(self._ask(caller))
+        self._checking[caller.digest] = [verified]
+        task = self._loop.create_task(self._check_credential(caller))
         self._tasks.add(task)
-        task.add_done_callback(functools.partial(self._answer, caller.digest))
+        task.add_done_callback(functools.partial(self._finish, caller.digest))
 
     def forget(self, caller: Caller) -> None:
-        """The server no longer knows this credential."""
+        """Forget a credential that the server no longer knows."""
         self._known.pop(caller.digest, None)
 
     async def finished(self) -> None:
-        """Wait until no check is under way."""
+        """Wait until no check is in flight."""
         while self._tasks:
             await asyncio.wait(self._tasks)
 
-    async def _ask(self, caller: Caller) -> str:
+    async def _check_credential(self, caller: Caller) -> str:
         """The application of a credential. Raises Refusal."""
         try:
             response = await self._check(CheckCredentialRequest(), timeout=_CHECK_SECONDS, metadata=caller.metadata)
         except grpc.aio.AioRpcError as error:
-            # Nothing was written, whatever the request is.
+            # The check is a read, whatever the request is.
             refused = refusal_from_rpc(error, is_write=False)
             if refused.http_status == 401:
                 self._remember_refused(caller.digest, refused)
@@ -160,11 +160,11 @@ class Verifier:
             del self._refused[next(iter(self._refused))]
         self._refused[digest] = self._loop.time(), refused
 
-    def _answer(self, digest: bytes, task: asyncio.Task[str]) -> None:
+    def _finish(self, digest: bytes, task: asyncio.Task[str]) -> None:
         self._tasks.discard(task)
         error = task.exception()
         outcome = error if isinstance(error, Exception) else task.result()
-        waiting = self._asking.pop(digest)
+        waiting = self._checking.pop(digest)
         self._waiting -= len(waiting)
         for verified in waiting:
             verified(outcome)

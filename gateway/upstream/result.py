@@ -1,4 +1,4 @@
-"""What the server says of one item among several: `oneof outcome { response; error }`."""
+"""The server's result for one item of a batch: `oneof outcome { response; error }`."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,20 +8,20 @@ from gateway.transcoding import json_encoder
 
 
 def is_plain(result: Any) -> bool:
-    """Whether a result says no more than that it was done, as nearly all do: its response is empty."""
+    """Whether a result has an empty response, as nearly all do: the item is saved, without warnings."""
     return result.HasField("response") and not result.response.ByteSize()
 
 
 def outcome_of(result: Any, rename: Callable[[str], str]) -> dict[str, Any] | Refusal:
-    """What one result of the server's says: the members of its response that are not empty, or the refusal.
+    """The non-empty members of a result's response, or its error as a Refusal. The paths of fields are renamed.
 
-    The paths of fields are renamed. A result without an outcome is no promise: then nothing is known of the item.
+    In a result without an outcome, it is not known whether the item is saved.
     """
     if result.HasField("error"):
         return Refusal(with_fields_renamed(result.error, rename))
     if not result.HasField("response"):
         return refusal("WRITE_OUTCOME_UNKNOWN")
-    told = json_encoder.sparse(result.response)
-    for warning in told.get("warnings", ()):
+    response = json_encoder.sparse(result.response)
+    for warning in response.get("warnings", ()):
         warning["field"] = rename(warning["field"])
-    return told
+    return response

@@ -1,8 +1,8 @@
-"""The messages of a group's RPC on their way to the server and back: on streams that stay open, or as calls.
+"""Sends the messages of a batch method to the server: on streams that stay open, or as calls.
 
-On a stream, a message costs less than as a call, and is answered sooner. Who sends again within half a minute gets one.
-Whatever becomes of the stream, a message has the outcome that it would have as a call. It is sent again, as a call,
-only where it could not be written to its end, or the server says that it did not begin with it.
+A message on a stream costs less than a call. A caller gets streams when it sends again within half a minute. However a
+stream ends, a message has the outcome that it would have as a call. It is sent again, as a call, only where it could
+not be written completely, or the server reports that it has not begun with it.
 """
 
 import asyncio
@@ -20,24 +20,24 @@ from gateway.upstream.channel import Channel
 from gateway.upstream.credential_cache import Caller
 
 _STREAMS: Final = 32
-"""Streams that one gateway has open. A server takes those of many: `BATCH_STREAMS` in `server/limits.py`."""
+"""The limit of open streams of one gateway. A server accepts those of many: `BATCH_STREAMS` in `server/limits.py`."""
 
 _CALLERS: Final = 1000
-"""Callers that are remembered for their next message. More send theirs as calls."""
+"""The limit of callers that are remembered. The messages of further ones are sent as calls."""
 
 _IDLE_SECONDS: Final = 30.0
-"""After so long without a message, a caller's streams are closed and it is forgotten."""
+"""After so long without a message, the streams of a caller are closed, and the caller is forgotten."""
 
-_OLDEST_SECONDS: Final = 300.0
-"""A stream that is older gets no more messages: a load balancer in between may give the next one to a new server."""
+_AGE_SECONDS: Final = 300.0
+"""An older stream gets no more messages, so that a load balancer can direct a new one to a new server."""
 
 _RETRY_SECONDS: Final = 10.0
-"""For so long no stream is opened after the server took none, as one of an older version or one that stops."""
+"""How long no stream is opened after the server has refused one, as an older or a stopping server does."""
 
 
 @dataclass(slots=True)
 class _Stream:
-    """An open stream, on connections of this generation."""
+    """An open stream, on the connections of this generation."""
 
     call: Any
     generation: int
@@ -46,7 +46,7 @@ class _Stream:
 
 @dataclass(slots=True)
 class _Streams:
-    """The streams of one credential. `open` counts all of them; the first of `idle` rested longest."""
+    """The streams of one credential. `open` counts all of them; the first of `idle` has been idle longest."""
 
     used_at: float
     idle: deque[_Stream] = field(default_factory=deque)
@@ -54,7 +54,7 @@ class _Streams:
 
 
 class Exchange:
-    """Sends the messages of a group's RPC, as bytes. Belongs to the running event loop."""
+    """Sends the encoded messages of a batch method. Belongs to the running event loop."""
 
     def __init__(self, group: Group, channel: Channel) -> None:
         self._channel = channel
@@ -68,17 +68,17 @@ class Exchange:
         self._loop = asyncio.get_running_loop()
 
     async def send(self, caller: Caller, message: bytes, seconds: float) -> Message:
-        """Send one message, and answer the server's.
+        """Send one message, and return the server's response.
 
-        Raises AioRpcError where the call or its stream fails, Refusal for what the server says instead of an answer,
-        and NotAnsweredInTime.
+        Raises AioRpcError where the call or its stream fails, Refusal where the server responds with an error, and
+        NotAnsweredInTime.
         """
         deadline = self._loop.time() + seconds
         streams = self._callers.get(caller.digest)
         stream = self._take(streams, caller) if streams else None
         if streams and stream:
             try:
-                told = await self._told(stream, message, deadline)
+                reply = await self._send_on(stream, message, deadline)
             except _NotBegun:
                 self._close(streams, stream)
                 self._no_stream_before = self._loop.time() + _RETRY_SECONDS
@@ -87,37 +87,37 @@ class Exchange:
                 raise
             else:
                 streams.idle.append(stream)
-                return _response_of(told)
+                return _response_in(reply)
         response: Message = await self._call(message, timeout=deadline - self._loop.time(), metadata=caller.metadata)
         # Only now: the server knows this credential.
         self._remember(caller.digest)
         return response
 
-    async def _told(self, stream: _Stream, message: bytes, deadline: float) -> Any:
+    async def _send_on(self, stream: _Stream, message: bytes, deadline: float) -> Any:
         try:
             async with asyncio.timeout_at(deadline):
                 try:
                     await stream.call.write(message)
                 except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
-                    # What was not written to its end cannot be read. Why the stream is over is not always known here.
+                    # The server cannot read a partial message. Why the stream has ended is not always known here.
                     raise _NotBegun from None
-                told = await stream.call.read()
+                reply = await stream.call.read()
         except TimeoutError:
             raise NotAnsweredInTime from None
         except grpc.aio.AioRpcError as error:
             if is_of_the_server(error) or error.code() is grpc.StatusCode.UNIMPLEMENTED:
                 raise _NotBegun from None
             raise
-        if not isinstance(told, Message):  # It ended with OK. The server does not, but who knows what is in between.
+        if not isinstance(reply, Message):  # The stream ended with OK. The server never does that; a proxy may.
             raise refusal("WRITE_OUTCOME_UNKNOWN")
-        return told
+        return reply
 
     def _take(self, streams: _Streams, caller: Caller) -> _Stream | None:
         now = streams.used_at = self._loop.time()
         generation = self._channel.renewed()
-        while streams.idle and not self._is_good(streams.idle[0], generation, now):
+        while streams.idle and not self._is_usable(streams.idle[0], generation, now):
             self._close(streams, streams.idle.popleft())
-        # One for each process that a connection may lead to; more only where they are needed at once.
+        # One for each process that a connection may reach; more only where all of those are in use.
         if streams.idle and streams.open >= self._channel.streams:
             return streams.idle.popleft()
         if self._stream and self._open < _STREAMS and now >= self._no_stream_before:
@@ -129,8 +129,8 @@ class Exchange:
             return _Stream(call(metadata=caller.metadata), generation, now)
         return streams.idle.popleft() if streams.idle else None
 
-    def _is_good(self, stream: _Stream, generation: int, now: float) -> bool:
-        is_young = now - stream.opened_at <= _OLDEST_SECONDS
+    def _is_usable(self, stream: _Stream, generation: int, now: float) -> bool:
+        is_young = now - stream.opened_at <= _AGE_SECONDS
         return is_young and stream.generation == generation and not stream.call.done()
 
     def _close(self, streams: _Streams, stream: _Stream) -> None:
@@ -156,14 +156,14 @@ class Exchange:
             self._loop.call_later(_IDLE_SECONDS, self._forget_idle)
 
 
-def _response_of(told: Any) -> Message:
-    if told.HasField("error"):
-        raise Refusal(told.error)
-    if not told.HasField("response"):
+def _response_in(reply: Any) -> Message:
+    if reply.HasField("error"):
+        raise Refusal(reply.error)
+    if not reply.HasField("response"):
         raise refusal("WRITE_OUTCOME_UNKNOWN")
-    response: Message = told.response
+    response: Message = reply.response
     return response
 
 
 class _NotBegun(Exception):
-    """The server has not begun with a message: it has no effect."""
+    """The server has not begun with the message, which therefore has no effect."""
