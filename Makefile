@@ -60,7 +60,8 @@ contracts: setup
 accept-contract: setup ## commit to a change of the API that breaks no client; BREAKING=1: to one that does
 	$(BIN)/python -m tests.contract accept $(if $(BREAKING),--breaking)
 
-docs: setup ## build the documentation, build/docs/index.html, as a site that needs no network
+docs: setup ## write docs/reference/ from the protos, and build the documentation as a site: build/docs/index.html
+	@$(BIN)/python -m docs.generator
 	@rm -rf build/docs
 	@$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going --doctree-dir build/docs/.doctrees docs build/docs
 

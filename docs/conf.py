@@ -13,7 +13,7 @@ version = release = tomllib.loads((_ROOT / "pyproject.toml").read_text())["proje
 copyright = "the authors of Userfold"
 
 extensions = ["myst_parser"]
-exclude_patterns = ["generator"]
+exclude_patterns = ["generator", "examples"]
 
 # Anchors of headings as code hosts make them, so that one link works in both places.
 myst_heading_anchors = 4

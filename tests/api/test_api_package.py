@@ -82,9 +82,10 @@ def test_an_environment_with_the_wheel_holds_nothing_else_of_userfold(python: Pa
     assert installed - {"pip", "setuptools"} == expected
 
 
-def _example(number: int, stack: Stack, application: Application) -> str:
-    """A program of the package's README, for this server and application."""
-    source: str = re.findall(r"```python\n(.*?)```", (_PROTOS / "README.md").read_text(), re.DOTALL)[number]
+def _example(heading: str, stack: Stack, application: Application) -> str:
+    """The program below a heading of the package's README, for this server and application."""
+    section = (_PROTOS / "README.md").read_text().split(f"\n## {heading}\n")[1]
+    source: str = re.findall(r"```python\n(.*?)```", section, re.DOTALL)[0]
     for old, new in (("127.0.0.1:50051", stack.grpc), ("MANAGEMENT_TOKEN", application.management_token)):
         assert old in source
         source = source.replace(old, new)
@@ -94,7 +95,7 @@ def _example(number: int, stack: Stack, application: Application) -> str:
 def test_the_first_example_of_the_packages_readme_updates_and_reads_a_user(
     python: Path, stack: Stack, application: Application, tmp_path: Path
 ) -> None:
-    source = _example(0, stack, application)
+    source = _example("One update, and one read", stack, application)
     # -I: neither the checkout nor the caller's PYTHONPATH is where it imports from.
     printed = text_format.Parse(run([python, "-I", "-c", source], cwd=tmp_path), User())
     assert 0 <= (printed.modified_time.ToDatetime() - printed.created_time.ToDatetime()).total_seconds() < 60
@@ -109,7 +110,7 @@ def test_the_first_example_of_the_packages_readme_updates_and_reads_a_user(
 def test_the_producer_of_the_packages_readme_streams_and_tells_what_is_refused(
     python: Path, api: Api, stack: Stack, application: Application, tmp_path: Path
 ) -> None:
-    source = _example(1, stack, application)
+    source = _example("A stream", stack, application)
     assert run([python, "-I", "-c", source], cwd=tmp_path) == ""
     assert [api.get(user_id).json()["metadata"] for user_id in ("0", "4999")] == [{"visits": 0}, {"visits": 4999}]
     broken = source.replace("str(number)", '"x" * (513 * (number == 7)) or str(number)')

@@ -1,0 +1,1 @@
+"""The documentation: pages in CommonMark, and what writes and builds the others."""

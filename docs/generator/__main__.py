@@ -1,0 +1,23 @@
+"""Writes docs/reference/, and the measured figures in the pages that quote them.
+
+All of it is committed, so that it can be read on a code host and seen in a review.
+"""
+
+from pathlib import Path
+
+from docs.generator.figures import QUOTED, with_figures
+from docs.generator.pages import pages
+
+_DOCS = Path(__file__).parent.parent
+
+
+def _write(path: Path, text: str) -> None:
+    if not path.exists() or path.read_text() != text:
+        path.write_text(text)
+
+
+if __name__ == "__main__":
+    for name, text in pages().items():
+        _write(_DOCS / "reference" / name, text)
+    for name in QUOTED:
+        _write(_DOCS / name, with_figures(name, (_DOCS / name).read_text()))
