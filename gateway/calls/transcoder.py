@@ -66,7 +66,9 @@ class Transcoder:
         self._parameters = Parameters(binding)
         self._described = binding.body_message or binding.request_type
         self._tasks: set[asyncio.Task[Answer]] = set()
-        self._group = BatchClient(binding.group, channel, Limits(rpc_seconds)) if binding.group else None
+        self._batch_client = (
+            BatchClient(binding.batch_method, channel, Limits(rpc_seconds)) if binding.batch_method else None
+        )
         self._batch = (
             BatchCall(binding, channel, rpc_seconds, self._decoder, turns)
             if binding.is_batch and self._decoder
@@ -91,22 +93,22 @@ class Transcoder:
                 # Ignoring a body can do harm: a DELETE with `validate_only` in its body would erase.
                 raise refusal("INVALID_REQUEST", violations=[Finding("body", *_UNKNOWN_BODY)])
             warnings: list[Finding] = []
-            if self._group is not None and self._decoder is not None and self._is_default(arguments):
+            if self._batch_client is not None and self._decoder is not None and self._is_default(arguments):
                 body = self._inflated(request)
                 decode = functools.partial(self._decoded, self._decoder, body, warnings)
-                complete_grouped = functools.partial(self._complete_grouped, warnings, complete)
-                self._group.send(caller, len(body), decode, request.client, complete_grouped)
+                complete_batched = functools.partial(self._complete_batched, warnings, complete)
+                self._batch_client.send(caller, len(body), decode, request.client, complete_batched)
                 return None
         except Refusal as refused:
             complete(answer_from_refusal(refused, self._described))
             return None
-        task = asyncio.get_running_loop().create_task(self._exchange(request, caller, arguments, warnings))
+        task = asyncio.get_running_loop().create_task(self._call_server(request, caller, arguments, warnings))
         self._tasks.add(task)
         task.add_done_callback(functools.partial(self._complete_task, complete))
         # A write goes on when its client has gone: some clients send an update and do not wait for the response.
         return None if self._binding.is_write else task.cancel
 
-    def _complete_grouped(
+    def _complete_batched(
         self, warnings: list[Finding], complete: Complete, result: dict[str, Any] | Exception
     ) -> None:
         if isinstance(result, Refusal):
@@ -126,7 +128,7 @@ class Transcoder:
             error = task.exception()
             complete(error if isinstance(error, Exception) else task.result())
 
-    async def _exchange(
+    async def _call_server(
         self, request: Request, caller: Caller, arguments: dict[str, Any], warnings: list[Finding]
     ) -> Answer:
         metadata = (*caller.metadata, (CLIENT_ADDRESS, request.client), CONTRACT, json_encoder.METADATA_FORMAT)

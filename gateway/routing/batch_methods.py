@@ -1,7 +1,7 @@
-"""The methods that do for many requests at once what another method does for one, by their options.
+"""Batch methods, which do for many requests what another method does for one.
 
-`batch_of` and `stream_of` are those of userfold/internal/v1/options.proto. A declaration that does not hold is refused
-when the gateway starts.
+The options `batch_of` and `stream_of` of userfold/internal/v1/options.proto declare them. A declaration that does not
+fit its methods is refused when the gateway starts.
 """
 
 from collections.abc import Iterable, Mapping
@@ -25,34 +25,36 @@ from gateway.routing.descriptors import (
 )
 
 CLIENT_ADDRESSES: Final = "client_addresses"
-"""The field of a batch's request that has the client address of each of its items."""
+"""The field of a batch's request with the client address of each item."""
 
 
 @dataclass(frozen=True, slots=True)
-class GroupStream:
-    """The RPC whose every request is one of a group's RPC, answered by a `response` or an `error`."""
+class BatchStream:
+    """The stream of a batch method: each message is one batch, and each reply has its `response` or an `error`."""
 
     rpc: str
     response: type[Message]
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
-    """The RPC that does for many bodies at once what a binding's RPC does for one.
+class BatchMethod:
+    """The RPC that does for many bodies what the RPC of a binding does for one.
 
     Its request has a body in each item of the repeated field `items`, and as many `client_addresses`. Its response has
-    `results`, each with the response or the error of one body. The `stream`, if there is one, takes the same bytes.
+    `results`, each with the response or the error of one body. The `stream`, if it has one, takes the same messages.
     """
 
     rpc: str
     request: type[Message]
     response: type[Message]
     items: str
-    stream: GroupStream | None
+    stream: BatchStream | None
 
 
-def groups_of(services: Iterable[ServiceDescriptor], internal: Iterable[ServiceDescriptor]) -> Mapping[str, Group]:
-    """The groups that the `internal` services have for the methods of `services`, by the full names of those.
+def batch_methods_of(
+    services: Iterable[ServiceDescriptor], internal: Iterable[ServiceDescriptor]
+) -> Mapping[str, BatchMethod]:
+    """The batch methods that the `internal` services have for `services`, by the full names of the single methods.
 
     Raises UnsupportedBinding.
     """
@@ -61,8 +63,8 @@ def groups_of(services: Iterable[ServiceDescriptor], internal: Iterable[ServiceD
     streams = _declared(batching, options_pb2.stream_of, batching)
     for of, stream in streams.items():
         if batching[of] not in batches.values():
-            raise UnsupportedBinding(f"{stream.full_name}: it is the stream of {of}, which is no batch")
-    return {of: _group(methods[of], batch, streams.get(batch.full_name)) for of, batch in batches.items()}
+            raise UnsupportedBinding(f"{stream.full_name}: it is the stream of {of}, which is no batch method")
+    return {of: _batch_method(methods[of], batch, streams.get(batch.full_name)) for of, batch in batches.items()}
 
 
 def _by_name(services: Iterable[ServiceDescriptor]) -> Mapping[str, MethodDescriptor]:
@@ -72,7 +74,7 @@ def _by_name(services: Iterable[ServiceDescriptor]) -> Mapping[str, MethodDescri
 def _declared(
     batching: Mapping[str, MethodDescriptor], option: Any, methods: Mapping[str, MethodDescriptor]
 ) -> Mapping[str, MethodDescriptor]:
-    """The methods of `batching` with an option, by the full name of the one of `methods` that it names."""
+    """The methods of `batching` that have the option, by the value of the option: the full name of a method."""
     declared: dict[str, MethodDescriptor] = {}
     for method in batching.values():
         of: str = method.GetOptions().Extensions[option]
@@ -81,12 +83,12 @@ def _declared(
         if of not in methods:
             raise UnsupportedBinding(f"{method.full_name}: there is no method {of}")
         if of in declared:
-            raise UnsupportedBinding(f"{method.full_name}: {declared[of].full_name} is that of {of} already")
+            raise UnsupportedBinding(f"{method.full_name}: {declared[of].full_name} already declares {of}")
         declared[of] = method
     return declared
 
 
-def _group(method: MethodDescriptor, batch: MethodDescriptor, stream: MethodDescriptor | None) -> Group:
+def _batch_method(method: MethodDescriptor, batch: MethodDescriptor, stream: MethodDescriptor | None) -> BatchMethod:
     if is_streaming(batch) or is_streaming(method):
         raise UnsupportedBinding(f"{batch.full_name}: the batch of {method.full_name}, and one of them is a stream")
     body = _body(method, batch)
@@ -100,11 +102,11 @@ def _group(method: MethodDescriptor, batch: MethodDescriptor, stream: MethodDesc
             f"{batch.full_name}: its results need a oneof outcome of a {response.full_name} response and an error each"
         )
     messages = GetMessageClass(batch.input_type), GetMessageClass(batch.output_type)
-    return Group(rpc_path(batch), *messages, items[0], _stream(batch, stream) if stream else None)
+    return BatchMethod(rpc_path(batch), *messages, items[0], _stream(batch, stream) if stream else None)
 
 
 def _body(method: MethodDescriptor, batch: MethodDescriptor) -> Descriptor:
-    """What describes the body of a method, which must be all that a path and a body say."""
+    """The type of a method's body, which must be all of its request."""
     rule = method.GetOptions().Extensions[annotations_pb2.http]
     body = method.input_type.fields_by_name.get(rule.body)
     template = getattr(rule, rule.WhichOneof("pattern") or "get")
@@ -118,17 +120,17 @@ def _body(method: MethodDescriptor, batch: MethodDescriptor) -> Descriptor:
     return body.message_type
 
 
-def _stream(batch: MethodDescriptor, stream: MethodDescriptor) -> GroupStream:
+def _stream(batch: MethodDescriptor, stream: MethodDescriptor) -> BatchStream:
     if not (stream.client_streaming and stream.server_streaming):
         raise UnsupportedBinding(f"{stream.full_name}: the stream of a batch streams both ways")
-    sent, asked = (
+    stream_fields, batch_fields = (
         {(each.number, each.name, each.type, each.message_type, each.is_repeated) for each in method.input_type.fields}
         for method in (stream, batch)
     )
-    if sent != asked:
+    if stream_fields != batch_fields:
         raise UnsupportedBinding(f"{stream.full_name}: its request needs the fields of {batch.input_type.full_name}")
     if response_of_outcome(stream.output_type) is not (response := batch.output_type):
         raise UnsupportedBinding(
             f"{stream.full_name}: its response needs a oneof outcome of a {response.full_name} response and an error"
         )
-    return GroupStream(rpc_path(stream), GetMessageClass(stream.output_type))
+    return BatchStream(rpc_path(stream), GetMessageClass(stream.output_type))

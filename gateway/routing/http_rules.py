@@ -17,7 +17,7 @@ from google.protobuf.descriptor_pb2 import MethodOptions
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
-from gateway.routing.batch_methods import Group, groups_of
+from gateway.routing.batch_methods import BatchMethod, batch_methods_of
 from gateway.routing.descriptors import (
     SCALARS,
     UnsupportedBinding,
@@ -49,7 +49,7 @@ class Binding:
     of each item of its array where `is_batch`. `query` are the fields that neither the path nor the body fills, by
     their names: single values, times, and lists of strings.
     `has_results` is true where the response has a result for each of many items, so that the body may be large.
-    `group` is set where one RPC may carry the requests of several clients.
+    `batch_method` is set where one RPC may carry the requests of several clients.
     `is_write` is true unless the HTTP method is GET or the RPC declares that it has no side effects.
     `rank` sorts literal segments before fields, and paths with a `:verb` before those without.
     """
@@ -69,7 +69,7 @@ class Binding:
     query: Mapping[str, FieldDescriptor]
     has_verb: bool
     is_write: bool
-    group: Group | None
+    batch_method: BatchMethod | None
     rank: tuple[tuple[int, str], ...]
 
     @property
@@ -102,12 +102,12 @@ def bindings_of(
     The `internal` services have the batch methods of those, and no routes.
     """
     services = tuple(services)
-    groups = groups_of(services, internal)
+    batch_methods = batch_methods_of(services, internal)
     bindings = [
         binding
         for service in services
         for method in service.methods
-        for binding in _bindings(method, groups.get(method.full_name))
+        for binding in _bindings(method, batch_methods.get(method.full_name))
     ]
     bindings.sort(key=lambda binding: (binding.rank, binding.method))
     for first, second in pairwise(bindings):
@@ -144,7 +144,7 @@ def _decoded(field: str, text: str) -> str:
         raise InvalidPath(field) from None
 
 
-def _bindings(method: MethodDescriptor, group: Group | None) -> Iterator[Binding]:
+def _bindings(method: MethodDescriptor, batch_method: BatchMethod | None) -> Iterator[Binding]:
     options = method.GetOptions()
     if not options.HasExtension(annotations_pb2.http):
         return
@@ -154,10 +154,10 @@ def _bindings(method: MethodDescriptor, group: Group | None) -> Iterator[Binding
     for each in (rule, *rule.additional_bindings):
         if each is not rule and each.additional_bindings:
             raise UnsupportedBinding(f"{method.full_name}: additional_bindings inside additional_bindings")
-        yield _binding(method, each, group)
+        yield _binding(method, each, batch_method)
 
 
-def _binding(method: MethodDescriptor, rule: http_pb2.HttpRule, group: Group | None) -> Binding:
+def _binding(method: MethodDescriptor, rule: http_pb2.HttpRule, batch_method: BatchMethod | None) -> Binding:
     kind = rule.WhichOneof("pattern")
     if kind not in _METHODS:
         raise UnsupportedBinding(f"{method.full_name}: the pattern {kind}")
@@ -197,7 +197,7 @@ def _binding(method: MethodDescriptor, rule: http_pb2.HttpRule, group: Group | N
         query=query,
         has_verb=has_verb,
         is_write=kind != "get" and method.GetOptions().idempotency_level != MethodOptions.NO_SIDE_EFFECTS,
-        group=group,
+        batch_method=batch_method,
         rank=rank,
     )
 

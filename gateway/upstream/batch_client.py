@@ -7,12 +7,12 @@ from typing import Any, Final, TypeAlias
 import grpc
 
 from gateway.errors.rendering import refusal, refusal_from_rpc
-from gateway.routing.batch_methods import CLIENT_ADDRESSES, Group
+from gateway.routing.batch_methods import CLIENT_ADDRESSES, BatchMethod
 from gateway.upstream.batcher import Batcher, Limits, NotAnsweredInTime, NotSentInTime, QueueFull
 from gateway.upstream.channel import Channel
 from gateway.upstream.credential_cache import Caller
 from gateway.upstream.result import is_plain, outcome_of
-from gateway.upstream.stream_pool import Exchange
+from gateway.upstream.stream_pool import StreamPool
 
 _Request: TypeAlias = tuple[Any, str, Caller]
 """An item of the batch, the address of its client, and its caller."""
@@ -30,15 +30,15 @@ _EXPIRED_REASONS: Final = {
 
 
 class BatchClient:
-    """Calls the batch method of a group of requests with the same credentials.
+    """Calls a batch method, each time for requests with the same credentials.
 
     Each request has `limits.seconds` from its arrival.
     """
 
-    def __init__(self, group: Group, channel: Channel, limits: Limits) -> None:
-        self._group = group
+    def __init__(self, method: BatchMethod, channel: Channel, limits: Limits) -> None:
+        self._method = method
         self._batcher: Batcher[bytes, _Request, _ItemResult] = Batcher(self._send, limits)
-        self._exchange = Exchange(group, channel)
+        self._streams = StreamPool(method, channel)
 
     def send(
         self, caller: Caller, body_bytes: int, decode: Callable[[], Any], client_address: str, respond: Respond
@@ -75,7 +75,7 @@ class BatchClient:
         index, result = outcome
         if is_plain(result):
             return {}
-        prefix = f"{self._group.items}[{index}]."
+        prefix = f"{self._method.items}[{index}]."
         return outcome_of(result, lambda path: path.removeprefix(prefix))
 
     async def _send(self, _: bytes, requests: Sequence[_Request], seconds: float) -> Sequence[_ItemResult | Exception]:
@@ -85,7 +85,7 @@ class BatchClient:
             message = self._serialize(requests)
         except Exception:
             message, defects = self._serialize_valid(requests)
-        response: Any = await self._exchange.send(requests[0][2], message, seconds)
+        response: Any = await self._streams.send(requests[0][2], message, seconds)
         if len(response.results) + len(defects) != len(requests):
             raise ValueError("not one result for each item")
         results = enumerate(response.results)
@@ -93,7 +93,7 @@ class BatchClient:
 
     def _serialize(self, requests: Sequence[_Request]) -> bytes:
         items, addresses, _ = zip(*requests, strict=True)
-        return self._group.request(**{self._group.items: items, CLIENT_ADDRESSES: addresses}).SerializeToString()
+        return self._method.request(**{self._method.items: items, CLIENT_ADDRESSES: addresses}).SerializeToString()
 
     def _serialize_valid(self, requests: Sequence[_Request]) -> tuple[bytes, Mapping[int, Exception]]:
         """The message of the items that can be serialized, and the exceptions of the remaining ones by their index."""

@@ -14,7 +14,7 @@ import grpc
 from google.protobuf.message import Message
 
 from gateway.errors.rendering import Refusal, is_of_the_server, refusal
-from gateway.routing.batch_methods import Group
+from gateway.routing.batch_methods import BatchMethod
 from gateway.upstream.batcher import NotAnsweredInTime
 from gateway.upstream.channel import Channel
 from gateway.upstream.credential_cache import Caller
@@ -53,15 +53,15 @@ class _Streams:
     open: int = 0
 
 
-class Exchange:
+class StreamPool:
     """Sends the encoded messages of a batch method. Belongs to the running event loop."""
 
-    def __init__(self, group: Group, channel: Channel) -> None:
+    def __init__(self, method: BatchMethod, channel: Channel) -> None:
         self._channel = channel
         self._call = channel.unary_unary(
-            group.rpc, request_serializer=bytes, response_deserializer=group.response.FromString
+            method.rpc, request_serializer=bytes, response_deserializer=method.response.FromString
         )
-        self._stream = group.stream
+        self._stream = method.stream
         self._callers: dict[bytes, _Streams] = {}
         self._open = 0
         self._no_stream_before = 0.0

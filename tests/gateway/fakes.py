@@ -234,8 +234,8 @@ class Gateway:
     @property
     def waiting(self) -> int:
         """How many requests wait for a group to leave."""
-        groups = [each._group for each in self.application._transcoders.values() if each._group]
-        return sum(each._batcher.queued_items for each in groups)
+        clients = [each._batch_client for each in self.application._transcoders.values() if each._batch_client]
+        return sum(each._batcher.queued_items for each in clients)
 
     async def post(self, path: str, value: object, **headers: str) -> httpx2.Response:
         """Post a JSON value, or bytes as they are."""

@@ -31,27 +31,27 @@ def _bound(**declared: Any) -> tuple[Binding, ...]:
 
 def test_bodies_travel_in_the_method_that_says_that_it_is_the_batch() -> None:
     (found,) = _bound(**GROUPED)
-    assert found.group
-    assert found.group.rpc.endswith(".Internal/PutThings0")
-    assert found.group.items == "things"
-    assert found.group.request.DESCRIPTOR.name == "BatchRequest"
-    assert found.group.response.DESCRIPTOR.name == "BatchResponse"
-    assert found.group.stream
-    assert found.group.stream.rpc.endswith(".Internal/StreamThings")
-    assert found.group.stream.response.DESCRIPTOR.name == "StreamResponse"
+    assert found.batch_method
+    assert found.batch_method.rpc.endswith(".Internal/PutThings0")
+    assert found.batch_method.items == "things"
+    assert found.batch_method.request.DESCRIPTOR.name == "BatchRequest"
+    assert found.batch_method.response.DESCRIPTOR.name == "BatchResponse"
+    assert found.batch_method.stream
+    assert found.batch_method.stream.rpc.endswith(".Internal/StreamThings")
+    assert found.batch_method.stream.response.DESCRIPTOR.name == "StreamResponse"
 
 
 def test_a_batch_needs_no_stream() -> None:
     (found,) = _bound(rule=PUT, batch_request=[MANY, ADDRESSES], result=RESULT)
-    assert found.group
-    assert found.group.stream is None
+    assert found.batch_method
+    assert found.batch_method.stream is None
 
 
 @pytest.mark.parametrize(
     ("more", "why"),
     [
         ({"batch_of": "Service.PutNothing"}, "there is no method .*PutNothing"),
-        ({"batches": 2}, "PutThings0 is that of .*PutThing already"),
+        ({"batches": 2}, "PutThings0 already declares .*PutThing"),
         ({"client_streaming": True}, "one of them is a stream"),
         ({"server_streaming": True}, "one of them is a stream"),
         ({"batch_request": [MANY]}, "needs repeated string client_addresses"),
@@ -75,7 +75,10 @@ def test_a_batch_needs_no_stream() -> None:
         ({"rule": HttpRule(post="/v1/{test_only}", body="item")}, "needs a route"),
         ({"rule": HttpRule(post="/v1", body="item", response_body="item")}, "needs a route"),
         ({"rule": HttpRule(post="/v1", body="item", additional_bindings=[HttpRule(get="/v2")])}, "needs one route"),
-        ({"stream_of": "Internal.StreamThings"}, "StreamThings: it is the stream of .*StreamThings, which is no batch"),
+        (
+            {"stream_of": "Internal.StreamThings"},
+            "StreamThings: it is the stream of .*StreamThings, which is no batch method",
+        ),
         ({"stream_of": "Service.PutThing"}, "there is no method .*PutThing"),
         ({"stream_of": "Internal.Nothing"}, "there is no method .*Nothing"),
         ({"stream_options": {"client_streaming": True}}, "streams both ways"),

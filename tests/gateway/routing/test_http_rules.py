@@ -55,10 +55,10 @@ def test_what_the_bindings_say_of_their_methods() -> None:
         ("POST", "/v1/users:batchDelete"),
     }
     assert [each for each in BOUND if each.is_batch] == [batch]
-    assert [each for each in BOUND if each.group] == [update]
-    assert update.group
-    assert update.group.stream
-    assert (update.group.rpc, update.group.stream.rpc, update.group.items) == (
+    assert [each for each in BOUND if each.batch_method] == [update]
+    assert update.batch_method
+    assert update.batch_method.stream
+    assert (update.batch_method.rpc, update.batch_method.stream.rpc, update.batch_method.items) == (
         "/userfold.internal.v1.UserUpdateService/BatchUpdateUsers",
         "/userfold.internal.v1.UserUpdateService/StreamBatchUpdateUsers",
         "users",

@@ -119,7 +119,7 @@ async def test_each_is_answered_exactly_as_if_it_had_gone_alone(
 
     service.reset()
     service.outcomes = OUTCOMES
-    monkeypatch.setattr(http_rules, "groups_of", lambda *_: {})
+    monkeypatch.setattr(http_rules, "batch_methods_of", lambda *_: {})
     alone = []
     async with running_gateway(backend.address) as gateway:
         for body in BODIES:
@@ -218,7 +218,7 @@ class DeafChannel:
 
 
 async def test_a_request_that_was_never_sent_is_told_so() -> None:
-    (group,) = (each.group for each in bindings_of(SERVICES, INTERNAL) if each.group)
+    (group,) = (each.batch_method for each in bindings_of(SERVICES, INTERNAL) if each.batch_method)
     deaf: Any = DeafChannel()
     call = BatchClient(group, deaf, Limits(50.0, groups=1, queued_items=1))
     told: asyncio.Queue[Any] = asyncio.Queue()

@@ -18,13 +18,13 @@ from gateway.routing.http_rules import bindings_of
 from gateway.upstream.batcher import NotAnsweredInTime
 from gateway.upstream.channel import Channel
 from gateway.upstream.credential_cache import Caller
-from gateway.upstream.stream_pool import Exchange
+from gateway.upstream.stream_pool import StreamPool
 from tests.gateway.fakes import error_info, status_with, stored
 from tests.support.waiting import later, until
 
 ME = Caller(b"me", (("x-moesif-application-id", "me"),))
 OTHER = Caller(b"other", ())
-(GROUP,) = (each.group for each in bindings_of(SERVICES, INTERNAL) if each.group)
+(GROUP,) = (each.batch_method for each in bindings_of(SERVICES, INTERNAL) if each.batch_method)
 
 STOPPING = status_with(code_pb2.UNAVAILABLE, "Later.", error_info("SERVER_STOPPING"))
 LIMITED = status_with(code_pb2.RESOURCE_EXHAUSTED, "Later.", error_info("RATE_LIMITED"))
@@ -116,18 +116,18 @@ async def channel(peer: tuple[Scripted, str]) -> AsyncIterator[Channel]:
 
 
 @pytest.fixture
-async def sent(channel: Channel) -> Exchange:
-    return Exchange(GROUP, channel)
+async def sent(channel: Channel) -> StreamPool:
+    return StreamPool(GROUP, channel)
 
 
-async def send(to: Exchange, name: str, seconds: float = 20.0, who: Any = ME) -> Any:
+async def send(to: StreamPool, name: str, seconds: float = 20.0, who: Any = ME) -> Any:
     message = pb.BatchUpdateUsersRequest(users=[UserUpdate(user_id=name)], client_addresses=[""]).SerializeToString()
     response: Any = await to.send(who, message, seconds)
     assert len(response.results) == 1
     return response
 
 
-async def send_each(to: Exchange, names: str) -> None:
+async def send_each(to: StreamPool, names: str) -> None:
     for name in names:
         await send(to, name)
 
@@ -141,19 +141,19 @@ def test_a_group_has_the_stream_of_its_rpc() -> None:
     assert GROUP.stream.rpc == "/userfold.internal.v1.UserUpdateService/StreamBatchUpdateUsers"
 
 
-async def test_who_sends_again_gets_a_stream_and_keeps_it(sent: Exchange, service: Scripted) -> None:
+async def test_who_sends_again_gets_a_stream_and_keeps_it(sent: StreamPool, service: Scripted) -> None:
     await send_each(sent, "abcd")
     assert (service.calls, service.streams) == (["a"], [["b", "c", "d"]])
 
 
-async def test_whoever_has_other_credentials_has_streams_of_their_own(sent: Exchange, service: Scripted) -> None:
+async def test_whoever_has_other_credentials_has_streams_of_their_own(sent: StreamPool, service: Scripted) -> None:
     await send_each(sent, "ab")
     for name in "12":
         await send(sent, name, who=OTHER)
     assert (service.calls, service.streams) == (["a", "1"], [["b"], ["2"]])
 
 
-async def test_who_is_unknown_to_the_server_is_not_remembered(sent: Exchange, service: Scripted) -> None:
+async def test_who_is_unknown_to_the_server_is_not_remembered(sent: StreamPool, service: Scripted) -> None:
     service.is_unknown = True
     for name in "ab":
         with pytest.raises(grpc.aio.AioRpcError):
@@ -161,7 +161,7 @@ async def test_who_is_unknown_to_the_server_is_not_remembered(sent: Exchange, se
     assert (service.calls, service.streams, sent._callers) == (["a", "b"], [], {})
 
 
-async def test_several_at_once_have_several_streams_up_to_a_limit(sent: Exchange, service: Scripted) -> None:
+async def test_several_at_once_have_several_streams_up_to_a_limit(sent: StreamPool, service: Scripted) -> None:
     await send(sent, "first")
     service.held = asyncio.Event()
     sending = [asyncio.ensure_future(send(sent, str(number))) for number in range(33)]
@@ -177,7 +177,7 @@ async def test_several_at_once_have_several_streams_up_to_a_limit(sent: Exchange
 async def test_each_connection_has_a_stream(peer: tuple[Scripted, str]) -> None:
     service, address = peer
     async with Channel(address, connections=3) as channel:
-        await send_each(Exchange(GROUP, channel), "abcdefg")
+        await send_each(StreamPool(GROUP, channel), "abcdefg")
     assert [len(each) for each in service.streams] == [2, 2, 2]
 
 
@@ -189,9 +189,9 @@ async def test_each_address_of_a_target_has_calls_and_a_stream() -> None:
     ):
         await both_connected(channel, one, other)
         for name in "123456":
-            await send(Exchange(GROUP, channel), name)
+            await send(StreamPool(GROUP, channel), name)
         calls = len(one.calls), len(other.calls)
-        await send_each(Exchange(GROUP, channel), "abcde")
+        await send_each(StreamPool(GROUP, channel), "abcde")
     # Fewer where a first call came before both were connected.
     assert min(calls) >= 3
     assert [len(each) for each in (*one.streams, *other.streams)] == [2, 2]
@@ -200,11 +200,11 @@ async def test_each_address_of_a_target_has_calls_and_a_stream() -> None:
 async def both_connected(channel: Channel, *services: Scripted) -> None:
     async with asyncio.timeout(20):
         while not all(service.calls for service in services):
-            await send(Exchange(GROUP, channel), "0")
+            await send(StreamPool(GROUP, channel), "0")
 
 
 async def test_what_the_server_refuses_on_a_stream_is_a_refusal_and_the_stream_goes_on(
-    sent: Exchange, service: Scripted
+    sent: StreamPool, service: Scripted
 ) -> None:
     await send_each(sent, "ab")
     service.refuses = pb.StreamBatchUpdateUsersResponse(error=LIMITED)
@@ -217,7 +217,7 @@ async def test_what_the_server_refuses_on_a_stream_is_a_refusal_and_the_stream_g
 
 
 async def test_what_a_server_did_not_begin_with_goes_as_a_call_and_for_a_while_all_that_follows(
-    sent: Exchange, service: Scripted
+    sent: StreamPool, service: Scripted
 ) -> None:
     await send_each(sent, "ab")
     service.ends = "of its own"
@@ -234,16 +234,16 @@ async def test_what_a_server_did_not_begin_with_goes_as_a_call_and_for_a_while_a
 
 async def test_an_older_server_gets_calls() -> None:
     async with running(service := Scripted(), streams=False) as address, Channel(address) as channel:
-        await send_each(Exchange(GROUP, channel), "abc")
+        await send_each(StreamPool(GROUP, channel), "abc")
     assert service.calls == ["a", "b", "c"]
 
 
 async def test_a_group_without_a_stream_has_calls(channel: Channel, service: Scripted) -> None:
-    await send_each(Exchange(replace(GROUP, stream=None), channel), "abc")
+    await send_each(StreamPool(replace(GROUP, stream=None), channel), "abc")
     assert service.calls == ["a", "b", "c"]
 
 
-async def test_what_was_on_a_stream_that_broke_is_not_sent_again(sent: Exchange, service: Scripted) -> None:
+async def test_what_was_on_a_stream_that_broke_is_not_sent_again(sent: StreamPool, service: Scripted) -> None:
     await send_each(sent, "ab")
     service.ends = "broken"
     with pytest.raises(grpc.aio.AioRpcError):
@@ -266,7 +266,7 @@ class Ending:
         raise grpc.aio.AioRpcError(grpc.StatusCode.INTERNAL, grpc.aio.Metadata(), grpc.aio.Metadata(), None, None)
 
 
-async def test_what_could_not_be_written_goes_as_a_call(sent: Exchange, service: Scripted) -> None:
+async def test_what_could_not_be_written_goes_as_a_call(sent: StreamPool, service: Scripted) -> None:
     await send_each(sent, "ab")
     (caller,) = sent._callers.values()
     caller.idle[0].call.cancel()
@@ -276,7 +276,7 @@ async def test_what_could_not_be_written_goes_as_a_call(sent: Exchange, service:
 
 
 async def test_a_stream_that_ends_well_without_an_answer_leaves_the_outcome_unknown(
-    sent: Exchange, service: Scripted
+    sent: StreamPool, service: Scripted
 ) -> None:
     await send_each(sent, "ab")
     service.ends = "well"
@@ -286,7 +286,7 @@ async def test_a_stream_that_ends_well_without_an_answer_leaves_the_outcome_unkn
     assert service.calls == ["a"]
 
 
-async def test_what_is_not_answered_in_time_takes_its_stream_with_it(sent: Exchange, service: Scripted) -> None:
+async def test_what_is_not_answered_in_time_takes_its_stream_with_it(sent: StreamPool, service: Scripted) -> None:
     await send_each(sent, "ab")
     service.held = asyncio.Event()
     sending = asyncio.ensure_future(send(sent, "c", seconds=20))
@@ -302,7 +302,7 @@ async def test_what_is_not_answered_in_time_takes_its_stream_with_it(sent: Excha
     assert (service.calls, service.streams) == (["a"], [["b", "c"], ["d"]])
 
 
-async def test_who_sends_no_more_is_forgotten_and_their_streams_are_closed(sent: Exchange, service: Scripted) -> None:
+async def test_who_sends_no_more_is_forgotten_and_their_streams_are_closed(sent: StreamPool, service: Scripted) -> None:
     await send_each(sent, "ab")
     await later(20)
     for name in "12":
@@ -320,7 +320,7 @@ async def test_who_sends_no_more_is_forgotten_and_their_streams_are_closed(sent:
 
 
 async def test_what_is_under_way_keeps_its_stream_though_nothing_else_is_sent(
-    sent: Exchange, service: Scripted
+    sent: StreamPool, service: Scripted
 ) -> None:
     await send_each(sent, "ab")
     service.held = asyncio.Event()
@@ -334,7 +334,7 @@ async def test_what_is_under_way_keeps_its_stream_though_nothing_else_is_sent(
 
 
 async def test_a_stream_that_broke_while_it_rested_costs_nothing(
-    sent: Exchange, service: Scripted, peer: tuple[Scripted, str]
+    sent: StreamPool, service: Scripted, peer: tuple[Scripted, str]
 ) -> None:
     await send_each(sent, "ab")
     (caller,) = sent._callers.values()
@@ -344,7 +344,7 @@ async def test_a_stream_that_broke_while_it_rested_costs_nothing(
     assert (service.calls, service.streams, sent._open) == (["a"], [["b"], ["c"]], 1)
 
 
-async def test_a_stream_has_its_age(sent: Exchange, service: Scripted) -> None:
+async def test_a_stream_has_its_age(sent: StreamPool, service: Scripted) -> None:
     await send_each(sent, "ab")
     for _ in range(14):
         await later(20)
@@ -371,12 +371,12 @@ async def test_a_call_has_the_time_that_is_left() -> None:
 
             return call
 
-    await send(Exchange(GROUP, cast(Any, Noted())), "a", seconds=500)
+    await send(StreamPool(GROUP, cast(Any, Noted())), "a", seconds=500)
     assert 400 < given[0] <= 500
 
 
 async def test_a_stream_does_not_outlive_the_connections_of_its_certificates(
-    sent: Exchange, service: Scripted, channel: Channel
+    sent: StreamPool, service: Scripted, channel: Channel
 ) -> None:
     await send_each(sent, "ab")
     channel._generation += 1
@@ -385,7 +385,7 @@ async def test_a_stream_does_not_outlive_the_connections_of_its_certificates(
     await until_closed(service, 1)
 
 
-async def test_callers_beyond_a_limit_send_calls(sent: Exchange, service: Scripted) -> None:
+async def test_callers_beyond_a_limit_send_calls(sent: StreamPool, service: Scripted) -> None:
     await send_each(sent, "a")
     for number in range(999):
         sent._remember(b"%d" % number)
