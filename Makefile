@@ -133,7 +133,7 @@ faults: setup ## cut, kill and freeze every part under load, and look for what i
 stalls: setup ## send every expensive input while the calls of another application are timed, in 6 minutes; ONLY=dots,nulls-list,...; PUBLISH=1: keep the results
 	@$(BIN)/python -m tests.stalls $(if $(ONLY),--only $(ONLY)) $(if $(PUBLISH),--publish)
 
-REPEATED := tests/operations/test_drain.py tests/overload/test_http_attacks.py tests/gateway/http/test_connection_pool.py tests/gateway/http/test_listener.py tests/gateway/http/test_slow_clients.py tests/gateway/upstream/test_stream_pool.py tests/server/services/test_update_stream.py tests/server/rpc/test_open_streams.py tests/server/services/test_update_stream_alone.py
+REPEATED := tests/operations/test_drain.py tests/overload/test_http_attacks.py tests/gateway/http/test_connection_pool.py tests/gateway/http/test_listener.py tests/gateway/http/test_slow_clients.py tests/gateway/upstream/test_stream_pool.py tests/server/services/test_update_stream.py tests/server/rpc/test_open_streams.py tests/server/services/test_update_stream_with_fakes.py
 repeat: setup ## run tests again and again until one fails, those that drain, stream and hold bytes by default: TESTS="tests/..."; TIMES=20
 	@for time in $$(seq $(or $(TIMES),20)); do echo "$$time:"; $(BIN)/pytest --quiet --exitfirst $(or $(TESTS),$(REPEATED)); done
 

@@ -7,7 +7,7 @@ from tests.server.served import Served, serving
 
 @pytest.fixture
 async def served(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Served]:
-    # Tests look at open streams themselves, at times of their own.
+    # Tests check open streams themselves, when they want to.
     monkeypatch.setattr("server.rpc.open_streams.SWEEP_SECONDS", 3600.0)
     async with serving() as served:
         yield served

@@ -1,4 +1,4 @@
-"""Handlers around a fake service, on a gRPC server of the test's own, with a clock of its own."""
+"""The gRPC edge around fake services: a real gRPC server in the process of the test, with a fake clock."""
 
 import asyncio
 from collections.abc import AsyncIterable, AsyncIterator, Mapping, Sequence
@@ -43,14 +43,14 @@ KEY = (("x-moesif-application-id", "key"),)
 
 
 class FakeService:
-    """Keeps the application of each call and acknowledges each message of a stream."""
+    """Records the application of each call, and acknowledges each request of a stream."""
 
     def __init__(self) -> None:
         self.called: list[str] = []
         self.oversized: frozenset[int] = frozenset()
         self.defect: Exception | None = None
         self.held: asyncio.Event | None = None
-        """What a call waits for."""
+        """Calls wait until this is set."""
         self.waits = asyncio.Event()
 
     def __getattr__(self, name: str) -> Any:
@@ -76,7 +76,7 @@ class FakeService:
 
 
 class FakeUpdateService:
-    """Does as the fake does with a batch."""
+    """Passes batches on to the fake service."""
 
     def __init__(self, service: FakeService) -> None:
         self._service = service
@@ -87,7 +87,7 @@ class FakeUpdateService:
 
 
 class Served:
-    """A stub of the served fake, the credential that is known to it, and the time in seconds."""
+    """The served fakes: their stubs, the one credential in their database, and the time of their clock in seconds."""
 
     def __init__(self) -> None:
         self.service = FakeService()
@@ -99,23 +99,23 @@ class Served:
         self.updates: Any = None
         self.credentials: Any = None
         self.channel: Any = None
-        # Ten in a second, two seconds' worth at first.
+        # Ten items per second, and a burst of two seconds.
         self.admission = Admission(self.require_room, TokenBuckets(10, lambda: self.seconds))
         self.is_full = False
-        self.asked: list[Sequence[bytes]] = []
-        self.is_asked = asyncio.Event()
-        self.answers = asyncio.Event()
-        self.answers.set()
+        self.queries: list[Sequence[bytes]] = []
+        self.is_queried = asyncio.Event()
+        self.may_respond = asyncio.Event()
+        self.may_respond.set()
         self.stopping = asyncio.Event()
         self.authenticator = Authenticator(self, lambda: self.seconds, lambda: 0.0)
         self.streams = Streams(self.authenticator, lambda: self.seconds, self.stopping)
 
     def method(self, name: str) -> Any:
-        """A method, of whichever service it is."""
+        """A method of one of the stubs."""
         return getattr(self.updates if name.startswith("StreamBatch") else self.stub, name)
 
     def servicers(self) -> Mapping[ServiceDescriptor, object]:
-        """The fakes, by the services that they serve."""
+        """The fakes by the services that they serve."""
         return {
             SERVICE: self.service,
             CAMPAIGNS: self.service,
@@ -132,15 +132,15 @@ class Served:
             raise Overloaded
 
     async def find_all(self, digests: Sequence[bytes]) -> Sequence[StoredCredential]:
-        self.asked += [digests]
-        self.is_asked.set()
-        await self.answers.wait()
+        self.queries += [digests]
+        self.is_queried.set()
+        await self.may_respond.wait()
         return [self.credential] if self.credential and self.credential.digest in digests else []
 
 
 @asynccontextmanager
 async def serving() -> AsyncIterator[Served]:
-    """A fake service that is served until the end of the block."""
+    """Fake services that are served until the end of the block."""
     served = Served()
     server = grpc.aio.server(options=OPTIONS)
     server.add_generic_rpc_handlers([Dispatcher(served.servicers(), served.shared())])
@@ -155,19 +155,19 @@ async def serving() -> AsyncIterator[Served]:
 
 
 async def refused(call: Any) -> tuple[str, float]:
-    """The reason of a call's refusal for what it is too much, and after how many seconds to try again."""
+    """The reason for which a call is refused, and after how many seconds the client may retry."""
     with pytest.raises(grpc.aio.AioRpcError) as refusal:
         await asyncio.wait_for(call, 30)
     trailers: Any = refusal.value.trailing_metadata()
     status = Status.FromString(dict(trailers)["grpc-status-details-bin"])
     assert refusal.value.code().value[0] == status.code
-    return told(status)
+    return reason_of(status)
 
 
-def told(status: Status) -> tuple[str, float]:
-    """The reason of a refusal, and after how many seconds to try again."""
+def reason_of(status: Status) -> tuple[str, float]:
+    """The reason in a status, and after how many seconds the client may retry."""
     info, retry = ErrorInfo(), RetryInfo()
     assert status.details[0].Unpack(info)
-    for each in status.details[1:]:
-        each.Unpack(retry)
+    for detail in status.details[1:]:
+        detail.Unpack(retry)
     return info.reason, retry.retry_delay.seconds + retry.retry_delay.nanos / 1e9

@@ -1,4 +1,4 @@
-"""`python -m server.applications`, and what it leaves in the database."""
+"""`python -m server.applications`, and what it stores."""
 
 import io
 import os
@@ -29,7 +29,7 @@ from tests.support.stack import DATABASE, Api, Stack
 
 
 def _run(mongod: EmbeddedMongod | None, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run the command, in a thread that has no event loop yet."""
+    """Run the command in a thread without an event loop."""
     variables = {"USERFOLD_MONGODB_URI": mongod.uri, "USERFOLD_DATABASE": DATABASE} if mongod else {}
     with (
         ThreadPoolExecutor(1) as thread,
@@ -69,13 +69,13 @@ def test_a_created_application_can_write_and_read(
     assert document is not None
     assert document["name"] == "My product"
     credentials = database.credentials.find({"application_id": application.application_id})
-    assert {each["_id"]: (each["kind"], each["scopes"]) for each in credentials} == {
+    assert {stored["_id"]: (stored["kind"], stored["scopes"]) for stored in credentials} == {
         digest(application.collector_key): ("collector", ["write:users"]),
         digest(application.management_token): ("management", ["admin"]),
     }
 
 
-def test_clients_that_are_out_there_keep_their_application_id(mongod: EmbeddedMongod, stack: Stack) -> None:
+def test_deployed_clients_keep_their_application_id(mongod: EmbeddedMongod, stack: Stack) -> None:
     key = f"My Moesif Application Id {generate_collector_key()}"
     run = _run(mongod, "create", "Moved here", "--collector-key", key)
     assert run.returncode == 0, run.stderr
@@ -95,7 +95,7 @@ def test_a_key_that_no_header_can_carry_is_refused(mongod: EmbeddedMongod, key: 
     assert "printable ASCII" in run.stderr
 
 
-def test_without_a_database_it_says_what_to_set() -> None:
+def test_without_a_database_the_error_names_the_variable() -> None:
     run = _run(None, "create", "x")
     assert run.returncode == 1
     assert run.stderr.startswith("userfold: set USERFOLD_MONGODB_URI")
@@ -110,23 +110,23 @@ def test_an_application_whose_key_is_taken_is_not_registered(
 
 
 @dataclass
-class Made:
-    """A credential as it is printed when it is made."""
+class Printed:
+    """A credential as it is printed when it is created."""
 
     credential_id: str
     label: str
     secret: str = field(repr=False)
 
 
-def _made(run: subprocess.CompletedProcess[str]) -> Made:
+def _credential_in(run: subprocess.CompletedProcess[str]) -> Printed:
     assert run.returncode == 0, run.stderr
     (_, credential_id, *_), (label, secret) = (line.split() for line in run.stdout.splitlines())
     assert secret not in run.stderr
-    return Made(credential_id, label, secret)
+    return Printed(credential_id, label, secret)
 
 
 def _statuses(stack: Stack, application: Application, secret: str) -> list[int]:
-    """What a bearer of this token is answered who reads, writes and takes a token away."""
+    """The HTTP statuses of a read, a write and the removal of an alias with this token."""
     headers = {"Authorization": f"Bearer {secret}"}
     with Api(stack.http, application).client as client:
         return [
@@ -136,9 +136,9 @@ def _statuses(stack: Stack, application: Application, secret: str) -> list[int]:
         ]
 
 
-def test_a_token_may_do_what_it_was_created_for(mongod: EmbeddedMongod, stack: Stack, api: Api) -> None:
+def test_a_token_allows_what_its_scopes_allow(mongod: EmbeddedMongod, stack: Stack, api: Api) -> None:
     api.stored({})
-    owner = api.application
+    registered = api.application
     for scopes, expected in (
         ("read:users", [200, 403, 403]),
         ("write:users", [403, 201, 200]),
@@ -146,52 +146,52 @@ def test_a_token_may_do_what_it_was_created_for(mongod: EmbeddedMongod, stack: S
         ("delete:users,read:campaigns", [403, 403, 403]),
         ("admin", [200, 201, 200]),
     ):
-        run = _run(mongod, "create-token", owner.application_id, "--name", "Support", "--scopes", scopes)
-        made = _made(run)
-        assert (made.label, run.stdout.split()[2]) == ("management_token", "Support")
-        assert _statuses(stack, owner, made.secret) == expected, scopes
+        run = _run(mongod, "create-token", registered.application_id, "--name", "Support", "--scopes", scopes)
+        printed = _credential_in(run)
+        assert (printed.label, run.stdout.split()[2]) == ("management_token", "Support")
+        assert _statuses(stack, registered, printed.secret) == expected, scopes
 
 
-def test_a_token_ends_after_its_days(
+def test_a_token_expires_after_its_lifetime(
     mongod: EmbeddedMongod, application: Application, database: Database[dict[str, Any]]
 ) -> None:
     words = ["create-token", application.application_id, "--name", "x", "--scopes", "read:users", "--expires-in", "1.5"]
-    document = database.credentials.find_one({"credential_id": _made(_run(mongod, *words)).credential_id})
+    document = database.credentials.find_one({"credential_id": _credential_in(_run(mongod, *words)).credential_id})
     assert document is not None
     assert document["expire_time"] - document["created_time"] == timedelta(days=1.5)
 
 
 def test_an_application_may_have_several_collector_keys(mongod: EmbeddedMongod, stack: Stack, api: Api) -> None:
-    made = _made(_run(mongod, "create-key", api.application.application_id))
+    printed = _credential_in(_run(mongod, "create-key", api.application.application_id))
     chosen = f"chosen {generate_collector_key()}"
     run = _run(mongod, "create-key", api.application.application_id, "--collector-key", chosen)
     assert run.stdout.splitlines()[1] == f"application_id    {chosen}"
-    for number, key in enumerate((made.secret, chosen)):
-        answer = api.update({"user_id": "u", "metadata": {f"k{number}": 1}}, **{"X-Moesif-Application-Id": key})
-        assert answer.status_code == 201
+    for number, key in enumerate((printed.secret, chosen)):
+        response = api.update({"user_id": "u", "metadata": {f"k{number}": 1}}, **{"X-Moesif-Application-Id": key})
+        assert response.status_code == 201
     assert api.get("u").json()["metadata"] == {"k0": 1, "k1": 1}
     again = _run(mongod, "create-key", api.application.application_id, "--collector-key", chosen)
     assert (again.returncode, again.stderr) == (1, "userfold: an application has this collector key already\n")
 
 
 @pytest.mark.parametrize("kind", ["token", "key"])
-async def test_what_is_rotated_and_what_takes_its_place_work_together_until_the_overlap_is_over(
+async def test_a_rotated_credential_and_its_successor_both_work_until_the_overlap_ends(
     mongod: EmbeddedMongod, application: Application, kind: str
 ) -> None:
     more = ["--name", "x", "--scopes", "read:users", "--expires-in", "90"] if kind == "token" else []
-    old = _made(_run(mongod, f"create-{kind}", application.application_id, *more))
+    old = _credential_in(_run(mongod, f"create-{kind}", application.application_id, *more))
     rotated = _run(mongod, "rotate", old.credential_id, "--overlap", "1")
-    new = _made(rotated)
+    new = _credential_in(rotated)
     assert re.search(
         rf"^{old.credential_id} works until \d{{4}}-\d\d-\d\d \d\d:\d\d UTC\.", rotated.stderr, re.MULTILINE
     )
     assert new.label == old.label
     for hours, known in ((0, True), (0.9, True), (1.1, False)):
         async with _authenticating(mongod, hours) as authenticator:
-            found = await authenticator.authenticate(credential_from_metadata(_shown(kind, new.secret)))
+            found = await authenticator.authenticate(credential_from_metadata(_metadata(kind, new.secret)))
             assert found.application_id == application.application_id
             with nullcontext() if known else pytest.raises(CredentialUnknown):
-                assert await authenticator.authenticate(credential_from_metadata(_shown(kind, old.secret))) == found
+                assert await authenticator.authenticate(credential_from_metadata(_metadata(kind, old.secret))) == found
     again = _run(mongod, "rotate", old.credential_id)
     assert (again.returncode, again.stderr) == (
         1,
@@ -199,19 +199,19 @@ async def test_what_is_rotated_and_what_takes_its_place_work_together_until_the_
     )
 
 
-async def test_what_is_revoked_works_for_thirty_more_seconds_at_most(
+async def test_a_revoked_credential_works_for_at_most_thirty_more_seconds(
     mongod: EmbeddedMongod, application: Application
 ) -> None:
     for kind, more in (("token", ["--name", "x", "--scopes", "admin"]), ("key", [])):
-        made = _made(_run(mongod, f"create-{kind}", application.application_id, *more))
+        printed = _credential_in(_run(mongod, f"create-{kind}", application.application_id, *more))
         async with _authenticating(mongod) as authenticator:
-            assert await authenticator.authenticate(credential_from_metadata(_shown(kind, made.secret)))
-            revoked = _run(mongod, "revoke", made.credential_id)
-            assert (revoked.returncode, revoked.stdout.split()) == (0, ["revoked", made.credential_id])
+            assert await authenticator.authenticate(credential_from_metadata(_metadata(kind, printed.secret)))
+            revoked = _run(mongod, "revoke", printed.credential_id)
+            assert (revoked.returncode, revoked.stdout.split()) == (0, ["revoked", printed.credential_id])
             _Clock.seconds += 30
             with pytest.raises(CredentialUnknown):
-                await authenticator.authenticate(credential_from_metadata(_shown(kind, made.secret)))
-        assert _run(mongod, "revoke", made.credential_id).stderr == "userfold: no credential has this id\n"
+                await authenticator.authenticate(credential_from_metadata(_metadata(kind, printed.secret)))
+        assert _run(mongod, "revoke", printed.credential_id).stderr == "userfold: no credential has this id\n"
 
 
 class _Clock:
@@ -220,26 +220,28 @@ class _Clock:
 
 @asynccontextmanager
 async def _authenticating(mongod: EmbeddedMongod, hours: float = 0) -> AsyncIterator[Authenticator]:
-    """A server's authenticator, so many hours from now."""
+    """The authenticator of a server whose clock is so many hours ahead."""
     client = connect(mongod.uri)
     store = MongoApplicationStore(open_database(client, DATABASE))
     yield Authenticator(store, lambda: _Clock.seconds, lambda: time.time() + hours * 3600)
     client.close()
 
 
-def _shown(kind: str, secret: str) -> list[tuple[str, str | bytes]]:
+def _metadata(kind: str, secret: str) -> list[tuple[str, str | bytes]]:
     return [("authorization", f"Bearer {secret}") if kind == "token" else ("x-moesif-application-id", secret)]
 
 
 def test_the_list_shows_every_credential_and_no_secret(
     mongod: EmbeddedMongod, application: Application, database: Database[dict[str, Any]]
 ) -> None:
-    owner = application.application_id
-    token = _made(_run(mongod, "create-token", owner, "--name", "Support desk", "--scopes", "read:users,delete:users"))
+    application_id = application.application_id
+    token = _credential_in(
+        _run(mongod, "create-token", application_id, "--name", "Support desk", "--scopes", "read:users,delete:users")
+    )
     run = _run(mongod, "list")
     assert (run.returncode, run.stderr) == (0, "")
-    shown = [re.split(r"  +", line) for line in run.stdout.splitlines() if owner in line]
-    assert [each[3:6] for each in shown] == [
+    shown = [re.split(r"  +", line) for line in run.stdout.splitlines() if application_id in line]
+    assert [cells[3:6] for cells in shown] == [
         ["collector key", "-", "write:users"],
         ["management token", "-", "admin"],
         ["management token", "Support desk", "delete:users,read:users"],
@@ -247,7 +249,7 @@ def test_the_list_shows_every_credential_and_no_secret(
     assert shown[2][2] == token.credential_id
     for secret in (application.collector_key, application.management_token, token.secret):
         assert secret not in run.stdout
-    for document in database.credentials.find({"application_id": owner}):
+    for document in database.credentials.find({"application_id": application_id}):
         assert document["_id"].hex() not in run.stdout
 
 
@@ -260,7 +262,7 @@ def test_the_list_shows_every_credential_and_no_secret(
         (["revoke", "nothing"], "no credential has this id"),
     ],
 )
-def test_what_is_not_there_is_told_in_one_line(mongod: EmbeddedMongod, words: list[str], error: str) -> None:
+def test_an_unknown_id_is_reported_on_one_line(mongod: EmbeddedMongod, words: list[str], error: str) -> None:
     run = _run(mongod, *words)
     assert (run.returncode, run.stdout, run.stderr) == (1, "", f"userfold: {error}\n")
 
@@ -283,14 +285,14 @@ _TOKEN = ["create-token", "x", "--name", "x", "--scopes", "admin"]
         ([], "COMMAND"),
     ],
 )
-def test_what_cannot_be_meant_is_refused(words: list[str], error: str) -> None:
+def test_invalid_arguments_are_refused(words: list[str], error: str) -> None:
     run = _run(None, *words)
     assert run.returncode == 2
     assert error in " ".join(run.stderr.split())
 
 
-def test_a_database_that_stops_answering_is_told(mongod: EmbeddedMongod, database: Database[dict[str, Any]]) -> None:
+def test_a_database_that_fails_is_reported(mongod: EmbeddedMongod, database: Database[dict[str, Any]]) -> None:
     failing = {"failCommands": ["delete"], "errorCode": 13, "appName": "userfold"}
     database.client.admin.command({"configureFailPoint": "failCommand", "mode": {"times": 1}, "data": failing})
     run = _run(mongod, "revoke", "x")
-    assert (run.returncode, run.stderr) == (1, "userfold: the MongoDB of USERFOLD_MONGODB_URI does not answer\n")
+    assert (run.returncode, run.stderr) == (1, "userfold: the MongoDB of USERFOLD_MONGODB_URI does not response\n")

@@ -6,7 +6,7 @@ from runtime.certificates import CertificateFiles, PemFile
 from server.settings import InvalidSetting, Settings, split_address
 
 
-def test_an_empty_environment_is_a_laptop() -> None:
+def test_an_empty_environment_has_the_defaults_of_a_laptop() -> None:
     assert Settings.from_environment({"USERFOLD_MONGODB_URI": ""}) == Settings(
         mongodb_uri=None,
         database="userfold",
@@ -40,41 +40,41 @@ def test_every_variable_is_read() -> None:
     assert settings == Settings("mongodb://db/", "d", "/data", "[::1]:0", "127.0.0.1:9100", 4, tls, log_level="error")
 
 
-def test_authorities_of_callers_without_tls_are_a_mistake() -> None:
+def test_client_authorities_without_a_certificate_are_refused() -> None:
     with pytest.raises(InvalidSetting, match=r"USERFOLD_GRPC_TLS_CLIENT_CA .* without USERFOLD_GRPC_TLS_CERTIFICATE"):
         Settings.from_environment({"USERFOLD_GRPC_TLS_CLIENT_CA": "ca"})
 
 
 @pytest.mark.parametrize("name", ["USERFOLD_GRPC_ADDRESS", "USERFOLD_SERVER_METRICS_ADDRESS"])
 @pytest.mark.parametrize("value", ["50051", ":50051", "host:", "host:http", "host:65536", "host:٣"])
-def test_a_bad_address_is_refused_by_the_name_of_its_variable(name: str, value: str) -> None:
+def test_an_invalid_address_is_refused_with_the_name_of_its_variable(name: str, value: str) -> None:
     with pytest.raises(InvalidSetting, match=name):
         Settings.from_environment({name: value})
 
 
-def test_an_address_is_split() -> None:
+def test_an_address_is_split_into_host_and_port() -> None:
     assert split_address("X", "[::1]:50051") == ("::1", 50051)
 
 
 @pytest.mark.parametrize("value", ["0", "65", "1.5", "-1", "two", "٣", "9" * 9999])
-def test_a_number_of_workers_that_cannot_be_is_refused(value: str) -> None:
+def test_an_invalid_number_of_workers_is_refused(value: str) -> None:
     with pytest.raises(InvalidSetting, match=r"USERFOLD_WORKERS .* from 1 to 64"):
         Settings.from_environment({"USERFOLD_WORKERS": value})
 
 
-def test_limits_are_numbers_within_bounds() -> None:
+def test_the_rate_limit_and_the_drain_time_are_numbers() -> None:
     settings = Settings.from_environment({"USERFOLD_RATE_LIMIT": "250.5", "USERFOLD_DRAIN_SECONDS": "60"})
     assert (settings.rate_limit, settings.drain_seconds) == (250.5, 60)
 
 
 @pytest.mark.parametrize("name", ["USERFOLD_RATE_LIMIT", "USERFOLD_DRAIN_SECONDS"])
 @pytest.mark.parametrize("value", ["-1", "1000001", "1e3", "nan", "many", "٣"])
-def test_a_bad_number_is_refused_by_the_name_of_its_variable(name: str, value: str) -> None:
+def test_an_invalid_number_is_refused_with_the_name_of_its_variable(name: str, value: str) -> None:
     with pytest.raises(InvalidSetting, match=name):
         Settings.from_environment({name: value})
 
 
 @pytest.mark.parametrize("value", ["debug", "INFO", "0"])
-def test_a_log_level_that_is_none_is_refused(value: str) -> None:
+def test_an_unknown_log_level_is_refused(value: str) -> None:
     with pytest.raises(InvalidSetting, match="USERFOLD_LOG_LEVEL must be one of info, warning, error"):
         Settings.from_environment({"USERFOLD_LOG_LEVEL": value})

@@ -19,17 +19,17 @@ def _token(expire_time: datetime | None = None) -> StoredCredential:
     )
 
 
-def test_what_takes_the_place_of_a_credential_may_do_the_same() -> None:
+def test_the_successor_of_a_credential_has_the_same_rights() -> None:
     old, new = rotate(_token(), "new", _NOW, _DAY)
     assert (old.expire_time, old.replaced_by) == (_NOW + _DAY, new.credential_id)
     assert (new.digest, new.created_time, new.expire_time) == (digest("new"), _NOW, None)
-    for each in ("application_id", "kind", "name", "scopes"):
-        assert getattr(new, each) == getattr(old, each)
+    for name in ("application_id", "kind", "name", "scopes"):
+        assert getattr(new, name) == getattr(old, name)
     assert new.credential_id != old.credential_id
     assert new.replaced_by is None
 
 
-def test_it_lasts_as_long_as_the_other_was_made_for_which_the_overlap_does_not_prolong() -> None:
+def test_the_successor_has_the_original_lifetime_and_the_overlap_does_not_extend_the_old_one() -> None:
     end = _NOW + timedelta(hours=1)
     old, new = rotate(_token(end), "new", _NOW, _DAY)
     assert old.expire_time == end
@@ -50,7 +50,7 @@ def test_the_list_is_a_table() -> None:
     key = StoredCredential(digest("k"), "c2", "a1", CredentialKind.COLLECTOR, "", frozenset(), _CREATED, _NOW + _DAY)
     applications = [("a1", "My product", [_token(_NOW), key]), ("a22", "Bare", [])]
     assert list(lines_of(applications, _NOW)) == [
-        "APPLICATION  APPLICATION NAME  CREDENTIAL  KIND              NAME     SCOPES                   CREATED           EXPIRES",  # noqa: E501 - as wide as it is
+        "APPLICATION  APPLICATION NAME  CREDENTIAL  KIND              NAME     SCOPES                   CREATED           EXPIRES",  # noqa: E501 - The width of the table.
         "a1           My product        c1          management token  Support  delete:users,read:users  2026-01-01 10:30  expired 2026-03-01 00:00",  # noqa: E501
         "a1           My product        c2          collector key     -        -                        2026-01-01 10:30  2026-03-02 00:00",  # noqa: E501
         "a22          Bare              -           -                 -        -                        -                 -",  # noqa: E501

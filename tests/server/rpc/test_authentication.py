@@ -50,18 +50,18 @@ _READER = StoredCredential(
 
 
 class FakeCredentials:
-    """Keeps what it was asked; `known` may change under way."""
+    """Records the queries. A test may change `known`."""
 
     def __init__(self, *known: StoredCredential) -> None:
-        self.known = {each.digest: each for each in known or (_KEY,)}
-        self.asked: list[Sequence[bytes]] = []
+        self.known = {stored.digest: stored for stored in known or (_KEY,)}
+        self.queries: list[Sequence[bytes]] = []
         self.available = True
-        self.answers = asyncio.Event()
-        self.answers.set()
+        self.may_respond = asyncio.Event()
+        self.may_respond.set()
 
     async def find_all(self, digests: Sequence[bytes]) -> Sequence[StoredCredential]:
-        self.asked.append(digests)
-        await self.answers.wait()
+        self.queries.append(digests)
+        await self.may_respond.wait()
         await asyncio.sleep(0)
         if not self.available:
             raise DatabaseUnavailable
@@ -76,7 +76,7 @@ class Clock:
 
 
 def _authenticator(credentials: FakeCredentials, clock: Clock | None = None) -> Authenticator:
-    """One for which the credentials were created at 1000 on its clock."""
+    """An authenticator on whose clock the credentials were created at 1000."""
     clock = clock or Clock()
     return Authenticator(credentials, clock, lambda: _CREATED.timestamp() + clock.now - 1000)
 
@@ -89,21 +89,21 @@ def _made_up(number: int) -> list[tuple[str, str]]:
     return [("x-moesif-application-id", f"unknown-{number}")]
 
 
-async def test_a_look_up_is_used_again_for_thirty_seconds_and_no_longer() -> None:
+async def test_a_credential_is_cached_for_thirty_seconds_and_no_longer() -> None:
     credentials, clock = FakeCredentials(), Clock()
     authenticator = _authenticator(credentials, clock)
     for clock.now in (1000.0, 1029.9):
         assert await _found(authenticator, _COLLECTOR) == Application(
             "app", CredentialKind.COLLECTOR, frozenset({Scope.WRITE_USERS})
         )
-    assert len(credentials.asked) == 1
+    assert len(credentials.queries) == 1
     credentials.known.clear()
     clock.now = 1030.0
     with pytest.raises(CredentialUnknown):
         await _found(authenticator, _COLLECTOR)
 
 
-async def test_a_credential_that_expires_while_it_is_in_use_works_no_longer_and_is_as_one_that_never_was() -> None:
+async def test_a_credential_that_expires_while_it_is_cached_is_unknown_from_then_on() -> None:
     credentials, clock = FakeCredentials(replace(_READER, expire_time=_CREATED + timedelta(seconds=10))), Clock()
     authenticator = _authenticator(credentials, clock)
     for clock.now in (1000.0, 1009.9):
@@ -111,10 +111,10 @@ async def test_a_credential_that_expires_while_it_is_in_use_works_no_longer_and_
     for clock.now in (1010.0, 1012.9, 1040.0):
         with pytest.raises(CredentialUnknown):
             await _found(authenticator, _TOKEN)
-    assert len(credentials.asked) == 3
+    assert len(credentials.queries) == 3
 
 
-async def test_a_credential_that_ends_later_is_looked_up_as_often_as_any() -> None:
+async def test_a_later_expiry_does_not_extend_the_time_in_the_cache() -> None:
     credentials, clock = FakeCredentials(replace(_READER, expire_time=_CREATED + timedelta(days=1))), Clock()
     authenticator = _authenticator(credentials, clock)
     for clock.now in (1000.0, 1029.9):
@@ -128,12 +128,12 @@ async def test_a_credential_that_ends_later_is_looked_up_as_often_as_any() -> No
 @pytest.mark.parametrize(
     "metadata", [[("x-moesif-application-id", "token")], [("authorization", "Bearer key")]], ids=["token", "key"]
 )
-async def test_a_credential_is_unknown_where_the_other_kind_is_sent(metadata: list[tuple[str, str | bytes]]) -> None:
+async def test_a_credential_is_unknown_in_the_header_of_the_other_kind(metadata: list[tuple[str, str | bytes]]) -> None:
     with pytest.raises(CredentialUnknown):
         await _found(_authenticator(FakeCredentials(_KEY, _READER)), metadata)
 
 
-async def test_a_credential_may_do_what_its_scopes_say_and_nothing_else() -> None:
+async def test_a_credential_allows_what_its_scopes_allow_and_nothing_else() -> None:
     reader = await _found(_authenticator(FakeCredentials(_READER)), _TOKEN)
     require(Need(Scope.READ_USERS), reader)
     with pytest.raises(ScopeMissing) as missing:
@@ -141,7 +141,7 @@ async def test_a_credential_may_do_what_its_scopes_say_and_nothing_else() -> Non
     assert missing.value.scope is Scope.WRITE_USERS
 
 
-async def test_a_new_application_is_known_soon_after_it_was_tried_too_early() -> None:
+async def test_a_new_credential_that_was_used_too_early_works_after_three_seconds() -> None:
     credentials, clock = FakeCredentials(), Clock()
     known, credentials.known = credentials.known, {}
     authenticator = _authenticator(credentials, clock)
@@ -152,14 +152,14 @@ async def test_a_new_application_is_known_soon_after_it_was_tried_too_early() ->
     assert await _found(authenticator, _COLLECTOR)
 
 
-async def test_calls_that_come_together_share_one_look_up() -> None:
+async def test_concurrent_calls_with_one_credential_share_one_look_up() -> None:
     credentials = FakeCredentials()
     authenticator = _authenticator(credentials)
     await asyncio.gather(*(_found(authenticator, _COLLECTOR) for _ in range(50)))
-    assert len(credentials.asked) == 1
+    assert len(credentials.queries) == 1
 
 
-async def test_a_failed_look_up_is_not_kept() -> None:
+async def test_a_failed_look_up_is_not_cached() -> None:
     credentials = FakeCredentials()
     credentials.available = False
     authenticator = _authenticator(credentials)
@@ -169,7 +169,7 @@ async def test_a_failed_look_up_is_not_kept() -> None:
     assert await _found(authenticator, _COLLECTOR)
 
 
-async def test_a_flood_of_unknown_keys_fills_no_memory_and_pushes_no_known_one_out(
+async def test_a_flood_of_unknown_keys_is_bounded_and_displaces_no_known_key(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("server.rpc.credential_cache._CAPACITY", 10)
@@ -180,55 +180,55 @@ async def test_a_flood_of_unknown_keys_fills_no_memory_and_pushes_no_known_one_o
         with pytest.raises(CredentialUnknown):
             await _found(authenticator, _made_up(number))
     assert len(authenticator.cache._unknown_until) == 10
-    credentials.asked.clear()
+    credentials.queries.clear()
     await _found(authenticator, _COLLECTOR)
-    assert credentials.asked == []
+    assert credentials.queries == []
 
 
-def test_10_000_credentials_are_kept_and_the_last_ones() -> None:
+def test_the_cache_holds_the_latest_10_000_credentials() -> None:
     cache: OrderedDict[Credential, float] = OrderedDict()
     made_up = [credential_from_metadata(_made_up(number)) for number in range(10_001)]
     for credential in (*made_up[:10_000], made_up[0], made_up[10_000]):
         _keep(cache, credential, 0.0)
     assert len(cache) == 10_000
-    assert [each in cache for each in (made_up[0], made_up[1], made_up[2])] == [True, False, True]
+    assert [credential in cache for credential in (made_up[0], made_up[1], made_up[2])] == [True, False, True]
 
 
-async def test_unknown_credentials_are_looked_up_together_and_so_many_at_most() -> None:
+async def test_unknown_credentials_are_looked_up_in_queries_of_200_and_at_most_1000_wait() -> None:
     credentials = FakeCredentials()
     authenticator = _authenticator(credentials)
-    credentials.answers.clear()
+    credentials.may_respond.clear()
     calls = [asyncio.ensure_future(_found(authenticator, _made_up(number))) for number in range(1200)]
     for call in calls[1000:]:
         with pytest.raises(Overloaded):
             await call
-    assert [len(digests) for digests in credentials.asked] == [200]
-    credentials.answers.set()
+    assert [len(digests) for digests in credentials.queries] == [200]
+    credentials.may_respond.set()
     for call in calls[:1000]:
         with pytest.raises(CredentialUnknown):
             await call
-    assert [len(digests) for digests in credentials.asked] == [200] * 5
+    assert [len(digests) for digests in credentials.queries] == [200] * 5
 
 
-async def test_a_known_credential_waits_for_no_unknown_one_when_it_is_looked_up_again() -> None:
+async def test_a_known_credential_does_not_wait_for_unknown_ones_when_it_is_looked_up_again() -> None:
     credentials, clock = FakeCredentials(), Clock()
     authenticator = _authenticator(credentials, clock)
     await _found(authenticator, _COLLECTOR)
     clock.now += 30
-    credentials.answers.clear()
+    credentials.may_respond.clear()
     flood = [asyncio.ensure_future(_found(authenticator, _made_up(number))) for number in range(LOOKUPS)]
     await asyncio.sleep(0)
     again = asyncio.ensure_future(_found(authenticator, _COLLECTOR))
     for _ in range(3):
         await asyncio.sleep(0)
-    # In a query of its own, beside the first one of the flood.
-    assert [len(digests) for digests in credentials.asked[1:]] == [LOOKUPS_PER_QUERY, 1]
-    credentials.answers.set()
+    # It has a query of its own, concurrent with the first one of the flood.
+    assert [len(digests) for digests in credentials.queries[1:]] == [LOOKUPS_PER_QUERY, 1]
+    credentials.may_respond.set()
     assert (await again).application_id == "app"
     await asyncio.gather(*flood, return_exceptions=True)
 
 
-async def test_a_caller_that_goes_away_does_not_end_the_look_up_of_others() -> None:
+async def test_a_caller_that_goes_away_does_not_cancel_the_look_up_for_the_remaining_calls() -> None:
     credentials = FakeCredentials()
     authenticator = _authenticator(credentials)
     first = asyncio.ensure_future(_found(authenticator, _COLLECTOR))
@@ -249,7 +249,7 @@ async def test_a_caller_that_goes_away_does_not_end_the_look_up_of_others() -> N
         ([("other", "x"), ("x-moesif-application-id", "key"), ("user-agent", "y")], "key", CredentialKind.COLLECTOR),
     ],
 )
-def test_a_credential_is_taken_from_two_headers(
+def test_a_credential_is_read_from_either_header(
     metadata: list[tuple[str, str | bytes]], secret: str, kind: CredentialKind
 ) -> None:
     assert credential_from_metadata(metadata) == Credential(kind, digest(secret))
@@ -276,8 +276,8 @@ def test_a_header_that_is_longer_than_any_credential_is_not_hashed(name: str, mo
         credential_from_metadata([(name, "Bearer " + " " * HEADER_CHARACTERS)])
 
 
-def test_nothing_keeps_the_secrets_of_calls() -> None:
-    assert not [each for each in vars(server.accounts.credentials).values() if hasattr(each, "cache_info")]
+def test_no_function_caches_secrets() -> None:
+    assert not [value for value in vars(server.accounts.credentials).values() if hasattr(value, "cache_info")]
 
 
 @pytest.mark.parametrize("metadata", [[], [("authorization", "Basic eA==")], [("x-moesif-application-id", " ")]])

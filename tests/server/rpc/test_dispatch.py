@@ -1,4 +1,4 @@
-"""What is done around every method, on a gRPC server of the test's own, with a clock of its own."""
+"""Every step around a method: credentials, rates, capacity and errors, for calls and for streams."""
 
 import asyncio
 from collections.abc import Mapping
@@ -14,12 +14,12 @@ from userfold.v1.user_pb2 import UserUpdate
 from server.model import CredentialKind, Scope
 from server.rpc.dispatch import Dispatcher
 from server.rpc.methods import METHODS, MethodRule, Work
-from tests.server.served import CAMPAIGNS, KEY, SERVICE, UPDATES, Served, refused, told
+from tests.server.served import CAMPAIGNS, KEY, SERVICE, UPDATES, Served, reason_of, refused
 from tests.support.waiting import turns
 
 
-@pytest.mark.parametrize("method", [each.name for each in SERVICE.methods if not each.client_streaming])
-async def test_no_method_is_called_for_somebody_unknown(served: Served, method: str) -> None:
+@pytest.mark.parametrize("method", [method.name for method in SERVICE.methods if not method.client_streaming])
+async def test_no_method_serves_an_unknown_credential(served: Served, method: str) -> None:
     call = served.method(method)
     request = getattr(pb, f"{method}Request")()
     with pytest.raises(grpc.aio.AioRpcError) as refusal:
@@ -28,7 +28,7 @@ async def test_no_method_is_called_for_somebody_unknown(served: Served, method: 
     assert served.service.called == []
 
 
-async def test_a_method_is_called_for_the_application_of_the_credential(served: Served) -> None:
+async def test_a_method_gets_the_application_of_the_credential(served: Served) -> None:
     await served.stub.UpdateUser(pb.UpdateUserRequest(), metadata=KEY)
     assert served.service.called == ["app"]
 
@@ -77,17 +77,17 @@ async def test_a_stream_does_not_outlive_its_credential(served: Served, becomes:
     assert served.service.called == ["app", "app"]
 
 
-async def test_a_batch_counts_as_many_as_it_holds_and_the_answer_says_when_to_come_again(served: Served) -> None:
+async def test_a_batch_is_charged_for_each_item_and_the_refusal_states_when_to_retry(served: Served) -> None:
     batch = pb.BatchUpdateUsersRequest(users=[UserUpdate(user_id="u")] * 25)
     await served.stub.BatchUpdateUsers(batch, metadata=KEY)
-    # Five more than there were, and one for the next call.
+    # A debt of five, and one token for the next call.
     assert await refused(served.stub.UpdateUser(pb.UpdateUserRequest(), metadata=KEY)) == ("RATE_LIMITED", 0.6)
     served.seconds = 0.6
     await served.stub.UpdateUser(pb.UpdateUserRequest(), metadata=KEY)
     assert len(served.service.called) == 2
 
 
-async def test_a_stream_beyond_the_rate_is_slowed_down(served: Served) -> None:
+async def test_a_stream_beyond_the_rate_limit_is_slowed_down(served: Served) -> None:
     call = served.stub.StreamUpdateUsers(metadata=KEY)
     await call.write(pb.StreamUpdateUsersRequest(users=[UserUpdate(user_id="u")] * 20))
     assert (await call.read()).acknowledgements
@@ -99,24 +99,24 @@ async def test_a_stream_beyond_the_rate_is_slowed_down(served: Served) -> None:
     assert await call.code() is grpc.StatusCode.OK
 
 
-async def test_updates_are_refused_before_they_are_parsed_where_no_room_is_left_for_them(served: Served) -> None:
+async def test_updates_without_room_are_refused_before_they_are_parsed(served: Served) -> None:
     served.is_full = True
     no_message = served.channel.unary_unary(f"/{SERVICE.full_name}/UpdateUser")
     assert await refused(no_message(b"\xff", metadata=KEY)) == ("OVERLOADED", 1)
-    # Reads are not kept out by that.
+    # Reads are still admitted.
     assert served.credential
     served.credential = replace(served.credential, kind=CredentialKind.MANAGEMENT, scopes=frozenset({Scope.READ_USERS}))
     await served.stub.GetUser(pb.GetUserRequest(), metadata=(("authorization", "Bearer key"),))
 
 
 @pytest.mark.parametrize("limit", ["free", "free_bytes"])
-async def test_more_calls_than_a_server_holds_are_turned_away_before_they_are_read(served: Served, limit: str) -> None:
+async def test_calls_beyond_the_capacity_are_refused_before_they_are_read(served: Served, limit: str) -> None:
     setattr(served.admission.calls, limit, 0)
-    for _ in range(2):  # Before the credential is known, and when it is.
+    for _ in range(2):  # The credential is unknown at first, and then known.
         assert await refused(served.stub.UpdateUser(pb.UpdateUserRequest(), metadata=KEY)) == ("OVERLOADED", 1)
 
 
-async def test_more_streams_than_a_server_holds_are_turned_away(served: Served) -> None:
+async def test_streams_beyond_the_capacity_are_refused(served: Served) -> None:
     served.streams.updates.free = 1
     first = served.stub.StreamUpdateUsers(metadata=KEY)
     await first.write(pb.StreamUpdateUsersRequest(users=[UserUpdate(user_id="u")]))
@@ -129,7 +129,7 @@ def batch_of(users: int) -> internal_pb.StreamBatchUpdateUsersRequest:
     return internal_pb.StreamBatchUpdateUsersRequest(users=[UserUpdate(user_id="u")] * users)
 
 
-async def answer(
+async def response_to(
     call: Any, batch: internal_pb.StreamBatchUpdateUsersRequest
 ) -> internal_pb.StreamBatchUpdateUsersResponse:
     await call.write(batch)
@@ -137,28 +137,28 @@ async def answer(
     return response
 
 
-async def test_each_batch_of_a_stream_is_a_call_and_refused_as_one(served: Served) -> None:
+async def test_each_batch_of_a_stream_is_admitted_and_refused_as_a_call(served: Served) -> None:
     call = served.updates.StreamBatchUpdateUsers(metadata=KEY)
-    assert (await answer(call, batch_of(25))).WhichOneof("outcome") == "response"
-    assert told((await answer(call, batch_of(1))).error) == ("RATE_LIMITED", 0.6)
+    assert (await response_to(call, batch_of(25))).WhichOneof("outcome") == "response"
+    assert reason_of((await response_to(call, batch_of(1))).error) == ("RATE_LIMITED", 0.6)
     served.seconds = 100.0
     served.is_full = True
-    assert told((await answer(call, batch_of(1))).error) == ("OVERLOADED", 1)
+    assert reason_of((await response_to(call, batch_of(1))).error) == ("OVERLOADED", 1)
     served.is_full = False
     free, served.admission.calls.free = served.admission.calls.free, 0
-    assert told((await answer(call, batch_of(1))).error) == ("OVERLOADED", 1)
+    assert reason_of((await response_to(call, batch_of(1))).error) == ("OVERLOADED", 1)
     served.admission.calls.free = free
     served.service.defect = RuntimeError("text with john@acmeinc.com")
-    refused = (await answer(call, batch_of(1))).error
-    assert told(refused) == ("INTERNAL", 0)
+    refused = (await response_to(call, batch_of(1))).error
+    assert reason_of(refused) == ("INTERNAL", 0)
     assert b"acmeinc" not in refused.SerializeToString()
     served.service.defect = None
     credential, served.credential = served.credential, None
     served.seconds = 200.0
-    assert told((await answer(call, batch_of(1))).error) == ("CREDENTIAL_UNKNOWN", 0)
+    assert reason_of((await response_to(call, batch_of(1))).error) == ("CREDENTIAL_UNKNOWN", 0)
     served.credential = credential
     served.seconds = 300.0
-    assert (await answer(call, batch_of(1))).WhichOneof("outcome") == "response"
+    assert (await response_to(call, batch_of(1))).WhichOneof("outcome") == "response"
     assert served.service.called == ["app"] * 3
     assert served.admission.calls.is_empty
     await call.done_writing()
@@ -166,25 +166,25 @@ async def test_each_batch_of_a_stream_is_a_call_and_refused_as_one(served: Serve
     assert served.streams.batches.is_empty
 
 
-async def test_a_batch_of_a_stream_that_is_no_message_is_refused_alone(served: Served) -> None:
+async def test_a_malformed_batch_of_a_stream_does_not_end_the_stream(served: Served) -> None:
     call = served.channel.stream_stream(f"/{UPDATES.full_name}/StreamBatchUpdateUsers")(metadata=KEY)
-    told_of = []
-    for text in (b"\xff", b""):
-        await call.write(text)
-        told_of.append(internal_pb.StreamBatchUpdateUsersResponse.FromString(await call.read()))
-    assert told(told_of[0].error) == ("MALFORMED_REQUEST", 0)
-    assert told_of[1].WhichOneof("outcome") == "response"
+    responses = []
+    for payload in (b"\xff", b""):
+        await call.write(payload)
+        responses.append(internal_pb.StreamBatchUpdateUsersResponse.FromString(await call.read()))
+    assert reason_of(responses[0].error) == ("MALFORMED_REQUEST", 0)
+    assert responses[1].WhichOneof("outcome") == "response"
     call.cancel()
 
 
-async def test_when_the_server_stops_a_batch_that_was_begun_is_answered_and_the_next_is_not_read(
+async def test_a_stopping_server_finishes_the_current_batch_of_a_stream_and_reads_no_further_one(
     served: Served,
 ) -> None:
     idle = served.updates.StreamBatchUpdateUsers(metadata=KEY)
-    await answer(idle, batch_of(1))
+    await response_to(idle, batch_of(1))
     served.service.held = asyncio.Event()
     busy = served.updates.StreamBatchUpdateUsers(metadata=KEY)
-    answering = asyncio.ensure_future(answer(busy, batch_of(1)))
+    responding = asyncio.ensure_future(response_to(busy, batch_of(1)))
     await served.service.waits.wait()
     await busy.write(batch_of(1))
     served.stopping.set()
@@ -193,21 +193,21 @@ async def test_when_the_server_stops_a_batch_that_was_begun_is_answered_and_the_
     await turns()
     assert not ended.done()
     served.service.held.set()
-    assert (await answering).WhichOneof("outcome") == "response"
+    assert (await responding).WhichOneof("outcome") == "response"
     assert await refused(busy.read()) == ("SERVER_STOPPING", 1)
     assert len(served.service.called) == 2
     await ended
-    # One that begins now has no answer at all.
+    # A stream that starts now ends without a response.
     late = served.updates.StreamBatchUpdateUsers(metadata=KEY)
     assert await refused(late.read()) == ("SERVER_STOPPING", 1)
 
 
-async def test_more_streams_of_batches_than_a_server_holds_are_turned_away(served: Served) -> None:
+async def test_streams_of_batches_beyond_the_capacity_are_refused(served: Served) -> None:
     served.streams.batches.free = 1
     first = served.updates.StreamBatchUpdateUsers(metadata=KEY)
-    await answer(first, batch_of(1))
+    await response_to(first, batch_of(1))
     assert await refused(served.updates.StreamBatchUpdateUsers(metadata=KEY).read()) == ("OVERLOADED", 1)
-    # Those of other kinds have room of their own.
+    # Streams of updates have a capacity of their own.
     other = served.stub.StreamUpdateUsers(metadata=KEY)
     await other.write(pb.StreamUpdateUsersRequest(users=[UserUpdate(user_id="u")]))
     assert (await other.read()).acknowledgements

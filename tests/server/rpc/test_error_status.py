@@ -1,4 +1,4 @@
-"""The code table of the server, all of it, with whole bodies."""
+"""The whole table of error statuses, with the whole Status of each."""
 
 import json
 
@@ -12,7 +12,7 @@ from server.errors import UserfoldError, Violation
 from server.model import Scope
 from server.rpc.error_status import ERROR_STATUSES, status_from_error
 
-assert error_details_pb2  # Known to the descriptor pool, so that `Any` can be told as JSON.
+assert error_details_pb2  # In the descriptor pool, so that `Any` can be printed as JSON.
 
 _VIOLATION = Violation("metadata.email", "WRONG_TYPE", "must be a string")
 _INFO = "type.googleapis.com/google.rpc.ErrorInfo"
@@ -159,7 +159,7 @@ _TABLE: list[tuple[UserfoldError, int, str, str, list[object]]] = [
 
 
 @pytest.mark.parametrize(("error", "code", "reason", "message", "details"), _TABLE, ids=lambda value: str(value)[:24])
-def test_an_error_is_told_in_the_one_shape(
+def test_an_error_becomes_its_status(
     error: UserfoldError, code: int, reason: str, message: str, details: list[object]
 ) -> None:
     status = status_from_error(error, prefix="users[3].")
@@ -169,15 +169,15 @@ def test_an_error_is_told_in_the_one_shape(
     assert json_format.MessageToDict(status) == {"code": code, "message": message, "details": [info, *details]}
 
 
-def test_the_table_is_whole() -> None:
+def test_the_table_has_every_error() -> None:
     assert {type(row[0]) for row in _TABLE} == set(ERROR_STATUSES)
     facts = {kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, UserfoldError)}
-    # A rejected write is a defect: it is told as one.
+    # A rejected write is a defect, and so INTERNAL.
     assert facts - set(ERROR_STATUSES) == {UserfoldError, errors.WriteRejected}
 
 
 @pytest.mark.parametrize("error", [errors.WriteRejected(13), ValueError("a value"), KeyError("secret")])
-def test_whatever_else_happens_is_told_by_an_id_alone(error: Exception) -> None:
+def test_any_other_exception_becomes_internal_with_an_error_id_and_nothing_else(error: Exception) -> None:
     assert json_format.MessageToDict(status_from_error(error, error_id="4711")) == {
         "code": 13,
         "message": "A defect of the server, found in its log by the error_id. Sending the request again is safe.",
@@ -186,7 +186,7 @@ def test_whatever_else_happens_is_told_by_an_id_alone(error: Exception) -> None:
 
 
 @pytest.mark.parametrize("letter", ["x", "é", "日", '"'])
-def test_an_error_never_passes_four_kibibytes(letter: str) -> None:
+def test_a_status_never_exceeds_four_kibibytes(letter: str) -> None:
     violations = [Violation(letter * 160, "TOO_DEEP", "nested deeper than 20 levels") for _ in range(100)]
     status: Status = status_from_error(errors.InvalidRequest(violations), prefix="users[999].")
     assert len(json.dumps(json_format.MessageToDict(status), ensure_ascii=False).encode()) <= 4096

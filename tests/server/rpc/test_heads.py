@@ -1,4 +1,4 @@
-"""What is decided of a call by its head, before a message of it is read."""
+"""What is decided from the head of a call, before its request is read."""
 
 import asyncio
 from typing import Any
@@ -19,7 +19,7 @@ _UNKNOWN = (("x-moesif-application-id", "unknown"),)
 
 @pytest.fixture
 def never_sent(served: Served) -> Any:
-    """Calls UpdateUser without ever sending its message: as a stream of messages that has none yet."""
+    """Calls UpdateUser without ever sending its request, as a stream that stays empty."""
     return served.channel.stream_unary(f"/{SERVICE.full_name}/UpdateUser")
 
 
@@ -33,53 +33,53 @@ def never_sent(served: Served) -> Any:
         ((("x-moesif-application-id", "x" * 5000),), "CREDENTIAL_UNKNOWN"),
     ],
 )
-async def test_a_call_without_one_credential_costs_no_message_and_no_look_up(
+async def test_a_call_without_exactly_one_credential_is_refused_without_reading_or_looking_up(
     served: Served, never_sent: Any, metadata: Any, reason: str
 ) -> None:
     assert await refused(never_sent(metadata=metadata)) == (reason, 0)
     for method in ("StreamUpdateUsers", "StreamBatchUpdateUsers"):
         assert await refused(served.method(method)(metadata=metadata).read()) == (reason, 0)
-    assert served.asked == []
+    assert served.queries == []
 
 
-async def test_a_call_with_an_unknown_credential_is_refused_before_its_message_is_read(
+async def test_a_call_with_an_unknown_credential_is_refused_before_its_request_is_read(
     served: Served, never_sent: Any
 ) -> None:
     assert await refused(never_sent(metadata=_UNKNOWN)) == ("CREDENTIAL_UNKNOWN", 0)
-    assert len(served.asked) == 1
+    assert len(served.queries) == 1
 
 
-async def test_calls_of_unknown_credentials_have_few_places_and_take_none_of_others(
+async def test_calls_with_unknown_credentials_are_limited_and_take_no_place_of_known_ones(
     served: Served, never_sent: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(limits, "UNVERIFIED_CALLS", 1)
     await served.stub.UpdateUser(pb.UpdateUserRequest(), metadata=KEY)
-    served.is_asked.clear()
-    served.answers.clear()
+    served.is_queried.clear()
+    served.may_respond.clear()
     waiting = asyncio.ensure_future(refused(never_sent(metadata=_UNKNOWN)))
-    await served.is_asked.wait()
+    await served.is_queried.wait()
     other = (("x-moesif-application-id", "other"),)
     assert await refused(never_sent(metadata=other)) == ("OVERLOADED", 1)
     assert await refused(served.stub.StreamUpdateUsers(metadata=other).read()) == ("OVERLOADED", 1)
     await served.stub.UpdateUser(pb.UpdateUserRequest(), metadata=KEY)
-    served.answers.set()
+    served.may_respond.set()
     assert await waiting == ("CREDENTIAL_UNKNOWN", 0)
 
 
-async def test_an_application_may_have_as_many_calls_as_remain_free(served: Served) -> None:
+async def test_an_application_has_at_most_as_many_calls_as_remain_free(served: Served) -> None:
     served.admission.calls.free = 2
     served.service.held = asyncio.Event()
     first = asyncio.ensure_future(served.stub.UpdateUser(pb.UpdateUserRequest(), metadata=KEY))
     await served.service.waits.wait()
     assert await refused(served.stub.UpdateUser(pb.UpdateUserRequest(), metadata=KEY)) == ("OVERLOADED", 1)
-    # There is room for another one.
+    # Another application still has room.
     assert served.admission.calls.has_room("other")
     served.service.held.set()
     await first
     assert served.admission.calls.is_empty
 
 
-async def test_the_bytes_of_an_application_are_shared_too(served: Served) -> None:
+async def test_the_bytes_of_requests_are_shared_too(served: Served) -> None:
     served.admission.calls.free_bytes = 100
     request = pb.UpdateUserRequest(user=UserUpdate(user_id="u" * 60))
     served.service.held = asyncio.Event()
@@ -93,7 +93,7 @@ async def test_the_bytes_of_an_application_are_shared_too(served: Served) -> Non
     assert served.admission.calls.free_bytes == 100
 
 
-async def test_a_method_learns_which_items_were_too_large_to_be_parsed(served: Served) -> None:
+async def test_a_method_gets_the_indices_of_oversized_items(served: Served) -> None:
     batch = pb.BatchUpdateUsersRequest(users=[_SMALL, _LARGE, _SMALL])
     await served.stub.BatchUpdateUsers(batch, metadata=KEY)
     assert served.service.oversized == {1}
@@ -112,7 +112,7 @@ async def test_a_method_learns_which_items_were_too_large_to_be_parsed(served: S
     batches.cancel()
 
 
-async def test_an_update_that_is_too_large_never_reaches_its_method(served: Served) -> None:
+async def test_an_oversized_update_never_reaches_its_method(served: Served) -> None:
     call = served.stub.UpdateUser(pb.UpdateUserRequest(user=_LARGE), metadata=KEY)
     assert (await refused(call))[0] == "INVALID_REQUEST"
     assert served.service.called == []

@@ -1,4 +1,4 @@
-"""When open streams end that would go on for ever, and how many an application may have: on the fake's own clock."""
+"""Open streams: when the server ends them, and how many an application may have."""
 
 import asyncio
 from dataclasses import replace
@@ -24,7 +24,7 @@ _REQUESTS = {
 
 
 async def opened(served: Served, method: str) -> Any:
-    """A stream whose first message is answered."""
+    """A stream whose first request has a response."""
     call = served.method(method)(metadata=KEY)
     await send(call, method)
     return call
@@ -36,7 +36,7 @@ async def send(call: Any, method: str) -> None:
 
 
 @pytest.mark.parametrize("method", _METHODS)
-async def test_a_stream_that_waits_too_long_for_a_message_ends(served: Served, method: str) -> None:
+async def test_a_stream_that_waits_too_long_for_a_request_ends(served: Served, method: str) -> None:
     call = await opened(served, method)
     served.seconds = limits.STREAM_IDLE_SECONDS - 1.0
     await served.streams.sweep()
@@ -50,7 +50,7 @@ async def test_a_stream_that_waits_too_long_for_a_message_ends(served: Served, m
     await served.streams.ended()
 
 
-async def test_a_stream_whose_message_takes_long_is_not_idle(served: Served) -> None:
+async def test_a_stream_whose_request_takes_long_is_not_idle(served: Served) -> None:
     call = await opened(served, "StreamBatchUpdateUsers")
     served.service.held = asyncio.Event()
     served.service.waits.clear()
@@ -79,7 +79,7 @@ async def test_an_idle_stream_ends_with_its_credential(served: Served, method: s
     await served.streams.ended()
 
 
-async def test_a_stream_goes_on_while_the_database_does_not_tell_whose_it_is(
+async def test_a_stream_continues_while_its_credential_cannot_be_looked_up(
     served: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def fail(_: object) -> None:
@@ -95,20 +95,18 @@ async def test_a_stream_goes_on_while_the_database_does_not_tell_whose_it_is(
     call.cancel()
 
 
-async def test_many_streams_of_one_credential_are_one_look_up(served: Served) -> None:
+async def test_many_streams_of_one_credential_share_one_look_up(served: Served) -> None:
     calls = [await opened(served, "StreamUpdateUsers") for _ in range(5)]
-    served.asked.clear()
+    served.queries.clear()
     served.seconds = 30.0
     await served.streams.sweep()
-    assert served.asked == [[digest("key")]]
+    assert served.queries == [[digest("key")]]
     for call in calls:
         call.cancel()
 
 
 @pytest.mark.parametrize("method", _METHODS)
-async def test_streams_are_looked_at_in_each_second(
-    served: Served, monkeypatch: pytest.MonkeyPatch, method: str
-) -> None:
+async def test_streams_are_checked_each_second(served: Served, monkeypatch: pytest.MonkeyPatch, method: str) -> None:
     monkeypatch.setattr("server.rpc.open_streams.SWEEP_SECONDS", SWEEP_SECONDS)
     call = await opened(served, method)
     await later(1.1)
@@ -120,33 +118,33 @@ async def test_streams_are_looked_at_in_each_second(
 
 
 @pytest.mark.parametrize("method", _METHODS)
-async def test_an_application_may_have_as_many_streams_as_remain_free(served: Served, method: str) -> None:
-    places = served.streams.updates if method == "StreamUpdateUsers" else served.streams.batches
-    places.free = 4
+async def test_an_application_has_at_most_as_many_streams_as_remain_free(served: Served, method: str) -> None:
+    capacity = served.streams.updates if method == "StreamUpdateUsers" else served.streams.batches
+    capacity.free = 4
     calls = [await opened(served, method) for _ in range(2)]
     assert await refused(served.method(method)(metadata=KEY).read()) == ("OVERLOADED", 1)
-    # There is room for another one.
-    assert places.has_room("other")
+    # Another application still has room.
+    assert capacity.has_room("other")
     for call in calls:
         call.cancel()
 
 
-def test_an_application_alone_has_half_of_200_streams_and_of_1000_of_batches(served: Served) -> None:
-    for places, most in ((served.streams.updates, 100), (served.streams.batches, 500)):
-        for _ in range(most):
-            places.take("a")
+def test_an_application_alone_has_half_of_200_streams_of_updates_and_half_of_1000_of_batches(served: Served) -> None:
+    for capacity, limit in ((served.streams.updates, 100), (served.streams.batches, 500)):
+        for _ in range(limit):
+            capacity.take("a")
         with pytest.raises(Overloaded):
-            places.take("a")
+            capacity.take("a")
 
 
-async def test_streams_whose_credential_is_not_known_yet_take_no_places_of_streams(served: Served) -> None:
-    served.answers.clear()
+async def test_streams_with_unknown_credentials_take_no_capacity(served: Served) -> None:
+    served.may_respond.clear()
     waiting = [
         served.stub.StreamUpdateUsers(metadata=(("x-moesif-application-id", f"made up {number}"),))
         for number in range(5)
     ]
-    await served.is_asked.wait()
+    await served.is_queried.wait()
     assert served.streams.updates.is_empty
-    served.answers.set()
+    served.may_respond.set()
     for call in waiting:
         assert (await refused(call.read()))[0] == "CREDENTIAL_UNKNOWN"

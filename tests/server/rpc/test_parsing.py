@@ -1,4 +1,4 @@
-"""Large messages: how much is parsed at once, and what is not parsed at all."""
+"""Large requests: the size of a slice, and what is refused or left out without being parsed."""
 
 from typing import Any
 
@@ -28,7 +28,7 @@ _ITEMS: dict[Any, str] = {
 
 
 class FakeTurns(Turns):
-    """Keeps whose turns were asked for."""
+    """Records the owners of turns."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -39,7 +39,7 @@ class FakeTurns(Turns):
 
 
 async def parsed(message: Message | bytes, kind: Any = BatchUpdateUsersRequest) -> tuple[Any, frozenset[int], int]:
-    """The message that is parsed, the items that are not, and the number of slices."""
+    """The parsed request, the indices of oversized items, and the number of slices."""
     turns = FakeTurns()
     payload = message if isinstance(message, bytes) else message.SerializeToString()
     request, oversized = await parse_large(payload, kind, _ITEMS.get(kind), turns, "app")
@@ -59,7 +59,7 @@ async def test_a_batch_is_parsed_in_slices_of_bounded_size() -> None:
 
 
 @pytest.mark.parametrize("sizes", [[1, 5_000_000, 2], [5_000_000], [5_000_000, 4_300_000, 300_000, 300_000, 7]])
-async def test_an_item_that_is_too_large_is_not_parsed_and_the_others_keep_their_places(sizes: list[int]) -> None:
+async def test_an_oversized_item_is_empty_and_the_remaining_items_keep_their_positions(sizes: list[int]) -> None:
     request, oversized, _ = await parsed(BatchUpdateUsersRequest(users=[user(size) for size in sizes]))
     assert oversized == {index for index, size in enumerate(sizes) if size > limits.UPDATE_BYTES}
     assert list(request.users) == [
@@ -67,14 +67,14 @@ async def test_an_item_that_is_too_large_is_not_parsed_and_the_others_keep_their
     ]
 
 
-async def test_an_address_that_is_too_long_is_not_parsed() -> None:
+async def test_a_very_long_address_is_not_parsed() -> None:
     addresses = ["127.0.0.1", "x" * 20_000_000, "::1"]
     request, oversized, _ = await parsed(BatchUpdateUsersRequest(users=[user(1)] * 3, client_addresses=addresses))
     assert (list(request.client_addresses), oversized) == (["127.0.0.1", "", "::1"], frozenset())
 
 
-async def test_a_long_field_that_no_request_has_is_not_parsed() -> None:
-    # Number 20, whose tag has two bytes.
+async def test_a_long_unknown_field_is_not_parsed() -> None:
+    # The tag of field 20 takes two bytes.
     unknown = b"\xa2\x01" + b"\xe0\xa7\x12" + b"x" * 300_000
     one = BatchUpdateUsersRequest(users=[user(1)]).SerializeToString()
     request, oversized, _ = await parsed(one + unknown + one)
@@ -82,7 +82,7 @@ async def test_a_long_field_that_no_request_has_is_not_parsed() -> None:
 
 
 @given(st.lists(st.integers(0, 300), max_size=40))
-async def test_what_is_parsed_in_slices_is_what_is_parsed_at_once(sizes: list[int]) -> None:
+async def test_a_request_is_the_same_when_it_is_parsed_in_slices(sizes: list[int]) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("server.rpc.parsing.SLICE_BYTES", 100)
         patch.setattr(limits, "UPDATE_BYTES", 250)
@@ -115,7 +115,7 @@ ONE_ADDRESS = BatchUpdateUsersRequest(client_addresses=[""]).SerializeToString()
     ],
     ids=lambda value: "" if isinstance(value, bytes) else value.__name__,
 )
-async def test_what_is_too_much_is_refused_before_anything_is_parsed(
+async def test_a_request_beyond_a_limit_is_refused_before_anything_is_parsed(
     message: bytes, kind: Any, error: type[UserfoldError], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("server.rpc.parsing.parse", None)
@@ -125,10 +125,12 @@ async def test_what_is_too_much_is_refused_before_anything_is_parsed(
     assert turns.owners == []
 
 
-async def test_an_update_that_is_too_large_is_named() -> None:
+async def test_the_violation_of_an_oversized_update_names_its_metadata() -> None:
     with pytest.raises(InvalidRequest) as refusal:
         await parsed(pb.UpdateUserRequest(user=user(5_000_000)), pb.UpdateUserRequest)
-    assert [(each.field, each.reason) for each in refusal.value.violations] == [("user.metadata", "TOO_LARGE")]
+    assert [(violation.field, violation.reason) for violation in refusal.value.violations] == [
+        ("user.metadata", "TOO_LARGE")
+    ]
 
 
 @pytest.mark.parametrize(
@@ -144,7 +146,7 @@ async def test_a_list_of_very_many_elements_is_not_parsed(
     monkeypatch.setattr(parsing, "parse", parse)
     with pytest.raises(InvalidRequest) as refused:
         await parsed(element * 2_000_000, kind)
-    assert [(each.field, each.reason) for each in refused.value.violations] == [(field, "TOO_MANY")]
+    assert [(violation.field, violation.reason) for violation in refused.value.violations] == [(field, "TOO_MANY")]
     with pytest.raises(MalformedRequest):
         await parsed(element * 2 + b"\x2a", kind)
 
@@ -152,7 +154,7 @@ async def test_a_list_of_very_many_elements_is_not_parsed(
 async def test_a_long_list_of_fields_beside_ids_is_refused() -> None:
     with pytest.raises(BatchTooLarge):
         await parsed(b"\x12\x00" * 200_000, pb.BatchGetUsersRequest)
-    # Where it is one long text, nothing of it is parsed, and an empty path is none.
+    # One long string is replaced by an empty one, which is not a valid path.
     request, _, _ = await parsed(
         pb.BatchGetUsersRequest(user_ids=["u"], fields=["x" * 300_000]), pb.BatchGetUsersRequest
     )

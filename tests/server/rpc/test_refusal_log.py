@@ -1,4 +1,4 @@
-"""What the operator reads of refusals: a line for each kind and second, whatever callers send."""
+"""The log of refusals: one event for each kind and second, whatever clients send."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -14,12 +14,12 @@ from server.rpc.refusal_log import status_of_refusal
 
 @pytest.fixture
 def logged() -> Iterator[list[Any]]:
-    refusal_log._REPORTS.clear()  # What other tests have reported in this second.
+    refusal_log._REPORTS.clear()  # Events of other tests in this second.
     with structlog.testing.capture_logs() as lines:
         yield lines
 
 
-async def test_a_batch_of_invalid_users_is_one_line(logged: list[Any]) -> None:
+async def test_a_batch_of_invalid_users_is_one_event(logged: list[Any]) -> None:
     for index in range(300):
         error = InvalidRequest([Violation("user_id", "REQUIRED", ""), Violation(f"metadata.k{index}", "X", "")])
         status_of_refusal("BatchUpdateUsers", error, f"users[{index}].")
@@ -28,21 +28,21 @@ async def test_a_batch_of_invalid_users_is_one_line(logged: list[Any]) -> None:
     assert line["fields"] == ("metadata", "user_id")
 
 
-async def test_what_is_counted_when_the_program_ends_is_reported(logged: list[Any]) -> None:
+async def test_refusals_that_are_still_counted_are_logged_when_the_program_ends(logged: list[Any]) -> None:
     for _ in range(5):
         status_of_refusal("GetUser", CredentialUnknown())
     refusal_log.flush_reports()
     assert [line["calls"] for line in logged] == [1, 4]
 
 
-async def test_the_index_of_an_item_makes_no_kind_of_its_own(logged: list[Any]) -> None:
+async def test_the_index_of_an_item_does_not_distinguish_kinds(logged: list[Any]) -> None:
     for index in range(300):
         error = InvalidRequest([Violation(f"user_ids[{index}]", "REQUIRED", "")])
         status_of_refusal("BatchDeleteUsers", error)
     assert [line["fields"] for line in logged] == [("user_ids[]",)]
 
 
-async def test_reasons_and_methods_are_told_apart(logged: list[Any]) -> None:
+async def test_reasons_and_methods_are_logged_separately(logged: list[Any]) -> None:
     for _ in range(100):
         for method in ("GetUser", "UpdateUser"):
             for error in (CredentialUnknown(), Overloaded()):
@@ -50,7 +50,7 @@ async def test_reasons_and_methods_are_told_apart(logged: list[Any]) -> None:
     assert len(logged) == 4
 
 
-async def test_a_defect_that_repeats_has_one_id_and_one_line_in_a_second(logged: list[Any]) -> None:
+async def test_a_repeated_defect_has_one_id_and_one_event_per_second(logged: list[Any]) -> None:
     ids = set()
     for _ in range(300):
         try:
@@ -64,7 +64,7 @@ async def test_a_defect_that_repeats_has_one_id_and_one_line_in_a_second(logged:
     assert "acmeinc" not in str(line)
 
 
-async def test_defects_of_ever_new_kinds_are_bounded(logged: list[Any]) -> None:
+async def test_the_kinds_of_defects_are_bounded(logged: list[Any]) -> None:
     for number in range(KINDS + 100):
         status_of_refusal("UpdateUser", type(f"E{number}", (Exception,), {})())
     assert len(logged) == KINDS

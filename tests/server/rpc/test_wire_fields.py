@@ -1,4 +1,4 @@
-"""Messages cut at their top-level fields, held against protobuf."""
+"""The top-level fields of serialized messages, compared with protobuf."""
 
 import pytest
 from hypothesis import given
@@ -24,32 +24,32 @@ _BATCHES = st.builds(
 def test_the_fields_of_a_message_are_those_that_protobuf_finds(batch: internal_pb.BatchUpdateUsersRequest) -> None:
     message = batch.SerializeToString()
     fields = list(fields_of(message))
-    assert [message[each.start : each.end] for each in fields if each.number == 1] == [
+    assert [message[field.start : field.end] for field in fields if field.number == 1] == [
         internal_pb.BatchUpdateUsersRequest(users=[user]).SerializeToString() for user in batch.users
     ]
-    # Behind each other, they are the message.
-    assert b"".join(message[each.start : each.end] for each in fields) == message
+    # Concatenated, they are the message.
+    assert b"".join(message[field.start : field.end] for field in fields) == message
     merged = internal_pb.BatchUpdateUsersRequest()
-    for each in fields:
-        merged.MergeFromString(message[each.start : each.end])
+    for field in fields:
+        merged.MergeFromString(message[field.start : field.end])
     assert merged == batch
 
 
 @given(st.binary(max_size=60))
-def test_bytes_that_are_no_fields_are_told(message: bytes) -> None:
+def test_bytes_that_are_not_fields_raise_invalid_wire(message: bytes) -> None:
     try:
         fields = list(fields_of(message))
     except InvalidWire:
         return
-    assert b"".join(message[each.start : each.end] for each in fields) == message
-    assert all(each.start < each.payload <= each.end for each in fields)
+    assert b"".join(message[field.start : field.end] for field in fields) == message
+    assert all(field.start < field.payload <= field.end for field in fields)
 
 
 @pytest.mark.parametrize(
     "message",
     [
         pytest.param(b"\x0a", id="no length"),
-        pytest.param(b"\x0a\x05abc", id="cut text"),
+        pytest.param(b"\x0a\x05abc", id="truncated string"),
         pytest.param(b"\x00\x00", id="number 0"),
         pytest.param(b"\x0b\x0c", id="group"),
         pytest.param(b"\x0e", id="unknown type"),
@@ -58,15 +58,15 @@ def test_bytes_that_are_no_fields_are_told(message: bytes) -> None:
         pytest.param(b"\x0a" + b"\xff" * 9 + b"\x01", id="huge length"),
     ],
 )
-def test_what_is_cut_or_unknown_is_refused(message: bytes) -> None:
+def test_truncated_and_unknown_fields_raise_invalid_wire(message: bytes) -> None:
     with pytest.raises(InvalidWire):
         list(fields_of(message))
 
 
-def test_all_wire_types_are_stepped_over() -> None:
+def test_every_wire_type_is_skipped_by_its_length() -> None:
     message = b"\x08\x96\x01" + b"\x11" + bytes(8) + b"\x1a\x02hi" + b"\x25" + bytes(4)
     fields = list(fields_of(message))
-    assert [(each.number, each.wire_type, each.end - each.payload) for each in fields] == [
+    assert [(field.number, field.wire_type, field.end - field.payload) for field in fields] == [
         (1, 0, 2),
         (2, 1, 8),
         (3, LENGTH_DELIMITED, 2),

@@ -1,4 +1,4 @@
-"""The results of batches of reads, over users that are there already."""
+"""The results of batches of reads, for users that were already read."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -24,7 +24,7 @@ def _user(user_id: str) -> Fetched:
 
 
 async def _results(users: Sequence[Fetched | UserfoldError], room: int) -> list[str | Message]:
-    """What is told of each user, where so many fit."""
+    """The user or the error in each result, where so many users fit."""
     filled: list[str] = []
 
     async def fill(user: Fetched, message: Any) -> bool:
@@ -34,19 +34,19 @@ async def _results(users: Sequence[Fetched | UserfoldError], room: int) -> list[
 
     response = pb.BatchGetUsersResponse()
     await fill_read_results("BatchGetUsers", response.results, users, fill, "app", Turns())
-    # What comes after the first that does not fit is not even translated.
+    # Users after the first that does not fit are not translated.
     assert len(filled) <= room + 1
-    assert all(each.WhichOneof("outcome") for each in response.results)
-    return [each.response.user.user_id or each.error for each in response.results]
+    assert all(result.WhichOneof("outcome") for result in response.results)
+    return [result.response.user.user_id or result.error for result in response.results]
 
 
-async def test_each_is_told_in_its_order() -> None:
+async def test_results_are_in_the_order_of_the_users() -> None:
     invalid = InvalidRequest([Violation("user_ids[2]", "REQUIRED", "must not be empty")])
     users: list[Fetched | UserfoldError] = [_user("b"), UserNotFound(), invalid, _user("a"), _user("b")]
     assert await _results(users, 3) == ["b", _NOT_FOUND, status_from_error(invalid), "a", "b"]
 
 
-async def test_from_the_first_that_does_not_fit_on_all_are_too_large() -> None:
+async def test_every_result_is_too_large_from_the_first_that_does_not_fit() -> None:
     users: list[Fetched | UserfoldError] = [UserNotFound(), _user("a"), _user("b"), UserNotFound(), _user("c")]
     refused = metrics.REFUSALS.labels("BatchGetUsers", "RESPONSE_TOO_LARGE")
     before = refused._value.get()
@@ -54,11 +54,11 @@ async def test_from_the_first_that_does_not_fit_on_all_are_too_large() -> None:
     assert refused._value.get() - before == 1
 
 
-async def test_what_was_not_read_for_its_size_is_too_large() -> None:
+async def test_a_user_that_was_not_read_for_its_size_is_too_large() -> None:
     assert await _results([_user("a"), ResponseTooLarge(), _user("b")], 9) == ["a", _TOO_LARGE, _TOO_LARGE]
 
 
-async def test_many_that_are_not_there_are_told_in_slices(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_many_errors_are_built_in_slices(monkeypatch: pytest.MonkeyPatch) -> None:
     owners: list[object] = []
 
     async def turn(_: Turns, owner: object) -> None:

@@ -1,6 +1,7 @@
-"""Batches: planned in slices, each update on its own."""
+"""Batches: planned in slices, and each update on its own."""
 
 import asyncio
+import math
 from collections.abc import Hashable, Sequence
 
 import pytest
@@ -14,7 +15,7 @@ from server.services.batch_results import plan_batch, slices_of
 
 
 class CountedTurns(Turns):
-    """Turns that note who asked for one."""
+    """Turns that record their owners."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -45,11 +46,11 @@ def _user_ids(planned: Sequence[PlannedUpdate | UserfoldError]) -> list[object]:
     ("sizes", "slices"),
     [([], []), ([5], [1]), ([50], [1]), ([4, 4, 4], [2, 1]), ([50, 1, 1, 50, 9], [1, 2, 1, 1]), ([0] * 9, [9])],
 )
-def test_a_slice_holds_what_fits_and_at_least_one(sizes: list[int], slices: list[int]) -> None:
+def test_a_slice_holds_what_fits_and_at_least_one_item(sizes: list[int], slices: list[int]) -> None:
     assert list(slices_of(sizes, 9)) == slices
 
 
-async def test_a_small_batch_is_planned_at_once() -> None:
+async def test_a_small_batch_is_planned_in_one_slice() -> None:
     turns = CountedTurns()
     updates = [_update(f"u{number}") for number in range(60)]
     assert sum(update.ByteSize() for update in updates) < limits.SLICE_BYTES
@@ -57,13 +58,13 @@ async def test_a_small_batch_is_planned_at_once() -> None:
     assert turns.owners == []
 
 
-async def test_a_large_batch_is_planned_in_slices_and_stays_in_its_order() -> None:
+async def test_a_large_batch_is_planned_in_slices_and_in_order() -> None:
     turns = CountedTurns()
     updates = [_update(f"u{number}", 800) for number in range(20)]
     size = updates[-1].ByteSize()
     assert _user_ids(await _planned(updates, turns)) == [f"u{number}" for number in range(20)]
-    each = max(1, limits.SLICE_BYTES // size)
-    assert turns.owners == ["app"] * (-(-20 // each) - 1)
+    per_slice = max(1, limits.SLICE_BYTES // size)
+    assert turns.owners == ["app"] * (math.ceil(20 / per_slice) - 1)
 
 
 async def test_other_work_goes_on_between_the_slices() -> None:
@@ -81,7 +82,7 @@ async def test_refused_updates_keep_their_index_across_slices() -> None:
     assert [isinstance(item, InvalidRequest) for item in planned] == [number % 3 == 0 for number in range(9)]
 
 
-async def test_what_was_too_large_to_be_parsed_is_refused_alone() -> None:
+async def test_only_the_oversized_updates_are_refused() -> None:
     updates = [_update(f"u{number}", 400) for number in range(6)]
     planned = await _planned(updates, CountedTurns(), oversized=frozenset({0, 4}))
     assert _user_ids(planned) == [None, "u1", "u2", "u3", None, "u5"]

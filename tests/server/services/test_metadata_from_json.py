@@ -1,4 +1,4 @@
-"""JSON text: bounded before it is parsed, with every digit of its integers."""
+"""Metadata from JSON text: its limits, and every digit of its integers."""
 
 import json
 
@@ -42,7 +42,7 @@ def test_json_text_that_is_too_long_or_has_too_many_values_is_not_parsed(monkeyp
     ],
     ids=range(7),
 )
-def test_commas_and_brackets_in_texts_are_no_values(value: object) -> None:
+def test_commas_and_brackets_in_strings_are_not_counted(value: object) -> None:
     assert metadata_from_json.object_from_json(json.dumps({"a": value}).encode()) == {"a": value}
 
 
@@ -53,13 +53,13 @@ def test_json_text_keeps_every_digit() -> None:
     long = [LongInteger("9" * 5000), LongInteger("-" + "9" * 400), -(10**308), 1.5, "\U0001f600"]
     read = metadata_from_json.object_from_json(text)["a"]
     assert isinstance(read, list)
-    assert [(each, type(each)) for each in read] == [(each, type(each)) for each in long]
+    assert [(number, type(number)) for number in read] == [(number, type(number)) for number in long]
 
 
 @pytest.mark.parametrize(
     "wrong", [b"1e400", b"NaN", b'"\\ud800"', b'"\xff"', b'"\n"', b"01", b"1.", b"}", b"[" * 5000], ids=str
 )
-def test_beside_a_long_integer_all_else_is_read_as_strictly(wrong: bytes) -> None:
+def test_text_with_a_long_integer_is_parsed_as_strictly(wrong: bytes) -> None:
     for text in (b'{"a":%b,"b":%b}' % (b"9" * 400, wrong), b'{"b":%b}' % wrong):
         with pytest.raises(InvalidRequest) as refusal:
             metadata_from_json.object_from_json(text)

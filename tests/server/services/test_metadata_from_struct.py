@@ -1,4 +1,4 @@
-"""Structs as JSON objects: counted before they are visited."""
+"""Metadata from a Struct: counted before it is visited."""
 
 import pytest
 from google.protobuf.struct_pb2 import Struct, Value
@@ -38,7 +38,7 @@ def test_a_struct_is_read_whole() -> None:
     assert object_from_struct(_struct(**value)) == value
 
 
-def test_of_a_struct_with_too_many_values_those_beyond_are_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_values_of_a_struct_beyond_the_limit_are_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
     read = 0
     value_of = metadata_from_struct._Reader._value
 
@@ -53,7 +53,7 @@ def test_of_a_struct_with_too_many_values_those_beyond_are_not_read(monkeypatch:
     assert 6_000 <= read <= limits.METADATA_VALUES
 
 
-def test_what_is_nested_too_deep_is_refused_as_json_is() -> None:
+def test_a_struct_that_is_nested_too_deep_is_refused_as_json_is() -> None:
     for levels in (21, 25, 30):
         with pytest.raises(InvalidRequest) as refusal:
             plan_update("app", UserUpdate("u", metadata=_nested(levels)), 1)
@@ -63,7 +63,7 @@ def test_what_is_nested_too_deep_is_refused_as_json_is() -> None:
     assert object_from_struct(_struct(**_nested(30))) == _nested(21)
 
 
-def test_an_integer_of_json_text_that_no_double_holds_comes_with_a_warning() -> None:
+def test_an_integer_that_no_double_holds_has_a_warning() -> None:
     text = b'{"a": 9007199254740993, "b": [18446744073709551617, 36893488147419103232], "c": {"d": 1e20}}'
     message = user_pb2.UserUpdate(user_id="u", metadata_json=text)
     planned = plan_update("app", update_from_message(message, None), 1)

@@ -1,4 +1,4 @@
-"""What is declared and not built yet: refused with a reason of its own on the real server, and nothing is done."""
+"""Fields of the contract that are not supported yet: the real server refuses them with a reason, and does nothing."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -26,7 +26,7 @@ _SCOPE = (7, "SCOPE_MISSING", "read:users")
 
 _VALIDATED: list[tuple[str, Any]] = [
     ("UpdateUser", pb.UpdateUserRequest(user=UserUpdate(user_id="u", company_id="new"), validate_only=True)),
-    # Before anything of it is looked at: this one has no user.
+    # Refused before the request is validated: this one has no user.
     ("UpdateUser", pb.UpdateUserRequest(validate_only=True)),
     ("BatchUpdateUsers", pb.BatchUpdateUsersRequest(users=[UserUpdate(user_id="u")], validate_only=True)),
     ("DeleteUser", pb.DeleteUserRequest(user_id="u", suppress_days=3, validate_only=True)),
@@ -42,7 +42,7 @@ async def stub(stack: Stack) -> AsyncIterator[Any]:
 
 @pytest.fixture
 def profiles(database: Database[dict[str, Any]], api: Api) -> Callable[[], list[dict[str, Any]]]:
-    """What is stored of the application, which begins with one user."""
+    """The stored profiles of the application, of which there is one at first."""
     api.stored({"company_id": "c"})
     return lambda: list(database.profiles.find({"application_id": api.application.application_id}))
 
@@ -57,7 +57,7 @@ def _key(application: Application) -> _Metadata:
     return (("x-moesif-application-id", application.collector_key),)
 
 
-def _told(status: Status) -> tuple[int, str, str]:
+def _reason_of(status: Status) -> tuple[int, str, str]:
     info = ErrorInfo()
     assert status.details[0].Unpack(info)
     return status.code, info.reason, info.metadata.get("scope", "")
@@ -67,11 +67,11 @@ async def _refused(call: Any) -> tuple[int, str, str]:
     with pytest.raises(grpc.aio.AioRpcError) as refusal:
         await call
     trailers: Any = refusal.value.trailing_metadata()
-    return _told(Status.FromString(dict(trailers)["grpc-status-details-bin"]))
+    return _reason_of(Status.FromString(dict(trailers)["grpc-status-details-bin"]))
 
 
 @pytest.mark.parametrize(("method", "request_"), _VALIDATED, ids=[name for name, _ in _VALIDATED])
-async def test_a_request_that_asks_what_it_would_do_does_nothing(
+async def test_a_request_with_validate_only_does_nothing(
     stub: Any,
     database: Database[dict[str, Any]],
     application: Application,
@@ -83,19 +83,19 @@ async def test_a_request_that_asks_what_it_would_do_does_nothing(
     call = getattr(stub, method)
     both = _token(database, application, Scope.READ_USERS, Scope.WRITE_USERS, Scope.DELETE_USERS)
     assert await _refused(call(request_, metadata=both, timeout=20)) == _VALIDATE_ONLY
-    # To know what it would do is to read what is stored.
+    # The response would show what is stored.
     without = _token(database, application, Scope.WRITE_USERS, Scope.DELETE_USERS)
     assert await _refused(call(request_, metadata=without, timeout=20)) == _SCOPE
     if "Update" in method:
         assert await _refused(call(request_, metadata=_key(application), timeout=20)) == _SCOPE
     else:
-        # The scope of the method itself comes first.
+        # The scope of the method is checked first.
         readers = _token(database, application, Scope.READ_USERS)
         assert await _refused(call(request_, metadata=readers, timeout=20)) == (7, "SCOPE_MISSING", "delete:users")
     assert profiles() == before
 
 
-async def test_a_stream_ends_with_the_message_that_asks_what_it_would_do(
+async def test_a_stream_ends_at_the_request_with_validate_only(
     stub: Any,
     database: Database[dict[str, Any]],
     application: Application,
@@ -110,42 +110,42 @@ async def test_a_stream_ends_with_the_message_that_asks_what_it_would_do(
         # Nothing is sent after the refused message: the call of a client that still writes may end with INTERNAL,
         # which grpc.aio sets where a write fails.
         async def requests(ended: asyncio.Event = ended, *sent: Any) -> AsyncIterator[Any]:
-            for each in sent:
-                yield each
+            for request in sent:
+                yield request
             await ended.wait()
 
         stream = stub.StreamUpdateUsers(requests(ended, first, second), metadata=metadata, timeout=20)
-        answers: list[Any] = []
+        acknowledgements: list[Any] = []
 
-        async def read(stream: Any = stream, answers: list[Any] = answers) -> None:
-            async for answer in stream:
-                answers += answer.acknowledgements
+        async def read(stream: Any = stream, acknowledgements: list[Any] = acknowledgements) -> None:
+            async for response in stream:
+                acknowledgements += response.acknowledgements
 
         assert await _refused(read()) == expected
         ended.set()
-        assert [(each.sequence_number, each.WhichOneof("outcome")) for each in answers] == [(0, "response")]
+        assert [(item.sequence_number, item.WhichOneof("outcome")) for item in acknowledgements] == [(0, "response")]
     assert {profile["user_id"] for profile in profiles()} == {"u", "first 0", "first 1"}
 
 
-async def test_an_etag_refuses_its_update_alone(
+async def test_only_the_update_with_an_etag_is_refused(
     stub: Any, application: Application, profiles: Callable[[], list[dict[str, Any]]]
 ) -> None:
     key = _key(application)
     with_etag = UserUpdate(user_id="u", company_id="new", etag="W/1")
-    # It is refused for the etag, whatever else is wrong with it.
+    # The etag is the reason, even where the update has further violations.
     users = [UserUpdate(user_id="a"), with_etag, UserUpdate(user_id="b", etag=""), UserUpdate(etag="x"), UserUpdate()]
     assert await _refused(stub.UpdateUser(pb.UpdateUserRequest(user=with_etag), metadata=key, timeout=20)) == _ETAG
     batch = await stub.BatchUpdateUsers(pb.BatchUpdateUsersRequest(users=users), metadata=key, timeout=20)
     request = pb.StreamUpdateUsersRequest(users=users)
     streamed = [
-        each
-        async for answer in stub.StreamUpdateUsers(iter([request]), metadata=key, timeout=20)
-        for each in answer.acknowledgements
+        acknowledgement
+        async for response in stub.StreamUpdateUsers(iter([request]), metadata=key, timeout=20)
+        for acknowledgement in response.acknowledgements
     ]
-    streamed.sort(key=lambda each: int(each.sequence_number))
+    streamed.sort(key=lambda acknowledgement: int(acknowledgement.sequence_number))
     for results in (list(batch.results), streamed):
-        told = [_told(each.error)[:2] if each.HasField("error") else None for each in results]
-        assert told == [None, _ETAG[:2], None, _ETAG[:2], (3, "INVALID_REQUEST")]
+        reasons = [_reason_of(result.error)[:2] if result.HasField("error") else None for result in results]
+        assert reasons == [None, _ETAG[:2], None, _ETAG[:2], (3, "INVALID_REQUEST")]
     assert {(profile["user_id"], profile.get("company_id")) for profile in profiles()} == {
         ("u", "c"),
         ("a", None),
@@ -153,13 +153,13 @@ async def test_an_etag_refuses_its_update_alone(
     }
 
 
-def test_over_http_they_are_501_and_a_collector_key_is_refused(
+def test_over_http_the_status_is_501_and_a_collector_key_is_refused(
     api: Api, profiles: Callable[[], list[dict[str, Any]]]
 ) -> None:
     before = profiles()
     body = {"user_id": "u", "company_id": "new"}
-    answer = api.update(body | {"etag": "W/1"})
-    assert (answer.status_code, answer.json()["details"][0]["reason"]) == (501, "ETAG_NOT_SUPPORTED")
+    response = api.update(body | {"etag": "W/1"})
+    assert (response.status_code, response.json()["details"][0]["reason"]) == (501, "ETAG_NOT_SUPPORTED")
     calls: list[tuple[str, str, object]] = [
         ("POST", "/v1/users?validate_only=true", body),
         ("POST", "/v1/users/batch?validate_only=true", [body]),

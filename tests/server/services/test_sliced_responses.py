@@ -1,4 +1,4 @@
-"""Answers in slices, cut by their own size: counted, not timed."""
+"""Responses in slices, with a size limit. Turns are counted, not timed."""
 
 import asyncio
 from collections.abc import Hashable
@@ -21,7 +21,7 @@ _JSON = (("x-userfold-metadata-format", "json"),)
 
 
 class CountingTurns(Turns):
-    """Turns that keep whose they were."""
+    """Turns that record their owners."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -49,14 +49,14 @@ _ORDINARY = FetchedProfile(_profile({"email": "john@acme.com", "sales": {"stage"
 
 
 @pytest.mark.parametrize("metadata", [(), _JSON])
-async def test_ordinary_answers_need_no_turn(turns: CountingTurns, metadata: Any) -> None:
+async def test_ordinary_responses_need_no_turn(turns: CountingTurns, metadata: Any) -> None:
     response = pb.ListUsersResponse()
     assert await _builder(turns, metadata).users([_ORDINARY] * 80, response.users) == 80
     assert turns.taken == []
 
 
 @pytest.mark.parametrize(("metadata", "steps"), [((), 2), (_JSON, 1)])
-async def test_a_dense_profile_is_translated_in_slices_of_its_applications_turns(
+async def test_a_dense_profile_is_translated_in_slices_in_turns_of_its_application(
     turns: CountingTurns, metadata: Any, steps: int
 ) -> None:
     values = 350_000
@@ -73,41 +73,41 @@ async def test_a_dense_profile_is_translated_in_slices_of_its_applications_turns
         assert not response.user.HasField("metadata_json")
 
 
-async def test_a_small_answer_goes_between_the_slices_of_a_dense_one(turns: CountingTurns) -> None:
+async def test_a_small_response_is_built_between_the_slices_of_a_dense_one(turns: CountingTurns) -> None:
     dense = FetchedProfile(_profile({"a": [None] * 100_000}), size=1_000_000)
-    answering = asyncio.create_task(_builder(turns).user(dense, pb.GetUserResponse().user))
+    building = asyncio.create_task(_builder(turns).user(dense, pb.GetUserResponse().user))
     await asyncio.sleep(0)
     seen = len(turns.taken)
     await _builder(turns).user(_ORDINARY, pb.GetUserResponse().user)
     await asyncio.sleep(0)
-    assert not answering.done()
+    assert not building.done()
     assert len(turns.taken) - seen <= 2
-    await answering
+    await building
 
 
 @pytest.mark.parametrize("metadata", [(), _JSON])
-async def test_an_answer_ends_where_its_values_pass_a_limit(turns: CountingTurns, metadata: Any) -> None:
+async def test_a_response_ends_at_the_limit_of_its_values(turns: CountingTurns, metadata: Any) -> None:
     fetched = FetchedProfile(_profile({"a": [None] * 100_000}), size=300_000)
     response = pb.ListUsersResponse()
     count = await _builder(turns, metadata).users([fetched] * 20, response.users)
     assert 1 <= count == len(response.users) <= 5
 
 
-async def test_an_answer_ends_where_its_bytes_pass_a_limit_as_a_message_and_in_json(turns: CountingTurns) -> None:
+async def test_a_response_ends_at_the_limit_of_its_bytes_as_a_message_and_as_json(turns: CountingTurns) -> None:
     text = {"a": "\x01" * 1_000_000}
-    for metadata, most in (((), 8), (_JSON, 1)):
+    for metadata, limit in (((), 8), (_JSON, 1)):
         response = pb.ListUsersResponse()
         count = await _builder(turns, metadata).users([FetchedProfile(_profile(text))] * 40, response.users)
-        assert count == len(response.users) == most
+        assert count == len(response.users) == limit
         assert response.ByteSize() <= limits.ANSWER_BYTES
-    # What is no metadata is yet to grow.
+    # Fields other than metadata grow when they are printed as JSON.
     campaign = dict.fromkeys(("utm_source", "utm_medium", "utm_term"), "\x01" * 8192)
     response = pb.ListUsersResponse()
     fetched = FetchedProfile(_profile({}, campaign=campaign))
     assert await _builder(turns, _JSON).users([fetched] * 1000, response.users) < 120
 
 
-async def test_one_profile_is_always_answered(turns: CountingTurns, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_first_profile_always_fits(turns: CountingTurns, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "ANSWER_BYTES", 1)
     monkeypatch.setattr(limits, "ANSWER_WORK", 1)
     response, export = pb.ListUsersResponse(), pb.BatchExportUsersResponse()
@@ -119,7 +119,7 @@ async def test_one_profile_is_always_answered(turns: CountingTurns, monkeypatch:
     assert fits == [True, False, False]
 
 
-async def test_a_report_ends_where_its_groups_pass_a_limit(turns: CountingTurns) -> None:
+async def test_a_report_ends_at_the_limit_of_its_groups(turns: CountingTurns) -> None:
     days = [(f"2026-01-{day:02}", 1) for day in range(1, 29)] * 200
     group = CampaignGroup({"campaign.utm_source": "x"}, 1, days, 0.0, 0)
     response = campaigns.ReportCampaignsResponse()
@@ -134,8 +134,8 @@ async def test_a_report_ends_where_its_groups_pass_a_limit(turns: CountingTurns)
     assert 1 < count < 100
 
 
-@pytest.mark.parametrize(("total", "is_told"), [(5.0, True), (float("inf"), False), (float("nan"), False)])
-async def test_a_sum_that_no_double_holds_is_left_out(turns: CountingTurns, total: float, is_told: bool) -> None:
+@pytest.mark.parametrize(("total", "is_set"), [(5.0, True), (float("inf"), False), (float("nan"), False)])
+async def test_a_sum_that_no_double_holds_is_left_out(turns: CountingTurns, total: float, is_set: bool) -> None:
     group = campaigns.CampaignGroup()
     await _builder(turns).group(FetchedReportGroup(CampaignGroup({}, 2, [], total, 2)), group)
-    assert (group.HasField("value_sum"), group.HasField("value_average"), group.value_count) == (is_told, is_told, 2)
+    assert (group.HasField("value_sum"), group.HasField("value_average"), group.value_count) == (is_set, is_set, 2)

@@ -1,4 +1,4 @@
-"""Stored metadata as JSON and as a Struct: the same, in whatever slices."""
+"""Stored metadata as JSON and as a Struct: the same, in slices of any size."""
 
 from typing import Any
 
@@ -28,7 +28,7 @@ def _stored(value: Any) -> Any:
 
 
 def _objects(value: Any) -> int:
-    """The objects in a value, itself included."""
+    """The number of objects in a value, including the value itself."""
     inner = list(value.values()) if isinstance(value, dict) else value if isinstance(value, list) else []
     return isinstance(value, dict) + sum(map(_objects, inner))
 
@@ -47,7 +47,7 @@ def test_both_translations_print_the_same_json_in_any_slices(metadata: dict[str,
         assert max(values) <= slice_ + object_
         visited.append(sum(values))
     assert visited[1] == visited[0] + VALUES_PER_MAP * _objects(list(metadata.values()))
-    # Its order is that in which it is stored; that of a Struct is none.
+    # JSON keeps the stored order. A Struct has no order.
     assert list(as_json.done) == list(metadata)
     options = orjson.OPT_SORT_KEYS
     assert orjson.dumps(as_json.done, option=options) == orjson.dumps(json_encoder.plain(struct), option=options)
@@ -70,5 +70,5 @@ def test_a_number_is_printed_as_the_double_that_it_is(stored: float, printed: st
     translation = AsJson(bson.decode(bson.encode({"n": stored})))
     translation.work(10)
     assert orjson.loads(orjson.dumps(translation.done)) == {"n": float(printed)}
-    told = orjson.dumps(translation.done["n"]).decode()
-    assert ("." in told or "e" in told) == ("." in printed or "e" in printed), told
+    text = orjson.dumps(translation.done["n"]).decode()
+    assert ("." in text or "e" in text) == ("." in printed or "e" in printed), text

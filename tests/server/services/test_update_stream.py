@@ -55,7 +55,9 @@ async def test_an_acknowledged_update_is_stored_before_the_stream_ends(stub: Any
     assert not await call.read()
 
 
-async def test_a_refused_update_is_told_under_its_number_and_the_others_are_stored(stub: Any, api: Api) -> None:
+async def test_a_refused_update_is_reported_by_its_number_and_the_remaining_updates_are_stored(
+    stub: Any, api: Api
+) -> None:
     messages = [
         _message(UserUpdate(user_id="a", company_id=""), UserUpdate()),
         _message(UserUpdate(user_id="b" * 513), UserUpdate(user_id="c")),
@@ -79,14 +81,16 @@ async def test_updates_of_one_user_are_applied_in_the_order_of_the_stream(stub: 
     assert (profile["company_id"], profile["alias_count"]) == ("499", 500)
 
 
-async def test_more_updates_than_the_server_holds_are_slowed_down_and_not_refused(stub: Any, api: Api) -> None:
+async def test_a_producer_that_sends_more_than_the_server_holds_is_slowed_down_and_not_refused(
+    stub: Any, api: Api
+) -> None:
     messages = (_message(*(UserUpdate(user_id=f"u{n}-{m}") for m in range(1000))) for n in range(25))
     acknowledgements = await _acknowledged(stub, api, messages)
     assert sorted(item.sequence_number for item in acknowledgements) == list(range(25_000))
     assert not any(item.HasField("error") for item in acknowledgements)
 
 
-async def test_a_message_too_large_ends_the_stream_after_the_acknowledgements(stub: Any, api: Api) -> None:
+async def test_a_request_with_too_many_updates_ends_the_stream_after_the_acknowledgements(stub: Any, api: Api) -> None:
     messages = [_message(UserUpdate(user_id="a")), _message(*(UserUpdate(user_id="b") for _ in range(1001)))]
     call = stub.StreamUpdateUsers(iter(messages), metadata=_key(api), timeout=60)
     numbers = [item.sequence_number for item in (await call.read()).acknowledgements]
@@ -104,7 +108,9 @@ async def test_an_unknown_credential_is_refused_before_anything_is_read(stub: An
     assert refusal.value.code() == ERROR_STATUSES[CredentialUnknown].code
 
 
-async def test_a_producer_that_goes_away_leaves_what_it_sent_and_a_server_that_works(stub: Any, api: Api) -> None:
+async def test_the_updates_of_a_producer_that_goes_away_are_stored_and_the_server_continues(
+    stub: Any, api: Api
+) -> None:
     call = stub.StreamUpdateUsers(metadata=_key(api), timeout=60)
     await call.write(_message(*(UserUpdate(user_id=f"u{n}") for n in range(100))))
     await call.read()
@@ -115,7 +121,7 @@ async def test_a_producer_that_goes_away_leaves_what_it_sent_and_a_server_that_w
     assert len(await _acknowledged(stub, api, [_message(UserUpdate(user_id="v"))])) == 1
 
 
-async def test_bytes_that_are_no_message_end_the_stream_as_malformed(stack: Stack, api: Api) -> None:
+async def test_a_malformed_request_ends_the_stream(stack: Stack, api: Api) -> None:
     async with grpc.aio.insecure_channel(stack.grpc) as channel:
         open_stream: Any = channel.stream_stream("/userfold.v1.UserService/StreamUpdateUsers", bytes, bytes)
         call = open_stream(iter([b"\xff\xff\xff"]), metadata=_key(api), timeout=60)

@@ -1,4 +1,4 @@
-"""The service over gRPC, as internal services call it: on the real server."""
+"""UserService over gRPC on the real server, as internal services call it."""
 
 import asyncio
 import contextlib
@@ -29,7 +29,7 @@ from server.rpc.error_status import ERROR_STATUSES
 from tests.support.applications import Application
 from tests.support.stack import Stack
 
-assert error_details_pb2  # Known to the descriptor pool.
+assert error_details_pb2  # In the descriptor pool.
 
 Metadata = tuple[tuple[str, str | bytes], ...]
 
@@ -74,14 +74,14 @@ def _status(error: grpc.aio.AioRpcError) -> Status:
     return status
 
 
-def _told(status: Status) -> Any:
+def _status_json(status: Status) -> Any:
     return json_format.MessageToDict(status, preserving_proto_field_name=True)
 
 
 def _expected(error: type[errors.UserfoldError], *details: object, **info: object) -> Any:
-    answer = ERROR_STATUSES[error]
-    info = {"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": answer.reason, "domain": "userfold"} | info
-    return {"code": answer.code.value[0], "message": answer.message, "details": [info, *details]}
+    row = ERROR_STATUSES[error]
+    info = {"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": row.reason, "domain": "userfold"} | info
+    return {"code": row.code.value[0], "message": row.message, "details": [info, *details]}
 
 
 def _fields(*violations: tuple[str, str, str]) -> dict[str, Any]:
@@ -105,13 +105,13 @@ async def test_an_update_is_stored_and_read_back(client: Client) -> None:
     assert not user.HasField("campaign")
 
 
-async def test_without_an_address_the_peers_is_observed(client: Client) -> None:
+async def test_without_a_client_address_that_of_the_peer_is_observed(client: Client) -> None:
     await client.update()
     user = await client.get()
     assert (user.observed_ip_address, user.ip_address) == ("127.0.0.1", "127.0.0.1")
 
 
-async def test_the_gateway_passes_on_whom_it_observed(client: Client) -> None:
+async def test_the_gateway_passes_on_the_address_of_its_client(client: Client) -> None:
     for address, observed in (
         ("2001:DB8::1", "2001:db8::1"),
         ("", "2001:db8::1"),
@@ -122,7 +122,7 @@ async def test_the_gateway_passes_on_whom_it_observed(client: Client) -> None:
         assert (await client.get()).observed_ip_address == observed
 
 
-async def test_client_addresses_of_a_batch_are_stored_and_only_addresses_kept(client: Client) -> None:
+async def test_client_addresses_of_a_batch_are_stored_and_other_strings_are_not(client: Client) -> None:
     request = internal_pb.BatchUpdateUsersRequest(
         users=[UserUpdate(user_id="a"), UserUpdate(user_id="b", ip_address="::ffff:192.0.2.1")],
         client_addresses=["::ffff:192.0.2.1", "1" * 100_000],
@@ -133,7 +133,7 @@ async def test_client_addresses_of_a_batch_are_stored_and_only_addresses_kept(cl
     assert (await client.get("b")).ip_address == "::ffff:192.0.2.1"
 
 
-async def test_a_batch_answers_each_update_on_its_own(client: Client) -> None:
+async def test_a_batch_has_a_result_for_each_update(client: Client) -> None:
     too_long = struct_pb2.Struct()
     too_long.update({"email": ["x"]})
     results = await client.batch(
@@ -142,7 +142,7 @@ async def test_a_batch_answers_each_update_on_its_own(client: Client) -> None:
         UserUpdate(user_id="b", metadata=too_long),
         UserUpdate(user_id="c", campaign=Campaign(gclid="g")),
     )
-    assert [_told(result.error) if result.HasField("error") else None for result in results] == [
+    assert [_status_json(result.error) if result.HasField("error") else None for result in results] == [
         None,
         _expected(
             errors.InvalidRequest,
@@ -160,39 +160,39 @@ async def test_a_batch_answers_each_update_on_its_own(client: Client) -> None:
     assert (await client.get("c")).campaign.gclid == "g"
 
 
-async def test_an_empty_batch_is_fine(client: Client) -> None:
+async def test_an_empty_batch_has_no_results(client: Client) -> None:
     assert await client.batch() == []
 
 
-async def test_a_batch_as_large_as_a_message_may_be_arrives(client: Client) -> None:
-    text = struct_pb2.Struct()
-    text.update({"a": "x" * 1_000_000})
-    users = [UserUpdate(user_id=f"u{number}", metadata=text) for number in range(33)]
+async def test_a_batch_of_the_largest_message_is_served(client: Client) -> None:
+    struct = struct_pb2.Struct()
+    struct.update({"a": "x" * 1_000_000})
+    users = [UserUpdate(user_id=f"u{number}", metadata=struct) for number in range(33)]
     assert pb.BatchUpdateUsersRequest(users=users).ByteSize() > 0.98 * MESSAGE_BYTES
     results = await client.batch(*users)
     assert [result for result in results if result.HasField("error")] == []
 
 
-async def test_an_update_of_a_stream_that_is_too_large_to_be_parsed_refuses_itself_alone(client: Client) -> None:
+async def test_only_the_oversized_update_of_a_stream_is_refused(client: Client) -> None:
     large = UserUpdate(user_id="b", metadata_json=b'{"a":"%b"}' % (b"x" * UPDATE_BYTES))
 
     async def requests() -> AsyncIterator[pb.StreamUpdateUsersRequest]:
         yield pb.StreamUpdateUsersRequest(users=[UserUpdate(user_id="a"), large, UserUpdate(user_id="c")])
         yield pb.StreamUpdateUsersRequest(users=[UserUpdate(user_id="d")])
 
-    told = {
-        each.sequence_number: _told(each.error) if each.HasField("error") else None
+    errors_by_number = {
+        item.sequence_number: _status_json(item.error) if item.HasField("error") else None
         async for response in client.stub.StreamUpdateUsers(requests(), timeout=20, metadata=client.writer)
-        for each in response.acknowledgements
+        for item in response.acknowledgements
     }
     too_large = ("metadata", "TOO_LARGE", f"values and their paths take more than {UPDATE_BYTES:,} bytes")
-    assert told == {0: None, 1: _expected(errors.InvalidRequest, _fields(too_large)), 2: None, 3: None}
+    assert errors_by_number == {0: None, 1: _expected(errors.InvalidRequest, _fields(too_large)), 2: None, 3: None}
 
 
-async def test_more_than_a_thousand_updates_are_refused_together(client: Client) -> None:
+async def test_a_batch_of_more_than_a_thousand_updates_is_refused(client: Client) -> None:
     with pytest.raises(grpc.aio.AioRpcError) as refusal:
         await client.batch(*(UserUpdate(user_id=f"u{number}") for number in range(1001)))
-    assert _told(_status(refusal.value)) == _expected(errors.BatchTooLarge)
+    assert _status_json(_status(refusal.value)) == _expected(errors.BatchTooLarge)
 
 
 @pytest.mark.parametrize(
@@ -209,40 +209,40 @@ async def test_a_call_without_a_known_credential_is_refused(
     for call in (client.update(metadata=metadata), client.get(metadata=metadata)):
         with pytest.raises(grpc.aio.AioRpcError) as refusal:
             await call
-        assert _told(_status(refusal.value)) == _expected(error)
+        assert _status_json(_status(refusal.value)) == _expected(error)
 
 
-async def test_a_collector_key_may_not_read_and_a_management_token_may_do_both(client: Client) -> None:
+async def test_a_collector_key_may_not_read_and_a_management_token_may_read_and_write(client: Client) -> None:
     await client.update(metadata=client.reader)
     assert (await client.get()).user_id == "u"
     with pytest.raises(grpc.aio.AioRpcError) as refusal:
         await client.get(metadata=client.writer)
-    assert _told(_status(refusal.value)) == _expected(errors.ScopeMissing, metadata={"scope": "read:users"})
+    assert _status_json(_status(refusal.value)) == _expected(errors.ScopeMissing, metadata={"scope": "read:users"})
 
 
-async def test_a_user_that_nobody_stored_is_not_found(
+async def test_a_user_that_was_never_stored_is_not_found(
     client: Client,
 ) -> None:
     await client.update()
     for user_id in ("U", "nobody"):
         with pytest.raises(grpc.aio.AioRpcError) as refusal:
             await client.get(user_id)
-        assert _told(_status(refusal.value)) == _expected(errors.UserNotFound)
+        assert _status_json(_status(refusal.value)) == _expected(errors.UserNotFound)
     with pytest.raises(grpc.aio.AioRpcError) as refusal:
         await client.get("")
-    assert _told(_status(refusal.value)) == _expected(
+    assert _status_json(_status(refusal.value)) == _expected(
         errors.InvalidRequest, _fields(("user_id", "REQUIRED", "must not be empty"))
     )
 
 
-async def test_a_profile_too_large_is_told(client: Client) -> None:
+async def test_an_update_that_makes_its_profile_too_large_is_refused(client: Client) -> None:
     metadata = struct_pb2.Struct()
     metadata.update({"a": "x" * (1 << 20)})
     with pytest.raises(grpc.aio.AioRpcError) as refusal:
         await client.stub.UpdateUser(
             pb.UpdateUserRequest(user=UserUpdate(user_id="u", metadata=metadata)), metadata=client.writer
         )
-    assert _told(_status(refusal.value)) == _expected(errors.ProfileTooLarge)
+    assert _status_json(_status(refusal.value)) == _expected(errors.ProfileTooLarge)
 
 
 def _deep(levels: int) -> UserUpdate:
@@ -279,16 +279,16 @@ def _deep(levels: int) -> UserUpdate:
         (UserUpdate(user_id="u", metadata_json=b""), ("metadata_json", "NOT_A_JSON_OBJECT")),
     ],
 )
-async def test_what_protobuf_allows_and_json_does_not_is_refused_by_its_path(
+async def test_a_value_that_protobuf_allows_and_json_does_not_is_refused_by_its_path(
     client: Client, update: UserUpdate, violation: tuple[str, str]
 ) -> None:
     (result,) = await client.batch(update)
-    (told,) = _told(result.error)["details"][1]["field_violations"]
-    assert (told["field"], told["reason"]) == (f"users[0].{violation[0]}", violation[1])
+    (reported,) = _status_json(result.error)["details"][1]["field_violations"]
+    assert (reported["field"], reported["reason"]) == (f"users[0].{violation[0]}", violation[1])
 
 
 async def test_metadata_that_protobuf_cannot_carry_is_malformed(client: Client) -> None:
-    # Only in place and field by field: protobuf could not copy it either.
+    # Built in place, because protobuf cannot copy a message of this depth either.
     message = _deep(60).SerializeToString()
     call: Any = client.channel.unary_unary(
         "/userfold.v1.UserService/UpdateUser", bytes, pb.UpdateUserResponse.FromString
@@ -296,10 +296,10 @@ async def test_metadata_that_protobuf_cannot_carry_is_malformed(client: Client) 
     request = b"\n" + bytes([len(message) & 0x7F | 0x80, len(message) >> 7]) + message
     with pytest.raises(grpc.aio.AioRpcError) as refusal:
         await call(request, metadata=client.writer)
-    assert _told(_status(refusal.value)) == _expected(errors.MalformedRequest)
+    assert _status_json(_status(refusal.value)) == _expected(errors.MalformedRequest)
 
 
-async def test_minus_zero_and_doubles_beyond_every_integer_come_back(client: Client) -> None:
+async def test_minus_zero_and_very_large_doubles_are_read_back(client: Client) -> None:
     metadata = struct_pb2.Struct()
     metadata.update({"zero": -0.0, "huge": 1e300, "big": 2.0**62, "small": 5e-324, "n": 24000})
     await client.stub.UpdateUser(
@@ -309,7 +309,7 @@ async def test_minus_zero_and_doubles_beyond_every_integer_come_back(client: Cli
     assert {key: str(stored[key]) for key in stored} == {key: str(metadata[key]) for key in metadata}
 
 
-async def test_metadata_as_text_means_what_the_same_struct_means(client: Client) -> None:
+async def test_metadata_json_means_the_same_as_the_struct(client: Client) -> None:
     text = (
         b'{"email": 5.0, "zero": -0.0, "one": 1.0, "half": 0.5, "huge": 1e300, "big": 9007199254740992, "a.b": {},'
         b' "beyond": 36893488147419103232, "list": [null, 2.0, {"$x": 1e29, "y": "\\u0000"}]}'
@@ -324,7 +324,7 @@ async def test_metadata_as_text_means_what_the_same_struct_means(client: Client)
     assert stored[0]["list"][2]["$x"] == 1e29
 
 
-async def test_a_call_that_is_cancelled_during_its_write_leaves_the_write_whole(
+async def test_a_call_that_is_cancelled_during_its_write_does_not_cancel_the_write(
     client: Client, database: Database[dict[str, Any]]
 ) -> None:
     admin = database.client.admin
@@ -345,25 +345,27 @@ async def test_a_call_that_is_cancelled_during_its_write_leaves_the_write_whole(
 async def test_health_and_reflection_need_no_credential(client: Client) -> None:
     health: Any = health_pb2_grpc.HealthStub(client.channel)
     for service in ("", "userfold.v1.UserService"):
-        answer = await health.Check(health_pb2.HealthCheckRequest(service=service))
-        assert answer.status == health_pb2.HealthCheckResponse.SERVING
+        response = await health.Check(health_pb2.HealthCheckRequest(service=service))
+        assert response.status == health_pb2.HealthCheckResponse.SERVING
     stub: Any = reflection_pb2_grpc.ServerReflectionStub
     reflection = stub(client.channel)
     call = reflection.ServerReflectionInfo(iter([reflection_pb2.ServerReflectionRequest(list_services="")]))
-    async for answer in call:
-        names = {service.name for service in answer.list_services_response.service}
+    async for response in call:
+        names = {service.name for service in response.list_services_response.service}
         assert "userfold.v1.UserService" in names
         assert not any("internal" in name for name in names)
 
 
-async def test_the_gateway_can_ask_whose_a_credential_is(client: Client, application: Application) -> None:
+async def test_the_gateway_can_look_up_the_application_of_a_credential(
+    client: Client, application: Application
+) -> None:
     stub: Any = CredentialServiceStub(client.channel)
     for metadata in (client.writer, client.reader):
-        answer = await stub.CheckCredential(CheckCredentialRequest(), timeout=20, metadata=metadata)
-        assert answer.application_id == application.application_id
+        response = await stub.CheckCredential(CheckCredentialRequest(), timeout=20, metadata=metadata)
+        assert response.application_id == application.application_id
 
 
-async def test_a_method_that_is_not_there_is_unimplemented(client: Client) -> None:
+async def test_an_unknown_method_is_unimplemented(client: Client) -> None:
     call: Any = client.channel.unary_unary("/userfold.v1.UserService/Nothing", bytes, bytes)
     with pytest.raises(grpc.aio.AioRpcError) as refusal:
         await call(b"")

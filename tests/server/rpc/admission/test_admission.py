@@ -1,4 +1,4 @@
-"""What calls share, each with the number that it has."""
+"""What calls share: every capacity, limit and concurrency, with its number."""
 
 import asyncio
 from collections.abc import Iterator
@@ -30,13 +30,13 @@ def taken(capacity: SharedCapacity, size_bytes: int = 0) -> Iterator[None]:
         yield
 
 
-def test_an_application_alone_has_half_of_2000_calls_and_of_256_mib(admission: Admission) -> None:
+def test_an_application_alone_has_half_of_2000_calls_and_half_of_256_mib(admission: Admission) -> None:
     assert sum(1 for _ in zip(range(_MANY), taken(admission.calls), strict=False)) == 1000
     other = Admission(lambda _: None, TokenBuckets(0, lambda: 0.0))
     assert sum(1 for _ in zip(range(_MANY), taken(other.calls, 2**20), strict=False)) == 128
 
 
-def test_1000_calls_wait_for_the_look_up_of_their_credential(admission: Admission) -> None:
+def test_at_most_1000_calls_wait_until_their_credential_is_looked_up(admission: Admission) -> None:
     with ExitStack() as stack:
         for _ in range(1000):
             stack.enter_context(admission.unverified())
@@ -104,9 +104,9 @@ async def test_an_application_alone_has_half_of_a_gate(admission: Admission, wor
 
     calls = [asyncio.ensure_future(call()) for _ in range(300)]
     await turns()
-    refused = [each for each in calls if each.done()]
+    refused = [task for task in calls if task.done()]
     assert (len(calls) - len(refused), served) == (limit, concurrency)
-    assert {type(each.exception()) for each in refused} == {Overloaded}
+    assert {type(task.exception()) for task in refused} == {Overloaded}
     go.set()
     await asyncio.wait(calls)
     assert served == limit

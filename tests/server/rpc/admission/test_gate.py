@@ -1,4 +1,4 @@
-"""The gates: shares of room, turns, and what is given back."""
+"""Gates: the share of each application, turns, and the return of places."""
 
 import asyncio
 from contextlib import AsyncExitStack
@@ -10,25 +10,25 @@ from server.rpc.admission.gate import Gate
 from tests.support.waiting import turns
 
 
-async def test_an_application_may_have_as_much_as_it_leaves_for_others() -> None:
+async def test_an_application_has_at_most_as_many_places_as_remain_free() -> None:
     gate = Gate(12, concurrency=12)
     async with AsyncExitStack() as stack:
 
         async def let_in(application: str) -> int:
             count = 0
-            with pytest.raises(Overloaded):  # noqa: PT012 - How often it does not is what is asked.
+            with pytest.raises(Overloaded):  # noqa: PT012 - The test counts the calls that do not raise.
                 while count < 100:
                     await stack.enter_async_context(gate.within(application))
                     count += 1
             return count
 
-        assert [await let_in(each) for each in "abc"] == [6, 3, 2]
+        assert [await let_in(application) for application in "abc"] == [6, 3, 2]
     async with AsyncExitStack() as stack:
         for _ in range(6):
             await stack.enter_async_context(gate.within("c"))
 
 
-async def test_so_many_are_served_at_once_and_the_others_in_their_order() -> None:
+async def test_the_concurrency_is_limited_and_queued_calls_are_served_in_order() -> None:
     gate, served, go = Gate(20, concurrency=2), list[int](), asyncio.Event()
 
     async def call(number: int) -> None:
@@ -44,10 +44,10 @@ async def test_so_many_are_served_at_once_and_the_others_in_their_order() -> Non
     go.set()
     await turns()
     assert served == [0, 1, 3]
-    assert all(each.done() for each in calls)
+    assert all(task.done() for task in calls)
 
 
-async def test_applications_that_wait_are_served_in_turn() -> None:
+async def test_queued_applications_take_turns() -> None:
     gate, served = Gate(100, concurrency=1), list[str]()
 
     async def call(application: str) -> None:
@@ -57,16 +57,16 @@ async def test_applications_that_wait_are_served_in_turn() -> None:
 
     calls = [asyncio.ensure_future(call("a")) for _ in range(16)]
     await asyncio.sleep(0)
-    calls += [asyncio.ensure_future(call(each)) for each in "bbc"]
+    calls += [asyncio.ensure_future(call(application)) for application in "bbc"]
     await asyncio.wait(calls)
-    # Two of a have their places before the others ask.
+    # Two calls of a got slots before b and c arrived.
     assert served[:8] == ["a", "a", "a", "b", "c", "a", "b", "a"]
     assert len(served) == 19
 
 
-async def test_one_application_leaves_a_place_for_another() -> None:
+async def test_one_application_leaves_a_slot_for_another() -> None:
     gate, served = Gate(100, concurrency=3), list[str]()
-    done = {each: asyncio.Event() for each in "abc"}
+    done = {application: asyncio.Event() for application in "abc"}
 
     async def call(application: str) -> None:
         async with gate.within(application):
@@ -76,13 +76,13 @@ async def test_one_application_leaves_a_place_for_another() -> None:
     calls = [asyncio.ensure_future(call("a")) for _ in range(16)]
     await asyncio.sleep(0)
     assert served == ["a"] * 2
-    calls += [asyncio.ensure_future(call(each)) for each in "bc"]
+    calls += [asyncio.ensure_future(call(application)) for application in "bc"]
     await asyncio.sleep(0)
     assert served == ["a", "a", "b"]
     done["b"].set()
     await asyncio.sleep(0)
     await asyncio.sleep(0)
-    # Those of a that wait are before it in the turns, but a has all that it may have.
+    # Calls of a were queued earlier, but a has all its slots.
     assert served == ["a", "a", "b", "c"]
     done["c"].set()
     await asyncio.wait(calls[-2:])
@@ -92,7 +92,7 @@ async def test_one_application_leaves_a_place_for_another() -> None:
     assert len(served) == 18
 
 
-async def test_a_place_that_is_given_to_a_cancelled_call_goes_on() -> None:
+async def test_a_slot_that_is_granted_to_a_cancelled_call_is_passed_on() -> None:
     gate, served = Gate(100, concurrency=1), list[str]()
 
     async def call(application: str) -> None:
@@ -100,14 +100,14 @@ async def test_a_place_that_is_given_to_a_cancelled_call_goes_on() -> None:
             served.append(application)
 
     async with gate.within("a"):
-        calls = [asyncio.ensure_future(call(each)) for each in "bcd"]
+        calls = [asyncio.ensure_future(call(application)) for application in "bcd"]
         await asyncio.sleep(0)
         calls[1].cancel()
         await asyncio.sleep(0)
-    # It has the place by now, and is yet to notice.
+    # The slot is granted to it by now, but its task has not run.
     calls[0].cancel()
     await turns()
     assert served == ["d"]
-    assert all(each.done() for each in calls)
+    assert all(task.done() for task in calls)
     async with asyncio.timeout(20), gate.within("e"):
         pass

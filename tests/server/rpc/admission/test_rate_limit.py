@@ -6,7 +6,7 @@ from server.errors import RateLimited
 from server.rpc.admission.rate_limit import BURST_SECONDS, TokenBuckets
 
 
-def test_a_bucket_fills_to_the_brim_and_a_debt_is_waited_for() -> None:
+def test_a_bucket_fills_up_to_its_burst_and_admits_nothing_before_a_debt_is_paid() -> None:
     now = [0.0]
     buckets = TokenBuckets(100, lambda: now[0])
     now[0] = 1000.0

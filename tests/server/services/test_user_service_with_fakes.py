@@ -1,4 +1,4 @@
-"""The services without a server: what they ask of a fake store, at the time of a fake clock."""
+"""The services without a server, over a fake store and a fake clock."""
 
 import asyncio
 from collections.abc import Sequence
@@ -55,7 +55,7 @@ _APPLICATION = Application("app", CredentialKind.MANAGEMENT, frozenset({Scope.AD
 
 
 class FakeProfileStore:
-    """Keeps what it was given; answers what it is told."""
+    """Records the writes. Returns `outcomes`, or STORED."""
 
     def __init__(self) -> None:
         self.applied: list[list[ProfileWrite]] = []
@@ -67,7 +67,7 @@ class FakeProfileStore:
 
 
 class FakeProfileErasure:
-    """Keeps what it was given; nothing was there."""
+    """Records what is to be erased. Returns that nothing was stored."""
 
     def __init__(self) -> None:
         self.erased: list[Erasure] = []
@@ -83,7 +83,7 @@ class FakeProfileErasure:
 
 
 class FakeProfileQueries:
-    """Keeps what it was asked; answers what it is told."""
+    """Records the queries. Returns `profiles`, `position` and `reported`."""
 
     def __init__(self) -> None:
         self.profiles: dict[str, Profile] = {}
@@ -98,7 +98,7 @@ class FakeProfileQueries:
 
     async def find_many(self, profile_ids: Sequence[str], mask: Mask) -> Sequence[Fetched | UserfoldError]:
         self.masks.append(mask)
-        return [await self.find(each) or UserNotFound() for each in profile_ids]
+        return [await self.find(profile_id) or UserNotFound() for profile_id in profile_ids]
 
     async def export(self, application_id: str, profile_ids: Sequence[str]) -> Sequence[Fetched | UserfoldError]:
         return [UserNotFound()] * len(profile_ids)
@@ -139,7 +139,7 @@ def queries() -> FakeProfileQueries:
 
 
 class Clock:
-    """A time of the test's own."""
+    """A fake clock."""
 
     def __init__(self) -> None:
         self.now = int(_NOW.timestamp() * 1000) * 1_000_000
@@ -193,7 +193,7 @@ async def test_a_peer_without_an_address_is_not_observed(
     ("beside", "observed"),
     [(b"\x12\x09192.0.2.1", "192.0.2.1"), (b"\x12\x00" * 1_000, "127.0.0.1"), (b"\x48\x01" * 1_000, "127.0.0.1")],
 )
-async def test_addresses_of_an_older_gateway_are_read_only_where_there_can_be_as_many(
+async def test_addresses_of_a_gateway_0_1_are_read_unless_the_request_is_too_large_for_addresses(
     service: UserService, store: FakeProfileStore, beside: bytes, observed: str
 ) -> None:
     updates = pb.BatchUpdateUsersRequest(users=[UserUpdate(user_id="u")])
@@ -202,14 +202,14 @@ async def test_addresses_of_an_older_gateway_are_read_only_where_there_can_be_as
     assert store.applied[0][0].patch["observed_ip_address"] == observed
 
 
-async def test_what_the_store_says_of_one_update_is_raised(service: UserService, store: FakeProfileStore) -> None:
+async def test_the_error_of_a_single_update_is_raised(service: UserService, store: FakeProfileStore) -> None:
     store.outcomes = [WriteOutcomeUnknown()]
     request: Any = pb.UpdateUserRequest(user=UserUpdate(user_id="u"))
     with pytest.raises(WriteOutcomeUnknown):
         await service.UpdateUser(request, _call())
 
 
-async def test_what_the_store_says_of_a_batch_goes_to_the_update_it_is_of(
+async def test_each_outcome_of_a_batch_is_in_the_result_of_its_update(
     service: UserService, store: FakeProfileStore
 ) -> None:
     store.outcomes = [STORED, ProfileTooLarge(), WriteOutcomeUnknown()]
@@ -222,18 +222,18 @@ async def test_what_the_store_says_of_a_batch_goes_to_the_update_it_is_of(
     assert results[3].error == status_from_error(WriteOutcomeUnknown())
 
 
-async def test_a_look_up_is_planned_and_answered_whole(service: UserService, queries: FakeProfileQueries) -> None:
+async def test_a_look_up_is_planned_page_by_page(service: UserService, queries: FakeProfileQueries) -> None:
     queries.profiles[profile_id("app", "u")] = Profile(
         user_id="u", created_time=_NOW, modified_time=0, metadata={}, alias_count=0
     )
-    answer = await service.LookupUsers(pb.LookupUsersRequest(company_id="c"), _call())
-    assert ([user.user_id for user in answer.users], answer.next_page_token) == (["u"], "")
+    response = await service.LookupUsers(pb.LookupUsersRequest(company_id="c"), _call())
+    assert ([user.user_id for user in response.users], response.next_page_token) == (["u"], "")
     for position in ([_NOW, "app/u/1"], [None, "app/u/2"]):
         queries.position = position
-        request = pb.LookupUsersRequest(company_id="c", page_size=5000, page_token=answer.next_page_token)
-        answer = await service.LookupUsers(request, _call())
-        assert answer.next_page_token
-    (await service.LookupUsers(pb.LookupUsersRequest(company_id="c", page_token=answer.next_page_token), _call()))
+        request = pb.LookupUsersRequest(company_id="c", page_size=5000, page_token=response.next_page_token)
+        response = await service.LookupUsers(request, _call())
+        assert response.next_page_token
+    await service.LookupUsers(pb.LookupUsersRequest(company_id="c", page_token=response.next_page_token), _call())
     assert queries.lookups == [
         Lookup("app", "company_id", "c", 100),
         Lookup("app", "company_id", "c", 1000),
@@ -242,22 +242,22 @@ async def test_a_look_up_is_planned_and_answered_whole(service: UserService, que
     ]
 
 
-async def test_several_profiles_are_answered_in_the_order_of_their_ids(
+async def test_a_batch_of_reads_has_results_in_the_order_of_the_user_ids(
     service: UserService, queries: FakeProfileQueries
 ) -> None:
     for user_id in "ab":
         queries.profiles[profile_id("app", user_id)] = Profile(user_id, None, None, {}, 0)
     request = pb.BatchGetUsersRequest(user_ids=["b", "never", "", "a", "b"], fields=["metadata", "user_id,company_id"])
     results = (await service.BatchGetUsers(request, _call())).results
-    told = [each.response.user.user_id or each.error for each in results]
+    users = [result.response.user.user_id or result.error for result in results]
     violation = Violation("user_ids[2]", "REQUIRED", "must not be empty")
     refused = [status_from_error(error) for error in (UserNotFound(), InvalidRequest([violation]))]
-    assert told == ["b", *refused, "a", "b"]
+    assert users == ["b", *refused, "a", "b"]
     (mask,) = queries.masks
     assert mask.paths == (("metadata",), ("user_id",), ("company_id",))
 
 
-async def test_a_profile_is_answered_whole(service: UserService, queries: FakeProfileQueries) -> None:
+async def test_every_field_of_a_profile_is_returned(service: UserService, queries: FakeProfileQueries) -> None:
     queries.profiles[profile_id("app", "u")] = Profile(
         user_id="u",
         created_time=_NOW,
@@ -282,7 +282,7 @@ async def test_a_profile_is_answered_whole(service: UserService, queries: FakePr
         stored_time=_NOW,
     )
     user: User = (await service.GetUser(pb.GetUserRequest(user_id="u"), _call())).user
-    # As one of the two, for whoever asks for it.
+    # `metadata_json` replaces `metadata` where the call requests it; `etag` is not supported yet.
     expected = {field.name for field in User.DESCRIPTOR.fields} - {"metadata_json", "etag"}
     assert {field.name for field, _ in user.ListFields()} == expected
     assert (user.modified_time.seconds, user.modified_time.nanos) == (1, 2)
@@ -294,13 +294,13 @@ async def test_a_profile_is_answered_whole(service: UserService, queries: FakePr
     assert MessageToDict(user.metadata) == {"a": {"b": [1, None, "x", {}]}}
 
 
-async def test_an_empty_batch_asks_nothing_of_the_store(service: UserService, store: FakeProfileStore) -> None:
+async def test_an_empty_batch_does_not_call_the_store(service: UserService, store: FakeProfileStore) -> None:
     assert not (await service.BatchUpdateUsers(pb.BatchUpdateUsersRequest(), _call())).results
     assert store.applied == []
 
 
 async def _listed(service: UserService, **fields: Any) -> str:
-    """The token of the page that follows."""
+    """The token of the next page."""
     request: Any = pb.ListUsersRequest(**fields)
     return str((await service.ListUsers(request, _call())).next_page_token)
 
@@ -345,7 +345,7 @@ async def test_a_page_begins_where_the_one_before_ended(
     )
 
 
-async def test_a_page_token_holds_for_a_day_and_for_what_it_was_given_for(
+async def test_a_page_token_is_valid_for_a_day_and_for_its_own_list(
     service: UserService, queries: FakeProfileQueries, clock: Clock
 ) -> None:
     queries.position = [_NOW, "id"]
@@ -362,18 +362,18 @@ async def test_a_page_token_holds_for_a_day_and_for_what_it_was_given_for(
     for fields in changed:
         with pytest.raises(InvalidRequest) as refused:
             await _listed(service, **{"page_token": token} | fields)
-        assert [each.reason for each in refused.value.violations] == ["INVALID_PAGE_TOKEN"]
+        assert [violation.reason for violation in refused.value.violations] == ["INVALID_PAGE_TOKEN"]
     clock.now += 1_000_000_000
     with pytest.raises(InvalidRequest):
         await _listed(service, filter="company_id = c", page_token=token)
 
 
-async def test_a_report_is_answered_whole(campaigns: CampaignService, queries: FakeProfileQueries) -> None:
+async def test_every_field_of_a_report_is_returned(campaigns: CampaignService, queries: FakeProfileQueries) -> None:
     group = CampaignGroup({"campaign.gclid": ""}, 3, [("2026-01-31", 1), ("2026-02-01", 2)], 5.0, 2)
     total = FetchedReportGroup(CampaignGroup({}, 3, (), 0.0, 0))
     queries.reported = CampaignReport([FetchedReportGroup(group)], True, total)
-    answer = await campaigns.ReportCampaigns(campaigns_pb.ReportCampaignsRequest(), _call())
-    assert answer == campaigns_pb.ReportCampaignsResponse(
+    response = await campaigns.ReportCampaigns(campaigns_pb.ReportCampaignsRequest(), _call())
+    assert response == campaigns_pb.ReportCampaignsResponse(
         groups=[
             campaigns_pb.CampaignGroup(
                 campaign={"campaign.gclid": ""},
@@ -392,13 +392,11 @@ async def test_a_report_is_answered_whole(campaigns: CampaignService, queries: F
     )
 
 
-async def test_a_count_is_answered(service: UserService) -> None:
+async def test_a_count_is_returned(service: UserService) -> None:
     assert (await service.CountUsers(pb.CountUsersRequest(), _call())).count == 2**40
 
 
-async def test_a_batch_of_refused_updates_is_answered_in_slices(
-    service: UserService, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_the_errors_of_a_batch_are_built_in_slices(service: UserService, monkeypatch: pytest.MonkeyPatch) -> None:
     owners: list[object] = []
 
     async def turn(_: Turns, owner: object) -> None:

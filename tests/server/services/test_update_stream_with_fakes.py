@@ -1,4 +1,4 @@
-"""A stream of updates over a store of the test's own: what waits for room, and what never has to."""
+"""A stream of updates over a fake store: how it waits for room."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -24,14 +24,14 @@ _CALL = Call(_APPLICATION, (), lambda: "unix:")
 
 
 class FakeProfileStore:
-    """Answers when it is told to, or at once; keeps the ids of what it was given."""
+    """Stores updates once `may_respond` is set, and records the user ids."""
 
     def __init__(self) -> None:
-        self.may_answer = asyncio.Event()
+        self.may_respond = asyncio.Event()
         self.applied: list[Any] = []
 
     async def apply(self, writes: Sequence[ProfileWrite]) -> Sequence[Outcome]:
-        await self.may_answer.wait()
+        await self.may_respond.wait()
         self.applied += [write.on_insert["user_id"] for write in writes]
         return [STORED] * len(writes)
 
@@ -59,14 +59,14 @@ async def _sent(messages: Sequence[pb.StreamUpdateUsersRequest]) -> AsyncIterato
 
 async def _acknowledged(grouped: WriteBatcher, *messages: pb.StreamUpdateUsersRequest) -> list[int]:
     stream = UpdateStream(grouped, _CALL, lambda: 0, asyncio.Event(), Turns())
-    answers = stream.acknowledge(_sent(messages))
-    return [each.sequence_number for answer in [one async for one in answers] for each in answer.acknowledgements]
+    responses = [response async for response in stream.acknowledge(_sent(messages))]
+    return [item.sequence_number for response in responses for item in response.acknowledgements]
 
 
 async def test_refused_updates_are_acknowledged_in_slices(
     grouped: WriteBatcher, store: FakeProfileStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store.may_answer.set()
+    store.may_respond.set()
     taken: list[object] = []
 
     async def turn(_: Turns, owner: object) -> None:
@@ -77,20 +77,20 @@ async def test_refused_updates_are_acknowledged_in_slices(
     assert taken == ["app"] * (300 // REFUSED_IN_ONE_TURN)
 
 
-async def test_a_stream_waits_for_room_in_bytes_and_goes_on(
+async def test_a_stream_waits_for_room_in_bytes_and_continues(
     grouped: WriteBatcher, store: FakeProfileStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(limits, "WAITING_BYTES", 20_000)
     stream = asyncio.ensure_future(_acknowledged(grouped, *(_message(f"u{n}", size=3_000) for n in range(10))))
     await turns(100)
     assert not stream.done()
-    store.may_answer.set()
+    store.may_respond.set()
     async with asyncio.timeout(10):
         assert sorted(await stream) == list(range(10))
     assert store.applied == [f"u{number}" for number in range(10)]
 
 
-async def test_a_message_larger_than_all_room_is_taken_part_by_part_while_others_write(
+async def test_a_request_larger_than_all_room_is_submitted_in_parts_while_another_application_writes(
     grouped: WriteBatcher, store: FakeProfileStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(limits, "WAITING_BYTES", 20_000)
@@ -104,14 +104,14 @@ async def test_a_message_larger_than_all_room_is_taken_part_by_part_while_others
     monkeypatch.setattr(grouped, "submit", noted)
     users = [f"u{number}" for number in range(20)]
     stream = asyncio.ensure_future(_acknowledged(grouped, _message(*users, size=1_500), _message("last")))
-    store.may_answer.set()
-    # Another application always has some under way.
+    store.may_respond.set()
+    # Another application always has writes in flight.
     other = _Busy(grouped)
     async with asyncio.timeout(10):
         assert sorted(await stream) == list(range(21))
     other.stop()
     assert max(parts) <= 5_000
-    assert [each for each in store.applied if each != "busy"] == [*users, "last"]
+    assert [user_id for user_id in store.applied if user_id != "busy"] == [*users, "last"]
 
 
 async def test_an_update_is_not_counted_before_it_is_submitted(
@@ -127,7 +127,7 @@ async def test_an_update_is_not_counted_before_it_is_submitted(
 
 
 class _Busy:
-    """Writes of another application, one after the other."""
+    """Another application, which always has one write in flight."""
 
     def __init__(self, grouped: WriteBatcher) -> None:
         self._grouped = grouped
