@@ -295,4 +295,4 @@ def test_a_database_that_fails_is_reported(mongod: EmbeddedMongod, database: Dat
     failing = {"failCommands": ["delete"], "errorCode": 13, "appName": "userfold"}
     database.client.admin.command({"configureFailPoint": "failCommand", "mode": {"times": 1}, "data": failing})
     run = _run(mongod, "revoke", "x")
-    assert (run.returncode, run.stderr) == (1, "userfold: the MongoDB of USERFOLD_MONGODB_URI does not response\n")
+    assert (run.returncode, run.stderr) == (1, "userfold: the MongoDB of USERFOLD_MONGODB_URI does not answer\n")
