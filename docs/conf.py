@@ -48,7 +48,8 @@ def _navigation(index: str) -> str:
     """What Sphinx needs for its side bar: the pages that the lists of the index name, below the same headings."""
     parts = []
     for section in index.split("\n## ")[1:]:
-        pages = re.findall(r"^- \[.*?\]\(([\w/-]+)\.md\)", section, re.MULTILINE)
+        pages = re.findall(r"^- \[(.*?)\]\(([\w/-]+)\.md\)", section, re.MULTILINE)
+        entries = [f"{title} <{page}>" for title, page in pages]
         caption = section.splitlines()[0]
-        parts.append("\n".join(["", "```{toctree}", ":hidden:", f":caption: {caption}", "", *pages, "```", ""]))
+        parts.append("\n".join(["", "```{toctree}", ":hidden:", f":caption: {caption}", "", *entries, "```", ""]))
     return "\n".join(parts)
