@@ -1,12 +1,13 @@
 """Fixtures of all tests: one mongod, a running server and gateway, and an application for each test."""
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import hypothesis
 import pytest
+from coverage import Coverage
 from pymongo import MongoClient
 from pymongo.database import Database
 
@@ -29,6 +30,19 @@ def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
         folder = item.path.relative_to(Path(__file__).parent).parts[0]
         if folder not in _IN_PROCESS or _STARTS_A_PROGRAM & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.slow)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None]:
+    """Pause coverage in a test that is marked `unmeasured`."""
+    measured_by = Coverage.current() if item.get_closest_marker("unmeasured") else None
+    if not measured_by:
+        return (yield)
+    measured_by.stop()
+    try:
+        return (yield)
+    finally:
+        measured_by.start()
 
 
 @pytest.fixture(scope="session")
@@ -58,6 +72,13 @@ def database(mongod: EmbeddedMongod) -> Iterator[Database[dict[str, Any]]]:
 def stack(mongod: EmbeddedMongod) -> Iterator[Stack]:
     """A running server and gateway, which all tests share."""
     with running_stack(mongod.uri) as stack:
+        yield stack
+
+
+@pytest.fixture(scope="session")
+def unmeasured_stack(mongod: EmbeddedMongod) -> Iterator[Stack]:
+    """A server and gateway on the same database as `stack`, without coverage: for tests that send much data."""
+    with running_stack(mongod.uri, measured=False) as stack:
         yield stack
 
 

@@ -1,15 +1,16 @@
 """The short part of `make faults`: two faults, and one bug that must be found."""
 
-import os
 import subprocess
 import sys
+
+from tests.support.programs import environment
 
 
 def test_nothing_acknowledged_is_lost_and_the_checker_would_see_it() -> None:
     chosen = "seeded-wrong-application,kill-primary,kill-server"
     ended = subprocess.run(
         [sys.executable, "-m", "tests.faults", "--only", chosen, "--seconds", "0.3"],
-        env={**os.environ, "PYTHONWARNINGS": ""},
+        env=environment({"PYTHONWARNINGS": ""}, measured=False),
         capture_output=True,
         text=True,
         check=False,

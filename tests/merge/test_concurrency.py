@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 
 from server.local.mongod import EmbeddedMongod
-from tests.support.programs import Program
-from tests.support.stack import DATABASE, Api, Stack
+from tests.support.stack import Api, Stack, running_stack
 
 _WRITERS = 16
 _ROUNDS = 8
@@ -18,16 +17,8 @@ _ROUNDS = 8
 @pytest.fixture(scope="module")
 def second_stack(mongod: EmbeddedMongod, stack: Stack) -> Iterator[Stack]:
     """Another server and gateway on the same MongoDB."""
-    server = Program(
-        "server",
-        {"USERFOLD_MONGODB_URI": mongod.uri, "USERFOLD_DATABASE": DATABASE, "USERFOLD_GRPC_ADDRESS": "127.0.0.1:0"},
-    )
-    gateway = Program(
-        "gateway", {"USERFOLD_GRPC_ADDRESS": server.ready["grpc"], "USERFOLD_HTTP_ADDRESS": "127.0.0.1:0"}
-    )
-    yield Stack(http=gateway.ready["http"], grpc=server.ready["grpc"])
-    assert gateway.stop() == 0
-    assert server.stop() == 0
+    with running_stack(mongod.uri, measured=False) as stack:
+        yield stack
 
 
 @pytest.mark.parametrize("user_number", range(4))

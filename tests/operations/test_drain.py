@@ -22,6 +22,7 @@ from server.local.mongod import EmbeddedMongod
 from tests.operations import hurried_server
 from tests.support.applications import Application, register
 from tests.support.programs import Program
+from tests.support.stack import start_gateway, start_server
 
 _DATABASE = "userfold_drain_test"
 _SERVING, _NOT_SERVING = health_pb2.HealthCheckResponse.SERVING, health_pb2.HealthCheckResponse.NOT_SERVING
@@ -42,29 +43,14 @@ def stored(mongod: EmbeddedMongod) -> Iterator[Database[dict[str, Any]]]:
 
 @pytest.fixture
 def server(mongod: EmbeddedMongod) -> Iterator[Program]:
-    running = Program(
-        "server",
-        {
-            "USERFOLD_MONGODB_URI": mongod.uri,
-            "USERFOLD_DATABASE": _DATABASE,
-            "USERFOLD_GRPC_ADDRESS": "127.0.0.1:0",
-            "USERFOLD_DRAIN_SECONDS": "0.5",
-        },
-    )
+    running = start_server(mongod.uri, _DATABASE, {"USERFOLD_DRAIN_SECONDS": "0.5"})
     yield running
     running.stop()
 
 
 @pytest.fixture
 def gateway(server: Program) -> Iterator[Program]:
-    running = Program(
-        "gateway",
-        {
-            "USERFOLD_GRPC_ADDRESS": server.ready["grpc"],
-            "USERFOLD_HTTP_ADDRESS": "127.0.0.1:0",
-            "USERFOLD_DRAIN_SECONDS": "2",
-        },
-    )
+    running = start_gateway(server.ready["grpc"], {"USERFOLD_DRAIN_SECONDS": "2"})
     yield running
     running.stop()
 
@@ -204,10 +190,7 @@ def test_a_server_stops_its_streams_when_all_that_it_has_read_is_acknowledged(
 
 
 def test_a_server_ends_in_its_time_though_mongodb_hangs(mongod: EmbeddedMongod, owner: Application) -> None:
-    server = Program(
-        "tests.operations.hurried_server",
-        {"USERFOLD_MONGODB_URI": mongod.uri, "USERFOLD_DATABASE": _DATABASE, "USERFOLD_GRPC_ADDRESS": "127.0.0.1:0"},
-    )
+    server = start_server(mongod.uri, _DATABASE, module="tests.operations.hurried_server")
     metadata = (("x-moesif-application-id", "drain"),)
     update = pb.UpdateUserRequest(user=UserUpdate(user_id="u"))
     try:

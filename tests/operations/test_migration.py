@@ -20,6 +20,7 @@ from server.settings import InvalidSetting
 from tests.operations.newer_server import MIGRATION
 from tests.support.applications import Application, register
 from tests.support.programs import Program
+from tests.support.stack import start_server
 from tests.support.waiting import wait_until
 
 _PROFILES = 1000
@@ -82,7 +83,7 @@ def test_old_and_new_servers_serve_while_one_migrates(
     with ExitStack() as stack:
 
         def start(module: str) -> Program:
-            program = Program(module, environment, stderr=None)
+            program = Program(module, environment)
             stack.callback(program.stop)
             return program
 
@@ -170,10 +171,7 @@ def test_an_older_program_leaves_what_a_newer_one_has_prepared(
     fresh.schema.insert_one({"_id": "schema", "newest": 2, "least": 1, "version": 2, "clean": 2})
     newer = {"$jsonSchema": {"description": "of the newer one"}}
     fresh.create_collection("profiles", validator=newer)
-    server = Program(
-        "server",
-        {"USERFOLD_MONGODB_URI": mongod.uri, "USERFOLD_DATABASE": fresh.name, "USERFOLD_GRPC_ADDRESS": "127.0.0.1:0"},
-    )
+    server = start_server(mongod.uri, fresh.name)
     assert fresh.get_collection("profiles").options()["validator"] == newer
     assert (fresh.schema.find_one() or {})["version"] == 1
     assert fresh.servers.count_documents({"version": 1}) == 1

@@ -18,8 +18,8 @@ from pymongo.database import Database
 
 from server.local.mongod import EmbeddedMongod
 from tests.support.applications import Application
-from tests.support.programs import Program, run_program
-from tests.support.stack import DATABASE, Api, Stack
+from tests.support.programs import run_program
+from tests.support.stack import DATABASE, Api, Stack, running_stack, start_gateway, start_server
 
 _WHEELS = Path(__file__).parents[1] / "versions"
 _PROXY = {"X-Forwarded-For": "203.0.113.7"}
@@ -39,15 +39,7 @@ def older(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def older_gateway(stack: Stack, older: dict[str, Any]) -> Iterator[str]:
     """The URL of a gateway of version 0.1, behind a proxy, before a server of this version."""
-    gateway = Program(
-        "gateway",
-        {
-            "USERFOLD_GRPC_ADDRESS": stack.grpc,
-            "USERFOLD_HTTP_ADDRESS": "127.0.0.1:0",
-            "USERFOLD_TRUSTED_PROXIES": "127.0.0.1",
-            **older,
-        },
-    )
+    gateway = start_gateway(stack.grpc, {"USERFOLD_TRUSTED_PROXIES": "127.0.0.1", **older}, measured=False)
     try:
         yield gateway.ready["http"]
     finally:
@@ -57,15 +49,7 @@ def older_gateway(stack: Stack, older: dict[str, Any]) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def older_server(mongod: EmbeddedMongod, stack: Stack, older: dict[str, Any]) -> Iterator[str]:
     """The address of a server of version 0.1, on the database of a server of this version."""
-    server = Program(
-        "server",
-        {
-            "USERFOLD_MONGODB_URI": mongod.uri,
-            "USERFOLD_DATABASE": DATABASE,
-            "USERFOLD_GRPC_ADDRESS": "127.0.0.1:0",
-            **older,
-        },
-    )
+    server = start_server(mongod.uri, variables=older, measured=False)
     try:
         yield server.ready["grpc"]
     finally:
@@ -146,7 +130,7 @@ def test_what_an_older_gateway_would_misread_is_refused_and_has_no_effect(throug
 def test_a_gateway_refuses_everything_of_an_older_server(
     older_server: str, database: Database[dict[str, Any]], application: Application
 ) -> None:
-    gateway = Program("gateway", {"USERFOLD_GRPC_ADDRESS": older_server, "USERFOLD_HTTP_ADDRESS": "127.0.0.1:0"})
+    gateway = start_gateway(older_server)
     try:
         api = Api(gateway.ready["http"], application)
         with api.client:
@@ -168,10 +152,7 @@ def test_a_gateway_refuses_everything_of_an_older_server(
 def test_nothing_is_acknowledged_wrongly_while_a_gateway_has_servers_of_both_versions(
     older_server: str, stack: Stack, application: Application, api: Api
 ) -> None:
-    gateway = Program(
-        "gateway",
-        {"USERFOLD_GRPC_ADDRESS": f"ipv4:{stack.grpc},{older_server}", "USERFOLD_HTTP_ADDRESS": "127.0.0.1:0"},
-    )
+    gateway = start_gateway(f"ipv4:{stack.grpc},{older_server}")
     try:
         mixed = Api(gateway.ready["http"], application)
         stored, reasons = set(), set()
@@ -200,9 +181,7 @@ def test_nothing_is_acknowledged_wrongly_while_a_gateway_has_servers_of_both_ver
 def test_profiles_are_the_same_through_servers_of_both_versions(
     older_server: str, older: dict[str, Any], application: Application, api: Api
 ) -> None:
-    gateway = Program(
-        "gateway", {"USERFOLD_GRPC_ADDRESS": older_server, "USERFOLD_HTTP_ADDRESS": "127.0.0.1:0", **older}
-    )
+    gateway = start_gateway(older_server, older, measured=False)
     try:
         before = Api(gateway.ready["http"], application)
         with before.client:
@@ -233,9 +212,7 @@ def test_a_backup_of_an_older_server_is_restored_and_served(
         )
         assert ended.returncode == 0, ended.stderr
 
-    gateway = Program(
-        "gateway", {"USERFOLD_GRPC_ADDRESS": older_server, "USERFOLD_HTTP_ADDRESS": "127.0.0.1:0", **older}
-    )
+    gateway = start_gateway(older_server, older, measured=False)
     try:
         before = Api(gateway.ready["http"], application)
         with before.client:
@@ -246,17 +223,10 @@ def test_a_backup_of_an_older_server_is_restored_and_served(
     restored, file = f"{DATABASE}_restored", tmp_path / "backup"
     command(DATABASE, "create", file, **older)
     command(restored, "restore", file)
-    places = {"USERFOLD_MONGODB_URI": mongod.uri, "USERFOLD_DATABASE": restored}
-    server = Program("server", {"USERFOLD_GRPC_ADDRESS": "127.0.0.1:0", **places})
-    gateway = Program(
-        "gateway", {"USERFOLD_GRPC_ADDRESS": server.ready["grpc"], "USERFOLD_HTTP_ADDRESS": "127.0.0.1:0"}
-    )
-    try:
-        after = Api(gateway.ready["http"], application)
+    with running_stack(mongod.uri, restored) as stack:
+        after = Api(stack.http, application)
         with after.client:
             read = after.get("u").json()
             assert {name: read[name] for name in stored} == stored
             found = after.client.post("/v1/users:lookup", json={"session_token": "t"}, headers=after.reader)
             assert [user["user_id"] for user in found.json()["users"]] == ["u"]
-    finally:
-        assert (gateway.stop(), server.stop()) == (0, 0)

@@ -30,7 +30,7 @@ from tests.support.http2 import (
     frame,
 )
 from tests.support.programs import Program
-from tests.support.stack import DATABASE
+from tests.support.stack import start_server
 
 _GET_USER = "/userfold.v1.UserService/GetUser"
 _KEY = "grpc-attacks"
@@ -43,10 +43,7 @@ _MOST_MEGABYTES = 150
 @pytest.fixture(scope="module")
 def server(mongod: EmbeddedMongod, database: Database[dict[str, Any]]) -> Iterator[Program]:
     register(database, _KEY)
-    server = Program(
-        "server",
-        {"USERFOLD_MONGODB_URI": mongod.uri, "USERFOLD_DATABASE": DATABASE, "USERFOLD_GRPC_ADDRESS": "127.0.0.1:0"},
-    )
+    server = start_server(mongod.uri, measured=False)
     yield server
     assert server.stop() == 0
 

@@ -16,7 +16,7 @@ from gateway.http import limits
 from tests.overload.test_grpc_attacks import megabytes
 from tests.support.applications import Application
 from tests.support.programs import Program
-from tests.support.stack import Api, Stack
+from tests.support.stack import Api, Stack, start_gateway
 from tests.support.waiting import wait_until
 
 _CONNECTIONS = 64
@@ -115,15 +115,13 @@ class Clients:
 
 
 @pytest.fixture(scope="module")
+def stack(unmeasured_stack: Stack) -> Stack:
+    return unmeasured_stack
+
+
+@pytest.fixture(scope="module")
 def gateway(stack: Stack) -> Iterator[Program]:
-    gateway = Program(
-        "gateway",
-        {
-            "USERFOLD_GRPC_ADDRESS": stack.grpc,
-            "USERFOLD_HTTP_ADDRESS": "127.0.0.1:0",
-            "USERFOLD_HTTP_CONNECTIONS": str(_CONNECTIONS),
-        },
-    )
+    gateway = start_gateway(stack.grpc, {"USERFOLD_HTTP_CONNECTIONS": str(_CONNECTIONS)}, measured=False)
     yield gateway
     assert gateway.stop() == 0
 

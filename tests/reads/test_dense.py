@@ -36,6 +36,11 @@ _USERS = 40
 
 
 @pytest.fixture(scope="module")
+def stack(unmeasured_stack: Stack) -> Stack:
+    return unmeasured_stack
+
+
+@pytest.fixture(scope="module")
 def dense(stack: Stack, database: Database[dict[str, Any]]) -> Iterator[Api]:
     """An application of 40 such users, of one company, who share a token."""
     application = register(database, "the dense one's")

@@ -28,8 +28,7 @@ from server.accounts.credentials import generate_collector_key
 from server.local.mongod import EmbeddedMongod
 from tests.operations.test_backup import Command
 from tests.support.applications import Application, register
-from tests.support.programs import Program
-from tests.support.stack import percent_encoded
+from tests.support.stack import percent_encoded, running_stack
 
 _DATABASE: Final = "userfold_worst"
 _USERS: Final = 34
@@ -130,32 +129,24 @@ class World:
 def world(mongod: EmbeddedMongod, database: Database[dict[str, Any]]) -> Iterator[World]:
     """Programs with a database of their own, in which there is nobody but these users."""
     own = database.client[_DATABASE]
-    settings = {"USERFOLD_MONGODB_URI": mongod.uri, "USERFOLD_DATABASE": _DATABASE}
-    server = Program("server", {"USERFOLD_GRPC_ADDRESS": "127.0.0.1:0", **settings})
-    gateway = Program(
-        "gateway", {"USERFOLD_GRPC_ADDRESS": server.ready["grpc"], "USERFOLD_HTTP_ADDRESS": "127.0.0.1:0"}
-    )
     # What a client must take, as the contract says.
     options = [("grpc.max_receive_message_length", limits.MESSAGE_BYTES)]
-    try:
-        with (
-            httpx2.Client(base_url=gateway.ready["http"], timeout=60) as http,
-            grpc.insecure_channel(server.ready["grpc"], options=options) as channel,
-        ):
-            world = World(
-                register(own, generate_collector_key()),
-                http,
-                UserServiceStub(channel),
-                CampaignServiceStub(channel),
-                {},
-            )
-            for number in range(_USERS):
-                _store(world, number)
-            yield world
-    finally:
-        assert gateway.stop() == 0
-        assert server.stop() == 0
-        database.client.drop_database(_DATABASE)
+    with (
+        running_stack(mongod.uri, _DATABASE, measured=False) as stack,
+        httpx2.Client(base_url=stack.http, timeout=60) as http,
+        grpc.insecure_channel(stack.grpc, options=options) as channel,
+    ):
+        world = World(
+            register(own, generate_collector_key()),
+            http,
+            UserServiceStub(channel),
+            CampaignServiceStub(channel),
+            {},
+        )
+        for number in range(_USERS):
+            _store(world, number)
+        yield world
+    database.client.drop_database(_DATABASE)
 
 
 def _store(world: World, number: int) -> None:

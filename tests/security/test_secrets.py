@@ -45,8 +45,8 @@ from tests.security.recorded_traffic import Caller, Evidence
 from tests.support.applications import Application, grant, register
 from tests.support.database_dump import OPLOG, dump
 from tests.support.http1 import Connection
-from tests.support.programs import Program, free_port
-from tests.support.stack import DATABASE
+from tests.support.programs import free_port
+from tests.support.stack import DATABASE, start_gateway, start_server
 from tests.support.transports import BINDINGS, Credential, GrpcTransport, HttpTransport, http_request
 
 _PROFILES = f"{DATABASE}.profiles"
@@ -205,27 +205,21 @@ def evidence() -> Iterator[Evidence]:
         evidence = Evidence(canaries, application, CanaryIds(canaries))
         metrics = {f"metrics of the {name}": f"127.0.0.1:{free_port()}" for name in logs}
         verbose = {"GRPC_VERBOSITY": "debug", "USERFOLD_LOG_LEVEL": "info"}
-        server = Program(
-            "tests.security.faulty_server",
-            {
-                "USERFOLD_MONGODB_URI": uri,
-                "USERFOLD_DATABASE": DATABASE,
-                "USERFOLD_GRPC_ADDRESS": "127.0.0.1:0",
-                "USERFOLD_SERVER_METRICS_ADDRESS": metrics["metrics of the server"],
-                **verbose,
-            },
+        server = start_server(
+            uri,
+            variables={"USERFOLD_SERVER_METRICS_ADDRESS": metrics["metrics of the server"], **verbose},
+            module="tests.security.faulty_server",
             stderr=logs["server"],
         )
         stack.callback(server.stop)
-        gateway = Program(
-            "tests.security.faulty_gateway",
+        gateway = start_gateway(
+            server.ready["grpc"],
             {
-                "USERFOLD_GRPC_ADDRESS": server.ready["grpc"],
-                "USERFOLD_HTTP_ADDRESS": "127.0.0.1:0",
                 "USERFOLD_TRUSTED_PROXIES": "127.0.0.1",
                 "USERFOLD_GATEWAY_METRICS_ADDRESS": metrics["metrics of the gateway"],
                 **verbose,
             },
+            module="tests.security.faulty_gateway",
             stderr=logs["gateway"],
         )
         stack.callback(gateway.stop)

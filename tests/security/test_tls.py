@@ -18,7 +18,7 @@ from server.local.mongod import EmbeddedMongod
 from tests.support.applications import Application
 from tests.support.certificates import Authority
 from tests.support.programs import Program
-from tests.support.stack import DATABASE
+from tests.support.stack import DATABASE, start_gateway, start_server
 
 
 class Stack:
@@ -30,25 +30,20 @@ class Stack:
         self.server_pair = self.authority.issue(directory, "server")
         self.gateway_pair = self.authority.issue(directory, "gateway")
         client = self.clients.issue(directory, "client")
-        self.server = Program(
-            "server",
-            {
-                "USERFOLD_MONGODB_URI": mongod.uri,
-                "USERFOLD_DATABASE": DATABASE,
-                "USERFOLD_GRPC_ADDRESS": "127.0.0.1:0",
+        self.server = start_server(
+            mongod.uri,
+            variables={
                 "USERFOLD_GRPC_TLS_CERTIFICATE": str(self.server_pair.certificate),
                 "USERFOLD_GRPC_TLS_KEY": str(self.server_pair.key),
                 "USERFOLD_GRPC_TLS_CLIENT_CA": str(self.clients.path),
             },
             stderr=errors,
         )
-        self.gateway = Program(
-            "gateway",
+        self.gateway = start_gateway(
+            self.server.ready["grpc"],
             {
-                "USERFOLD_HTTP_ADDRESS": "127.0.0.1:0",
                 "USERFOLD_HTTP_TLS_CERTIFICATE": str(self.gateway_pair.certificate),
                 "USERFOLD_HTTP_TLS_KEY": str(self.gateway_pair.key),
-                "USERFOLD_GRPC_ADDRESS": self.server.ready["grpc"],
                 "USERFOLD_GRPC_TLS_CA": str(self.authority.path),
                 "USERFOLD_GRPC_TLS_CLIENT_CERTIFICATE": str(client.certificate),
                 "USERFOLD_GRPC_TLS_CLIENT_KEY": str(client.key),

@@ -18,7 +18,7 @@ from server.mongo.replica_set import initiate
 from tests.stalls.calls import Who
 from tests.stalls.dense_profiles import LEGACY, PUBLIC, store_legacy, store_public
 from tests.support.applications import Application, register
-from tests.support.programs import Program
+from tests.support.stack import start_gateway, start_server
 
 DATABASE: Final = "userfold_stalls"
 
@@ -50,23 +50,9 @@ class Stack:
         self._stack.close()
 
     def _start(self) -> None:
-        self.server = Program(
-            "server",
-            {
-                "USERFOLD_MONGODB_URI": self._mongod.uri,
-                "USERFOLD_DATABASE": DATABASE,
-                "USERFOLD_GRPC_ADDRESS": "127.0.0.1:0",
-            },
-            stderr=self._log,
-        )
-        self.gateway = Program(
-            "gateway",
-            {
-                "USERFOLD_GRPC_ADDRESS": self.server.ready["grpc"],
-                "USERFOLD_HTTP_ADDRESS": "127.0.0.1:0",
-                "USERFOLD_TRUSTED_PROXIES": "127.0.0.1",
-            },
-            stderr=self._log,
+        self.server = start_server(self._mongod.uri, DATABASE, stderr=self._log)
+        self.gateway = start_gateway(
+            self.server.ready["grpc"], {"USERFOLD_TRUSTED_PROXIES": "127.0.0.1"}, stderr=self._log
         )
 
     def _stop(self) -> None:

@@ -1,9 +1,9 @@
 """The running server and gateway, and the HTTP API that they serve."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import IO, Any, Final
 
 import httpx2
 
@@ -22,17 +22,48 @@ class Stack:
     grpc: str
 
 
+def start_server(
+    mongodb_uri: str,
+    database: str = DATABASE,
+    variables: Mapping[str, str] | None = None,
+    *,
+    module: str = "server",
+    stderr: IO[bytes] | None = None,
+    measured: bool = True,
+) -> Program:
+    """A server on a free port, unless the variables name one."""
+    settings = {
+        "USERFOLD_MONGODB_URI": mongodb_uri,
+        "USERFOLD_DATABASE": database,
+        "USERFOLD_GRPC_ADDRESS": "127.0.0.1:0",
+        **(variables or {}),
+    }
+    return Program(module, settings, stderr=stderr, measured=measured)
+
+
+def start_gateway(
+    grpc_address: str,
+    variables: Mapping[str, str] | None = None,
+    *,
+    module: str = "gateway",
+    stderr: IO[bytes] | None = None,
+    measured: bool = True,
+) -> Program:
+    """A gateway on a free port, unless the variables name one."""
+    settings = {
+        "USERFOLD_GRPC_ADDRESS": grpc_address,
+        "USERFOLD_HTTP_ADDRESS": "127.0.0.1:0",
+        **(variables or {}),
+    }
+    return Program(module, settings, stderr=stderr, measured=measured)
+
+
 @contextmanager
-def running_stack(mongodb_uri: str) -> Iterator[Stack]:
-    """A server and a gateway, each a process of its own, until the end of the block."""
-    server = Program(
-        "server",
-        {"USERFOLD_MONGODB_URI": mongodb_uri, "USERFOLD_DATABASE": DATABASE, "USERFOLD_GRPC_ADDRESS": "127.0.0.1:0"},
-    )
+def running_stack(mongodb_uri: str, database: str = DATABASE, *, measured: bool = True) -> Iterator[Stack]:
+    """A server and a gateway until the end of the block. Both must stop with exit status 0."""
+    server = start_server(mongodb_uri, database, measured=measured)
     try:
-        gateway = Program(
-            "gateway", {"USERFOLD_GRPC_ADDRESS": server.ready["grpc"], "USERFOLD_HTTP_ADDRESS": "127.0.0.1:0"}
-        )
+        gateway = start_gateway(server.ready["grpc"], measured=measured)
         try:
             yield Stack(http=gateway.ready["http"], grpc=server.ready["grpc"])
         finally:

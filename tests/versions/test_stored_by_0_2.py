@@ -10,6 +10,7 @@ import pytest
 
 from server.local.mongod import EmbeddedMongod
 from tests.support.programs import Program, run_program
+from tests.support.stack import start_gateway
 
 _FOLDER: Final = Path(__file__).parent
 _RECORDED: Final[dict[str, Any]] = json.loads(_FOLDER.joinpath("userfold-0.2.0-responses.json").read_text())
@@ -22,9 +23,7 @@ def client(mongod: EmbeddedMongod) -> Iterator[httpx2.Client]:
     restored = run_program("server.backup", "restore", _FOLDER / "userfold-0.2.0.backup", variables=variables)
     assert restored.returncode == 0, restored.stderr
     server = Program("server", {"USERFOLD_GRPC_ADDRESS": "127.0.0.1:0", **variables})
-    gateway = Program(
-        "gateway", {"USERFOLD_GRPC_ADDRESS": server.ready["grpc"], "USERFOLD_HTTP_ADDRESS": "127.0.0.1:0"}
-    )
+    gateway = start_gateway(server.ready["grpc"])
     authorization = f"Bearer {_RECORDED['management_token']}"
     try:
         with httpx2.Client(

@@ -3,6 +3,7 @@
 import itertools
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pymongo import UpdateOne
@@ -15,6 +16,8 @@ from server.mongo.bulk import PATH_MEETS_NON_OBJECT
 from server.mongo.update_document import dotted_update, exact_update
 from server.users.update import fold, plan_update
 from tests.support.strategies import CLEARABLE, UPDATES
+
+pytestmark = pytest.mark.unmeasured
 
 _NOW = 1_767_323_045_000_000_000
 _numbers = itertools.count()

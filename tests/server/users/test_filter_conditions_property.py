@@ -24,6 +24,8 @@ from server.users.listing import Listing
 from server.users.update import plan_update
 from tests.support.expected_filter_result import matches
 
+pytestmark = pytest.mark.unmeasured
+
 _NOW = 1_767_323_045_678_000_000
 
 # Few of each, so that filters meet what is stored; each one has a trap of MongoDB's in it.

@@ -3,6 +3,7 @@
 import random
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -13,6 +14,8 @@ from server.mongo.update_document import dotted_update
 from server.users.update import fold, plan_update
 from tests.support.expected_profile import ReferenceProfile
 from tests.support.strategies import UPDATES
+
+pytestmark = pytest.mark.unmeasured
 
 _NOW = 1_767_323_045_000_000_000
 _ADDRESS = "192.0.2.1"
