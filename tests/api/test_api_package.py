@@ -1,4 +1,4 @@
-"""The package of the stubs: built as a wheel, installed where nothing of Userfold is, and used as its README says."""
+"""The package of the stubs: its wheel, in an environment without Userfold, runs the programs of its README."""
 
 import json
 import re
@@ -27,7 +27,7 @@ _LITTER: Final = shutil.ignore_patterns("build", "*.egg-info", "__pycache__")
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel, built from a copy: setuptools leaves things behind."""
+    """The wheel, built from a copy, as setuptools writes into the source directory."""
     folder = tmp_path_factory.mktemp("wheel")
     source = shutil.copytree(_PROTOS, folder / "protos", ignore=_LITTER)
     options = ("--no-build-isolation", "--no-deps", "--no-index", "--wheel-dir", folder)
@@ -38,7 +38,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The Python of an environment that holds the wheel and what it asks for, at the locked versions."""
+    """The Python of an environment with the wheel and its requirements, at the locked versions."""
     environment = tmp_path_factory.mktemp("producer") / "venv"
     _succeeds([sys.executable, "-m", "venv", environment])
     python = environment / "bin" / "python"
@@ -51,13 +51,13 @@ def _succeeds(command: Sequence[str | Path]) -> None:
     assert ended.returncode == 0, ended.stdout + ended.stderr
 
 
-def test_the_wheel_holds_the_stubs_their_types_and_the_protos_alone(wheel: Path) -> None:
+def test_the_wheel_holds_only_the_stubs_their_types_and_the_protos(wheel: Path) -> None:
     protos = [path.relative_to(_PROTOS) for path in _PROTOS.rglob("*.proto")]
     names = {str(proto.with_suffix("")) for proto in protos}
     assert {"userfold/v1/user", "userfold/v1/reasons", "userfold/internal/v1/user_update_service"} <= names
     kinds = (".proto", "_pb2.py", "_pb2.pyi", "_pb2_grpc.py", "_pb2_grpc.pyi")
     expected = {f"{name}{kind}" for name in names for kind in kinds}
-    # The internal ones come with it because the programs of Userfold install it, too.
+    # The internal ones are included because the programs of Userfold install this package as well.
     packages = ("userfold", "userfold/v1", "userfold/internal", "userfold/internal/v1")
     expected |= {f"{package}/__init__.py" for package in packages} | {"userfold/py.typed"}
     with zipfile.ZipFile(wheel) as archive:
@@ -66,7 +66,7 @@ def test_the_wheel_holds_the_stubs_their_types_and_the_protos_alone(wheel: Path)
             assert archive.read(str(proto)) == (_PROTOS / proto).read_bytes()
 
 
-def test_the_wheel_asks_for_the_runtimes_of_grpc_and_protobuf_alone(wheel: Path) -> None:
+def test_the_wheel_requires_only_the_runtimes_of_grpc_and_protobuf(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         (path,) = (name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
         metadata = Parser().parsestr(archive.read(path).decode())
@@ -96,7 +96,7 @@ def test_the_first_example_of_the_packages_readme_updates_and_reads_a_user(
     python: Path, stack: Stack, application: Application, tmp_path: Path
 ) -> None:
     source = _example("One update, and one read", stack, application)
-    # -I: neither the checkout nor the caller's PYTHONPATH is where it imports from.
+    # -I: imports come neither from the checkout nor from PYTHONPATH.
     printed = text_format.Parse(run([python, "-I", "-c", source], cwd=tmp_path), User())
     assert 0 <= (printed.modified_time.ToDatetime() - printed.created_time.ToDatetime()).total_seconds() < 60
     printed.ClearField("created_time")
@@ -107,7 +107,7 @@ def test_the_first_example_of_the_packages_readme_updates_and_reads_a_user(
     assert printed == expected
 
 
-def test_the_producer_of_the_packages_readme_streams_and_tells_what_is_refused(
+def test_the_producer_of_the_packages_readme_streams_and_prints_what_is_refused(
     python: Path, api: Api, stack: Stack, application: Application, tmp_path: Path
 ) -> None:
     source = _example("A stream", stack, application)
@@ -115,11 +115,11 @@ def test_the_producer_of_the_packages_readme_streams_and_tells_what_is_refused(
     assert [api.get(user_id).json()["metadata"] for user_id in ("0", "4999")] == [{"visits": 0}, {"visits": 4999}]
     broken = source.replace("str(number)", '"x" * (513 * (number == 7)) or str(number)')
     assert broken != source
-    told = run([python, "-I", "-c", broken], cwd=tmp_path)
-    assert told == f"refused: {'x' * 513} Fields of the request break rules; nothing of it was written.\n"
+    printed = run([python, "-I", "-c", broken], cwd=tmp_path)
+    assert printed == f"refused: {'x' * 513} Fields of the request break rules; nothing of it was written.\n"
 
 
-def test_the_stubs_tell_type_checkers_what_a_message_holds(python: Path, tmp_path: Path) -> None:
+def test_type_checkers_know_the_fields_of_a_message(python: Path, tmp_path: Path) -> None:
     (tmp_path / "producer.py").write_text(
         "from userfold.v1.user_pb2 import UserUpdate\n"
         "reveal_type(UserUpdate().session_token)\n"
@@ -134,12 +134,12 @@ def test_the_stubs_tell_type_checkers_what_a_message_holds(python: Path, tmp_pat
         "--python-executable",
         python,
     )
-    told = finished([sys.executable, "-m", "mypy", *options, "producer.py"], cwd=tmp_path).stdout
-    assert 'producer.py:2: note: Revealed type is "str"' in told
-    assert re.findall(r"^(\S+): error: .*\[(.*)]$", told, re.MULTILINE) == [
+    printed = finished([sys.executable, "-m", "mypy", *options, "producer.py"], cwd=tmp_path).stdout
+    assert 'producer.py:2: note: Revealed type is "str"' in printed
+    assert re.findall(r"^(\S+): error: .*\[(.*)]$", printed, re.MULTILINE) == [
         ("producer.py:3", "arg-type"),
         ("producer.py:4", "call-arg"),
-    ], told
+    ], printed
 
 
 def test_every_package_of_the_programs_is_in_their_wheel() -> None:

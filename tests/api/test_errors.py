@@ -1,4 +1,4 @@
-"""Every error of the running stack over HTTP: status, headers and the whole body."""
+"""Every error over HTTP: status, headers and the whole body."""
 
 import gzip
 from collections.abc import Iterator
@@ -79,7 +79,7 @@ def test_reading_with_a_collector_key(api: Api) -> None:
     )
 
 
-def test_a_user_that_is_not_there(api: Api) -> None:
+def test_a_user_that_does_not_exist(api: Api) -> None:
     answer = api.get("nobody")
     assert answer.status_code == 404
     assert answer.json() == _body(5, "NOT_FOUND", "USER_NOT_FOUND", "The application has no user with this user_id.")
@@ -118,7 +118,7 @@ def test_a_profile_that_would_grow_too_large(api: Api) -> None:
 
 
 @pytest.mark.parametrize("path", ["/v1/users:search", "/v1/users:count", "/v1/users:lookup", "/v1/campaigns:report"])
-def test_a_query_that_takes_the_database_too_long_is_not_worth_sending_again(
+def test_a_query_that_exceeds_the_time_limit_of_the_database_has_no_retry_after(
     api: Api, database: Database[dict[str, Any]], path: str
 ) -> None:
     body = {"company_id": "c"} if path.endswith("lookup") else {}
@@ -239,7 +239,7 @@ def test_a_body_that_is_not_json(api: Api) -> None:
     )
 
 
-def test_an_encoding_that_is_not_known(api: Api) -> None:
+def test_an_unknown_encoding(api: Api) -> None:
     answer = api.raw(b"{}", **{"Content-Encoding": "br"})
     assert answer.status_code == 415
     assert answer.json() == _body(
@@ -247,7 +247,7 @@ def test_an_encoding_that_is_not_known(api: Api) -> None:
     )
 
 
-def test_a_path_that_is_not_there(api: Api) -> None:
+def test_a_path_that_does_not_exist(api: Api) -> None:
     answer = api.client.get("/v1/nowhere")
     assert answer.status_code == 404
     assert answer.json() == _body(5, "NOT_FOUND", "ROUTE_NOT_FOUND", "There is nothing at this path.")

@@ -1,4 +1,4 @@
-"""The routes of the running stack: ids that paths have to encode or cannot carry, and reads by POST."""
+"""Routes: ids that must be encoded in a path or cannot be in one, and reads by POST."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ import pytest
 from tests.support.stack import Api
 
 
-def test_a_verb_and_an_id_that_looks_like_one_are_two_users(api: Api) -> None:
+def test_an_id_that_ends_like_a_verb_is_an_id(api: Api) -> None:
     assert api.batch([{"user_id": "a"}, {"user_id": "a:export"}]).json() == {"saved_count": 2}
 
     def answer(method: str, path: str) -> tuple[int, Any]:
@@ -27,9 +27,9 @@ def test_a_verb_and_an_id_that_looks_like_one_are_two_users(api: Api) -> None:
     assert answer("GET", "/v1/users/a")[0] == 200
 
 
-# A proxy rewrites them, or clients do: http://x/v1/users/.. is http://x/v1.
+# Clients and proxies rewrite these: http://x/v1/users/.. becomes http://x/v1.
 @pytest.mark.parametrize("user_id", [".", "..", "a/../b"])
-def test_ids_that_no_path_carries_are_read_exported_and_erased_by_post(api: Api, user_id: str) -> None:
+def test_ids_that_cannot_be_in_a_path_are_read_exported_and_erased_by_post(api: Api, user_id: str) -> None:
     assert api.update({"user_id": user_id}).status_code == 201
 
     def post(verb: str) -> Any:
@@ -73,7 +73,7 @@ def test_ids_that_no_path_carries_are_read_exported_and_erased_by_post(api: Api,
         ),
     ],
 )
-def test_a_read_by_post_answers_what_a_get_does(
+def test_a_read_by_post_returns_what_a_get_returns(
     api: Api, get: str, post: str, query: dict[str, str], body: dict[str, Any]
 ) -> None:
     users = [
@@ -84,7 +84,7 @@ def test_a_read_by_post_answers_what_a_get_does(
     by_get = api.client.get(get, params=query, headers=api.reader)
     by_post = api.client.post(post, json=body, headers=api.reader)
     assert (by_get.status_code, by_post.status_code) == (200, 200)
-    # A page token is never the same twice.
+    # Each page token is different.
     assert _without_token(by_post.json()) == _without_token(by_get.json())
 
 
@@ -92,6 +92,6 @@ def _without_token(answer: dict[str, Any]) -> dict[str, Any]:
     return {name: bool(value) if name == "next_page_token" else value for name, value in answer.items()}
 
 
-def test_a_collector_key_may_not_read_by_post(api: Api) -> None:
+def test_a_collector_key_cannot_read_by_post(api: Api) -> None:
     for path in ("/v1/users:search", "/v1/users:count", "/v1/users:batchGet", "/v1/campaigns:report"):
         assert api.client.post(path, json={}, headers=api.writer).status_code == 403

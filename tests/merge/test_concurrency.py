@@ -1,4 +1,4 @@
-"""Many writers to one user, through two servers and two gateways: nothing is lost, and nobody sees an error."""
+"""Concurrent writers of one user, through two servers and two gateways: every update is stored without an error."""
 
 import threading
 from collections.abc import Iterator
@@ -34,7 +34,7 @@ def test_sixteen_writers_race_to_create_one_user_and_lose_nothing(
         with own.client:
             start.wait()
             for number in range(_ROUNDS):
-                # `shared` is a scalar for some and an object for others, so that the exact path races too.
+                # `shared` is a scalar for some and an object for others, so that the exact form of a write races too.
                 shared: Any = {f"w{writer}": {}} if writer % 4 == 0 else number
                 update = {
                     "user_id": user_id,

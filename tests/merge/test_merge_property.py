@@ -1,4 +1,4 @@
-"""Hundreds of random sequences of updates on the real stack, read back over REST and gRPC, against the reference."""
+"""Random sequences of updates, read back over HTTP and gRPC, are what the reference merge expects."""
 
 import itertools
 from collections.abc import Callable
@@ -22,7 +22,7 @@ _CLIENT = "127.0.0.1"
 
 _numbers = itertools.count()
 
-# One API for all examples is meant: each has a user of its own.
+# All examples share one application: each has its own user.
 _settings = settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
@@ -63,7 +63,7 @@ def _check_time(text: str, reference: ReferenceProfile) -> None:
 
 @_settings
 @given(st.lists(UPDATES, min_size=1, max_size=5))
-def test_a_sequence_of_updates_reads_back_as_the_reference_says(
+def test_a_sequence_of_updates_reads_back_as_the_reference_expects(
     api: Api, read_over_grpc: Callable[[str], User], updates: list[dict[str, Any]]
 ) -> None:
     user_id = f"sequence/{next(_numbers)}"
@@ -81,9 +81,7 @@ def test_a_sequence_of_updates_reads_back_as_the_reference_says(
 
 @_settings
 @given(st.lists(st.tuples(st.sampled_from("abc"), UPDATES), min_size=1, max_size=8))
-def test_a_batch_reads_back_as_its_updates_one_after_the_other(
-    api: Api, updates: list[tuple[str, dict[str, Any]]]
-) -> None:
+def test_a_batch_reads_back_as_its_updates_in_order(api: Api, updates: list[tuple[str, dict[str, Any]]]) -> None:
     number = next(_numbers)
     references: dict[str, ReferenceProfile] = {}
     for name, update in updates:

@@ -1,4 +1,4 @@
-"""Every row of the merge table in the README, over HTTP, on a real MongoDB."""
+"""Every row of the merge table in the README, over HTTP."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -16,7 +16,7 @@ def _metadata(api: Api, *metadata: dict[str, Any]) -> Any:
 
 
 def _untimed(profile: dict[str, Any]) -> dict[str, Any]:
-    """A profile without the times that every update sets."""
+    """The profile without the times that every update sets."""
     return {name: value for name, value in profile.items() if name not in ("modified_time", "stored_time")}
 
 
@@ -42,7 +42,7 @@ def test_null_in_a_campaign_is_unchanged(api: Api) -> None:
     assert profile["campaign"] == {"utm_source": "google", "utm_term": "y"}
 
 
-def test_an_object_is_merged_into_recursively_and_siblings_stay(api: Api) -> None:
+def test_an_object_is_merged_recursively_and_its_siblings_stay(api: Api) -> None:
     first = {"a": {"b": {"c": 1, "d": 2}, "e": 3}, "f": 4}
     assert _metadata(api, first, {"a": {"b": {"d": 5, "g": 6}}}) == {
         "a": {"b": {"c": 1, "d": 5, "g": 6}, "e": 3},
@@ -54,13 +54,13 @@ def test_an_object_is_merged_into_recursively_and_siblings_stay(api: Api) -> Non
 
 @pytest.mark.parametrize("stored", _STORED, ids=str)
 @pytest.mark.parametrize("sent", ["new", 2, False, 0.5, ""], ids=str)
-def test_a_scalar_replaces_whatever_is_there(api: Api, stored: Any, sent: Any) -> None:
+def test_a_scalar_replaces_any_value(api: Api, stored: Any, sent: Any) -> None:
     assert _metadata(api, {"k": stored, "s": 0}, {"k": sent}) == {"k": sent, "s": 0}
 
 
 @pytest.mark.parametrize("stored", _STORED, ids=str)
 @pytest.mark.parametrize("sent", [[], [3], [{"new": None}], [[]]], ids=str)
-def test_an_array_replaces_whatever_is_there_as_a_whole(api: Api, stored: Any, sent: Any) -> None:
+def test_an_array_replaces_any_value_as_a_whole(api: Api, stored: Any, sent: Any) -> None:
     assert _metadata(api, {"k": stored, "s": 0}, {"k": sent}) == {"k": sent, "s": 0}
 
 
@@ -76,7 +76,7 @@ def test_an_object_replaces_a_scalar_or_array(api: Api, stored: Any) -> None:
     ("stored", "becomes"), [({"old": 1}, {"old": 1}), (None, {}), ("text", {}), (1, {}), ([1], {}), ({}, {})], ids=str
 )
 @pytest.mark.parametrize("sent", [{}, {"gone": None}, {"gone": None, "too": None}], ids=str)
-def test_an_empty_object_makes_sure_that_an_object_is_stored(api: Api, stored: Any, becomes: Any, sent: Any) -> None:
+def test_an_empty_object_ensures_that_an_object_is_stored(api: Api, stored: Any, becomes: Any, sent: Any) -> None:
     assert _metadata(api, {"k": stored, "s": 0}, {"k": sent}) == {"k": becomes, "s": 0}
     assert _metadata(api, {"deep": {"k": stored}}, {"deep": {"k": sent, "set": 1}})["deep"] == {"k": becomes, "set": 1}
 
@@ -91,7 +91,7 @@ def test_null_inside_an_array_stays(api: Api) -> None:
     assert _metadata(api, {"a": [None, {"b": None}, [None]]}) == {"a": [None, {"b": None}, [None]]}
 
 
-def test_the_first_campaign_stays_whole_as_the_initial_one(api: Api) -> None:
+def test_the_first_campaign_stays_complete_as_the_initial_campaign(api: Api) -> None:
     profile = api.stored(
         {"metadata": {"before": "any campaign"}},
         {"campaign": {}},
@@ -103,12 +103,12 @@ def test_the_first_campaign_stays_whole_as_the_initial_one(api: Api) -> None:
     assert profile["campaign"] == {"utm_source": "bing", "utm_medium": "cpc", "utm_term": ""}
 
 
-def test_the_first_campaign_is_the_first_in_a_batch_and_on_the_exact_way_too(api: Api) -> None:
+def test_the_first_campaign_is_the_first_in_a_batch_and_in_the_exact_form_of_a_write(api: Api) -> None:
     values: tuple[Any, ...] = (1, {}, 3)
     users = [{"user_id": "u", "metadata": {"n": value}, "campaign": {"gclid": str(value)}} for value in values]
     assert api.batch(users).status_code == 201
     assert api.get("u").json()["initial_campaign"] == {"gclid": "1"}
-    # `{}` in the metadata needs the exact pipeline.
+    # `{}` in the metadata needs the exact form, a pipeline.
     exact = {"metadata": {"empty": {}}, "campaign": {"gclid": "$first"}}
     assert api.stored(exact, {**exact, "campaign": {"gclid": "second"}}, user_id="v")["initial_campaign"] == {
         "gclid": "$first"
@@ -122,12 +122,12 @@ def test_an_empty_campaign_or_metadata_changes_nothing(api: Api, empty: Any) -> 
     assert _untimed(after) == _untimed(before)
 
 
-def test_a_session_token_joins_the_aliases_and_never_replaces(api: Api) -> None:
+def test_a_session_token_is_added_to_the_aliases_and_replaces_none(api: Api) -> None:
     tokens = ["one", "two", "one", "", 3]
     assert [api.stored({"session_token": token})["alias_count"] for token in tokens] == [1, 2, 2, 2, 3]
 
 
-def test_at_most_a_thousand_aliases_stay(api: Api) -> None:
+def test_a_user_keeps_its_last_thousand_aliases(api: Api) -> None:
     for start in range(0, 1100, 550):
         answer = api.batch([{"user_id": "u", "session_token": f"t{number}"} for number in range(start, start + 550)])
         assert answer.status_code == 201, answer.text
@@ -146,19 +146,19 @@ def test_at_most_a_thousand_aliases_stay(api: Api) -> None:
         ("9999-12-31T23:59:59.999999999Z", "9999-12-31T23:59:59.999999999Z"),
     ],
 )
-def test_a_modified_time_is_stored_and_an_old_one_does_no_harm(api: Api, sent: str, stored: str) -> None:
+def test_a_modified_time_is_stored_even_if_it_is_older(api: Api, sent: str, stored: str) -> None:
     profile = api.stored({"modified_time": "2027-01-01T00:00:00Z"}, {"modified_time": sent, "company_id": "c"})
     assert profile["modified_time"] == stored
     assert profile["company_id"] == "c"
 
 
-def test_an_absent_modified_time_is_the_servers_time(api: Api) -> None:
+def test_without_a_modified_time_the_servers_time_is_stored(api: Api) -> None:
     before = datetime.now(UTC) - timedelta(seconds=1)
     profile = api.stored({"modified_time": "2000-01-01T00:00:00Z"}, {})
     assert before <= datetime.fromisoformat(profile["modified_time"]) <= datetime.now(UTC) + timedelta(seconds=1)
 
 
-def test_the_observed_address_is_a_field_of_its_own(api: Api) -> None:
+def test_the_observed_address_is_a_separate_field(api: Api) -> None:
     def addresses(*updates: dict[str, Any]) -> tuple[Any, Any]:
         profile = api.stored(*updates)
         return profile.get("ip_address"), profile.get("observed_ip_address")
@@ -180,7 +180,7 @@ def test_every_update_sets_the_time_of_the_server_that_stored_it(api: Api, exact
         before = datetime.now(UTC)
         profile = api.stored({"modified_time": modified} | exact)
         times.append(datetime.fromisoformat(profile["stored_time"]))
-        # It is kept to the millisecond.
+        # Times are stored to the millisecond.
         assert before - timedelta(milliseconds=1) <= times[-1] <= datetime.now(UTC)
     assert times == sorted(times)
     assert profile["created_time"] <= profile["stored_time"]
@@ -199,13 +199,13 @@ _EXACT: list[dict[str, Any]] = [{}, {"metadata": {"empty": {}}}]
 
 @pytest.mark.parametrize("exact", _EXACT, ids=["dotted", "exact"])
 @pytest.mark.parametrize("name", [*_ENVELOPE, "observed_ip_address", "initial_campaign"])
-def test_a_field_that_is_cleared_goes_with_what_is_derived_from_it(api: Api, name: str, exact: dict[str, Any]) -> None:
+def test_a_cleared_field_is_removed_with_the_fields_derived_from_it(api: Api, name: str, exact: dict[str, Any]) -> None:
     before = api.stored({}, _ENVELOPE | exact)
     if name == "ip_address":
-        # The observed address takes its place.
+        # The observed address is returned instead.
         assert before["ip_address"] != before["observed_ip_address"]
         before["ip_address"] = before["observed_ip_address"]
-    # One that is not stored is no error.
+    # To clear a field that is not stored is no error.
     after = api.stored({"clear_fields": [name]} | exact, {"clear_fields": [name]} | exact)
     times = {"modified_time", "stored_time"}
     gone = {name} - {"ip_address"} | _DERIVED.get(name, set())
@@ -216,7 +216,7 @@ def test_a_field_that_is_cleared_goes_with_what_is_derived_from_it(api: Api, nam
 
 
 @pytest.mark.parametrize("exact", _EXACT, ids=["dotted", "exact"])
-def test_what_is_cleared_and_sent_is_replaced_as_a_whole(api: Api, exact: dict[str, Any]) -> None:
+def test_a_field_that_is_cleared_and_sent_is_replaced_as_a_whole(api: Api, exact: dict[str, Any]) -> None:
     new = {"company_id": "d", "ip_address": "::1", "user_agent_string": "UA", "anonymous_id": "b"}
     new_campaign: dict[str, Any] = {"campaign": {"gclid": "$g"}}
     both = {"clear_fields": [*_ENVELOPE, "initial_campaign"]}
@@ -224,22 +224,22 @@ def test_what_is_cleared_and_sent_is_replaced_as_a_whole(api: Api, exact: dict[s
     assert {name: after[name] for name in (*new, "campaign")} == new | new_campaign
     assert after["initial_campaign"] == {"gclid": "$g"}
     assert "user_agent" not in after
-    # The campaign alone: what brought the user stays.
+    # Only `campaign`: `initial_campaign` stays.
     after = api.stored({"campaign": {"utm_term": "t"}, "clear_fields": ["campaign"]} | exact)
     assert (after["campaign"], after["initial_campaign"]) == ({"utm_term": "t"}, {"gclid": "$g"})
-    # Once it is cleared, the next campaign is the first.
+    # After that, the next campaign is the initial one.
     after = api.stored(
         {"clear_fields": ["initial_campaign"]} | exact, {"campaign": {"utm_term": "u"}} | exact, new_campaign
     )
     assert (after["campaign"], after["initial_campaign"]) == ({"utm_term": "u", "gclid": "$g"}, {"utm_term": "u"})
 
 
-def test_to_clear_a_field_of_a_user_nobody_knows_creates_an_empty_profile(api: Api) -> None:
+def test_clearing_a_field_of_an_unknown_user_creates_an_empty_profile(api: Api) -> None:
     profile = api.stored({"clear_fields": ["campaign", "observed_ip_address"]})
     assert profile.keys() == {"user_id", "created_time", "modified_time", "stored_time", "metadata", "alias_count"}
 
 
-def test_a_visitor_can_be_cleared_but_for_its_key(api: Api, database: Database[dict[str, Any]]) -> None:
+def test_every_field_of_a_visitor_but_its_key_can_be_cleared(api: Api, database: Database[dict[str, Any]]) -> None:
     visitor = {"anonymous_id": "v", "company_id": "c"}
     assert api.update(visitor).status_code == 201
     answer = api.update({"anonymous_id": "v", "clear_fields": ["company_id", "anonymous_id"]})
@@ -266,12 +266,12 @@ def test_a_visitor_can_be_cleared_but_for_its_key(api: Api, database: Database[d
 def test_no_other_field_can_be_cleared(api: Api, names: object, violations: list[tuple[str, str]]) -> None:
     answer = api.update({"user_id": "u", "company_id": "c", "clear_fields": names})
     assert answer.status_code == 400
-    told = answer.json()["details"][1]["field_violations"]
-    assert [(violation["field"], violation["reason"]) for violation in told] == violations
+    refused = answer.json()["details"][1]["field_violations"]
+    assert [(violation["field"], violation["reason"]) for violation in refused] == violations
     assert api.get("u").status_code == 404
 
 
-def test_updates_of_one_batch_that_clear_and_set_are_applied_in_their_order(api: Api) -> None:
+def test_updates_in_one_batch_that_clear_and_set_are_applied_in_order(api: Api) -> None:
     users: list[dict[str, Any]] = [
         {"user_id": "u", "campaign": {"utm_source": "first"}, "company_id": "c"},
         {"user_id": "u", "clear_fields": ["campaign", "initial_campaign", "company_id"]},
@@ -326,7 +326,7 @@ def test_updates_of_different_fields_commute(api: Api) -> None:
     assert {k: v for k, v in one.items() if k not in own} == {k: v for k, v in other.items() if k not in own}
 
 
-def test_updates_of_one_user_in_one_batch_are_applied_in_order(api: Api) -> None:
+def test_updates_of_one_user_in_a_batch_are_applied_in_order(api: Api) -> None:
     users: list[dict[str, Any]] = [
         {"user_id": "u", "metadata": {"a": {"b": 1}, "x": 1}},
         {"user_id": "v", "metadata": {"a": 1}},
@@ -338,7 +338,7 @@ def test_updates_of_one_user_in_one_batch_are_applied_in_order(api: Api) -> None
     assert api.get("v").json()["metadata"] == {"a": 1}
 
 
-def test_sending_again_changes_nothing_but_its_time(api: Api) -> None:
+def test_a_repeated_update_changes_only_its_time(api: Api) -> None:
     update = {"session_token": "t", "metadata": {"a": {"b": [1]}, "gone": None, "empty": {}}, "campaign": {}}
     first, second = api.stored(update), api.stored(update)
     assert _untimed(second) == _untimed(first)
@@ -375,7 +375,7 @@ def test_keys_are_exact(api: Api, key: str) -> None:
     assert _metadata(api, {key: None}) == {}
 
 
-def test_no_key_of_a_caller_reaches_a_field_of_ours(api: Api) -> None:
+def test_no_metadata_key_reaches_a_field_of_the_profile(api: Api) -> None:
     ours = ["_id", "user_id", "application_id", "aliases", "created_time", "metadata", "avatar_url", "modified_nanos"]
     before = api.stored({"session_token": "t"})
     after = api.stored({"metadata": dict.fromkeys(ours, "x")})
@@ -392,7 +392,7 @@ def test_numbers_are_exact(api: Api, text: str) -> None:
 @pytest.mark.parametrize(
     "text", ["9007199254740993", "12345678901234567000", "-9223372036854775809", "1" + "0" * 30 + "1"]
 )
-def test_an_integer_that_a_double_cannot_hold_is_kept_as_text_with_a_warning(api: Api, text: str) -> None:
+def test_an_integer_that_a_double_cannot_hold_is_stored_as_a_string_with_a_warning(api: Api, text: str) -> None:
     answer = api.raw(b'{"user_id": "u", "metadata": {"n": {"big": [%s]}}}' % text.encode())
     assert answer.status_code == 201
     (warning,) = answer.json()["warnings"]
@@ -422,12 +422,12 @@ def test_an_integer_that_a_double_cannot_hold_is_kept_as_text_with_a_warning(api
     ],
     ids=lambda text: ascii(text)[:16],
 )
-def test_every_user_id_is_a_user_of_its_own(api: Api, user_id: str) -> None:
+def test_different_user_ids_are_different_users(api: Api, user_id: str) -> None:
     profile = api.stored({"company_id": user_id, "anonymous_id": user_id}, user_id=user_id)
     assert (profile["user_id"], profile["company_id"], profile["anonymous_id"]) == (user_id, user_id, user_id)
 
 
-def test_an_email_derives_and_what_it_derived_changes_and_goes_with_it(api: Api) -> None:
+def test_the_fields_derived_from_an_email_change_and_are_removed_with_it(api: Api) -> None:
     derived = ("avatar_url", "email_domain", "company_domain")
     first = api.stored({"metadata": {"email": "john@mail.acmeinc.com", "avatar_url": "mine"}})
     assert first["avatar_url"].startswith("https://www.gravatar.com/avatar/")
@@ -443,13 +443,13 @@ def test_an_email_derives_and_what_it_derived_changes_and_goes_with_it(api: Api)
         assert not set(derived) & set(api.stored({"metadata": {"email": gone}}))
 
 
-def test_an_email_that_is_no_address_is_kept_with_a_warning(api: Api) -> None:
+def test_an_email_that_is_no_address_is_stored_with_a_warning(api: Api) -> None:
     answer = api.update({"user_id": "u", "metadata": {"email": "j@x"}})
     assert [warning["field"] for warning in answer.json()["warnings"]] == ["metadata.email"]
     assert api.get("u").json()["metadata"] == {"email": "j@x"}
 
 
-def test_reserved_fields_are_texts(api: Api) -> None:
+def test_reserved_fields_are_strings(api: Api) -> None:
     answer = api.update({"user_id": "u", "metadata": {"phone": 4155551212, "name": True, "first_name": 1.5}})
     assert answer.status_code == 201
     assert [warning["field"] for warning in answer.json()["warnings"]] == [

@@ -1,4 +1,4 @@
-"""The same numbers through every form of an update, read back over both faces: one rule for them all."""
+"""The same numbers in every form of an update, read back over HTTP and gRPC: one rule holds for all."""
 
 import json
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from userfold.v1.user_service_pb2_grpc import UserServiceStub
 
 from tests.support.stack import Api, Stack
 
-# What is sent, as JSON; what is answered, as JSON.
+# The number in the update, and the number in the response, as JSON.
 _DOUBLES = [
     ("0", "0"),
     ("-0", "0"),
@@ -58,8 +58,8 @@ _INTEGERS = [
 _KEPT = ("INTEGER_KEPT_AS_TEXT", "is stored as a string: a number would lose digits")
 
 
-class Faces:
-    """Sends metadata in one of its forms, and reads what became of it."""
+class Transports:
+    """Sends metadata in one of its forms, and reads it back."""
 
     def __init__(self, api: Api, channel: grpc.Channel) -> None:
         self._api = api
@@ -78,7 +78,7 @@ class Faces:
 
     def by_struct(self, text: str) -> tuple[object, object]:
         struct = Struct()
-        # In place of JSON's parser, which may know integers that are no doubles.
+        # Not by the JSON parser, which may accept integers that are not doubles.
         struct.update({key: [float(each) for each in value] for key, value in json.loads(text).items()})
         return self._by_rpc(UserUpdate(user_id="u", metadata=struct))
 
@@ -87,7 +87,7 @@ class Faces:
         return [(each.field, each.reason, each.description) for each in response.warnings], self._read()
 
     def _read(self) -> object:
-        """The metadata over HTTP and as JSON over gRPC, byte for byte, and as a Struct."""
+        """The metadata as JSON, equal over HTTP and gRPC byte for byte, and as a Struct."""
         over_http = self._api.get("u").text.split('"metadata":')[1].split("}")[0] + "}"
         request = pb.GetUserRequest(user_id="u")
         as_json = self._stub.GetUser(request, metadata=(*self._token, ("x-userfold-metadata-format", "json"))).user
@@ -97,28 +97,32 @@ class Faces:
 
 
 @pytest.fixture
-def faces(stack: Stack, api: Api) -> Iterator[Faces]:
+def transports(stack: Stack, api: Api) -> Iterator[Transports]:
     with grpc.insecure_channel(stack.grpc) as channel:
-        yield Faces(api, channel)
+        yield Transports(api, channel)
 
 
 @pytest.mark.parametrize(("sent", "answered"), _DOUBLES)
-def test_a_double_is_stored_and_answered_the_same_in_every_form(faces: Faces, sent: str, answered: str) -> None:
+def test_a_double_is_stored_and_returned_the_same_in_every_form(
+    transports: Transports, sent: str, answered: str
+) -> None:
     text = f'{{"n":[{sent}]}}'
-    forms = [faces.by_http(text), faces.by_text(text), faces.by_struct(text)]
+    forms = [transports.by_http(text), transports.by_text(text), transports.by_struct(text)]
     assert forms == [forms[0]] * 3
     shown: Any = forms[0][1]
     assert forms[0][0] == []
-    # JSON's digits may be fewer than those of the exact value, and are those of the same double.
+    # JSON may have fewer digits than the exact value, of the same double.
     printed = shown[0].removeprefix('{"n":[').removesuffix("]}")
     assert (float(printed), "." in printed or "e" in printed) == (float(answered), "." in answered or "e" in answered)
     assert shown[1] == {"n": [str(float(answered))]}
 
 
 @pytest.mark.parametrize("digits", _INTEGERS, ids=lambda digits: f"{digits[:20]} {len(digits)}")
-def test_an_integer_that_no_double_holds_is_its_digits_in_both_forms_of_json(faces: Faces, digits: str) -> None:
+def test_an_integer_that_no_double_holds_is_a_string_of_its_digits_in_both_forms_of_json(
+    transports: Transports, digits: str
+) -> None:
     text = f'{{"n":[{digits}]}}'
-    over_http, by_rpc = faces.by_http(text), faces.by_text(text)
+    over_http, by_rpc = transports.by_http(text), transports.by_text(text)
     assert over_http == by_rpc
     assert over_http == ([("metadata.n[0]", *_KEPT)], (f'{{"n":["{digits}"]}}', {"n": [digits]}))
 
@@ -138,13 +142,15 @@ def test_an_integer_that_no_double_holds_is_its_digits_in_both_forms_of_json(fac
         ("9" * 400, "9" * 400),
     ],
 )
-def test_a_number_in_a_reserved_field_becomes_the_same_text(api: Api, faces: Faces, sent: str, kept: str) -> None:
+def test_a_number_in_a_reserved_field_becomes_the_same_string(
+    api: Api, transports: Transports, sent: str, kept: str
+) -> None:
     text = f'{{"phone":{sent}}}'
-    over_http, by_rpc = faces.by_http(text), faces.by_text(text)
+    over_http, by_rpc = transports.by_http(text), transports.by_text(text)
     assert over_http[0] == by_rpc[0] != []
     assert over_http[1] == by_rpc[1]
     assert api.get("u").json()["metadata"] == {"phone": kept}
     if not sent.startswith("9" * 2) and sent != "9007199254740993":
         struct = Struct()
         struct.update({"phone": float(sent)})
-        assert faces._by_rpc(UserUpdate(user_id="u", metadata=struct)) == by_rpc
+        assert transports._by_rpc(UserUpdate(user_id="u", metadata=struct)) == by_rpc

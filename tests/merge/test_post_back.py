@@ -1,4 +1,4 @@
-"""A user that was read can be posted back, whole: nothing changes but `stored_time`."""
+"""A user that was read can be posted back unchanged: only `stored_time` changes."""
 
 from typing import Any
 
@@ -34,13 +34,13 @@ def test_a_user_that_was_read_can_be_posted_back(api: Api, updates: list[dict[st
     answer = api.batch([before]) if is_batch else api.update(before)
     assert (answer.status_code, answer.json()) == (201, {"saved_count": 1} if is_batch else {})
     after = api.get("u").json()
-    # Whether that changed is a matter of a millisecond.
+    # It has changed if a millisecond has passed.
     for user in (before, after):
         assert user.pop("stored_time")
     assert after == before
 
 
-def test_an_observed_address_is_not_turned_into_a_given_one(api: Api, database: Database[dict[str, Any]]) -> None:
+def test_an_observed_address_does_not_become_the_ip_address(api: Api, database: Database[dict[str, Any]]) -> None:
     before = api.stored({})
     assert before["ip_address"] == before["observed_ip_address"] == "127.0.0.1"
     assert api.update(before).json() == {}
@@ -57,7 +57,7 @@ def test_an_observed_address_cannot_be_sent(api: Api) -> None:
     assert (after["ip_address"], "observed_ip_address" in after) == ("203.0.113.7", False)
 
 
-def test_members_in_camel_case_are_let_pass_as_well(api: Api) -> None:
+def test_members_in_camel_case_are_accepted_as_well(api: Api) -> None:
     def camel_case(name: str) -> str:
         first, *others = name.split("_")
         return first + "".join(map(str.title, others))

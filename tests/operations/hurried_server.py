@@ -1,4 +1,4 @@
-"""`python -m tests.operations.hurried_server`: a server that has less patience when it stops."""
+"""`python -m tests.operations.hurried_server`: a server that waits only a second for calls in flight when it stops."""
 
 import sys
 

@@ -1,6 +1,6 @@
-"""`python -m tests.operations.newer_server`: the server of a version to come, which also keeps companies in lower case.
+"""`python -m tests.operations.newer_server`: a server of a later version, which also stores company ids in lower case.
 
-Its migration takes small steps, so that a test can look on.
+Its migration takes small steps, so that a test can observe it.
 """
 
 import sys

@@ -1,4 +1,4 @@
-"""`python -m server.backup`: what it writes while others write, what it refuses, and what comes back."""
+"""`python -m server.backup`: backups under concurrent writes, refusals, and restored databases."""
 
 import gzip
 import io
@@ -34,7 +34,7 @@ _PROFILES = 1000
 
 
 class Command:
-    """The command, on a database."""
+    """Runs the backup command on a database."""
 
     def __init__(self, mongod: EmbeddedMongod) -> None:
         self._uri = mongod.uri
@@ -43,7 +43,7 @@ class Command:
         environment = {"USERFOLD_MONGODB_URI": self._uri, "USERFOLD_DATABASE": database}
         words = [str(word) for word in arguments]
         with (
-            ThreadPoolExecutor(1) as thread,  # It has no event loop yet.
+            ThreadPoolExecutor(1) as thread,  # A thread without an event loop.
             patch.dict(os.environ, environment),
             redirect_stdout(io.StringIO()) as stdout,
             redirect_stderr(io.StringIO()) as stderr,
@@ -59,14 +59,14 @@ def command(mongod: EmbeddedMongod) -> Command:
 
 @pytest.fixture
 def source(database: Database[dict[str, Any]]) -> Iterator[Database[dict[str, Any]]]:
-    """A database of the test alone."""
+    """A database of this test."""
     yield database.client["userfold_backup"]
     database.client.drop_database("userfold_backup")
 
 
 @pytest.fixture
 def target(database: Database[dict[str, Any]]) -> Iterator[Database[dict[str, Any]]]:
-    """Another one."""
+    """Another database of this test."""
     yield database.client["userfold_restore"]
     database.client.drop_database("userfold_restore")
 
@@ -87,11 +87,11 @@ def _everything(database: Database[dict[str, Any]]) -> dict[str, list[dict[str, 
     return {name: list(database[name].find().sort("_id")) for name in names if database[name].find_one()}
 
 
-def test_a_backup_is_of_one_moment_whatever_is_written_meanwhile(
+def test_a_backup_is_a_snapshot_under_concurrent_writes(
     command: Command, source: Database[dict[str, Any]], target: Database[dict[str, Any]], tmp_path: Path
 ) -> None:
     filling = [{"_id": f"a/u/{number}", "filling": "x" * 1000} for number in range(_PROFILES)]
-    # Collections are read by their names.
+    # Collections are read in the order of their names.
     source.applications.insert_one({"_id": "first", "count": 0})
     source.profiles.insert_many(filling)
     source.profiles.insert_one({"_id": "last", "count": 0})
@@ -106,7 +106,7 @@ def test_a_backup_is_of_one_moment_whatever_is_written_meanwhile(
 
     writer = threading.Thread(target=write)
     path = tmp_path / "backup"
-    # The profiles take several reads, of which one is so slow that without a snapshot it would see later counts.
+    # The profiles take several reads, one so slow that it would see later counts without a snapshot.
     slow = {"failCommands": ["getMore"], "blockConnection": True, "blockTimeMS": 300, "appName": "userfold"}
     source.client.admin.command({"configureFailPoint": "failCommand", "mode": {"times": 1}, "data": slow})
     writer.start()
@@ -124,7 +124,7 @@ def test_a_backup_is_of_one_moment_whatever_is_written_meanwhile(
     assert target.profiles.count_documents({"filling": {"$exists": True}}) == _PROFILES
 
 
-def test_a_backup_is_what_its_description_says_and_for_its_owner_alone(
+def test_a_backup_has_the_documented_format_and_only_its_owner_can_read_it(
     saved: Path, source: Database[dict[str, Any]]
 ) -> None:
     assert stat.S_IMODE(saved.stat().st_mode) == 0o600
@@ -139,9 +139,7 @@ def test_a_backup_is_what_its_description_says_and_for_its_owner_alone(
     assert end["documents"] == 2
 
 
-def test_a_file_that_is_there_is_not_written_over(
-    command: Command, saved: Path, source: Database[dict[str, Any]]
-) -> None:
+def test_an_existing_file_is_not_overwritten(command: Command, saved: Path, source: Database[dict[str, Any]]) -> None:
     before = saved.read_bytes()
     run = command("create", saved, database=source.name)
     assert (run.returncode, run.stderr) == (1, f"userfold: {saved} exists already\n")
@@ -196,7 +194,7 @@ def test_a_backup_of_a_newer_schema_is_refused(command: Command, source: Databas
     assert "it takes one that knows version 2 of the schema" in run.stderr
 
 
-def test_a_database_that_is_in_use_or_not_empty_is_left_alone(
+def test_a_database_in_use_or_with_data_is_not_restored_into(
     command: Command, saved: Path, target: Database[dict[str, Any]]
 ) -> None:
     target.credentials.insert_one({"_id": b"x", "credential_id": "x"})
@@ -213,7 +211,7 @@ def test_a_database_that_is_in_use_or_not_empty_is_left_alone(
     assert set(_everything(target)) == {"profiles", "schema"}
 
 
-def test_a_restore_that_was_interrupted_is_finished_by_another(
+def test_an_interrupted_restore_is_completed_by_another(
     command: Command, saved: Path, source: Database[dict[str, Any]], target: Database[dict[str, Any]]
 ) -> None:
     failing = {"failCommands": ["insert"], "errorCode": 13, "appName": "userfold"}
@@ -221,7 +219,7 @@ def test_a_restore_that_was_interrupted_is_finished_by_another(
     assert command("restore", saved, database=target.name).returncode == 1
     target.profiles.insert_one({"_id": "half of it"})
     assert (target.schema.find_one() or {})["restoring"]
-    # As servers, of which the tests of migrations tell, no backup takes it for whole.
+    # No backup accepts the incomplete database either, just as servers refuse it.
     run = command("create", saved.with_suffix(".half"), database=target.name)
     assert (run.returncode, "a part of a backup" in run.stderr) == (1, True)
     assert command("restore", saved, database=target.name).returncode == 0
@@ -229,10 +227,10 @@ def test_a_restore_that_was_interrupted_is_finished_by_another(
     assert "suppressed_until_1" in target.profiles.index_information()
 
 
-def test_who_was_erased_since_does_not_come_back(
+def test_a_user_erased_after_the_backup_is_not_restored(
     command: Command, api: Api, application: Application, database: Database[dict[str, Any]], tmp_path: Path
 ) -> None:
-    """On a copy, for the servers of the tests are running."""
+    """In a copy of the database, which the servers of other tests use."""
     name = "userfold_restore"
     mine = {"_id": {"$regex": f"^{application.application_id}/"}}
     api.update({"anonymous_id": "v"})

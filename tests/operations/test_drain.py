@@ -1,4 +1,4 @@
-"""SIGTERM in the middle of work, and what both programs say of their health meanwhile."""
+"""SIGTERM under load: no accepted update is lost, and both programs report their health."""
 
 import asyncio
 import contextlib
@@ -29,7 +29,7 @@ _SERVING, _NOT_SERVING = health_pb2.HealthCheckResponse.SERVING, health_pb2.Heal
 
 
 @pytest.fixture
-def owner(mongod: EmbeddedMongod) -> Iterator[Application]:
+def application(mongod: EmbeddedMongod) -> Iterator[Application]:
     with MongoClient[dict[str, Any]](mongod.uri) as client:
         yield register(client[_DATABASE], "drain")
         client.drop_database(_DATABASE)
@@ -65,8 +65,8 @@ async def ended(program: Program) -> int:
     return await asyncio.to_thread(program.process.wait, 60)
 
 
-async def test_a_gateway_under_load_stops_without_cutting_anything(
-    gateway: Program, owner: Application, stored: Database[dict[str, Any]]
+async def test_a_gateway_under_load_stops_without_cutting_off_a_request(
+    gateway: Program, application: Application, stored: Database[dict[str, Any]]
 ) -> None:
     accepted: list[str] = []
     closes: list[bool] = []
@@ -81,7 +81,7 @@ async def test_a_gateway_under_load_stops_without_cutting_anything(
                     answer = await http.post(
                         "/v1/users", json={"user_id": user_id}, headers={"X-Moesif-Application-Id": "drain"}
                     )
-                except httpx2.ConnectError:  # Nobody listens any more.
+                except httpx2.ConnectError:  # The listener is closed.
                     assert stopping.is_set()
                     return
                 assert answer.status_code == 201
@@ -89,13 +89,13 @@ async def test_a_gateway_under_load_stops_without_cutting_anything(
                 closes.append(answer.headers.get("connection") == "close")
 
     clients = [asyncio.ensure_future(client(name)) for name in range(8)]
-    while len(accepted) < 50:  # noqa: ASYNC110 - What changes is in another process.
+    while len(accepted) < 50:  # noqa: ASYNC110 - The condition depends on another process.
         await asyncio.sleep(0.01)
     async with httpx2.AsyncClient(base_url=gateway.ready["http"], timeout=30) as http:
         assert (await http.get("/readyz")).status_code == 200
         stopping.set()
         gateway.process.send_signal(signal.SIGTERM)
-        # First of all, it says so.
+        # It reports this before anything else.
         while (answer := await http.get("/readyz")).status_code == 200:
             pass
         assert (answer.status_code, answer.json()) == (503, {"status": "stopping"})
@@ -106,8 +106,12 @@ async def test_a_gateway_under_load_stops_without_cutting_anything(
     assert {each["user_id"] for each in stored.profiles.find({}, {"user_id": 1})} == {*accepted}
 
 
-async def test_a_server_is_replaced_behind_a_busy_gateway_and_all_that_was_accepted_is_stored(
-    server: Program, gateway: Program, mongod: EmbeddedMongod, owner: Application, stored: Database[dict[str, Any]]
+async def test_a_server_is_replaced_behind_a_busy_gateway_and_every_accepted_update_is_stored(
+    server: Program,
+    gateway: Program,
+    mongod: EmbeddedMongod,
+    application: Application,
+    stored: Database[dict[str, Any]],
 ) -> None:
     accepted: list[str] = []
     others: list[int] = []
@@ -129,15 +133,15 @@ async def test_a_server_is_replaced_behind_a_busy_gateway_and_all_that_was_accep
                     return
 
     async def accept(more: int) -> None:
-        most = len(accepted) + more
+        target = len(accepted) + more
         async with asyncio.timeout(30):
-            while len(accepted) < most:  # noqa: ASYNC110 - What changes is in another process.
+            while len(accepted) < target:  # noqa: ASYNC110 - The condition depends on another process.
                 await asyncio.sleep(0.01)
 
     clients = [asyncio.ensure_future(client(name)) for name in range(8)]
     await accept(50)
     server.process.send_signal(signal.SIGTERM)
-    # Streams end, and what they held goes as calls, until nobody listens any more.
+    # Streams end, and their updates are sent as unary calls, until the listener is closed.
     assert await ended(server) == 0
     replacement = await asyncio.to_thread(
         Program,
@@ -158,8 +162,8 @@ async def test_a_server_is_replaced_behind_a_busy_gateway_and_all_that_was_accep
     assert {each["user_id"] for each in stored.profiles.find({}, {"user_id": 1})} >= {*accepted}
 
 
-def test_a_server_stops_its_streams_when_all_that_it_has_read_is_acknowledged(
-    server: Program, owner: Application, stored: Database[dict[str, Any]]
+def test_a_stopping_server_acknowledges_every_update_that_it_has_read(
+    server: Program, application: Application, stored: Database[dict[str, Any]]
 ) -> None:
     def messages() -> Iterator[pb.StreamUpdateUsersRequest]:
         for number in itertools.count():
@@ -169,11 +173,11 @@ def test_a_server_stops_its_streams_when_all_that_it_has_read_is_acknowledged(
     is_told = False
     with grpc.insecure_channel(server.ready["grpc"]) as channel:
         service: Any = UserServiceStub(channel)
-        health: Any = health_pb2_grpc.HealthStub(channel)  # The stubs leave its methods out.
+        health: Any = health_pb2_grpc.HealthStub(channel)  # Its stubs have no types.
         watch = health.Watch(health_pb2.HealthCheckRequest())
         assert next(watch).status == _SERVING
         call = service.StreamUpdateUsers(messages(), metadata=(("x-moesif-application-id", "drain"),))
-        with pytest.raises(grpc.RpcError):  # noqa: PT012 - It is the stream that ends.
+        with pytest.raises(grpc.RpcError):  # noqa: PT012 - Iterating the stream raises.
             for response in call:
                 assert not any(each.HasField("error") for each in response.acknowledgements)
                 acknowledged += len(response.acknowledgements)
@@ -184,12 +188,12 @@ def test_a_server_stops_its_streams_when_all_that_it_has_read_is_acknowledged(
         assert call.details().startswith("The server is stopping.")
         assert [each.status for each in watch] == [_NOT_SERVING]
     assert server.process.wait(60) == 0
-    # What is stored is what was acknowledged, which is the first of what was sent.
+    # The acknowledged updates, and no others, are stored: the first ones of the stream.
     stored_ids = {each["user_id"] for each in stored.profiles.find({}, {"user_id": 1})}
     assert stored_ids == {str(number) for number in range(acknowledged)}
 
 
-def test_a_server_ends_in_its_time_though_mongodb_hangs(mongod: EmbeddedMongod, owner: Application) -> None:
+def test_a_server_stops_in_time_although_mongodb_hangs(mongod: EmbeddedMongod, application: Application) -> None:
     server = start_server(mongod.uri, _DATABASE, module="tests.operations.hurried_server")
     metadata = (("x-moesif-application-id", "drain"),)
     update = pb.UpdateUserRequest(user=UserUpdate(user_id="u"))
@@ -202,7 +206,7 @@ def test_a_server_ends_in_its_time_though_mongodb_hangs(mongod: EmbeddedMongod, 
             messages = itertools.chain([pb.StreamUpdateUsersRequest(users=[update.user])], iter(call.result, None))
             stream = service.StreamUpdateUsers(messages, metadata=metadata)
             server.process.send_signal(signal.SIGTERM)
-            # The call, the stream and the writes wait for MongoDB. Twice the time, for a machine that is busy.
+            # The call, the stream and the writes wait for MongoDB. Twice the time, as the machine may be busy.
             assert server.process.wait(2 * (hurried_server.GRACE_SECONDS + CUT_SECONDS)) == 0
             for each in (call, stream):
                 assert each.code() is not grpc.StatusCode.OK
@@ -219,7 +223,7 @@ async def test_readiness_depends_on_mongodb_and_liveness_does_not(
 
     async def eventually(code: int) -> None:
         async with asyncio.timeout(30):
-            while (await http.get("/readyz")).status_code != code:  # noqa: ASYNC110 - As above.
+            while (await http.get("/readyz")).status_code != code:  # noqa: ASYNC110 - The condition depends on another process.
                 await asyncio.sleep(0.05)
 
     async with (

@@ -1,4 +1,4 @@
-"""A migration of the schema under writes of an old and a new server, of which the new one is killed in the middle."""
+"""A schema migration under writes of an old and a new server. The new server is killed in the middle."""
 
 import threading
 from collections.abc import Iterator
@@ -27,7 +27,7 @@ _PROFILES = 1000
 
 
 class Writer(threading.Thread):
-    """Sends updates to one server until it is stopped. `acknowledged` has the last company of each user."""
+    """Sends updates to one server until `stop`. `acknowledged` maps each user id to its last company id."""
 
     def __init__(self, name: str, server: Program, application: Application) -> None:
         super().__init__(name=name)
@@ -48,7 +48,7 @@ class Writer(threading.Thread):
         count = 0
         while not self._stopped.wait(0.02):
             count += 1
-            # Users of the database as it was, everywhere in it, and new ones.
+            # Existing users, spread over the whole collection, and new ones.
             ids = [f"u{(count * 97 + 331 * each) % _PROFILES}-{self.name}" for each in range(10)]
             self.send({user_id: f"{self.name.upper()}-{count}" for user_id in [*ids, f"new-{self.name}-{count}"]})
 
@@ -116,7 +116,7 @@ def test_old_and_new_servers_serve_while_one_migrates(
         by_new.start()
         wait_until(lambda: schema().get("position", position) != position)
         assert schema()["position"] > position
-        # All is gone over once, and the old server still writes what the new version would have otherwise.
+        # The migration has passed once, and the old server still writes documents that need it.
         wait_until(lambda: "position" not in schema())
         count = len(by_old.acknowledged)
         wait_until(lambda: len(by_old.acknowledged) > count + 20)
@@ -127,7 +127,7 @@ def test_old_and_new_servers_serve_while_one_migrates(
         assert old.stop() == 0
         wait_until(lambda: schema()["version"] == 2)
         assert left() == 0
-        # Who goes back to the old version for a while is migrated again.
+        # After a return to the old version, the migration runs again.
         back = start("server")
         assert schema()["version"] == 1
         write("back", back).send({"u1-old": "BACK", "u0-back": "BACK"})
@@ -141,35 +141,35 @@ def test_old_and_new_servers_serve_while_one_migrates(
     stored = {each["user_id"]: each for each in fresh.profiles.find()}
     assert {user_id: each["company_id"] for user_id, each in stored.items()} == expected
     assert all(each["company_key"] == each["company_id"].lower() for each in stored.values())
-    told = capfd.readouterr().err
-    assert '"migrated"' in told
-    assert "defect" not in told
+    logged = capfd.readouterr().err
+    assert '"migrated"' in logged
+    assert "defect" not in logged
 
 
 @pytest.mark.parametrize(
-    ("schema", "told"),
+    ("schema", "message"),
     [
         ({"least": 2}, "it takes one that knows version 2 of the schema, and this one knows version 1"),
         ({"restoring": True}, "run `python -m server.backup restore` again"),
     ],
 )
-async def test_a_program_refuses_what_it_cannot_serve(
-    mongod: EmbeddedMongod, fresh: Database[dict[str, Any]], schema: dict[str, Any], told: str
+async def test_a_server_refuses_a_database_that_it_cannot_serve(
+    mongod: EmbeddedMongod, fresh: Database[dict[str, Any]], schema: dict[str, Any], message: str
 ) -> None:
     fresh.schema.insert_one({"_id": "schema"} | schema)
     client = connect(mongod.uri)
-    with pytest.raises(InvalidSetting, match=told):
+    with pytest.raises(InvalidSetting, match=message):
         await prepare(open_database(client, fresh.name), 1)
     client.close()
-    # Nothing was made for it either.
+    # It has created nothing.
     assert fresh.list_collection_names() == ["schema"]
 
 
-def test_an_older_program_leaves_what_a_newer_one_has_prepared(
+def test_an_older_server_does_not_change_what_a_newer_one_has_prepared(
     mongod: EmbeddedMongod, fresh: Database[dict[str, Any]]
 ) -> None:
     fresh.schema.insert_one({"_id": "schema", "newest": 2, "least": 1, "version": 2, "clean": 2})
-    newer = {"$jsonSchema": {"description": "of the newer one"}}
+    newer = {"$jsonSchema": {"description": "of the newer version"}}
     fresh.create_collection("profiles", validator=newer)
     server = start_server(mongod.uri, fresh.name)
     assert fresh.get_collection("profiles").options()["validator"] == newer

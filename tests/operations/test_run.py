@@ -1,4 +1,4 @@
-"""`python -m server.local.run`: the whole stack, as an operator starts and stops it."""
+"""`python -m server.local.run`: the whole stack starts and stops with one command."""
 
 import json
 import os
@@ -32,7 +32,7 @@ PROGRAMS = ["gateway", "mongod", "server"]
 
 
 class Stack:
-    """A running `python -m server.local.run`, with free ports and what it prints."""
+    """A running `python -m server.local.run` on free ports."""
 
     def __init__(self, data_dir: Path, **environment: str) -> None:
         addresses = {"USERFOLD_GRPC_ADDRESS": "127.0.0.1:0", "USERFOLD_HTTP_ADDRESS": "127.0.0.1:0"}
@@ -52,7 +52,7 @@ class Stack:
         return match.groupdict()
 
     def children(self) -> dict[str, int]:
-        """The process ids of the programs that run for this stack."""
+        """The process ids of the programs of this stack."""
         found = {}
         for directory in Path("/proc").glob("[1-9]*"):
             try:
@@ -65,20 +65,20 @@ class Stack:
         return found
 
     def ended(self) -> tuple[int, str, str]:
-        """Wait for the end: the exit status, and the rest of stdout and stderr."""
+        """Wait for the end. Returns the exit status and the rest of stdout and stderr."""
         stdout, _ = self.process.communicate(timeout=60)
         return self.process.returncode, stdout.decode(), self.errors.read_text()
 
 
 class Start(Protocol):
-    """Starts a stack on a data directory of this name, of the test alone."""
+    """Starts a stack with a new data directory of this name."""
 
     def __call__(self, name: str = "data", **environment: str) -> Stack: ...
 
 
 @pytest.fixture
 def home() -> Iterator[Path]:
-    # Not tmp_path: pytest would keep the last three, of 300 MB each.
+    # Not tmp_path: pytest keeps the last three, of 300 MB each.
     with tempfile.TemporaryDirectory() as directory:
         yield Path(directory)
 
@@ -107,7 +107,7 @@ def are_gone(pids: Mapping[str, int]) -> bool:
     return not any(is_running(pid) for pid in pids.values())
 
 
-def test_it_starts_answers_stops_and_starts_again_with_the_same_keys(start: Start, home: Path) -> None:
+def test_it_starts_serves_stops_and_starts_again_with_the_same_keys(start: Start, home: Path) -> None:
     stack = start()
     first = stack.ready()
     children = stack.children()
@@ -133,7 +133,7 @@ def test_it_starts_answers_stops_and_starts_again_with_the_same_keys(start: Star
     second = stack.ready()
     children = stack.children()
     assert (second["application_id"], second["token"]) == (first["application_id"], first["token"])
-    # As an impatient operator does.
+    # A second Ctrl-C.
     stack.process.send_signal(signal.SIGINT)
     time.sleep(0.1)
     stack.process.send_signal(signal.SIGINT)
@@ -143,7 +143,7 @@ def test_it_starts_answers_stops_and_starts_again_with_the_same_keys(start: Star
     assert are_gone(children)
 
 
-def test_with_certificates_it_speaks_https_and_its_parts_know_each_other(start: Start, home: Path) -> None:
+def test_with_certificates_it_serves_https_and_its_programs_trust_each_other(start: Start, home: Path) -> None:
     authority = Authority(home)
     server, gateway = (authority.issue(home, name) for name in ("server", "gateway"))
     stack = start(
@@ -164,7 +164,7 @@ def test_with_certificates_it_speaks_https_and_its_parts_know_each_other(start: 
         b'{"user_id": "u"}',
         {"X-Moesif-Application-Id": ready["application_id"]},
     )
-    # So many connections that each worker has some.
+    # Enough connections for each worker to get some.
     for _ in range(20):
         with urllib.request.urlopen(request, context=ssl.create_default_context(cafile=authority.path)) as answer:  # noqa: S310
             assert answer.status == 201
@@ -180,7 +180,7 @@ def test_with_certificates_it_speaks_https_and_its_parts_know_each_other(start: 
 
 
 @pytest.mark.parametrize("awaited", PROGRAMS)
-def test_a_signal_while_it_starts_stops_what_has_started(start: Start, awaited: str) -> None:
+def test_a_signal_during_the_start_stops_the_started_programs(start: Start, awaited: str) -> None:
     stack = start()
     while awaited not in (children := stack.children()):
         assert stack.process.poll() is None
@@ -193,7 +193,7 @@ def test_a_signal_while_it_starts_stops_what_has_started(start: Start, awaited: 
 
 
 @pytest.mark.parametrize("victim", PROGRAMS)
-def test_a_program_that_dies_stops_the_rest(start: Start, victim: str) -> None:
+def test_when_a_program_dies_the_others_are_stopped(start: Start, victim: str) -> None:
     stack = start()
     stack.ready()
     children = stack.children()
@@ -205,7 +205,7 @@ def test_a_program_that_dies_stops_the_rest(start: Start, victim: str) -> None:
     assert are_gone(children)
 
 
-def test_nothing_outlives_a_killed_launcher(start: Start) -> None:
+def test_no_program_outlives_a_killed_launcher(start: Start) -> None:
     stack = start()
     stack.ready()
     children = stack.children()
@@ -215,7 +215,7 @@ def test_nothing_outlives_a_killed_launcher(start: Start) -> None:
 
 
 @pytest.mark.parametrize(("variable", "program"), [("GRPC", "server"), ("HTTP", "gateway")])
-def test_a_port_in_use_is_told(start: Start, variable: str, program: str) -> None:
+def test_a_port_in_use_is_reported(start: Start, variable: str, program: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         stack = start(**{f"USERFOLD_{variable}_ADDRESS": f"127.0.0.1:{port}"})
@@ -227,7 +227,7 @@ def test_a_port_in_use_is_told(start: Start, variable: str, program: str) -> Non
     assert stack.children() == {}
 
 
-def test_a_mongodb_of_the_operator_is_used_and_its_password_not_shown(start: Start) -> None:
+def test_an_external_mongodb_is_used_and_its_password_is_not_printed(start: Start) -> None:
     stack = start()
     uri = stack.ready()["mongodb"]
     other = start("other", USERFOLD_MONGODB_URI=f"{uri}&appName=mine", USERFOLD_DATABASE="second")
@@ -250,18 +250,18 @@ def test_a_mongodb_of_the_operator_is_used_and_its_password_not_shown(start: Sta
         ),
     ],
 )
-def test_a_password_in_a_uri_is_not_shown(uri: str, shown: str) -> None:
+def test_a_password_in_a_uri_is_not_printed(uri: str, shown: str) -> None:
     assert without_password(uri) == shown
 
 
-def test_a_setting_that_cannot_be_used_is_told(start: Start) -> None:
+def test_an_invalid_setting_is_reported(start: Start) -> None:
     status, _, stderr = start(USERFOLD_GRPC_ADDRESS="nowhere").ended()
     assert status == 1
     assert stderr.startswith("userfold: USERFOLD_GRPC_ADDRESS must be HOST:PORT")
     assert len(stderr.splitlines()) == 1
 
 
-def test_damaged_keys_are_told(start: Start, home: Path) -> None:
+def test_damaged_keys_are_reported(start: Start, home: Path) -> None:
     (home / "data").mkdir()
     (home / "data" / "demo.env").write_text("{")
     status, _, stderr = start(USERFOLD_MONGODB_URI="mongodb://127.0.0.1:1").ended()

@@ -1,7 +1,7 @@
-"""Programs of version 0.1 beside those of this version, as they are while an operator updates one after the other.
+"""Programs of version 0.1 beside programs of this version, as during a rolling upgrade.
 
-Servers are updated first, then gateways: an older gateway is served, and what it would misread is refused in words. A
-gateway that is newer than its server refuses everything in words.
+Servers are upgraded first, then gateways. An older gateway is served, except for calls that it would misread, which
+are refused with a reason. A gateway that is newer than its server refuses every call with a reason.
 """
 
 import os
@@ -32,13 +32,13 @@ def older(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     for wheel in _WHEELS.glob("*.whl"):
         with zipfile.ZipFile(wheel) as archive:
             archive.extractall(folder)
-    # Without PYTHONSAFEPATH, the current directory would come before.
+    # Without PYTHONSAFEPATH, the current directory would take precedence.
     return {"PYTHONPATH": str(folder), "PYTHONSAFEPATH": "1"}
 
 
 @pytest.fixture(scope="module")
 def older_gateway(stack: Stack, older: dict[str, Any]) -> Iterator[str]:
-    """The URL of a gateway of version 0.1, behind a proxy, before a server of this version."""
+    """The URL of a gateway of version 0.1, behind a proxy, with a server of this version."""
     gateway = start_gateway(stack.grpc, {"USERFOLD_TRUSTED_PROXIES": "127.0.0.1", **older}, measured=False)
     try:
         yield gateway.ready["http"]
@@ -48,7 +48,7 @@ def older_gateway(stack: Stack, older: dict[str, Any]) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def older_server(mongod: EmbeddedMongod, stack: Stack, older: dict[str, Any]) -> Iterator[str]:
-    """The address of a server of version 0.1, on the database of a server of this version."""
+    """The address of a server of version 0.1, on the same database as a server of this version."""
     server = start_server(mongod.uri, variables=older, measured=False)
     try:
         yield server.ready["grpc"]
@@ -75,7 +75,7 @@ def test_the_older_programs_are_of_version_0_1(older: dict[str, Any]) -> None:
 
 
 def test_both_routes_of_the_client_libraries_work_through_an_older_gateway(through_older: Api, api: Api) -> None:
-    for number in range(3):  # As a call at first; on a stream, if there is one, later.
+    for number in range(3):  # The first is sent as a unary call, later ones on a stream.
         answer = through_older.update({"user_id": f"single-{number}", "company_id": ""}, **_PROXY)
         assert answer.status_code == 201
         assert [each["field"] for each in answer.json().get("warnings", [])] == []
@@ -109,7 +109,7 @@ def test_plain_reads_and_erasure_work_through_an_older_gateway(through_older: Ap
     assert through_older.get("u").status_code == 404
 
 
-def test_what_an_older_gateway_would_misread_is_refused_and_has_no_effect(through_older: Api) -> None:
+def test_calls_that_an_older_gateway_would_misread_are_refused_without_effect(through_older: Api) -> None:
     for user_id in ("u", "v"):
         through_older.stored({"company_id": "c", "session_token": "t"}, user_id=user_id)
     client, reader = through_older.client, through_older.reader
@@ -127,7 +127,7 @@ def test_what_an_older_gateway_would_misread_is_refused_and_has_no_effect(throug
     assert through_older.get("u").json()["alias_count"] == 1
 
 
-def test_a_gateway_refuses_everything_of_an_older_server(
+def test_a_gateway_refuses_every_call_while_its_server_is_older(
     older_server: str, database: Database[dict[str, Any]], application: Application
 ) -> None:
     gateway = start_gateway(older_server)
@@ -149,7 +149,7 @@ def test_a_gateway_refuses_everything_of_an_older_server(
         assert gateway.stop() == 0
 
 
-def test_nothing_is_acknowledged_wrongly_while_a_gateway_has_servers_of_both_versions(
+def test_no_update_is_acknowledged_wrongly_while_a_gateway_has_servers_of_both_versions(
     older_server: str, stack: Stack, application: Application, api: Api
 ) -> None:
     gateway = start_gateway(f"ipv4:{stack.grpc},{older_server}")
@@ -159,7 +159,7 @@ def test_nothing_is_acknowledged_wrongly_while_a_gateway_has_servers_of_both_ver
         with mixed.client:
             for number in range(40):
                 single, batched = f"single-{number}", f"batch-{number}"
-                # Three, so that each kind comes to both servers, which take turns.
+                # Three, so that calls of each kind reach both servers, which take turns.
                 for user_id, answer in (
                     (single, mixed.update({"user_id": single})),
                     (batched, mixed.batch([{"user_id": batched}])),
@@ -170,7 +170,7 @@ def test_nothing_is_acknowledged_wrongly_while_a_gateway_has_servers_of_both_ver
                     else:
                         last = answer.json()["refused"][0]["status"] if "refused" in answer.json() else answer.json()
                         reasons.add(last["details"][0]["reason"])
-        # The older server stores a batch, but its results say nothing that the gateway can read.
+        # The older server stores a batch, but the gateway cannot read its results.
         assert reasons <= {"SERVER_TOO_OLD", "WRITE_OUTCOME_UNKNOWN"}
         assert {"single-", "batch-"} == {each.rstrip("0123456789") for each in stored}
         assert [user_id for user_id in stored if api.get(user_id).status_code != 200] == []

@@ -1,4 +1,4 @@
-"""USERFOLD_WORKERS: several processes of each program on one address, seen from outside."""
+"""USERFOLD_WORKERS: several processes of each program share one address."""
 
 import contextlib
 import os
@@ -24,7 +24,7 @@ from tests.support.waiting import wait_until
 _ESTABLISHED, _LISTENING = "01", "0A"
 
 
-class Watched:
+class WorkerProgram:
     """A program with two workers."""
 
     def __init__(self, name: str, address_variable: str, **environment: str) -> None:
@@ -49,14 +49,14 @@ class Watched:
         return children(self.program.process.pid)
 
     def sockets(self, state: str) -> Counter[int]:
-        """How many sockets of this program's port, in a state of the kernel's tables, each worker has."""
+        """The number of sockets of this program's port, in this state of the kernel's table, for each worker."""
         tables = [Path(f"/proc/net/{table}").read_text() for table in ("tcp", "tcp6")]
         lines = [line.split() for table in tables for line in table.splitlines()[1:]]
         inodes = {line[9] for line in lines if line[1].endswith(f":{self.port:04X}") and line[3] == state}
         found: Counter[int] = Counter()
         for worker in self.workers():
             for link in Path(f"/proc/{worker}/fd").iterdir():
-                # A worker opens and closes files meanwhile.
+                # The worker may have closed the file.
                 with contextlib.suppress(FileNotFoundError):
                     found[worker] += os.readlink(link).removeprefix("socket:[").removesuffix("]") in inodes
         return +found
@@ -66,7 +66,7 @@ class Watched:
             lines = answer.read().decode().splitlines()
         return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(name))
 
-    def told(self) -> str:
+    def logged(self) -> str:
         self.errors.seek(0)
         return self.errors.read().decode()
 
@@ -89,66 +89,68 @@ def children(parent: int) -> set[int]:
 
 
 @pytest.fixture(scope="module")
-def server(mongod: EmbeddedMongod) -> Iterator[Watched]:
-    watched = Watched(
+def server(mongod: EmbeddedMongod) -> Iterator[WorkerProgram]:
+    program = WorkerProgram(
         "server",
         "USERFOLD_GRPC_ADDRESS",
         USERFOLD_MONGODB_URI=mongod.uri,
         USERFOLD_DATABASE="userfold_workers_test",
     )
-    yield watched
-    assert watched.stop() == 0
+    yield program
+    assert program.stop() == 0
 
 
 @pytest.fixture(scope="module")
-def gateway(server: Watched) -> Iterator[Watched]:
-    watched = Watched(
+def gateway(server: WorkerProgram) -> Iterator[WorkerProgram]:
+    program = WorkerProgram(
         "gateway",
         "USERFOLD_HTTP_ADDRESS",
         USERFOLD_GRPC_ADDRESS=server.program.ready["grpc"],
     )
-    yield watched
-    assert watched.stop() == 0
+    yield program
+    assert program.stop() == 0
 
 
 @pytest.fixture(scope="module")
-def owner(mongod: EmbeddedMongod, database: Database[dict[str, Any]]) -> Application:
+def application(mongod: EmbeddedMongod, database: Database[dict[str, Any]]) -> Application:
     return register(database.client.userfold_workers_test, "workers")
 
 
-def posted(gateway: Watched, owner: Application, clients: list[httpx2.Client], prefix: str) -> None:
-    """Send an update from each client, all of one user, and read what they add up to."""
+def update_from_each(
+    gateway: WorkerProgram, application: Application, clients: list[httpx2.Client], prefix: str
+) -> None:
+    """Send an update of one user from each client, and check that the profile holds them all."""
     for number, client in enumerate(clients):
         body = {"user_id": prefix, "metadata": {f"k{number}": number}}
-        answer = client.post("/v1/users", json=body, headers={"X-Moesif-Application-Id": owner.collector_key})
+        answer = client.post("/v1/users", json=body, headers={"X-Moesif-Application-Id": application.collector_key})
         assert answer.status_code == 201, answer.text
-    reader = {"Authorization": f"Bearer {owner.management_token}"}
+    reader = {"Authorization": f"Bearer {application.management_token}"}
     stored = clients[0].get(f"/v1/users/{prefix}", headers=reader).json()["metadata"]
     assert stored == {f"k{number}": number for number in range(len(clients))}
 
 
 @pytest.fixture
-def clients(gateway: Watched) -> Iterator[list[httpx2.Client]]:
-    """Thirty connections: all of them at one worker would be one case in 2^29."""
+def clients(gateway: WorkerProgram) -> Iterator[list[httpx2.Client]]:
+    """Thirty connections: the chance that one worker gets all of them is 1 in 2^29."""
     with ExitStack() as stack:
         yield [
             stack.enter_context(httpx2.Client(base_url=gateway.program.ready["http"], timeout=30)) for _ in range(30)
         ]
 
 
-def test_two_workers_of_each_serve_one_address(
-    server: Watched, gateway: Watched, owner: Application, clients: list[httpx2.Client]
+def test_two_workers_of_each_program_serve_one_address(
+    server: WorkerProgram, gateway: WorkerProgram, application: Application, clients: list[httpx2.Client]
 ) -> None:
     updates = server.metric("userfold_server_updates_total")
     requests = gateway.metric('userfold_gateway_request_seconds_count{route="/v1/users",status="201"}')
-    posted(gateway, owner, clients, "together")
+    update_from_each(gateway, application, clients, "together")
     assert len(gateway.sockets(_ESTABLISHED)) == 2
     assert sum(gateway.sockets(_ESTABLISHED).values()) == len(clients)
     assert set(server.sockets(_LISTENING).values()) == {1}
     assert set(server.sockets(_LISTENING)) == server.workers()
-    # Two workers of the gateway, with a connection to each worker of the server, if the kernel will have it so.
+    # Two workers of the gateway, each connected to a worker of the server that the kernel chose.
     assert sum(server.sockets(_ESTABLISHED).values()) == 4
-    # Told by the parent, for both.
+    # The parent reports the sum of both workers.
     assert server.metric("userfold_server_updates_total") - updates == len(clients)
     counted = gateway.metric('userfold_gateway_request_seconds_count{route="/v1/users",status="201"}')
     assert counted - requests == len(clients)
@@ -156,53 +158,57 @@ def test_two_workers_of_each_serve_one_address(
 
 @pytest.mark.parametrize("name", ["server", "gateway"])
 def test_a_worker_that_dies_is_replaced_while_the_other_serves(
-    request: pytest.FixtureRequest, name: str, gateway: Watched, owner: Application, clients: list[httpx2.Client]
+    request: pytest.FixtureRequest,
+    name: str,
+    gateway: WorkerProgram,
+    application: Application,
+    clients: list[httpx2.Client],
 ) -> None:
-    watched: Watched = request.getfixturevalue(name)
-    before = watched.workers()
+    program: WorkerProgram = request.getfixturevalue(name)
+    before = program.workers()
     victim = min(before)
     os.kill(victim, signal.SIGKILL)
-    wait_until(lambda: "signal SIGKILL" in watched.told())
+    wait_until(lambda: "signal SIGKILL" in program.logged())
     if name == "gateway":
-        posted(gateway, owner, clients, "meanwhile")
-    wait_until(lambda: len(watched.workers() - {victim}) == 2 and set(watched.sockets(_LISTENING)) == watched.workers())
-    assert len(watched.workers() & before) == 1
-    posted(gateway, owner, clients, f"after the {name}'s")
+        update_from_each(gateway, application, clients, "meanwhile")
+    wait_until(lambda: len(program.workers() - {victim}) == 2 and set(program.sockets(_LISTENING)) == program.workers())
+    assert len(program.workers() & before) == 1
+    update_from_each(gateway, application, clients, f"after the {name}'s")
 
 
-def test_an_address_that_workers_share_is_shared_with_no_other_program(mongod: EmbeddedMongod, server: Watched) -> None:
-    other = Watched(
+def test_no_other_program_can_listen_on_the_workers_address(mongod: EmbeddedMongod, server: WorkerProgram) -> None:
+    other = WorkerProgram(
         "server",
         "USERFOLD_GRPC_ADDRESS",
         USERFOLD_MONGODB_URI=mongod.uri,
         USERFOLD_GRPC_ADDRESS=server.program.ready["grpc"],
     )
     assert other.program.process.wait(30) == 1
-    assert f"cannot listen on USERFOLD_GRPC_ADDRESS={server.program.ready['grpc']}: the port is taken" in other.told()
+    assert f"cannot listen on USERFOLD_GRPC_ADDRESS={server.program.ready['grpc']}: the port is taken" in other.logged()
     other.stop()
 
 
-def test_a_gateway_does_not_share_its_address_either(server: Watched, gateway: Watched) -> None:
-    other = Watched("gateway", "USERFOLD_HTTP_ADDRESS", USERFOLD_HTTP_ADDRESS=f"127.0.0.1:{gateway.port}")
+def test_no_other_gateway_can_listen_on_a_gateways_address(server: WorkerProgram, gateway: WorkerProgram) -> None:
+    other = WorkerProgram("gateway", "USERFOLD_HTTP_ADDRESS", USERFOLD_HTTP_ADDRESS=f"127.0.0.1:{gateway.port}")
     assert other.program.process.wait(30) == 1
-    assert "USERFOLD_HTTP_ADDRESS: cannot listen there: Address already in use" in other.told()
+    assert "USERFOLD_HTTP_ADDRESS: cannot listen there: Address already in use" in other.logged()
     other.stop()
 
 
-def test_a_worker_that_cannot_start_ends_the_program_with_its_own_words() -> None:
-    watched = Watched("server", "USERFOLD_GRPC_ADDRESS", USERFOLD_MONGODB_URI="mongodb://")
-    assert watched.program.process.wait(30) == 1
-    assert "USERFOLD_MONGODB_URI is not a MongoDB connection string" in watched.told()
-    assert re.search(r"userfold-server: the server's worker \d ended by itself \(exit status 1\)", watched.told())
-    watched.stop()
+def test_a_worker_that_cannot_start_ends_the_program_with_its_error() -> None:
+    program = WorkerProgram("server", "USERFOLD_GRPC_ADDRESS", USERFOLD_MONGODB_URI="mongodb://")
+    assert program.program.process.wait(30) == 1
+    assert "USERFOLD_MONGODB_URI is not a MongoDB connection string" in program.logged()
+    assert re.search(r"userfold-server: the server's worker \d ended by itself \(exit status 1\)", program.logged())
+    program.stop()
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
 def test_no_worker_outlives_its_parent(number: signal.Signals) -> None:
-    watched = Watched("gateway", "USERFOLD_HTTP_ADDRESS", USERFOLD_GRPC_ADDRESS="127.0.0.1:1")
-    workers = watched.workers()
+    program = WorkerProgram("gateway", "USERFOLD_HTTP_ADDRESS", USERFOLD_GRPC_ADDRESS="127.0.0.1:1")
+    workers = program.workers()
     assert len(workers) == 2
-    watched.program.process.send_signal(number)
-    assert watched.program.process.wait(30) == (-number if number == signal.SIGKILL else 0)
+    program.program.process.send_signal(number)
+    assert program.program.process.wait(30) == (-number if number == signal.SIGKILL else 0)
     wait_until(lambda: not any(Path(f"/proc/{worker}").exists() for worker in workers))
-    watched.stop()
+    program.stop()

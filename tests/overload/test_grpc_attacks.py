@@ -1,4 +1,4 @@
-"""Callers of the server that mean no good: what each is told, that others are answered meanwhile, and what it costs."""
+"""Hostile gRPC clients: other clients are served meanwhile, and the memory of the server stays bounded."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -34,10 +34,10 @@ from tests.support.stack import start_server
 
 _GET_USER = "/userfold.v1.UserService/GetUser"
 _KEY = "grpc-attacks"
-# Without a credential that is known, a call ends before its message is read.
+# A call with an unknown credential ends before its message is read.
 _CALL = call_fields(_GET_USER, {"x-moesif-application-id": _KEY})
-_MOST_MEGABYTES = 150
-"""What an attack may add to the memory of the server. Each sends as much as would be far more, were it all kept."""
+_MAX_MEGABYTES = 150
+"""By which an attack may increase the memory of the server. Each attack sends far more than this."""
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +50,7 @@ def server(mongod: EmbeddedMongod, database: Database[dict[str, Any]]) -> Iterat
 
 @pytest.fixture
 def serves(server: Program, application: Application) -> Iterator[Callable[[], None]]:
-    """Has another client served: before the test, when called, and after it, when little more memory may be taken."""
+    """Sends the update of another client. Also runs before and after the test, which may add little memory."""
     metadata = (("x-moesif-application-id", application.collector_key),)
     with grpc.insecure_channel(server.ready["grpc"]) as channel:
         users: Any = UserServiceStub(channel)
@@ -62,7 +62,7 @@ def serves(server: Program, application: Application) -> Iterator[Callable[[], N
         before = megabytes(server.process.pid)
         yield update
         update()
-    assert megabytes(server.process.pid) < before + _MOST_MEGABYTES
+    assert megabytes(server.process.pid) < before + _MAX_MEGABYTES
 
 
 @pytest.fixture
@@ -70,12 +70,12 @@ def peers(server: Program, serves: Callable[[], None]) -> Iterator["Peers"]:
     peers = Peers(server.ready["grpc"])
     with peers.stack:
         yield peers
-        # While all is still open.
+        # All connections are still open.
         serves()
 
 
 class Peers:
-    """Makes connections that are open until the test ends."""
+    """Opens connections, which stay open until the test ends."""
 
     def __init__(self, address: str) -> None:
         self.stack = ExitStack()
@@ -86,13 +86,13 @@ class Peers:
 
 
 def megabytes(process: int) -> int:
-    """The memory of a process."""
+    """The resident memory of a process."""
     status = Path(f"/proc/{process}/status").read_text()
     return int(status.partition("VmRSS:")[2].split()[0]) // 1024
 
 
-def opened(stream: int, headers: bytes = _CALL) -> bytes:
-    """A call whose message is still to come."""
+def call_headers(stream: int, headers: bytes = _CALL) -> bytes:
+    """The headers of a call without its message."""
     return frame(HEADERS, END_HEADERS, stream, headers)
 
 
@@ -105,11 +105,11 @@ def headers_of_first_call(peer: Peer) -> bytes:
 
 def test_streams_beyond_the_limit_are_refused(peers: Peers) -> None:
     peer = peers()
-    peer.send(b"".join(opened(2 * number + 1) for number in range(300)))
+    peer.send(b"".join(call_headers(2 * number + 1) for number in range(300)))
     refused = [received.stream for received in peer.frames_until(RST_STREAM) if received.kind == RST_STREAM]
     assert refused == [501]
     for _ in range(4):
-        peers().send(b"".join(opened(2 * number + 1) for number in range(5000)))
+        peers().send(b"".join(call_headers(2 * number + 1) for number in range(5000)))
 
 
 @pytest.mark.parametrize("credential", [None, "made-up"])
@@ -119,18 +119,18 @@ def test_calls_without_a_known_credential_end_before_their_message_is_read(
     for number in range(20):
         peer = peers()
         name = {"x-moesif-application-id": f"{credential}-{number}"} if credential else {}
-        # The message is begun, and never sent to its end.
-        peer.send(opened(1, call_fields(_GET_USER, name)) + frame(DATA, 0, 1, b"\0" + (2**24).to_bytes(4)))
-        told = headers_of_first_call(peer)
-        assert b"grpc-status\x0216" in told
+        # The message begins and does not end.
+        peer.send(call_headers(1, call_fields(_GET_USER, name)) + frame(DATA, 0, 1, b"\0" + (2**24).to_bytes(4)))
+        headers = headers_of_first_call(peer)
+        assert b"grpc-status\x0216" in headers
 
 
-def test_calls_that_are_taken_back_at_once_are_forgotten(peers: Peers) -> None:
+def test_calls_that_are_reset_immediately_leave_no_memory(peers: Peers) -> None:
     for _ in range(2):
         peer = peers()
         for number in range(10_000):
             stream = 2 * number + 1
-            peer.send(opened(stream) + frame(RST_STREAM, 0, stream, (8).to_bytes(4)))
+            peer.send(call_headers(stream) + frame(RST_STREAM, 0, stream, (8).to_bytes(4)))
 
 
 def test_a_flood_of_pings_ends_the_connection(peers: Peers) -> None:
@@ -148,22 +148,20 @@ def test_a_flood_of_settings_does_not_fill_the_memory(peers: Peers) -> None:
             break
 
 
-def test_headers_that_do_not_end_are_not_kept(peers: Peers) -> None:
+def test_headers_that_do_not_end_are_refused(peers: Peers) -> None:
     peer = peers()
     peer.send(frame(HEADERS, 0, 1, _CALL))
     more = frame(CONTINUATION, 0, 1, field("x", "y" * 16_000))
     for _ in range(20_000):  # 320 MB
         if not peer.send(more):
             break
-    told = headers_of_first_call(peer)
-    assert b"grpc-status\x018" in told
+    assert b"grpc-status\x018" in headers_of_first_call(peer)
 
 
-def test_a_message_that_is_too_large_is_refused_by_what_it_says_of_itself(peers: Peers) -> None:
+def test_a_message_is_refused_by_the_size_in_its_prefix(peers: Peers) -> None:
     peer = peers()
-    peer.send(opened(1) + frame(DATA, 0, 1, b"\0" + (2**31 - 1).to_bytes(4)))
-    told = headers_of_first_call(peer)
-    assert b"grpc-status\x018" in told
+    peer.send(call_headers(1) + frame(DATA, 0, 1, b"\0" + (2**31 - 1).to_bytes(4)))
+    assert b"grpc-status\x018" in headers_of_first_call(peer)
 
 
 @pytest.mark.usefixtures("serves")
@@ -176,7 +174,7 @@ def test_too_much_metadata_is_refused(server: Program) -> None:
             assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
 
 
-def test_noise_ends_the_connection(peers: Peers) -> None:
+def test_invalid_bytes_end_the_connection(peers: Peers) -> None:
     peer = peers()
     peer.send(bytes(range(256)) * 64)
     assert {received.kind for received in peer.frames()} <= {SETTINGS, WINDOW_UPDATE, GOAWAY}

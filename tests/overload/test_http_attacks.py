@@ -1,12 +1,10 @@
-"""Clients of the gateway that mean no good: others are served while all is still open, and memory stays bounded."""
+"""Hostile HTTP clients: other clients are served meanwhile, and the memory of the gateway stays bounded."""
 
 import contextlib
 import gzip
-import socket
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
-from typing import Self
 
 import httpx2
 import orjson
@@ -15,50 +13,52 @@ import pytest
 from gateway.http import limits
 from tests.overload.test_grpc_attacks import megabytes
 from tests.support.applications import Application
+from tests.support.http1 import Connection, request_bytes
 from tests.support.programs import Program
 from tests.support.stack import Api, Stack, start_gateway
 from tests.support.waiting import wait_until
 
 _CONNECTIONS = 64
-_CROWD = 4 * _CONNECTIONS
-_MOST_MEGABYTES = 100
-_ENDLESS = 2000  # times 64 KiB
+_CLIENTS = 4 * _CONNECTIONS
+_MAX_MEGABYTES = 100
+_REPETITIONS = 2000  # of 64 KiB
 
 
-class Client:
-    """A connection on which anything may be sent."""
+class Client(Connection):
+    """A hostile client's connection."""
 
-    def __init__(self, url: str) -> None:
-        host, _, port = url.removeprefix("http://").rpartition(":")
-        self._socket = socket.create_connection((host, int(port)), 60)
+    def send_all(self, data: bytes) -> bool:
+        """Send, and return whether the connection is still open.
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._socket.close()
-
-    def send(self, octets: bytes) -> bool:
-        """Send. Whether the connection has not ended. Raises TimeoutError where the gateway neither takes it nor ends
-        the connection."""
-        self._socket.setblocking(True)
-        self._socket.settimeout(60)
+        Raises TimeoutError where the gateway neither reads on nor ends the connection.
+        """
         try:
-            self._socket.sendall(octets)
+            self.send(data)
         except ConnectionError:
             return False
         return True
 
-    def begins_with(self) -> bytes:
-        """The first line of what comes."""
-        self._socket.settimeout(60)
-        return self._socket.recv(2**10).partition(b"\r\n")[0]
+    def send_without_end(self, data: bytes) -> bool:
+        """Send the same data thousands of times, or until the connection ends. Returns and raises as `send_all`."""
+        return all(self.send_all(data) for _ in range(_REPETITIONS))
+
+    def fill(self, data: bytes) -> None:
+        """Send as much as fits into the buffers, although the gateway does not read."""
+        self.socket.setblocking(False)
+        with contextlib.suppress(BlockingIOError, ConnectionError):
+            while data:
+                data = data[self.socket.send(data) :]
+
+    def first_line(self) -> bytes:
+        """The first line of what the gateway has sent."""
+        self.socket.settimeout(60)
+        return self.socket.recv(2**10).partition(b"\r\n")[0]
 
     def has_ended(self) -> bool:
-        """Whether the gateway has ended the connection, as far as it is told by now."""
-        self._socket.setblocking(False)
+        """Whether the end of the connection has arrived."""
+        self.socket.setblocking(False)
         try:
-            while self._socket.recv(2**20):
+            while self.socket.recv(2**20):
                 pass
         except BlockingIOError:
             return False
@@ -66,52 +66,40 @@ class Client:
             pass
         return True
 
-    def fill(self, octets: bytes) -> None:
-        """Send as much as goes without the gateway reading on."""
-        self._socket.setblocking(False)
-        with contextlib.suppress(BlockingIOError, ConnectionError):
-            while octets:
-                octets = octets[self._socket.send(octets) :]
-
-    def endure(self, octets: bytes) -> bool:
-        """Whether the gateway takes this again and again. Raises TimeoutError as `send` does."""
-        return all(self.send(octets) for _ in range(_ENDLESS))
-
 
 class Clients:
-    """Makes connections that are open until the test ends."""
+    """Opens connections, which stay open until the test ends."""
 
     def __init__(self, url: str, key: str) -> None:
         self.stack = ExitStack()
         self._url = url
         self._key = key
 
-    def __call__(self) -> Client:
-        return self.stack.enter_context(Client(self._url))
+    def connect(self, count: int) -> list[Client]:
+        return [self.stack.enter_context(Client(self._url)) for _ in range(count)]
 
-    def ended(self, of: list[Client], expected: int = 0) -> int:
-        """How many of these connections the gateway has ended, once they are as many as are expected."""
+    def count_ended(self, clients: list[Client], expected: int = 0) -> int:
+        """The number of these connections that the gateway has ended, as soon as it is at least the expected one."""
         with contextlib.suppress(TimeoutError):
-            wait_until(lambda: self._ended(of) >= expected)
-        return self._ended(of)
+            wait_until(lambda: self._count_ended(clients) >= expected)
+        return self._count_ended(clients)
 
-    def _ended(self, of: list[Client]) -> int:
-        return sum(client.has_ended() for client in of)
+    def _count_ended(self, clients: list[Client]) -> int:
+        return sum(client.has_ended() for client in clients)
 
     def head(self, path: str = "/v1/users", **headers: object) -> bytes:
         """The head of a POST."""
-        told: dict[str, object] = {"Host": "x", "X-Moesif-Application-Id": self._key}
-        told |= {name.replace("_", "-"): value for name, value in headers.items()}
-        lines = "".join(f"{name}: {value}\r\n" for name, value in told.items())
-        return f"POST {path} HTTP/1.1\r\n{lines}\r\n".encode()
+        return request_bytes("POST", path, self._named(headers))
 
     def status(self, body: bytes, path: str = "/v1/users", **headers: str) -> int:
-        """That of the answer to a whole request."""
-        told = {
-            "X-Moesif-Application-Id": self._key,
-            **{name.replace("_", "-"): text for name, text in headers.items()},
+        """The status of the response to a POST."""
+        sent = {name: str(value) for name, value in self._named(headers).items()}
+        return httpx2.post(self._url + path, content=body, headers=sent, timeout=60).status_code
+
+    def _named(self, headers: Mapping[str, object]) -> dict[str, object]:
+        return {"X-Moesif-Application-Id": self._key} | {
+            name.replace("_", "-"): value for name, value in headers.items()
         }
-        return httpx2.post(self._url + path, content=body, headers=told, timeout=60).status_code
 
 
 @pytest.fixture(scope="module")
@@ -127,22 +115,22 @@ def gateway(stack: Stack) -> Iterator[Program]:
 
 
 @pytest.fixture
-def most_megabytes() -> int:
-    """How much memory the attack may add."""
-    return _MOST_MEGABYTES
+def max_megabytes() -> int:
+    """By which the attack may increase the memory of the gateway."""
+    return _MAX_MEGABYTES
 
 
 @pytest.fixture
-def clients(gateway: Program, application: Application, most_megabytes: int) -> Iterator[Clients]:
-    """Clients of the gateway. At the end of the test, before they leave, it serves another one, and has little more
-    memory than before."""
+def clients(gateway: Program, application: Application, max_megabytes: int) -> Iterator[Clients]:
+    """Clients of the gateway. At the end of the test, while they are still connected, another client is served, and the
+    memory of the gateway has hardly increased."""
     clients = Clients(gateway.ready["http"], application.collector_key)
     assert clients.status(b'{"user_id": "u"}') == 201
     before = megabytes(gateway.process.pid)
     with clients.stack:
         yield clients
         assert clients.status(b'{"user_id": "u"}') == 201
-        assert megabytes(gateway.process.pid) < before + most_megabytes
+        assert megabytes(gateway.process.pid) < before + max_megabytes
 
 
 @pytest.mark.parametrize(
@@ -150,68 +138,70 @@ def clients(gateway: Program, application: Application, most_megabytes: int) -> 
     [b"", b"POST /v1/users HT", b"POST /v1/users HTTP/1.1\r\nHost: x\r\nX-A", b"\r\n", b"\x16\x03\x01\x02\x00\x01"],
     ids=["nothing", "half a line", "half a head", "an empty line", "a hello of TLS"],
 )
-def test_more_clients_than_there_is_room_for_that_do_nothing(clients: Clients, sent: bytes) -> None:
-    crowd = [clients() for _ in range(_CROWD)]
-    for client in crowd:
-        client.send(sent)
+def test_idle_connections_beyond_the_limit_are_ended(clients: Clients, sent: bytes) -> None:
+    hostile = clients.connect(_CLIENTS)
+    for client in hostile:
+        client.send_all(sent)
     assert clients.status(b'{"user_id": "u"}') == 201
-    assert clients.ended(crowd, _CROWD - _CONNECTIONS) >= _CROWD - _CONNECTIONS
+    assert clients.count_ended(hostile, _CLIENTS - _CONNECTIONS) >= _CLIENTS - _CONNECTIONS
 
 
-def test_slow_bodies(clients: Clients) -> None:
-    crowd = [clients() for _ in range(_CROWD)]
-    for client in crowd:
-        client.send(clients.head(Content_Length=100_000) + b'{"user_id": "')
+def test_slow_bodies_beyond_the_limit_are_ended(clients: Clients) -> None:
+    hostile = clients.connect(_CLIENTS)
+    for client in hostile:
+        client.send_all(clients.head(Content_Length=100_000) + b'{"user_id": "')
     assert clients.status(b'{"user_id": "u"}') == 201
-    ended = clients.ended(crowd, _CROWD - _CONNECTIONS)
-    # Nobody is told anything, and the last to come have the time that they may have.
-    assert _CROWD - _CONNECTIONS <= ended < _CROWD
+    ended = clients.count_ended(hostile, _CLIENTS - _CONNECTIONS)
+    # The connections get no response, and the latest ones keep their time limit.
+    assert _CLIENTS - _CONNECTIONS <= ended < _CLIENTS
 
 
-@pytest.mark.parametrize("most_megabytes", [limits.HELD_BYTES // 2**20 + _MOST_MEGABYTES])
-def test_large_bodies_that_do_not_end(clients: Clients) -> None:
+@pytest.mark.parametrize("max_megabytes", [limits.HELD_BYTES // 2**20 + _MAX_MEGABYTES])
+def test_large_incomplete_bodies_are_ended(clients: Clients) -> None:
     part = b" " * 10 * 2**20
     head = clients.head("/v1/users/batch", Content_Length=len(part) + 1)
-    crowd = [clients() for _ in range(_CONNECTIONS - 8)]
-    for client in crowd:
-        client.send(head + part)
+    hostile = clients.connect(_CONNECTIONS - 8)
+    for client in hostile:
+        client.send_all(head + part)
     assert clients.status(b'{"user_id": "u"}') == 201
-    too_many = len(crowd) - limits.HELD_BYTES // len(part)
-    assert too_many <= clients.ended(crowd, too_many) < len(crowd)
+    too_many = len(hostile) - limits.HELD_BYTES // len(part)
+    assert too_many <= clients.count_ended(hostile, too_many) < len(hostile)
 
 
-def test_slow_readers_of_large_answers(clients: Clients, gateway: Program, application: Application) -> None:
+def test_clients_that_do_not_read_large_responses_stay_connected(
+    clients: Clients, gateway: Program, application: Application
+) -> None:
     api = Api(gateway.ready["http"], application)
     with api.client:
         api.stored({"metadata": {"text": "x" * 900_000}})
     token = f"Authorization: Bearer {application.management_token}"
     request = f"GET /v1/users/u HTTP/1.1\r\nHost: x\r\n{token}\r\n\r\n".encode()
-    crowd = [clients() for _ in range(_CONNECTIONS // 2)]
-    for client in crowd:
+    hostile = clients.connect(_CONNECTIONS // 2)
+    for client in hostile:
         client.fill(request * 50)
     assert clients.status(b'{"user_id": "u"}') == 201
-    assert {client.begins_with() for client in crowd} == {b"HTTP/1.1 200 OK"}
-    assert clients.ended(crowd) == 0
+    assert {client.first_line() for client in hostile} == {b"HTTP/1.1 200 OK"}
+    assert clients.count_ended(hostile) == 0
 
 
-def test_bombs(clients: Clients) -> None:
+def test_compressed_bodies_are_inflated_up_to_the_limit(clients: Clients) -> None:
     bomb = gzip.compress(b" " * 200 * 2**20)
     for path in ("/v1/users", "/v1/users/batch"):
         assert clients.status(bomb, path, Content_Encoding="gzip") == 413
         assert clients.status(gzip.compress(bomb), path, Content_Encoding="gzip, gzip") == 415
         assert clients.status(zlib.compress(b" " * 2**24), path, Content_Encoding="deflate") == 415
-        # Inflated once, it is within the limit, and no JSON.
+        # Inflated once, the body is within the limit, and is not JSON.
         assert clients.status(gzip.compress(bomb), path, Content_Encoding="gzip") == 400
         assert clients.status(gzip.compress(b"") * 50_000, path, Content_Encoding="gzip") == 400
 
 
 @pytest.mark.parametrize("opening", [b"[", b'{"a":', b'[{"metadata":'], ids=["arrays", "objects", "both"])
-def test_a_megabyte_of_openings(clients: Clients, opening: bytes) -> None:
+def test_megabytes_of_opening_brackets_are_refused(clients: Clients, opening: bytes) -> None:
     assert clients.status(opening * (2**20 // len(opening))) == 400
     assert clients.status(opening * (10 * 2**20 // len(opening)), "/v1/users/batch") == 400
 
 
-def test_a_batch_of_numbers_that_are_no_users(clients: Clients) -> None:
+def test_a_batch_of_a_million_numbers_is_refused(clients: Clients) -> None:
     assert clients.status(orjson.dumps([0] * 1_000_000), "/v1/users/batch") == 400
 
 
@@ -240,10 +230,10 @@ def test_a_batch_of_numbers_that_are_no_users(clients: Clients) -> None:
         "chunks",
         "trailers",
         "empty lines",
-        "requests without reading an answer",
+        "requests without reading a response",
     ],
 )
-def test_what_does_not_end_is_ended(clients: Clients, start: bytes, more: bytes) -> None:
-    client = clients()
-    assert client.send(start)
-    assert not client.endure(more)
+def test_a_request_without_end_is_cut_off(clients: Clients, start: bytes, more: bytes) -> None:
+    (client,) = clients.connect(1)
+    assert client.send_all(start)
+    assert not client.send_without_end(more)

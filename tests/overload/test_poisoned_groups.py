@@ -1,4 +1,4 @@
-"""Whatever one application sends, the updates of another that share its groups are stored.
+"""The updates of one application are stored, whatever another application sends that shares its groups.
 
 `make stalls ONLY=poisoned` does the same with 10,000 updates.
 """
@@ -29,8 +29,9 @@ _UPDATES: Final = 120
 
 
 def _chains(count: int, levels: int, key: int) -> dict[str, Any]:
-    """`count` chains of objects below one long key, of `key` bytes. An object with nothing in it at the end of each
-    needs a pipeline, in which every object of a chain repeats its path.
+    """`count` chains of `levels` nested objects, below one key of `key` bytes.
+
+    The empty object at the end of each needs the exact form of a write, in which every object repeats its path.
     """
     chain: dict[str, Any] = {}
     for _ in range(levels):
@@ -67,25 +68,25 @@ async def test_every_update_of_the_other_application_is_stored(
         httpx2.AsyncClient(base_url=stack.http, timeout=60) as client,
     ):
         stub: Any = UserServiceStub(channel)
-        is_over = asyncio.Event()
-        poisoning = asyncio.create_task(_poison(stub, client, poisoner, text, is_over))
+        finished = asyncio.Event()
+        poisoning = asyncio.create_task(_poison(stub, client, poisoner, text, finished))
         refused = await _send(stub, application)
-        is_over.set()
+        finished.set()
         answers = await poisoning
     assert not refused
     owned = {"application_id": application.application_id}
     assert database.profiles.count_documents(owned | {"metadata.n": {"$type": "number"}}) == _UPDATES
-    assert answers, "nobody was there to poison anything"
+    assert answers, "no expensive update was sent"
     assert not {answer for answer in answers if answer.startswith(("INTERNAL", "500", "504"))}, answers
 
 
 async def _send(stub: Any, application: Application) -> Counter[str]:
-    """B's updates, each of a user of its own, 20 under way at a time. What was answered of those that failed."""
+    """Send the updates, each of a different user, 20 concurrently. Returns the reasons of those that failed."""
     metadata = (("x-moesif-application-id", application.collector_key),)
     numbers = iter(range(_UPDATES))
     refused: Counter[str] = Counter()
 
-    async def one_after_another() -> None:
+    async def send_in_turn() -> None:
         for number in numbers:
             user = UserUpdate(user_id=f"u{number}", metadata_json=b'{"n":%d}' % number)
             try:
@@ -93,14 +94,14 @@ async def _send(stub: Any, application: Application) -> Counter[str]:
             except grpc.aio.AioRpcError as error:
                 refused[_reason(error)] += 1
 
-    await asyncio.gather(*(one_after_another() for _ in range(20)))
+    await asyncio.gather(*(send_in_turn() for _ in range(20)))
     return refused
 
 
 async def _poison(
-    stub: Any, client: httpx2.AsyncClient, application: Application, text: bytes, is_over: asyncio.Event
+    stub: Any, client: httpx2.AsyncClient, application: Application, text: bytes, finished: asyncio.Event
 ) -> Counter[str]:
-    """Send the same poison over every way in, until told to stop, and at least once. What was answered."""
+    """Send the expensive update by every method until `finished` is set, at least once. Returns the codes."""
     metadata = (("x-moesif-application-id", application.collector_key),)
     body = gzip.compress(b'{"user_id":"h","metadata":%s}' % text, 1)
     packed = {"x-moesif-application-id": application.collector_key, "content-encoding": "gzip"}
@@ -117,36 +118,34 @@ async def _poison(
         return [result.error for result in response.results]
 
     async def stream(number: int) -> Sequence[Status]:
-        call = stub.StreamUpdateUsers(metadata=metadata, timeout=60)
-        await call.write(
-            pb.StreamUpdateUsersRequest(users=[UserUpdate(user_id=f"s{number}", metadata_json=text) for _ in range(5)])
-        )
-        await call.done_writing()
+        users = [UserUpdate(user_id=f"s{number}", metadata_json=text) for _ in range(5)]
+        # An iterator, as a write to a stream that the server has ended raises an error of the client's own.
+        call = stub.StreamUpdateUsers(iter([pb.StreamUpdateUsersRequest(users=users)]), metadata=metadata, timeout=60)
         return [each.error async for response in call for each in response.acknowledgements]
 
-    async def again_and_again(send: Any) -> None:
+    async def repeat(send: Any) -> None:
         for number in itertools.count():
             try:
                 for status in await send(number):
                     answers[grpc_code(status)] += 1
             except grpc.aio.AioRpcError as error:
                 answers[f"{error.code().name} {_reason(error)}"] += 1
-            if is_over.is_set():
+            if finished.is_set():
                 return
 
     async def over_http() -> None:
         while True:
             answer = await client.post("/v1/users", content=body, headers=packed)
             answers[str(answer.status_code)] += 1
-            if is_over.is_set():
+            if finished.is_set():
                 return
 
-    await asyncio.gather(*(again_and_again(send) for send in (unary, unary, batch, stream)), over_http())
+    await asyncio.gather(*(repeat(send) for send in (unary, unary, batch, stream)), over_http())
     return answers
 
 
 def grpc_code(status: Status) -> str:
-    """The name of a status' code."""
+    """The name of a status code."""
     names = {code.value[0]: code.name for code in grpc.StatusCode}
     return str(names[status.code])
 

@@ -1,4 +1,4 @@
-"""Users read by a list of ids, over both faces of the running stack."""
+"""Users read by a list of ids, over HTTP and gRPC."""
 
 from typing import Any
 
@@ -20,15 +20,15 @@ def get(api: Api, *user_ids: str, **asked: Any) -> Any:
 def results(api: Api, *user_ids: str, **asked: Any) -> list[Any]:
     answer = get(api, *user_ids, **asked)
     assert answer.status_code == 200, answer.text
-    told: list[Any] = answer.json()["results"]
-    return told
+    items: list[Any] = answer.json()["results"]
+    return items
 
 
 def users(api: Api, *user_ids: str, **asked: Any) -> list[Any]:
     return [each["response"]["user"] for each in results(api, *user_ids, **asked)]
 
 
-def test_each_is_read_as_get_would_in_the_order_of_the_request(api: Api) -> None:
+def test_each_user_is_returned_as_by_get_in_the_order_of_the_request(api: Api) -> None:
     a = api.stored({"metadata": {"a.b": [1, None]}, "campaign": {"gclid": "1"}}, user_id="a")
     b = api.stored({"session_token": "t"}, user_id="b")
     read = results(api, "b", "never", "a", "", "b", "x" * 513)
@@ -44,12 +44,12 @@ def test_each_is_read_as_get_would_in_the_order_of_the_request(api: Api) -> None
 
 
 @pytest.mark.parametrize("user_id", ["..", ".", "a/b", "a:export", "%2F", "é"])
-def test_an_id_that_no_path_can_carry_is_read(api: Api, user_id: str) -> None:
+def test_an_id_that_cannot_be_in_a_path_is_read(api: Api, user_id: str) -> None:
     assert api.update({"user_id": user_id, "company_id": "c"}).status_code == 201
     assert users(api, user_id, fields=["company_id"]) == [{"user_id": user_id, "company_id": "c"}]
 
 
-def test_only_the_fields_that_are_asked_for_are_answered(api: Api) -> None:
+def test_only_the_requested_fields_are_returned(api: Api) -> None:
     api.stored({"company_id": "c", "ip_address": "1.2.3.4", "metadata": {"a": {"b": 1, "c": 2}, "a.b": 3}})
     for fields in (["company_id", "metadata.a.b"], ["company_id,metadata.a.b"]):
         assert users(api, "u", fields=fields) == [{"user_id": "u", "company_id": "c", "metadata": {"a": {"b": 1}}}]
@@ -60,26 +60,26 @@ def test_only_the_fields_that_are_asked_for_are_answered(api: Api) -> None:
         assert (answer.status_code, violation["field"], violation["reason"]) == (400, "fields", "INVALID_FIELDS")
 
 
-def test_as_many_are_read_as_an_answer_holds(api: Api) -> None:
+def test_users_are_read_until_the_response_is_full(api: Api) -> None:
     ids = [f"u{number}" for number in range(20)]
     for start in range(0, len(ids), 10):
         api.batch([{"user_id": each, "metadata": {"x": "x" * 900_000}} for each in ids[start : start + 10]])
-    told, asked, calls = list[str](), [*ids, "never", "u0"], 0
+    outcomes, asked, calls = list[str](), [*ids, "never", "u0"], 0
     while asked:
         for each in results(api, *asked):
             if "response" in each:
-                told.append(each["response"]["user"]["user_id"])
+                outcomes.append(each["response"]["user"]["user_id"])
             else:
-                told.append(each["error"]["details"][0]["reason"])
-        # From the first that did not fit on, all are asked for again.
-        told = told[: told.index("RESPONSE_TOO_LARGE")] if "RESPONSE_TOO_LARGE" in told else told
-        asked, calls = [*ids, "never", "u0"][len(told) :], calls + 1
-    assert told == [*ids, "USER_NOT_FOUND", "u0"]
+                outcomes.append(each["error"]["details"][0]["reason"])
+        # The client requests all from the first that did not fit.
+        outcomes = outcomes[: outcomes.index("RESPONSE_TOO_LARGE")] if "RESPONSE_TOO_LARGE" in outcomes else outcomes
+        asked, calls = [*ids, "never", "u0"][len(outcomes) :], calls + 1
+    assert outcomes == [*ids, "USER_NOT_FOUND", "u0"]
     assert calls == 3
     assert len(users(api, *ids, fields=["company_id"])) == 20
 
 
-def test_it_takes_a_reader_of_the_users_own_application(
+def test_a_reader_sees_only_the_users_of_its_application(
     api: Api, stack: Stack, database: Database[dict[str, Any]]
 ) -> None:
     api.stored({})
@@ -91,7 +91,7 @@ def test_it_takes_a_reader_of_the_users_own_application(
         assert results(other, "u") == [{"error": other.get("never").json()}]
 
 
-async def test_grpc_answers_the_same(api: Api, stack: Stack, application: Application) -> None:
+async def test_grpc_returns_the_same(api: Api, stack: Stack, application: Application) -> None:
     api.stored({"company_id": "c"})
     async with grpc.aio.insecure_channel(stack.grpc) as channel:
         response = await UserServiceStub(channel).BatchGetUsers(

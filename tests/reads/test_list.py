@@ -1,4 +1,4 @@
-"""Users that have something in common, listed and counted over both faces of the running stack."""
+"""Users that match a filter, listed and counted over HTTP and gRPC."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -28,13 +28,13 @@ from tests.support.stack import Api, Stack
 _WILDCARD = "* is a wildcard in AIP-160, which is not supported: write \\* in quotes for an asterisk"
 
 
-def ask(api: Api, path: str = "/v1/users", **asked: Any) -> Any:
+def get(api: Api, path: str = "/v1/users", **asked: Any) -> Any:
     return api.client.get(path, params=asked, headers=api.reader)
 
 
 def listed(api: Api, **asked: Any) -> list[str]:
     """The ids of the users on the first page."""
-    answer = ask(api, **asked)
+    answer = get(api, **asked)
     assert answer.status_code == 200, answer.text
     return [user["user_id"] for user in answer.json()["users"]]
 
@@ -43,7 +43,7 @@ def pages(api: Api, **asked: Any) -> Iterator[list[dict[str, Any]]]:
     """The pages, to the last."""
     token = ""
     while True:
-        answer = ask(api, page_token=token, **asked)
+        answer = get(api, page_token=token, **asked)
         assert answer.status_code == 200, answer.text
         token = answer.json()["next_page_token"]
         yield answer.json()["users"]
@@ -94,13 +94,13 @@ def three(api: Api) -> Api:
         ("alias_count = 0", "123"),
     ],
 )
-def test_a_filter_lists_and_counts_those_that_match(three: Api, filtered: str, users: str) -> None:
+def test_a_filter_lists_and_counts_the_users_that_match(three: Api, filtered: str, users: str) -> None:
     if filtered == "user_id = 2":
-        (violation,) = refused(ask(three, filter=filtered))
+        (violation,) = refused(get(three, filter=filtered))
         assert violation == ("filter", "INVALID_FILTER", "column 11: expected a string")
         filtered = 'user_id = "2"'
     assert listed(three, filter=filtered) == list(users)
-    assert ask(three, "/v1/users:count", filter=filtered).json() == {"count": len(users)}
+    assert get(three, "/v1/users:count", filter=filtered).json() == {"count": len(users)}
 
 
 @pytest.mark.parametrize(
@@ -138,11 +138,11 @@ def test_a_filter_lists_and_counts_those_that_match(three: Api, filtered: str, u
         ),
     ],
 )
-def test_what_is_no_filter_is_refused_with_its_column_and_without_its_value(
+def test_an_invalid_filter_is_refused_with_its_column_and_without_its_value(
     api: Api, filtered: str, reason: str, description: str
 ) -> None:
     for path in ("/v1/users", "/v1/users:count", "/v1/campaigns:report"):
-        answer = ask(api, path, filter=filtered)
+        answer = get(api, path, filter=filtered)
         assert refused(answer) == [("filter", reason, description)]
         assert "secret" not in answer.text
 
@@ -157,12 +157,12 @@ def test_what_is_no_filter_is_refused_with_its_column_and_without_its_value(
         f"NOT metadata{'.a' * 20}:*",
     ],
 )
-def test_a_filter_may_be_as_large_as_is_promised(three: Api, filtered: str) -> None:
+def test_a_filter_of_the_documented_size_is_accepted(three: Api, filtered: str) -> None:
     assert listed(three, filter=filtered) == ["1", "2", "3"]
 
 
 @pytest.mark.parametrize("value", ["$ne", "$$ROOT", '{"$ne": 1}', "$where", "' || 1 || '", "[$regex]"])
-def test_no_value_is_an_operator(three: Api, value: str) -> None:
+def test_a_value_is_never_an_operator(three: Api, value: str) -> None:
     quoted = '"' + value.replace('"', '\\"') + '"'
     for path in ("company_id", "user_id", "metadata.stage", "campaign.utm_source", "ip_address", 'metadata."$ne"'):
         for operator in ("=", ":"):
@@ -171,16 +171,16 @@ def test_no_value_is_an_operator(three: Api, value: str) -> None:
     assert listed(three, filter=f'company_id = {quoted} AND metadata."$ne" = {quoted}') == ["odd"]
 
 
-def test_no_application_lists_counts_or_pages_through_another_ones_users(
+def test_an_application_cannot_list_count_or_page_through_users_of_another(
     three: Api, stack: Stack, database: Database[dict[str, Any]]
 ) -> None:
     other = Api(stack.http, register(database, "the other one's list"))
     with other.client:
         for filtered in ("", 'user_id = "1"', "company_id = c OR NOT company_id = c"):
-            assert ask(other, filter=filtered).json() == {"users": [], "next_page_token": ""}
-            assert ask(other, "/v1/users:count", filter=filtered).json() == {"count": 0}
-        token = ask(three, page_size=1).json()["next_page_token"]
-        (violation,) = refused(ask(other, page_size=1, page_token=token))
+            assert get(other, filter=filtered).json() == {"users": [], "next_page_token": ""}
+            assert get(other, "/v1/users:count", filter=filtered).json() == {"count": 0}
+        token = get(three, page_size=1).json()["next_page_token"]
+        (violation,) = refused(get(other, page_size=1, page_token=token))
         assert violation[:2] == ("page_token", "INVALID_PAGE_TOKEN")
 
 
@@ -200,17 +200,17 @@ def test_no_application_lists_counts_or_pages_through_another_ones_users(
         ({"fields": ",".join(["user_id"] * 101)}, ("fields", "TOO_MANY")),
     ],
 )
-def test_what_cannot_be_listed_is_refused(api: Api, asked: dict[str, Any], violation: tuple[str, str]) -> None:
-    assert [each[:2] for each in refused(ask(api, **asked))] == [violation]
+def test_an_invalid_request_is_refused(api: Api, asked: dict[str, Any], violation: tuple[str, str]) -> None:
+    assert [each[:2] for each in refused(get(api, **asked))] == [violation]
 
 
 @pytest.mark.parametrize("path", ["/v1/users", "/v1/users:count"])
-def test_a_collector_key_may_not_list(api: Api, path: str) -> None:
+def test_a_collector_key_cannot_list(api: Api, path: str) -> None:
     answer = api.client.get(path, headers=api.writer)
     assert (answer.status_code, answer.json()["details"][0]["reason"]) == (403, "SCOPE_MISSING")
 
 
-def test_users_are_listed_in_the_order_that_is_asked_for(api: Api) -> None:
+def test_users_are_listed_in_the_requested_order(api: Api) -> None:
     for user_id, nanosecond in (("b", 2), ("a", 3), ("c", 1)):
         api.stored({"modified_time": f"2026-01-01T00:00:00.00000000{nanosecond}Z"}, user_id=user_id)
     for order_by, users in (("", "bac"), ("modified_time", "cba"), ("user_id", "abc"), ("created_time", "bac")):
@@ -222,13 +222,13 @@ def test_users_are_listed_in_the_order_that_is_asked_for(api: Api) -> None:
             assert paged == listed(api, order_by=order)
 
 
-def test_a_page_holds_a_thousand_at_most_whatever_is_asked_for(three: Api) -> None:
+def test_a_page_has_at_most_a_thousand_users(three: Api) -> None:
     assert listed(three, page_size=1001) == listed(three, page_size=2**31 - 1) == ["1", "2", "3"]
     tokens = PageTokens(Fernet.generate_key())
     assert plan_listing("app", ListRequest(page_size=1001), tokens, 0).most == 1000
 
 
-def test_an_observed_address_is_no_given_one(
+def test_an_observed_address_does_not_match_as_the_ip_address(
     api: Api, application: Application, database: Database[dict[str, Any]]
 ) -> None:
     api.stored({}, user_id="observed")
@@ -236,12 +236,12 @@ def test_an_observed_address_is_no_given_one(
     database.profiles.update_one(
         {"_id": profile_id(application.application_id, "given")}, {"$unset": {"observed_ip_address": ""}}
     )
-    users = ask(api, fields="ip_address,observed_ip_address").json()["users"]
+    users = get(api, fields="ip_address,observed_ip_address").json()["users"]
     assert users == [
         {"user_id": "observed", "ip_address": "127.0.0.1", "observed_ip_address": "127.0.0.1"},
         {"user_id": "given", "ip_address": "1.2.3.4"},
     ]
-    assert [user.get("ip_address") for user in ask(api, fields="ip_address").json()["users"]] == [
+    assert [user.get("ip_address") for user in get(api, fields="ip_address").json()["users"]] == [
         "127.0.0.1",
         "1.2.3.4",
     ]
@@ -250,16 +250,16 @@ def test_an_observed_address_is_no_given_one(
 @pytest.mark.parametrize(
     "key", ["a.b", "$set", "", "0", 'q"', "b\\", "'", "*", "\x01\n", "\x7f\u2028é😀", "]", "\\u0041"]
 )
-def test_a_path_that_an_answer_prints_is_a_path_in_a_request(api: Api, key: str) -> None:
+def test_a_field_path_of_a_response_is_valid_in_a_request(api: Api, key: str) -> None:
     metadata = {"text": "x", key: {key: 2**53 + 1}}
     answer = api.update({"user_id": "u", "metadata": metadata})
     (warning,) = answer.json()["warnings"]
     assert listed(api, filter=f"{warning['field']} = 9007199254740993") == ["u"]
-    (user,) = ask(api, fields=warning["field"]).json()["users"]
+    (user,) = get(api, fields=warning["field"]).json()["users"]
     assert user == {"user_id": "u", "metadata": {key: {key: "9007199254740993"}}}
 
 
-def test_only_the_fields_that_are_asked_for_are_answered(
+def test_only_the_requested_fields_are_returned(
     api: Api, application: Application, database: Database[dict[str, Any]]
 ) -> None:
     metadata = {"a": {"b": 1, "c": [{"b": 2}]}, "a.b": {"d": None, "x": [1]}, "list": [{"b": 1}, 2], "text": "x"}
@@ -268,7 +268,7 @@ def test_only_the_fields_that_are_asked_for_are_answered(
     whole = api.stored(user | {"metadata": metadata}, user_id="u")
 
     def masked(fields: str) -> Any:
-        (user,) = ask(api, fields=fields).json()["users"]
+        (user,) = get(api, fields=fields).json()["users"]
         assert user.pop("user_id") == "u"
         return user
 
@@ -302,13 +302,13 @@ def test_a_filter_is_the_same_in_a_url_and_in_a_body(three: Api, filtered: str) 
     except InvalidRequest:
         status = 400
     for asked, path in (("/v1/users", "/v1/users:search"), ("/v1/users:count", "/v1/users:count")):
-        in_url = ask(three, asked, filter=filtered)
+        in_url = get(three, asked, filter=filtered)
         in_body = three.client.post(path, json={"filter": filtered}, headers=three.reader)
         assert (in_body.status_code, in_body.json()) == (in_url.status_code, in_url.json())
         assert in_url.status_code == status, in_url.text
 
 
-async def test_grpc_answers_the_same(three: Api, stack: Stack, application: Application) -> None:
+async def test_grpc_returns_the_same(three: Api, stack: Stack, application: Application) -> None:
     metadata = (("authorization", f"Bearer {application.management_token}"),)
     async with grpc.aio.insecure_channel(stack.grpc) as channel:
         stub = UserServiceStub(channel)
@@ -325,7 +325,7 @@ async def test_grpc_answers_the_same(three: Api, stack: Stack, application: Appl
 
 
 @pytest.mark.parametrize("order_by", ["created_time", "user_id", "modified_time desc"])
-def test_a_page_begins_in_the_right_place_when_the_user_before_it_is_gone(
+def test_a_page_begins_in_the_right_place_after_the_user_before_it_was_deleted(
     api: Api, application: Application, database: Database[dict[str, Any]], order_by: str
 ) -> None:
     users = [f"u{number}" for number in range(6)]
@@ -341,8 +341,8 @@ def test_a_page_begins_in_the_right_place_when_the_user_before_it_is_gone(
 
 
 @pytest.mark.parametrize("number", ["17870000000001000", "-17870000000001000", "9007199254740992"])
-def test_a_number_is_compared_exactly_with_an_integer_that_no_double_is(api: Api, number: str) -> None:
-    """The neighbour of a stored number that would be rounded to it, and is none of the doubles."""
+def test_a_number_is_compared_exactly_with_an_integer_that_no_double_holds(api: Api, number: str) -> None:
+    """An integer next to a stored number, which a double would round to that number."""
     api.stored({"metadata": {"n": int(number)}})
     other = str(int(number) + 1)
     holds = {operator: listed(api, filter=f"metadata.n {operator} {other}") == ["u"] for operator in _OPERATORS}
@@ -358,7 +358,7 @@ def test_a_number_is_compared_exactly_with_an_integer_that_no_double_is(api: Api
 _OPERATORS = ("=", ":", "!=", "<", "<=", ">", ">=")
 
 
-def test_an_integer_beyond_a_double_is_found_as_the_text_that_it_is_kept_as(api: Api) -> None:
+def test_an_integer_that_no_double_holds_is_found_by_the_string_that_is_stored(api: Api) -> None:
     answer = api.update({"user_id": "u", "metadata": {"n": 17870000000001001}})
     assert (answer.status_code, answer.json()["warnings"][0]["field"]) == (201, "metadata.n")
     for number in ("17870000000001001", '"17870000000001001"'):
@@ -384,9 +384,9 @@ def test_an_integer_beyond_a_double_is_found_as_the_text_that_it_is_kept_as(api:
         ("page_token", "INVALID_PAGE_TOKEN"),
     ],
 )
-def test_a_text_is_refused_by_its_length_before_it_is_read(field: str, reason: str) -> None:
+def test_a_string_is_refused_by_its_length_before_it_is_parsed(field: str, reason: str) -> None:
     class Text(str):
-        """Tells its length, and nothing else."""
+        """Has a length, and cannot be read."""
 
         __slots__ = ()
 
@@ -400,9 +400,9 @@ def test_a_text_is_refused_by_its_length_before_it_is_read(field: str, reason: s
     assert [(each.field, each.reason) for each in refused.value.violations] == [(field, reason)]
 
 
-def test_fields_are_counted_before_they_are_measured_and_measured_before_they_are_read() -> None:
+def test_fields_are_counted_before_they_are_measured_and_measured_before_they_are_parsed() -> None:
     class Element(str):
-        """Tells its length, and nothing else."""
+        """Has a length, and cannot be read."""
 
         __slots__ = ()
 
@@ -410,7 +410,7 @@ def test_fields_are_counted_before_they_are_measured_and_measured_before_they_ar
             raise AssertionError
 
     class Elements(list[str]):
-        """Tells how many there are, and nothing else."""
+        """Has a number of elements, and cannot be iterated."""
 
         def __iter__(self) -> Iterator[str]:
             raise AssertionError
@@ -424,7 +424,7 @@ def test_fields_are_counted_before_they_are_measured_and_measured_before_they_ar
         assert [(each.field, each.reason) for each in refused.value.violations] == [("fields", reason)]
 
 
-def test_the_longest_token_is_short_enough() -> None:
+def test_the_longest_page_token_is_within_its_limit() -> None:
     tokens = PageTokens(Fernet.generate_key())
     for user_id in ("\x01" * limits.ID_BYTES, "x" * limits.ID_BYTES):
         token = tokens.seal([user_id], ["app"], 0)

@@ -1,4 +1,4 @@
-"""Who a token, an address or a company belongs to, asked over both faces of the running stack."""
+"""Look-ups by session token, email and company, over HTTP and gRPC."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -19,20 +19,20 @@ def look_up(api: Api, **asked: Any) -> Any:
 
 
 def found(api: Api, **asked: Any) -> list[str]:
-    """The ids of the users that are answered."""
+    """The ids of the returned users."""
     answer = look_up(api, **asked)
     assert answer.status_code == 200, answer.text
     return [user["user_id"] for user in answer.json()["users"]]
 
 
 def stored_at(database: Database[dict[str, Any]], application: Application, user_id: str, second: float | None) -> None:
-    """Make it so that the latest update of a user was stored at this time; None: that version 0.1 stored it."""
+    """Set the time at which the latest update of a user was stored. None: as version 0.1 left it."""
     time = None if second is None else datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=second)
     change = {"$unset": {"stored_time": ""}} if time is None else {"$set": {"stored_time": time}}
     database.profiles.update_one({"_id": profile_id(application.application_id, user_id)}, change)
 
 
-def test_a_token_finds_all_who_share_it_the_latest_first_whatever_modified_time_they_claim(
+def test_a_token_finds_all_users_who_share_it_ordered_by_stored_time_not_by_modified_time(
     api: Api, application: Application, database: Database[dict[str, Any]]
 ) -> None:
     for user_id, year, second in (("old", 2030, 1), ("latest", 1970, 3), ("between", 2026, 2), ("other", 2026, 9)):
@@ -48,7 +48,7 @@ def test_a_token_finds_all_who_share_it_the_latest_first_whatever_modified_time_
     assert found(api, session_token="t") == ["between", "latest", "old"]
 
 
-def test_the_time_of_the_latest_write_is_answered(
+def test_the_time_of_the_latest_write_is_returned(
     api: Api, application: Application, database: Database[dict[str, Any]]
 ) -> None:
     api.stored({"company_id": "c"})
@@ -59,7 +59,7 @@ def test_the_time_of_the_latest_write_is_answered(
     assert "stored_time" not in api.get("u").json()
 
 
-def test_what_is_answered_is_the_profile(api: Api) -> None:
+def test_a_look_up_returns_the_profile(api: Api) -> None:
     profile = api.stored({"session_token": "t", "company_id": "c", "metadata": {"email": "john@acme.com", "a.b": 1}})
     for asked in ({"session_token": "t"}, {"company_id": "c"}, {"email": "john@acme.com"}):
         assert look_up(api, **asked).json() == {"users": [profile], "next_page_token": ""}
@@ -71,14 +71,14 @@ def test_the_case_of_an_address_does_not_matter(api: Api, email: str) -> None:
     assert found(api, email=email) == ["u"]
 
 
-def test_an_address_that_was_replaced_finds_nobody(api: Api) -> None:
+def test_an_email_that_was_replaced_finds_no_user(api: Api) -> None:
     api.stored({"metadata": {"email": "john@acme.com"}}, {"metadata": {"email": "jack@acme.com"}})
     assert (found(api, email="john@acme.com"), found(api, email="jack@acme.com")) == ([], ["u"])
     api.stored({"metadata": {"email": None}})
     assert found(api, email="jack@acme.com") == []
 
 
-def test_a_page_holds_so_many_and_the_next_begins_where_it_ends(
+def test_a_page_has_page_size_users_and_the_next_begins_where_it_ends(
     api: Api, application: Application, database: Database[dict[str, Any]]
 ) -> None:
     email = "john@acme.com"
@@ -88,7 +88,7 @@ def test_a_page_holds_so_many_and_the_next_begins_where_it_ends(
     ]
     assert api.batch(users).status_code == 201
     for number in range(101):
-        # As after an update from version 0.1, which some have not been written since.
+        # As after an upgrade from version 0.1: some users have not been written since.
         stored_at(database, application, f"u{number}", number % 7 or None)
     for asked in ({"company_id": "c"}, {"session_token": "t"}, {"email": email}):
         first = look_up(api, **asked).json()
@@ -104,7 +104,7 @@ def test_a_page_holds_so_many_and_the_next_begins_where_it_ends(
         assert paged == whole["users"]
 
 
-def test_a_page_token_opens_for_the_same_request_alone_and_holds_no_secret(api: Api) -> None:
+def test_a_page_token_is_valid_only_for_the_same_request_and_holds_no_secret(api: Api) -> None:
     for user_id in "ab":
         api.stored({"session_token": "secret-token", "company_id": "secret-token"}, user_id=user_id)
     token = look_up(api, session_token="secret-token", page_size=1).json()["next_page_token"]
@@ -116,12 +116,12 @@ def test_a_page_token_opens_for_the_same_request_alone_and_holds_no_secret(api: 
     assert api.client.get("/v1/users", params={"page_token": token}, headers=api.reader).status_code == 400
 
 
-def test_a_visitor_without_a_user_id_is_no_user(api: Api) -> None:
+def test_a_visitor_without_a_user_id_is_not_found(api: Api) -> None:
     assert api.update({"anonymous_id": "a", "company_id": "c", "session_token": "t"}).status_code == 201
     assert (found(api, company_id="c"), found(api, session_token="t")) == ([], [])
 
 
-def test_no_application_finds_another_ones_users(api: Api, stack: Stack, database: Database[dict[str, Any]]) -> None:
+def test_an_application_finds_no_user_of_another(api: Api, stack: Stack, database: Database[dict[str, Any]]) -> None:
     update = {"session_token": "t", "company_id": "c", "metadata": {"email": "john@acme.com"}}
     api.stored(update)
     other = Api(stack.http, register(database, "the other one's"))
@@ -146,16 +146,14 @@ def test_no_application_finds_another_ones_users(api: Api, stack: Stack, databas
         ({"company_id": {"$ne": ""}}, [("company_id", "WRONG_TYPE")]),
     ],
 )
-def test_what_cannot_be_looked_up_is_refused(
-    api: Api, asked: dict[str, Any], violations: list[tuple[str, str]]
-) -> None:
+def test_an_invalid_request_is_refused(api: Api, asked: dict[str, Any], violations: list[tuple[str, str]]) -> None:
     answer = look_up(api, **asked)
     assert answer.status_code == 400
     details = answer.json()["details"][-1]["field_violations"]
     assert [(each["field"], each["reason"]) for each in details] == violations
 
 
-def test_a_collector_key_may_not_look_up(api: Api) -> None:
+def test_a_collector_key_cannot_look_up(api: Api) -> None:
     answer = api.client.post("/v1/users:lookup", json={"session_token": "t"}, headers=api.writer)
     assert (answer.status_code, answer.json()["details"][0]["reason"]) == (403, "SCOPE_MISSING")
 
@@ -165,7 +163,7 @@ def remove(api: Api, user_id: str, session_token: str, **headers: str) -> Any:
     return api.client.post(f"/v1/users/{user_id}:removeAlias", json=body, headers=headers or api.reader)
 
 
-def test_a_token_that_is_removed_finds_its_user_no_more(api: Api) -> None:
+def test_a_removed_token_no_longer_finds_its_user(api: Api) -> None:
     api.stored({"session_token": "t"}, {"session_token": "kept"}, user_id="one")
     api.stored({"session_token": "t"}, user_id="two")
     answer = remove(api, "one", "t")
@@ -177,7 +175,7 @@ def test_a_token_that_is_removed_finds_its_user_no_more(api: Api) -> None:
     assert set(found(api, session_token="t")) == {"one", "two"}
 
 
-def test_only_a_reader_of_the_users_own_application_removes_its_tokens(
+def test_only_a_token_of_the_same_application_removes_aliases(
     api: Api, stack: Stack, database: Database[dict[str, Any]]
 ) -> None:
     api.stored({"session_token": "t"})
@@ -191,7 +189,7 @@ def test_only_a_reader_of_the_users_own_application_removes_its_tokens(
     assert [(each["field"], each["reason"]) for each in refused] == [("session_token", "REQUIRED")]
 
 
-async def test_grpc_answers_the_same(api: Api, stack: Stack, application: Application) -> None:
+async def test_grpc_returns_the_same(api: Api, stack: Stack, application: Application) -> None:
     api.stored({"session_token": "t"})
     async with grpc.aio.insecure_channel(stack.grpc) as channel:
         response = await UserServiceStub(channel).LookupUsers(

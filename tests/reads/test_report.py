@@ -1,4 +1,4 @@
-"""What campaigns bring, beside an independent computation of it."""
+"""Campaign reports equal an independent computation."""
 
 import math
 import random
@@ -21,7 +21,7 @@ _TEXTS = ["google", "bing", "", "é", "$x", "a.b", None]
 _VALUES = [0, 1, -5, 2.5, 24000, 2**53, 1e12, "5", True, None, [1, 2], [{"value": 7}], {"value": 1}, {}]
 
 
-def ask(api: Api, **asked: Any) -> Any:
+def report_of(api: Api, **asked: Any) -> Any:
     return api.client.get("/v1/campaigns:report", params=asked, headers=api.reader)
 
 
@@ -31,8 +31,8 @@ def refused(answer: Any) -> list[tuple[str, str]]:
 
 
 def _seed(database: Database[dict[str, Any]], application_id: str) -> list[dict[str, Any]]:
-    """Random users, stored as the server would store them."""
-    chance = random.Random(4)  # noqa: S311  # No secret comes of it.
+    """Random users, as the server stores them."""
+    chance = random.Random(4)  # noqa: S311  # Test data.
     users = []
     for number in range(600):
         campaigns = {
@@ -79,16 +79,16 @@ def _group(users: list[dict[str, Any]], value: str) -> dict[str, Any]:
     days = Counter(user["created_time"].strftime("%Y-%m-%d") for user in users)
     values = [number for user in users for number in _number(user, value)]
     counted = {"value_sum": math.fsum(values), "value_average": math.fsum(values) / len(values)} if values else {}
-    told = [{"day": day, "user_count": count} for day, count in sorted(days.items())]
-    return {"user_count": len(users), "days": told, "value_count": len(values), **counted}
+    by_day = [{"day": day, "user_count": count} for day, count in sorted(days.items())]
+    return {"user_count": len(users), "days": by_day, "value_count": len(values), **counted}
 
 
 def _report(users: list[dict[str, Any]], names: list[str], value: str) -> dict[str, Any]:
-    """The report as the contract words it."""
+    """The report that the contract defines."""
     groups = defaultdict(list)
     for user in users:
         groups[tuple(_text(user, name) for name in names)].append(user)
-    # What is not there comes before every text.
+    # An absent value sorts before every string.
     ordered = sorted(
         groups, key=lambda key: (-len(groups[key]), [(text is not None, (text or "").encode()) for text in key])
     )
@@ -107,7 +107,7 @@ _DOUBLES = ("value_sum", "value_average")
 
 
 def _rounded(value: Any) -> Any:
-    """Sums are of doubles, whose order is anybody's choice."""
+    """A sum of doubles depends on their order, which the contract leaves open."""
     if isinstance(value, dict):
         return {key: float(f"{inner:.9g}") if key in _DOUBLES else _rounded(inner) for key, inner in value.items()}
     if isinstance(value, list):
@@ -126,7 +126,7 @@ def test_a_report_equals_an_independent_computation(
     ):
         names = group_by.split(",") if group_by else ["initial_campaign.utm_source"]
         for value in ("", "metadata.value", "metadata.sales.value", "metadata.value.value"):
-            answer = ask(api, group_by=group_by, value_path=value, max_groups=1000)
+            answer = report_of(api, group_by=group_by, value_path=value, max_groups=1000)
             assert _rounded(answer.json()) == _rounded(_report(users, names, value)), (group_by, value)
     asked = {"start_time": "2026-01-03T00:00:00Z", "end_time": end, "filter": "company_id = c", "max_groups": 1000}
     chosen = [
@@ -135,42 +135,44 @@ def test_a_report_equals_an_independent_computation(
         if user["company_id"] == "c"
         and _START + timedelta(days=2) <= user["created_time"] <= datetime(2026, 1, 7, 12, tzinfo=UTC)
     ]
-    answer = ask(api, group_by="campaign.utm_source", value_path="metadata.value", **asked)
+    answer = report_of(api, group_by="campaign.utm_source", value_path="metadata.value", **asked)
     assert _rounded(answer.json()) == _rounded(_report(chosen, ["campaign.utm_source"], "metadata.value"))
 
 
-def test_the_largest_groups_are_answered_and_the_total_is_of_all(api: Api) -> None:
+def test_the_largest_groups_are_returned_and_the_total_includes_all(api: Api) -> None:
     for number, source in enumerate("aabbbc"):
         api.stored({"campaign": {"utm_source": source}}, user_id=f"u{number}")
-    answer = ask(api, max_groups=2).json()
+    answer = report_of(api, max_groups=2).json()
     assert [(each["campaign"], each["user_count"]) for each in answer["groups"]] == [
         ({"initial_campaign.utm_source": "b"}, 3),
         ({"initial_campaign.utm_source": "a"}, 2),
     ]
     assert (answer["has_more"], answer["total"]["user_count"]) == (True, 6)
-    assert ask(api, max_groups=3).json()["has_more"] is False
+    assert report_of(api, max_groups=3).json()["has_more"] is False
 
 
-def test_a_sum_passes_what_an_integer_holds(api: Api) -> None:
+def test_a_sum_can_exceed_64_bits(api: Api) -> None:
     for number in range(3):
         api.stored({"metadata": {"value": 2**62}}, user_id=f"u{number}")
-    total = ask(api, value_path="metadata.value").json()["total"]
+    total = report_of(api, value_path="metadata.value").json()["total"]
     assert (total["value_sum"], total["value_count"]) == (3.0 * 2**62, 3)
 
 
-def test_both_touches_are_told_apart(api: Api) -> None:
+def test_first_and_last_campaign_are_grouped_separately(api: Api) -> None:
     api.stored({"campaign": {"utm_source": "first"}}, {"campaign": {"utm_source": "last"}})
     for name, text in (("campaign", "last"), ("initial_campaign", "first")):
-        (group,) = ask(api, group_by=f"{name}.utm_source").json()["groups"]
+        (group,) = report_of(api, group_by=f"{name}.utm_source").json()["groups"]
         assert group["campaign"] == {f"{name}.utm_source": text}
 
 
-def test_no_application_reports_another_ones_users(api: Api, stack: Stack, database: Database[dict[str, Any]]) -> None:
+def test_an_application_cannot_report_users_of_another(
+    api: Api, stack: Stack, database: Database[dict[str, Any]]
+) -> None:
     api.stored({"campaign": {"utm_source": "google"}})
     other = Api(stack.http, register(database, "the other one's report"))
     nobody = {"campaign": {}, "user_count": 0, "days": [], "value_count": 0}
     with other.client:
-        assert ask(other).json() == {"groups": [], "has_more": False, "total": nobody}
+        assert report_of(other).json() == {"groups": [], "has_more": False, "total": nobody}
 
 
 @pytest.mark.parametrize(
@@ -200,28 +202,28 @@ def test_no_application_reports_another_ones_users(api: Api, stack: Stack, datab
         ({"filter": "x"}, ("filter", "INVALID_FILTER")),
     ],
 )
-def test_what_cannot_be_reported_is_refused(api: Api, asked: dict[str, Any], violation: tuple[str, str]) -> None:
-    assert refused(ask(api, **asked)) == [violation]
+def test_an_invalid_request_is_refused(api: Api, asked: dict[str, Any], violation: tuple[str, str]) -> None:
+    assert refused(report_of(api, **asked)) == [violation]
 
 
-def test_a_key_of_metadata_is_no_expression(api: Api) -> None:
+def test_a_metadata_key_is_never_an_expression(api: Api) -> None:
     api.stored({"metadata": {"$a": {"b.c": 3}, "0": 4}})
     for value, total in (('metadata."$a"."b.c"', 3.0), ('metadata."0"', 4.0)):
-        assert ask(api, value_path=value).json()["total"]["value_sum"] == total
-    assert "value_sum" not in ask(api, value_path='metadata."$$ROOT"').json()["total"]
+        assert report_of(api, value_path=value).json()["total"]["value_sum"] == total
+    assert "value_sum" not in report_of(api, value_path='metadata."$$ROOT"').json()["total"]
 
 
-def test_a_collector_key_may_not_report(api: Api) -> None:
+def test_a_collector_key_cannot_report(api: Api) -> None:
     answer = api.client.get("/v1/campaigns:report", headers=api.writer)
     assert (answer.status_code, answer.json()["details"][0]["reason"]) == (403, "SCOPE_MISSING")
 
 
-async def test_grpc_answers_the_same(api: Api, stack: Stack, application: Application) -> None:
+async def test_grpc_returns_the_same(api: Api, stack: Stack, application: Application) -> None:
     api.stored({"campaign": {"utm_source": "google", "gclid": "1"}})
     metadata = (("authorization", f"Bearer {application.management_token}"),)
     async with grpc.aio.insecure_channel(stack.grpc) as channel:
         report = await CampaignServiceStub(channel).ReportCampaigns(pb.ReportCampaignsRequest(), metadata=metadata)
-        # An element may be a list of its own, as a gateway of version 0.1 sends one.
+        # An element can be a comma-separated list, which gateways of version 0.1 send.
         names = ["campaign.utm_source", "campaign.gclid,initial_campaign.utm_term"]
         by_three = await CampaignServiceStub(channel).ReportCampaigns(
             pb.ReportCampaignsRequest(group_by=names), metadata=metadata
@@ -233,7 +235,7 @@ async def test_grpc_answers_the_same(api: Api, stack: Stack, application: Applic
     ]
 
 
-def test_a_sum_that_no_double_holds_is_left_out_on_both_faces_and_its_values_are_counted(
+def test_a_sum_that_no_double_holds_is_absent_over_both_transports_and_its_values_are_counted(
     api: Api, stack: Stack, application: Application
 ) -> None:
     for user_id in "12":
@@ -246,13 +248,13 @@ def test_a_sum_that_no_double_holds_is_left_out_on_both_faces_and_its_values_are
     for message in (report.total, *report.groups):
         assert message.value_count == 2
         assert {"value_sum", "value_average"}.isdisjoint(field.name for field, _ in message.ListFields())
-    told = ask(api, value_path="metadata.n").json()
-    for group in (told["total"], *told["groups"]):
+    report = report_of(api, value_path="metadata.n").json()
+    for group in (report["total"], *report["groups"]):
         assert group["value_count"] == 2
         assert not {"value_sum", "value_average"} & {*group}
 
 
-def test_a_report_ends_where_its_answer_is_full(
+def test_a_report_ends_when_its_response_is_full(
     api: Api, stack: Stack, application: Application, database: Database[dict[str, Any]]
 ) -> None:
     names = ("utm_source", "utm_medium", "utm_term", "gclid")
@@ -265,17 +267,17 @@ def test_a_report_ends_where_its_answer_is_full(
                 "created_time": _START,
                 "modified_time": _START,
                 "modified_nanos": 0,
-                # Each becomes six characters in JSON.
+                # Each becomes six characters of JSON.
                 "campaign": dict.fromkeys(names, f"{number}" + "\x01" * 8180),
             }
             for number in range(600)
         ]
     )
     fields = ",".join(f"campaign.{name}" for name in names)
-    answer = ask(api, group_by=fields, max_groups=1000)
-    told = answer.json()
-    assert (answer.status_code, told["has_more"], told["total"]["user_count"]) == (200, True, 600)
-    assert 0 < len(told["groups"]) < 600
+    answer = report_of(api, group_by=fields, max_groups=1000)
+    report = answer.json()
+    assert (answer.status_code, report["has_more"], report["total"]["user_count"]) == (200, True, 600)
+    assert 0 < len(report["groups"]) < 600
     assert len(answer.content) < 17 * 1024 * 1024
     with grpc.insecure_channel(stack.grpc, options=[("grpc.max_receive_message_length", 32 * 1024 * 1024)]) as channel:
         internal = CampaignServiceStub(channel).ReportCampaigns(
@@ -283,4 +285,4 @@ def test_a_report_ends_where_its_answer_is_full(
             metadata=(("authorization", f"Bearer {application.management_token}"),),
         )
     assert (internal.has_more, internal.total.user_count) == (True, 600)
-    assert len(told["groups"]) < len(internal.groups) < 600
+    assert len(report["groups"]) < len(internal.groups) < 600

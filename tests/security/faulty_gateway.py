@@ -1,4 +1,4 @@
-"""`python -m tests.security.faulty_gateway`: a gateway with a defect, whose exceptions hold all that a request says."""
+"""`python -m tests.security.faulty_gateway`: a gateway with a defect: its exceptions contain the whole request."""
 
 import sys
 from typing import Any
@@ -9,16 +9,16 @@ from gateway.http.messages import Request
 from gateway.upstream.credential_cache import Caller
 
 WORD = "defect-of-gateway-"
-"""What a request must hold somewhere for the defect to show."""
+"""Requests that contain this string fail."""
 
 if __name__ == "__main__":
     changed: Any = Transcoder
     answer = changed.answer
 
     def fail(self: Transcoder, fields: dict[str, str], caller: Caller, request: Request, done: Any) -> Any:
-        said = f"{fields} {request.query!r} {request.body!r} {request.headers}"
-        if WORD in said:
-            raise RuntimeError(said)
+        request_text = f"{fields} {request.query!r} {request.body!r} {request.headers}"
+        if WORD in request_text:
+            raise RuntimeError(request_text)
         return answer(self, fields, caller, request, done)
 
     changed.answer = fail

@@ -1,26 +1,23 @@
-"""`python -m tests.security.faulty_server`: a server with a defect, whose exceptions hold all that a request says."""
+"""`python -m tests.security.faulty_server`: a server with a defect: its exceptions contain the whole request."""
 
 import sys
-from typing import Any, TypeVar
-
-from google.protobuf.message import Message
+from typing import Any
 
 from server import __main__
-from server.rpc import invocation
+from server.rpc.parsing import ParsedRequest
+from server.rpc.served_method import ServedMethod
 
 WORD = "defect-of-server-"
-"""What a request must hold somewhere for the defect to show."""
-
-_Message = TypeVar("_Message", bound=Message)
+"""Requests that contain this string fail."""
 
 if __name__ == "__main__":
-    changed: Any = invocation
+    changed: Any = ServedMethod
     parse = changed.parse
 
-    def fail(text: bytes, message: type[_Message]) -> _Message:
-        parsed: _Message = parse(text, message)
-        if WORD.encode() in text:
-            raise RuntimeError(f"{WORD}{parsed}", text)
+    async def fail(self: ServedMethod, payload: bytes, application_id: str) -> ParsedRequest:
+        parsed: ParsedRequest = await parse(self, payload, application_id)
+        if WORD.encode() in payload:
+            raise RuntimeError(f"{WORD}{parsed}", payload)
         return parsed
 
     changed.parse = fail

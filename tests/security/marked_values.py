@@ -1,4 +1,4 @@
-"""Values that are recognised wherever they turn up, and what finds them in bytes."""
+"""Random values that tests store, and a search for them in any bytes."""
 
 import base64
 import secrets
@@ -10,7 +10,7 @@ from userfold.v1.user_pb2 import UserUpdate
 from tests.support.example_requests import UserIds
 
 
-class Canary(Enum):
+class ValueKind(Enum):
     SECRET = "secret"
     PAGE_TOKEN = "page token"
     PERSONAL = "personal value"
@@ -18,27 +18,27 @@ class Canary(Enum):
 
 
 @dataclass
-class Canaries:
-    """All that were made: what each is called, by its text."""
+class MarkedValues:
+    """The marked values. Each has a name, which failures print instead of the value."""
 
-    _names: dict[str, tuple[Canary, str]] = field(default_factory=dict)
+    _names: dict[str, tuple[ValueKind, str]] = field(default_factory=dict)
 
-    def make(self, kind: Canary, name: str) -> str:
-        """A new one: 16 hexadecimal digits."""
-        return self.take(kind, name, secrets.token_hex(8))
+    def make(self, kind: ValueKind, name: str) -> str:
+        """A new value of 16 hexadecimal digits."""
+        return self.mark(kind, name, secrets.token_hex(8))
 
     def address(self, name: str) -> str:
-        """A new one that is an IP address."""
+        """A new value that is an IP address."""
         groups = (f"{0x1000 + secrets.randbelow(0xF000):x}" for _ in range(6))
-        return self.take(Canary.PERSONAL, name, ":".join(("2001:db8", *groups)))
+        return self.mark(ValueKind.PERSONAL, name, ":".join(("2001:db8", *groups)))
 
-    def take(self, kind: Canary, name: str, text: str) -> str:
-        """Make a text one of them."""
+    def mark(self, kind: ValueKind, name: str, text: str) -> str:
+        """Mark a value that exists already."""
         self._names[text] = kind, name
         return text
 
-    def found(self, within: bytes, *kinds: Canary) -> set[str]:
-        """The names of those of these kinds that are in these bytes: in whatever case, in hexadecimal or in base64."""
+    def found(self, within: bytes, *kinds: ValueKind) -> set[str]:
+        """The names of the values of these kinds in `within`, in any case, in hexadecimal or in base64."""
         lower = within.lower()
         return {
             name
@@ -46,27 +46,27 @@ class Canaries:
             if kind in kinds and any(form in lower for form in _forms(text.encode()))
         }
 
-    def names(self, *kinds: Canary) -> set[str]:
+    def names(self, *kinds: ValueKind) -> set[str]:
         return {name for kind, name in self._names.values() if kind in kinds}
 
 
 def _forms(text: bytes) -> list[bytes]:
-    # As base64 a text has three forms, by where it begins; its first and last digits depend on what is around it.
+    # In base64 a value has three forms, depending on its offset. The digits at its ends depend on its neighbours.
     shifted = [base64.b64encode(b"\0" * shift + text)[4 if shift else 0 : -4] for shift in range(3)]
     return [form.lower() for form in (text, text.hex().encode(), *shifted)]
 
 
-class CanaryIds(UserIds):
-    """A user who is made of canaries. Each begins with `word`."""
+class MarkedIds(UserIds):
+    """The ids and values of one user, all of them marked. Each begins with `prefix`."""
 
-    def __init__(self, canaries: Canaries, word: str = "") -> None:
+    def __init__(self, values: MarkedValues, prefix: str = "") -> None:
         super().__init__("")
         for name in ("user_id", "company_id", "anonymous_id", "utm_source", "name", "phone", "value", "agent"):
-            setattr(self, name, word + canaries.make(Canary.PERSONAL, f"{word}{name}"))
-        self.key = word + canaries.make(Canary.KEY, f"{word}key")
-        self.session_token = word + canaries.make(Canary.SECRET, f"{word}session token")
-        self.email = f"{word}{canaries.make(Canary.PERSONAL, f'{word}email')}@acme.com"
-        self.ip_address = canaries.address(f"{word}ip address")
+            setattr(self, name, prefix + values.make(ValueKind.PERSONAL, f"{prefix}{name}"))
+        self.key = prefix + values.make(ValueKind.KEY, f"{prefix}key")
+        self.session_token = prefix + values.make(ValueKind.SECRET, f"{prefix}session token")
+        self.email = f"{prefix}{values.make(ValueKind.PERSONAL, f'{prefix}email')}@acme.com"
+        self.ip_address = values.address(f"{prefix}ip address")
 
     def update(self) -> UserUpdate:
         update = super().update()

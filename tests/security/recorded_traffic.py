@@ -1,4 +1,4 @@
-"""What comes out of a stack that is sent all that there is, right and wrong."""
+"""Valid and invalid requests to every method, and everything that the programs return and write."""
 
 import gzip
 import json
@@ -12,7 +12,7 @@ from typing import Any
 import httpx2
 from pymongo.database import Database
 
-from tests.security.marked_values import Canaries, CanaryIds
+from tests.security.marked_values import MarkedIds, MarkedValues
 from tests.support.applications import Application
 from tests.support.example_requests import REQUESTS
 from tests.support.needs import NEEDS
@@ -34,106 +34,107 @@ _COMMANDS = ["find", "aggregate", "update", "insert", "delete", "findAndModify",
 
 
 @dataclass
-class Evidence:
-    """What came out of a stack: `sinks`, by their names; the answers; what must have gone in."""
+class RecordedTraffic:
+    """The values that were sent, the responses, and the outputs of the programs by their names."""
 
-    canaries: Canaries
+    values: MarkedValues
     application: Application
-    ids: CanaryIds
-    sinks: dict[str, bytes] = field(default_factory=dict)
-    answers: list[RawResponse] = field(default_factory=list)
+    ids: MarkedIds
+    outputs: dict[str, bytes] = field(default_factory=dict)
+    responses: list[RawResponse] = field(default_factory=list)
     reasons: set[str] = field(default_factory=set)
 
 
-class Caller:
-    """Sends, and keeps what it is told."""
+class RecordingClient:
+    """Sends requests over both transports and records the responses."""
 
     def __init__(
-        self, transports: tuple[GrpcTransport, HttpTransport], evidence: Evidence, database: Database[dict[str, Any]]
+        self,
+        transports: tuple[GrpcTransport, HttpTransport],
+        traffic: RecordedTraffic,
+        database: Database[dict[str, Any]],
     ) -> None:
         self._grpc, self._http = transports
-        self._evidence = evidence
+        self._evidence = traffic
         self._database = database
-        owner = evidence.application
-        self.key = {"X-Moesif-Application-Id": owner.collector_key}
-        self.token = {"Authorization": f"Bearer {owner.management_token}"}
+        self.key = {"X-Moesif-Application-Id": traffic.application.collector_key}
+        self.token = {"Authorization": f"Bearer {traffic.application.management_token}"}
 
-    def ask_everything(self, ids: CanaryIds, credential: Credential | None = None) -> None:
-        """Every request to every method over both transports."""
+    def call_every_method(self, ids: MarkedIds, credential: Credential | None = None) -> None:
+        """Send every example request over both transports."""
         for method in METHODS:
             for request in REQUESTS[method](ids):
                 self._keep(self._grpc, self._grpc.call(method, request, credential or self._own(method)))
                 if method in BINDINGS:
                     self._keep(self._http, self._http.call(method, request, credential or self._own(method)))
 
-    def ask(self, method: str, request: Any) -> RawResponse:
+    def call(self, method: str, request: Any) -> RawResponse:
         return self._keep(self._grpc, self._grpc.call(method, request, self._own(method)))
 
-    def send(self, method: str, sent: bytes) -> RawResponse:
-        return self._keep(self._grpc, self._grpc.send(method, sent, self._own(method)))
+    def send(self, method: str, payload: bytes) -> RawResponse:
+        return self._keep(self._grpc, self._grpc.send(method, payload, self._own(method)))
 
-    def break_everything(self, ids: CanaryIds) -> None:
-        """Every method, sent what it does not take; over HTTP, also at the wrong path and with the wrong method."""
+    def send_every_invalid_request(self, ids: MarkedIds) -> None:
+        """Send invalid payloads to every method and, over HTTP, use wrong paths and methods."""
         for method in METHODS:
             request, own = REQUESTS[method](ids)[0], self._own(method)
-            text = request.SerializeToString()
-            for broken in (text[:-1], text + b"\xff", text.replace(b"-", b"\xff"), b"\x0a\x05" + text):
+            payload = request.SerializeToString()
+            for broken in (payload[:-1], payload + b"\xff", payload.replace(b"-", b"\xff"), b"\x0a\x05" + payload):
                 self._keep(self._grpc, self._grpc.send(method, broken, own))
-            self._keep(self._grpc, self._grpc.send(f"{method}?token={own}", text, own))
+            self._keep(self._grpc, self._grpc.send(f"{method}?token={own}", payload, own))
             for request in REQUESTS[method](_too_long(ids)):
                 self._keep(self._grpc, self._grpc.call(method, request, own))
             if method in BINDINGS:
                 first = REQUESTS[method](ids)[0]
-                self._break_route(method, http_request(BINDINGS[method], first), first.DESCRIPTOR.fields_by_name)
+                self._send_invalid_http(method, http_request(BINDINGS[method], first), first.DESCRIPTOR.fields_by_name)
                 for request in REQUESTS[method](_too_long(ids)):
                     self.http(own, **http_request(BINDINGS[method], request))
 
-    def _break_route(self, method: str, right: dict[str, Any], fields: Container[str]) -> None:
+    def _send_invalid_http(self, method: str, valid: dict[str, Any], fields: Container[str]) -> None:
         own = self._own(method)
         secret = next(iter(own.values()))
-        query: dict[str, Any] = right.get("params", {})
-        taken = {name: secret for name in _PARAMETERS if name in fields}
-        wrong_ways: list[dict[str, Any]] = [
+        query: dict[str, Any] = valid.get("params", {})
+        parameters = {name: secret for name in _PARAMETERS if name in fields}
+        changes: list[dict[str, Any]] = [
             {"params": {**query, "access_token": secret}},
-            *({"params": {**query, name: secret}} for name in taken),
-            {"params": {**query, **taken}},
-            {"url": f"{right['url']}/{secret}"},
-            {"url": f"{right['url']}%ff{secret}"},
+            *({"params": {**query, name: secret}} for name in parameters),
+            {"params": {**query, **parameters}},
+            {"url": f"{valid['url']}/{secret}"},
+            {"url": f"{valid['url']}%ff{secret}"},
             {"method": "PATCH"},
         ]
-        for other in wrong_ways:
-            self.http(own, **{**right, **other})
-        if "json" in right:
-            told = right.pop("json")
-            text = json.dumps(told).encode()
-            wrong = re.sub(r'("[^"]*"): ("[^"]*")', r"\1: [\2]", text.decode())
-            for body in (text[:-1], text + text, wrong.encode(), b"[" + text, b'"' + text, text + b" " * (13 << 20)):
-                self.http(own, **right, content=body)
-            zipped = gzip.compress(text)
-            self.http({**own, "Content-Encoding": "gzip"}, **right, content=zipped[:-9])
-            self.http({**own, "Content-Encoding": secret}, **right, content=text)
+        for change in changes:
+            self.http(own, **{**valid, **change})
+        if "json" in valid:
+            body = json.dumps(valid.pop("json")).encode()
+            wrong_types = re.sub(rb'("[^"]*"): ("[^"]*")', rb"\1: [\2]", body)
+            for invalid in (body[:-1], body + body, wrong_types, b"[" + body, b'"' + body, body + b" " * (13 << 20)):
+                self.http(own, **valid, content=invalid)
+            zipped = gzip.compress(body)
+            self.http({**own, "Content-Encoding": "gzip"}, **valid, content=zipped[:-9])
+            self.http({**own, "Content-Encoding": secret}, **valid, content=body)
 
-    def give_up_everything(self, ids: CanaryIds) -> None:
-        """Every method, of which the caller does not wait for the end."""
+    def abandon_every_call(self, ids: MarkedIds) -> None:
+        """Call every method, and cancel the call or let its deadline expire after 50 ms."""
 
-        def give_up(method: str) -> None:
+        def abandon(method: str) -> None:
             request, own = REQUESTS[method](ids)[0], self._own(method)
-            text = request.SerializeToString()
-            self._keep(self._grpc, self._grpc.send(method, text, own, timeout=0.05))
-            self._keep(self._grpc, self._grpc.send(method, text, own, cancel_after=0.05))
+            payload = request.SerializeToString()
+            self._keep(self._grpc, self._grpc.send(method, payload, own, timeout=0.05))
+            self._keep(self._grpc, self._grpc.send(method, payload, own, cancel_after=0.05))
             if method in BINDINGS:
                 with suppress(httpx2.TimeoutException):
                     self.http(own, **http_request(BINDINGS[method], request), timeout=0.05)
 
         with ThreadPoolExecutor(len(METHODS)) as threads:
-            list(threads.map(give_up, METHODS))
+            list(threads.map(abandon, METHODS))
 
     def http(self, credential: Credential, **request: Any) -> RawResponse:
         return self._keep(self._http, self._http.send(credential, **request))
 
     @contextmanager
     def failing(self, times: int | None = None, commands: list[str] = _COMMANDS, **how: Any) -> Iterator[None]:
-        """MongoDB fails in the block, and answers so to the server alone."""
+        """Let MongoDB fail these commands of the server until the end of the block."""
         mode: Any = {"times": times} if times else "alwaysOn"
         data = {"failCommands": commands, "appName": "userfold"} | how
         admin = self._database.client.admin
@@ -146,14 +147,14 @@ class Caller:
     def _own(self, method: str) -> Credential:
         return self.key if NEEDS[method].collector_key else self.token
 
-    def _keep(self, transport: GrpcTransport | HttpTransport, answer: RawResponse) -> RawResponse:
-        self._evidence.answers.append(answer)
+    def _keep(self, transport: GrpcTransport | HttpTransport, response: RawResponse) -> RawResponse:
+        self._evidence.responses.append(response)
         with suppress(KeyError, ValueError, TypeError, IndexError):
-            self._evidence.reasons.add(transport.reason(answer)[0])
-        return answer
+            self._evidence.reasons.add(transport.reason(response)[0])
+        return response
 
 
-def _too_long(ids: CanaryIds) -> CanaryIds:
-    longer = CanaryIds(Canaries())
+def _too_long(ids: MarkedIds) -> MarkedIds:
+    longer = MarkedIds(MarkedValues())
     vars(longer).update({name: text * 60 for name, text in vars(ids).items()})
     return longer

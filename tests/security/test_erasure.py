@@ -1,4 +1,4 @@
-"""Erasing, exporting, and taking tokens away, over both faces of the running stack."""
+"""Erasure, suppression, export and removal of aliases, over HTTP and gRPC."""
 
 import asyncio
 from typing import Any
@@ -31,33 +31,33 @@ def post(api: Api, verb: str, **body: Any) -> Any:
 
 
 def everything(database: Database[dict[str, Any]]) -> bytes:
-    """The bytes of all that is stored, but for the log of operations."""
+    """The bytes of everything in MongoDB except the oplog."""
     return b"".join(documents for name, documents in dump(database.client).items() if name != OPLOG)
 
 
 @pytest.mark.parametrize("query", [{}, {"suppress_days": 30}])
-def test_no_byte_of_an_erased_user_is_left(
+def test_nothing_of_an_erased_user_remains(
     api: Api, application: Application, database: Database[dict[str, Any]], query: dict[str, Any]
 ) -> None:
-    canary = f"canary-{application.application_id}"
-    email = f"{canary}@acme.com"
-    assert api.update({"anonymous_id": f"{canary}-a", "campaign": {"utm_source": f"{canary}-c"}}).status_code == 201
+    marker = f"marker-{application.application_id}"
+    email = f"{marker}@acme.com"
+    assert api.update({"anonymous_id": f"{marker}-a", "campaign": {"utm_source": f"{marker}-c"}}).status_code == 201
     api.stored(
         {
-            "anonymous_id": f"{canary}-a",
-            "session_token": f"{canary}-t",
-            "company_id": f"{canary}-o",
-            "campaign": {"utm_source": f"{canary}-c"},
-            "metadata": {"email": email, f"{canary}-k": [f"{canary}-v"]},
-            "user_agent_string": f"{canary}-u",
+            "anonymous_id": f"{marker}-a",
+            "session_token": f"{marker}-t",
+            "company_id": f"{marker}-o",
+            "campaign": {"utm_source": f"{marker}-c"},
+            "metadata": {"email": email, f"{marker}-k": [f"{marker}-v"]},
+            "user_agent_string": f"{marker}-u",
             "ip_address": "203.0.113.77",
         },
-        user_id=canary,
+        user_id=marker,
     )
-    digest = alias_digest(application.application_id, f"{canary}-t")
-    traces = [canary.encode(), digest, digest.hex().encode(), b"203.0.113.77"]
+    digest = alias_digest(application.application_id, f"{marker}-t")
+    traces = [marker.encode(), digest, digest.hex().encode(), b"203.0.113.77"]
     assert all(trace in everything(database) for trace in traces[:2] + traces[3:])
-    assert erase(api, canary, **query).json() == {"deleted": True}
+    assert erase(api, marker, **query).json() == {"deleted": True}
     left = everything(database)
     assert [trace for trace in traces if trace in left] == []
     own = {"_id": {"$regex": f"^{application.application_id}/"}}
@@ -65,7 +65,7 @@ def test_no_byte_of_an_erased_user_is_left(
 
 
 @pytest.mark.parametrize("user_id", ["a/b", "auth0|12", "%2F", "é", "x" * 512])
-def test_an_erased_user_is_as_one_who_never_was(api: Api, user_id: str) -> None:
+def test_an_erased_user_is_not_found_anywhere(api: Api, user_id: str) -> None:
     api.stored({"session_token": "t", "company_id": "c"}, user_id=user_id)
     assert erase(api, user_id, suppress_days=1).json() == {"deleted": True}
     assert erase(api, user_id).json() == {"deleted": False}
@@ -77,13 +77,13 @@ def test_an_erased_user_is_as_one_who_never_was(api: Api, user_id: str) -> None:
     assert (exported.status_code, exported.json()) == (404, api.get("never").json())
 
 
-def test_without_suppression_an_update_makes_the_user_anew(api: Api) -> None:
+def test_without_suppression_an_update_creates_the_user_again(api: Api) -> None:
     api.stored({"metadata": {"old": 1}})
     erase(api, "u")
     assert api.stored({"metadata": {"new": 1}})["metadata"] == {"new": 1}
 
 
-def test_a_late_update_is_accepted_and_dropped_and_says_so(api: Api) -> None:
+def test_a_late_update_is_accepted_and_dropped_with_a_warning(api: Api) -> None:
     erase(api, "u", suppress_days=30)
     answer = api.update({"user_id": "u", "metadata": {"phone": 1}})
     assert (answer.status_code, answer.json()["warnings"][-1]) == (201, SUPPRESSED)
@@ -92,7 +92,7 @@ def test_a_late_update_is_accepted_and_dropped_and_says_so(api: Api) -> None:
     assert (api.get("u").status_code, api.get("other").status_code) == (404, 200)
 
 
-async def test_a_late_update_of_a_stream_is_acknowledged_as_such(
+async def test_a_late_update_of_a_stream_is_acknowledged_as_suppressed(
     api: Api, stack: Stack, application: Application
 ) -> None:
     erase(api, "u", suppress_days=30)
@@ -101,13 +101,13 @@ async def test_a_late_update_of_a_stream_is_acknowledged_as_such(
             iter([pb.StreamUpdateUsersRequest(users=[UserUpdate(user_id="u"), UserUpdate(user_id="v")])]),
             metadata=(("x-moesif-application-id", application.collector_key),),
         )
-        told = [each async for response in call for each in response.acknowledgements]
-    suppressed = {each.sequence_number: each.response.suppressed for each in told}
+        acknowledgements = [each async for response in call for each in response.acknowledgements]
+    suppressed = {each.sequence_number: each.response.suppressed for each in acknowledgements}
     assert suppressed == {0: True, 1: False}
-    assert [each.HasField("error") for each in told] == [False, False]
+    assert [each.HasField("error") for each in acknowledgements] == [False, False]
 
 
-async def test_no_update_however_late_brings_a_suppressed_user_back(
+async def test_no_late_update_restores_a_suppressed_user(
     api: Api, stack: Stack, application: Application, database: Database[dict[str, Any]]
 ) -> None:
     erased = asyncio.Event()
@@ -132,7 +132,7 @@ async def test_no_update_however_late_brings_a_suppressed_user_back(
     assert [set(each) for each in database.profiles.find(own)] == [{"_id", "suppressed_until"}]
 
 
-def test_a_list_of_users_is_erased_each_with_its_result(api: Api) -> None:
+def test_a_batch_of_users_is_erased_with_a_result_for_each(api: Api) -> None:
     api.batch([{"user_id": "a"}, {"user_id": "b"}])
     answer = post(api, "batchDelete", user_ids=["a", "", "never", "x" * 513, "b"], suppress_days=1)
     results = answer.json()["results"]
@@ -148,7 +148,7 @@ def test_a_list_of_users_is_erased_each_with_its_result(api: Api) -> None:
     assert (api.get("a").status_code, api.get("b").status_code) == (404, 404)
 
 
-def test_a_thousand_are_one_call_and_one_more_is_refused(api: Api) -> None:
+def test_a_batch_may_have_a_thousand_users(api: Api) -> None:
     ids = [f"u{number}" for number in range(1000)]
     api.batch([{"user_id": user_id, "session_token": user_id} for user_id in ids])
     removed = post(api, "batchRemoveAliases", requests=[{"user_id": each, "session_token": each} for each in ids])
@@ -170,13 +170,13 @@ def test_a_thousand_are_one_call_and_one_more_is_refused(api: Api) -> None:
 
 
 @pytest.mark.parametrize("days", [-1, 3651])
-def test_a_period_has_its_limits(api: Api, days: int) -> None:
+def test_the_suppression_period_is_limited(api: Api, days: int) -> None:
     for answer in (erase(api, "u", suppress_days=days), post(api, "batchDelete", user_ids=["u"], suppress_days=days)):
         violation = answer.json()["details"][1]["field_violations"][0]
         assert (answer.status_code, violation["field"], violation["reason"]) == (400, "suppress_days", "OUT_OF_RANGE")
 
 
-def test_everything_that_is_stored_is_exported(api: Api, application: Application) -> None:
+def test_an_export_contains_everything_that_is_stored(api: Api, application: Application) -> None:
     api.update({"anonymous_id": "a", "campaign": {"utm_source": "seen"}, "session_token": "t0"})
     profile = api.stored(
         {"anonymous_id": "a", "session_token": "t1", "metadata": {"a.b": [1, None]}},
@@ -201,7 +201,7 @@ def test_everything_that_is_stored_is_exported(api: Api, application: Applicatio
     assert (alone["alias_digests"], alone["visitors"]) == ([], [])
 
 
-def test_what_an_answer_cannot_hold_is_told_of_each(api: Api) -> None:
+def test_each_item_that_does_not_fit_the_response_has_its_own_error(api: Api) -> None:
     ids = [f"u{number}" for number in range(20)]
     for start in range(0, len(ids), 10):
         api.batch([{"user_id": each, "metadata": {"x": "x" * 900_000}} for each in ids[start : start + 10]])
@@ -211,7 +211,7 @@ def test_what_an_answer_cannot_hold_is_told_of_each(api: Api) -> None:
     assert {each["error"]["details"][0]["reason"] for each in results[len(whole) :]} == {"RESPONSE_TOO_LARGE"}
 
 
-def test_a_list_of_tokens_is_taken_away_each_with_its_result(api: Api) -> None:
+def test_a_batch_of_aliases_is_removed_with_a_result_for_each(api: Api) -> None:
     api.stored({"session_token": "t"})
     asked = [("u", "t"), ("u", "t"), ("never", "t"), ("u", ""), ("", "t")]
     requests = [{"user_id": user_id, "session_token": token} for user_id, token in asked]

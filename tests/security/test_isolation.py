@@ -1,7 +1,7 @@
-"""Two applications go through every method and every route: neither learns or changes anything of the other, and no
-credential acts beyond its scopes.
+"""Every method and route, called by two applications: neither reads or changes users of the other, and no credential
+exceeds its scopes.
 
-The methods are those of the descriptor, the routes those of its annotations.
+The methods come from the descriptors, the routes from their annotations.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -40,8 +40,8 @@ def transports(stack: Stack) -> Iterator[Mapping[str, Transport]]:
         yield {"grpc": GrpcTransport(channel), "http": HttpTransport(client)}
 
 
-class World:
-    """The applications of one test, and all that is stored."""
+class Applications:
+    """Registers the applications of one test, and reads what is stored for them."""
 
     def __init__(self, transports: Mapping[str, Transport], database: Database[dict[str, Any]]) -> None:
         self._grpc = transports["grpc"]
@@ -56,12 +56,12 @@ class World:
         return _bearer(secret)
 
     def store(self, application: Application, ids: UserIds) -> None:
-        """Store the user; whatever anybody did before, it is neither refused nor warned of."""
+        """Store the user. The update must succeed without warnings, whatever other applications did before."""
         request = pb.UpdateUserRequest(user=ids.update())
         assert self._grpc.call("UpdateUser", request, _key(application.collector_key)) == ("OK", b"")
 
     def seen_by(self, application: Application, ids: UserIds) -> list[RawResponse]:
-        """All that an application can read of a user, of whom there is something to read."""
+        """The responses of every read of a user by its own application."""
         reading = [name for name in METHODS if NEEDS[name].scope in (Scope.READ_USERS, Scope.READ_CAMPAIGNS)]
         return [
             self._grpc.call(name, request, _bearer(application.management_token))
@@ -70,15 +70,15 @@ class World:
         ]
 
     def stored(self, application: Application) -> dict[str, list[dict[str, Any]]]:
-        """Every document of an application's users, whose ids all begin with its own."""
+        """Every document of an application, whose ids all begin with the application's id."""
         owned = {"_id": {"$gte": f"{application.application_id}/", "$lt": f"{application.application_id}0"}}
         names = self._database.list_collection_names()
         return {name: list(self._database[name].find(owned).sort("_id")) for name in names}
 
 
 @pytest.fixture
-def world(transports: Mapping[str, Transport], database: Database[dict[str, Any]]) -> World:
-    return World(transports, database)
+def applications(transports: Mapping[str, Transport], database: Database[dict[str, Any]]) -> Applications:
+    return Applications(transports, database)
 
 
 def _key(secret: str) -> Credential:
@@ -90,13 +90,13 @@ def _bearer(secret: str) -> Credential:
 
 
 def _credentials(method: str, application: Application) -> list[Credential]:
-    """Those of an application's first two credentials that may call a method."""
+    """The application's first two credentials, as far as they may call this method."""
     keys = [_key(application.collector_key)] if NEEDS[method].collector_key else []
     return [_bearer(application.management_token), *keys]
 
 
 def _every(methods: Iterable[str]) -> list[Any]:
-    """Each method over each transport that it has."""
+    """Each method over each of its transports."""
     return [
         pytest.param(transport, method, id=f"{method}-{transport}")
         for method in methods
@@ -105,110 +105,115 @@ def _every(methods: Iterable[str]) -> list[Any]:
     ]
 
 
-def test_every_method_of_the_contract_is_asked() -> None:
+def test_every_method_of_the_contract_has_example_requests() -> None:
     assert set(REQUESTS) == set(METHODS)
     assert set(BINDINGS) == set(METHODS) - {"StreamUpdateUsers", "StreamBatchUpdateUsers"}
     assert len(bindings_of(SERVICES, INTERNAL)) == sum(map(len, ROUTES.values()))
 
 
 @pytest.mark.parametrize(("transport", "method"), _every(METHODS))
-def test_another_application_is_answered_as_if_there_was_nobody_and_changes_nothing(
-    transports: Mapping[str, Transport], world: World, transport: str, method: str
+def test_another_application_sees_and_changes_no_user(
+    transports: Mapping[str, Transport], applications: Applications, transport: str, method: str
 ) -> None:
-    owner = world.new_application()
-    ids = UserIds(owner.application_id)
+    application = applications.new_application()
+    ids = UserIds(application.application_id)
 
-    def answers_to_others() -> list[RawResponse]:
+    def responses_to_others() -> list[RawResponse]:
         return [
             transports[transport].call(method, request, credential)
-            for credential in _credentials(method, world.new_application())
+            for credential in _credentials(method, applications.new_application())
             for request in REQUESTS[method](ids)
         ]
 
-    nobody_is_there = answers_to_others()
-    world.store(owner, ids)
-    stored, seen = world.stored(owner), world.seen_by(owner, ids)
-    assert answers_to_others() == nobody_is_there
-    assert (world.stored(owner), world.seen_by(owner, ids)) == (stored, seen)
-    # The requests are such that a difference would show, as it does to the owner.
+    without_the_user = responses_to_others()
+    applications.store(application, ids)
+    stored, seen = applications.stored(application), applications.seen_by(application, ids)
+    assert responses_to_others() == without_the_user
+    assert (applications.stored(application), applications.seen_by(application, ids)) == (stored, seen)
+    # The user's own application gets other responses, so these requests would show a difference.
     if not NEEDS[method].collector_key:
-        (credential,) = _credentials(method, owner)
-        for request, other in zip(REQUESTS[method](ids), nobody_is_there, strict=True):
+        (credential,) = _credentials(method, application)
+        for request, other in zip(REQUESTS[method](ids), without_the_user, strict=True):
             assert transports[transport].call(method, request, credential) != other
 
 
-def test_what_an_application_has_of_its_own_stays_as_it_is_whatever_another_does(
-    transports: Mapping[str, Transport], world: World
+def test_no_call_of_another_application_changes_a_user(
+    transports: Mapping[str, Transport], applications: Applications
 ) -> None:
-    owner, other = world.new_application(), world.new_application()
-    ids = UserIds(owner.application_id)
-    world.store(owner, ids)
-    stored, seen = world.stored(owner), world.seen_by(owner, ids)
-    world.store(other, ids)
+    application, other = applications.new_application(), applications.new_application()
+    ids = UserIds(application.application_id)
+    applications.store(application, ids)
+    stored, seen = applications.stored(application), applications.seen_by(application, ids)
+    applications.store(other, ids)
     bearer = _bearer(other.management_token)
     for method in METHODS:
         for request in REQUESTS[method](ids):
             assert transports["grpc"].call(method, request, bearer)[0] in ("OK", "NOT_FOUND"), method
-        assert (world.stored(owner), world.seen_by(owner, ids)) == (stored, seen), method
-    world.store(owner, ids)
+        assert (applications.stored(application), applications.seen_by(application, ids)) == (stored, seen), method
+    applications.store(application, ids)
 
 
-def test_the_page_token_of_another_application_leads_to_none_of_its_users(
-    transports: Mapping[str, Transport], world: World
+def test_a_page_token_of_another_application_returns_none_of_its_users(
+    transports: Mapping[str, Transport], applications: Applications
 ) -> None:
-    owner, other = world.new_application(), world.new_application()
-    markers = [f"{owner.application_id}-{number}" for number in range(3)]
+    application, other = applications.new_application(), applications.new_application()
+    markers = [f"{application.application_id}-{number}" for number in range(3)]
     for marker in markers:
-        world.store(owner, UserIds(marker))
-    first = transports["grpc"].call("ListUsers", pb.ListUsersRequest(page_size=1), _bearer(owner.management_token))
+        applications.store(application, UserIds(marker))
+    first = transports["grpc"].call(
+        "ListUsers", pb.ListUsersRequest(page_size=1), _bearer(application.management_token)
+    )
     page = pb.ListUsersResponse.FromString(cast(bytes, first[1]))
     assert page.next_page_token
     request = pb.ListUsersRequest(page_size=1, page_token=page.next_page_token)
-    answer = transports["grpc"].call("ListUsers", request, _bearer(other.management_token))
-    assert owner.application_id not in repr(answer)
+    response = transports["grpc"].call("ListUsers", request, _bearer(other.management_token))
+    assert application.application_id not in repr(response)
 
 
 @pytest.mark.parametrize(("transport", "method"), _every(METHODS))
-def test_no_credential_acts_beyond_its_scopes(
-    transports: Mapping[str, Transport], world: World, transport: str, method: str
+def test_no_credential_exceeds_its_scopes(
+    transports: Mapping[str, Transport], applications: Applications, transport: str, method: str
 ) -> None:
-    owner = world.new_application()
-    ids = UserIds(owner.application_id)
-    world.store(owner, ids)
-    stored = world.stored(owner)
+    application = applications.new_application()
+    ids = UserIds(application.application_id)
+    applications.store(application, ids)
+    stored = applications.stored(application)
     need = NEEDS[method]
-    denied = [world.token(owner), world.token(owner, *(set(Scope) - {need.scope, Scope.ADMIN}))]
-    denied += [world.token(owner, scope) for scope in Scope if scope not in (need.scope, Scope.ADMIN)]
+    denied = [
+        applications.token(application),
+        applications.token(application, *(set(Scope) - {need.scope, Scope.ADMIN})),
+    ]
+    denied += [applications.token(application, scope) for scope in Scope if scope not in (need.scope, Scope.ADMIN)]
     if not need.collector_key:
-        denied.append(_key(owner.collector_key))
+        denied.append(_key(application.collector_key))
     (*_, request) = REQUESTS[method](ids)
     for credential in denied:
-        answer = transports[transport].call(method, request, credential)
-        assert answer[0] in ("PERMISSION_DENIED", 403)
-        assert transports[transport].reason(answer) == ("SCOPE_MISSING", need.scope)
-    assert world.stored(owner) == stored
-    for credential in (world.token(owner, need.scope), *_credentials(method, owner)):
+        response = transports[transport].call(method, request, credential)
+        assert response[0] in ("PERMISSION_DENIED", 403)
+        assert transports[transport].reason(response) == ("SCOPE_MISSING", need.scope)
+    assert applications.stored(application) == stored
+    for credential in (applications.token(application, need.scope), *_credentials(method, application)):
         assert transports[transport].call(method, request, credential)[0] in ("OK", 200, 201)
 
 
 @pytest.mark.parametrize(("transport", "method"), _every(METHODS))
-def test_what_is_no_credential_of_an_application_is_always_answered_the_same(
-    transports: Mapping[str, Transport], world: World, transport: str, method: str
+def test_every_unknown_credential_gets_the_same_response(
+    transports: Mapping[str, Transport], applications: Applications, transport: str, method: str
 ) -> None:
-    owner = world.new_application()
-    ids = UserIds(owner.application_id)
-    world.store(owner, ids)
-    stored = world.stored(owner)
+    application = applications.new_application()
+    ids = UserIds(application.application_id)
+    applications.store(application, ids)
+    stored = applications.stored(application)
     (*_, request) = REQUESTS[method](ids)
-    unknown = transports[transport].call(method, request, _bearer("never there"))
+    unknown = transports[transport].call(method, request, _bearer("unknown"))
     assert unknown[0] in ("UNAUTHENTICATED", 401)
     assert transports[transport].reason(unknown) == ("CREDENTIAL_UNKNOWN", "")
     for credential in (
-        _key("never there"),
-        _bearer(owner.collector_key),
-        _key(owner.management_token),
-        world.token(owner, Scope.ADMIN, expire_time=datetime.now(UTC)),
+        _key("unknown"),
+        _bearer(application.collector_key),
+        _key(application.management_token),
+        applications.token(application, Scope.ADMIN, expire_time=datetime.now(UTC)),
     ):
         assert transports[transport].call(method, request, credential) == unknown
     assert transports[transport].reason(transports[transport].call(method, request, {})) == ("CREDENTIAL_MISSING", "")
-    assert world.stored(owner) == stored
+    assert applications.stored(application) == stored

@@ -1,4 +1,4 @@
-"""MongoDB with authentication and TLS: the role of docs/security.md is enough for everything, and for nothing else."""
+"""MongoDB with authentication and TLS: the role of docs/security.md allows what Userfold does, and no more."""
 
 import json
 import re
@@ -31,15 +31,15 @@ _PASSWORD = "p@ss/word:%41"
 
 
 @dataclass(frozen=True)
-class Guarded:
-    """A mongod that asks for a password and for TLS: its URI for the user of the role."""
+class SecuredMongod:
+    """A mongod that requires a password and TLS: its URI with the user of the documented role."""
 
     uri: str
     directory: Path
 
 
 @pytest.fixture(scope="module")
-def guarded() -> Iterator[Guarded]:
+def mongodb() -> Iterator[SecuredMongod]:
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name)
         authority = Authority(directory)
@@ -49,7 +49,7 @@ def guarded() -> Iterator[Guarded]:
         key_file = directory / "key"
         key_file.write_text("a" * 64)
         key_file.chmod(0o600)
-        # The first users are made before anybody has to say who he is.
+        # The first users are created while authentication is off.
         with EmbeddedMongod(directory / "data") as open_mongod:
             initiate(open_mongod.uri)
             with MongoClient[dict[str, Any]](open_mongod.uri) as client:
@@ -61,29 +61,29 @@ def guarded() -> Iterator[Guarded]:
         with EmbeddedMongod(directory / "data", arguments) as mongod:
             secured = f"{mongod.uri}&tls=true&tlsCAFile={authority.path}"
             initiate(_as("owner", f"{secured}&authSource=admin"))
-            yield Guarded(_as("userfold", f"{secured}&authSource=userfold"), directory)
+            yield SecuredMongod(_as("userfold", f"{secured}&authSource=userfold"), directory)
 
 
 def _as(user: str, uri: str) -> str:
     return uri.replace("://", f"://{user}:{quote_plus(_PASSWORD)}@")
 
 
-def run(guarded: Guarded, module: str, *arguments: object, uri: str = "") -> subprocess.CompletedProcess[str]:
-    """One of the commands, as the user of the role."""
-    return run_program(module, *arguments, variables={"USERFOLD_MONGODB_URI": uri or guarded.uri}, cwd=_HOME)
+def run(mongodb: SecuredMongod, module: str, *arguments: object, uri: str = "") -> subprocess.CompletedProcess[str]:
+    """Run a command as the user of the role."""
+    return run_program(module, *arguments, variables={"USERFOLD_MONGODB_URI": uri or mongodb.uri}, cwd=_HOME)
 
 
-def told(guarded: Guarded, module: str, *arguments: object) -> dict[str, str]:
-    """What a command that works says, by its labels."""
-    done = run(guarded, module, *arguments)
+def printed_values(mongodb: SecuredMongod, module: str, *arguments: object) -> dict[str, str]:
+    """The labelled values that a successful command prints."""
+    done = run(mongodb, module, *arguments)
     assert done.returncode == 0, done.stderr
     return {words[0]: words[1] for line in done.stdout.splitlines() if len(words := line.split()) > 1}
 
 
-def test_a_user_of_the_documented_role_runs_everything(guarded: Guarded) -> None:
-    created = told(guarded, "server.applications", "create", "Product")
+def test_a_user_of_the_documented_role_runs_everything(mongodb: SecuredMongod) -> None:
+    created = printed_values(mongodb, "server.applications", "create", "Product")
     with tempfile.TemporaryFile() as errors:
-        environment = {"USERFOLD_MONGODB_URI": guarded.uri, "USERFOLD_GRPC_ADDRESS": "127.0.0.1:0"}
+        environment = {"USERFOLD_MONGODB_URI": mongodb.uri, "USERFOLD_GRPC_ADDRESS": "127.0.0.1:0"}
         server = Program("server", environment, stderr=errors)
         try:
             with grpc.insecure_channel(server.ready["grpc"]) as channel:
@@ -92,30 +92,30 @@ def test_a_user_of_the_documented_role_runs_everything(guarded: Guarded) -> None
             assert server.stop() == 0
         errors.seek(0)
         events = [json.loads(line) for line in errors]
-    # No failure that is only logged, and nothing of the URI.
+    # No failure was logged, and nothing of the URI.
     assert [each["event"] for each in events] == ["ready", "stopping"]
     assert quote_plus(_PASSWORD) not in str(events)
 
-    token = told(
-        guarded, "server.applications", "create-token", created["application"], "--name", "x", "--scopes", "admin"
+    token = printed_values(
+        mongodb, "server.applications", "create-token", created["application"], "--name", "x", "--scopes", "admin"
     )
-    rotated = told(guarded, "server.applications", "rotate", token["credential"])
-    told(guarded, "server.applications", "revoke", rotated["credential"])
-    backup = guarded.directory / "backup"
-    told(guarded, "server.backup", "create", backup)
-    told(guarded, "server.backup", "restore", backup, "--replace")
-    assert created["application"] in run(guarded, "server.applications", "list").stdout
+    rotated = printed_values(mongodb, "server.applications", "rotate", token["credential"])
+    printed_values(mongodb, "server.applications", "revoke", rotated["credential"])
+    backup = mongodb.directory / "backup"
+    printed_values(mongodb, "server.backup", "create", backup)
+    printed_values(mongodb, "server.backup", "restore", backup, "--replace")
+    assert created["application"] in run(mongodb, "server.applications", "list").stdout
 
 
 def call_all(users: Any, campaigns: Any, token: str) -> None:
-    """Call every method, each with an answer that only a working database gives."""
+    """Call every method, each with a response that needs the database."""
     metadata = (("authorization", f"Bearer {token}"),)
     given: Any = {"metadata": metadata, "timeout": 30}
     text = b'{"a":{"b":1}}'
     update = UserUpdate(user_id="u", company_id="c", session_token="t", anonymous_id="v", metadata_json=text)
     users.UpdateUser(pb.UpdateUserRequest(user=update), **given)
     visitor = UserUpdate(anonymous_id="v", metadata_json=b'{"a":1}')
-    # It cannot be stored on dot-paths.
+    # This needs the exact form of a write, an aggregation pipeline.
     exact = UserUpdate(user_id="u", metadata_json=b'{"a":{"b":{"c":1}}}')
     batch = users.BatchUpdateUsers(pb.BatchUpdateUsersRequest(users=[visitor, exact]), **given)
     assert [each.WhichOneof("outcome") for each in batch.results] == ["response"] * 2
@@ -156,21 +156,21 @@ def call_all(users: Any, campaigns: Any, token: str) -> None:
     ],
     ids=lambda each: each if isinstance(each, str) else next(iter(each)),
 )
-def test_the_role_lets_do_nothing_else(guarded: Guarded, database: str, command: dict[str, Any]) -> None:
-    with MongoClient[dict[str, Any]](guarded.uri) as client:
+def test_the_role_allows_nothing_else(mongodb: SecuredMongod, database: str, command: dict[str, Any]) -> None:
+    with MongoClient[dict[str, Any]](mongodb.uri) as client:
         with pytest.raises(OperationFailure) as caught:
             client[database].command(command)
         assert caught.value.code == 13
 
 
-def test_without_tls_there_is_no_way_in(guarded: Guarded) -> None:
-    plain = re.sub("&tls=true&tlsCAFile=[^&]*", "&serverSelectionTimeoutMS=500", guarded.uri)
+def test_without_tls_no_connection_is_accepted(mongodb: SecuredMongod) -> None:
+    plain = re.sub("&tls=true&tlsCAFile=[^&]*", "&serverSelectionTimeoutMS=500", mongodb.uri)
     with MongoClient[dict[str, Any]](plain) as client, pytest.raises(ServerSelectionTimeoutError):
         client.userfold.profiles.find_one()
 
 
-def test_a_wrong_password_is_one_line_without_it(guarded: Guarded) -> None:
-    done = run(guarded, "server.applications", "list", uri=guarded.uri.replace("word", "w0rd"))
+def test_a_wrong_password_is_reported_in_one_line_without_the_password(mongodb: SecuredMongod) -> None:
+    done = run(mongodb, "server.applications", "list", uri=mongodb.uri.replace("word", "w0rd"))
     assert (done.returncode, done.stdout) == (1, "")
     assert "the MongoDB of USERFOLD_MONGODB_URI cannot be used (OperationFailure, code 18)" in done.stderr
     assert "w0rd" not in done.stderr

@@ -1,4 +1,4 @@
-"""The whole stack over TLS, as an operator runs it: each side of the gateway and the server with certificates."""
+"""The programs over TLS: clients to the gateway, and the gateway to the server with client certificates."""
 
 import contextlib
 import http.client
@@ -22,7 +22,7 @@ from tests.support.stack import DATABASE, start_gateway, start_server
 
 
 class Stack:
-    """A server that asks for certificates, and a gateway that has one and speaks https."""
+    """A server that requires client certificates, and a gateway that has one and serves https."""
 
     def __init__(self, mongod: EmbeddedMongod, directory: Path, errors: IO[bytes]) -> None:
         self.authority = Authority(directory)
@@ -61,13 +61,13 @@ class Stack:
 
 
 def serial_number(connection: http.client.HTTPSConnection) -> int:
-    """That of the certificate that a connection was shown."""
+    """The serial number of the certificate that the gateway presented."""
     assert isinstance(connection.sock, ssl.SSLSocket)
     return int(str((connection.sock.getpeercert() or {})["serialNumber"]), 16)
 
 
 def status(connection: http.client.HTTPSConnection, application: Application) -> int:
-    """That of the answer to an update."""
+    """The status of the response to an update."""
     headers = {"X-Moesif-Application-Id": application.collector_key}
     connection.request("POST", "/v1/users", b'{"user_id":"tls"}', headers)
     with connection.getresponse() as response:
@@ -75,8 +75,8 @@ def status(connection: http.client.HTTPSConnection, application: Application) ->
         return response.status
 
 
-def answer_without_certificate(stack: Stack) -> grpc.StatusCode:
-    """What the server answers a caller who knows it, and shows nothing of its own."""
+def code_without_certificate(stack: Stack) -> grpc.StatusCode:
+    """The code that a client without a certificate gets, although it trusts the server's."""
     trusted = grpc.ssl_channel_credentials(stack.authority.path.read_bytes())
     with grpc.secure_channel(stack.server.ready["grpc"], trusted) as channel:
         call: Any = UserServiceStub(channel).GetUser
@@ -100,13 +100,13 @@ def stack(mongod: EmbeddedMongod, tmp_path: Path, errors: IO[bytes]) -> Iterator
     assert (stack.gateway.stop(), stack.server.stop()) == (0, 0)
 
 
-def test_updates_go_over_tls_and_certificates_are_exchanged_while_they_do(
+def test_certificates_are_replaced_while_updates_are_served_over_tls(
     stack: Stack, application: Application, tmp_path: Path, errors: IO[bytes]
 ) -> None:
     assert stack.gateway.ready["http"].startswith("https://")
     with contextlib.closing(stack.connection()) as old:
         assert status(old, application) == 201
-        # Everything anew, the authority of the gateway's callers included.
+        # All files are replaced, also the authority of the server's clients.
         stack.clients = Authority(tmp_path, "clients")
         stack.clients.issue(tmp_path, "client")
         stack.authority.issue(tmp_path, "server")
@@ -114,11 +114,11 @@ def test_updates_go_over_tls_and_certificates_are_exchanged_while_they_do(
         with contextlib.closing(stack.connection()) as new:
             assert (serial_number(new), serial_number(old)) == (second.serial_number, stack.gateway_pair.serial_number)
             assert (status(new, application), status(old, application)) == (201, 201)
-    assert answer_without_certificate(stack) is grpc.StatusCode.UNAVAILABLE
+    assert code_without_certificate(stack) is grpc.StatusCode.UNAVAILABLE
     errors.seek(0)
-    told = {orjson.loads(line)["event"] for line in errors if line.startswith(b"{")}
-    assert "certificates reloaded" in told
-    assert "defect" not in told
+    events = {orjson.loads(line)["event"] for line in errors if line.startswith(b"{")}
+    assert "certificates reloaded" in events
+    assert "defect" not in events
 
 
 @pytest.mark.parametrize(
@@ -129,7 +129,7 @@ def test_updates_go_over_tls_and_certificates_are_exchanged_while_they_do(
         ("gateway", "USERFOLD_GRPC_TLS_CLIENT_CERTIFICATE", "USERFOLD_GRPC_TLS_CLIENT_KEY"),
     ],
 )
-def test_a_key_that_does_not_fit_is_one_line_that_names_the_variable(
+def test_a_key_of_another_certificate_is_reported_in_one_line_that_names_the_variable(
     program: str, certificate: str, key: str, mongod: EmbeddedMongod, tmp_path: Path, errors: IO[bytes]
 ) -> None:
     authority = Authority(tmp_path)
