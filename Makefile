@@ -76,7 +76,7 @@ proto: $(GENERATED) ## generate the typed stubs from protos/
 wheel: setup ## build the wheels of the stubs and of the two programs, in dist/
 	$(PIP) wheel --no-build-isolation --no-deps --wheel-dir dist ./protos .
 
-# Stdout belongs to `make run`'s one line: what is done on the way there is told on stderr.
+# Stdout belongs to `make run`'s one line: progress is printed on stderr.
 $(VENV)/.installed: requirements.lock pyproject.toml protos/pyproject.toml
 	@test -n '$(PYTHON)' || { echo 'Userfold needs Python 3.11: apt-get install python3 python3-venv' >&2; exit 1; }
 	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || $(MAKE) --silent venv-module
