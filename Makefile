@@ -137,7 +137,7 @@ REPEATED := tests/operations/test_drain.py tests/overload/test_http_attacks.py t
 repeat: setup ## run tests again and again until one fails, those that drain, stream and hold bytes by default: TESTS="tests/..."; TIMES=20
 	@for time in $$(seq $(or $(TIMES),20)); do echo "$$time:"; $(BIN)/pytest --quiet --exitfirst $(or $(TESTS),$(REPEATED)); done
 
-bench: setup benchmarks/.venv/.installed benchmarks/parse/node_modules/.installed ## compare Userfold with what it builds on and with other servers, in 15 minutes; QUICK=1: in two; ROUNDS=5; ONLY=single,batch,rpc,latency,aliases,fairness,profiles; PUBLISH=1: keep the results
+bench: setup benchmarks/.venv/.installed benchmarks/parse/node_modules/.installed ## compare Userfold with what it builds on and with other servers, in 15 minutes; QUICK=1: in two; ROUNDS=5; ONLY=single,http,batch,rpc,latency,aliases,fairness,profiles; PUBLISH=1: keep the results
 	@command -v wrk >/dev/null || $(MAKE) --silent wrk
 	@$(BIN)/python -m benchmarks $(if $(QUICK),--quick) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(ONLY),--only $(ONLY)) $(if $(PUBLISH),--publish)
 

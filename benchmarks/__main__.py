@@ -24,6 +24,7 @@ from server.local.mongod import MongodUnavailable
 
 _PARTS = {
     "single": rounds.single,
+    "http": rounds.http,
     "batch": rounds.batch,
     "rpc": rounds.rpc,
     "latency": rounds.latency,
@@ -82,7 +83,9 @@ def _measure(directory: Path, parts: Sequence[str], count: int, seconds: float, 
     log("starting all programs ...")
     with Stack(directory) as stack:
         rounds.warm_up(stack, min(seconds, 2))
-        groups = [part(stack, seconds) for name, part in _PARTS.items() if name in parts]
+        # `single` includes the steps of `http`.
+        chosen = {*parts} - {"http"} if "single" in parts else {*parts}
+        groups = [part(stack, seconds) for name, part in _PARTS.items() if name in chosen]
         if _MANY_PROFILES in parts:
             few = many_profiles.grow(stack, "few", many_profiles.FEW_PROFILES)
             log(f"storing {profiles:,} profiles ...")
@@ -107,7 +110,7 @@ def _measure(directory: Path, parts: Sequence[str], count: int, seconds: float, 
             "profiles": profiles,
             "machine": machine(),
             "versions": versions(stack.client.server_info()["version"]),
-            "contenders": {contender.name: contender.writes for contender in stack.contenders},
+            "contenders": {contender.name: contender.writes for contender in (*stack.contenders, stack.uvicorn)},
         }
     order = [step.key for group in groups for step in group]
     return document({key: samples[key] for key in order}, memory, setting)

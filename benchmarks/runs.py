@@ -46,6 +46,16 @@ class Sample:
     p99_ms: float
     cpu_us: Mapping[str, float] = field(default_factory=dict)
 
+    @property
+    def gateway_us(self) -> float:
+        """The CPU time of the gateway."""
+        return self.cpu_us["gateway"]
+
+    @property
+    def userfold_us(self) -> float:
+        """The CPU time of gateway and server."""
+        return self.cpu_us["gateway"] + self.cpu_us["server"]
+
 
 @contextmanager
 def cpu_of(stack: Stack, services: Sequence[Service]) -> Iterator[Callable[[int], dict[str, float]]]:

@@ -9,9 +9,9 @@ from typing import Any, Self, TypeVar
 
 from pymongo import MongoClient
 
-from benchmarks.contenders.clients import Contender, Eve, Parse, Plain, Userfold
+from benchmarks.contenders.clients import Contender, Eve, Parse, Plain, Userfold, UvicornGateway
 from benchmarks.environment.machine import CACHE, CORES
-from benchmarks.environment.paths import NODE, PARSE, PEERS_PYTHON
+from benchmarks.environment.paths import NODE, PARSE, PEERS_PACKAGES, PEERS_PYTHON
 from benchmarks.environment.processes import Service, free_port
 from server import applications
 from server.accounts import credentials
@@ -54,6 +54,7 @@ class Stack:
             self._start_peers()
 
     def _start_peers(self) -> None:
+        self.uvicorn = self._start_uvicorn()
         self.plain = self._start_plain()
         self.parse = self._start_parse()
         self.eve = self._start_eve()
@@ -105,6 +106,17 @@ class Stack:
             headers={"X-Moesif-Application-Id": key},
             reading={"Authorization": f"Bearer {token}"},
         )
+
+    def _start_uvicorn(self) -> UvicornGateway:
+        """A second gateway in front of the same server."""
+        gateway = self.start(
+            "uvicorn-gateway",
+            [sys.executable, "-m", "benchmarks.contenders.uvicorn_gateway", str(PEERS_PACKAGES)],
+            USERFOLD_GRPC_ADDRESS=self.grpc,
+            USERFOLD_HTTP_ADDRESS="127.0.0.1:0",
+        )
+        services = [self.userfold.services[0], gateway]
+        return self.new_application(UvicornGateway, gateway.ready_field("http"), services, "userfold")
 
     def _start_plain(self) -> Plain:
         port, key = free_port(), secrets.token_hex(16)

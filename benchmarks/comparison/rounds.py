@@ -42,7 +42,13 @@ class Step:
 
 def single(stack: Stack, seconds: float) -> Sequence[Step]:
     """One update per request, 64 connections."""
-    return [_single(stack, contender, seconds) for contender in stack.contenders]
+    _, *peers = stack.contenders
+    return [*http(stack, seconds), *(_single(stack, contender, seconds) for contender in peers)]
+
+
+def http(stack: Stack, seconds: float) -> Sequence[Step]:
+    """The steps of `single` that compare the gateway's HTTP server with uvicorn."""
+    return [_single(stack, contender, seconds) for contender in (stack.userfold, stack.uvicorn)]
 
 
 def _single(stack: Stack, contender: Contender, seconds: float) -> Step:
@@ -191,6 +197,6 @@ def in_turn(steps: Sequence[Step], number: int) -> Sequence[Step]:
 
 def warm_up(stack: Stack, seconds: float) -> None:
     """Send a load to every contender before the first round, so that all have connected and filled their caches."""
-    for contender in stack.contenders:
+    for contender in (*stack.contenders, stack.uvicorn):
         load = Load("warm", updates_for(seconds, batched=False))
         over_http(stack, contender, load, batched=False, connections=CONNECTIONS, seconds=seconds)

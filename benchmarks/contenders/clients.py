@@ -118,6 +118,14 @@ class Userfold(Contender):
         return int(stored["alias_count"])
 
 
+class UvicornGateway(Userfold):
+    """Userfold with its gateway's application under uvicorn."""
+
+    name = "uvicorn"
+    title = "the same application under uvicorn"
+    writes = "POST /v1/users, to the gateway's application without its HTTP server (uvicorn_gateway.py)"
+
+
 class Plain(Contender):
     """The application of `plain_app.py`."""
 

