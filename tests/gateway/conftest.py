@@ -1,10 +1,11 @@
-"""One gRPC server and one gateway for all tests; each test begins with a service that has seen nothing."""
+"""One gRPC server and one gateway for all tests. The fake service is reset before each test."""
 
 from collections.abc import AsyncIterator
 
 import pytest_asyncio
 
-from tests.gateway.fakes import Backend, FakeUserService, Gateway, running_backend, running_gateway
+from tests.gateway.fakes import FakeUserService
+from tests.gateway.running import Backend, Gateway, running_backend, running_gateway
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

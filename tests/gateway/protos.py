@@ -1,4 +1,4 @@
-"""Messages and services that a test makes up."""
+"""Messages and services that a test declares."""
 
 import itertools
 from typing import Any
@@ -66,8 +66,8 @@ def grouped_services(
     stream_options: dict[str, bool] | None = None,
     **batch_options: bool,
 ) -> tuple[ServiceDescriptor, ServiceDescriptor]:
-    """`Service` with PutThing, bound by `rule`, and `Internal` with what says that it is its batch, and the stream of
-    that."""
+    """`Service` with PutThing, bound by `rule`, and `Internal` with the methods declared as its batch and the batch's
+    stream."""
     file = _file()
     _add_message(file, "Item", [("user_id", Field.TYPE_STRING)])
     _add_message(file, "Request", request or [("item", "Item"), ("test_only", Field.TYPE_BOOL)])
@@ -107,7 +107,7 @@ def _file() -> FileDescriptorProto:
 
 
 def _add_message(file: FileDescriptorProto, name: str, fields: Any, oneof: str = "") -> None:
-    """Add a message, all of whose fields are in the oneof, if one is named."""
+    """Add a message. All its fields are in the oneof, if one is named."""
     message: DescriptorProto = file.message_type.add(name=name)
     if oneof:
         message.oneof_decl.add(name=oneof)

@@ -1,4 +1,4 @@
-"""Paths, prefixes, cross-origin requests, constants, and what the operator sees."""
+"""Paths, prefixes, cross-origin requests, constants, logs and metrics."""
 
 import asyncio
 import socket
@@ -23,8 +23,10 @@ from gateway.settings import Settings
 from gateway.upstream.channel import Channel
 from gateway.upstream.credential_cache import Caller
 from runtime.turns import Turns
-from tests.gateway.fakes import Backend, FakeUserService, Gateway, reasons, running_gateway
+from tests.gateway.fakes import FakeUserService
+from tests.gateway.messages import reasons
 from tests.gateway.protos import service_type
+from tests.gateway.running import Backend, Gateway, running_gateway
 
 CONFIG = {
     "sample_rate": 0,
@@ -45,7 +47,9 @@ CONFIG = {
         ("//v1//config/", CONFIG),
     ],
 )
-async def test_what_clients_ask_for_at_start_needs_no_credential(gateway: Gateway, path: str, value: object) -> None:
+async def test_the_configuration_of_client_libraries_needs_no_credential(
+    gateway: Gateway, path: str, value: object
+) -> None:
     answer = await gateway.client.get(gateway.url + path)
     assert (answer.status_code, answer.json()) == (200, value)
     assert not [name for name in answer.headers if name.startswith("x-moesif")]
@@ -54,14 +58,14 @@ async def test_what_clients_ask_for_at_start_needs_no_credential(gateway: Gatewa
 
 
 @pytest.mark.parametrize("path", ["//v1/users", "/v1/users/", "///v1///users//"])
-async def test_slashes_too_many_are_no_other_path_and_no_redirect(
+async def test_repeated_slashes_are_merged_without_a_redirect(
     gateway: Gateway, service: FakeUserService, path: str
 ) -> None:
     answer = await gateway.client.post(gateway.url + path, content=b'{"user_id":"1"}')
     assert (answer.status_code, len(service.requests)) == (201, 1)
 
 
-async def test_a_prefix_is_taken_off_and_may_be_missing(backend: Backend, service: FakeUserService) -> None:
+async def test_a_prefix_is_removed_and_may_be_missing(backend: Backend, service: FakeUserService) -> None:
     async with running_gateway(backend.address, path_prefix="/api/userfold", region="eu") as gateway:
         for path in ("/api/userfold/v1/users", "/v1/users", "//api//userfold/v1/users/"):
             answer = await gateway.client.post(gateway.url + path, content=b'{"user_id":"1"}')
@@ -80,7 +84,7 @@ async def test_another_method_is_405_with_all_that_are_allowed(gateway: Gateway)
 
 
 @pytest.mark.parametrize("path", ["/v1/users", "/v1/users/batch", "/nowhere", "/v1/config"])
-async def test_a_preflight_needs_nothing_and_allows_what_is_asked_for(gateway: Gateway, path: str) -> None:
+async def test_a_preflight_needs_no_credential_and_allows_all_requested_headers(gateway: Gateway, path: str) -> None:
     asked = "content-type,x-moesif-application-id,x-moesif-sdk"
     answer = await gateway.client.options(
         path, headers={"Origin": "https://a", "Access-Control-Request-Headers": asked}
@@ -101,7 +105,7 @@ async def test_options_without_headers_allows_those_that_clients_use(gateway: Ga
     )
 
 
-async def test_every_answer_may_be_read_by_every_page(
+async def test_every_page_may_read_every_response(
     gateway: Gateway, service: FakeUserService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     answers = [
@@ -116,7 +120,7 @@ async def test_every_answer_may_be_read_by_every_page(
     assert [answer.headers.get_list("access-control-allow-origin") for answer in answers] == [["*"]] * 5
 
 
-async def test_a_defect_is_told_by_an_id_that_is_in_the_log_and_nothing_else(
+async def test_a_defect_is_answered_with_the_id_in_the_log_and_nothing_else(
     gateway: Gateway, service: FakeUserService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: object) -> None:
@@ -125,9 +129,9 @@ async def test_a_defect_is_told_by_an_id_that_is_in_the_log_and_nothing_else(
     monkeypatch.setattr(transcoder.Transcoder, "answer", fail)
     with structlog.testing.capture_logs() as lines:
         answer = await gateway.post("/v1/users", {"user_id": "1"})
-    told = answer.json()
-    error_id = told["details"][0]["metadata"]["error_id"]
-    assert (answer.status_code, reasons(told)) == (500, ["INTERNAL"])
+    error = answer.json()
+    error_id = error["details"][0]["metadata"]["error_id"]
+    assert (answer.status_code, reasons(error)) == (500, ["INTERNAL"])
     defect, refused = lines
     assert (defect["event"], defect["error_id"], defect["exception"]) == ("defect", error_id, "builtins.RuntimeError")
     assert defect["traceback"][-1].endswith(" fail")
@@ -139,7 +143,7 @@ def refusals(route: str, reason: str) -> float:
     return REGISTRY.get_sample_value("userfold_gateway_refusals_total", {"route": route, "reason": reason}) or 0.0
 
 
-async def test_every_refusal_is_a_line_and_a_count_without_anything_of_the_callers(
+async def test_every_refusal_is_logged_and_counted_without_any_value_of_a_caller(
     gateway: Gateway, service: FakeUserService
 ) -> None:
     before = refusals("/v1/users/batch", "INVALID_REQUEST"), refusals("none", "ROUTE_NOT_FOUND")
@@ -166,16 +170,16 @@ async def test_every_refusal_is_a_line_and_a_count_without_anything_of_the_calle
     assert (after[0] - before[0], after[1] - before[1]) == (2, 3)
 
 
-async def test_300_refused_items_are_two_lines_of_the_log(gateway: Gateway, service: FakeUserService) -> None:
-    """One at once for the first of a second, and one for all others at its end."""
+async def test_300_refused_items_are_two_log_lines(gateway: Gateway, service: FakeUserService) -> None:
+    """One immediately for the first of a second, and one at its end for the remaining ones."""
     gateway.application.flush()
     with structlog.testing.capture_logs() as lines:
         await gateway.post("/v1/users/batch", [{"user_id": []}] * 300)
         for _ in range(50):
             await gateway.post("/v1/users", {"user_id": []})
         gateway.application.flush()
-    told = [(line["route"], line["reason"], line["fields"], line["requests"]) for line in lines]
-    assert told == [
+    refusals = [(line["route"], line["reason"], line["fields"], line["requests"]) for line in lines]
+    assert refusals == [
         ("/v1/users/batch", "BATCH_PARTLY_REFUSED", [], 1),
         ("/v1/users/batch", "INVALID_REQUEST", ["user_id"], 300),
         ("/v1/users", "INVALID_REQUEST", ["user_id"], 1),
@@ -184,7 +188,7 @@ async def test_300_refused_items_are_two_lines_of_the_log(gateway: Gateway, serv
 
 
 @pytest.mark.parametrize("request_line", [b"NONSENSE\r\n\r\n", b"GET /v1/\xff HTTP/1.1\r\nHost: x\r\n\r\n"])
-async def test_what_is_no_http_has_the_one_shape_too(gateway: Gateway, request_line: bytes) -> None:
+async def test_a_malformed_request_gets_the_shape_of_every_error(gateway: Gateway, request_line: bytes) -> None:
     head, _, content = (await gateway.raw(request_line)).partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 400 ")
     assert b"access-control-allow-origin: *" in head
@@ -192,7 +196,7 @@ async def test_what_is_no_http_has_the_one_shape_too(gateway: Gateway, request_l
 
 
 async def test_another_service_needs_no_code(backend: Backend) -> None:
-    """A whole message as the body, a query, a verb: what no route of UserService has."""
+    """With a whole message as the body, a query and a verb, which no route of UserService has together."""
     service = service_type(
         [
             HttpRule(post="/v1/things/{id}:touch", body="*"),
@@ -240,21 +244,21 @@ async def test_another_service_needs_no_code(backend: Backend) -> None:
 
 
 async def test_a_service_that_cannot_be_served_stops_the_start(backend: Backend) -> None:
-    odd = service_type([HttpRule(post="/v1", body="*")], [("data", Field.TYPE_BYTES)])
+    service = service_type([HttpRule(post="/v1", body="*")], [("data", Field.TYPE_BYTES)])
     async with Channel(backend.address) as channel:
         with pytest.raises(UnsupportedBinding, match="data"):
-            Application(Settings(), channel, [odd], [])
+            Application(Settings(), channel, [service], [])
 
 
-async def test_a_success_says_nothing_to_the_log(gateway: Gateway, service: FakeUserService) -> None:
-    service.tell = pb.UpdateUserResponse()
+async def test_a_success_is_not_logged(gateway: Gateway, service: FakeUserService) -> None:
+    service.reply = pb.UpdateUserResponse()
     with structlog.testing.capture_logs() as lines:
         assert (await gateway.post("/v1/users", {"user_id": "1"})).status_code == 201
     assert lines == []
 
 
-def test_an_answer_does_not_wait_for_an_acknowledgement() -> None:
-    """Nagle's algorithm would cost each answer on a kept connection the 40 ms of a delayed acknowledgement."""
+def test_a_response_does_not_wait_for_an_acknowledgement() -> None:
+    """With Nagle's algorithm, a response on a persistent connection would wait for a delayed acknowledgement."""
     with bind("127.0.0.1", 0) as listening, socket.create_connection(listening.getsockname()):
         connection, _ = listening.accept()
         with connection:

@@ -17,7 +17,8 @@ import structlog
 
 from gateway.http.listener import listener_url
 from runtime import logs
-from tests.gateway.fakes import KEY, Backend, FakeUserService
+from tests.gateway.fakes import FakeUserService
+from tests.gateway.running import KEY, Backend
 from tests.support.programs import free_port, start_program
 
 
@@ -82,8 +83,8 @@ def test_it_serves_metrics() -> None:
         process.terminate()
         _, err = process.communicate(timeout=20)
     (line,) = err.splitlines()
-    told = orjson.loads(line)
-    assert (told["event"], told["reason"], told["http_status"]) == ("refused", "ROUTE_NOT_FOUND", 404)
+    event = orjson.loads(line)
+    assert (event["event"], event["reason"], event["http_status"]) == ("refused", "ROUTE_NOT_FOUND", 404)
 
 
 @pytest.mark.parametrize("name", ["USERFOLD_HTTP_ADDRESS", "USERFOLD_GATEWAY_METRICS_ADDRESS"])
@@ -98,7 +99,7 @@ def test_an_address_in_use_is_one_line_that_names_the_variable(name: str) -> Non
     assert len(err.splitlines()) == 1
 
 
-def test_a_host_that_does_not_exist_is_one_line_too() -> None:
+def test_an_unknown_host_is_one_line_too() -> None:
     with program(USERFOLD_HTTP_ADDRESS="no-such-host.invalid:0") as process:
         _, err = process.communicate(timeout=20)
     assert process.returncode == 1
@@ -106,7 +107,7 @@ def test_a_host_that_does_not_exist_is_one_line_too() -> None:
     assert len(err.splitlines()) == 1
 
 
-def test_a_bad_setting_is_one_line_that_names_the_variable() -> None:
+def test_an_invalid_setting_is_one_line_that_names_the_variable() -> None:
     with program(USERFOLD_TRUSTED_PROXIES="everyone") as process:
         out, err = process.communicate(timeout=20)
     assert (process.returncode, out) == (1, b"")
@@ -114,9 +115,7 @@ def test_a_bad_setting_is_one_line_that_names_the_variable() -> None:
     assert b"USERFOLD_TRUSTED_PROXIES" in err
 
 
-async def test_a_local_process_is_not_believed_as_a_proxy_without_being_named(
-    backend: Backend, service: FakeUserService
-) -> None:
+async def test_a_local_process_is_no_trusted_proxy_by_default(backend: Backend, service: FakeUserService) -> None:
     with program(USERFOLD_GRPC_ADDRESS=backend.address) as process:
         async with httpx2.AsyncClient(trust_env=False) as client:
             headers = KEY | {"X-Forwarded-For": "203.0.113.7"}
@@ -124,7 +123,9 @@ async def test_a_local_process_is_not_believed_as_a_proxy_without_being_named(
     assert service.client_addresses == ["127.0.0.1"]
 
 
-def test_a_librarys_record_is_one_line_without_the_exceptions_text(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_log_record_of_a_library_is_one_line_without_the_exceptions_message(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     root = logging.getLogger()
     before = root.handlers[:], root.level
     try:
@@ -144,5 +145,5 @@ def test_a_librarys_record_is_one_line_without_the_exceptions_text(capsys: pytes
 
 
 @pytest.mark.parametrize(("host", "url"), [("127.0.0.1", "http://127.0.0.1:8080"), ("::1", "http://[::1]:8080")])
-def test_the_url_is_one_for_every_kind_of_address(host: str, url: str) -> None:
+def test_the_url_is_valid_for_every_kind_of_address(host: str, url: str) -> None:
     assert listener_url(host, 8080, "http") == url

@@ -1,4 +1,4 @@
-"""More than there is room for, seen by clients: refused at once, while others are served."""
+"""More requests than there is room for: they are refused immediately, while others are served."""
 
 import asyncio
 
@@ -12,7 +12,9 @@ from gateway.calls.transcoder import Transcoder
 from gateway.errors.answer import NO_ROOM
 from gateway.settings import Settings
 from gateway.upstream.channel import Channel
-from tests.gateway.fakes import Backend, FakeUserService, reasons, running_gateway
+from tests.gateway.fakes import FakeUserService
+from tests.gateway.messages import reasons
+from tests.gateway.running import Backend, running_gateway
 
 _KINDS = {
     "_UPDATES": ("POST", "/v1/users", b'{"user_id":"1"}'),
@@ -22,7 +24,7 @@ _KINDS = {
 
 
 @pytest.mark.parametrize("full", _KINDS)
-async def test_who_sends_too_much_of_a_kind_is_refused_and_all_else_is_served(
+async def test_an_application_that_sends_too_much_of_a_kind_is_refused_and_all_else_is_served(
     backend: Backend, service: FakeUserService, monkeypatch: pytest.MonkeyPatch, full: str
 ) -> None:
     for kind in _KINDS:
@@ -48,7 +50,7 @@ async def test_who_sends_too_much_of_a_kind_is_refused_and_all_else_is_served(
 
 
 @pytest.mark.parametrize("kind", _KINDS)
-async def test_a_defect_takes_no_room_for_good(backend: Backend, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+async def test_a_defect_gives_its_place_back(backend: Backend, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
     def fail(*_: object) -> None:
         raise RuntimeError
 
@@ -60,7 +62,7 @@ async def test_a_defect_takes_no_room_for_good(backend: Backend, monkeypatch: py
     assert [answer.status_code for answer in answers] == [500, 500, 500]
 
 
-async def test_of_too_many_that_find_no_room_the_later_ones_are_told_later(
+async def test_of_too_many_requests_without_room_the_later_ones_are_answered_later(
     backend: Backend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(app, "_TURNED_AWAY_AT_ONCE", 2)
@@ -68,23 +70,23 @@ async def test_of_too_many_that_find_no_room_the_later_ones_are_told_later(
     before = _turned_away()
     async with Channel(backend.address) as channel:
         application = app.Application(Settings(), channel)
-        told = [asyncio.Event() for _ in range(6)]
+        responded = [asyncio.Event() for _ in range(6)]
 
         def turn_away(number: int) -> None:
-            application.turn_away(lambda response: told[number].set() if response is NO_ROOM.response else None)
+            application.turn_away(lambda response: responded[number].set() if response is NO_ROOM.response else None)
 
         for number in range(4):
             turn_away(number)
-        assert [each.is_set() for each in told] == [True, True, False, False, False, False]
-        await asyncio.gather(*(each.wait() for each in told[:4]))
-        # The next second is another one.
+        assert [each.is_set() for each in responded] == [True, True, False, False, False, False]
+        await asyncio.gather(*(each.wait() for each in responded[:4]))
+        # In the next second, requests are refused immediately again.
         turn_away(4)
-        assert told[4].is_set()
-        # Who stops leaves nobody waiting.
+        assert responded[4].is_set()
+        # A stopping gateway refuses all immediately.
         application.stop()
         for _ in range(3):
             turn_away(5)
-        assert told[5].is_set()
+        assert responded[5].is_set()
         with capture_logs() as logged:
             await application.finished()
     assert [(each["event"], each["requests"]) for each in logged] == [("refused", 4)]

@@ -1,4 +1,4 @@
-"""Settings from the environment, and the message for each that cannot be used."""
+"""Settings from the environment, and the message for each invalid one."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from gateway.settings import InvalidSetting, Settings, split_address
 from runtime.certificates import CertificateFiles, PemFile
 
 
-def test_nothing_set_means_the_defaults() -> None:
+def test_the_defaults_hold_where_nothing_is_set() -> None:
     settings = Settings.from_environment({"USERFOLD_HTTP_ADDRESS": "", "USERFOLD_PATH_PREFIX": ""})
     assert settings == Settings(
         http_address="127.0.0.1:8080",
@@ -90,7 +90,7 @@ def test_everything_can_be_set() -> None:
         ("USERFOLD_GRPC_TLS_SERVER_NAME", "server.internal"),
     ],
 )
-def test_a_value_that_cannot_be_used_names_its_variable(name: str, value: str) -> None:
+def test_an_invalid_value_names_its_variable(name: str, value: str) -> None:
     with pytest.raises(InvalidSetting, match=name):
         Settings.from_environment({name: value})
 
@@ -100,7 +100,7 @@ def test_an_address_is_a_host_and_a_port() -> None:
     assert split_address("X", "localhost:0") == ("localhost", 0)
 
 
-def test_a_certificate_to_show_a_server_without_tls_is_a_mistake() -> None:
+def test_a_client_certificate_without_tls_is_refused() -> None:
     pair = {"USERFOLD_GRPC_TLS_CLIENT_CERTIFICATE": "c", "USERFOLD_GRPC_TLS_CLIENT_KEY": "k"}
     with pytest.raises(InvalidSetting, match=r"USERFOLD_GRPC_TLS_CLIENT_CERTIFICATE .* without USERFOLD_GRPC_TLS_CA"):
         Settings.from_environment(pair)

@@ -1,4 +1,4 @@
-"""Nothing unknown does harm: parameters, members, paths and bodies that a method does not have."""
+"""Unknown parameters, members, paths and bodies are refused where ignoring them could do harm."""
 
 from typing import Any
 
@@ -9,7 +9,9 @@ from userfold.v1 import user_service_pb2 as pb
 from userfold.v1.campaign_service_pb2 import ReportCampaignsRequest
 
 from gateway.http.messages import Request, Response
-from tests.gateway.fakes import Failure, FakeUserService, Gateway, reasons, violations
+from tests.gateway.fakes import Failure, FakeUserService
+from tests.gateway.messages import reasons, violations
+from tests.gateway.running import Gateway
 from tests.support.waiting import until
 
 
@@ -22,13 +24,13 @@ async def test_a_time_in_a_query_arrives_as_a_timestamp(gateway: Gateway, servic
 
 
 @pytest.mark.parametrize("time", ["yesterday", "2026-13-01", "1767323045", "2026-01-02T03:04:05 01:00", "null"])
-async def test_what_is_no_time_in_a_query_is_refused(gateway: Gateway, service: FakeUserService, time: str) -> None:
+async def test_an_invalid_time_in_a_query_is_refused(gateway: Gateway, service: FakeUserService, time: str) -> None:
     answer = await gateway.client.get(f"/v1/campaigns:report?start_time={time}&end_time=2026-01-02")
     assert (answer.status_code, violations(answer.json())) == (400, [("start_time", "NOT_A_TIME")])
     assert service.requests == []
 
 
-async def test_strings_are_separated_by_commas_and_what_is_empty_is_absent(
+async def test_strings_are_separated_by_commas_and_empty_means_absent(
     gateway: Gateway, service: FakeUserService
 ) -> None:
     query = {"fields": 'metadata."a,b",company_id', "page_size": "", "filter": "", "order_by": ""}
@@ -39,7 +41,7 @@ async def test_strings_are_separated_by_commas_and_what_is_empty_is_absent(
 
 
 @pytest.mark.parametrize(
-    ("method", "path", "told"),
+    ("method", "path", "expected"),
     [
         ("DELETE", "/v1/users/1?supress_days=30", [("supress_days", "UNKNOWN_FIELD")]),
         ("DELETE", "/v1/users/1?SUPPRESS_DAYS=30", [("SUPPRESS_DAYS", "UNKNOWN_FIELD")]),
@@ -61,25 +63,25 @@ async def test_strings_are_separated_by_commas_and_what_is_empty_is_absent(
     ],
 )
 async def test_an_unknown_or_repeated_parameter_refuses_the_request(
-    gateway: Gateway, service: FakeUserService, method: str, path: str, told: Any
+    gateway: Gateway, service: FakeUserService, method: str, path: str, expected: Any
 ) -> None:
     answer = await gateway.client.request(method, path, content=b"{}" if method == "POST" else b"")
     assert answer.status_code == 400
-    assert told is None or violations(answer.json()) == told
+    assert expected is None or violations(answer.json()) == expected
     assert service.requests == []
 
 
 @pytest.mark.parametrize("path", ["/v1/config?v=1&v=2", "/v1/rules?x", "/health/probe?y=", "/healthz?z=1"])
-async def test_constant_routes_take_any_parameter(gateway: Gateway, path: str) -> None:
+async def test_constant_routes_accept_any_parameter(gateway: Gateway, path: str) -> None:
     assert (await gateway.client.get(path)).status_code == 200
 
 
-async def test_the_routes_that_store_nothing_take_any_parameter(gateway: Gateway) -> None:
+async def test_the_routes_that_store_nothing_accept_any_parameter(gateway: Gateway) -> None:
     assert (await gateway.post("/v1/events/batch?x=1&x=2", [])).status_code == 201
 
 
 @pytest.mark.parametrize(
-    ("path", "body", "told"),
+    ("path", "body", "expected"),
     [
         ("/v1/users:batchDelete", {"user_ids": ["1"], "supress_days": 3}, [("supress_days", "UNKNOWN_FIELD")]),
         ("/v1/users:batchDelete", {"user_ids": ["1"], "userIds": ["2"]}, [("user_ids", "REPEATED")]),
@@ -95,10 +97,10 @@ async def test_the_routes_that_store_nothing_take_any_parameter(gateway: Gateway
     ],
 )
 async def test_an_unknown_member_refuses_a_body_that_is_a_whole_request(
-    gateway: Gateway, service: FakeUserService, path: str, body: Any, told: Any
+    gateway: Gateway, service: FakeUserService, path: str, body: Any, expected: Any
 ) -> None:
     answer = await gateway.post(path, body)
-    assert (answer.status_code, violations(answer.json())) == (400, told)
+    assert (answer.status_code, violations(answer.json())) == (400, expected)
     assert service.requests == []
 
 
@@ -113,7 +115,7 @@ async def test_a_body_that_a_method_does_not_take_refuses_the_request(
 
 
 @pytest.mark.parametrize("body", [b" {}\r\n", b"[]", b"null", b" "])
-async def test_an_empty_body_is_none(gateway: Gateway, service: FakeUserService, body: bytes) -> None:
+async def test_an_empty_body_is_no_body(gateway: Gateway, service: FakeUserService, body: bytes) -> None:
     assert (await gateway.client.request("DELETE", "/v1/users/1", content=body)).status_code == 200
     assert service.request == pb.DeleteUserRequest(user_id="1")
 
@@ -140,16 +142,16 @@ async def test_an_unknown_member_of_a_user_is_a_warning(
     ]
 
 
-async def test_validate_only_goes_in_a_call_of_its_own(gateway: Gateway, service: FakeUserService) -> None:
+async def test_validate_only_is_sent_in_a_call_of_its_own(gateway: Gateway, service: FakeUserService) -> None:
     answer = await gateway.post("/v1/users?validate_only=true", {"user_id": "1", "x": 1})
     assert (answer.status_code, [*answer.json()]) == (201, ["warnings"])
-    assert (service.groups, service.request.validate_only, service.request.user.user_id) == ([], True, "1")
+    assert (service.batches, service.request.validate_only, service.request.user.user_id) == ([], True, "1")
     await gateway.post("/v1/users?validateOnly=true", {"user_id": "2"})
-    assert (service.groups, [each.validate_only for each in service.requests]) == ([], [True, True])
+    assert (service.batches, [each.validate_only for each in service.requests]) == ([], [True, True])
 
 
 @pytest.mark.parametrize("query", ["validate_only=false", "validate_only=", "validateOnly"])
-async def test_a_default_travels_with_the_others(gateway: Gateway, service: FakeUserService, query: str) -> None:
+async def test_a_default_value_is_sent_in_a_batch(gateway: Gateway, service: FakeUserService, query: str) -> None:
     answer = await gateway.post(f"/v1/users?{query}", {"user_id": "1"})
     assert (answer.status_code, answer.json()) == (201, {})
     assert service.user_ids == [["1"]]
@@ -187,7 +189,7 @@ async def test_validate_only_is_in_every_rpc_of_a_batch(
         ("POST", "/v1/users/:removeAlias", 404),
     ],
 )
-async def test_a_path_that_means_no_user_and_no_verb_does_nothing(
+async def test_a_path_without_a_user_or_a_verb_does_nothing(
     gateway: Gateway, service: FakeUserService, method: str, path: str, http: int
 ) -> None:
     head = f"{method} {path} HTTP/1.1\r\nHost: x\r\nX-Moesif-Application-Id: key\r\nConnection: close\r\n\r\n"
@@ -207,7 +209,7 @@ async def test_a_path_that_means_no_user_and_no_verb_does_nothing(
         ("POST", "/v1/users/a%3AremoveAlias:removeAlias", pb.RemoveAliasRequest, "a:removeAlias"),
     ],
 )
-async def test_ids_send_colons_and_slashes_percent_encoded(
+async def test_colons_and_slashes_in_ids_are_percent_encoded(
     gateway: Gateway, service: FakeUserService, method: str, path: str, request_type: Any, user_id: str
 ) -> None:
     head = f"{method} {path} HTTP/1.1\r\nHost: x\r\nX-Moesif-Application-Id: key\r\nContent-Length: 2\r\n"
@@ -244,7 +246,9 @@ async def test_a_read_by_post_is_a_read(
     assert gates["POST", path] is gates["GET", "/v1/users/{user_id}:export"]
 
 
-async def test_a_read_by_post_is_given_up_with_its_client(gateway: Gateway, service: FakeUserService) -> None:
+async def test_a_read_by_post_is_cancelled_when_its_client_disconnects(
+    gateway: Gateway, service: FakeUserService
+) -> None:
     assert (await gateway.post("/v1/users:search", {})).status_code == 200
     service.may_answer.clear()
     service.arrived.clear()
@@ -259,9 +263,7 @@ async def test_a_read_by_post_is_given_up_with_its_client(gateway: Gateway, serv
     service.may_answer.set()
 
 
-async def test_a_read_by_post_that_fails_promises_nothing_of_a_write(
-    gateway: Gateway, service: FakeUserService
-) -> None:
-    service.tell = Failure(grpc.StatusCode.UNAVAILABLE)
+async def test_a_failed_read_by_post_is_not_an_unknown_write(gateway: Gateway, service: FakeUserService) -> None:
+    service.reply = Failure(grpc.StatusCode.UNAVAILABLE)
     answer = await gateway.post("/v1/users:search", {})
     assert (answer.status_code, reasons(answer.json())) == (503, ["SERVER_UNAVAILABLE"])

@@ -1,4 +1,4 @@
-"""Long batches: what each RPC holds, what is done in one go, and what the time or a failure leaves undone."""
+"""Large batches: the items of each RPC, the work of each turn, and items left unsent by a deadline or a failure."""
 
 import gzip
 from collections.abc import Callable
@@ -22,25 +22,25 @@ from gateway.http.messages import Request
 from gateway.routing.http_rules import bindings_of
 from gateway.transcoding.json_decoder import ObjectDecoder
 from runtime.turns import Turns
-from tests.gateway.fakes import bad_request, error_info, status_with, stored
+from tests.gateway.messages import bad_request, error_info, status_with, stored
 
 (BINDING,) = (each for each in bindings_of(SERVICES, INTERNAL) if each.is_batch)
 
 
 class CountedTurns(Turns):
-    """Counts the turns of each owner."""
+    """Keeps the application of each turn."""
 
     def __init__(self) -> None:
         super().__init__()
         self.taken: list[Any] = []
 
-    async def turn(self, owner: Any) -> None:
-        self.taken.append(owner)
-        await super().turn(owner)
+    async def turn(self, application_id: Any) -> None:
+        self.taken.append(application_id)
+        await super().turn(application_id)
 
 
 class FakeServer:
-    """Keeps each RPC's users and time limit. `does` is called for each with its number, and may answer a response."""
+    """Keeps the users and the deadline of each RPC. `does` is called with its number, and may return a response."""
 
     def __init__(self) -> None:
         self.rpcs: list[list[Any]] = []
@@ -61,7 +61,7 @@ class FakeServer:
 
 
 class Clock:
-    """The running loop, at a time that the test sets."""
+    """The running event loop, at a time that the test sets."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -103,8 +103,8 @@ async def test_a_small_batch_takes_no_turn(sent: Sent) -> None:
     assert sent.turns.taken == []
 
 
-async def test_a_long_batch_is_done_in_slices_of_its_application(sent: Sent) -> None:
-    """12 MB of empty arrays: none is ever parsed, and each slice is one window of the text, or one that is inflated."""
+async def test_a_large_batch_is_processed_in_turns_of_its_application(sent: Sent) -> None:
+    """12 MB of empty arrays: none is parsed, and each turn scans one window or inflates one slice."""
     bomb = b'[{"user_id":"1","metadata":{"a":[' + b"[]," * 4_000_000 + b'1]}},{"user_id":"2"}]'
     answer = await sent.post(gzip.compress(bomb), **{"content-encoding": "gzip"})
     assert (answer.http_status, answer.value["saved_count"], answer.value["failed_count"]) == (400, 1, 1)
@@ -128,7 +128,7 @@ async def test_each_rpc_has_its_limits(sent: Sent) -> None:
     assert sent.server.seconds == {9.0}
 
 
-async def test_a_batch_has_12_mib_when_it_is_inflated(sent: Sent) -> None:
+async def test_the_limit_of_an_inflated_batch_is_12_mib(sent: Sent) -> None:
     most = 12 * 1024 * 1024
     for size in (most, most + 1):
         text = gzip.compress(users(1) + b" " * (size - len(users(1))))
@@ -163,7 +163,7 @@ async def test_items_are_numbered_over_the_whole_batch(sent: Sent) -> None:
     assert (answer.value["saved_count"], answer.value["failed_count"]) == (4998, 2)
 
 
-async def test_what_is_not_sent_in_time_is_refused_item_by_item(sent: Sent) -> None:
+async def test_items_that_are_not_sent_in_time_are_refused_one_by_one(sent: Sent) -> None:
     def does(number: int) -> None:
         # The last RPC may begin at 55 - 9 s.
         sent.clock.now = 46.0 if number == 1 else 46.1
@@ -172,12 +172,12 @@ async def test_what_is_not_sent_in_time_is_refused_item_by_item(sent: Sent) -> N
     answer = await sent.post(users(3000))
     assert len(sent.server.rpcs) == 2
     assert (answer.http_status, answer.value["saved_count"], answer.value["failed_count"]) == (504, 2000, 1000)
-    told = answer.value["refused"]
-    assert [each["index"] for each in told] == list(range(2000, 3000))
-    assert {each["status"]["details"][0]["reason"] for each in told} == {"NOT_SENT_IN_TIME"}
+    refused = answer.value["refused"]
+    assert [each["index"] for each in refused] == list(range(2000, 3000))
+    assert {each["status"]["details"][0]["reason"] for each in refused} == {"NOT_SENT_IN_TIME"}
 
 
-async def test_a_gateway_that_stops_sends_no_more_after_a_while(sent: Sent) -> None:
+async def test_a_stopping_gateway_sends_no_more_items_after_a_while(sent: Sent) -> None:
     def does(number: int) -> None:
         if number == 1:
             sent.call.stop()
@@ -188,7 +188,7 @@ async def test_a_gateway_that_stops_sends_no_more_after_a_while(sent: Sent) -> N
     assert (len(sent.server.rpcs), answer.value["saved_count"], answer.value["failed_count"]) == (2, 2000, 3000)
 
 
-async def test_a_place_for_a_large_batch_is_awaited_no_longer_than_the_batch_may_take(
+async def test_a_large_batch_waits_for_a_slot_no_longer_than_it_may_take(
     sent: Sent, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(batch_call, "SECONDS", 9.0)
@@ -197,7 +197,7 @@ async def test_a_place_for_a_large_batch_is_awaited_no_longer_than_the_batch_may
     with pytest.raises(Refusal) as caught:
         await sent.post(users(30_000))
     assert (caught.value.http_status, reason_of(caught.value.status)) == (504, "NOT_SENT_IN_TIME")
-    # Others have places.
+    # Other applications have slots.
     await sent.call._large.acquire("other")
 
 
@@ -205,7 +205,7 @@ def failure(code: grpc.StatusCode) -> Exception:
     return grpc.aio.AioRpcError(code, grpc.aio.Metadata(), grpc.aio.Metadata(), None, None)
 
 
-async def test_a_failure_of_the_first_rpc_is_that_of_the_batch(sent: Sent) -> None:
+async def test_a_failure_of_the_first_rpc_fails_the_batch(sent: Sent) -> None:
     def does(_: int) -> None:
         raise failure(grpc.StatusCode.UNAVAILABLE)
 
@@ -216,7 +216,7 @@ async def test_a_failure_of_the_first_rpc_is_that_of_the_batch(sent: Sent) -> No
     assert len(sent.server.rpcs) == 1
 
 
-async def test_a_failure_of_a_later_rpc_is_that_of_its_items(sent: Sent) -> None:
+async def test_a_failure_of_a_later_rpc_fails_its_items(sent: Sent) -> None:
     def does(number: int) -> None:
         if number == 2:
             raise failure(grpc.StatusCode.UNAVAILABLE)
@@ -229,7 +229,7 @@ async def test_a_failure_of_a_later_rpc_is_that_of_its_items(sent: Sent) -> None
 
 
 @pytest.mark.parametrize("item", [b"0", b'{"user_id":[],"metadata":""}'])
-async def test_an_answer_tells_of_1_mib_of_refused_items_and_counts_the_others(sent: Sent, item: bytes) -> None:
+async def test_an_answer_lists_1_mib_of_refused_items_and_counts_the_remaining_ones(sent: Sent, item: bytes) -> None:
     answer = await sent.post(b"[" + b",".join([item] * 20_000) + b"]")
     assert (answer.value["saved_count"], answer.value["failed_count"]) == (0, 20_000)
     assert len(answer.value["refused"]) < 20_000
@@ -237,7 +237,7 @@ async def test_an_answer_tells_of_1_mib_of_refused_items_and_counts_the_others(s
     assert sorted(answer.refused.values()) == [1, 20_000]
 
 
-async def test_results_that_say_something_are_read_in_slices(sent: Sent) -> None:
+async def test_results_with_content_are_read_in_turns(sent: Sent) -> None:
     refused = pb.UpdateUserResult(error=status_with(code_pb2.INVALID_ARGUMENT, "No.", error_info("R")))
     sent.server.does = lambda _: pb.BatchUpdateUsersResponse(results=[refused] * 100)
     assert (await sent.post(users(100))).value["failed_count"] == 100

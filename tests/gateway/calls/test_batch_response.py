@@ -1,4 +1,4 @@
-"""Batches over HTTP: good items are saved, bad ones named by their index in the body."""
+"""Batches over HTTP: valid items are saved, and invalid ones are listed by their index in the body."""
 
 import itertools
 
@@ -13,18 +13,9 @@ from userfold.v1.warning_pb2 import Warning
 from gateway.calls import batch_call
 from gateway.errors.rendering import ERROR_BYTES
 from gateway.transcoding import json_array
-from tests.gateway.fakes import (
-    Failure,
-    FakeUserService,
-    Gateway,
-    bad_request,
-    error_info,
-    reasons,
-    results,
-    status_with,
-    stored,
-    violations,
-)
+from tests.gateway.fakes import Failure, FakeUserService
+from tests.gateway.messages import bad_request, error_info, reasons, results, status_with, stored, violations
+from tests.gateway.running import Gateway
 
 INVALID = status_with(
     code_pb2.INVALID_ARGUMENT, "No.", error_info("INVALID_REQUEST"), bad_request("users[1].metadata.x")
@@ -50,7 +41,7 @@ async def test_a_batch_must_be_an_array(gateway: Gateway, service: FakeUserServi
     assert service.requests == []
 
 
-async def test_a_long_batch_is_sent_in_one_rpc_after_the_other_in_its_order(
+async def test_a_large_batch_is_sent_in_order_in_one_rpc_after_another(
     gateway: Gateway, service: FakeUserService
 ) -> None:
     users = [{"user_id": str(number)} for number in range(5000)]
@@ -61,7 +52,7 @@ async def test_a_long_batch_is_sent_in_one_rpc_after_the_other_in_its_order(
     assert list(itertools.chain(*sent)) == [user["user_id"] for user in users]
 
 
-async def test_a_batch_has_a_limit_of_items_before_anything_of_it_is_sent(
+async def test_the_limit_of_items_is_checked_before_any_item_is_sent(
     gateway: Gateway, service: FakeUserService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(json_array, "ITEMS", 20_000)
@@ -71,11 +62,11 @@ async def test_a_batch_has_a_limit_of_items_before_anything_of_it_is_sent(
     assert service.requests == []
 
 
-async def test_bad_items_do_not_stop_the_others_and_every_index_is_that_of_the_body(
+async def test_invalid_items_do_not_stop_valid_ones_and_every_index_is_that_of_the_body(
     gateway: Gateway, service: FakeUserService
 ) -> None:
     warning = Warning(field="users[2].metadata.phone", reason="KEPT_AS_TEXT", description="is kept as text")
-    service.tell = results({}, {"error": INVALID}, {"warnings": [warning]})
+    service.reply = results({}, {"error": INVALID}, {"warnings": [warning]})
     items = [
         "no object",
         {"user_id": "a", "extra": 1},
@@ -84,28 +75,28 @@ async def test_bad_items_do_not_stop_the_others_and_every_index_is_that_of_the_b
         {"user_id": "d"},
     ]
     answer = await gateway.post("/v1/users/batch", items)
-    told = answer.json()
+    body = answer.json()
     assert [user.user_id for user in service.request.users] == ["a", "c", "d"]
-    assert (answer.status_code, told["code"], told["status"]) == (400, 3, "INVALID_ARGUMENT")
-    assert told["message"] == "3 of 5 users were refused; the others are saved."
-    assert (reasons(told), told["saved_count"]) == (["BATCH_PARTLY_REFUSED"], 2)
-    assert [(each["index"], violations(each["status"])) for each in told["refused"]] == [
+    assert (answer.status_code, body["code"], body["status"]) == (400, 3, "INVALID_ARGUMENT")
+    assert body["message"] == "3 of 5 users were refused; the others are saved."
+    assert (reasons(body), body["saved_count"]) == (["BATCH_PARTLY_REFUSED"], 2)
+    assert [(each["index"], violations(each["status"])) for each in body["refused"]] == [
         (0, [("users[0]", "WRONG_TYPE")]),
         (2, [("users[2].modified_time", "NOT_A_TIME")]),
         (3, [("users[3].metadata.x", "RULE")]),
     ]
-    assert [each["field"] for each in told["warnings"]] == ["users[1].extra", "users[4].metadata.phone"]
+    assert [each["field"] for each in body["warnings"]] == ["users[1].extra", "users[4].metadata.phone"]
 
 
-async def test_a_batch_of_bad_items_alone_makes_an_empty_call(gateway: Gateway, service: FakeUserService) -> None:
+async def test_a_batch_of_invalid_items_makes_an_empty_call(gateway: Gateway, service: FakeUserService) -> None:
     answer = await gateway.post("/v1/users/batch", [None, []])
     assert (answer.status_code, answer.json()["saved_count"], len(service.request.users)) == (400, 0, 0)
     assert answer.json()["message"] == "2 of 2 users were refused."
 
 
-async def test_a_batch_that_may_not_write_is_refused_whole(gateway: Gateway, service: FakeUserService) -> None:
+async def test_a_batch_without_permission_is_refused_as_a_whole(gateway: Gateway, service: FakeUserService) -> None:
     status = status_with(code_pb2.UNAUTHENTICATED, "Who?", error_info("CREDENTIAL_MISSING"))
-    service.tell = Failure(grpc.StatusCode.UNAUTHENTICATED, trailer=status.SerializeToString())
+    service.reply = Failure(grpc.StatusCode.UNAUTHENTICATED, trailer=status.SerializeToString())
     answer = await gateway.post("/v1/users/batch", [None, {"user_id": "1"}])
     assert (answer.status_code, reasons(answer.json())) == (401, ["CREDENTIAL_MISSING"])
     assert "refused" not in answer.json()
@@ -123,7 +114,7 @@ async def test_a_batch_that_may_not_write_is_refused_whole(gateway: Gateway, ser
         ([code_pb2.ABORTED], 409, code_pb2.ABORTED, None),
     ],
 )
-async def test_what_is_the_servers_fault_is_the_whole_batchs_status(
+async def test_the_gravest_failure_of_the_server_is_the_status_of_the_batch(
     gateway: Gateway,
     service: FakeUserService,
     codes: list[int],
@@ -132,73 +123,73 @@ async def test_what_is_the_servers_fault_is_the_whole_batchs_status(
     retry_after: str | None,
 ) -> None:
     failed = [{"error": status_with(each, "x", error_info("R"))} for each in codes]
-    service.tell = results({}, *failed)
+    service.reply = results({}, *failed)
     answer = await gateway.post("/v1/users/batch", [{"user_id": "1"}] * (len(codes) + 1))
-    told = answer.json()
-    assert (answer.status_code, told["code"], answer.headers.get("retry-after")) == (http, code, retry_after)
-    retries = [each for each in told["details"] if each["@type"].endswith("RetryInfo")]
+    body = answer.json()
+    assert (answer.status_code, body["code"], answer.headers.get("retry-after")) == (http, code, retry_after)
+    retries = [each for each in body["details"] if each["@type"].endswith("RetryInfo")]
     assert len(retries) == (code in (code_pb2.UNAVAILABLE, code_pb2.DEADLINE_EXCEEDED))
-    assert (told["saved_count"], reasons(told)) == (1, ["BATCH_PARTLY_REFUSED"])
+    assert (body["saved_count"], reasons(body)) == (1, ["BATCH_PARTLY_REFUSED"])
 
 
-async def test_each_refused_item_has_a_status_of_4_kib_at_most(gateway: Gateway, service: FakeUserService) -> None:
+async def test_the_status_of_a_refused_item_has_at_most_4_kib(gateway: Gateway, service: FakeUserService) -> None:
     many = status_with(code_pb2.INVALID_ARGUMENT, "No.", error_info("R"), bad_request(*["users[0]." + "x" * 400] * 30))
-    service.tell = results(*[{"error": many}] * 50)
+    service.reply = results(*[{"error": many}] * 50)
     answer = await gateway.post("/v1/users/batch", [{"user_id": "1"}] * 50)
     sizes = {len(orjson.dumps(each["status"])) for each in answer.json()["refused"]}
     assert max(sizes) <= ERROR_BYTES
     assert len(answer.json()["refused"]) == 50
 
 
-async def test_an_index_that_the_request_does_not_have_is_left_alone(
+async def test_an_index_that_the_request_does_not_have_is_not_renumbered(
     gateway: Gateway, service: FakeUserService
 ) -> None:
-    odd = status_with(code_pb2.INVALID_ARGUMENT, "No.", bad_request("users[7].x", "user_id"))
-    service.tell = results({"error": odd})
+    status = status_with(code_pb2.INVALID_ARGUMENT, "No.", bad_request("users[7].x", "user_id"))
+    service.reply = results({"error": status})
     answer = await gateway.post("/v1/users/batch", [1, {"user_id": "1"}])
     assert violations(answer.json()["refused"][1]["status"]) == [("users[7].x", "RULE"), ("user_id", "RULE")]
 
 
 async def test_an_answer_without_a_result_for_each_item_is_a_defect(gateway: Gateway, service: FakeUserService) -> None:
-    service.tell = results()
+    service.reply = results()
     answer = await gateway.post("/v1/users/batch", [{"user_id": "1"}])
     assert (answer.status_code, reasons(answer.json())) == (500, ["INTERNAL"])
 
 
-async def test_a_result_without_an_outcome_promises_nothing(gateway: Gateway, service: FakeUserService) -> None:
-    service.tell = pb.BatchUpdateUsersResponse(results=[stored(), pb.UpdateUserResult()])
+async def test_a_result_without_an_outcome_is_an_unknown_outcome(gateway: Gateway, service: FakeUserService) -> None:
+    service.reply = pb.BatchUpdateUsersResponse(results=[stored(), pb.UpdateUserResult()])
     answer = await gateway.post("/v1/users/batch", [{"user_id": "1"}, {"user_id": "2"}])
-    told = answer.json()
-    assert (answer.status_code, told["saved_count"], told["failed_count"]) == (503, 1, 1)
-    assert [(each["index"], reasons(each["status"])) for each in told["refused"]] == [(1, ["WRITE_OUTCOME_UNKNOWN"])]
+    body = answer.json()
+    assert (answer.status_code, body["saved_count"], body["failed_count"]) == (503, 1, 1)
+    assert [(each["index"], reasons(each["status"])) for each in body["refused"]] == [(1, ["WRITE_OUTCOME_UNKNOWN"])]
 
 
 async def test_suppressed_items_are_counted_and_are_not_saved(gateway: Gateway, service: FakeUserService) -> None:
-    service.tell = results(*[{"suppressed": True}] * 25)
+    service.reply = results(*[{"suppressed": True}] * 25)
     answer = await gateway.post("/v1/users/batch", [{"user_id": "1"}] * 25)
     assert (answer.status_code, answer.json()) == (201, {"saved_count": 0, "suppressed_count": 25})
-    service.tell = results({}, {"suppressed": True}, {"error": INVALID})
-    told = (await gateway.post("/v1/users/batch", [{"user_id": "1"}] * 3)).json()
-    assert [told[name] for name in ("saved_count", "suppressed_count", "failed_count")] == [1, 1, 1]
-    assert told["message"] == "1 of 3 users were refused; 1 are saved, and 1 were dropped, as they are suppressed."
+    service.reply = results({}, {"suppressed": True}, {"error": INVALID})
+    body = (await gateway.post("/v1/users/batch", [{"user_id": "1"}] * 3)).json()
+    assert [body[name] for name in ("saved_count", "suppressed_count", "failed_count")] == [1, 1, 1]
+    assert body["message"] == "1 of 3 users were refused; 1 are saved, and 1 were dropped, as they are suppressed."
 
 
-async def test_what_a_batch_answers_is_described_by_a_message(gateway: Gateway, service: FakeUserService) -> None:
+async def test_a_message_describes_the_answer_to_a_batch(gateway: Gateway, service: FakeUserService) -> None:
     warning = Warning(field="users[0].metadata.phone", reason="KEPT_AS_TEXT", description="is kept as text")
-    service.tell = results({"warnings": [warning]}, {"suppressed": True}, {"error": INVALID})
-    told = (await gateway.post("/v1/users/batch", [{"user_id": "1"}] * 3)).json()
-    whole = {name: told.pop(name) for name in ("code", "status", "message", "details")}
+    service.reply = results({"warnings": [warning]}, {"suppressed": True}, {"error": INVALID})
+    body = (await gateway.post("/v1/users/batch", [{"user_id": "1"}] * 3)).json()
+    whole = {name: body.pop(name) for name in ("code", "status", "message", "details")}
     assert (whole["code"], reasons(whole)) == (3, ["BATCH_PARTLY_REFUSED"])
-    for each in told["refused"]:
-        # The name of its code, for people: a `google.rpc.Status` has the number alone.
+    for each in body["refused"]:
+        # The name of its code, for readers: a `google.rpc.Status` has only the number.
         assert each["status"].pop("status") == "INVALID_ARGUMENT"
-    summary = json_format.ParseDict(told, pb.BatchUpdateUsersSummary())
+    summary = json_format.ParseDict(body, pb.BatchUpdateUsersSummary())
     assert (summary.saved_count, summary.suppressed_count, summary.failed_count) == (1, 1, 1)
     assert [(each.index, each.status.code) for each in summary.refused] == [(2, 3)]
     assert [each.reason for each in summary.warnings] == ["KEPT_AS_TEXT"]
 
 
-async def test_a_batch_of_12_mib_passes_through(gateway: Gateway, service: FakeUserService) -> None:
+async def test_a_batch_of_12_mib_is_sent(gateway: Gateway, service: FakeUserService) -> None:
     body = orjson.dumps([{"user_id": "1", "metadata": {"d": "x" * 12_000}}] * 1000)
     assert 11 * 2**20 < len(body) <= 12 * 2**20
     answer = await gateway.post("/v1/users/batch", body)

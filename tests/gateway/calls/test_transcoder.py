@@ -13,19 +13,9 @@ from userfold.v1 import user_service_pb2 as pb
 from userfold.v1.warning_pb2 import Warning
 
 from gateway.transcoding import json_parser
-from tests.gateway.fakes import (
-    Backend,
-    Failure,
-    FakeUserService,
-    Gateway,
-    bad_request,
-    error_info,
-    reasons,
-    retry_info,
-    running_gateway,
-    status_with,
-    violations,
-)
+from tests.gateway.fakes import Failure, FakeUserService
+from tests.gateway.messages import bad_request, error_info, reasons, retry_info, status_with, violations
+from tests.gateway.running import Backend, Gateway, running_gateway
 from tests.support.waiting import later, until
 
 KEY = {"X-Moesif-Application-Id": "a key with spaces"}
@@ -75,10 +65,10 @@ async def test_only_credentials_and_the_client_address_are_passed_on(
     answer = await gateway.client.request(method, path, json=body, headers=headers)
     assert answer.is_success
     (metadata,) = service.metadata
-    addresses = {metadata["x-userfold-client-address"]} if not service.groups else {*service.client_addresses}
+    addresses = {metadata["x-userfold-client-address"]} if not service.batches else {*service.client_addresses}
     assert addresses == {"127.0.0.1"}
     assert "evil" not in metadata["user-agent"]
-    assert service.groups or metadata["x-userfold-metadata-format"] == "json"
+    assert service.batches or metadata["x-userfold-metadata-format"] == "json"
     ours = {"user-agent", "x-userfold-client-address", "x-userfold-contract", "x-userfold-metadata-format"}
     assert {name: metadata[name] for name in metadata.keys() - ours} == {
         "x-moesif-application-id": "a key with spaces",
@@ -86,13 +76,13 @@ async def test_only_credentials_and_the_client_address_are_passed_on(
     }
 
 
-async def test_what_goes_alone_has_the_client_address_in_its_metadata(
+async def test_a_call_of_its_own_has_the_client_address_in_its_metadata(
     gateway: Gateway, service: FakeUserService
 ) -> None:
     await gateway.post("/v1/users/batch", [EXAMPLE])
     await gateway.client.get("/v1/users/1")
     assert [metadata["x-userfold-client-address"] for metadata in service.metadata] == ["127.0.0.1"] * 2
-    assert service.groups == []
+    assert service.batches == []
 
 
 @pytest.mark.parametrize("key", ["schlüssel".encode(), b"a\tb", b"k" * 5000])
@@ -116,7 +106,7 @@ async def test_a_credential_that_grpc_cannot_carry_is_unknown(
         (("127.0.0.1",), "unknown", ""),
     ],
 )
-async def test_x_forwarded_for_is_believed_of_trusted_proxies_only(
+async def test_x_forwarded_for_is_trusted_from_trusted_proxies_only(
     backend: Backend, service: FakeUserService, trusted: tuple[str, ...], forwarded: str, address: str
 ) -> None:
     async with running_gateway(backend.address, trusted_proxies=trusted) as gateway:
@@ -126,20 +116,24 @@ async def test_x_forwarded_for_is_believed_of_trusted_proxies_only(
     assert service.metadata[1]["x-userfold-client-address"] == address
 
 
-async def test_warnings_of_decoding_come_before_the_servers_and_are_20_at_most(
+async def test_at_most_20_warnings_are_answered_those_of_decoding_first(
     gateway: Gateway, service: FakeUserService
 ) -> None:
     warning = Warning(field="metadata.phone", reason="KEPT_AS_TEXT", description="is kept as text")
-    service.tell = pb.UpdateUserResponse(warnings=[warning] * 15)
+    service.reply = pb.UpdateUserResponse(warnings=[warning] * 15)
     answer = await gateway.post("/v1/users", {"user_id": "1", **{f"k{number}": 1 for number in range(8)}})
     assert answer.status_code == 201
-    told = answer.json()["warnings"]
-    assert told[7] == {"field": "k7", "reason": "UNKNOWN_FIELD", "description": "is ignored: there is no such field"}
-    assert told[8] == {"field": "metadata.phone", "reason": "KEPT_AS_TEXT", "description": "is kept as text"}
-    assert len(told) == 20
+    warnings = answer.json()["warnings"]
+    assert warnings[7] == {
+        "field": "k7",
+        "reason": "UNKNOWN_FIELD",
+        "description": "is ignored: there is no such field",
+    }
+    assert warnings[8] == {"field": "metadata.phone", "reason": "KEPT_AS_TEXT", "description": "is kept as text"}
+    assert len(warnings) == 20
 
 
-async def test_a_profile_is_shown_by_its_proto_names_and_exact_numbers(
+async def test_a_profile_has_the_names_of_the_proto_and_exact_numbers(
     gateway: Gateway, service: FakeUserService
 ) -> None:
     user: dict[str, Any] = {
@@ -148,7 +142,7 @@ async def test_a_profile_is_shown_by_its_proto_names_and_exact_numbers(
         "metadata": {"stage": None, "value": 24000, "ratio": 0.1, "list": [1, {"x": True}], "huge": 1e300},
         "user_agent": {"browser": {"name": "Firefox"}},
     }
-    service.tell = pb.GetUserResponse(user=user_pb2.User(**user))
+    service.reply = pb.GetUserResponse(user=user_pb2.User(**user))
     answer = await gateway.client.get("/v1/users/a%2Fb")
     assert (answer.status_code, answer.json()) == (
         200,
@@ -176,7 +170,7 @@ async def test_a_profile_is_shown_by_its_proto_names_and_exact_numbers(
         ("//v1/users/x", "x"),
     ],
 )
-async def test_user_ids_come_out_of_the_path_as_they_are(
+async def test_a_user_id_in_the_path_is_percent_decoded(
     gateway: Gateway, service: FakeUserService, path: str, user_id: str
 ) -> None:
     request = f"GET {path} HTTP/1.1\r\nHost: x\r\nX-Moesif-Application-Id: key\r\nConnection: close\r\n\r\n"
@@ -184,15 +178,15 @@ async def test_user_ids_come_out_of_the_path_as_they_are(
     assert service.request.user_id == user_id
 
 
-async def test_a_path_that_is_no_utf8_is_refused(gateway: Gateway, service: FakeUserService) -> None:
+async def test_a_path_that_is_not_utf8_is_refused(gateway: Gateway, service: FakeUserService) -> None:
     answer = await gateway.client.get("/v1/users/%FF")
     assert answer.status_code == 400
     assert violations(answer.json()) == [("user_id", "NOT_UTF8")]
     assert service.requests == []
 
 
-async def test_head_is_get_without_the_body(gateway: Gateway, service: FakeUserService) -> None:
-    service.tell = pb.GetUserResponse(user=user_pb2.User(user_id="1"))
+async def test_head_is_answered_as_get_without_the_body(gateway: Gateway, service: FakeUserService) -> None:
+    service.reply = pb.GetUserResponse(user=user_pb2.User(user_id="1"))
     full, head = await gateway.client.get("/v1/users/1"), await gateway.client.head("/v1/users/1")
     assert (head.status_code, head.content, head.headers["content-length"]) == (200, b"", str(len(full.content)))
 
@@ -200,16 +194,16 @@ async def test_head_is_get_without_the_body(gateway: Gateway, service: FakeUserS
 @pytest.mark.parametrize("body", [b"", b"null", b"[]", b"1", b'"x"', b"\xef\xbb\xbf"])
 async def test_one_user_must_be_an_object(gateway: Gateway, service: FakeUserService, body: bytes) -> None:
     answer = await gateway.post("/v1/users", body)
-    told = answer.json()
+    error = answer.json()
     if body == b"\xef\xbb\xbf":
-        assert reasons(told) == ["BODY_NOT_JSON"]
+        assert reasons(error) == ["BODY_NOT_JSON"]
     else:
-        assert (reasons(told), told["message"]) == (["BODY_NOT_AN_OBJECT"], "The body must be a JSON object.")
+        assert (reasons(error), error["message"]) == (["BODY_NOT_AN_OBJECT"], "The body must be a JSON object.")
     assert answer.status_code == 400
     assert service.requests == []
 
 
-async def test_violations_refuse_one_user_without_a_call(gateway: Gateway, service: FakeUserService) -> None:
+async def test_a_user_with_violations_is_refused_without_a_call(gateway: Gateway, service: FakeUserService) -> None:
     answer = await gateway.post("/v1/users", {"user_id": {}, "campaign": {"gclid": []}, "modified_time": "soon"})
     assert answer.json() == {
         "code": 3,
@@ -239,35 +233,33 @@ async def test_violations_refuse_one_user_without_a_call(gateway: Gateway, servi
 
 
 @pytest.mark.parametrize("body", [b"{", b'{"a" 1}', b'{"a":01}', b'{"a":"\n"}'])
-async def test_what_is_no_json_is_refused_with_its_byte(
-    gateway: Gateway, service: FakeUserService, body: bytes
-) -> None:
+async def test_invalid_json_is_refused_with_its_byte(gateway: Gateway, service: FakeUserService, body: bytes) -> None:
     answer = await gateway.post("/v1/users", body)
-    told = answer.json()
-    assert (answer.status_code, reasons(told)) == (400, ["BODY_NOT_JSON"])
-    assert "at byte" in told["message"]
+    error = answer.json()
+    assert (answer.status_code, reasons(error)) == (400, ["BODY_NOT_JSON"])
+    assert "at byte" in error["message"]
     assert service.requests == []
 
 
-async def test_the_servers_own_status_is_passed_on_whole(gateway: Gateway, service: FakeUserService) -> None:
+async def test_the_status_of_the_server_is_passed_on_complete(gateway: Gateway, service: FakeUserService) -> None:
     status = status_with(
         code_pb2.INVALID_ARGUMENT, "Too large.", error_info("PROFILE_TOO_LARGE"), bad_request("metadata.a")
     )
-    service.tell = Failure(grpc.StatusCode.INVALID_ARGUMENT, trailer=status.SerializeToString())
+    service.reply = Failure(grpc.StatusCode.INVALID_ARGUMENT, trailer=status.SerializeToString())
     answer = await gateway.post("/v1/users", {"user_id": "1"})
-    told = answer.json()
-    assert (answer.status_code, told["message"], reasons(told)) == (400, "Too large.", ["PROFILE_TOO_LARGE"])
-    assert violations(told) == [("metadata.a", "RULE")]
+    error = answer.json()
+    assert (answer.status_code, error["message"], reasons(error)) == (400, "Too large.", ["PROFILE_TOO_LARGE"])
+    assert violations(error) == [("metadata.a", "RULE")]
 
 
-async def test_a_delay_is_told_as_retry_after_rounded_up(gateway: Gateway, service: FakeUserService) -> None:
+async def test_a_retry_delay_becomes_retry_after_rounded_up(gateway: Gateway, service: FakeUserService) -> None:
     status = status_with(code_pb2.UNAVAILABLE, "Later.", error_info("DATABASE_UNAVAILABLE"), retry_info(2, 1))
-    service.tell = Failure(grpc.StatusCode.UNAVAILABLE, trailer=status.SerializeToString())
+    service.reply = Failure(grpc.StatusCode.UNAVAILABLE, trailer=status.SerializeToString())
     answer = await gateway.post("/v1/users", {"user_id": "1"})
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "3")
 
 
-async def test_a_server_that_is_slow_leaves_a_write_unknown_and_a_read_undone(
+async def test_a_slow_server_leaves_the_outcome_of_a_write_unknown_and_fails_a_read(
     backend: Backend, service: FakeUserService
 ) -> None:
     service.may_answer.clear()
@@ -276,14 +268,16 @@ async def test_a_server_that_is_slow_leaves_a_write_unknown_and_a_read_undone(
         await service.arrived.wait()
         await later(21)
         await until(writing.done)
-        # The time of a call is gRPC's own, which has no other clock.
+        # gRPC measures the deadline of a call with its own clock.
         write, read = await writing, await gateway.client.get("/v1/users/1")
         service.may_answer.set()
     assert (write.status_code, reasons(write.json())) == (503, ["WRITE_OUTCOME_UNKNOWN"])
     assert (read.status_code, reasons(read.json())) == (504, ["SERVER_TOO_SLOW"])
 
 
-async def test_a_client_that_goes_away_during_a_call_harms_nobody(gateway: Gateway, service: FakeUserService) -> None:
+async def test_a_client_that_disconnects_during_a_call_affects_no_other(
+    gateway: Gateway, service: FakeUserService
+) -> None:
     service.may_answer.clear()
     gone = asyncio.ensure_future(gateway.post("/v1/users", {"user_id": "1"}))
     await service.arrived.wait()

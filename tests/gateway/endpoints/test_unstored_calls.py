@@ -1,4 +1,4 @@
-"""Companies, subscriptions, actions and events: accepted, not stored, and told to the operator."""
+"""Companies, subscriptions, actions and events: accepted, not stored, and reported to the operator."""
 
 import gzip
 import json
@@ -12,7 +12,9 @@ from prometheus_client import REGISTRY
 from gateway.endpoints import unstored_calls
 from gateway.endpoints.unstored_calls import UnstoredCalls
 from gateway.http import content_encoding
-from tests.gateway.fakes import FakeUserService, Gateway, reasons
+from tests.gateway.fakes import FakeUserService
+from tests.gateway.messages import reasons
+from tests.gateway.running import Gateway
 
 _RECORDINGS = Path(__file__).parents[2] / "recordings" / "other-calls"
 _RECORDED = {path.stem: json.loads(path.read_text()) for path in _RECORDINGS.glob("*.json")}
@@ -38,7 +40,7 @@ async def test_every_recorded_call_is_answered_201_with_a_warning(
     assert service.requests == []
 
 
-def test_all_that_was_recorded_is_served_here() -> None:
+def test_every_recorded_path_is_served() -> None:
     paths = {recorded["path"].replace("//", "/") for recorded in _RECORDED.values()}
     assert len(_RECORDED) == 27
     assert paths <= unstored_calls.BODY_BYTES.keys()
@@ -73,7 +75,7 @@ def count(route: str, application: str) -> float:
     return REGISTRY.get_sample_value("userfold_gateway_not_stored_total", labels) or 0.0
 
 
-async def test_calls_are_counted_and_the_log_tells_of_them_once_a_minute_and_application(
+async def test_calls_are_counted_and_logged_once_a_minute_for_each_application(
     gateway: Gateway, service: FakeUserService
 ) -> None:
     key = {"X-Moesif-Application-Id": "sends events"}
@@ -94,22 +96,22 @@ async def test_calls_are_counted_and_the_log_tells_of_them_once_a_minute_and_app
     assert count("/v1/actions", "app-sends events") == 1
 
 
-async def test_who_sends_on_is_told_of_at_the_end_of_each_minute(monkeypatch: pytest.MonkeyPatch) -> None:
-    told = UnstoredCalls()
+async def test_further_calls_are_logged_at_the_end_of_each_minute(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = UnstoredCalls()
     with structlog.testing.capture_logs() as lines:
         for _ in range(3):
             for _ in range(5):
-                told.add("/v1/events", "app")
-            told.flush()
-        told.flush()
-        assert told._calls == {}
-        told.add("/v1/events", "app")
-        told.flush()
+                calls.add("/v1/events", "app")
+            calls.flush()
+        calls.flush()
+        assert calls._calls == {}
+        calls.add("/v1/events", "app")
+        calls.flush()
     assert [line["requests"] for line in lines] == [1, 4, 5, 5, 1]
     monkeypatch.setattr(unstored_calls, "_APPLICATIONS", 1)
     with structlog.testing.capture_logs() as lines:
-        told.add("/v1/events", "one")
-        told.add("/v1/events", "other")
+        calls.add("/v1/events", "one")
+        calls.add("/v1/events", "other")
     assert [line["application"] for line in lines] == ["one"]
-    told.flush()
-    told.flush()
+    calls.flush()
+    calls.flush()

@@ -1,4 +1,4 @@
-"""The code table, row by row with whole bodies, and the shape and size of every error."""
+"""The table of codes, row by row with complete bodies, and the shape and the size of every error."""
 
 from typing import Any
 
@@ -11,17 +11,9 @@ from google.rpc.error_details_pb2 import ErrorInfo
 from google.rpc.status_pb2 import Status
 
 from gateway.errors import catalogue, rendering
-from tests.gateway.fakes import (
-    Failure,
-    FakeUserService,
-    Gateway,
-    bad_request,
-    error_info,
-    reasons,
-    retry_info,
-    status_with,
-    violations,
-)
+from tests.gateway.fakes import Failure, FakeUserService
+from tests.gateway.messages import bad_request, error_info, reasons, retry_info, status_with, violations
+from tests.gateway.running import Gateway
 
 TYPE = "type.googleapis.com/google.rpc."
 TOO_OLD = "The server is older than the gateway; nothing was done. Update the server."
@@ -36,7 +28,7 @@ def shape(code: int, name: str, message: str, reason: str, *, retry: bool = Fals
     return {"code": code, "status": name, "message": message, "details": details}
 
 
-# code, HTTP status, headers, the body of a write and of a read that failed with no word of the server's own
+# The code, the HTTP statuses, and the bodies of a write and of a read that failed without a Status of the server.
 SERVER_TOO_OLD = shape(14, "UNAVAILABLE", TOO_OLD, "SERVER_TOO_OLD", retry=True)
 WRITE_UNKNOWN = shape(14, "UNAVAILABLE", UNKNOWN_OUTCOME, "WRITE_OUTCOME_UNKNOWN", retry=True)
 
@@ -82,7 +74,7 @@ HEADERS = {401: {"www-authenticate": "Bearer"}, 503: {"retry-after": "1"}}
 
 
 @pytest.mark.parametrize(("name", "http", "write", "read"), ROWS, ids=[row[0] for row in ROWS])
-async def test_a_code_alone_is_told_in_our_words(
+async def test_a_code_without_details_gets_a_message_of_the_gateway(
     gateway: Gateway,
     service: FakeUserService,
     name: str,
@@ -90,20 +82,20 @@ async def test_a_code_alone_is_told_in_our_words(
     write: dict[str, Any],
     read: dict[str, Any],
 ) -> None:
-    service.tell = Failure(grpc.StatusCode[name])
+    service.reply = Failure(grpc.StatusCode[name])
     answers = await gateway.post("/v1/users", {"user_id": "1"}), await gateway.client.get("/v1/users/1")
-    for answer, code, told in zip(answers, http, (write, read), strict=True):
-        assert (answer.status_code, answer.json()) == (code, told)
+    for answer, code, expected in zip(answers, http, (write, read), strict=True):
+        assert (answer.status_code, answer.json()) == (code, expected)
         headers = HEADERS.get(code, {})
         assert {name: answer.headers.get(name) for name in headers} == headers
         assert answer.headers["content-type"] == "application/json"
         assert "acmeinc" not in answer.text
 
 
-async def test_resource_exhausted_without_details_is_too_large_for_grpc(
+async def test_resource_exhausted_without_details_means_too_large_for_grpc(
     gateway: Gateway, service: FakeUserService
 ) -> None:
-    service.tell = Failure(grpc.StatusCode.RESOURCE_EXHAUSTED)
+    service.reply = Failure(grpc.StatusCode.RESOURCE_EXHAUSTED)
     write, read = await gateway.post("/v1/users", {"user_id": "1"}), await gateway.client.get("/v1/users/1")
     message = "The body is too large for the server; nothing of it was written."
     assert (write.status_code, write.json()) == (413, shape(3, "INVALID_ARGUMENT", message, "BODY_TOO_LARGE"))
@@ -116,7 +108,7 @@ async def test_every_code_with_details_has_its_row(gateway: Gateway, service: Fa
     if name == "OK":
         return
     sent = status_with(code_pb2.Code.Value(name), "Ours.", error_info("REASON", error_id="7"), retry_info(30))
-    service.tell = Failure(grpc.StatusCode[name], trailer=sent.SerializeToString())
+    service.reply = Failure(grpc.StatusCode[name], trailer=sent.SerializeToString())
     answer = await gateway.post("/v1/users", {"user_id": "1"})
     assert answer.json() == {
         "code": code_pb2.Code.Value(name),
@@ -136,10 +128,8 @@ async def test_every_code_with_details_has_its_row(gateway: Gateway, service: Fa
     [b"\xff\xff", status_with(code_pb2.NOT_FOUND, "x").SerializeToString()],
     ids=["no Status", "another code"],
 )
-async def test_a_trailer_that_cannot_be_believed_is_left_aside(
-    gateway: Gateway, service: FakeUserService, trailer: bytes
-) -> None:
-    service.tell = Failure(grpc.StatusCode.UNAVAILABLE, trailer=trailer)
+async def test_an_inconsistent_trailer_is_ignored(gateway: Gateway, service: FakeUserService, trailer: bytes) -> None:
+    service.reply = Failure(grpc.StatusCode.UNAVAILABLE, trailer=trailer)
     answer = await gateway.post("/v1/users", {"user_id": "1"})
     assert (answer.status_code, reasons(answer.json())) == (503, ["WRITE_OUTCOME_UNKNOWN"])
 
@@ -162,7 +152,7 @@ OWN = [
 
 
 @pytest.mark.parametrize(("method", "path", "content", "headers", "http", "code", "reason"), OWN)
-async def test_the_gateways_own_errors_have_the_one_shape(
+async def test_the_gateways_own_errors_have_the_shape_of_every_error(
     gateway: Gateway,
     service: FakeUserService,
     method: str,
@@ -175,31 +165,31 @@ async def test_the_gateways_own_errors_have_the_one_shape(
 ) -> None:
     sent = {name: value.encode() for name, value in headers.items()}
     answer = await gateway.client.request(method, path, content=content, headers=list(sent.items()))  # type: ignore[arg-type]
-    told = answer.json()
-    assert (answer.status_code, told["code"], reasons(told)) == (http, code, [reason])
-    assert told["status"] == code_pb2.Code.Name(code)  # type: ignore[arg-type]
-    assert told["details"][0] == {"@type": f"{TYPE}ErrorInfo", "reason": reason, "domain": "userfold"}
+    error = answer.json()
+    assert (answer.status_code, error["code"], reasons(error)) == (http, code, [reason])
+    assert error["status"] == code_pb2.Code.Name(code)  # type: ignore[arg-type]
+    assert error["details"][0] == {"@type": f"{TYPE}ErrorInfo", "reason": reason, "domain": "userfold"}
     assert answer.headers["access-control-allow-origin"] == "*"
 
 
-def test_an_error_is_4_kib_at_most_and_loses_its_last_violations_first() -> None:
+def test_an_error_has_at_most_4_kib_and_loses_its_last_violations_first() -> None:
     fields = [f"metadata.{number}" + "x" * 300 for number in range(30)]
-    told = rendering.as_json(status_with(3, "No.", error_info("R"), bad_request(*fields)))
-    assert 3500 < len(orjson.dumps(told)) <= rendering.ERROR_BYTES
-    assert [field for field, _ in violations(told)] == fields[: len(violations(told))]
-    assert reasons(told) == ["R"]
+    error = rendering.as_json(status_with(3, "No.", error_info("R"), bad_request(*fields)))
+    assert 3500 < len(orjson.dumps(error)) <= rendering.ERROR_BYTES
+    assert [field for field, _ in violations(error)] == fields[: len(violations(error))]
+    assert reasons(error) == ["R"]
 
 
-def test_20_violations_are_told_at_most() -> None:
+def test_at_most_20_violations_are_answered() -> None:
     assert len(violations(rendering.as_json(status_with(3, "No.", bad_request(*"abcdefghijklmnopqrstuvwxyz"))))) == 20
 
 
-def test_what_still_does_not_fit_loses_its_details() -> None:
-    told = rendering.as_json(status_with(3, "é" * 5000, error_info("R", more="x" * 5000)))
-    assert told == {"code": 3, "status": "INVALID_ARGUMENT", "message": "é" * 500, "details": []}
+def test_an_error_that_still_does_not_fit_loses_its_details() -> None:
+    error = rendering.as_json(status_with(3, "é" * 5000, error_info("R", more="x" * 5000)))
+    assert error == {"code": 3, "status": "INVALID_ARGUMENT", "message": "é" * 500, "details": []}
 
 
-def test_details_that_nobody_knows_are_left_out() -> None:
+def test_unknown_details_are_left_out() -> None:
     strange = Status(code=99, message="x")
     strange.details.append(AnyMessage(type_url="type.googleapis.com/no.such.Type", value=b"x"))
     strange.details.append(AnyMessage(type_url=f"{TYPE}ErrorInfo", value=b"\xff"))

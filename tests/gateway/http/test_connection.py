@@ -1,4 +1,4 @@
-"""What a connection itself does: framing, order, and bounds on size and time."""
+"""One connection: framing, the order of responses, and limits on size and time."""
 
 import asyncio
 import math
@@ -18,7 +18,9 @@ from gateway.http.connection_pool import Connections
 from gateway.http.handler import Body, Respond
 from gateway.http.messages import Rejection, Request, Response
 from gateway.routing.admission import Gate
-from tests.gateway.fakes import FakeUserService, Gateway, reasons
+from tests.gateway.fakes import FakeUserService
+from tests.gateway.messages import reasons
+from tests.gateway.running import Gateway
 
 NINE = (
     b"Content-Length: 9\r\n\r\n123456789",
@@ -39,7 +41,7 @@ class FakeTransport:
         self.is_closed = False
         self.reading = True
         self.aborted = False
-        self.untaken = 0
+        self.pending = 0
         self.is_tls = False
 
     @property
@@ -72,7 +74,7 @@ class FakeTransport:
         self.reading = True
 
     def get_write_buffer_size(self) -> int:
-        return self.untaken
+        return self.pending
 
     def get_extra_info(self, name: str) -> Any:
         return {"peername": ("192.0.2.1", 4711), "sslcontext": self.is_tls or None}.get(name)
@@ -112,7 +114,7 @@ class TurnedAwayExchange(FakeExchange):
 
 
 class FakeHandler:
-    """Keeps the requests, and answers each when the test says so."""
+    """Keeps the requests, which the test answers."""
 
     def __init__(self) -> None:
         self.requests: list[Request] = []
@@ -150,13 +152,13 @@ class FakeHandler:
         self.body, self.refused_with = Body.UNWANTED, answer_from_refusal(refused).response
 
     async def answer(self, response: Response | None = None) -> None:
-        """Answer the oldest, and let what follows from that happen."""
+        """Answer the oldest request, and run the callbacks that follow."""
         self._respond.pop(0)(response or Response(200, JSON, b"[]"))
         await asyncio.sleep(0)
 
 
 class Clock:
-    """The time, which passes when the test says so."""
+    """A clock that the test sets."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -184,22 +186,22 @@ class Peer:
 
     @property
     def statuses(self) -> list[int]:
-        """Those of the responses so far."""
+        """The statuses of the responses so far."""
         return [int(status) for status in re.findall(rb"HTTP/1\.1 (\d{3}) ", self.transport.written)]
 
     @property
     def reasons(self) -> list[str]:
-        """Those of the last response."""
+        """The reasons in the last response."""
         return reasons(orjson.loads(self.transport.written.rpartition(b"\r\n\r\n")[2]))
 
     def pass_deadline(self) -> None:
-        """Let the time be over for what is under way."""
+        """Pass the deadline of the connection."""
         assert self.connection.deadline < math.inf
         self.clock.now = self.connection.deadline
         self.wait(1)
 
     def wait(self, seconds: float) -> None:
-        """Let time pass, and the gateway see it."""
+        """Let time pass, and the connection notice it."""
         self.clock.now += seconds
         self.connections.tick("DATE")
 
@@ -209,7 +211,7 @@ async def peer() -> Peer:
     return Peer()
 
 
-async def test_a_request_is_told_whole(peer: Peer) -> None:
+async def test_a_request_is_handled_when_it_is_complete(peer: Peer) -> None:
     peer.send(
         b"POST //a%2Fb?x=1&y HTTP/1.1\r\nHost: x\r\nX-One: a\r\nx-one: b\r\nContent-Encoding: identity\r\ncontent-enc"
     )
@@ -222,7 +224,7 @@ async def test_a_request_is_told_whole(peer: Peer) -> None:
     assert (request.headers[b"content-encoding"], request.headers[b"x-forwarded-for"]) == (b"identity,gzip", b"1,2")
 
 
-async def test_a_byte_at_a_time_makes_the_same_request(peer: Peer) -> None:
+async def test_a_request_that_arrives_byte_by_byte_is_the_same(peer: Peer) -> None:
     for byte in POST:
         peer.send(bytes([byte]))
     (request,) = peer.handler.requests
@@ -248,7 +250,7 @@ async def test_a_response_has_a_date_a_length_and_no_body_for_head(peer: Peer) -
     )
 
 
-async def test_requests_that_do_not_wait_are_answered_in_their_order(peer: Peer) -> None:
+async def test_pipelined_requests_are_answered_in_order(peer: Peer) -> None:
     peer.send(b"".join(b"GET /%d HTTP/1.1\r\nHost: x\r\n\r\n" % number for number in range(3)))
     assert ([each.path for each in peer.handler.requests], peer.transport.reading) == ([b"/0"], False)
     for number in range(3):
@@ -258,7 +260,7 @@ async def test_requests_that_do_not_wait_are_answered_in_their_order(peer: Peer)
 
 
 @pytest.mark.parametrize("head", [b"GET / HTTP/1.0\r\n\r\n", b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"])
-async def test_a_connection_that_is_to_close_does_and_says_so(peer: Peer, head: bytes) -> None:
+async def test_a_connection_that_must_close_does_and_sends_connection_close(peer: Peer, head: bytes) -> None:
     peer.send(head + b"GET /late HTTP/1.1\r\nHost: x\r\n\r\n")
     await peer.handler.answer()
     assert b"\r\nconnection: close\r\n" in peer.transport.written
@@ -272,12 +274,12 @@ async def test_a_client_that_ends_its_side_is_still_answered(peer: Peer) -> None
     assert (peer.statuses, peer.transport.closed) == ([200], True)
 
 
-async def test_a_client_that_ends_its_side_with_nothing_under_way_is_let_go(peer: Peer) -> None:
+async def test_a_client_that_ends_its_side_without_a_request_in_flight_is_disconnected(peer: Peer) -> None:
     peer.send(POST[:20])
     assert peer.connection.eof_received() is False
 
 
-async def test_a_client_that_goes_gives_up_its_request_and_gets_nothing(peer: Peer) -> None:
+async def test_a_client_that_disconnects_abandons_its_request(peer: Peer) -> None:
     peer.send(POST + POST)
     peer.transport.is_closed = True
     peer.connection.connection_lost(None)
@@ -286,7 +288,7 @@ async def test_a_client_that_goes_gives_up_its_request_and_gets_nothing(peer: Pe
     assert (len(peer.handler.requests), peer.transport.written) == (1, b"")
 
 
-async def test_bytes_that_are_no_request_are_answered_behind_what_is_under_way(peer: Peer) -> None:
+async def test_a_malformed_request_is_answered_after_the_requests_in_flight(peer: Peer) -> None:
     peer.send(POST + b"NONSENSE\r\n\r\n")
     peer.send(b"more")
     await peer.handler.answer()
@@ -305,7 +307,7 @@ async def test_bytes_that_are_no_request_are_answered_behind_what_is_under_way(p
         b"CONNECT a:1 HTTP/1.1\r\nHost: x\r\n\r\n",
     ],
 )
-async def test_what_two_parsers_could_take_for_two_things_is_no_request(peer: Peer, head: bytes) -> None:
+async def test_an_ambiguous_head_is_refused(peer: Peer, head: bytes) -> None:
     peer.send(head)
     assert (peer.statuses, peer.handler.requests, peer.transport.closed) == ([400], [], True)
 
@@ -318,7 +320,7 @@ async def test_an_offer_to_upgrade_is_declined_with_body_and_next_request_intact
 
 
 @pytest.mark.parametrize("piece", [1000, 1_000_000])
-async def test_a_head_without_end_is_refused(peer: Peer, piece: int) -> None:
+async def test_a_head_that_never_ends_is_refused(peer: Peer, piece: int) -> None:
     peer.send(b"GET / HTTP/1.1\r\nHost: x\r\n")
     for _ in range(4 * limits.HEAD_BYTES // piece + 2):
         peer.send(b"a" * piece)
@@ -326,7 +328,7 @@ async def test_a_head_without_end_is_refused(peer: Peer, piece: int) -> None:
 
 
 @pytest.mark.parametrize("name", [b"a", b"a%d"])
-async def test_a_head_of_too_many_headers_is_refused(peer: Peer, name: bytes) -> None:
+async def test_a_head_with_too_many_headers_is_refused(peer: Peer, name: bytes) -> None:
     headers = [(name % number if b"%" in name else name) + b": b\r\n" for number in range(limits.HEADERS)]
     peer.send(HEAD + b"".join(headers[1:]) + b"\r\n")
     await peer.handler.answer()
@@ -336,7 +338,7 @@ async def test_a_head_of_too_many_headers_is_refused(peer: Peer, name: bytes) ->
     assert (peer.statuses, peer.reasons, peer.transport.closed) == ([431], ["HEAD_TOO_LARGE"], True)
 
 
-async def test_headers_of_too_many_bytes_are_refused(peer: Peer) -> None:
+async def test_headers_that_are_too_large_are_refused(peer: Peer) -> None:
     peer.send(HEAD + b"".join(b"%d: %b\r\n" % (n, b"x" * 2000) for n in range(40)) + b"\r\n")
     assert (peer.statuses, peer.reasons, peer.transport.closed) == ([431], ["HEAD_TOO_LARGE"], True)
 
@@ -354,7 +356,7 @@ CHUNKED = b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nX-One: h
     ],
     ids=["extensions of a chunk", "one extension", "one header behind the body", "headers behind the body"],
 )
-async def test_what_goes_with_a_body_without_end_is_refused(peer: Peer, first: bytes, more: bytes) -> None:
+async def test_endless_chunk_extensions_and_trailers_are_refused(peer: Peer, first: bytes, more: bytes) -> None:
     peer.send(CHUNKED + first)
     for _ in range(limits.HEAD_BYTES // 1000 + 1 if len(more) == 1000 else limits.HEADERS - 1):
         assert peer.statuses == []
@@ -362,14 +364,14 @@ async def test_what_goes_with_a_body_without_end_is_refused(peer: Peer, first: b
     assert (peer.statuses, peer.reasons, peer.transport.closed) == ([431], ["HEAD_TOO_LARGE"], True)
 
 
-async def test_a_header_behind_the_body_is_none_of_the_head(peer: Peer) -> None:
+async def test_a_trailer_is_not_a_header(peer: Peer) -> None:
     peer.send(CHUNKED + b"1;a=b\r\nx\r\n0\r\nX-One: trailer\r\nX-Two: trailer\r\n\r\n")
     (request,) = peer.handler.requests
     assert (request.body, request.headers[b"x-one"]) == (b"x", b"head")
     assert b"x-two" not in request.headers
 
 
-async def test_a_head_that_ends_together_with_a_long_body_is_none_too_large(peer: Peer) -> None:
+async def test_a_head_that_arrives_with_a_long_body_is_not_too_large(peer: Peer) -> None:
     peer.handler.body_limit = 10**6
     peer.send(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 200000\r\n")
     peer.send(b"\r\n" + b"x" * 200_000 + b"GET / HT")
@@ -379,7 +381,7 @@ async def test_a_head_that_ends_together_with_a_long_body_is_none_too_large(peer
     assert peer.statuses == [200, 200]
 
 
-async def test_requests_that_do_not_wait_are_refused_where_they_are_too_many(peer: Peer) -> None:
+async def test_too_many_pipelined_requests_are_refused(peer: Peer) -> None:
     peer.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n" * 1000)
     for _ in range(limits.PIPELINED):
         await peer.handler.answer()
@@ -391,13 +393,13 @@ async def test_requests_that_do_not_wait_are_refused_where_they_are_too_many(pee
     )
 
 
-async def test_a_request_refused_behind_a_slow_one_waits_for_its_answer(peer: Peer) -> None:
+async def test_a_refusal_behind_a_slow_request_waits_for_its_response(peer: Peer) -> None:
     peer.send(POST + b"NONSENSE\r\n\r\n")
     assert peer.connection.deadline == math.inf
 
 
-async def test_a_head_behind_a_long_body_is_none_too_large(peer: Peer) -> None:
-    """What arrives together with it is not counted."""
+async def test_a_head_after_a_long_body_is_not_too_large(peer: Peer) -> None:
+    """Bytes that arrive together with the head are not counted."""
     peer.handler.body_limit = 10**6
     peer.send(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 200000\r\n\r\n" + b"x" * 200_000 + b"GET / HT")
     peer.send(b"TP/1.1\r\nHost: x\r\n\r\n")
@@ -406,7 +408,7 @@ async def test_a_head_behind_a_long_body_is_none_too_large(peer: Peer) -> None:
     assert peer.statuses == [200, 200]
 
 
-async def test_what_is_thrown_away_of_a_body_has_an_end(peer: Peer, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_discarding_a_body_has_a_limit(peer: Peer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "DRAIN_BYTES", 1000)
     peer.send(b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
     for _ in range(5):
@@ -417,7 +419,7 @@ async def test_what_is_thrown_away_of_a_body_has_an_end(peer: Peer, monkeypatch:
     assert (peer.statuses, peer.reasons, peer.transport.closed) == ([413], ["BODY_TOO_LARGE"], True)
 
 
-async def test_throwing_away_takes_no_longer_than_it_may(peer: Peer) -> None:
+async def test_discarding_a_body_has_a_time_limit(peer: Peer) -> None:
     peer.send(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\nx")
     assert peer.statuses == []
     peer.pass_deadline()
@@ -427,7 +429,7 @@ async def test_throwing_away_takes_no_longer_than_it_may(peer: Peer) -> None:
 @pytest.mark.parametrize(
     "head", [b"Content-Length: 9\r\n\r\n123456789", b"Transfer-Encoding: chunked\r\n\r\n9\r\n123456789\r\n0\r\n\r\n"]
 )
-async def test_a_body_that_is_discarded_is_not_held_and_the_connection_goes_on(peer: Peer, head: bytes) -> None:
+async def test_a_discarded_body_is_not_held_and_the_connection_stays_open(peer: Peer, head: bytes) -> None:
     peer.handler.body, peer.handler.body_limit = Body.DISCARDED, 9
     for _ in range(2):
         peer.send(b"POST / HTTP/1.1\r\nHost: x\r\n" + head)
@@ -439,13 +441,15 @@ async def test_a_body_that_is_discarded_is_not_held_and_the_connection_goes_on(p
 @pytest.mark.parametrize(
     "head", [b"Content-Length: 9\r\n\r\n123456789", b"Transfer-Encoding: chunked\r\n\r\n9\r\n123456789\r\n0\r\n\r\n"]
 )
-async def test_a_body_that_is_discarded_has_a_limit(peer: Peer, head: bytes) -> None:
+async def test_a_discarded_body_has_a_limit(peer: Peer, head: bytes) -> None:
     peer.handler.body, peer.handler.body_limit = Body.DISCARDED, 8
     peer.send(b"POST / HTTP/1.1\r\nHost: x\r\n" + head)
     assert (peer.statuses, peer.reasons) == ([413], ["BODY_TOO_LARGE"])
 
 
-async def test_what_its_head_refuses_is_refused_when_its_body_has_passed_and_the_connection_goes_on(peer: Peer) -> None:
+async def test_a_request_refused_from_its_head_is_answered_after_its_body_and_the_connection_stays_open(
+    peer: Peer,
+) -> None:
     peer.handler.refuse_all(refusal("CREDENTIAL_UNKNOWN"))
     peer.send(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\n12")
     assert peer.statuses == []
@@ -456,13 +460,13 @@ async def test_what_its_head_refuses_is_refused_when_its_body_has_passed_and_the
 
 
 @pytest.mark.parametrize("sent", [b"GE", HEAD, POST[:-1]])
-async def test_a_request_that_does_not_end_in_time_is_told_so(peer: Peer, sent: bytes) -> None:
+async def test_a_request_that_does_not_end_in_time_is_refused(peer: Peer, sent: bytes) -> None:
     peer.send(sent)
     peer.pass_deadline()
     assert (peer.statuses, peer.reasons, peer.transport.closed) == ([408], ["REQUEST_TOO_SLOW"], True)
 
 
-async def test_a_byte_now_and_then_does_not_prolong_the_time_of_a_head(peer: Peer) -> None:
+async def test_a_byte_now_and_then_does_not_extend_the_time_limit_of_a_head(peer: Peer) -> None:
     peer.send(b"G")
     deadline = peer.connection.deadline
     peer.wait(1)
@@ -470,19 +474,19 @@ async def test_a_byte_now_and_then_does_not_prolong_the_time_of_a_head(peer: Pee
     assert peer.connection.deadline == deadline
 
 
-async def test_a_connection_without_requests_is_closed_without_a_word(peer: Peer) -> None:
+async def test_an_idle_connection_is_closed_without_a_response(peer: Peer) -> None:
     peer.pass_deadline()
     assert (peer.transport.written, peer.transport.closed) == (b"", True)
 
 
-async def test_a_request_under_way_has_the_time_that_its_handler_takes(peer: Peer) -> None:
+async def test_a_request_in_flight_has_no_deadline(peer: Peer) -> None:
     peer.send(POST)
     assert peer.connection.deadline == math.inf
     await peer.handler.answer()
     assert peer.connection.deadline < math.inf
 
 
-async def test_a_client_that_takes_no_answers_is_not_read_from_and_at_last_cut_off(peer: Peer) -> None:
+async def test_a_client_that_receives_nothing_is_not_read_from_and_finally_cut_off(peer: Peer) -> None:
     peer.send(POST)
     peer.connection.pause_writing()
     await peer.handler.answer()
@@ -493,15 +497,15 @@ async def test_a_client_that_takes_no_answers_is_not_read_from_and_at_last_cut_o
     assert len(peer.handler.requests) == 2
     await peer.handler.answer()
     assert (peer.statuses, peer.transport.reading) == ([200, 200], True)
-    peer.transport.untaken = 1000
+    peer.transport.pending = 1000
     peer.connection.pause_writing()
     peer.pass_deadline()
     assert peer.transport.aborted
 
 
 @pytest.mark.parametrize("head", [b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", b"GET / HTTP/1.0\r\n\r\n"])
-async def test_a_client_that_does_not_take_the_last_answer_is_cut_off(peer: Peer, head: bytes) -> None:
-    """The transport stays open, however long, until what was written is taken."""
+async def test_a_client_that_does_not_receive_the_last_response_is_cut_off(peer: Peer, head: bytes) -> None:
+    """The transport stays open, however long, until the client has received everything."""
     peer.send(head)
     await peer.handler.answer()
     while not peer.transport.aborted:
@@ -509,7 +513,7 @@ async def test_a_client_that_does_not_take_the_last_answer_is_cut_off(peer: Peer
     assert peer.statuses == [200]
 
 
-async def test_stopping_closes_what_is_idle_and_lets_end_what_is_under_way(peer: Peer) -> None:
+async def test_stopping_closes_idle_connections_and_lets_requests_in_flight_end(peer: Peer) -> None:
     peer.send(POST)
     peer.connections.stop()
     assert peer.transport.reading
@@ -524,14 +528,14 @@ async def test_stopping_closes_what_is_idle_and_lets_end_what_is_under_way(peer:
     assert idle.transport.closed
 
 
-async def test_what_does_not_end_in_time_is_cut_off_when_stopping(peer: Peer) -> None:
+async def test_stopping_cuts_off_requests_that_do_not_end_in_time(peer: Peer) -> None:
     peer.send(POST)
     peer.connections.stop()
     await peer.connections.closed(0)
     assert peer.transport.aborted
 
 
-async def test_expect_is_answered_once_and_not_before_earlier_answers(peer: Peer) -> None:
+async def test_expect_is_answered_once_and_after_earlier_responses(peer: Peer) -> None:
     head = b"POST / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n"
     peer.send(head)
     assert peer.transport.written == b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -540,20 +544,20 @@ async def test_expect_is_answered_once_and_not_before_earlier_answers(peer: Peer
     assert peer.handler.requests[0].body == b"body"
 
 
-async def test_an_answer_is_one_write(peer: Peer) -> None:
+async def test_a_response_is_one_write(peer: Peer) -> None:
     peer.send(POST)
     await peer.handler.answer(Response(200, {"allow": "GET"}, orjson.dumps({"a": "b" * 1000})))
     assert (peer.transport.writes, peer.statuses) == (1, [200])
     assert peer.transport.written.endswith(b'"}')
 
 
-async def test_a_write_is_a_packet_at_once(gateway: Gateway) -> None:
-    """What is accepted inherits it."""
+async def test_a_write_is_sent_immediately(gateway: Gateway) -> None:
+    """Accepted connections inherit the option."""
     listening = gateway.listener._listening
     assert listening.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 1
 
 
-async def test_a_body_that_is_thrown_away_counts_its_pieces(peer: Peer, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_discarded_body_counts_its_pieces(peer: Peer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "DRAIN_BYTES", 1000)
     monkeypatch.setattr(limits, "PIECE_BYTES", 99)
     peer.handler.is_full = True
@@ -564,7 +568,7 @@ async def test_a_body_that_is_thrown_away_counts_its_pieces(peer: Peer, monkeypa
     assert (peer.statuses, peer.reasons, peer.transport.closed) == ([413], ["BODY_TOO_LARGE"], True)
 
 
-async def test_what_finds_no_room_is_answered_in_its_turn_and_its_body_thrown_away(peer: Peer) -> None:
+async def test_a_request_without_room_is_refused_in_order_and_its_body_discarded(peer: Peer) -> None:
     peer.send(POST)
     peer.handler.is_full = True
     peer.send(POST[:-5])
@@ -579,13 +583,13 @@ async def test_what_finds_no_room_is_answered_in_its_turn_and_its_body_thrown_aw
     assert [request.body for request in peer.handler.requests] == [b'{"user_id":"1"}'] * 2
 
 
-async def test_what_finds_no_room_and_asks_first_is_told_not_to_send_its_body(peer: Peer) -> None:
+async def test_a_request_without_room_that_expects_continue_is_refused(peer: Peer) -> None:
     peer.handler.is_full = True
     peer.send(b"POST / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n")
     assert (peer.statuses, peer.reasons, peer.transport.closed) == ([429], ["OVERLOADED"], True)
 
 
-async def test_what_is_told_later_that_there_is_no_room_may_be_cut_off_until_then(
+async def test_a_request_that_is_refused_later_for_lack_of_room_may_be_cut_off_until_then(
     peer: Peer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     later: list[Respond] = []
@@ -600,21 +604,21 @@ async def test_what_is_told_later_that_there_is_no_room_may_be_cut_off_until_the
     assert peer.statuses == []
 
 
-async def test_head_that_finds_no_room_is_answered_without_a_body(
+async def test_head_without_room_is_answered_without_a_body(
     gateway: Gateway, service: FakeUserService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # There is no room for a key that is verified; others wait for that first.
+    # Only requests with a verified key are refused for lack of room.
     assert (await gateway.client.get("/v1/users/1")).status_code == 200
     monkeypatch.setattr(Gate, "has_room", lambda *_: False)
     request = b" /v1/users/1 HTTP/1.1\r\nHost: x\r\nX-Moesif-Application-Id: key\r\n"
-    told = await gateway.raw(b"HEAD" + request + b"\r\n" + b"GET" + request + b"Connection: close\r\n\r\n")
-    first, second, body = told.split(b"\r\n\r\n")
+    received = await gateway.raw(b"HEAD" + request + b"\r\n" + b"GET" + request + b"Connection: close\r\n\r\n")
+    first, second, body = received.split(b"\r\n\r\n")
     assert [head[:13] for head in (first, second)] == [b"HTTP/1.1 429 "] * 2
     assert [re.findall(rb"content-length: (\d+)", head) for head in (first, second)] == [[b"%d" % len(body)]] * 2
     assert reasons(orjson.loads(body)) == ["OVERLOADED"]
 
 
-async def test_the_time_of_a_head_behind_one_that_found_no_room_stays(
+async def test_the_time_limit_of_a_head_behind_a_request_without_room_stays(
     peer: Peer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(peer.handler, "turn_away", lambda _: None)

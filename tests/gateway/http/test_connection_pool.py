@@ -1,4 +1,4 @@
-"""Who is cut off where there are too many connections, or they hold too much."""
+"""Which connections are cut off when there are too many, or they hold too much."""
 
 import asyncio
 import contextlib
@@ -19,32 +19,33 @@ from gateway.http.connection_pool import Connections
 from gateway.http.handshake import Handshake
 from gateway.http.limits import HELD_BYTES
 from gateway.http.listener import connection_limit
-from tests.gateway.fakes import Backend, FakeUserService, Gateway, running_gateway
+from tests.gateway.fakes import FakeUserService
 from tests.gateway.http.test_connection import POST, Clock, FakeHandler, FakeTransport
+from tests.gateway.running import Backend, Gateway, running_gateway
 from tests.support.waiting import until
 
 LIMIT = 64
 
-# Of a client that is known: others are refused at the head.
+# With a credential: without one, a request is refused from its head.
 KNOWN = POST.replace(b"\r\n", b"\r\nX-Moesif-Application-Id: key\r\n", 1)
 
 
 class FakeConnection:
-    """Keeps whether it was cut off. Its client has kept it waiting since then."""
+    """Keeps whether it was cut off. It has waited for its client since `since`."""
 
     def __init__(self, connections: Connections, since: float, held: int = 0, *, is_sending: bool = False) -> None:
         self.since = since
         self.deadline = since + 75
         self.held = 0
         self.is_sending = is_sending
-        self.takes_at: float | None = None
+        self.receives_at: float | None = None
         self.is_cut = False
         self.error: Exception | None = None
         connections.open.add(self)
         connections.hold(self, held)
 
     def note_progress(self) -> None:
-        self.since = self.takes_at or self.since
+        self.since = self.receives_at or self.since
 
     def expire(self) -> None:
         self.deadline = math.inf
@@ -57,19 +58,19 @@ class FakeConnection:
         self.is_cut = True
 
 
-async def test_room_is_made_by_those_that_have_kept_us_waiting_longest() -> None:
-    """Whatever they were to do, and however long they may still take for it."""
+async def test_the_connections_that_have_waited_longest_for_their_clients_make_room() -> None:
+    """Whatever they wait for, and however long they may still wait."""
     connections = Connections(limit=LIMIT)
     opened = [FakeConnection(connections, since) for since in range(LIMIT)]
     opened[0].deadline = math.inf
-    opened[1].takes_at = 1000.0
+    opened[1].receives_at = 1000.0
     opened[2].deadline = 10_000.0
     assert connections.make_room()
     assert [each for each in opened if each.is_cut] == opened[2:4]
     assert len(connections.open) == LIMIT - 2
 
 
-async def test_there_is_no_room_where_all_wait_for_us() -> None:
+async def test_there_is_no_room_where_all_clients_wait_for_us() -> None:
     connections = Connections(limit=2)
     opened = [FakeConnection(connections, math.inf) for _ in range(2)]
     assert not connections.make_room()
@@ -78,7 +79,7 @@ async def test_there_is_no_room_where_all_wait_for_us() -> None:
     assert connections.make_room()
 
 
-async def test_what_is_held_is_bounded_in_the_same_way() -> None:
+async def test_held_bytes_have_a_limit() -> None:
     connections = Connections(limit=9, held_limit=100)
     busy = FakeConnection(connections, math.inf, 40)
     first, second, empty = (FakeConnection(connections, *each) for each in ((5.0, 30), (9.0, 30), (1.0, 0)))
@@ -90,26 +91,26 @@ async def test_what_is_held_is_bounded_in_the_same_way() -> None:
     assert [each.is_cut for each in (second, empty)] == [False, False]
 
 
-async def test_an_answer_is_not_cut_off_while_its_client_takes_it() -> None:
+async def test_a_response_is_not_cut_off_while_its_client_receives_it() -> None:
     clock = Clock()
     connections = Connections(limit=9, held_limit=100, clock=clock)
     taking = [FakeConnection(connections, clock.now - age, 40, is_sending=True) for age in (90.0, 80.0)]
     for each in taking:
-        each.takes_at = clock.now
+        each.receives_at = clock.now
     body = FakeConnection(connections, clock.now, 21)
     assert [each.is_cut for each in (*taking, body)] == [False, False, True]
-    # Nor for another answer, which is not begun where there is no room for it.
+    # Nor does a further response cut one off: it is not begun where there is no room for it.
     assert not connections.has_room(21)
     last = FakeConnection(connections, clock.now, 21, is_sending=True)
     assert not any(each.is_cut for each in (*taking, last))
-    # But one whose client has stopped.
+    # But a response whose client has stopped receiving is cut off.
     clock.now += limits.SLOW_SECONDS
-    taking[0].takes_at = last.takes_at = clock.now
+    taking[0].receives_at = last.receives_at = clock.now
     assert connections.has_room(21)
     assert [each.is_cut for each in (*taking, last)] == [False, True, False]
 
 
-async def test_one_that_fails_when_its_time_is_over_is_told_once_and_stops_no_other() -> None:
+async def test_a_connection_that_fails_to_expire_is_logged_once_and_stops_no_other() -> None:
     clock = Clock()
     connections = Connections(limit=9, clock=clock)
     opened = [FakeConnection(connections, number) for number in range(5)]
@@ -122,7 +123,7 @@ async def test_one_that_fails_when_its_time_is_over_is_told_once_and_stops_no_ot
     assert "john" not in str(logs)
 
 
-async def test_a_body_is_held_until_it_is_answered_and_an_answer_until_it_is_taken() -> None:
+async def test_a_body_is_held_until_it_is_answered_and_a_response_until_it_is_received() -> None:
     connections, handler, transport = Connections(9), FakeHandler(), FakeTransport()
     connections.tick("DATE")
     connection = HttpConnection(handler, connections)
@@ -137,10 +138,10 @@ async def test_a_body_is_held_until_it_is_answered_and_an_answer_until_it_is_tak
     connection.data_received(POST[-1:])
     await handler.answer()
     assert connection.held == 0
-    for untaken in (1000, 500):
-        transport.untaken = untaken
+    for pending in (1000, 500):
+        transport.pending = pending
         connection.pause_writing()
-        assert connection.held == untaken
+        assert connection.held == pending
     connection.resume_writing()
     assert connection.held == 0
     connection.data_received(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 101\r\n\r\nx")
@@ -151,7 +152,7 @@ async def test_a_body_is_held_until_it_is_answered_and_an_answer_until_it_is_tak
 
 
 def cut(reason: str) -> float:
-    """How many were cut off for this reason."""
+    """How many connections were cut off for this reason."""
     return REGISTRY.get_sample_value("userfold_gateway_connections_cut_total", {"reason": reason}) or 0.0
 
 
@@ -163,7 +164,7 @@ async def narrow(backend: Backend, service: FakeUserService) -> AsyncIterator[Ga
 
 
 class Crowd:
-    """Connections that were opened, and which of them still are."""
+    """Many open connections, and which of them have ended."""
 
     def __init__(self, port: int) -> None:
         self._port = port
@@ -199,17 +200,17 @@ async def crowd(narrow: Gateway) -> AsyncIterator[Crowd]:
     [b"", b"POST /v1/users HTTP/1.1\r\nHost", KNOWN[:-1]],
     ids=["nothing", "half a head", "half a body"],
 )
-async def test_a_crowd_that_does_nothing_does_not_keep_others_out(narrow: Gateway, crowd: Crowd, sent: bytes) -> None:
+async def test_many_idle_connections_do_not_keep_others_out(narrow: Gateway, crowd: Crowd, sent: bytes) -> None:
     before = cut("too many connections")
     await crowd.join(3 * LIMIT, sent, lambda: cut("too many connections") - before >= 2 * LIMIT)
     answer = await narrow.post("/v1/users", {"user_id": "u"})
     assert answer.status_code == 201
-    # The first to come is the first to go.
+    # The oldest connections are cut off first.
     assert crowd.ended == sorted(crowd.ended, reverse=True)
     assert 2 * LIMIT < crowd.ended.count(True) == cut("too many connections") - before < 3 * LIMIT
 
 
-async def test_where_all_are_being_answered_more_are_refused_and_told_so(
+async def test_where_all_connections_have_requests_in_flight_further_ones_are_refused(
     narrow: Gateway, crowd: Crowd, service: FakeUserService
 ) -> None:
     opened = narrow.listener._connections.open
@@ -223,7 +224,9 @@ async def test_where_all_are_being_answered_more_are_refused_and_told_so(
     assert {(await reader.readline()) for reader, _ in crowd.opened} == {b"HTTP/1.1 201 Created\r\n"}
 
 
-async def test_a_machine_without_files_accepts_later(narrow: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_process_without_file_descriptors_accepts_later(
+    narrow: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
     failures: Iterator[OSError] = iter([OSError(24, "Too many open files"), ConnectionAbortedError()])
     listening: Any = narrow.listener._listening
 
@@ -247,7 +250,7 @@ async def test_a_machine_without_files_accepts_later(narrow: Gateway, monkeypatc
     assert list(failures) == []
 
 
-async def test_bodies_that_do_not_end_do_not_fill_the_memory(
+async def test_bodies_that_never_end_do_not_fill_the_memory(
     backend: Backend, service: FakeUserService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(limits, "HELD_BYTES", 1_000_000)
@@ -263,7 +266,7 @@ async def test_bodies_that_do_not_end_do_not_fill_the_memory(
         await crowd.leave()
 
 
-def test_room_is_made_also_where_many_are_being_refused() -> None:
+def test_there_is_room_where_many_connections_are_being_refused() -> None:
     connections = Connections(limit=LIMIT, clock=Clock())
     for since in range(2 * LIMIT):
         FakeConnection(connections, since)
@@ -271,8 +274,8 @@ def test_room_is_made_also_where_many_are_being_refused() -> None:
 
 
 @pytest.mark.parametrize("turns", range(5))
-def test_a_connection_that_is_cut_off_while_it_begins_is_counted_no_more(turns: int) -> None:
-    """With the loop of the program, which tells nothing of the end of a connection whose beginning was cancelled."""
+def test_a_connection_that_is_cut_off_in_its_handshake_is_not_counted(turns: int) -> None:
+    """With the program's event loop, which does not report the end of a connection whose handshake was cancelled."""
 
     async def cut() -> None:
         ours, theirs = socket.socketpair()

@@ -1,4 +1,4 @@
-"""Bodies as clients send them: inflated, chunked, too large, cut short."""
+"""Bodies as clients send them: compressed, chunked, too large, incomplete."""
 
 import asyncio
 import gzip
@@ -9,14 +9,16 @@ import orjson
 import pytest
 
 from gateway.http import content_encoding
-from tests.gateway.fakes import FakeUserService, Gateway, reasons
+from tests.gateway.fakes import FakeUserService
+from tests.gateway.messages import reasons
+from tests.gateway.running import Gateway
 from tests.support.waiting import until
 
 USER = b'{"user_id":"1"}'
 
 
 def zipped(content: bytes) -> bytes:
-    # Without the time, which would be in the name of the test.
+    # Without a timestamp, which would be part of the name of the test.
     return gzip.compress(content, mtime=0)
 
 
@@ -45,7 +47,7 @@ async def test_a_body_is_read_in_each_encoding(
 
 
 @pytest.mark.parametrize("encoding", ["br", "deflate", "gzip, gzip"])
-async def test_another_encoding_is_415(gateway: Gateway, service: FakeUserService, encoding: str) -> None:
+async def test_an_unsupported_encoding_is_415(gateway: Gateway, service: FakeUserService, encoding: str) -> None:
     answer = await gateway.post("/v1/users", USER, **{"Content-Encoding": encoding})
     assert (answer.status_code, reasons(answer.json())) == (415, ["UNSUPPORTED_CONTENT_ENCODING"])
     assert service.requests == []
@@ -64,7 +66,7 @@ async def test_another_encoding_is_415(gateway: Gateway, service: FakeUserServic
         zipped(b"") * 1001,
     ],
 )
-async def test_what_is_no_whole_gzip_is_400(gateway: Gateway, service: FakeUserService, content: bytes) -> None:
+async def test_an_incomplete_gzip_stream_is_400(gateway: Gateway, service: FakeUserService, content: bytes) -> None:
     answer = await gateway.post("/v1/users", content, **{"Content-Encoding": "gzip"})
     assert (answer.status_code, reasons(answer.json())) == (400, ["BODY_NOT_GZIP"])
     assert service.requests == []
@@ -73,7 +75,7 @@ async def test_what_is_no_whole_gzip_is_400(gateway: Gateway, service: FakeUserS
 @pytest.mark.parametrize(
     ("path", "limit"), [("/v1/users", content_encoding.OBJECT_BYTES), ("/v1/users/batch", content_encoding.ARRAY_BYTES)]
 )
-async def test_a_body_of_exactly_the_limit_is_read_and_one_byte_more_is_413(
+async def test_a_body_at_the_limit_is_read_and_one_byte_more_is_413(
     gateway: Gateway, service: FakeUserService, path: str, limit: int
 ) -> None:
     fits = USER.ljust(limit) if limit == content_encoding.OBJECT_BYTES else (b"[" + USER + b"]").ljust(limit)
@@ -100,16 +102,16 @@ async def test_a_chunked_body_is_read(gateway: Gateway, service: FakeUserService
 
 
 @pytest.mark.parametrize("length", [b"Content-Length: 30000000", b"Transfer-Encoding: chunked"])
-async def test_a_client_that_sends_far_too_much_receives_the_413(
+async def test_a_client_that_is_still_sending_too_much_receives_the_413(
     gateway: Gateway, service: FakeUserService, length: bytes
 ) -> None:
     content = b"x" * 30_000_000
     sent = chunked(content, 100_000) if b"chunked" in length else content
     answer = await gateway.raw(POST + b"" + length + b"\r\n\r\n" + sent)
-    head, _, told = answer.partition(b"\r\n\r\n")
+    head, _, content = answer.partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 413 ")
     assert b"connection: close" in head.lower()
-    assert reasons(orjson.loads(told)) == ["BODY_TOO_LARGE"]
+    assert reasons(orjson.loads(content)) == ["BODY_TOO_LARGE"]
     assert service.requests == []
 
 
@@ -132,18 +134,18 @@ def test_a_bomb_costs_no_more_memory_than_the_limit() -> None:
     assert peak < 5 * content_encoding.OBJECT_BYTES
 
 
-async def test_expect_100_continue_is_told_to_go_on(gateway: Gateway, service: FakeUserService) -> None:
+async def test_expect_100_continue_is_answered_with_100(gateway: Gateway, service: FakeUserService) -> None:
     head = POST + b"Connection: close\r\nExpect: 100-continue\r\nContent-Length: 15\r\n\r\n"
     answer = await gateway.raw(head + USER)
     assert answer.startswith(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 201 Created\r\n")
 
 
-async def test_expect_100_continue_for_too_much_is_refused_before_it_is_sent(gateway: Gateway) -> None:
+async def test_expect_100_continue_with_a_body_that_is_too_large_is_refused_before_it_is_sent(gateway: Gateway) -> None:
     head = POST + b"Expect: 100-continue\r\nContent-Length: 99000000\r\n\r\n"
     assert (await gateway.raw(head)).startswith(b"HTTP/1.1 413 ")
 
 
-async def test_a_client_that_hangs_up_half_way_sends_nothing_on(gateway: Gateway, service: FakeUserService) -> None:
+async def test_an_incomplete_body_is_not_sent_to_the_server(gateway: Gateway, service: FakeUserService) -> None:
     port = int(gateway.url.rpartition(":")[2])
     opened = gateway.listener._connections.open
     before = {*opened}

@@ -1,4 +1,4 @@
-"""Whom a request is from, behind proxies."""
+"""The address of a client behind proxies."""
 
 import pytest
 
@@ -54,11 +54,11 @@ def test_the_first_address_from_the_right_that_is_no_trusted_proxy_is_the_client
         ("10.1.2.3", b",", "10.1.2.3"),
     ],
 )
-def test_forwarded_tells_the_same(peer: str, forwarded: bytes, client: str) -> None:
+def test_forwarded_is_read_in_the_same_way(peer: str, forwarded: bytes, client: str) -> None:
     assert PROXIES.client(peer, {b"forwarded": forwarded}) == client
 
 
-def test_where_both_are_there_the_usual_one_counts() -> None:
+def test_x_forwarded_for_takes_precedence_over_forwarded() -> None:
     headers = {b"x-forwarded-for": b"198.51.100.1", b"forwarded": b"for=192.0.2.66"}
     assert PROXIES.client("10.1.2.3", headers) == "198.51.100.1"
 
@@ -68,7 +68,7 @@ def test_nobody_is_trusted_by_default() -> None:
 
 
 @pytest.mark.parametrize(("text", "address"), [("2001:DB8:0:0::5", "2001:db8::5"), ("1.2.3", ""), ("", "")])
-def test_an_address_has_one_form(text: str, address: str) -> None:
+def test_an_address_has_one_canonical_form(text: str, address: str) -> None:
     assert canonical_address(text) == address
 
 
@@ -82,13 +82,13 @@ def test_an_address_has_one_form(text: str, address: str) -> None:
         ("1" * 10_000, ""),
     ],
 )
-def test_an_address_of_ipv4_inside_ipv6_is_that_of_ipv4_and_a_zone_is_none_of_it(text: str, address: str) -> None:
+def test_a_mapped_address_is_its_ipv4_address_and_a_zone_is_removed(text: str, address: str) -> None:
     assert canonical_address(text) == address
 
 
 @pytest.mark.parametrize("proxy", ["192.0.2.0/24", "::ffff:192.0.2.0/120", "::ffff:192.0.2.1"])
 @pytest.mark.parametrize("peer", ["192.0.2.1", "::ffff:192.0.2.1"])
-def test_an_address_of_ipv4_inside_ipv6_is_trusted_as_that_of_ipv4(proxy: str, peer: str) -> None:
+def test_a_mapped_address_is_trusted_as_its_ipv4_address(proxy: str, peer: str) -> None:
     proxies = TrustedProxies([proxy])
     for sent in (b"198.51.100.1", b"::ffff:198.51.100.1", b"[::ffff:198.51.100.1]:80, ::ffff:192.0.2.1"):
         assert proxies.client(peer, {b"x-forwarded-for": sent}) == "198.51.100.1"
@@ -125,9 +125,7 @@ OWN = 'for="[2001:db8::7]:4711"'
     "own", [OWN, f'host="a,b;for=198.51.100.66";{OWN};by="\\"\\\\"', OWN.replace("for", "FOR") + ";proto=https"]
 )
 @pytest.mark.parametrize("between", [", ", ",", "\n"])
-def test_nothing_that_a_client_sends_hides_or_changes_what_its_proxy_adds(
-    invented: str, own: str, between: str
-) -> None:
+def test_no_value_of_a_client_hides_or_changes_what_its_proxy_adds(invented: str, own: str, between: str) -> None:
     headers = {b"forwarded": f"{invented}{between}{own}".encode("latin-1")}
     assert PROXIES.client("10.1.2.3", headers) == "2001:db8::7"
     headers = {b"forwarded": f"{invented}{between}{own}, for=10.9.9.9{between}for=10.9.9.8".encode("latin-1")}
@@ -149,17 +147,17 @@ def test_nothing_that_a_client_sends_hides_or_changes_what_its_proxy_adds(
         'by="' + "a" * 1100 + '";for=198.51.100.66',
     ],
 )
-def test_of_an_element_that_is_malformed_nothing_is_believed(forwarded: str) -> None:
+def test_a_malformed_element_has_no_address(forwarded: str) -> None:
     assert PROXIES.client("10.1.2.3", {b"forwarded": f"for=198.51.100.1, {forwarded}".encode()}) == ""
 
 
-def test_a_quoted_value_may_hold_what_separates_others_and_escapes() -> None:
+def test_a_quoted_value_may_hold_separators_and_escapes() -> None:
     sent = b'for=192.0.2.66, host="a,b\\"c\\\\";for="198.51.100\\.1"'
     assert PROXIES.client("10.1.2.3", {b"forwarded": sent}) == "198.51.100.1"
 
 
 @pytest.mark.parametrize(("name", "hop"), [(b"x-forwarded-for", b"10.0.0.%d"), (b"forwarded", b"for=10.0.0.%d")])
-def test_no_more_than_so_many_hops_are_looked_at(name: bytes, hop: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_number_of_hops_has_a_limit(name: bytes, hop: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     looked_at: list[str] = []
 
     def look(hop: str) -> str:
@@ -172,7 +170,7 @@ def test_no_more_than_so_many_hops_are_looked_at(name: bytes, hop: bytes, monkey
     assert len(looked_at) == HOPS + 1
 
 
-def test_no_cache_is_keyed_by_what_has_no_bound() -> None:
+def test_no_cache_has_keys_without_a_limit() -> None:
     before = _canonical.cache_info().currsize
     assert canonical_address("9" * 65) == ""
     assert _canonical.cache_info().currsize == before

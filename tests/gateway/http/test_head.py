@@ -1,4 +1,4 @@
-"""What the head of a request must be like (RFC 9110 and 9112), and what becomes of one that is not."""
+"""The rules for the head of a request (RFC 9110 and 9112), and the responses to heads that break them."""
 
 import asyncio
 import math
@@ -8,8 +8,10 @@ from structlog.testing import capture_logs
 
 from gateway.http import limits
 from gateway.http.handler import Exchange
-from tests.gateway.fakes import FakeUserService, Gateway, reasons
+from tests.gateway.fakes import FakeUserService
 from tests.gateway.http.test_connection import HEAD, POST, Peer
+from tests.gateway.messages import reasons
+from tests.gateway.running import Gateway
 
 
 @pytest.fixture
@@ -37,7 +39,7 @@ def refused(peer: Peer) -> tuple[list[int], list[str], bool]:
         b"Host: http://a\r\n",
     ],
 )
-async def test_http_11_needs_one_host_that_is_one(peer: Peer, headers: bytes) -> None:
+async def test_http_11_needs_one_valid_host(peer: Peer, headers: bytes) -> None:
     peer.send(b"GET / HTTP/1.1\r\n" + headers + b"\r\n")
     assert refused(peer) == ([400], ["HOST_INVALID"], True)
 
@@ -46,7 +48,7 @@ async def test_http_11_needs_one_host_that_is_one(peer: Peer, headers: bytes) ->
     "host",
     [b"x", b"x:", b"x:8080", b"127.0.0.1:80", b"[2001:db8::1]:443", b"a_b.example", b"", b"EXAMPLE.com.", b"%C3"],
 )
-async def test_every_host_is_served(peer: Peer, host: bytes) -> None:
+async def test_every_valid_host_is_served(peer: Peer, host: bytes) -> None:
     for _ in range(2):
         peer.send(b"GET / HTTP/1.1\r\nHost:" + host + b"\r\n\r\n")
         await peer.handler.answer()
@@ -97,7 +99,7 @@ async def test_a_request_without_a_version_and_the_preface_of_http_2_are_refused
         b"h:80",
     ],
 )
-async def test_a_target_that_is_none_is_refused(peer: Peer, target: bytes) -> None:
+async def test_an_invalid_target_is_refused(peer: Peer, target: bytes) -> None:
     peer.send(b"GET " + target + b" HTTP/1.1\r\nHost: x\r\n\r\n")
     assert refused(peer) == ([400], ["HTTP_MALFORMED"], True)
 
@@ -156,7 +158,7 @@ async def test_a_transfer_encoding_other_than_chunked_is_refused(
         b"A\r\n",
     ],
 )
-async def test_fields_that_could_be_read_in_two_ways_are_refused(peer: Peer, headers: bytes) -> None:
+async def test_ambiguous_fields_are_refused(peer: Peer, headers: bytes) -> None:
     peer.send(b"POST / HTTP/1.1\r\nHost: x\r\n" + headers + b"\r\n")
     assert refused(peer) == ([400], ["HTTP_MALFORMED"], True)
 
@@ -174,12 +176,12 @@ async def test_fields_that_could_be_read_in_two_ways_are_refused(peer: Peer, hea
         b"1\r\nx\r\n0\r\nA: b\r\n c\r\n\r\n",
     ],
 )
-async def test_chunks_that_could_be_read_in_two_ways_are_refused(peer: Peer, body: bytes) -> None:
+async def test_ambiguous_chunks_are_refused(peer: Peer, body: bytes) -> None:
     peer.send(b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n" + body)
     assert refused(peer) == ([400], ["HTTP_MALFORMED"], True)
 
 
-async def test_blanks_and_tabs_around_a_value_are_no_part_of_it(peer: Peer) -> None:
+async def test_blanks_and_tabs_around_a_value_are_removed(peer: Peer) -> None:
     peer.send(
         b"GET / HTTP/1.1\r\nHost: x \t\r\nX-Moesif-Application-Id:\t key \t \r\nForwarded: a \r\nForwarded:\tb\t\r\n"
     )
@@ -197,13 +199,13 @@ CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
 @pytest.mark.parametrize("value", [b"100-continue", b" 100-Continue \t", b"other, 100-continue"])
-async def test_a_client_that_expects_it_is_told_to_continue(peer: Peer, value: bytes) -> None:
+async def test_a_client_that_expects_100_continue_receives_it(peer: Peer, value: bytes) -> None:
     peer.send(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\nExpect:" + value + b"\r\n\r\n")
     assert peer.transport.written == CONTINUE
 
 
 @pytest.mark.parametrize("version", [b"1.0", b"1.1"])
-async def test_what_http_10_expects_and_what_nobody_knows_is_ignored(peer: Peer, version: bytes) -> None:
+async def test_an_unknown_expectation_and_any_of_http_10_is_ignored(peer: Peer, version: bytes) -> None:
     expect = b"100-continue" if version == b"1.0" else b"x100-continue"
     peer.send(b"POST / HTTP/" + version + b"\r\nHost: x\r\nContent-Length: 4\r\nExpect: " + expect + b"\r\n\r\n")
     assert peer.transport.written == b""
@@ -212,7 +214,7 @@ async def test_what_http_10_expects_and_what_nobody_knows_is_ignored(peer: Peer,
     assert peer.statuses == [200]
 
 
-async def test_a_client_that_expects_it_behind_other_requests_is_told_when_they_are_answered(peer: Peer) -> None:
+async def test_expect_behind_other_requests_is_answered_after_them(peer: Peer) -> None:
     peer.send(POST + POST + b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\n")
     await peer.handler.answer()
     assert CONTINUE not in peer.transport.written
@@ -231,7 +233,7 @@ async def test_a_client_that_expects_it_behind_other_requests_is_told_when_they_
         b"Connection: upgrade, close\r\n",
     ],
 )
-async def test_close_beside_upgrade_closes(peer: Peer, headers: bytes) -> None:
+async def test_close_together_with_upgrade_closes(peer: Peer, headers: bytes) -> None:
     peer.send(b"GET / HTTP/1.1\r\nHost: x\r\nForwarded: a\r\nForwarded: b\r\nUpgrade: h2c\r\n" + headers + b"\r\n")
     (request,) = peer.handler.requests
     assert request.headers[b"forwarded"] == b"a\nb"
@@ -242,7 +244,7 @@ async def test_close_beside_upgrade_closes(peer: Peer, headers: bytes) -> None:
 
 @pytest.mark.parametrize("upgrade", [b"", b"Connection: upgrade\r\nUpgrade: h2c\r\n"])
 @pytest.mark.parametrize("name", [b"X-Moesif-Application-Id", b"Authorization"])
-async def test_a_credential_that_is_sent_twice_is_refused_and_the_connection_goes_on(
+async def test_a_repeated_credential_is_refused_and_the_connection_stays_open(
     peer: Peer, name: bytes, upgrade: bytes
 ) -> None:
     head = b"POST / HTTP/1.1\r\nHost: x\r\n" + upgrade + 2 * (name + b": key\r\n") + b"Content-Length: 4\r\n"
@@ -257,7 +259,7 @@ async def test_a_credential_that_is_sent_twice_is_refused_and_the_connection_goe
     assert (peer.statuses, peer.transport.closed) == ([401, 200, 401], True)
 
 
-async def test_a_refusal_of_a_head_has_no_body_for_head(peer: Peer) -> None:
+async def test_a_refusal_from_the_head_has_no_body_for_head(peer: Peer) -> None:
     peer.send(b"HEAD / HTTP/1.1\r\nHost: x\r\nAuthorization: a\r\nAuthorization: b\r\n\r\n")
     assert (peer.statuses, peer.handler.requests) == ([401], [])
     assert peer.transport.written.endswith(b"\r\n\r\n")
@@ -265,7 +267,7 @@ async def test_a_refusal_of_a_head_has_no_body_for_head(peer: Peer) -> None:
     assert (peer.statuses, peer.transport.written[-4:]) == ([401, 400], b"\r\n\r\n")
 
 
-async def test_empty_lines_behind_a_body_start_no_timer_and_have_an_end(peer: Peer) -> None:
+async def test_empty_lines_after_a_body_start_no_timer_and_have_a_limit(peer: Peer) -> None:
     peer.send(POST + b"\r\n")
     assert peer.connection.deadline == math.inf
     peer.send(b"\r\n")
@@ -285,7 +287,7 @@ async def test_empty_lines_behind_a_body_start_no_timer_and_have_an_end(peer: Pe
     assert refused(peer) == ([200, 200, 431], ["HEAD_TOO_LARGE"], True)
 
 
-async def test_a_defect_of_ours_is_none_of_the_clients(peer: Peer, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_defect_is_not_blamed_on_the_client(peer: Peer, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object) -> Exchange:
         raise RuntimeError("john@acmeinc.com")
 
@@ -299,7 +301,7 @@ async def test_a_defect_of_ours_is_none_of_the_clients(peer: Peer, monkeypatch: 
 
 
 @pytest.mark.parametrize("path", ["/readyz", "/readyz/"])
-async def test_readiness_is_told_to_get_and_head_alone(gateway: Gateway, path: str) -> None:
+async def test_readiness_is_answered_to_get_and_head_only(gateway: Gateway, path: str) -> None:
     answer = await gateway.client.get(path)
     # The fake server has no health service.
     assert (answer.status_code, answer.json()) == (503, {"status": "the server does not answer"})
@@ -311,7 +313,7 @@ async def test_readiness_is_told_to_get_and_head_alone(gateway: Gateway, path: s
         assert reasons(answer.json()) == ["METHOD_NOT_ALLOWED"]
 
 
-async def test_pages_may_read_what_an_error_says_in_headers(gateway: Gateway, service: FakeUserService) -> None:
+async def test_pages_may_read_the_headers_of_an_error(gateway: Gateway, service: FakeUserService) -> None:
     answer = await gateway.post("/v1/users", b"", **{"Content-Encoding": "br"})
     assert (answer.status_code, answer.headers["accept-encoding"]) == (415, "gzip")
     assert answer.headers["access-control-expose-headers"] == "accept-encoding"

@@ -1,4 +1,4 @@
-"""What a listener does with the connections that it has, and those that wait for it, when it is told to stop."""
+"""What a listener does when it stops: with open connections, and with those in its backlog."""
 
 import asyncio
 import contextlib
@@ -29,7 +29,7 @@ CROWD = 400
 
 
 class Answering(FakeHandler):
-    """Answers each request at once."""
+    """Answers each request immediately."""
 
     def take(self, request: Request, respond: Respond) -> None:
         self.requests.append(request)
@@ -50,7 +50,7 @@ class Place:
         self.serving = asyncio.create_task(self.listener.run_until_stopped())
 
     def connect(self, sent: bytes = b"") -> socket.socket:
-        """Connect and send, before the loop can do anything of it."""
+        """Connect and send, before the event loop runs again."""
         client = socket.create_connection(self.address, 20)
         client.sendall(sent)
         return client
@@ -68,32 +68,32 @@ async def place(*args: Any, **options: Any) -> AsyncIterator[Place]:
 
 
 def everything(client: socket.socket) -> bytes:
-    """All that comes until the other side ends. Raises ConnectionResetError where it is cut off."""
+    """All bytes until the other side ends. Raises ConnectionResetError where the connection is cut off."""
     with client:
         return b"".join(iter(lambda: client.recv(65536), b""))
 
 
 @pytest.fixture(params=[asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
 def runner(request: pytest.FixtureRequest) -> Iterator[asyncio.Runner]:
-    """The loop of the tests, and the one that the program has."""
+    """The event loop of the tests, and that of the program."""
     with asyncio.Runner(loop_factory=request.param) as runner:
         yield runner
 
 
 def in_loop(runner: asyncio.Runner, test: Callable[[], Any]) -> None:
-    """Run a test in a loop of its own: that of the session goes on behind it."""
+    """Run a test in an event loop of its own, in another thread than that of the session."""
     with ThreadPoolExecutor(1) as thread:
         thread.submit(lambda: runner.run(test())).result()
 
 
-def test_what_was_sent_before_it_stops_is_answered_whoever_was_accepted(runner: asyncio.Runner) -> None:
+def test_requests_sent_before_it_stops_are_answered_on_new_connections_too(runner: asyncio.Runner) -> None:
     async def stop_among_many() -> None:
         async with place() as running:
-            # These are open already, and have had an answer.
+            # These have had a response already.
             old = [running.connect(POST) for _ in range(CROWD // 4)]
             for client in old:
                 assert (await asyncio.to_thread(client.recv, 65536)).startswith(b"HTTP/1.1 201 ")
-            # And now, before the loop turns once: requests on those, and on new ones.
+            # Before the event loop runs again, there are requests on those, and on new connections.
             for client in old:
                 client.sendall(POST)
             new = [running.connect(POST) for _ in range(CROWD)]
@@ -108,10 +108,10 @@ def test_what_was_sent_before_it_stops_is_answered_whoever_was_accepted(runner: 
     in_loop(runner, stop_among_many)
 
 
-def test_nobody_connects_between_the_last_look_and_the_end(
+def test_no_client_connects_between_the_last_accept_and_the_end(
     runner: asyncio.Runner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whom the kernel connects then would send a request, and be cut off."""
+    """Otherwise a client that the kernel connects would send a request and be cut off."""
     late = socket.socket()
     late.setblocking(False)
 
@@ -135,14 +135,13 @@ def test_nobody_connects_between_the_last_look_and_the_end(
         in_loop(runner, stop)
 
 
-def test_a_client_that_sends_on_receives_the_last_answer(runner: asyncio.Runner) -> None:
-    """What is not read when a socket is closed makes the kernel cut the connection, with what the client has not taken
-    of it."""
+def test_a_client_that_is_still_sending_receives_the_last_response(runner: asyncio.Runner) -> None:
+    """If a socket is closed with unread data, the kernel resets the connection, and the client loses the response."""
 
     async def send_on() -> None:
         async with place() as running:
             client = running.connect(POST.replace(b"Host: x", b"Host: x\r\nConnection: close"))
-            while not running.handler.requests:  # noqa: ASYNC110 - Nobody tells.
+            while not running.handler.requests:  # noqa: ASYNC110 - There is no event to wait for.
                 await asyncio.sleep(0.001)
             for _ in range(20):
                 client.sendall(b"x" * 10_000)
@@ -152,9 +151,7 @@ def test_a_client_that_sends_on_receives_the_last_answer(runner: asyncio.Runner)
     in_loop(runner, send_on)
 
 
-def test_a_handshake_that_is_under_way_when_it_stops_becomes_a_connection(
-    runner: asyncio.Runner, tmp_path: Path
-) -> None:
+def test_a_handshake_in_progress_when_it_stops_becomes_a_connection(runner: asyncio.Runner, tmp_path: Path) -> None:
     authority = Authority(tmp_path)
     authority.issue(tmp_path, "gateway")
     files = _files(tmp_path)
@@ -185,16 +182,14 @@ def _files(directory: Path) -> CertificateFiles:
 
 
 class Unfinished(FakeHandler):
-    """Has something under way that does not end."""
+    """Has a request that never ends."""
 
     async def finished(self) -> None:
         await asyncio.Event().wait()
 
 
-def test_it_stops_in_the_time_that_it_has_whatever_does_not_end(
-    runner: asyncio.Runner, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A request that is not answered, and work for clients that have gone, share one deadline."""
+def test_it_stops_in_time_whatever_does_not_end(runner: asyncio.Runner, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A request that is not answered, and work for clients that have gone, have the same deadline."""
     monkeypatch.setattr(listener, "STOP_SECONDS", 0.5)
     deadlines: list[float] = []
     at = asyncio.timeout_at
@@ -208,7 +203,7 @@ def test_it_stops_in_the_time_that_it_has_whatever_does_not_end(
     async def wait() -> None:
         async with place(Unfinished()) as running:
             client = running.connect(POST)
-            while not running.handler.requests:  # noqa: ASYNC110 - Nobody tells.
+            while not running.handler.requests:  # noqa: ASYNC110 - There is no event to wait for.
                 await asyncio.sleep(0.001)
             running.listener.stop()
             begun = asyncio.get_running_loop().time()
@@ -220,7 +215,7 @@ def test_it_stops_in_the_time_that_it_has_whatever_does_not_end(
     in_loop(runner, wait)
 
 
-def test_a_machine_without_files_still_accepts_what_waits_when_it_stops(
+def test_a_process_without_file_descriptors_still_accepts_the_backlog_when_it_stops(
     runner: asyncio.Runner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def stop() -> None:
@@ -254,7 +249,7 @@ def test_a_machine_without_files_still_accepts_what_waits_when_it_stops(
     in_loop(runner, stop)
 
 
-def test_every_address_is_every_address_of_ipv4_too(runner: asyncio.Runner) -> None:
+def test_the_unspecified_address_includes_ipv4(runner: asyncio.Runner) -> None:
     async def connect() -> None:
         async with place(host="::") as running:
             port = running.address[1]
@@ -267,7 +262,7 @@ def test_every_address_is_every_address_of_ipv4_too(runner: asyncio.Runner) -> N
     in_loop(runner, connect)
 
 
-async def test_time_limits_are_looked_at_in_each_second(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_time_limits_are_checked_every_second(monkeypatch: pytest.MonkeyPatch) -> None:
     async with place() as running:
         connections = running.listener._connections
         client = running.connect()
@@ -281,7 +276,7 @@ async def test_time_limits_are_looked_at_in_each_second(monkeypatch: pytest.Monk
         assert await asyncio.to_thread(everything, client) == b""
 
 
-async def test_what_is_under_way_has_26_s_and_time_limits_are_looked_at_more_often(
+async def test_requests_in_flight_have_26_s_and_time_limits_are_checked_more_often(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     async with place(Unfinished()) as running:

@@ -1,4 +1,4 @@
-"""Clients that send and take slowly: how long each thing may take, by a clock of the test's own."""
+"""Clients that send and receive slowly, with a clock that the test sets."""
 
 import itertools
 import math
@@ -22,7 +22,7 @@ async def peer() -> Peer:
 
 
 def trickle(peer: Peer, sent: bytes, most: float) -> float:
-    """Send a byte each second until something is answered. How long it took."""
+    """Send a byte each second until there is a response. Returns how long it took."""
     begun = peer.clock.now
     for byte in sent:
         peer.send(bytes([byte]))
@@ -33,7 +33,7 @@ def trickle(peer: Peer, sent: bytes, most: float) -> float:
 
 
 @pytest.mark.parametrize("sent", [b"GET /" + b"a" * 1000, HEAD + b"A: " + b"b" * 1000, HEAD + b"A: b\r\n" * 100])
-async def test_a_head_takes_no_longer_for_coming_byte_by_byte(peer: Peer, sent: bytes) -> None:
+async def test_the_time_limit_of_a_head_holds_if_it_arrives_byte_by_byte(peer: Peer, sent: bytes) -> None:
     seconds = trickle(peer, sent, limits.HEAD_SECONDS)
     assert (peer.statuses, peer.reasons) == ([408], ["REQUEST_TOO_SLOW"])
     assert limits.HEAD_SECONDS <= seconds <= limits.HEAD_SECONDS + 2
@@ -51,7 +51,7 @@ async def test_a_head_takes_no_longer_for_coming_byte_by_byte(peer: Peer, sent: 
     ],
     ids=["length", "chunks", "extension", "trailer", "trailers"],
 )
-async def test_a_body_takes_no_longer_for_coming_byte_by_byte(
+async def test_the_time_limit_of_a_body_holds_if_it_arrives_byte_by_byte(
     peer: Peer, body: Body, head: bytes, piece: bytes
 ) -> None:
     peer.handler.body, peer.handler.body_limit = body, 2**20
@@ -61,14 +61,14 @@ async def test_a_body_takes_no_longer_for_coming_byte_by_byte(
     assert limits.BODY_SECONDS <= seconds <= limits.BODY_SECONDS + 2
 
 
-async def test_a_body_that_is_too_large_is_read_no_longer_for_coming_byte_by_byte(peer: Peer) -> None:
+async def test_the_time_limit_of_discarding_holds_if_a_body_arrives_byte_by_byte(peer: Peer) -> None:
     peer.send(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n")
     seconds = trickle(peer, b"x" * 1000, limits.DRAIN_SECONDS)
     assert (peer.statuses, peer.reasons) == ([413], ["BODY_TOO_LARGE"])
     assert limits.DRAIN_SECONDS <= seconds <= limits.DRAIN_SECONDS + 2
 
 
-async def test_what_its_head_refuses_is_refused_soon_where_its_body_never_comes(peer: Peer) -> None:
+async def test_a_request_refused_from_its_head_is_answered_soon_if_its_body_never_arrives(peer: Peer) -> None:
     peer.handler.refuse_all(refusal("CREDENTIAL_UNKNOWN"))
     peer.send(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n")
     seconds = trickle(peer, b"x" * 1000, limits.DRAIN_SECONDS)
@@ -76,7 +76,7 @@ async def test_what_its_head_refuses_is_refused_soon_where_its_body_never_comes(
     assert limits.DRAIN_SECONDS <= seconds <= limits.DRAIN_SECONDS + 2
 
 
-async def test_what_finds_no_room_is_told_so_soon_where_its_body_never_comes(
+async def test_a_request_without_room_is_refused_soon_if_its_body_never_arrives(
     peer: Peer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(peer.handler, "turn_away", lambda respond: respond(NO_ROOM.response))
@@ -86,7 +86,7 @@ async def test_what_finds_no_room_is_told_so_soon_where_its_body_never_comes(
     assert (peer.statuses, peer.reasons, peer.transport.closed) == ([429], ["OVERLOADED"], True)
 
 
-async def test_a_connection_may_be_idle_for_so_long(peer: Peer) -> None:
+async def test_a_connection_may_be_idle_for_a_while(peer: Peer) -> None:
     peer.wait(limits.IDLE_SECONDS - 1)
     assert not peer.transport.closed
     peer.send(POST)
@@ -97,10 +97,10 @@ async def test_a_connection_may_be_idle_for_so_long(peer: Peer) -> None:
     assert (peer.statuses, peer.transport.closed) == ([200], True)
 
 
-async def test_what_arrived_in_part_while_earlier_requests_were_answered_has_its_whole_time_behind_them(
+async def test_a_partial_request_has_its_whole_time_after_earlier_requests_are_answered(
     peer: Peer,
 ) -> None:
-    """Nothing is read meanwhile."""
+    """Reading is paused while they are answered."""
     peer.send(POST + POST + POST[:-1])
     assert not peer.transport.reading
     for _ in range(2):
@@ -113,11 +113,11 @@ async def test_what_arrived_in_part_while_earlier_requests_were_answered_has_its
 
 
 def take(peer: Peer, left: int) -> None:
-    """Have so many bytes left to take."""
-    peer.transport.untaken = left
+    """Let the client have so many bytes left to receive."""
+    peer.transport.pending = left
 
 
-async def test_an_answer_that_is_taken_slowly_and_steadily_is_not_cut_off(peer: Peer) -> None:
+async def test_a_response_that_is_received_slowly_and_steadily_is_not_cut_off(peer: Peer) -> None:
     left = 100 * limits.TAKE_BYTES
     take(peer, left)
     peer.connection.pause_writing()
@@ -132,7 +132,7 @@ async def test_an_answer_that_is_taken_slowly_and_steadily_is_not_cut_off(peer: 
 
 
 @pytest.mark.parametrize("taken", [0, 1, limits.TAKE_BYTES - 1])
-async def test_an_answer_that_is_taken_byte_by_byte_is_cut_off(peer: Peer, taken: int) -> None:
+async def test_a_response_that_is_received_byte_by_byte_is_cut_off(peer: Peer, taken: int) -> None:
     take(peer, 100 * limits.TAKE_BYTES)
     peer.connection.pause_writing()
     peer.wait(limits.TAKE_SECONDS - 1)
@@ -142,7 +142,7 @@ async def test_an_answer_that_is_taken_byte_by_byte_is_cut_off(peer: Peer, taken
     assert peer.transport.aborted
 
 
-async def test_the_rest_of_an_answer_must_be_taken_as_a_whole(peer: Peer) -> None:
+async def test_the_rest_of_a_response_must_be_received_as_a_whole(peer: Peer) -> None:
     take(peer, limits.TAKE_BYTES // 2)
     peer.connection.pause_writing()
     take(peer, 1)
@@ -150,7 +150,7 @@ async def test_the_rest_of_an_answer_must_be_taken_as_a_whole(peer: Peer) -> Non
     assert peer.transport.aborted
 
 
-async def test_a_deadline_of_one_answer_ends_no_other(peer: Peer) -> None:
+async def test_the_deadline_of_a_response_does_not_apply_to_the_next(peer: Peer) -> None:
     peer.send(POST + POST)
     take(peer, 1000)
     peer.connection.pause_writing()
@@ -165,7 +165,7 @@ async def test_a_deadline_of_one_answer_ends_no_other(peer: Peer) -> None:
 
 
 class Taking:
-    """What is written to a peer whose transport takes a piece at a time, when the test says so."""
+    """The pieces written to a peer whose client receives one at a time, when the test says so."""
 
     def __init__(self, peer: Peer) -> None:
         self._peer = peer
@@ -179,16 +179,16 @@ class Taking:
         self._peer.connection.pause_writing()
 
     def take(self) -> None:
-        """Take all that was written."""
+        """Receive all that was written."""
         take(self._peer, 0)
         self._peer.connection.resume_writing()
 
 
-async def test_a_long_answer_goes_in_pieces_as_its_client_takes_them(peer: Peer) -> None:
+async def test_a_long_response_is_written_in_pieces_as_its_client_receives_them(peer: Peer) -> None:
     taking = Taking(peer)
     peer.send(POST)
     await peer.handler.answer(LARGE)
-    # What is held is all that is left, be it written or not.
+    # The connection holds all that is left, written or not.
     held = [peer.connection.held]
     while not peer.transport.reading:
         taking.take()
@@ -199,7 +199,7 @@ async def test_a_long_answer_goes_in_pieces_as_its_client_takes_them(peer: Peer)
     assert held[-1] == 0
 
 
-async def test_a_client_that_ends_its_side_while_it_takes_a_long_answer_gets_all_of_it(peer: Peer) -> None:
+async def test_a_client_that_ends_its_side_receives_all_of_a_long_response(peer: Peer) -> None:
     taking = Taking(peer)
     peer.send(POST)
     await peer.handler.answer(LARGE)
@@ -210,7 +210,7 @@ async def test_a_client_that_ends_its_side_while_it_takes_a_long_answer_gets_all
     assert not peer.transport.aborted
 
 
-async def test_an_answer_for_which_there_is_no_room_is_none(peer: Peer) -> None:
+async def test_a_large_read_without_room_is_refused(peer: Peer) -> None:
     peer.connections._held_limit = 2**19
     for is_read in (True, False):
         peer.send(POST)
@@ -219,7 +219,7 @@ async def test_an_answer_for_which_there_is_no_room_is_none(peer: Peer) -> None:
     assert peer.connection.held == 0
 
 
-async def test_behind_the_last_answer_what_is_still_sent_is_thrown_away_for_a_while(peer: Peer) -> None:
+async def test_data_after_the_last_response_is_discarded_for_a_while(peer: Peer) -> None:
     peer.send(b"POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 1\r\n\r\nx")
     await peer.handler.answer()
     assert (peer.transport.has_ended, peer.transport.is_closed, peer.transport.reading) == (True, False, True)
@@ -232,15 +232,13 @@ async def test_behind_the_last_answer_what_is_still_sent_is_thrown_away_for_a_wh
     assert peer.transport.aborted
 
 
-async def test_a_client_that_ends_its_side_too_ends_all(peer: Peer) -> None:
+async def test_a_client_that_ends_its_side_too_closes_the_connection(peer: Peer) -> None:
     peer.send(b"GET / HTTP/1.1\r\n\r\n")
     assert peer.statuses == [400]
     assert peer.connection.eof_received() is False
 
 
-async def test_what_is_thrown_away_behind_the_last_answer_has_an_end(
-    peer: Peer, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_discarding_data_after_the_last_response_has_a_limit(peer: Peer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "DRAIN_BYTES", 1000)
     monkeypatch.setattr(limits, "PIECE_BYTES", 99)
     peer.send(b"GET / HTTP/1.1\r\n\r\n")
@@ -252,8 +250,8 @@ async def test_what_is_thrown_away_behind_the_last_answer_has_an_end(
 
 
 @pytest.mark.parametrize("is_whole", [True, False])
-async def test_over_tls_a_connection_closes_at_once_where_nothing_more_is_sent(is_whole: bool) -> None:
-    """TLS has no halves of a connection, so a client that waits for its end would wait for nothing."""
+async def test_over_tls_a_connection_closes_immediately_if_no_data_is_pending(is_whole: bool) -> None:
+    """TLS has no half-closed connections, so a client that waits for the end would wait in vain."""
     peer = Peer(is_tls=True)
     if is_whole:
         peer.send(b"GET / HTTP/1.0\r\n\r\n")
@@ -265,7 +263,7 @@ async def test_over_tls_a_connection_closes_at_once_where_nothing_more_is_sent(i
     assert peer.transport.is_closed
 
 
-async def test_when_stopping_what_was_sent_before_is_still_answered(peer: Peer) -> None:
+async def test_when_stopping_a_request_sent_before_is_still_answered(peer: Peer) -> None:
     peer.connections.stop()
     peer.wait(limits.QUIET_SECONDS / 2)
     peer.send(POST[:10])
@@ -276,7 +274,7 @@ async def test_when_stopping_what_was_sent_before_is_still_answered(peer: Peer) 
     assert b"connection: close" in peer.transport.written
 
 
-async def test_when_stopping_a_connection_that_is_quiet_ends(peer: Peer) -> None:
+async def test_when_stopping_an_idle_connection_closes(peer: Peer) -> None:
     peer.connections.stop()
     peer.send(b"\r\n")
     peer.wait(limits.QUIET_SECONDS / 2)
@@ -285,7 +283,7 @@ async def test_when_stopping_a_connection_that_is_quiet_ends(peer: Peer) -> None
     assert (peer.transport.written, peer.transport.closed) == (b"", True)
 
 
-async def test_a_connection_that_begins_while_stopping_may_be_quiet_as_long() -> None:
+async def test_a_connection_that_begins_while_stopping_may_be_idle_as_long() -> None:
     peer = Peer()
     peer.connections.stop()
     peer.connection.connection_made(peer.transport)  # type: ignore[arg-type]  # A fake.
@@ -293,7 +291,7 @@ async def test_a_connection_that_begins_while_stopping_may_be_quiet_as_long() ->
 
 
 def test_the_limits_are_those_that_are_documented() -> None:
-    """In docs/security.md. The other tests here ask what they do, and not how much they are."""
+    """docs/security.md gives their values. The other tests check what the limits do."""
     assert {name: value for name, value in vars(limits).items() if name.isupper()} == {
         "HELD_BYTES": 256 * 2**20,
         "HANDSHAKE_SECONDS": 10,

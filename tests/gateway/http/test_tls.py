@@ -1,4 +1,4 @@
-"""HTTP over TLS: real handshakes, with certificates that are exchanged meanwhile."""
+"""HTTP over TLS: real handshakes, with certificates that are replaced in between."""
 
 import asyncio
 import contextlib
@@ -15,7 +15,8 @@ from structlog.testing import capture_logs
 from gateway.http.tls import server_context
 from gateway.settings import Settings
 from runtime.certificates import NO_FILES
-from tests.gateway.fakes import Backend, FakeUserService, Gateway, running_gateway
+from tests.gateway.fakes import FakeUserService
+from tests.gateway.running import Backend, Gateway, running_gateway
 from tests.support.certificates import Authority
 from tests.support.waiting import turns, until
 
@@ -23,7 +24,7 @@ REQUEST = b"GET /v1/rules HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
 class Client:
-    """A connection that stays."""
+    """A connection that stays open."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader
@@ -36,11 +37,11 @@ class Client:
 
     @property
     def serial_number(self) -> int:
-        """That of the certificate which the gateway has shown."""
+        """The serial number of the gateway's certificate."""
         return int(str((self.tls.getpeercert() or {})["serialNumber"]), 16)
 
     async def status(self) -> bytes:
-        """The first line of the answer to a request."""
+        """Send a request, and return the status line of the response."""
         self._writer.write(REQUEST)
         head = await asyncio.wait_for(self._reader.readuntil(b"\r\n\r\n[]"), 10)
         return head.partition(b"\r\n")[0]
@@ -48,7 +49,7 @@ class Client:
 
 @dataclass
 class Place:
-    """A gateway that speaks https alone, and the files it works with."""
+    """A gateway that speaks https only, and the files of its certificate."""
 
     directory: Path
     authority: Authority
@@ -89,9 +90,9 @@ async def place(tmp_path: Path, backend: Backend) -> AsyncIterator[Place]:
         yield Place(tmp_path, authority, gateway)
 
 
-async def test_it_answers_over_tls_alone(place: Place, service: FakeUserService) -> None:
+async def test_it_answers_over_tls_only(place: Place, service: FakeUserService) -> None:
     assert place.gateway.url.startswith("https://127.0.0.1:")
-    # More than a packet, in both directions.
+    # More than one packet, in both directions.
     answer = await place.gateway.post("/v1/users", {"user_id": "u", "metadata": {"text": "x" * 500_000}})
     assert (answer.status_code, answer.json()) == (201, {})
     assert len(service.request.user.metadata_json) > 500_000
@@ -100,7 +101,7 @@ async def test_it_answers_over_tls_alone(place: Place, service: FakeUserService)
             await client.get(place.gateway.url.replace("https", "http"))
 
 
-async def test_a_client_of_other_authorities_does_not_talk_to_it(place: Place) -> None:
+async def test_a_client_that_does_not_trust_its_authority_does_not_connect(place: Place) -> None:
     other = ssl.create_default_context(cafile=Authority(place.directory, "other").path)
     with pytest.raises(ssl.SSLCertVerificationError):
         async with place.client(other):
@@ -109,7 +110,7 @@ async def test_a_client_of_other_authorities_does_not_talk_to_it(place: Place) -
     assert answer.status_code == 200
 
 
-async def test_both_sides_agree_on_http11_and_a_version_that_is_safe(place: Place) -> None:
+async def test_the_handshake_selects_http11_and_a_secure_version(place: Place) -> None:
     trusted = ssl.create_default_context(cafile=place.authority.path)
     trusted.set_alpn_protocols(["h2", "http/1.1"])
     async with place.client(trusted) as client:
@@ -122,7 +123,7 @@ async def test_both_sides_agree_on_http11_and_a_version_that_is_safe(place: Plac
 
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
 @pytest.mark.parametrize("names_the_host", [True, False])
-async def test_a_new_certificate_is_seen_by_new_connections_and_old_connections_live_on(
+async def test_a_new_certificate_is_used_by_new_connections_and_old_connections_stay_open(
     place: Place, version: ssl.TLSVersion, names_the_host: bool
 ) -> None:
     trusted = ssl.create_default_context(cafile=place.authority.path)
@@ -138,7 +139,7 @@ async def test_a_new_certificate_is_seen_by_new_connections_and_old_connections_
         assert old.serial_number == first.serial_number
 
 
-async def test_a_broken_certificate_keeps_the_one_before(place: Place) -> None:
+async def test_an_unusable_certificate_does_not_replace_the_previous_one(place: Place) -> None:
     trusted = ssl.create_default_context(cafile=place.authority.path)
     first = place.authority.issue(place.directory, "gateway")
     async with place.client(trusted):
@@ -151,7 +152,9 @@ async def test_a_broken_certificate_keeps_the_one_before(place: Place) -> None:
     assert [each["event"] for each in logs] == ["certificates not reloaded"]
 
 
-async def test_who_does_not_agree_on_tls_is_let_go_in_time(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_client_that_does_not_finish_its_handshake_is_disconnected_in_time(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
     connections = place.gateway.listener._connections
     reader, writer = await asyncio.open_connection("127.0.0.1", place.port)
     writer.write(b"\x16\x03\x01")
@@ -166,7 +169,7 @@ async def test_who_does_not_agree_on_tls_is_let_go_in_time(place: Place, monkeyp
     writer.close()
 
 
-async def test_a_client_that_ends_its_side_ends_all(place: Place, service: FakeUserService) -> None:
+async def test_a_client_that_ends_its_side_closes_the_connection(place: Place, service: FakeUserService) -> None:
     service.may_answer.clear()
     trusted = ssl.create_default_context(cafile=place.authority.path)
     async with place.client(trusted) as client:

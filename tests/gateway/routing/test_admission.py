@@ -1,4 +1,4 @@
-"""The gate: shares of room, and what is given back."""
+"""The gate: how applications share places, and give them back."""
 
 import asyncio
 
@@ -9,7 +9,7 @@ def enter_until_full(gate: Gate, key: str) -> int:
     return next(count for count in range(100) if not gate.enter(key))
 
 
-async def test_a_key_may_have_as_much_as_it_leaves_for_others() -> None:
+async def test_an_application_may_hold_as_many_places_as_remain_free() -> None:
     gate = Gate(12)
     assert [enter_until_full(gate, key) for key in ("a", "", "c")] == [6, 3, 2]
     assert not gate.has_room("a")
@@ -17,7 +17,7 @@ async def test_a_key_may_have_as_much_as_it_leaves_for_others() -> None:
     assert gate.has_room("d")
 
 
-async def test_what_has_left_gives_its_room_back() -> None:
+async def test_leaving_gives_the_place_back() -> None:
     gate = Gate(12)
     for _ in range(3):
         assert enter_until_full(gate, "a") == 6
@@ -25,7 +25,7 @@ async def test_what_has_left_gives_its_room_back() -> None:
             gate.leave("a")
 
 
-async def test_it_is_empty_when_all_have_left() -> None:
+async def test_it_is_empty_when_all_places_are_given_back() -> None:
     gate = Gate(10)
     assert gate.enter("a")
     assert gate.enter("")

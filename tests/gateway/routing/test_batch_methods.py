@@ -1,4 +1,4 @@
-"""The batches that the options of methods declare, and the declarations that are refused."""
+"""The batch methods that options declare, and the declarations that are refused."""
 
 from typing import Any
 
@@ -29,7 +29,7 @@ def _bound(**declared: Any) -> tuple[Binding, ...]:
     return bindings_of([service], [internal])
 
 
-def test_bodies_travel_in_the_method_that_says_that_it_is_the_batch() -> None:
+def test_the_method_declared_as_the_batch_carries_the_bodies() -> None:
     (found,) = _bound(**GROUPED)
     assert found.batch_method
     assert found.batch_method.rpc.endswith(".Internal/PutThings0")

@@ -1,4 +1,4 @@
-"""The routes that the annotations make, and the annotations that are refused."""
+"""The routes that annotations declare, and the annotations that are refused."""
 
 from typing import Any
 
@@ -38,7 +38,7 @@ def test_the_routes_of_the_services() -> None:
     ]
 
 
-def test_what_the_bindings_say_of_their_methods() -> None:
+def test_the_bindings_describe_their_methods() -> None:
     found = {(each.method, each.template): each for each in BOUND}
     get_user, update, batch = (
         found["GET", "/v1/users/{user_id}"],
@@ -131,7 +131,7 @@ def test_a_request_finds_its_binding(method: str, path: str, template: str, fiel
         "/v1/users:",
     ],
 )
-def test_a_path_of_no_template_finds_nothing(path: str) -> None:
+def test_a_path_without_a_template_has_no_binding(path: str) -> None:
     assert match(BOUND, "GET", path) is None
 
 
@@ -146,11 +146,11 @@ def test_a_path_of_no_template_finds_nothing(path: str) -> None:
         ("GET", "/v1/users/a:removeAlias", ("OPTIONS", "POST")),
     ],
 )
-def test_another_method_is_told_all_that_are_allowed(method: str, path: str, allowed: tuple[str, ...]) -> None:
+def test_another_method_gets_all_allowed_ones(method: str, path: str, allowed: tuple[str, ...]) -> None:
     assert match(BOUND, method, path) == MethodNotAllowed(allowed)
 
 
-def test_a_parameter_that_is_no_utf8_names_its_field() -> None:
+def test_a_parameter_that_is_not_utf8_names_its_field() -> None:
     with pytest.raises(InvalidPath) as caught:
         match(BOUND, "GET", "/v1/users/%ff")
     assert caught.value.field == "user_id"
@@ -229,7 +229,7 @@ def test_an_annotation_that_cannot_be_served_is_refused(
         bindings_of([service_type([rule], request_fields, response_fields)])
 
 
-def test_a_route_may_be_that_of_one_service_only() -> None:
+def test_a_route_belongs_to_one_service_only() -> None:
     one, other = (service_type([HttpRule(get="/a/{id}")], ID) for _ in range(2))
     with pytest.raises(UnsupportedBinding, match="bound twice"):
         bindings_of([one, other])
@@ -250,7 +250,7 @@ def test_a_repeated_field_with_a_result_for_each_item_is_a_batch() -> None:
         (HttpRule(post="/v1", body="*"), []),
     ],
 )
-def test_what_neither_the_path_nor_the_body_fills_is_in_the_query(rule: HttpRule, names: list[str]) -> None:
+def test_fields_outside_the_path_and_the_body_are_query_parameters(rule: HttpRule, names: list[str]) -> None:
     fields = [*ID, ("tags", Field.TYPE_STRING, "repeated"), ("on", Field.TYPE_BOOL)]
     (found,) = bindings_of([service_type([rule], fields)])
     assert [*found.query] == names

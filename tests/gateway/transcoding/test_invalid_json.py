@@ -1,10 +1,12 @@
-"""Odd values by the names of their fields, and what a batch makes of them."""
+"""Invalid values are reported by the names of their fields, in a batch for each item."""
 
 import pytest
 
 from gateway.errors.violations import Findings
 from gateway.transcoding.invalid_json import find_invalid_values
-from tests.gateway.fakes import FakeUserService, Gateway, reasons, violations
+from tests.gateway.fakes import FakeUserService
+from tests.gateway.messages import reasons, violations
+from tests.gateway.running import Gateway
 
 _ODD = [
     (b'{"a":NaN}', [("a", "NOT_A_NUMBER")]),
@@ -18,21 +20,21 @@ _ODD = [
 
 
 @pytest.mark.parametrize(("text", "expected"), _ODD)
-def test_each_odd_value_is_named(text: bytes, expected: list[tuple[str, str]]) -> None:
+def test_each_invalid_value_is_named(text: bytes, expected: list[tuple[str, str]]) -> None:
     findings = Findings()
     find_invalid_values(text, (), findings)
     assert [(each.field, each.reason) for each in findings.violations] == expected
 
 
 @pytest.mark.parametrize("text", [b"{", b"{'a':1}", b'{"a":"\n"}', b"[" * 100_000, b"\xff"])
-def test_what_is_no_json_is_that(text: bytes) -> None:
+def test_other_invalid_json_is_reported_as_such(text: bytes) -> None:
     findings = Findings()
     find_invalid_values(text, ("users", 3), findings)
     assert [(each.field, each.reason) for each in findings.violations] == [("users[3]", "NOT_JSON")]
 
 
 @pytest.mark.parametrize(("text", "expected"), _ODD)
-async def test_a_single_user_with_odd_values_is_refused_with_their_names(
+async def test_a_single_user_with_invalid_values_is_refused_with_their_names(
     gateway: Gateway, service: FakeUserService, text: bytes, expected: list[tuple[str, str]]
 ) -> None:
     answer = await gateway.post("/v1/users", b'{"user_id":"1","metadata":%b}' % text)
@@ -44,15 +46,15 @@ async def test_a_single_user_with_odd_values_is_refused_with_their_names(
 
 @pytest.mark.parametrize("filler", [b"", b"x" * 1000], ids=["a short body", "a long body"])
 @pytest.mark.parametrize(("text", "expected"), [*_ODD, (b"{'a':1}", [("", "NOT_JSON")])])
-async def test_one_odd_item_refuses_itself_alone(
+async def test_an_item_with_invalid_values_is_refused_alone(
     gateway: Gateway, service: FakeUserService, text: bytes, expected: list[tuple[str, str]], filler: bytes
 ) -> None:
     good = b'{"user_id":"1","metadata":{"a":"%b"}}' % filler
-    odd = b'{"user_id":"2","metadata":%b}' % text
-    answer = await gateway.post("/v1/users/batch", b"[%b]" % b",".join([*[good] * 321, odd, *[good] * 178]))
-    told = answer.json()
-    assert (answer.status_code, told["saved_count"], told["failed_count"]) == (400, 499, 1)
-    (refused,) = told["refused"]
+    invalid = b'{"user_id":"2","metadata":%b}' % text
+    answer = await gateway.post("/v1/users/batch", b"[%b]" % b",".join([*[good] * 321, invalid, *[good] * 178]))
+    body = answer.json()
+    assert (answer.status_code, body["saved_count"], body["failed_count"]) == (400, 499, 1)
+    (refused,) = body["refused"]
     assert refused["index"] == 321
     if expected != [("", "NOT_JSON")]:
         expected = [(f"metadata{'' if each.startswith('[') else '.'}{each}", reason) for each, reason in expected]
@@ -64,7 +66,7 @@ async def test_one_odd_item_refuses_itself_alone(
 @pytest.mark.parametrize(
     "body", [b'[{"user_id":"1"},{"user_id":', b'[{"user_id":"1"},]', b'[{"user_id":"1"}}]', b"[{}] x"]
 )
-async def test_a_body_is_refused_as_a_whole_where_its_structure_is_wrong(
+async def test_a_body_with_an_invalid_structure_is_refused_as_a_whole(
     gateway: Gateway, service: FakeUserService, body: bytes
 ) -> None:
     answer = await gateway.post("/v1/users/batch", body)

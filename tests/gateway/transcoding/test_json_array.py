@@ -1,4 +1,4 @@
-"""The items of a long array: found as a parser would find them, in windows, whatever is in their strings."""
+"""The items of a large array are found as a parser finds them, whatever their strings contain."""
 
 import json
 from typing import Any
@@ -46,7 +46,7 @@ def test_the_items_are_those_that_a_parser_finds_whatever_the_windows(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(json_array, "WINDOW", window)
         assert [json.loads(each) for each in texts(text)] == value
-        # And whatever is missing is missed.
+        # An incomplete text is refused.
         for end in range(len(text)):
             with pytest.raises((NotJson, NotAnArray)):
                 scanned(text[:end])
@@ -60,7 +60,7 @@ def test_the_items_are_those_that_a_parser_finds_whatever_the_windows(
         (b'[{"a":"\xff"},NaN,"\\ud83d",1e999,{"a" 1}]', [b'{"a":"\xff"}', b"NaN", b'"\\ud83d"', b"1e999", b'{"a" 1}']),
     ],
 )
-def test_what_is_odd_in_an_item_is_its_own(text: bytes, expected: list[bytes]) -> None:
+def test_an_invalid_value_does_not_affect_other_items(text: bytes, expected: list[bytes]) -> None:
     assert texts(text) == expected
 
 
@@ -68,14 +68,14 @@ def test_what_is_odd_in_an_item_is_its_own(text: bytes, expected: list[bytes]) -
     ("text", "byte"),
     [(b"[1,,2]", 3), (b"[1,]", 3), (b"[,1]", 1), (b"[1]]", 3), (b"[1] x", 4), (b'[1]"', 3), (b"[1}", 2), (b"[[1]", 4)],
 )
-def test_a_wrong_structure_is_told_with_its_byte(text: bytes, byte: int) -> None:
+def test_an_invalid_structure_is_reported_with_its_byte(text: bytes, byte: int) -> None:
     with pytest.raises(NotJson) as caught:
         scanned(text)
     assert caught.value.byte == byte
 
 
 @pytest.mark.parametrize("text", [b"", b"  ", b"{}", b"1", b"null"])
-def test_what_is_no_array_is_not_looked_at(text: bytes) -> None:
+def test_a_text_that_is_no_array_is_not_scanned(text: bytes) -> None:
     with pytest.raises(NotAnArray):
         next(JsonArray(text + b" " * 100_000).windows())
 
@@ -100,11 +100,11 @@ def test_the_work_of_each_window_is_bounded() -> None:
         (b'"' + b"," * (4 * 2**20 - 1) + b'"', "TOO_LARGE"),
     ],
 )
-def test_an_item_that_is_too_much_is_named(item: bytes, flaw: str | None) -> None:
+def test_an_item_beyond_a_limit_has_a_flaw(item: bytes, flaw: str | None) -> None:
     assert scanned(b"[0, " + item + b",0]").flaws == ({1: flaw} if flaw else {})
 
 
-def test_an_array_has_as_many_items_as_a_body_holds_updates() -> None:
+def test_the_limit_of_items_is_the_number_of_updates_in_a_body() -> None:
     update = b'{"userId":1},'
     most = content_encoding.ARRAY_BYTES // len(update)
     assert len(scanned(b"[" + update * (most - 1) + b"0]")) == most
@@ -121,5 +121,5 @@ def test_an_array_has_as_many_items_as_a_body_holds_updates() -> None:
         (b"[" + b"[]," * 300_000 + b"0]", True),
     ],
 )
-def test_the_values_of_a_single_text_have_a_limit(text: bytes, is_too_much: bool) -> None:
+def test_the_values_of_a_single_object_have_a_limit(text: bytes, is_too_much: bool) -> None:
     assert has_too_many_values(text) == is_too_much

@@ -1,4 +1,4 @@
-"""What the decoder lets pass, rule by rule, and what it refuses."""
+"""The values that the decoder accepts, rule by rule, and those that it refuses."""
 
 from typing import Any
 
@@ -22,7 +22,7 @@ USER = ObjectDecoder(user_pb2.UserUpdate.DESCRIPTOR)
 
 
 def decoded(value: dict[str, Any]) -> tuple[user_pb2.UserUpdate, list[tuple[str, str]]]:
-    """The message, with `metadata` in place of its text, and the field and reason of each warning.
+    """The message, with `metadata` in place of its JSON, and the field and reason of each warning.
 
     There must be no violation.
     """
@@ -121,7 +121,7 @@ def refused(value: dict[str, Any]) -> list[tuple[str, str]]:
         ({"metadata": {"t": "{" * 30}}, {"metadata": {"t": "{" * 30}}, []),
     ],
 )
-def test_what_is_let_pass(sent: dict[str, Any], message: dict[str, Any], warnings: list[tuple[str, str]]) -> None:
+def test_accepted_values(sent: dict[str, Any], message: dict[str, Any], warnings: list[tuple[str, str]]) -> None:
     assert decoded(sent) == (user_pb2.UserUpdate(**message), warnings)
 
 
@@ -152,12 +152,12 @@ def nested(levels: int, inner: Any = 1) -> dict[str, Any]:
         ({"clear_fields": {}, "etag": {}}, [("clear_fields", "WRONG_TYPE"), ("etag", "WRONG_TYPE")]),
     ],
 )
-def test_what_is_refused(sent: dict[str, Any], violations: list[tuple[str, str]]) -> None:
-    told = refused(sent)
-    if told[0][1] == "TOO_DEEP":
-        assert [(field.partition(".")[0], reason) for field, reason in told] == [("metadata", "TOO_DEEP")]
+def test_refused_values(sent: dict[str, Any], violations: list[tuple[str, str]]) -> None:
+    found = refused(sent)
+    if found[0][1] == "TOO_DEEP":
+        assert [(field.partition(".")[0], reason) for field, reason in found] == [("metadata", "TOO_DEEP")]
     else:
-        assert told == violations
+        assert found == violations
 
 
 def test_20_levels_of_metadata_can_be_parsed_by_the_receiver() -> None:
@@ -165,7 +165,7 @@ def test_20_levels_of_metadata_can_be_parsed_by_the_receiver() -> None:
     assert user_pb2.UserUpdate.FromString(message.SerializeToString()) == message
 
 
-def test_20_violations_and_warnings_are_told_at_most() -> None:
+def test_at_most_20_violations_and_warnings_are_kept() -> None:
     findings = Findings()
     USER.message({f"k{number}": 1 for number in range(50)}, (), findings)
     for _ in range(50):
@@ -182,7 +182,7 @@ _VALUES: st.SearchStrategy[Any] = st.recursive(
 
 
 @given(st.dictionaries(st.text(st.characters(exclude_categories=["Cs"])), _VALUES, max_size=5))
-def test_metadata_arrives_as_sent_as_text_or_as_a_struct(metadata: dict[str, Any]) -> None:
+def test_metadata_is_sent_unchanged_as_json_or_as_a_struct(metadata: dict[str, Any]) -> None:
     expected = json_parser.parse(orjson.dumps(metadata))
     message, _ = decoded({"metadata": json_parser.parse(orjson.dumps(metadata))})
     assert json_encoder.plain(message)["metadata"] == expected
@@ -195,14 +195,14 @@ def test_metadata_arrives_as_sent_as_text_or_as_a_struct(metadata: dict[str, Any
 _STRUCT_ALONE = message_type("Alone", ("metadata", "google.protobuf.Struct"))
 
 
-def test_the_text_of_a_struct_is_no_field_of_its_own() -> None:
+def test_the_json_field_of_a_struct_cannot_be_sent_by_name() -> None:
     message, warnings = decoded({"metadata_json": "{}", "metadataJson": "{}"})
     assert message == user_pb2.UserUpdate()
     assert warnings == [("metadata_json", "UNKNOWN_FIELD"), ("metadataJson", "UNKNOWN_FIELD")]
 
 
 @given(st.integers())
-def test_an_integer_comes_back_as_itself_or_as_its_digits(number: int) -> None:
+def test_an_integer_is_kept_exactly_or_as_its_digits(number: int) -> None:
     message, warnings = decoded({"metadata": {"n": number}})
     back = json_encoder.plain(message)["metadata"]["n"]
     assert str(back) == str(number) if abs(number) < 2**63 else True
@@ -221,7 +221,7 @@ SCALARS = message_type(
 
 
 @pytest.mark.parametrize(
-    ("sent", "told"),
+    ("sent", "descriptions"),
     [
         ({"count": 5, "big": 2**64 - 1, "ratio": 2, "on": True, "text": "x", "tags": ["a", 1]}, []),
         ({"count": 2**31}, ["must be an integer from -2147483648 to 2147483647"]),
@@ -234,11 +234,11 @@ SCALARS = message_type(
         ({"tags": ["a", {}]}, ["must be a string"]),
     ],
 )
-def test_scalars_of_any_message_are_read(sent: dict[str, Any], told: list[str]) -> None:
+def test_scalars_of_any_message_are_read(sent: dict[str, Any], descriptions: list[str]) -> None:
     findings = Findings()
     message = ObjectDecoder(SCALARS).message(sent, (), findings)
-    assert [each.description for each in findings.violations] == told
-    assert (message is None) == bool(told)
+    assert [each.description for each in findings.violations] == descriptions
+    assert (message is None) == bool(descriptions)
 
 
 def strictly(descriptor: Any, sent: dict[str, Any]) -> tuple[Any, list[tuple[str, str]]]:
@@ -279,19 +279,19 @@ REMOVE = pb.BatchRemoveAliasesRequest.DESCRIPTOR
         ),
     ],
 )
-def test_a_strict_decoder_refuses_what_it_does_not_know_at_every_depth(
+def test_a_strict_decoder_refuses_unknown_names_at_every_depth(
     descriptor: Any, sent: dict[str, Any], violations: list[tuple[str, str]]
 ) -> None:
     assert strictly(descriptor, sent) == (None, violations)
 
 
-def test_a_strict_decoder_takes_both_cases_and_null() -> None:
+def test_a_strict_decoder_accepts_both_cases_and_null() -> None:
     sent = {"userIds": ["1", 2], "suppress_days": 3, "validateOnly": None}
     expected = pb.BatchDeleteUsersRequest(user_ids=["1", "2"], suppress_days=3)
     assert strictly(pb.BatchDeleteUsersRequest.DESCRIPTOR, sent) == (expected, [])
 
 
-def test_a_message_that_holds_itself_is_read() -> None:
+def test_a_recursive_message_is_read() -> None:
     tree = message_type("Tree", ("name", Field.TYPE_STRING), ("children", "Tree", "repeated"))
     findings = Findings()
     message = ObjectDecoder(tree).message({"name": "a", "children": [{"name": "b", "children": []}, []]}, (), findings)
@@ -335,7 +335,7 @@ def test_a_path_names_a_field_in_160_characters(parts: tuple[str | int, ...], te
         ("campaign", "campaign"),
     ],
 )
-def test_logs_name_only_what_the_schema_knows(path: str, name: str) -> None:
+def test_logs_name_only_fields_of_the_schema(path: str, name: str) -> None:
     assert schema_name(path, user_pb2.UserUpdate.DESCRIPTOR) == name
 
 
@@ -352,7 +352,7 @@ def test_metadata_may_have_10_000_values() -> None:
     assert found.violations == []
 
 
-def test_a_key_of_4_million_dots_is_looked_at_no_further_than_it_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_key_of_4_million_dots_is_read_no_further_than_it_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     matched: list[int] = []
 
     class Plain:

@@ -21,7 +21,7 @@ from tests.gateway.protos import message_type
 
 
 @pytest.mark.parametrize(
-    ("sent", "told"),
+    ("sent", "expected"),
     [
         (24000.0, "24000"),
         (0.0, "0"),
@@ -32,14 +32,14 @@ from tests.gateway.protos import message_type
         (-(2.0**62), "-4611686018427387904"),
     ],
 )
-def test_a_number_is_an_integer_where_it_is_one(sent: float, told: str) -> None:
+def test_a_number_without_a_fraction_is_an_integer(sent: float, expected: str) -> None:
     number = json_encoder.number(sent)
-    assert number == float(told)
-    assert isinstance(number, int) == ("." not in told and "e" not in told)
+    assert number == float(expected)
+    assert isinstance(number, int) == ("." not in expected and "e" not in expected)
     assert math.copysign(1, number) == math.copysign(1, sent)
 
 
-def test_what_is_not_set_is_left_out_and_what_cannot_be_is_there() -> None:
+def test_unset_fields_are_left_out_and_fields_without_presence_are_shown() -> None:
     empty: dict[str, Any] = {"metadata": {}, "campaign": {}, "company_id": ""}
     assert json_encoder.plain(user_pb2.User()) == {"user_id": ""}
     assert json_encoder.plain(user_pb2.User(**empty)) == {
@@ -50,7 +50,7 @@ def test_what_is_not_set_is_left_out_and_what_cannot_be_is_there() -> None:
     }
 
 
-def test_a_status_is_told_as_every_error_is_and_other_types_follow_proto3_json() -> None:
+def test_a_status_has_the_shape_of_every_error_and_other_types_follow_proto3_json() -> None:
     kinds: list[tuple[Any, ...]] = [
         ("data", Field.TYPE_BYTES),
         ("numbers", Field.TYPE_INT32, "repeated"),
@@ -61,9 +61,9 @@ def test_a_status_is_told_as_every_error_is_and_other_types_follow_proto3_json()
     message = GetMessageClass(message_type("Kinds", *kinds))(data=b"\xff", numbers=[1, 2], status={"code": 3})
     message.items.add(number_value=1)  # type: ignore[attr-defined]
     message.items.add().list_value.append(2.0)  # type: ignore[attr-defined]
-    told = json_encoder.plain(message)
-    assert orjson.dumps(told["items"]) == b"[1,[2]]"
-    assert told == {
+    value = json_encoder.plain(message)
+    assert orjson.dumps(value["items"]) == b"[1,[2]]"
+    assert value == {
         "data": "/w==",
         "numbers": [1, 2],
         "status": {"code": 3, "status": "INVALID_ARGUMENT", "message": "", "details": []},
@@ -83,7 +83,7 @@ def test_a_double_that_is_an_integer_has_no_fraction_wherever_it_is() -> None:
     assert orjson.dumps(json_encoder.plain(message)) == b'{"few":0,"many":[1,2.5,-0.0,1e+300],"single":3}'
 
 
-def test_what_a_report_has_no_number_for_is_absent_and_its_lists_and_maps_are_there() -> None:
+def test_a_report_leaves_out_unknown_numbers_and_shows_empty_lists_and_maps() -> None:
     group = {"campaign": {}, "user_count": 0, "days": [], "value_count": 0}
     assert json_encoder.plain(campaign_pb.CampaignGroup()) == group
     report = campaign_pb.ReportCampaignsResponse(total=campaign_pb.CampaignGroup())
@@ -98,14 +98,14 @@ def test_a_result_has_its_response_or_its_error_in_the_shape_of_every_error_or_n
         pb.DeleteUserResult(error=Status(code=5, message="gone")),
         pb.DeleteUserResult(),
     ]
-    told = json_encoder.plain(pb.BatchDeleteUsersResponse(results=results))
+    value = json_encoder.plain(pb.BatchDeleteUsersResponse(results=results))
     error = {"code": 5, "status": "NOT_FOUND", "message": "gone", "details": []}
-    assert told == {"results": [{"response": {"deleted": False}}, {"error": error}, {}]}
+    assert value == {"results": [{"response": {"deleted": False}}, {"error": error}, {}]}
     result = pb.UpdateUserResult(response=pb.UpdateUserResponse())
     assert json_encoder.plain(result) == {"response": {"warnings": [], "suppressed": False}}
 
 
-def test_a_sparse_message_leaves_out_what_is_empty_but_not_inside() -> None:
+def test_a_sparse_message_leaves_out_empty_members_at_the_top_only() -> None:
     assert json_encoder.sparse(pb.UpdateUserResponse()) == {}
     response = pb.UpdateUserResponse(warnings=[Warning(field="f")], suppressed=True)
     assert json_encoder.sparse(response) == {
@@ -114,19 +114,19 @@ def test_a_sparse_message_leaves_out_what_is_empty_but_not_inside() -> None:
     }
 
 
-def test_metadata_that_comes_as_json_is_passed_on_in_its_place() -> None:
+def test_metadata_as_json_replaces_the_struct() -> None:
     text = b'{"b":24000,"a":[-0.0,null]}'
     user = user_pb2.User(user_id="u", metadata_json=text, alias_count=1, email_domain="acme.com")
-    told = orjson.dumps(json_encoder.plain(user))
-    assert told == b'{"user_id":"u","metadata":' + text + b',"alias_count":1,"email_domain":"acme.com"}'
+    value = orjson.dumps(json_encoder.plain(user))
+    assert value == b'{"user_id":"u","metadata":' + text + b',"alias_count":1,"email_domain":"acme.com"}'
     export = user_pb2.UserExport(user=user, visitors=[user_pb2.VisitorExport(visitor=user)])
     assert orjson.dumps(json_encoder.plain(export)).count(text) == 2
     as_struct = user_pb2.User(user_id="u", alias_count=1, email_domain="acme.com")
     as_struct.metadata.update({"b": 24000})
-    assert orjson.dumps(json_encoder.plain(as_struct)) == told.replace(text, b'{"b":24000}')
+    assert orjson.dumps(json_encoder.plain(as_struct)) == value.replace(text, b'{"b":24000}')
 
 
-def test_enums_are_told_by_name_and_maps_by_key() -> None:
+def test_enums_are_shown_by_name_and_maps_by_key() -> None:
     assert json_encoder.plain(FieldInfo(format=FieldInfo.UUID4))["format"] == "UUID4"
     assert json_encoder.plain(FieldInfo(format=99))["format"] == 99  # type: ignore[arg-type]  # A newer server's.
     assert json_encoder.plain(ErrorInfo(metadata={"a": "b"}))["metadata"] == {"a": "b"}

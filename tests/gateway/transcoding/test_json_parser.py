@@ -1,4 +1,4 @@
-"""JSON is read strictly, and its integers exactly."""
+"""JSON is parsed strictly, and its integers exactly."""
 
 from typing import Any
 
@@ -33,7 +33,7 @@ from gateway.transcoding import json_parser
         ),
     ],
 )
-def test_what_is_no_json_is_refused_with_the_byte(text: bytes, byte: int) -> None:
+def test_invalid_json_is_refused_with_the_byte(text: bytes, byte: int) -> None:
     with pytest.raises(json_parser.NotJson) as caught:
         json_parser.parse(text)
     assert caught.value.byte == byte
@@ -64,5 +64,5 @@ def test_values_keep_every_digit(text: bytes, value: Any) -> None:
 
 
 @given(st.recursive(st.none() | st.booleans() | st.text(st.characters(exclude_categories=["Cs"])), st.lists))
-def test_what_orjson_writes_is_read_again(value: Any) -> None:
+def test_a_text_written_by_orjson_is_parsed_to_the_same_value(value: Any) -> None:
     assert json_parser.parse(orjson.dumps(value)) == value

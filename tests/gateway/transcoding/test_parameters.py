@@ -13,7 +13,7 @@ from gateway.errors.rendering import Refusal, as_json, reason_of
 from gateway.errors.violations import Findings
 from gateway.routing.http_rules import bindings_of
 from gateway.transcoding.parameters import Parameters, value_from_text
-from tests.gateway.fakes import violations
+from tests.gateway.messages import violations
 from tests.gateway.protos import message_type, service_type
 
 VALUES = message_type(
@@ -46,7 +46,7 @@ VALUES = message_type(
         ("time", "7", None),
     ],
 )
-def test_values_are_read_from_their_text(name: str, text: str, value: Any) -> None:
+def test_values_are_read_from_strings(name: str, text: str, value: Any) -> None:
     findings = Findings()
     assert value_from_text(VALUES[name], text, findings) == value
     assert bool(findings.violations) == (value is None)
@@ -56,7 +56,7 @@ def test_values_are_read_from_their_text(name: str, text: str, value: Any) -> No
     ("name", "value"),
     [("count", None), ("ratio", None), ("is_on", None), ("time", None), ("tags", None), ("text", "")],
 )
-def test_what_is_empty_is_as_absent_but_for_a_string(name: str, value: Any) -> None:
+def test_an_empty_value_means_absent_unless_it_is_a_string(name: str, value: Any) -> None:
     findings = Findings()
     assert value_from_text(VALUES[name], "", findings) == value
     assert (findings.violations, findings.warnings) == ([], [])
@@ -88,11 +88,11 @@ def test_commas_separate_strings_but_not_inside_quotes(text: str, values: list[s
 
 
 @given(st.text(alphabet='ab,"\\', min_size=1))
-def test_nothing_of_a_list_is_lost(text: str) -> None:
+def test_no_value_of_a_list_is_lost(text: str) -> None:
     assert ",".join(value_from_text(VALUES["tags"], text, Findings())) == text
 
 
-def test_a_list_has_a_limit_before_it_is_separated() -> None:
+def test_the_limit_of_a_list_is_checked_before_it_is_split() -> None:
     findings = Findings()
     assert len(value_from_text(VALUES["tags"], "," * 999, findings)) == 1000
     assert findings.violations == []
@@ -131,7 +131,7 @@ def test_the_path_and_the_query_are_the_arguments() -> None:
 
 
 @pytest.mark.parametrize(
-    ("rule", "query", "told"),
+    ("rule", "query", "expected"),
     [
         (DELETE, b"validate_only=true", [("validate_only", "UNKNOWN_FIELD")]),
         (DELETE, b"MOST_ITEMS=5", [("MOST_ITEMS", "UNKNOWN_FIELD")]),
@@ -163,16 +163,18 @@ def test_the_path_and_the_query_are_the_arguments() -> None:
         (HttpRule(post="/v1", body="item"), b"is_on=true&isOn=true", [("is_on", "REPEATED")]),
     ],
 )
-def test_unknown_and_repeated_parameters_are_refused(rule: HttpRule, query: bytes, told: list[tuple[str, str]]) -> None:
+def test_unknown_and_repeated_parameters_are_refused(
+    rule: HttpRule, query: bytes, expected: list[tuple[str, str]]
+) -> None:
     fields = {"id": "a"} if rule == DELETE else {}
     with pytest.raises(Refusal) as caught:
         parameters(rule).arguments(fields, query)
     refused = caught.value
     assert (refused.http_status, reason_of(refused.status)) == (400, "INVALID_REQUEST")
-    assert violations(as_json(refused.status)) == told
+    assert violations(as_json(refused.status)) == expected
 
 
-def test_fields_beside_a_body_are_parameters() -> None:
+def test_fields_outside_the_body_are_parameters() -> None:
     read = parameters(HttpRule(post="/v1", body="item"))
     expected = {"is_on": True, "text": "x", "id": "y", "most_items": None}
     assert read.arguments({}, b"is_on=true&text=x&id=y&most_items=") == expected

@@ -1,4 +1,4 @@
-"""Every form of time that clients send."""
+"""Every form of timestamp that clients send."""
 
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -75,7 +75,7 @@ def test_a_time_is_read_to_the_nanosecond(text: str, seconds: int, nanos: int) -
         "1767323045",
     ],
 )
-def test_what_is_no_time_is_none(text: str) -> None:
+def test_an_invalid_time_is_none(text: str) -> None:
     assert timestamps.parse(text) is None
 
 
@@ -89,11 +89,11 @@ def test_what_is_no_time_is_none(text: str) -> None:
         (-62_135_596_800, 0, "0001-01-01T00:00:00Z"),
     ],
 )
-def test_a_time_is_told_with_0_3_6_or_9_digits(seconds: int, nanos: int, text: str) -> None:
+def test_a_time_is_printed_with_0_3_6_or_9_digits(seconds: int, nanos: int, text: str) -> None:
     assert timestamps.text_of(Timestamp(seconds=seconds, nanos=nanos)) == text
 
 
 @given(st.integers(-62_135_596_800, 253_402_300_799), st.integers(0, 999_999_999))
-def test_what_is_told_is_read_again_as_the_same_time(seconds: int, nanos: int) -> None:
+def test_a_printed_time_is_parsed_to_the_same_time(seconds: int, nanos: int) -> None:
     time = Timestamp(seconds=seconds, nanos=nanos)
     assert timestamps.parse(timestamps.text_of(time)) == time

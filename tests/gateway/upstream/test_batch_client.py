@@ -19,20 +19,9 @@ from gateway.routing.http_rules import bindings_of
 from gateway.upstream.batch_client import BatchClient
 from gateway.upstream.batcher import Limits
 from gateway.upstream.credential_cache import Caller
-from tests.gateway.fakes import (
-    Backend,
-    Failure,
-    FakeUserService,
-    Gateway,
-    bad_request,
-    error_info,
-    reasons,
-    results,
-    retry_info,
-    running_gateway,
-    status_with,
-    stored,
-)
+from tests.gateway.fakes import Failure, FakeUserService
+from tests.gateway.messages import bad_request, error_info, reasons, results, retry_info, status_with, stored
+from tests.gateway.running import Backend, Gateway, running_gateway
 from tests.support.waiting import later, turns, until
 
 KEY = {"X-Moesif-Application-Id": "key"}
@@ -123,9 +112,9 @@ async def test_each_is_answered_exactly_as_if_it_had_gone_alone(
     alone = []
     async with running_gateway(backend.address) as gateway:
         for body in BODIES:
-            service.tell = None
+            service.reply = None
             alone.append(told(await gateway.post("/v1/users", body, **KEY)))
-    assert service.groups == []
+    assert service.batches == []
     assert together == alone
 
 
@@ -176,12 +165,12 @@ async def test_what_all_are_refused_for_is_told_to_each(
 ) -> None:
     async with running_gateway(backend.address) as gateway:
         first = await one_under_way(gateway, service)
-        service.tell = failure
+        service.reply = failure
         answers = await posts_together(gateway, service, [{"user_id": "1"}] * 5)
         await first
     assert {each.status_code for each in answers} == {http}
     assert [reasons(each.json()) if reason else [""] for each in answers] == [[reason]] * 5
-    assert len(service.groups) == 2
+    assert len(service.batches) == 2
 
 
 @pytest.mark.usefixtures("one_group")
@@ -306,7 +295,7 @@ async def test_what_waits_when_the_gateway_stops_is_still_answered(backend: Back
         service.may_answer.set()
         assert [each.status_code for each in await waiting] == [201] * 3
         await first
-    assert len(service.groups) == 2
+    assert len(service.batches) == 2
 
 
 async def test_many_at_once_travel_together(backend: Backend, service: FakeUserService) -> None:
@@ -314,7 +303,7 @@ async def test_many_at_once_travel_together(backend: Backend, service: FakeUserS
         answers = await posts_at_once(gateway, service, [{"user_id": str(number)} for number in range(50)])
     assert {(each.status_code, each.text) for each in answers} == {(201, "{}")}
     assert sorted(int(each) for ids in service.user_ids for each in ids) == list(range(50))
-    assert len(service.groups) == 2
+    assert len(service.batches) == 2
     assert service.client_addresses == ["127.0.0.1"] * 50
 
 
@@ -349,7 +338,7 @@ async def test_a_defect_that_strikes_a_whole_group_is_logged_as_briefly_for_each
 ) -> None:
     async with running_gateway(backend.address) as gateway:
         first = await one_under_way(gateway, service)
-        service.tell = pb.BatchUpdateUsersResponse()
+        service.reply = pb.BatchUpdateUsersResponse()
         with structlog.testing.capture_logs() as lines:
             answers = await posts_together(gateway, service, [{"user_id": str(number)} for number in range(20)])
         await first

@@ -11,7 +11,7 @@ from gateway.upstream.channel import Channel
 
 @pytest.fixture
 async def peers() -> AsyncIterator[tuple[str, Counter[str]]]:
-    """A server's address, and how often each connection has called it."""
+    """The address of a server, and how often each connection has called it."""
     calls: Counter[str] = Counter()
 
     async def count(message: bytes, context: grpc.aio.ServicerContext[bytes, bytes]) -> bytes:
@@ -28,7 +28,7 @@ async def peers() -> AsyncIterator[tuple[str, Counter[str]]]:
 
 
 @pytest.mark.parametrize("connections", [1, 3])
-async def test_each_connection_has_its_turn(peers: tuple[str, Counter[str]], connections: int) -> None:
+async def test_connections_are_used_in_turn(peers: tuple[str, Counter[str]], connections: int) -> None:
     address, calls = peers
     async with Channel(address, connections=connections) as channel:
         call = channel.unary_unary("/test/Count", request_serializer=None, response_deserializer=None)

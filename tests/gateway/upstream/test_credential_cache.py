@@ -1,4 +1,4 @@
-"""Authentication at the head of a request: what is read, and who has which places, before a credential is verified."""
+"""Credentials are verified from the head of a request: what is read and which places are taken before that."""
 
 import asyncio
 import gzip
@@ -21,16 +21,9 @@ from gateway.settings import Settings
 from gateway.upstream import credential_cache
 from gateway.upstream.channel import Channel
 from gateway.upstream.credential_cache import CONTRACT_VERSION, Caller, Verifier, caller_of
-from tests.gateway.fakes import (
-    Backend,
-    Failure,
-    FakeUserService,
-    Gateway,
-    error_info,
-    reasons,
-    running_gateway,
-    status_with,
-)
+from tests.gateway.fakes import Failure, FakeUserService
+from tests.gateway.messages import error_info, reasons, status_with
+from tests.gateway.running import Backend, Gateway, running_gateway
 from tests.support.waiting import turns, until
 
 _CALLS = {
@@ -57,13 +50,13 @@ def send(gateway: Gateway, key: str | None, call: str = "read") -> asyncio.Task[
 
 @pytest.fixture
 async def gateway(backend: Backend, service: FakeUserService) -> AsyncIterator[Gateway]:
-    """One that has verified nothing."""
+    """A gateway that has verified no credential."""
     async with running_gateway(backend.address) as running:
         yield running
 
 
 @pytest.mark.parametrize("call", _CALLS)
-async def test_a_request_without_a_credential_is_refused_as_the_server_would_and_asks_nothing(
+async def test_a_request_without_a_credential_is_refused_without_a_call(
     gateway: Gateway, service: FakeUserService, call: str
 ) -> None:
     answer = await send(gateway, None, call)
@@ -78,7 +71,7 @@ async def test_constants_need_no_credential(gateway: Gateway, service: FakeUserS
     assert service.checks == []
 
 
-async def test_the_head_alone_decides_what_is_kept(backend: Backend, service: FakeUserService) -> None:
+async def test_the_head_alone_decides_whether_the_body_is_kept(backend: Backend, service: FakeUserService) -> None:
     known = {b"x-moesif-application-id": b"known"}
     service.unknown = {"unknown"}
     async with Channel(backend.address) as channel:
@@ -182,7 +175,7 @@ async def test_a_refused_credential_is_remembered_for_a_while(
         ),
     ],
 )
-async def test_where_the_check_fails_nothing_was_written_and_nothing_is_remembered(
+async def test_a_failed_check_means_that_nothing_was_written_and_is_not_remembered(
     gateway: Gateway, service: FakeUserService, failure: Failure, http: int, reason: str
 ) -> None:
     service.check_failure = failure
@@ -194,7 +187,7 @@ async def test_where_the_check_fails_nothing_was_written_and_nothing_is_remember
 
 
 @pytest.mark.parametrize("failure", [None, Failure(grpc.StatusCode.UNIMPLEMENTED)])
-async def test_an_older_server_is_asked_for_nothing(
+async def test_an_older_server_gets_no_calls(
     gateway: Gateway, service: FakeUserService, failure: Failure | None
 ) -> None:
     service.check_failure, service.contract = failure, 0
@@ -202,12 +195,12 @@ async def test_an_older_server_is_asked_for_nothing(
         answer = await send(gateway, "a", call)
         assert (answer.status_code, reasons(answer.json())) == (503, ["SERVER_TOO_OLD"])
     assert (service.requests, service.checks) == ([], ["a"] * 3)
-    # When the server is updated, it is asked again.
+    # After the server's update, it is asked again.
     service.check_failure, service.contract = None, CONTRACT_VERSION
     assert (await send(gateway, "a", "update")).status_code == 201
 
 
-async def test_a_check_has_3_s() -> None:
+async def test_the_deadline_of_a_check_is_3_s() -> None:
     seconds: list[float] = []
 
     class Slow:
@@ -223,10 +216,10 @@ async def test_a_check_has_3_s() -> None:
     assert seconds == [3.0]
 
 
-async def test_made_up_credentials_take_no_place_of_valid_ones(
+async def test_invented_credentials_take_no_places_of_valid_ones(
     gateway: Gateway, service: FakeUserService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """400 requests, each with a fresh credential that is being checked, and then valid ones of each kind."""
+    """400 requests, each with a new credential whose check does not end, and then valid ones of each kind."""
     for call in ("read", "batch", "update"):
         assert (await send(gateway, "valid", call)).is_success
     monkeypatch.setattr(app, "_TURN_AWAY_SECONDS", 0.01)
@@ -242,7 +235,7 @@ async def test_made_up_credentials_take_no_place_of_valid_ones(
     await asyncio.gather(*flood)
 
 
-async def test_one_unknown_credential_has_a_limit_of_requests_that_wait(
+async def test_the_number_of_requests_that_wait_for_one_check_has_a_limit(
     backend: Backend, service: FakeUserService
 ) -> None:
     service.checking = asyncio.Event()
@@ -261,7 +254,7 @@ async def test_one_unknown_credential_has_a_limit_of_requests_that_wait(
         assert verifier.has_room(other)
 
 
-async def test_unknown_credentials_evict_no_known_one_and_the_known_have_a_limit(
+async def test_unknown_credentials_evict_no_verified_one_and_verified_ones_have_a_limit(
     backend: Backend, service: FakeUserService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(credential_cache, "_KNOWN", 2)
@@ -284,7 +277,7 @@ async def test_unknown_credentials_evict_no_known_one_and_the_known_have_a_limit
 
 
 class Answering:
-    """A channel to a server that knows all credentials but those that begin with `unknown`."""
+    """A channel to a server that knows every credential that does not begin with `unknown`."""
 
     def unary_unary(self, *_: Any, **__: Any) -> Any:
         async def call(*_: Any, metadata: Any, **__: Any) -> Any:
@@ -297,7 +290,7 @@ class Answering:
         return call
 
 
-async def test_10_000_known_and_1_000_refused_credentials_are_remembered_the_last_used() -> None:
+async def test_the_last_10_000_verified_and_1_000_refused_credentials_are_remembered() -> None:
     channel: Any = Answering()
     verifier = Verifier(channel)
 
@@ -320,24 +313,26 @@ async def test_10_000_known_and_1_000_refused_credentials_are_remembered_the_las
     assert [recognized(key) for key in ("0", "1", "2", "new")] == ["0", None, "2", "new"]
 
     await verify(*(f"unknown {number}" for number in range(1_000)))
-    # One that is refused again is the last of them.
+    # A credential that is refused again becomes the newest one.
     await verify("unknown 5", *(f"unknown new{number}" for number in range(10)))
     assert len(verifier._refused) == 1_000
     found = [verifier.refusal(caller(f"unknown {each}")) is not None for each in ("0", "10", "11", "5", "new0")]
     assert found == [False, False, True, True, True]
 
 
-async def test_who_the_server_no_longer_knows_is_checked_again(gateway: Gateway, service: FakeUserService) -> None:
+async def test_a_credential_that_the_server_no_longer_knows_is_checked_again(
+    gateway: Gateway, service: FakeUserService
+) -> None:
     assert (await send(gateway, "a", "update")).status_code == 201
-    service.tell = Failure(grpc.StatusCode.UNAUTHENTICATED)
+    service.reply = Failure(grpc.StatusCode.UNAUTHENTICATED)
     service.unknown = {"a"}
     assert (await send(gateway, "a", "update")).status_code == 401
-    requests = len(service.groups)
+    requests = len(service.batches)
     assert (await send(gateway, "a", "update")).status_code == 401
-    assert (service.checks, len(service.groups)) == (["a", "a"], requests)
+    assert (service.checks, len(service.batches)) == (["a", "a"], requests)
 
 
-async def test_a_client_that_goes_away_while_its_credential_is_checked_reads_nothing(
+async def test_a_client_that_disconnects_during_the_check_of_its_credential_reads_nothing(
     backend: Backend, service: FakeUserService
 ) -> None:
     service.checking = asyncio.Event()
@@ -351,7 +346,7 @@ async def test_a_client_that_goes_away_while_its_credential_is_checked_reads_not
             exchange.abandon()
         service.checking.set()
         await application.finished()
-    # What has arrived is written: some clients do not wait for the answer.
+    # A write goes on: some clients do not wait for the response.
     assert [type(request).__name__ for request in service.requests] == ["UpdateUserRequest"]
 
 
@@ -364,7 +359,7 @@ async def test_a_client_that_goes_away_while_its_credential_is_checked_reads_not
         ({b"x-moesif-application-id": b"ab"}, {b"x-moesif-application-id": b"a", b"authorization": b"b"}),
     ],
 )
-def test_callers_are_told_apart_by_all_of_their_credentials(one: dict[bytes, bytes], other: dict[bytes, bytes]) -> None:
+def test_callers_differ_by_all_of_their_credentials(one: dict[bytes, bytes], other: dict[bytes, bytes]) -> None:
     callers = caller_of(one), caller_of(other)
     assert callers[0]
     assert callers[1]
@@ -378,7 +373,7 @@ async def verified(verifier: Verifier, caller: Caller) -> str | Exception:
 
 
 class Clock:
-    """The running loop, at a time that the test sets."""
+    """The running event loop, at a time that the test sets."""
 
     def __init__(self, now: Any) -> None:
         self.time = now

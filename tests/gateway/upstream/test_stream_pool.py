@@ -1,4 +1,4 @@
-"""Messages on streams and as calls, before a gRPC server that does with them what the test says."""
+"""Messages on streams and as calls, to a gRPC server that answers as the test says."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -19,7 +19,7 @@ from gateway.upstream.batcher import NotAnsweredInTime
 from gateway.upstream.channel import Channel
 from gateway.upstream.credential_cache import Caller
 from gateway.upstream.stream_pool import StreamPool
-from tests.gateway.fakes import error_info, status_with, stored
+from tests.gateway.messages import error_info, status_with, stored
 from tests.support.waiting import later, until
 
 ME = Caller(b"me", (("x-moesif-application-id", "me"),))
@@ -32,7 +32,7 @@ LIMITED = status_with(code_pb2.RESOURCE_EXHAUSTED, "Later.", error_info("RATE_LI
 
 @dataclass
 class Scripted:
-    """Notes what came as a call and what on which stream. `ends` are streams before they answer, each in its way."""
+    """Keeps the messages of calls and of each stream. `ends` says how a stream ends before it answers."""
 
     calls: list[str] = field(default_factory=list)
     streams: list[list[str]] = field(default_factory=list)
@@ -136,24 +136,24 @@ async def until_closed(service: Scripted, streams: int) -> None:
     await until(lambda: service.closed >= streams)
 
 
-def test_a_group_has_the_stream_of_its_rpc() -> None:
+def test_a_batch_method_has_its_stream() -> None:
     assert GROUP.stream
     assert GROUP.stream.rpc == "/userfold.internal.v1.UserUpdateService/StreamBatchUpdateUsers"
 
 
-async def test_who_sends_again_gets_a_stream_and_keeps_it(sent: StreamPool, service: Scripted) -> None:
+async def test_a_caller_that_sends_again_gets_a_stream_and_keeps_it(sent: StreamPool, service: Scripted) -> None:
     await send_each(sent, "abcd")
     assert (service.calls, service.streams) == (["a"], [["b", "c", "d"]])
 
 
-async def test_whoever_has_other_credentials_has_streams_of_their_own(sent: StreamPool, service: Scripted) -> None:
+async def test_callers_with_different_credentials_have_different_streams(sent: StreamPool, service: Scripted) -> None:
     await send_each(sent, "ab")
     for name in "12":
         await send(sent, name, who=OTHER)
     assert (service.calls, service.streams) == (["a", "1"], [["b"], ["2"]])
 
 
-async def test_who_is_unknown_to_the_server_is_not_remembered(sent: StreamPool, service: Scripted) -> None:
+async def test_a_caller_that_the_server_does_not_know_is_not_remembered(sent: StreamPool, service: Scripted) -> None:
     service.is_unknown = True
     for name in "ab":
         with pytest.raises(grpc.aio.AioRpcError):
@@ -161,7 +161,7 @@ async def test_who_is_unknown_to_the_server_is_not_remembered(sent: StreamPool, 
     assert (service.calls, service.streams, sent._callers) == (["a", "b"], [], {})
 
 
-async def test_several_at_once_have_several_streams_up_to_a_limit(sent: StreamPool, service: Scripted) -> None:
+async def test_concurrent_messages_have_several_streams_up_to_a_limit(sent: StreamPool, service: Scripted) -> None:
     await send(sent, "first")
     service.held = asyncio.Event()
     sending = [asyncio.ensure_future(send(sent, str(number))) for number in range(33)]
@@ -192,7 +192,7 @@ async def test_each_address_of_a_target_has_calls_and_a_stream() -> None:
             await send(StreamPool(GROUP, channel), name)
         calls = len(one.calls), len(other.calls)
         await send_each(StreamPool(GROUP, channel), "abcde")
-    # Fewer where a first call came before both were connected.
+    # Fewer where the first call was sent before both were connected.
     assert min(calls) >= 3
     assert [len(each) for each in (*one.streams, *other.streams)] == [2, 2]
 
@@ -203,9 +203,7 @@ async def both_connected(channel: Channel, *services: Scripted) -> None:
             await send(StreamPool(GROUP, channel), "0")
 
 
-async def test_what_the_server_refuses_on_a_stream_is_a_refusal_and_the_stream_goes_on(
-    sent: StreamPool, service: Scripted
-) -> None:
+async def test_an_error_on_a_stream_is_a_refusal_and_the_stream_stays_open(sent: StreamPool, service: Scripted) -> None:
     await send_each(sent, "ab")
     service.refuses = pb.StreamBatchUpdateUsersResponse(error=LIMITED)
     with pytest.raises(Refusal) as refused:
@@ -216,7 +214,7 @@ async def test_what_the_server_refuses_on_a_stream_is_a_refusal_and_the_stream_g
     assert (service.calls, service.streams) == (["a"], [["b", "c", "d"]])
 
 
-async def test_what_a_server_did_not_begin_with_goes_as_a_call_and_for_a_while_all_that_follows(
+async def test_a_message_that_the_server_did_not_begin_with_is_sent_as_a_call_and_so_are_later_ones_for_a_while(
     sent: StreamPool, service: Scripted
 ) -> None:
     await send_each(sent, "ab")
@@ -238,12 +236,12 @@ async def test_an_older_server_gets_calls() -> None:
     assert service.calls == ["a", "b", "c"]
 
 
-async def test_a_group_without_a_stream_has_calls(channel: Channel, service: Scripted) -> None:
+async def test_a_batch_method_without_a_stream_is_called(channel: Channel, service: Scripted) -> None:
     await send_each(StreamPool(replace(GROUP, stream=None), channel), "abc")
     assert service.calls == ["a", "b", "c"]
 
 
-async def test_what_was_on_a_stream_that_broke_is_not_sent_again(sent: StreamPool, service: Scripted) -> None:
+async def test_a_message_on_a_broken_stream_is_not_sent_again(sent: StreamPool, service: Scripted) -> None:
     await send_each(sent, "ab")
     service.ends = "broken"
     with pytest.raises(grpc.aio.AioRpcError):
@@ -254,7 +252,7 @@ async def test_what_was_on_a_stream_that_broke_is_not_sent_again(sent: StreamPoo
 
 
 class Ending:
-    """A stream that ends while something is written to it: gRPC then tells no more than that."""
+    """A stream that ends during a write: gRPC then gives no reason."""
 
     def done(self) -> bool:
         return False
@@ -266,7 +264,7 @@ class Ending:
         raise grpc.aio.AioRpcError(grpc.StatusCode.INTERNAL, grpc.aio.Metadata(), grpc.aio.Metadata(), None, None)
 
 
-async def test_what_could_not_be_written_goes_as_a_call(sent: StreamPool, service: Scripted) -> None:
+async def test_a_message_that_could_not_be_written_is_sent_as_a_call(sent: StreamPool, service: Scripted) -> None:
     await send_each(sent, "ab")
     (caller,) = sent._callers.values()
     caller.idle[0].call.cancel()
@@ -275,7 +273,7 @@ async def test_what_could_not_be_written_goes_as_a_call(sent: StreamPool, servic
     assert (service.calls, service.streams, sent._open) == (["a", "c"], [["b"]], 0)
 
 
-async def test_a_stream_that_ends_well_without_an_answer_leaves_the_outcome_unknown(
+async def test_a_stream_that_ends_with_ok_and_no_reply_leaves_the_outcome_unknown(
     sent: StreamPool, service: Scripted
 ) -> None:
     await send_each(sent, "ab")
@@ -286,7 +284,7 @@ async def test_a_stream_that_ends_well_without_an_answer_leaves_the_outcome_unkn
     assert service.calls == ["a"]
 
 
-async def test_what_is_not_answered_in_time_takes_its_stream_with_it(sent: StreamPool, service: Scripted) -> None:
+async def test_a_message_that_is_not_answered_in_time_closes_its_stream(sent: StreamPool, service: Scripted) -> None:
     await send_each(sent, "ab")
     service.held = asyncio.Event()
     sending = asyncio.ensure_future(send(sent, "c", seconds=20))
@@ -302,7 +300,7 @@ async def test_what_is_not_answered_in_time_takes_its_stream_with_it(sent: Strea
     assert (service.calls, service.streams) == (["a"], [["b", "c"], ["d"]])
 
 
-async def test_who_sends_no_more_is_forgotten_and_their_streams_are_closed(sent: StreamPool, service: Scripted) -> None:
+async def test_an_idle_caller_is_forgotten_and_its_streams_are_closed(sent: StreamPool, service: Scripted) -> None:
     await send_each(sent, "ab")
     await later(20)
     for name in "12":
@@ -311,7 +309,7 @@ async def test_who_sends_no_more_is_forgotten_and_their_streams_are_closed(sent:
     await later(11)
     await until_closed(service, 1)
     assert (list(sent._callers), sent._open) == ([OTHER.digest], 1)
-    # It is looked at every half a minute.
+    # Idle callers are looked for every half a minute.
     await later(31)
     await until_closed(service, 2)
     assert (sent._callers, sent._open) == ({}, 0)
@@ -319,9 +317,7 @@ async def test_who_sends_no_more_is_forgotten_and_their_streams_are_closed(sent:
     assert (service.calls, service.streams) == (["a", "1", "c"], [["b"], ["2"], ["d"]])
 
 
-async def test_what_is_under_way_keeps_its_stream_though_nothing_else_is_sent(
-    sent: StreamPool, service: Scripted
-) -> None:
+async def test_a_message_in_flight_keeps_its_stream_open(sent: StreamPool, service: Scripted) -> None:
     await send_each(sent, "ab")
     service.held = asyncio.Event()
     sending = asyncio.ensure_future(send(sent, "c", seconds=1000))
@@ -333,7 +329,7 @@ async def test_what_is_under_way_keeps_its_stream_though_nothing_else_is_sent(
     assert (service.calls, service.streams) == (["a"], [["b", "c", "d"]])
 
 
-async def test_a_stream_that_broke_while_it_rested_costs_nothing(
+async def test_a_stream_that_broke_while_idle_costs_nothing(
     sent: StreamPool, service: Scripted, peer: tuple[Scripted, str]
 ) -> None:
     await send_each(sent, "ab")
@@ -344,7 +340,7 @@ async def test_a_stream_that_broke_while_it_rested_costs_nothing(
     assert (service.calls, service.streams, sent._open) == (["a"], [["b"], ["c"]], 1)
 
 
-async def test_a_stream_has_its_age(sent: StreamPool, service: Scripted) -> None:
+async def test_the_age_of_a_stream_has_a_limit(sent: StreamPool, service: Scripted) -> None:
     await send_each(sent, "ab")
     for _ in range(14):
         await later(20)
@@ -356,11 +352,11 @@ async def test_a_stream_has_its_age(sent: StreamPool, service: Scripted) -> None
     await until_closed(service, 1)
 
 
-async def test_a_call_has_the_time_that_is_left() -> None:
+async def test_a_call_has_the_remaining_time() -> None:
     given: list[float] = []
 
     class Noted:
-        """A channel that notes the time that calls have."""
+        """A channel that keeps the deadlines of calls."""
 
         streams = 1
 
@@ -385,7 +381,7 @@ async def test_a_stream_does_not_outlive_the_connections_of_its_certificates(
     await until_closed(service, 1)
 
 
-async def test_callers_beyond_a_limit_send_calls(sent: StreamPool, service: Scripted) -> None:
+async def test_callers_beyond_the_limit_send_calls(sent: StreamPool, service: Scripted) -> None:
     await send_each(sent, "a")
     for number in range(999):
         sent._remember(b"%d" % number)
