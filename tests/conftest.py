@@ -17,10 +17,10 @@ from server.mongo.replica_set import initiate
 from tests.support.applications import Application, register
 from tests.support.stack import DATABASE, Api, Stack, running_stack
 
-_STARTS_A_PROGRAM: Final = frozenset({"mongod", "stack", "database", "api"})
+_STARTS_A_PROGRAM: Final = frozenset({"mongod", "stack", "database", "api", "running", "site"})
 """Fixtures that start a program."""
 
-_IN_PROCESS: Final = frozenset({"contract", "gateway", "runtime", "server"})
+_IN_PROCESS: Final = frozenset({"contract", "docs", "gateway", "runtime", "server"})
 """Folders whose tests start no program, unless they use one of these fixtures."""
 
 
