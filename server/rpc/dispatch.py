@@ -20,15 +20,13 @@ from server.rpc.stream_invocation import StreamCall, StreamOfCalls
 
 
 class Dispatcher(grpc.GenericRpcHandler):  # type: ignore[type-arg]  # Generic in the stubs only.
-    """All services as one handler of a gRPC server. It gives each call a handler of its own.
+    """The services of a gRPC server. Each call gets a handler of its own.
 
-    A call is refused before its request is read where it shows no credential or where its application has too many
-    calls in flight; and no request is read before the credential is known.
+    A call is refused before its request is read where it has no credential, or where its application has too many calls
+    in flight. No request is read before the credential is known.
 
-    This is neither the generated handlers, which would send the text of any exception to the caller, nor an
-    interceptor, which gRPC asks for a handler in addition to them at each call.
-
-    Raises ValueError where `rules` does not have exactly the methods of the services.
+    The handlers that protobuf generates are not used, because they send the text of any exception to the client. Raises
+    ValueError unless `rules` has exactly the methods of the services.
     """
 
     def __init__(
@@ -75,7 +73,7 @@ def _handler_class(method: ServedMethod, head: Head) -> type[AcceptedCall]:
 
 
 def _refuse_moved(path: str, metadata: Metadata) -> RefusedCall | None:
-    """Refuses a method that is not served any more, with a reason, where a gateway of version 0.1 calls it."""
+    """Refuses a method that has moved, with a reason, where a gateway of version 0.1 calls it."""
     if path in MOVED and is_from_gateway_0_1(metadata):
         return RefusedCall(path.rpartition("/")[2], GatewayTooOld())
     return None

@@ -19,6 +19,7 @@ from server import metrics
 from server.accounts.credentials import Credential
 from server.accounts.scopes import require
 from server.model import Application
+from server.rpc import parsing
 from server.rpc.admission.admission import Admission
 from server.rpc.admission.shared_capacity import SharedCapacity
 from server.rpc.authentication import Authenticator
@@ -27,12 +28,12 @@ from server.rpc.credential_cache import CachedCredential
 from server.rpc.error_status import error_status
 from server.rpc.methods import MethodRule
 from server.rpc.open_streams import Streams
-from server.rpc.parsing import SLICE_BYTES, ParsedRequest, parse, parse_large
+from server.rpc.parsing import ParsedRequest
 
 
 @dataclass(slots=True)
 class Head:
-    """What a call shows before its request is read. `cached` is what the cache holds of its credential."""
+    """The head of a call: what is there before its request is read, and what the cache holds of the credential."""
 
     metadata: Metadata
     credential: Credential
@@ -62,7 +63,7 @@ class ServedMethod:
         self.rule = rule
         self.serve: Callable[..., Any] = getattr(servicer, rule.served_as or descriptor.name)
         self.request_class: type[Message] = GetMessageClass(descriptor.input_type)
-        self.response_class: type[Message] = GetMessageClass(descriptor.output_type)
+        self.response_class: Callable[..., Message] = GetMessageClass(descriptor.output_type)
         self.authenticator = shared.authenticator
         self.admission = shared.admission
         self.streams = shared.streams
@@ -106,10 +107,14 @@ class ServedMethod:
         return Head(head.metadata, head.credential, self.authenticator.cache.known(head.credential))
 
     async def parse(self, payload: bytes, application_id: str) -> ParsedRequest:
-        """The request in a payload. Raises what `parse` and `parse_large` raise."""
-        if len(payload) <= SLICE_BYTES:
-            return ParsedRequest(parse(payload, self.request_class))
-        return await parse_large(payload, self.request_class, self.rule.items, self.turns, application_id)
+        """The request in a payload of any size. Raises what `parse` and `parse_large` raise."""
+        if len(payload) <= parsing.SLICE_BYTES:
+            return ParsedRequest(parsing.parse(payload, self.request_class))
+        return await self.parse_large(payload, application_id)
+
+    async def parse_large(self, payload: bytes, application_id: str) -> ParsedRequest:
+        """The request in a payload of more than SLICE_BYTES. Raises what `parsing.parse_large` raises."""
+        return await parsing.parse_large(payload, self.request_class, self.rule.items, self.turns, application_id)
 
     def count_of(self, request: Message) -> int:
         """The number of items in a request."""

@@ -6,7 +6,6 @@ import asyncio
 import time
 from collections.abc import AsyncIterable, AsyncIterator
 from contextlib import aclosing
-from typing import Any
 
 import grpc
 
@@ -39,12 +38,12 @@ class StreamOfCalls(AcceptedCall):
     async def _result(self, payload: bytes, context: Context) -> bytes:
         """The response to one request of the stream, or the error that refuses it."""
         method = self.method
-        result: Any = method.response_class()
         try:
-            result.response.MergeFrom(await respond(method, method.renewed(self.head), payload, context))
+            response = await respond(method, method.renewed(self.head), payload, context)
+            result = method.response_class(response=response)
         except Exception as error:
-            result.error.CopyFrom(status_of_refusal(method.name, error))
-        return bytes(result.SerializeToString())
+            result = method.response_class(error=status_of_refusal(method.name, error))
+        return result.SerializeToString()
 
 
 class StreamCall(AcceptedCall):

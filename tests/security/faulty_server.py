@@ -3,22 +3,23 @@
 import sys
 from typing import Any
 
+from google.protobuf.message import Message
+
 from server import __main__
-from server.rpc.parsing import ParsedRequest
-from server.rpc.served_method import ServedMethod
+from server.rpc import parsing
 
 WORD = "defect-of-server-"
 """Requests that contain this string fail."""
 
 if __name__ == "__main__":
-    changed: Any = ServedMethod
+    changed: Any = parsing
     parse = changed.parse
 
-    async def fail(self: ServedMethod, payload: bytes, application_id: str) -> ParsedRequest:
-        parsed: ParsedRequest = await parse(self, payload, application_id)
+    def fail(payload: bytes, request_class: type[Message]) -> Message:
+        request: Message = parse(payload, request_class)
         if WORD.encode() in payload:
-            raise RuntimeError(f"{WORD}{parsed}", payload)
-        return parsed
+            raise RuntimeError(f"{WORD}{request}", payload)
+        return request
 
     changed.parse = fail
     sys.exit(__main__.main())
