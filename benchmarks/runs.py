@@ -26,7 +26,7 @@ from benchmarks.load.messages import (
 from benchmarks.load.users import BATCH, Load, token_of
 from benchmarks.load.wrk import Measured, raw_request
 from benchmarks.stack import Stack
-from server.users.derive import alias_digest
+from server.users.ids import alias_digest
 
 CONNECTIONS = 64
 BATCH_CONNECTIONS = 8

@@ -24,8 +24,8 @@ from server.mongo import migrations
 from server.mongo.accounts import MongoApplicationStore
 from server.mongo.client import answers, connect, open_database
 from server.mongo.erasure import MongoProfileErasure
-from server.mongo.profile_queries import MongoProfileQueries
 from server.mongo.profiles import MongoProfileStore
+from server.mongo.queries.profile_queries import MongoProfileQueries
 from server.mongo.schema import prepare
 from server.mongo.secrets import page_token_key
 from server.query.page_token import PageTokens

@@ -165,14 +165,14 @@ class Application:
 class Lookup:
     """What the profiles to find have in common: `value` in the stored field `field` (or among its elements).
 
-    At most `most` of them are wanted, those with the latest `stored_time` first, from the position `after` on: the
+    At most `limit` of them are wanted, those with the latest `stored_time` first, from the position `after` on: the
     `stored_time` and the `_id` of the last profile of the page before.
     """
 
     application_id: str
     field: str
     value: object
-    most: int
+    limit: int
     after: tuple[datetime | None, str] | None = None
 
 

@@ -14,7 +14,7 @@ from pymongo.collection import Collection
 from benchmarks.environment.processes import BenchmarkFailed, Service
 from benchmarks.load.users import Load, body_of, expected_of
 from benchmarks.load.wrk import Request
-from server.users.update import profile_id
+from server.users.ids import profile_id
 
 _IDS_PER_COUNT = 10_000
 

@@ -11,8 +11,8 @@ from server.model import AliasRemoval, Erasure
 from server.mongo.bulk import DUPLICATE_KEY, Operation, failure_of, write_in_bulk
 from server.mongo.client import Database
 from server.mongo.driver import WRITE_SECONDS
+from server.users.ids import visitor_id
 from server.users.ports import Erased
-from server.users.update import visitor_id
 
 _Key = TypeVar("_Key", bound=Hashable)
 

@@ -13,11 +13,6 @@ from server.query.strings import paths_text
 
 _NAMES: Final = frozenset(field.name for field in fields(Profile))
 
-# What no mask leaves out: who it is, and by what a list may be ordered.
-_ALWAYS: Final = ("user_id", "created_time", "modified_time", "modified_nanos")
-_ALIAS_COUNT: Final = {"$size": {"$ifNull": ["$aliases", []]}}
-
-Projection = dict[str, Any]
 Tree: TypeAlias = "dict[str, Tree | None]"
 
 
@@ -51,19 +46,6 @@ def parse_mask(elements: Sequence[str]) -> Mask:
             inner = cast(Tree, inner.setdefault(key, {}))
         inner[last] = None
     return Mask(chosen, tree)
-
-
-def projection(mask: Mask) -> Projection:
-    """What MongoDB is to answer of a document."""
-    projected: Projection = dict.fromkeys(_ALWAYS, 1)
-    for path in mask.paths:
-        if path == ("alias_count",):
-            projected["alias_count"] = _ALIAS_COUNT
-        elif path == ("ip_address",):
-            projected |= {"ip_address": 1, "observed_ip_address": 1}
-        else:
-            projected[".".join((path[0], *map(escape_key, path[1:])))] = 1
-    return projected
 
 
 def masked(profile: Profile, mask: Mask) -> Profile:

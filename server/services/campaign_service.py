@@ -6,8 +6,8 @@ from runtime.turns import Turns
 from server.rpc.call import Call
 from server.services import convert
 from server.services.sliced_responses import ResponseBuilder
-from server.users.campaign_report import plan_report
 from server.users.ports import ProfileQueries
+from server.users.report_campaigns import plan_report
 
 
 class CampaignService:

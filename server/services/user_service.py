@@ -13,7 +13,6 @@ from server.commit.write_batcher import WriteBatcher
 from server.errors import GatewayTooOld, UserfoldError, UserNotFound
 from server.model import PlannedUpdate
 from server.query.field_mask import parse_mask
-from server.query.grammar import parse_filter
 from server.query.page_token import PageTokens
 from server.rpc.call import Call, is_from_gateway_0_1
 from server.rpc.parsing import ParsedRequest
@@ -25,11 +24,14 @@ from server.services.batch_updates import BatchUpdater, require_batch
 from server.services.sliced_responses import ResponseBuilder
 from server.services.update_stream import UpdateStream
 from server.users.addresses import LONGEST
-from server.users.by_id import plan_alias_removal, plan_erasure, plan_export, plan_suppression
-from server.users.filter_conditions import plan_query
-from server.users.listing import bound_to, plan_listing
-from server.users.lookup import LATEST_FIRST, plan_lookup, subject_of
+from server.users.count import plan_count
+from server.users.delete import plan_delete, plan_suppression
+from server.users.export import plan_export
+from server.users.get import plan_get
+from server.users.list_users import plan_list, subject_of_list
+from server.users.lookup import LATEST_FIRST, plan_lookup, subject_of_lookup
 from server.users.ports import ProfileErasure, ProfileQueries
+from server.users.remove_alias import plan_remove_alias
 from server.users.update import plan_update
 
 _ADDRESSES_IN_0_1: Final = 2
@@ -94,7 +96,7 @@ class UserService:
             yield response
 
     async def GetUser(self, request: pb.GetUserRequest, call: Call) -> pb.GetUserResponse:
-        fetched = await self._queries.find(plan_export(call.application_id, "user_id", request.user_id))
+        fetched = await self._queries.find(plan_get(call.application_id, "user_id", request.user_id))
         if fetched is None:
             raise UserNotFound
         response = pb.GetUserResponse()
@@ -126,11 +128,11 @@ class UserService:
                 # It ignores page tokens, and would pass the first page on as the whole result.
                 raise GatewayTooOld
             position = fetched[count - 1].position(LATEST_FIRST)
-            response.next_page_token = self._tokens.seal(position, subject_of(lookup), now)
+            response.next_page_token = self._tokens.seal(position, subject_of_lookup(lookup), now)
         return response
 
     async def RemoveAlias(self, request: pb.RemoveAliasRequest, call: Call) -> pb.RemoveAliasResponse:
-        removal = plan_alias_removal(call.application_id, request.user_id, request.session_token)
+        removal = plan_remove_alias(call.application_id, request.user_id, request.session_token)
         (removed,) = await self._erasure.remove_aliases([removal])
         return pb.RemoveAliasResponse(removed=_unless_error(removed))
 
@@ -139,7 +141,7 @@ class UserService:
     ) -> pb.BatchRemoveAliasesResponse:
         require_batch(request.requests)
         planned = plan_each(
-            lambda _, item: plan_alias_removal(call.application_id, item.user_id, item.session_token), request.requests
+            lambda _, item: plan_remove_alias(call.application_id, item.user_id, item.session_token), request.requests
         )
         results = []
         for index, removed in enumerate(await outcomes_of(planned, self._erasure.remove_aliases)):
@@ -153,7 +155,7 @@ class UserService:
     async def DeleteUser(self, request: pb.DeleteUserRequest, call: Call) -> pb.DeleteUserResponse:
         call.refuse_validate_only(request)
         until = plan_suppression(request.suppress_days, self._clock())
-        (deleted,) = await self._erasure.erase([plan_erasure(call.application_id, "user_id", request.user_id, until)])
+        (deleted,) = await self._erasure.erase([plan_delete(call.application_id, "user_id", request.user_id, until)])
         return pb.DeleteUserResponse(deleted=_unless_error(deleted))
 
     async def BatchDeleteUsers(self, request: pb.BatchDeleteUsersRequest, call: Call) -> pb.BatchDeleteUsersResponse:
@@ -161,7 +163,7 @@ class UserService:
         require_batch(request.user_ids)
         application_id, until = call.application_id, plan_suppression(request.suppress_days, self._clock())
         planned = plan_each(
-            lambda index, user_id: plan_erasure(application_id, f"user_ids[{index}]", user_id, until), request.user_ids
+            lambda index, user_id: plan_delete(application_id, f"user_ids[{index}]", user_id, until), request.user_ids
         )
         results = []
         for deleted in await outcomes_of(planned, self._erasure.erase):
@@ -196,18 +198,18 @@ class UserService:
 
     async def ListUsers(self, request: pb.ListUsersRequest, call: Call) -> pb.ListUsersResponse:
         list_request, now = convert.list_request_from_message(request), self._clock()
-        listing = plan_listing(call.application_id, list_request, self._tokens, now)
+        listing = plan_list(call.application_id, list_request, self._tokens, now)
         fetched, has_more = await self._queries.list_users(listing)
         response = pb.ListUsersResponse()
         count = await self._builder(call).users(fetched, response.users)
         if has_more or count < len(fetched):
             position = fetched[count - 1].position(listing.keys)
-            subject = bound_to(call.application_id, list_request)
+            subject = subject_of_list(call.application_id, list_request)
             response.next_page_token = self._tokens.seal(position, subject, now)
         return response
 
     async def CountUsers(self, request: pb.CountUsersRequest, call: Call) -> pb.CountUsersResponse:
-        query = plan_query(call.application_id, parse_filter(request.filter))
+        query = plan_count(call.application_id, request.filter)
         return pb.CountUsersResponse(count=await self._queries.count(query))
 
     def _builder(self, call: Call) -> ResponseBuilder:

@@ -156,21 +156,6 @@ _common_facts = lru_cache(maxsize=8192)(_parsed)
 _long_facts = lru_cache(maxsize=1024)(_parsed)
 
 
-def alias_digest(application_id: str, session_token: str) -> bytes:
-    """The 32 bytes that stand for a session token: they do not tell the token, nor match in another application.
-
-    An application id holds no NUL, so no two pairs have one digest.
-    """
-    return hashlib.sha256(f"{application_id}\0{session_token}".encode()).digest()
-
-
-def owner_digest(application_id: str, kind: str, owner_id: str) -> str:
-    """What stands for the owner of a profile in its `_id`, in hexadecimal: it does not tell the owner's id, nor match
-    in another application. Neither an application id nor a kind holds NUL, so no two owners have one digest.
-    """
-    return hashlib.sha256(f"{application_id}\0{kind}\0{owner_id}".encode()).hexdigest()
-
-
 def warm() -> None:
     """Load the parsers' tables now, which takes 0.1 s and more, instead of at the first update."""
     user_agent_facts("Mozilla/5.0")

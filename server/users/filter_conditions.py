@@ -1,8 +1,7 @@
-"""A filter as a MongoDB query: what each comparison means, exactly, in plain dicts.
+"""A filter as conditions on stored fields: what each comparison means.
 
-MongoDB's own comparisons look into arrays, on the way to a field and in the field itself; those of a filter do not, but
-for `:`, which looks into the field. So wherever metadata may hold an array, the query says that there is none. Values
-stand below explicit operators, so none can be one. `!=` and NOT are `$nor`, the exact opposite.
+Comparisons do not look into arrays, except `:`, which looks into the array at the end of its path. `!=` and NOT are the
+exact opposite of `=` and of their operand.
 """
 
 import math
@@ -10,99 +9,104 @@ from dataclasses import replace
 from typing import Final, TypeGuard
 
 from server.merge.numbers import stored_double, stored_number
+from server.merge.times import stored_time
+from server.query.conditions import (
+    NO_USER,
+    AllOf,
+    AnyOf,
+    Compared,
+    Condition,
+    ElementCount,
+    IsStored,
+    JsonCompared,
+    JsonHasNull,
+    Not,
+    Operator,
+    UserQuery,
+)
 from server.query.fields import Field, FieldKind, field_at
 from server.query.grammar import ANYTHING, And, Comparison, Filter, Or, refusal
 from server.query.timestamps import nanoseconds_from_text
-from server.users.update import profile_id, stored_time
+from server.users.ids import profile_id
 
-Query = dict[str, object]
-Pipeline = list[dict[str, object]]
-
-_OPERATORS: Final = {"=": "$eq", ":": "$eq", "<": "$lt", "<=": "$lte", ">": "$gt", ">=": "$gte"}
-_NOBODY: Final[Query] = {"_id": {"$in": []}}
-_ARRAY: Final = {"$type": "array"}
+_OPERATORS: Final[dict[str, Operator]] = {"=": "=", ":": "=", "<": "<", "<=": "<=", ">": ">", ">=": ">="}
+# For a value that lies between two stored ones, before which it is rounded.
+_BETWEEN: Final[dict[str, Operator]] = {"<": "<=", "<=": "<=", ">": ">", ">=": ">"}
+_STRICT: Final[dict[str, Operator]] = {"<": "<", "<=": "<", ">": ">", ">=": ">"}
 
 
-def users_of(application_id: str) -> Query:
-    """The query of all users of an application: not of visitors without a user id, nor of what an erasure leaves."""
-    return {"application_id": {"$eq": application_id}, "user_id": {"$exists": True}}
+def users_matching(application_id: str, tree: Filter | None) -> UserQuery:
+    """The users of an application that a filter matches, or all if there is none. Raises InvalidRequest."""
+    return UserQuery(application_id, () if tree is None else (_condition(application_id, tree),))
 
 
-def plan_query(application_id: str, tree: Filter | None) -> Query:
-    """The query of an application's users that a filter matches; all where there is none. Raises InvalidRequest."""
-    if tree is None:
-        return users_of(application_id)
-    return {**users_of(application_id), "$and": [_query(application_id, tree)]}
-
-
-def time_query(field: str, operator: str, nanoseconds: int) -> Query:
-    """The query of the users of whom a time compares so with a number of nanoseconds since 1970-01-01 UTC.
+def time_condition(field: str, operator: str, nanoseconds: int) -> Condition:
+    """The condition that a time compares with a number of nanoseconds since 1970-01-01 UTC.
 
     `field` is `created_time`, `stored_time` or `modified_time`.
     """
-    date, rest = stored_time(nanoseconds)
+    date, remainder = stored_time(nanoseconds)
     if field != "modified_time":
-        # Kept to the millisecond: a time within one is after its beginning, and equal to nothing.
-        if rest and operator == "=":
-            return _NOBODY
-        return {field: {_OPERATORS[{"<": "<=", ">=": ">"}.get(operator, operator) if rest else operator]: date}}
-    same = {field: {"$eq": date}, "modified_nanos": {_OPERATORS[operator]: rest}}
-    return same if operator == "=" else {"$or": [{field: {_OPERATORS[operator[0]]: date}}, same]}
+        # Stored to the millisecond: no stored time equals one with a remainder.
+        if not remainder:
+            return Compared((field,), _OPERATORS[operator], date)
+        return NO_USER if operator == "=" else Compared((field,), _BETWEEN[operator], date)
+    same = AllOf((Compared((field,), "=", date), Compared(("modified_nanos",), _OPERATORS[operator], remainder)))
+    return same if operator == "=" else AnyOf((Compared((field,), _STRICT[operator], date), same))
 
 
-def _query(application_id: str, tree: Filter) -> Query:
+def _condition(application_id: str, tree: Filter) -> Condition:
     if isinstance(tree, Comparison):
         return _comparison(application_id, tree)
     if isinstance(tree, And | Or):
-        operands = [_query(application_id, operand) for operand in tree.operands]
-        return {"$and" if isinstance(tree, And) else "$or": operands}
-    return {"$nor": [_query(application_id, tree.operand)]}
+        operands = [_condition(application_id, operand) for operand in tree.operands]
+        return AllOf(operands) if isinstance(tree, And) else AnyOf(operands)
+    return Not(_condition(application_id, tree.operand))
 
 
-def _comparison(application_id: str, comparison: Comparison) -> Query:
+def _comparison(application_id: str, comparison: Comparison) -> Condition:
     field = field_at(comparison.path)
     if field is None:
         raise refusal("filter", comparison.column, "expected a field that users can be chosen by")
     operator, value = comparison.operator, comparison.value
     if operator == "!=":
-        return {"$nor": [_comparison(application_id, replace(comparison, operator="="))]}
+        return Not(_comparison(application_id, replace(comparison, operator="=")))
     if value is ANYTHING:
-        return _is_there(field)
+        return _is_stored(field)
     if value is None or isinstance(value, bool):
         if operator not in ("=", ":"):
             raise refusal("filter", comparison.value_column, "expected a string or a number: nothing else has an order")
         if value is None:
             return _is_null(field, operator)
-    if field.kind in (FieldKind.JSON, FieldKind.COUNT) and _is_kept_as_text(value):
+    if field.kind in (FieldKind.JSON, FieldKind.COUNT) and _is_stored_as_string(value):
         if operator not in ("=", ":"):
-            operator, value = _beside(operator, value)
+            operator, value = _compared_with_double(operator, value)
         elif field.kind is FieldKind.COUNT:
-            return _NOBODY
+            return NO_USER
         else:
             value = str(value)
     if field.kind is FieldKind.JSON:
-        return _json(field, {_OPERATORS[operator]: value}, looks_into_arrays=operator == ":")
-    # None of these holds an array: has is the same as equals.
+        return JsonCompared(field.stored, _OPERATORS[operator], value, or_element=operator == ":")
+    # No other field holds an array: `:` means the same as `=`.
     operator = "=" if operator == ":" else operator
     if field.kind is FieldKind.COUNT and isinstance(value, int | float) and not isinstance(value, bool):
-        size = {"$size": {"$ifNull": [f"${field.path}", []]}}
-        return {"$expr": {_OPERATORS[operator]: [size, {"$literal": value}]}}
+        return ElementCount(field.stored, _OPERATORS[operator], value)
     if field.kind is FieldKind.TEXT and isinstance(value, str):
-        return _text(application_id, field.path, operator, value)
+        return _text(application_id, field, _OPERATORS[operator], value)
     if field.kind is FieldKind.TIME and isinstance(value, str):
         nanoseconds = nanoseconds_from_text(value)
         if nanoseconds is not None:
-            return time_query(field.path, operator, nanoseconds)
+            return time_condition(field.path, operator, nanoseconds)
     raise refusal("filter", comparison.value_column, f"expected {field.kind.value}")
 
 
-def _is_kept_as_text(value: object) -> TypeGuard[int]:
-    """Whether a value is an integer that no double holds: in metadata, it is stored as its decimal digits."""
+def _is_stored_as_string(value: object) -> TypeGuard[int]:
+    """Whether a value is an integer that no double holds. In metadata, its decimal digits are stored."""
     return isinstance(value, int) and isinstance(stored_number(value), str)
 
 
-def _beside(operator: str, integer: int) -> tuple[str, float]:
-    """The comparison with the next double that means the same for every double."""
+def _compared_with_double(operator: str, integer: int) -> tuple[str, float]:
+    """The comparison with the next double that has the same result for every double."""
     try:
         nearest = float(integer)
     except OverflowError:
@@ -112,34 +116,29 @@ def _beside(operator: str, integer: int) -> tuple[str, float]:
     return ">=", stored_double(nearest if nearest > integer else math.nextafter(nearest, math.inf))
 
 
-def _text(application_id: str, path: str, operator: str, value: str) -> Query:
-    if path == "user_id" and operator == "=":
-        # Which is the digest of it, and has an index.
-        return {"_id": {"$eq": profile_id(application_id, value)}}
-    condition = {_OPERATORS[operator]: value}
-    if path == "ip_address":
-        # Where no update gave one, the observed one is answered.
-        observed: Query = {"ip_address": {"$exists": False}, "observed_ip_address": condition}
-        return {"$or": [{"ip_address": condition}, observed]}
-    return {path: condition}
+def _text(application_id: str, field: Field, operator: Operator, value: str) -> Condition:
+    if field.stored == ("user_id",) and operator == "=":
+        # The `_id` has an index.
+        return Compared(("_id",), "=", profile_id(application_id, value))
+    if field.stored == ("ip_address",):
+        # If no update gave an address, the observed one takes its place.
+        observed = AllOf((Not(IsStored(("ip_address",))), Compared(("observed_ip_address",), operator, value)))
+        return AnyOf((Compared(("ip_address",), operator, value), observed))
+    return Compared(field.stored, operator, value)
 
 
-def _json(field: Field, condition: Query, *, looks_into_arrays: bool) -> Query:
-    query: Query = {".".join(field.stored[:length]): {"$not": _ARRAY} for length in range(2, len(field.stored))}
-    return query | {field.path: condition if looks_into_arrays else condition | {"$not": _ARRAY}}
-
-
-def _is_there(field: Field) -> Query:
+def _is_stored(field: Field) -> Condition:
     if field.kind is FieldKind.COUNT:
-        return {"user_id": {"$exists": True}}
-    if field.path == "ip_address":
-        return {"$or": [{path: {"$exists": True}} for path in ("ip_address", "observed_ip_address")]}
-    return _json(field, {"$exists": True}, looks_into_arrays=True)
+        # Every user has a number of aliases.
+        return IsStored(("user_id",))
+    if field.stored == ("ip_address",):
+        return AnyOf((IsStored(("ip_address",)), IsStored(("observed_ip_address",))))
+    return IsStored(field.stored)
 
 
-def _is_null(field: Field, operator: str) -> Query:
-    """No field holds null, which removes it, so what equals null is not there. Arrays may hold one."""
-    absent: Query = {"$nor": [_is_there(field)]}
+def _is_null(field: Field, operator: str) -> Condition:
+    """A null removes a field, so no field holds one. Arrays may hold one."""
+    absent = Not(_is_stored(field))
     if operator == "=" or field.kind is not FieldKind.JSON:
         return absent
-    return {"$or": [absent, _json(field, {"$elemMatch": {"$eq": None}}, looks_into_arrays=True)]}
+    return AnyOf((absent, JsonHasNull(field.stored)))

@@ -10,8 +10,8 @@ from server.errors import InvalidRequest, Violation
 from server.model import Lookup, LookupRequest
 from server.query.page_token import PageTokens, page_size
 from server.query.strings import text_violation
-from server.users.derive import alias_digest, email_facts
-from server.users.filter_conditions import Query, users_of
+from server.users.derive import email_facts
+from server.users.ids import alias_digest
 
 TOKENS: Final = "aliases"
 """The field that holds a profile's session tokens, as digests that are bound to the application."""
@@ -46,28 +46,15 @@ def plan_lookup(application_id: str, request: LookupRequest, tokens: PageTokens,
         raise InvalidRequest(violations)
     ((name, text),) = request.known.items()
     field, value = _stored(application_id, name, text)
-    most = page_size(request.page_size)
+    limit = page_size(request.page_size)
     if not request.page_token:
-        return Lookup(application_id, field, value, most)
+        return Lookup(application_id, field, value, limit)
     time, key = tokens.open(request.page_token, _subject(application_id, field, value), now)
     after = datetime.fromisoformat(cast(str, time)) if time else None, cast(str, key)
-    return Lookup(application_id, field, value, most, after)
+    return Lookup(application_id, field, value, limit, after)
 
 
-def lookup_query(lookup: Lookup) -> Query:
-    """The query of the users of a page, and of those after it."""
-    query: Query = {**users_of(lookup.application_id), lookup.field: {"$eq": lookup.value}}
-    return query if lookup.after is None else {**query, "$or": _beyond(*lookup.after)}
-
-
-def _beyond(time: datetime | None, key: str) -> Sequence[Query]:
-    """The conditions, of which one holds for every profile after a position."""
-    # What equals null is not there.
-    same: Query = {"stored_time": {"$eq": time}, "_id": {"$gt": key}}
-    return [same] if time is None else [{"stored_time": {"$lt": time}}, same, {"stored_time": {"$eq": None}}]
-
-
-def subject_of(lookup: Lookup) -> Sequence[str]:
+def subject_of_lookup(lookup: Lookup) -> Sequence[str]:
     """What the token of a page opens for: all that says who is looked up."""
     return _subject(lookup.application_id, lookup.field, lookup.value)
 

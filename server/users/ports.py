@@ -14,10 +14,10 @@ from server.model import (
     Stored,
     Suppressed,
 )
+from server.query.conditions import UserQuery
 from server.query.field_mask import Mask
-from server.users.campaign_report import Report
-from server.users.filter_conditions import Query
-from server.users.listing import Listing
+from server.users.list_users import Listing
+from server.users.report_campaigns import Report
 
 Outcome: TypeAlias = UserfoldError | Suppressed | Stored
 """What became of a write."""
@@ -76,7 +76,7 @@ class ProfileQueries(Protocol):
     async def list_users(self, listing: Listing) -> tuple[Sequence[Fetched], bool]:
         """One page, and whether more match. Must raise QueryTooSlow after its time."""
 
-    async def count(self, query: Query) -> int:
+    async def count(self, query: UserQuery) -> int:
         """How many users match. Must raise QueryTooSlow after its time."""
 
     async def report(self, report: Report) -> CampaignReport:

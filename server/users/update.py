@@ -5,21 +5,19 @@ README.
 """
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
-from functools import lru_cache
+from datetime import datetime
 from itertools import chain
 from typing import Final
 
 from server import limits
 from server.errors import InvalidRequest
 from server.merge.patch import compose, needs_exact
+from server.merge.times import stored_time
 from server.model import REMOVE, JsonObject, Patch, PlannedUpdate, ProfileWrite, UserUpdate, Whole
 from server.users.addresses import is_ip_address
-from server.users.derive import alias_digest, email_facts, owner_digest, user_agent_facts
+from server.users.derive import email_facts, user_agent_facts
+from server.users.ids import alias_digest, profile_id, visitor_id
 from server.users.metadata import MetadataPlan, too_large
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_NANOSECONDS_PER_MILLISECOND = 1_000_000
 
 # Upper bounds of what the operation takes beside metadata and texts, in bytes, in either form: all of the envelope,
 # with the names of its fields, and the filter; a field of a campaign, which may be stored as the initial one as well.
@@ -68,28 +66,6 @@ def plan_update(application_id: str, update: UserUpdate, now: int) -> PlannedUpd
         first_campaign=first_campaign,
     )
     return PlannedUpdate(write, plan.warnings[: limits.REPORTED])
-
-
-def profile_id(application_id: str, user_id: str) -> str:
-    """The `_id` of a user's profile: a digest, which may outlive the user where an erasure is kept up."""
-    return f"{application_id}/u/{owner_digest(application_id, 'u', user_id)}"
-
-
-def visitor_id(application_id: str, anonymous_id: str) -> str:
-    """The `_id` of the profile of a visitor without a user id, kept apart from users by the letter."""
-    return f"{application_id}/a/{owner_digest(application_id, 'a', anonymous_id)}"
-
-
-def stored_time(nanoseconds: int) -> tuple[datetime, int]:
-    """A time as it is stored: a date, which MongoDB keeps to the millisecond, and the nanoseconds beyond."""
-    milliseconds, rest = divmod(nanoseconds, _NANOSECONDS_PER_MILLISECOND)
-    return _date(milliseconds), rest
-
-
-# The updates of a batch have the same, and those that came one by one within a millisecond.
-@lru_cache(maxsize=1024)
-def _date(milliseconds: int) -> datetime:
-    return _EPOCH + timedelta(milliseconds=milliseconds)
 
 
 def fold(writes: Sequence[ProfileWrite]) -> tuple[ProfileWrite, int]:

@@ -16,8 +16,7 @@ from userfold.v1 import user_service_pb2 as pb
 from userfold.v1.user_pb2 import UserUpdate
 from userfold.v1.user_service_pb2_grpc import UserServiceStub
 
-from server.users.derive import alias_digest
-from server.users.update import profile_id
+from server.users.ids import alias_digest, profile_id
 from tests.faults.history import History, Operation, Outcome
 from tests.support.applications import Application
 from tests.support.http1 import AsyncConnection, Response, request_bytes

@@ -23,15 +23,16 @@ from gateway.transcoding.json_decoder import ObjectDecoder
 from runtime.turns import Turns
 from server.errors import InvalidRequest
 from server.model import ListRequest, ReportRequest
-from server.query.field_mask import parse_mask, projection
-from server.query.grammar import parse_filter
+from server.mongo.queries.projections import projection
+from server.mongo.queries.user_queries import user_query
+from server.query.field_mask import parse_mask
 from server.query.page_token import PageTokens
 from server.rpc.error_status import status_from_error
 from server.services import convert
 from server.services.batch_results import plan_batch
-from server.users.campaign_report import plan_report
-from server.users.filter_conditions import plan_query
-from server.users.listing import plan_listing
+from server.users.count import plan_count
+from server.users.list_users import plan_list
+from server.users.report_campaigns import plan_report
 from tests.fuzz.http import http
 from tests.fuzz.legal import APPLICATION, NOW, plan_legally, require_legal_path, require_legal_query
 
@@ -97,7 +98,7 @@ def choose(data: bytes) -> None:
     try:
         match part % 6:
             case 0:
-                require_legal_query(plan_query(APPLICATION, parse_filter(text)))
+                require_legal_query(user_query(plan_count(APPLICATION, text)))
             case 1:
                 for path in projection(parse_mask([text])):
                     require_legal_path(path)
@@ -106,9 +107,9 @@ def choose(data: bytes) -> None:
             case 3:
                 plan_report(APPLICATION, ReportRequest(value_path=text))
             case 4:
-                plan_listing(APPLICATION, ListRequest(order_by=text), _TOKENS, NOW)
+                plan_list(APPLICATION, ListRequest(order_by=text), _TOKENS, NOW)
             case _:
-                plan_listing(APPLICATION, ListRequest(page_token=text), _TOKENS, NOW)
+                plan_list(APPLICATION, ListRequest(page_token=text), _TOKENS, NOW)
     except InvalidRequest as error:
         _require_told(error)
         found = re.match(r"column (\d+): expected .", error.violations[0].description)

@@ -16,8 +16,7 @@ from userfold.v1.user_service_pb2_grpc import UserServiceStub
 
 from server import limits
 from server.accounts.credentials import generate_collector_key
-from server.users.derive import alias_digest
-from server.users.update import profile_id
+from server.users.ids import alias_digest, profile_id
 from tests.support.applications import register
 from tests.support.stack import Api, Stack
 

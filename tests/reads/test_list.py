@@ -16,11 +16,10 @@ from userfold.v1.user_service_pb2_grpc import UserServiceStub
 from server import limits
 from server.errors import InvalidRequest
 from server.model import ListRequest
-from server.query.grammar import parse_filter
 from server.query.page_token import PageTokens
-from server.users.filter_conditions import plan_query
-from server.users.listing import plan_listing
-from server.users.update import profile_id
+from server.users.count import plan_count
+from server.users.ids import profile_id
+from server.users.list_users import plan_list
 from tests.server.users.test_filter_conditions_property import FILTERS, text_of
 from tests.support.applications import Application, register
 from tests.support.stack import Api, Stack
@@ -225,7 +224,7 @@ def test_users_are_listed_in_the_requested_order(api: Api) -> None:
 def test_a_page_has_at_most_a_thousand_users(three: Api) -> None:
     assert listed(three, page_size=1001) == listed(three, page_size=2**31 - 1) == ["1", "2", "3"]
     tokens = PageTokens(Fernet.generate_key())
-    assert plan_listing("app", ListRequest(page_size=1001), tokens, 0).most == 1000
+    assert plan_list("app", ListRequest(page_size=1001), tokens, 0).limit == 1000
 
 
 def test_an_observed_address_does_not_match_as_the_ip_address(
@@ -297,7 +296,7 @@ def test_only_the_requested_fields_are_returned(
 @given(filtered=FILTERS.map(text_of) | st.text(st.characters(exclude_categories=["Cs"]), max_size=20))
 def test_a_filter_is_the_same_in_a_url_and_in_a_body(three: Api, filtered: str) -> None:
     try:
-        plan_query("app", parse_filter(filtered))
+        plan_count("app", filtered)
         status = 200
     except InvalidRequest:
         status = 400
@@ -396,7 +395,7 @@ def test_a_string_is_refused_by_its_length_before_it_is_parsed(field: str, reaso
     asked: Any = {field: Text(" " * 1_000_000)}
     tokens = PageTokens(Fernet.generate_key())
     with pytest.raises(InvalidRequest) as refused:
-        plan_listing("app", ListRequest(**asked), tokens, 0)
+        plan_list("app", ListRequest(**asked), tokens, 0)
     assert [(each.field, each.reason) for each in refused.value.violations] == [(field, reason)]
 
 
@@ -420,7 +419,7 @@ def test_fields_are_counted_before_they_are_measured_and_measured_before_they_ar
     asked: list[tuple[list[str], str]] = [([long] * 3, "TOO_LONG"), (Elements(["a"] * 101), "TOO_MANY")]
     for fields, reason in asked:
         with pytest.raises(InvalidRequest) as refused:
-            plan_listing("app", ListRequest(fields=fields), tokens, 0)
+            plan_list("app", ListRequest(fields=fields), tokens, 0)
         assert [(each.field, each.reason) for each in refused.value.violations] == [("fields", reason)]
 
 

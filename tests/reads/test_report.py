@@ -12,7 +12,7 @@ from pymongo.database import Database
 from userfold.v1 import campaign_service_pb2 as pb
 from userfold.v1.campaign_service_pb2_grpc import CampaignServiceStub
 
-from server.users.update import profile_id
+from server.users.ids import profile_id
 from tests.support.applications import Application, register
 from tests.support.stack import Api, Stack
 

@@ -10,7 +10,7 @@ from userfold.v1 import user_service_pb2 as pb
 from userfold.v1.user_pb2 import UserUpdate
 from userfold.v1.user_service_pb2_grpc import UserServiceStub
 
-from server.users.derive import alias_digest
+from server.users.ids import alias_digest
 from tests.support.applications import Application
 from tests.support.database_dump import OPLOG, dump
 from tests.support.stack import Api, Stack, percent_encoded

@@ -39,7 +39,7 @@ from server.mongo.client import connect, open_database, prepare
 from server.mongo.replica_set import initiate
 from server.rpc.error_status import ERROR_STATUSES
 from server.settings import InvalidSetting
-from server.users.derive import alias_digest
+from server.users.ids import alias_digest
 from tests.security import faulty_gateway, faulty_server
 from tests.security.marked_values import MarkedIds, MarkedValues, ValueKind
 from tests.security.recorded_traffic import RecordedTraffic, RecordingClient

@@ -13,8 +13,7 @@ from bson.raw_bson import RawBSONDocument
 from pymongo.database import Database
 from pymongo.write_concern import WriteConcern
 
-from server.users.derive import alias_digest
-from server.users.update import profile_id
+from server.users.ids import alias_digest, profile_id
 from tests.stalls.rows.payloads import COMPANY, TOKEN, USERS
 from tests.support.applications import Application
 

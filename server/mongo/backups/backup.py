@@ -17,7 +17,7 @@ from server.mongo.backups.archive import ArchiveReader, ArchiveWriter
 from server.mongo.bulk import DUPLICATE_KEY
 from server.mongo.client import Collection, Database, unusable
 from server.mongo.schema import KEY, SCHEMA, SERVERS, oldest_serving, require_served
-from server.users.update import visitor_id
+from server.users.ids import visitor_id
 
 Counts = Mapping[str, int]
 """Documents by their collection."""

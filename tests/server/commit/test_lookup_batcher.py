@@ -12,7 +12,7 @@ from server.commit.lookup_batcher import LookupBatcher
 from server.errors import DatabaseUnavailable
 from server.model import Lookup, LookupRequest, Profile
 from server.query.page_token import PageTokens
-from server.users.lookup import plan_lookup, subject_of
+from server.users.lookup import plan_lookup, subject_of_lookup
 from server.users.ports import Found, ProfileQueries
 from tests.server.fetched import FetchedProfile
 from tests.support.waiting import turns
@@ -214,7 +214,7 @@ async def test_what_is_no_token_waits_for_nobody(queries: FakeQueries, lookups: 
 
 
 async def test_a_later_page_of_a_token_is_made_alone(queries: FakeQueries, lookups: LookupBatcher) -> None:
-    later = _plan("app", _TOKENS.seal([None, "app/u/x"], subject_of(_lookup(0)), 0), session_token="t0")
+    later = _plan("app", _TOKENS.seal([None, "app/u/x"], subject_of_lookup(_lookup(0)), 0), session_token="t0")
     tasks = [asyncio.create_task(_answered(lookups, lookup)) for lookup in (_lookup(0), later)]
     await turns()
     assert queries.asked == [[later], [_lookup(0)]]

@@ -25,8 +25,8 @@ from server.mongo import bulk
 from server.mongo.client import Database, connect, open_database, prepare
 from server.mongo.erasure import MongoProfileErasure
 from server.mongo.profiles import MongoProfileStore
-from server.users.derive import alias_digest
-from server.users.update import plan_update, profile_id, visitor_id
+from server.users.ids import alias_digest, profile_id, visitor_id
+from server.users.update import plan_update
 from tests.server.mongo.store_writes import applied
 
 _NOW = 1_767_323_045_678_000_000

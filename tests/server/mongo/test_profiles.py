@@ -11,13 +11,15 @@ from pymongo import MongoClient
 
 from server.errors import DatabaseUnavailable, ProfileTooLarge, WriteOutcomeUnknown, WriteRejected
 from server.local.mongod import EmbeddedMongod
+from server.merge.times import stored_time
 from server.model import STORED, Profile, ProfileWrite, Stored, UserUpdate
 from server.mongo import bulk, profiles
 from server.mongo.client import Database, connect, open_database, prepare
-from server.mongo.profile_queries import MongoProfileQueries
 from server.mongo.profiles import MongoProfileStore
+from server.mongo.queries.profile_queries import MongoProfileQueries
+from server.users.ids import profile_id
 from server.users.ports import AGAIN
-from server.users.update import plan_update, profile_id, stored_time
+from server.users.update import plan_update
 from tests.server.mongo.store_writes import applied
 
 _NOW = 1_767_323_045_000_000_000

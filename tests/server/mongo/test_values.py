@@ -17,8 +17,9 @@ from server.mongo import values
 from server.mongo.client import Database, connect, open_database, prepare
 from server.mongo.profiles import MongoProfileStore
 from server.mongo.values import FIELD, Recount, values_in
+from server.users.ids import profile_id
 from server.users.ports import AGAIN
-from server.users.update import plan_update, profile_id
+from server.users.update import plan_update
 from tests.server.mongo.store_writes import applied
 
 _NOW = 1_767_323_045_000_000_000

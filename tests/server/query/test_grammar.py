@@ -16,7 +16,7 @@ from server.model import ReportRequest
 from server.query.field_mask import WHOLE
 from server.query.fields import CAMPAIGN_FIELDS, field_at
 from server.query.grammar import ANYTHING, And, Comparison, Filter, Not, Or, parse_filter, parse_paths
-from server.users.campaign_report import plan_report
+from server.users.report_campaigns import plan_report
 
 
 def _plain(tree: Filter | None) -> Any:

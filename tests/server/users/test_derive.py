@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from ua_parser import Domain, PartialResult
 
 from server.users import derive
-from server.users.derive import EmailFacts, alias_digest, email_facts, user_agent_facts
+from server.users.derive import EmailFacts, email_facts, user_agent_facts
+from server.users.ids import alias_digest
 
 _IPHONE = (
     "Mozilla/5.0 (iPhone; CPU iPhone OS 17_0 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko)"

@@ -15,12 +15,13 @@ from server.merge.field_names import unescape_object
 from server.merge.paths import field_path
 from server.model import STORED, Profile, UserUpdate
 from server.mongo.client import Database, connect, open_database, prepare
-from server.mongo.profile_queries import MongoProfileQueries
 from server.mongo.profiles import MongoProfileStore
+from server.mongo.queries.profile_queries import MongoProfileQueries
+from server.query.conditions import UserQuery
 from server.query.field_mask import WHOLE
 from server.query.grammar import ANYTHING, And, Comparison, Filter, Literal, Not, Or, parse_filter
-from server.users.filter_conditions import plan_query
-from server.users.listing import Listing
+from server.users.filter_conditions import users_matching
+from server.users.list_users import Listing
 from server.users.update import plan_update
 from tests.support.expected_filter_result import matches
 
@@ -148,19 +149,19 @@ async def _check(opened: Database, updates: Iterable[UserUpdate], trees: Iterabl
     writes = [plan_update(application, update, _NOW).write for update in [*updates, visitor]]
     assert set(await MongoProfileStore(opened).apply(writes)) == {STORED}
     queries = MongoProfileQueries(opened)
-    everybody = await _listed(queries, plan_query(application, None))
+    everybody = await _listed(queries, users_matching(application, None))
     assert {profile.user_id for profile in everybody} == {write.on_insert.get("user_id") for write in writes[:-1]}
     for tree in trees:
         text = text_of(tree)
-        query = plan_query(application, parse_filter(text))
+        query = users_matching(application, parse_filter(text))
         found = await _listed(queries, query)
         chosen = [profile.user_id for profile in everybody if matches(profile, tree)]
         assert [profile.user_id for profile in found] == chosen, text
         assert await queries.count(query) == len(chosen)
 
 
-async def _listed(queries: MongoProfileQueries, query: dict[str, object]) -> list[Profile]:
-    listing = Listing(query, ("user_id",), descending=False, most=1000, mask=WHOLE)
+async def _listed(queries: MongoProfileQueries, query: UserQuery) -> list[Profile]:
+    listing = Listing(query, ("user_id",), descending=False, limit=1000, mask=WHOLE)
     fetched, _ = await queries.list_users(listing)
     profiles = [each.profile() for each in fetched]
     return [replace(profile, metadata=unescape_object(profile.metadata or {})) for profile in profiles]

@@ -9,7 +9,8 @@ from server import limits
 from server.errors import InvalidRequest
 from server.model import REMOVE, PlannedUpdate, UserUpdate
 from server.mongo.update_document import UpdateDocument, dotted_update
-from server.users.update import fold, plan_update, profile_id
+from server.users.ids import profile_id
+from server.users.update import fold, plan_update
 
 _NOW = 1_767_323_045_678_901_234
 

@@ -19,13 +19,16 @@ from server.mongo.client import Cursor, Database
 from server.mongo.documents import FetchedDocument
 from server.mongo.driver import READ_SECONDS
 from server.mongo.failures import read_failures
-from server.query.field_mask import WHOLE, Mask, Projection, projection
-from server.users.campaign_report import Report, group_from_document
-from server.users.filter_conditions import Query, users_of
-from server.users.listing import Listing
-from server.users.lookup import TOKENS, lookup_query
+from server.mongo.queries.projections import Projection, projection
+from server.mongo.queries.report_pipelines import group_from_document, groups_pipeline, total_pipeline
+from server.mongo.queries.user_queries import Query, lookup_query, page_query, user_query, users_of
+from server.query.conditions import UserQuery
+from server.query.field_mask import WHOLE, Mask
+from server.users.ids import visitor_id
+from server.users.list_users import Listing
+from server.users.lookup import TOKENS
 from server.users.ports import Found
-from server.users.update import visitor_id
+from server.users.report_campaigns import Report
 
 _WHOLE = projection(WHOLE)
 _MILLISECONDS = 1_000 * limits.QUERY_SECONDS
@@ -115,7 +118,7 @@ class MongoProfileQueries:
 
     async def look_up(self, lookup: Lookup) -> Found:
         cursor = self._raw.find(lookup_query(lookup), projection=_WHOLE, max_time_ms=_MILLISECONDS)
-        documents, has_more = await self._read(cursor.sort(_SORT).limit(lookup.most + 1), lookup.most)
+        documents, has_more = await self._read(cursor.sort(_SORT).limit(lookup.limit + 1), lookup.limit)
         return [self._fetched(document) for document in documents], has_more
 
     async def look_up_tokens(self, lookups: Sequence[Lookup]) -> Sequence[Found | None] | None:
@@ -134,7 +137,7 @@ class MongoProfileQueries:
         for document in documents:
             for digest in document["asked"]:
                 found.setdefault((document["application_id"], digest), []).append(document)
-        return [self._found(found.get((lookup.application_id, lookup.value), ()), lookup.most) for lookup in lookups]
+        return [self._found(found.get((lookup.application_id, lookup.value), ()), lookup.limit) for lookup in lookups]
 
     def _found(self, holders: Sequence[RawBSONDocument], most: int) -> Found | None:
         answered = holders[:most]
@@ -145,15 +148,15 @@ class MongoProfileQueries:
 
     async def list_users(self, listing: Listing) -> tuple[Sequence[Fetched], bool]:
         direction = -1 if listing.descending else 1
-        cursor = self._raw.find(listing.query, projection=projection(listing.mask), max_time_ms=_MILLISECONDS)
-        cursor.sort([(key, direction) for key in listing.keys]).limit(listing.most + 1)
-        documents, has_more = await self._read(cursor, listing.most)
+        cursor = self._raw.find(page_query(listing), projection=projection(listing.mask), max_time_ms=_MILLISECONDS)
+        cursor.sort([(key, direction) for key in listing.keys]).limit(listing.limit + 1)
+        documents, has_more = await self._read(cursor, listing.limit)
         return [FetchedDocument(document, self._options, mask=listing.mask) for document in documents], has_more
 
-    async def count(self, query: Query) -> int:
+    async def count(self, query: UserQuery) -> int:
         with read_failures():
             async with asyncio.timeout(limits.QUERY_SECONDS + _ANSWER_SECONDS):
-                return await self._profiles.count_documents(query, maxTimeMS=_MILLISECONDS)
+                return await self._profiles.count_documents(user_query(query), maxTimeMS=_MILLISECONDS)
 
     async def report(self, report: Report) -> CampaignReport:
         end = time.monotonic() + limits.REPORT_SECONDS
@@ -162,13 +165,13 @@ class MongoProfileQueries:
                 # One snapshot: the groups are to add up to the total.
                 async with await self._client.start_session(snapshot=True) as session:
                     read: list[tuple[Sequence[RawBSONDocument], bool]] = []
-                    for pipeline, most in ((report.groups, report.most), (report.total, 1)):
+                    for pipeline, limit in ((groups_pipeline(report), report.limit), (total_pipeline(report), 1)):
                         if (milliseconds := int(1_000 * (end - time.monotonic()))) <= 0:
                             raise QueryTooSlow
                         cursor = self._raw.aggregate(
                             pipeline, session=session, allowDiskUse=True, maxTimeMS=milliseconds
                         )
-                        read.append(await self._read(cursor, most, seconds=limits.REPORT_SECONDS))
+                        read.append(await self._read(cursor, limit, seconds=limits.REPORT_SECONDS))
         (groups, has_more), (total, _) = read
         return CampaignReport(
             [_FetchedGroup(document, self._options, report.names) for document in groups],

@@ -3,7 +3,7 @@
 import asyncio
 import threading
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
@@ -29,19 +29,21 @@ from server.model import (
 )
 from server.mongo.client import Database, connect, open_database, prepare
 from server.mongo.documents import FetchedDocument
-from server.mongo.profile_queries import MongoProfileQueries
 from server.mongo.profiles import MongoProfileStore
+from server.mongo.queries.profile_queries import MongoProfileQueries
+from server.mongo.queries.report_pipelines import Pipeline, groups_pipeline, total_pipeline
+from server.mongo.queries.user_queries import lookup_query, page_query, user_query
 from server.mongo.secrets import page_token_key
 from server.query.field_mask import WHOLE, parse_mask
-from server.query.grammar import parse_filter
 from server.query.page_token import PageTokens
-from server.users.campaign_report import plan_report
-from server.users.derive import EmailFacts, alias_digest, email_facts
-from server.users.filter_conditions import plan_query
-from server.users.listing import bound_to, plan_listing
-from server.users.lookup import LATEST_FIRST, lookup_query, plan_lookup, subject_of
+from server.users.count import plan_count
+from server.users.derive import EmailFacts, email_facts
+from server.users.ids import alias_digest, profile_id
+from server.users.list_users import plan_list, subject_of_list
+from server.users.lookup import LATEST_FIRST, plan_lookup, subject_of_lookup
 from server.users.ports import Found
-from server.users.update import plan_update, profile_id
+from server.users.report_campaigns import Report, plan_report
+from server.users.update import plan_update
 
 _NAME = "userfold_queries_test"
 _NOW = 1_767_323_045_000_000_000
@@ -82,7 +84,7 @@ def _lookup(application: str, token: str, page_size: int = 0) -> Lookup:
 
 
 _BY_ID = ("find", "find_many", "export")
-_LISTING = plan_listing("app", ListRequest(), _TOKENS, _NOW)
+_LISTING = plan_list("app", ListRequest(), _TOKENS, _NOW)
 _ASKED: dict[str, Any] = {
     "find": lambda queries: queries.find(profile_id("app", "u")),
     "find_many": lambda queries: queries.find_many([profile_id("app", "u")], WHOLE),
@@ -90,7 +92,7 @@ _ASKED: dict[str, Any] = {
     "look_up": lambda queries: queries.look_up(Lookup("app", "company_id", "c", 1)),
     "look_up_tokens": lambda queries: queries.look_up_tokens([Lookup("app", "aliases", b"", 1)] * 2),
     "list_users": lambda queries: queries.list_users(_LISTING),
-    "count": lambda queries: queries.count(plan_query("app", None)),
+    "count": lambda queries: queries.count(plan_count("app", "")),
     "report": lambda queries: queries.report(plan_report("app", ReportRequest())),
 }
 
@@ -123,10 +125,10 @@ async def test_a_query_that_fails_is_told(
 async def test_a_database_that_is_silent_is_unavailable_and_not_slow(
     mongod: EmbeddedMongod, queries: MongoProfileQueries, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("server.mongo.profile_queries.READ_SECONDS", 0.2)
+    monkeypatch.setattr("server.mongo.queries.profile_queries.READ_SECONDS", 0.2)
     for limit in ("QUERY_SECONDS", "REPORT_SECONDS"):
         monkeypatch.setattr(limits, limit, 0.2)
-    monkeypatch.setattr("server.mongo.profile_queries._ANSWER_SECONDS", 0.0)
+    monkeypatch.setattr("server.mongo.queries.profile_queries._ANSWER_SECONDS", 0.0)
     with _failing(mongod, blockConnection=True, blockTimeMS=3_000):
         started = time.monotonic()
         with pytest.raises(DatabaseUnavailable):
@@ -145,10 +147,10 @@ async def test_an_unreachable_database_is_told_as_such() -> None:
 
 async def _page(queries: MongoProfileQueries, application: str, asked: ListRequest) -> tuple[list[str], str]:
     """The users of a page, and the token of the next."""
-    listing = plan_listing(application, asked, _TOKENS, _NOW)
+    listing = plan_list(application, asked, _TOKENS, _NOW)
     users, has_more = await queries.list_users(listing)
     position = users[-1].position(listing.keys) if has_more else None
-    token = _TOKENS.seal(position, bound_to(application, asked), _NOW) if position else ""
+    token = _TOKENS.seal(position, subject_of_list(application, asked), _NOW) if position else ""
     return [user.profile().user_id for user in users], token
 
 
@@ -227,7 +229,7 @@ async def _looked_up(queries: MongoProfileQueries, known: dict[str, str], size: 
         users, has_more = await queries.look_up(lookup)
         assert users or not has_more
         pages.append([user.profile().user_id for user in users])
-        token = _TOKENS.seal(users[-1].position(LATEST_FIRST), subject_of(lookup), _NOW) if has_more else ""
+        token = _TOKENS.seal(users[-1].position(LATEST_FIRST), subject_of_lookup(lookup), _NOW) if has_more else ""
     return pages
 
 
@@ -359,15 +361,15 @@ async def test_all_servers_seal_with_one_key(opened: Database) -> None:
 
 
 def _filtered(text: str) -> dict[str, object]:
-    return plan_query("app", parse_filter(text))
+    return user_query(plan_count("app", text))
 
 
 def _paged(order_by: str) -> tuple[dict[str, object], list[tuple[str, int]]]:
     """The second page of a list."""
     asked = ListRequest(order_by=order_by)
-    token = _TOKENS.seal([datetime.now(UTC), "id"], bound_to("app", asked), _NOW)
-    listing = plan_listing("app", ListRequest(order_by=order_by, page_token=token), _TOKENS, _NOW)
-    return listing.query, [(key, -1 if listing.descending else 1) for key in listing.keys]
+    token = _TOKENS.seal([datetime.now(UTC), "id"], subject_of_list("app", asked), _NOW)
+    listing = plan_list("app", ListRequest(order_by=order_by, page_token=token), _TOKENS, _NOW)
+    return page_query(listing), [(key, -1 if listing.descending else 1) for key in listing.keys]
 
 
 _SHAPES: dict[str, tuple[dict[str, object], str]] = {
@@ -433,10 +435,12 @@ async def test_an_index_serves_the_order_by_created_time(opened: Database, order
     assert "MinKey" not in str(bounds) or "MaxKey" not in str(bounds)
 
 
-@pytest.mark.parametrize("pipeline", ["groups", "total"])
-async def test_an_index_serves_a_report_over_a_time_range(opened: Database, pipeline: str) -> None:
+@pytest.mark.parametrize("pipeline", [groups_pipeline, total_pipeline])
+async def test_an_index_serves_a_report_over_a_time_range(
+    opened: Database, pipeline: Callable[[Report], Pipeline]
+) -> None:
     report = plan_report("app", ReportRequest(start_time=_NOW, end_time=_NOW + 1_000_000_000))
-    command = {"aggregate": "profiles", "pipeline": getattr(report, pipeline), "cursor": {}}
+    command = {"aggregate": "profiles", "pipeline": pipeline(report), "cursor": {}}
     plan = await opened.command("explain", command)
     stages = _assert_served_by(plan, "created_time")
     bounds = next(stage["indexBounds"]["created_time"] for stage in stages if "indexBounds" in stage)

@@ -1,0 +1,1 @@
+"""How profiles are read: descriptions of queries become MongoDB's documents."""

@@ -1,0 +1,100 @@
+"""Queries of users as MongoDB's documents.
+
+MongoDB's comparisons look into arrays, on the way to a value and in the value itself. So wherever metadata may hold an
+array, the document says that there is none. Values stand below explicit operators, so no value is read as an operator.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Final
+
+from server.model import Lookup
+from server.query.conditions import (
+    AllOf,
+    AnyOf,
+    Compared,
+    Condition,
+    ElementCount,
+    IsStored,
+    JsonCompared,
+    JsonHasNull,
+    StoredPath,
+    UserQuery,
+)
+from server.users.list_users import Listing
+
+Query = dict[str, object]
+
+_OPERATORS: Final = {"=": "$eq", "<": "$lt", "<=": "$lte", ">": "$gt", ">=": "$gte"}
+_NOBODY: Final[Query] = {"_id": {"$in": []}}
+_NO_ARRAY: Final[Query] = {"$not": {"$type": "array"}}
+
+
+def users_of(application_id: str) -> Query:
+    """All users of an application, without visitors and without what an erasure leaves."""
+    return {"application_id": {"$eq": application_id}, "user_id": {"$exists": True}}
+
+
+def user_query(query: UserQuery) -> Query:
+    """The users who meet all conditions."""
+    users = users_of(query.application_id)
+    return {**users, "$and": [_query(condition) for condition in query.conditions]} if query.conditions else users
+
+
+def page_query(listing: Listing) -> Query:
+    """The users of a page of a list, and of the pages after it."""
+    query = user_query(listing.query)
+    if listing.after is None:
+        return query
+    return {"$and": [query, _after(listing.keys, listing.after, listing.descending)]}
+
+
+def lookup_query(lookup: Lookup) -> Query:
+    """The users of a page of a look-up, and of the pages after it."""
+    query: Query = {**users_of(lookup.application_id), lookup.field: {"$eq": lookup.value}}
+    return query if lookup.after is None else {**query, "$or": _after_lookup(*lookup.after)}
+
+
+def _after(keys: Sequence[str], position: Sequence[object], descending: bool) -> Query:
+    beyond = "$lt" if descending else "$gt"
+    same: Query = {}
+    later: list[Query] = []
+    for key, value in zip(keys, position, strict=True):
+        later.append(same | {key: {beyond: value}})
+        same = same | {key: {"$eq": value}}
+    # All alternatives are within the first bound, which is where MongoDB enters the index.
+    return {keys[0]: {f"{beyond}e": position[0]}, "$or": later}
+
+
+def _after_lookup(time: datetime | None, key: str) -> Sequence[Query]:
+    """Conditions, one of which holds for every profile after a position."""
+    # What equals null is not stored.
+    same: Query = {"stored_time": {"$eq": time}, "_id": {"$gt": key}}
+    return [same] if time is None else [{"stored_time": {"$lt": time}}, same, {"stored_time": {"$eq": None}}]
+
+
+def _query(condition: Condition) -> Query:
+    match condition:
+        case Compared(path, operator, value):
+            return {".".join(path): {_OPERATORS[operator]: value}}
+        case JsonCompared(path, operator, value, or_element):
+            compared: Query = {_OPERATORS[operator]: value}
+            return _in_no_array(path, compared if or_element else compared | _NO_ARRAY)
+        case JsonHasNull(path):
+            return _in_no_array(path, {"$elemMatch": {"$eq": None}})
+        case IsStored(path):
+            return _in_no_array(path, {"$exists": True})
+        case ElementCount(path, operator, value):
+            size = {"$size": {"$ifNull": [f"${'.'.join(path)}", []]}}
+            return {"$expr": {_OPERATORS[operator]: [size, {"$literal": value}]}}
+        case AllOf(conditions):
+            return {"$and": [_query(each) for each in conditions]}
+        case AnyOf(conditions):
+            return {"$or": [_query(each) for each in conditions]} if conditions else _NOBODY
+        case _:
+            return {"$nor": [_query(condition.condition)]}
+
+
+def _in_no_array(path: StoredPath, condition: Query) -> Query:
+    query: Query = {".".join(path[:length]): _NO_ARRAY for length in range(2, len(path))}
+    return query | {".".join(path): condition}
