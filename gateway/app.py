@@ -1,4 +1,4 @@
-"""The application: matches each request to what answers it."""
+"""The application: matches the head of each request to the exchange that answers it."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -50,7 +50,7 @@ _TURN_AWAY_SECONDS: Final = 1.0
 
 
 class Application:
-    """Answers all requests, those whose paths lead nowhere included, so that every answer has the same shape.
+    """Answers all requests, those without a route included, so that every error has the same shape.
 
     It matches a path as it was sent: `a%2Fb` is one segment. Raises UnsupportedBinding for an annotation that it cannot
     serve. Belongs to the running event loop.
@@ -91,7 +91,7 @@ class Application:
         self._missing = refusal("CREDENTIAL_MISSING")
 
     def begin(self, method: str, path: bytes, headers: Mapping[bytes, bytes]) -> Exchange:
-        """Match the head of a request."""
+        """Begin the exchange of the request with this head."""
         if method == "OPTIONS":
             return Preflight()
         try:
@@ -105,11 +105,11 @@ class Application:
             return self._begin_at(match, method, headers)
         if isinstance(match, http_rules.MethodNotAllowed):
             return self._fixed(NO_ROUTE, _not_allowed(match.allowed))
-        shown = self._routes.shown(method, path)
-        return self._fixed(NO_ROUTE, answer_from_refusal(refusal("ROUTE_NOT_FOUND"), path=shown))
+        not_found = answer_from_refusal(refusal("ROUTE_NOT_FOUND"), path=self._routes.loggable(method, path))
+        return self._fixed(NO_ROUTE, not_found)
 
     def reject(self, rejection: Rejection) -> Exchange:
-        """Answer what a connection refuses."""
+        """Begin the exchange of a request that its connection refuses."""
         return FixedExchange(self._shared, NO_ROUTE, answer_from_rejection(rejection), Body.UNWANTED)
 
     def turn_away(self, respond: Respond) -> None:
@@ -142,7 +142,7 @@ class Application:
         self._reports.flush()
 
     def _begin_at(self, path: str, method: str, headers: Mapping[bytes, bytes]) -> Exchange:
-        """Match a request whose path no annotation has."""
+        """Match a request whose path is not bound by an annotation."""
         if endpoint := self._unstored.get(path):
             if method == "POST":
                 return self._admit(endpoint, {}, headers)
@@ -155,7 +155,7 @@ class Application:
         return self._fixed(path, self._constants[path])
 
     def _admit(self, endpoint: Endpoint, fields: Mapping[str, str], headers: Mapping[bytes, bytes]) -> Exchange:
-        """Check the credential as far as the server need not be asked, and whether there is room."""
+        """Check the credential as far as that needs no call to the server, and whether there is room."""
         caller = caller_of(headers)
         if caller is None:
             return self._refused(endpoint, self._missing)

@@ -64,13 +64,13 @@ class Outcome:
             indexes
         )
         self._codes.add(refused.code)
-        shown = rendering.as_json(refused)
-        size = len(orjson.dumps(shown))
+        status = rendering.as_json(refused)
+        size = len(orjson.dumps(status))
         for index in indexes:
             if self._room <= 0:
                 break
             self._room -= size
-            self._listed.append((index, {"index": index, "status": shown}))
+            self._listed.append((index, {"index": index, "status": status}))
 
     def refuse_invalid(self, index: int, violations: Sequence[Finding]) -> None:
         """Refuse an item with these violations."""
@@ -138,7 +138,7 @@ class Outcome:
         return "; the others are saved" if saved else ""
 
     def _renumbered(self, path: str, indexes: Sequence[int]) -> str:
-        found = re.match(rf"{self._name}\[(\d{{1,9}})\]", path)
-        if found is None or int(found[1]) >= len(indexes):
+        item = re.match(rf"{self._name}\[(\d{{1,9}})\]", path)
+        if item is None or int(item[1]) >= len(indexes):
             return path
-        return f"{self._name}[{indexes[int(found[1])]}]{path[found.end() :]}"
+        return f"{self._name}[{indexes[int(item[1])]}]{path[item.end() :]}"

@@ -1,1 +1,1 @@
-"""Paths that the gateway answers itself: health, what client libraries ask for at start, calls that store nothing."""
+"""Paths that the gateway answers itself: health, what client libraries request at start, calls that store nothing."""

@@ -39,12 +39,12 @@ class Row:
 
 
 OWN: Final[Mapping[str, Row]] = {
-    "ROUTE_NOT_FOUND": Row(code_pb2.NOT_FOUND, "There is nothing at this path."),
+    "ROUTE_NOT_FOUND": Row(code_pb2.NOT_FOUND, "There is no route with this path."),
     "METHOD_NOT_ALLOWED": Row(code_pb2.UNIMPLEMENTED, "This path does not have this method.", 405),
     "BODY_TOO_LARGE": Row(code_pb2.INVALID_ARGUMENT, "The body may have at most {limit:,} bytes, inflated.", 413),
     "UNSUPPORTED_CONTENT_ENCODING": Row(code_pb2.INVALID_ARGUMENT, "Content-Encoding must be gzip or identity.", 415),
-    "BODY_NOT_GZIP": Row(code_pb2.INVALID_ARGUMENT, "The body is not gzip, or not the whole of it."),
-    "BODY_NOT_JSON": Row(code_pb2.INVALID_ARGUMENT, "The body is not JSON in UTF-8: it goes wrong at byte {byte}."),
+    "BODY_NOT_GZIP": Row(code_pb2.INVALID_ARGUMENT, "The body is not a complete gzip stream."),
+    "BODY_NOT_JSON": Row(code_pb2.INVALID_ARGUMENT, "The body is not JSON in UTF-8: it is invalid at byte {byte}."),
     "BODY_NOT_AN_OBJECT": Row(code_pb2.INVALID_ARGUMENT, "The body must be a JSON object."),
     "BODY_NOT_AN_ARRAY": Row(code_pb2.INVALID_ARGUMENT, "The body must be a JSON array of objects."),
     "USERS_BELONG_ELSEWHERE": Row(
@@ -55,8 +55,8 @@ OWN: Final[Mapping[str, Row]] = {
     ),
     "BATCH_PARTLY_REFUSED": Row(code_pb2.INVALID_ARGUMENT, "{refused:,} of {total:,} {items} were refused{rest}."),
     "INVALID_REQUEST": Row(code_pb2.INVALID_ARGUMENT, "Fields of the request break rules; nothing of it was written."),
-    "HTTP_MALFORMED": Row(code_pb2.INVALID_ARGUMENT, "This is no valid HTTP/1.1 request."),
-    "HEAD_TOO_LARGE": Row(code_pb2.INVALID_ARGUMENT, "The head of the request is larger than any client's.", 431),
+    "HTTP_MALFORMED": Row(code_pb2.INVALID_ARGUMENT, "This is not a valid HTTP/1.1 request."),
+    "HEAD_TOO_LARGE": Row(code_pb2.INVALID_ARGUMENT, "The head of the request is too large.", 431),
     "REQUEST_TOO_SLOW": Row(code_pb2.DEADLINE_EXCEEDED, "The request took too long to arrive; nothing was read.", 408),
     "HOST_INVALID": Row(code_pb2.INVALID_ARGUMENT, "A request must have one Host header, with a valid host."),
     "UNSUPPORTED_TRANSFER_ENCODING": Row(code_pb2.UNIMPLEMENTED, "Transfer-Encoding must be chunked."),
@@ -70,10 +70,10 @@ OWN: Final[Mapping[str, Row]] = {
     ),
     "CREDENTIAL_UNKNOWN": Row(code_pb2.UNAUTHENTICATED, "The credential belongs to no application."),
     "OVERLOADED": Row(
-        code_pb2.RESOURCE_EXHAUSTED, "More is waiting than the gateway holds; nothing was written.", retry_after=1
+        code_pb2.RESOURCE_EXHAUSTED, "The gateway has no room for more requests; nothing was written.", retry_after=1
     ),
     "TOO_MANY_CONNECTIONS": Row(
-        code_pb2.UNAVAILABLE, "The gateway has as many connections as it takes; nothing was read.", retry_after=1
+        code_pb2.UNAVAILABLE, "The gateway has too many connections; nothing was read.", retry_after=1
     ),
     "WRITE_OUTCOME_UNKNOWN": Row(
         code_pb2.UNAVAILABLE,
@@ -86,11 +86,13 @@ OWN: Final[Mapping[str, Row]] = {
         retry_after=1,
     ),
     "NOT_SENT_IN_TIME": Row(
-        code_pb2.DEADLINE_EXCEEDED, "The server was too busy to be asked in time; nothing was written.", retry_after=1
+        code_pb2.DEADLINE_EXCEEDED,
+        "The request could not be sent to the server in time; nothing was written.",
+        retry_after=1,
     ),
     "INTERNAL": Row(
         code_pb2.INTERNAL,
-        "A defect of the gateway, found in its log by the error_id. Sending the request again is safe.",
+        "A defect of the gateway. Its log has the cause, with this error_id. Sending the request again is safe.",
     ),
 }
 """The gateway's own errors, by reason."""

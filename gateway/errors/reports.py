@@ -16,7 +16,7 @@ from runtime.tally import Tally
 _log = structlog.get_logger("userfold.gateway")
 
 NO_ROUTE: Final = "none"
-"""The route, in logs and metrics, of a request whose path leads nowhere."""
+"""The route, in logs and metrics, of a request that has none."""
 
 _TURNED_AWAY: Final = NO_ROUTE, next(iter(NO_ROOM.refused))
 
@@ -65,7 +65,7 @@ def answer_from_rejection(rejection: Rejection) -> Answer:
 
 
 def defect(error: BaseException, route: str) -> Answer:
-    """INTERNAL, with an id that leads to the log. The exception's text may hold values and is shown to nobody."""
+    """INTERNAL, with an error_id that the log has as well. The exception's message may hold values: nobody sees it."""
     error_id = uuid.uuid4().hex
     _log.error(
         "defect",

@@ -85,7 +85,7 @@ class HttpConnection(Incoming):
             self.since = self._clock()
 
     def expire(self) -> None:
-        """End what has taken too long."""
+        """End the connection, or refuse the request that takes too long."""
         self.since = self.deadline = math.inf
         is_closing = self._transport.is_closing()
         if (self._outgoing.is_paused or self._is_ending or is_closing) and self._outgoing.left():

@@ -1,4 +1,4 @@
-"""The open connections: their limits, and what is the same for all of them in one second."""
+"""The open connections: their limits in number, bytes and time."""
 
 import asyncio
 import contextlib
@@ -35,7 +35,7 @@ class Connection(Protocol):
         """Set `since` to now if the client has received more of a response."""
 
     def expire(self) -> None:
-        """End what has taken too long."""
+        """End the connection, or the request that takes too long."""
 
     def stop(self) -> None:
         """Close as soon as no request is in flight."""
@@ -73,7 +73,7 @@ class Connections:
         self._closed_one = asyncio.Event()
 
     def tick(self, date: str) -> None:
-        """Set the value of the Date header, and close what takes too long."""
+        """Set the value of the Date header, and let connections expire whose deadline has passed."""
         self.date = f"date: {date}\r\n".encode()
         now = self.clock()
         defects: list[Exception] = []

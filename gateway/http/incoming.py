@@ -1,6 +1,6 @@
 """The receiving side of a connection: bytes become requests, with limits on their size.
 
-The bodies of this API are read whole. The parser is httptools (llhttp), which is strict about what frames a message.
+The bodies of this API are read whole. The parser is httptools (llhttp), which is strict about the framing of messages.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ Queued: TypeAlias = tuple[Exchange, Request]
 """A request that is not answered yet, with its exchange."""
 
 _NO_HEAD: Final = Request("", b"")
-"""What stands for a request whose head was not read."""
+"""In place of a request whose head was not read."""
 
 
 class Incoming(asyncio.Protocol, ABC):
@@ -188,7 +188,7 @@ class Incoming(asyncio.Protocol, ABC):
             return
         self._is_within = self._owes_continue = False
         self.since = self.deadline = math.inf
-        # HTTP/1.0 needs a header for it, and does not get it either way.
+        # A connection of HTTP/1.0 always closes.
         self._has_last = not (self._keeps_alive and self._version == "1.1")
         request = Request(self._method, self._path, self._query, self._headers, bytes(self._body), self._client)
         self._queue.append((self._exchange, request))
@@ -197,11 +197,11 @@ class Incoming(asyncio.Protocol, ABC):
 
     def _begin_parsing(self) -> None:
         self._parser = httptools.HttpRequestParser(self)
-        # Data behind a request that says "Connection: close" is no error of that request.
+        # Data after a request with "Connection: close" does not make that request malformed.
         self._parser.set_dangerous_leniencies(lenient_data_after_close=True)
 
     def _fault_of_head(self) -> Fault | None:
-        """Why the head is refused and the connection closed. Sets what the head says of version, path and query."""
+        """Why the head is refused and the connection closed. Sets the version, the path and the query."""
         headers = self._headers
         self._keeps_alive = self._parser.should_keep_alive()
         if self._keeps_alive and b"connection" not in headers and b"proxy-connection" not in headers:

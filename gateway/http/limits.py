@@ -1,4 +1,4 @@
-"""The limits of what connections may send, hold and receive. Those of bodies: `content_encoding.py`."""
+"""Limits of connections: time, size and number. Those of bodies are in `content_encoding.py`."""
 
 from typing import Final
 

@@ -1,4 +1,4 @@
-"""What a connection and the application exchange: requests, responses, and what the connection itself refuses."""
+"""Messages between a connection and the application: requests, responses, and rejections by the connection."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,7 +16,7 @@ _EXPOSED: Final = frozenset({"accept-encoding", "allow", "retry-after", "www-aut
 """Headers of responses that pages may read besides those that they always may."""
 
 
-# Not frozen, though nobody changes it: assigning the fields of a frozen dataclass is slower.
+# Not frozen: one is created for every request, and assigning the fields of a frozen dataclass is slower.
 @dataclass(slots=True)
 class Request:
     """One whole request.
@@ -36,7 +36,7 @@ class Request:
 
 @dataclass(slots=True)
 class Response:
-    """One response. Content-Length, Date, and what browsers need to read it across origins are added to `headers`.
+    """One response. The connection adds Content-Length, Date, and the headers of cross-origin requests.
 
     With `connection: close` among the headers, it is the last one on its connection.
     """
@@ -85,7 +85,7 @@ class Fault(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """What a connection refuses itself. `limit` is that of the body in bytes, `cause` the exception of a DEFECT."""
+    """A request that the connection refuses. `limit` is that of the body in bytes; a DEFECT has its `cause`."""
 
     fault: Fault
     limit: int = 0

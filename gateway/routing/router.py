@@ -38,16 +38,16 @@ class Routes:
         """The route of a path, which is still percent-encoded. Raises InvalidPath."""
         return self._without_fields.get((method, raw_path)) or self._find(method, raw_path)
 
-    def shown(self, method: str, raw_path: bytes) -> str:
+    def loggable(self, method: str, raw_path: bytes) -> str:
         """The method and path of a request without a route, for the log. `*` stands for each segment that may be a
         value: one that no route has, and that is not the name of a resource."""
         segments = next(self._paths(raw_path)).split("/")[1 : _LOGGED_SEGMENTS + 2]
-        shown = [
+        logged = [
             segment if segment in self._segments or (before == "v1" and _RESOURCE.fullmatch(segment)) else "*"
             for before, segment in pairwise(["", *segments[:_LOGGED_SEGMENTS]])
         ]
         more = "/..." if len(segments) > _LOGGED_SEGMENTS else ""
-        return f"{method} /{'/'.join(shown)}{more}"
+        return f"{method} /{'/'.join(logged)}{more}"
 
     def _find(self, method: str, raw_path: bytes) -> Route:
         for path in self._paths(raw_path):

@@ -160,7 +160,7 @@ def _reserved_names(descriptor: Descriptor) -> frozenset[str]:
 
 
 def _in_both_cases(names: Iterable[str]) -> frozenset[str]:
-    return frozenset({*names, *(re.sub("_([a-z0-9])", lambda found: found[1].upper(), name) for name in names)})
+    return frozenset({*names, *(re.sub("_([a-z0-9])", lambda match: match[1].upper(), name) for name in names)})
 
 
 def _reader(field: FieldDescriptor, is_strict: bool, known: dict[str, ObjectDecoder]) -> _Reader:

@@ -235,7 +235,7 @@ def test_a_body_that_is_not_json(api: Api) -> None:
     answer = api.raw('{"user_id": "é", "metadata": {"v": nan}}'.encode())
     assert answer.status_code == 400
     assert answer.json() == _body(
-        3, "INVALID_ARGUMENT", "BODY_NOT_JSON", "The body is not JSON in UTF-8: it goes wrong at byte 36."
+        3, "INVALID_ARGUMENT", "BODY_NOT_JSON", "The body is not JSON in UTF-8: it is invalid at byte 36."
     )
 
 
@@ -250,7 +250,7 @@ def test_an_unknown_encoding(api: Api) -> None:
 def test_a_path_that_does_not_exist(api: Api) -> None:
     answer = api.client.get("/v1/nowhere")
     assert answer.status_code == 404
-    assert answer.json() == _body(5, "NOT_FOUND", "ROUTE_NOT_FOUND", "There is nothing at this path.")
+    assert answer.json() == _body(5, "NOT_FOUND", "ROUTE_NOT_FOUND", "There is no route with this path.")
 
 
 def test_a_method_that_the_path_does_not_have(api: Api) -> None:

@@ -242,7 +242,7 @@ async def test_more_than_may_wait_is_429_with_a_time_to_wait(
     assert turned_away[0].json() == {
         "code": 8,
         "status": "RESOURCE_EXHAUSTED",
-        "message": "More is waiting than the gateway holds; nothing was written.",
+        "message": "The gateway has no room for more requests; nothing was written.",
         "details": [
             {"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": "OVERLOADED", "domain": "userfold"},
             {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retry_delay": "1s"},
