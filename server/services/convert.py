@@ -35,10 +35,10 @@ _COPIED = (
     *("alias_count", "avatar_url", "email_domain", "company_domain", "observed_ip_address"),
 )
 
-# The names are listed once: `ListFields()` would make an object of each field's descriptor at each call.
 # What users can be looked up by.
 _LOOKUP_KEYS: Sequence[Any] = tuple(KEY_BYTES)
 
+# The names are listed once: `ListFields()` would make an object of each field's descriptor at each call.
 _CAMPAIGN: Sequence[Any] = tuple(campaign_pb2.Campaign.DESCRIPTOR.fields_by_name)
 
 
