@@ -73,6 +73,7 @@ class AdmittedExchange:
         "_fields",
         "_gate",
         "_is_abandoned",
+        "_is_complete",
         "_request",
         "_respond",
         "_shared",
@@ -92,6 +93,7 @@ class AdmittedExchange:
         """The gate at which the request has a place."""
         self._abandon: Abandon = None
         self._is_abandoned = False
+        self._is_complete = False
 
     def handle(self, request: Request, respond: Respond) -> None:
         """Answer the request as soon as its credential is verified."""
@@ -128,6 +130,8 @@ class AdmittedExchange:
         try:
             abandon = self._endpoint.answer(self._fields, self._caller, self._request, self.complete)
         except Exception as error:
+            if self._is_complete:
+                raise
             self.complete(error)
             return
         self._abandon = abandon
@@ -135,7 +139,9 @@ class AdmittedExchange:
             self.abandon()
 
     def complete(self, answer: Answer | Exception) -> None:
-        """Give back the place, and respond. A credential that the server no longer knows is forgotten."""
+        """Give back the place, and respond; once. A credential that the server no longer knows is forgotten."""
+        if self._is_complete:
+            return
         gate, self._gate = self._gate, None
         if gate is not None:
             gate.leave(self._caller.application)
@@ -147,6 +153,7 @@ class AdmittedExchange:
         if answer.http_status == 401:
             self._shared.verifier.forget(self._caller)
         self._shared.finish(route, answer, self._started, self._respond)
+        self._is_complete = True
 
     def abandon(self) -> None:
         """Stop the work for a client that has gone, where that is possible."""

@@ -11,6 +11,7 @@ from google.rpc.error_details_pb2 import ErrorInfo
 from google.rpc.status_pb2 import Status
 
 from gateway.errors import catalogue, rendering
+from gateway.http.messages import Fault
 from tests.gateway.fakes import Failure, FakeUserService
 from tests.gateway.messages import bad_request, error_info, reasons, retry_info, status_with, violations
 from tests.gateway.running import Gateway
@@ -200,3 +201,7 @@ def test_unknown_details_are_left_out() -> None:
         ErrorInfo(),
     )
     assert rendering.fields_of(rendering.with_fields_renamed(strange, str.upper)) == []
+
+
+def test_every_fault_of_a_connection_is_in_the_catalogue() -> None:
+    assert {fault.value for fault in Fault} <= catalogue.OWN.keys()

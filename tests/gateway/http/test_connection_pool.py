@@ -20,7 +20,7 @@ from gateway.http.handshake import Handshake
 from gateway.http.limits import HELD_BYTES
 from gateway.http.listener import connection_limit
 from tests.gateway.fakes import FakeUserService
-from tests.gateway.http.test_connection import POST, Clock, FakeHandler, FakeTransport
+from tests.gateway.http.peer import POST, Clock, FakeHandler, FakeTransport
 from tests.gateway.running import Backend, Gateway, running_gateway
 from tests.support.waiting import until
 

@@ -9,7 +9,7 @@ from structlog.testing import capture_logs
 from gateway.http import limits
 from gateway.http.handler import Exchange
 from tests.gateway.fakes import FakeUserService
-from tests.gateway.http.test_connection import HEAD, POST, Peer
+from tests.gateway.http.peer import HEAD, POST, Peer
 from tests.gateway.messages import reasons
 from tests.gateway.running import Gateway
 

@@ -21,7 +21,7 @@ from gateway.http.messages import Request, Response
 from gateway.http.tls import server_context
 from gateway.settings import Settings
 from runtime.certificates import CertificateFiles
-from tests.gateway.http.test_connection import POST, FakeHandler
+from tests.gateway.http.peer import POST, FakeHandler
 from tests.support.certificates import Authority
 from tests.support.waiting import later, until
 

@@ -11,7 +11,7 @@ from gateway.errors.rendering import refusal
 from gateway.http import forwarded, limits, listener
 from gateway.http.handler import Body
 from gateway.http.messages import Response
-from tests.gateway.http.test_connection import HEAD, POST, Peer
+from tests.gateway.http.peer import HEAD, POST, Peer
 
 LARGE = Response(200, body=b"x" * (2**20 + 1))
 
