@@ -1,1 +1,1 @@
-"""What both programs run on: processes that are started, watched and stopped, logs, and fair shares of work."""
+"""What both programs use to run: child processes, logs, certificates, batching, and fair shares among applications."""

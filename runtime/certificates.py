@@ -1,4 +1,4 @@
-"""Certificates in PEM files that may be exchanged while a program runs: each handshake asks for what they hold now."""
+"""Certificates in PEM files, which may be replaced while a program runs."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ _log = structlog.get_logger("userfold.certificates")
 
 
 class CertificateUnusable(Exception):
-    """A file cannot be used. The text names it and its environment variable, and is for the operator."""
+    """A file cannot be used. The message, which is for the operator, names it and its environment variable."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,21 +29,23 @@ class PemFile:
     path: Path
 
     def read(self) -> bytes:
-        """What it holds. Raises CertificateUnusable."""
+        """The content. Raises CertificateUnusable."""
         try:
             return self.path.read_bytes()
         except OSError as error:
             raise self.unusable(f"cannot be read: {error.strerror}") from None
 
     def unusable(self, why: str) -> CertificateUnusable:
-        """What to raise where it cannot be used."""
+        """The exception to raise if the file cannot be used."""
         return CertificateUnusable(f"{self.variable}: {self.path} {why}")
 
 
 @dataclass(frozen=True, slots=True)
 class Pem:
-    """What the files hold, in PEM, each None where none is named: a certificate, followed by those between it and its
-    authority; its key; and the certificates of the authorities that are trusted."""
+    """The contents of the files, each None if there is no such file.
+
+    `certificate` is followed by the intermediate ones. `authorities` are the certificates that are trusted.
+    """
 
     certificate: bytes | None
     key: bytes | None
@@ -52,7 +54,7 @@ class Pem:
 
 @dataclass(frozen=True, slots=True)
 class CertificateFiles:
-    """Where a certificate with its key is, and those of the authorities that the other side's must come from."""
+    """The files of a certificate, its key, and the authorities that must have issued the peer's certificate."""
 
     certificate: PemFile | None = None
     key: PemFile | None = None
@@ -62,7 +64,7 @@ class CertificateFiles:
     def from_environment(
         cls, environment: Mapping[str, str], *, certificate: str, key: str, authorities: str | None = None
     ) -> "CertificateFiles":
-        """The files that variables of these names hold the paths of. Raises CertificateUnusable for half a pair."""
+        """The files whose paths these variables hold. Raises CertificateUnusable for half a pair."""
 
         def named(variable: str | None) -> PemFile | None:
             path = environment.get(variable) if variable else None
@@ -74,7 +76,7 @@ class CertificateFiles:
         return files
 
     def read(self) -> Pem:
-        """What they hold now. Raises CertificateUnusable, where a key is not that of its certificate too."""
+        """The contents now. Raises CertificateUnusable, also for a key that does not match its certificate."""
         certificate, key, authorities = (
             file.read() if file else None for file in (self.certificate, self.key, self.authorities)
         )
@@ -87,19 +89,19 @@ class CertificateFiles:
         return Pem(certificate, key, authorities)
 
     def stamp(self) -> _Stamp:
-        """What is another as soon as any of the files is."""
+        """A value that changes when any of the files does."""
         return tuple(_stamp(file.path) for file in (self.certificate, self.key, self.authorities) if file)
 
 
 NO_FILES: Final = CertificateFiles()
-"""Where no certificate is used."""
+"""No certificate is used."""
 
 
 class Reloaded(Generic[_Made]):
-    """What is made of certificates, and made anew when their files have changed.
+    """A value made of certificates, which is made again when their files change.
 
-    Raises CertificateUnusable where they cannot be used from the start. Where they cannot be later, what was made
-    before goes on, and the log tells why.
+    Raises CertificateUnusable if the first files cannot be used. If later ones cannot, the former value stays in use,
+    and an error is logged.
     """
 
     def __init__(self, files: CertificateFiles, make: Callable[[Pem], _Made]) -> None:
@@ -109,14 +111,14 @@ class Reloaded(Generic[_Made]):
         self._made = make(files.read())
 
     def current(self) -> _Made:
-        """What is made of the files as they are. May be called in any thread."""
+        """The value of the present files. May be called in any thread."""
         stamp = self._files.stamp()
         if stamp != self._stamp:
             self._stamp = stamp
             try:
                 self._made = self._make(self._files.read())
                 _log.info("certificates reloaded")
-            # Not CertificateUnusable alone: a file may change between its being read and its being used.
+            # OSError: a file may change after it was read and before it is used.
             except (CertificateUnusable, OSError) as error:
                 _log.error("certificates not reloaded", why=str(error))
         return self._made
@@ -132,7 +134,7 @@ def _certificate(file: PemFile, pem: bytes) -> x509.Certificate:
 def _key(file: PemFile, pem: bytes) -> PrivateKeyTypes:
     try:
         return load_pem_private_key(pem, None)
-    except (ValueError, TypeError, UnsupportedAlgorithm):  # TypeError: it takes a password.
+    except (ValueError, TypeError, UnsupportedAlgorithm):  # TypeError: it needs a password.
         raise file.unusable("holds no private key in PEM without a password") from None
 
 

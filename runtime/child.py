@@ -9,14 +9,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-# What the child is first: it arms the signal and becomes the command. A function run between fork and exec could do so
-# too, but is Python in a copy of a process whose other threads are gone with whatever they held: gRPC's handlers of a
-# fork crashed in it.
+# The child runs this first: it arms the signal and becomes the command. A function between fork and exec would be Python
+# in a copy of a process whose other threads are gone, and their locks are not freed: gRPC's fork handlers crashed there.
 _FOLLOW_PARENT = """
 import ctypes, os, signal, sys
 parent, death, *command = sys.argv[1:]
 ctypes.CDLL(None).prctl(int(death), signal.SIGTERM)
-if os.getppid() != int(parent):  # it died before prctl, so no signal will come
+if os.getppid() != int(parent):  # It died before prctl, so no signal will arrive.
     sys.exit(1)
 try:
     os.execvp(command[0], command)
@@ -34,11 +33,11 @@ def start_child(
     stderr: int | None = None,
     pass_fds: Sequence[int] = (),
 ) -> subprocess.Popen[bytes]:
-    """Start `command` in a session of its own, so that a Ctrl-C in the terminal reaches its parent alone.
+    """Start `command` in a session of its own, so that a Ctrl-C in the terminal reaches only its parent.
 
-    On Linux the kernel sends it SIGTERM when its parent dies, even by SIGKILL. "Its parent" is the *thread* that called
-    this function: call it from the main thread, or the child ends with a thread that does. Elsewhere the parent has to
-    stop it. A command that cannot be executed says so on stderr and ends with exit status 1, or raises OSError.
+    On Linux, the kernel sends it SIGTERM when its parent dies, even by SIGKILL. The parent is the *thread* that called
+    this function, so call it from the main thread. On other systems, the parent must stop the child. A command that
+    cannot be executed writes so on stderr and ends with exit status 1, or raises OSError.
     """
     if sys.platform == "linux":
         follow = [sys.executable, "-I", "-S", "-c", _FOLLOW_PARENT, str(os.getpid()), str(_PR_SET_PDEATHSIG)]
@@ -56,20 +55,20 @@ def start_child(
 
 @contextmanager
 def signals_held() -> Iterator[None]:
-    """Hold SIGINT and SIGTERM back, so that no handler's exception comes between a child's start and its record.
+    """Delay SIGINT and SIGTERM, so that no handler raises between the start of a child and its record.
 
-    For the main thread. Handlers are exchanged, for a signal that this thread blocks is given to another one.
+    For the main thread. Handlers are replaced, because the kernel passes a signal that one thread blocks to another.
     """
-    came: list[int] = []
+    received: list[int] = []
     before: dict[int, Any] = {}
     try:
         for held in (signal.SIGINT, signal.SIGTERM):
-            before[held] = signal.signal(held, lambda number, _: came.append(number))
+            before[held] = signal.signal(held, lambda number, _: received.append(number))
         yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-        for number in came:
+        for number in received:
             signal.raise_signal(number)
 
 
@@ -78,7 +77,7 @@ def stop_child(
 ) -> None:
     """Send SIGTERM, wait `patience` seconds, then SIGKILL. Does nothing to a process that has ended.
 
-    `idle` is called with a number of seconds to pass until the next look at the process.
+    `idle` is called with the seconds until the next check of the process.
     """
     process.terminate()
     deadline = time.monotonic() + patience

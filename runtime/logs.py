@@ -1,4 +1,4 @@
-"""Logs: one JSON object a line, on stderr, of our own and of the libraries that use `logging`."""
+"""Logs of the programs and of libraries that use `logging`: one JSON object a line, on stderr."""
 
 import logging
 import sys
@@ -8,7 +8,7 @@ import structlog
 
 
 class _Forward(logging.Handler):
-    """Passes a library's record on, without its exception's text, which may hold values."""
+    """Logs a library's record without the message of its exception, which may hold values."""
 
     def emit(self, record: logging.LogRecord) -> None:
         error = record.exc_info[1] if record.exc_info else None
@@ -19,13 +19,13 @@ class _Forward(logging.Handler):
 
 
 def configure(level: str) -> None:
-    """Set logging up for the program, from a level on: `info`, `warning` or `error`.
+    """Configure logging for the program, from the level `info`, `warning` or `error`.
 
     Log calls must pass no secret and no personal value.
     """
-    least = logging.getLevelNamesMapping()[level.upper()]
+    minimum = logging.getLevelNamesMapping()[level.upper()]
     structlog.configure(
-        wrapper_class=structlog.make_filtering_bound_logger(least),
+        wrapper_class=structlog.make_filtering_bound_logger(minimum),
         processors=[
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso"),
@@ -34,9 +34,9 @@ def configure(level: str) -> None:
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
     )
-    logging.basicConfig(level=max(least, logging.WARNING), handlers=[_Forward()], force=True)
+    logging.basicConfig(level=max(minimum, logging.WARNING), handlers=[_Forward()], force=True)
 
 
 def locations(error: BaseException) -> list[str]:
-    """Where an exception came from, as `file:line function`, the innermost last. Nothing of its text."""
+    """Where an exception was raised, as `file:line function`, innermost last, without its message."""
     return [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in traceback.extract_tb(error.__traceback__)]

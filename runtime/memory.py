@@ -1,4 +1,4 @@
-"""How a program that has started looks for garbage from then on."""
+"""Garbage collection of a program that has started."""
 
 import gc
 from typing import Final
@@ -7,10 +7,10 @@ _YOUNG: Final = 5_000
 
 
 def settle() -> None:
-    """Keep all that is there by now out of every collection, and collect less often.
+    """Exempt all present objects from collection, and collect less often.
 
-    Nearly all garbage is freed without a collection, but Python's default looks for the rest after every 700 objects:
-    at each group of updates, for 2 to 3 % of a program's time. So many make a few MB.
+    Reference counting frees nearly all garbage. Python's default threshold of 700 objects would start a collection for
+    each group of updates.
     """
     gc.freeze()
     gc.set_threshold(_YOUNG)

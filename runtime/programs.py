@@ -1,6 +1,6 @@
-"""Programs that say when they are ready, run as children: the whole stack, or the workers of one program.
+"""Child processes that report when they are ready: the programs of a stack, or the workers of one program.
 
-One of ours is ready when it prints a line `userfold-NAME ready KEY=VALUE ...` on stdout.
+A program is ready when it prints a line `userfold-NAME ready KEY=VALUE ...` on stdout.
 """
 
 import os
@@ -21,13 +21,14 @@ _READY = re.compile(rb"userfold-\w+ ready (.*)")
 
 
 class ProgramFailed(Exception):
-    """A program did not become ready, or ended by itself; the message says which, and how."""
+    """A program did not become ready, or ended by itself. The message says which, and how."""
 
 
 class Programs:
-    """Child processes by name, in the order of their start, and the standard output of those that are ours.
+    """Child processes by name, in the order of their start.
 
-    What they print but for the ready line goes to stderr. At the end of the block all are stopped, the last one first.
+    Their output is written to stderr, except for the ready line. At the end of the block all are stopped, the last one
+    first.
     """
 
     def __init__(self) -> None:
@@ -41,21 +42,21 @@ class Programs:
 
     def __exit__(self, *_: object) -> None:
         for process in reversed(self._processes.values()):
-            # Still read from while they stop: a full pipe would keep them.
+            # Their output is still read: a process whose pipe is full could not end.
             stop_child(process, idle=self._pass_output_on)
 
     def watch(self, name: str, process: subprocess.Popen[bytes]) -> None:
-        """Take a process that somebody else has started among the watched."""
+        """Watch a process that was started elsewhere."""
         self._processes[name] = process
         if process.stdout:
             self._outputs.register(process.stdout, selectors.EVENT_READ, name)
 
     def start(self, name: str, command: Sequence[str], environment: Mapping[str, str]) -> None:
-        """Start one of ours, in place of the one of this name if that has ended. Raises OSError."""
+        """Start a program, in place of an ended one of the same name. Raises OSError."""
         self._ready.pop(name, None)
         self._partial_lines.pop(name, None)
         if (before := self._processes.get(name)) and before.stdout:
-            with suppress(KeyError):  # It is no longer there once its end was read.
+            with suppress(KeyError):  # It was unregistered when its end was read.
                 self._outputs.unregister(before.stdout)
             before.stdout.close()
         with signals_held():
@@ -76,7 +77,7 @@ class Programs:
         return self._ready[name]
 
     def check(self) -> None:
-        """Pass output on for up to 0.2 seconds. Raises ProgramFailed where a program has ended."""
+        """Pass output on for up to 0.2 seconds. Raises ProgramFailed if a program has ended."""
         for name, process in self.ended().items():
             raise ProgramFailed(f"the {name} ended by itself ({describe_end(process)})")
 
@@ -102,13 +103,13 @@ class Programs:
 
 
 def exit_on_signals() -> None:
-    """From here on SIGINT and SIGTERM raise SystemExit(0), once: what the blocks around have started is stopped."""
+    """Let SIGINT and SIGTERM raise SystemExit(0) once, so that enclosing blocks stop what they started."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _exit)
 
 
 def ignore_signals() -> None:
-    """From here on SIGINT and SIGTERM do nothing: what is being stopped in good order, no further one may break."""
+    """Let SIGINT and SIGTERM do nothing, so that an orderly stop is not interrupted."""
     for number in (signal.SIGINT, signal.SIGTERM):
         # Not SIG_IGN, which children inherit.
         signal.signal(number, lambda *_: None)

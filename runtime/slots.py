@@ -1,4 +1,4 @@
-"""A few places for what takes long, or much memory. The owners of what waits take turns."""
+"""A limited number of slots for work that takes long or much memory. Keys take turns."""
 
 import asyncio
 from collections import Counter, deque
@@ -7,58 +7,58 @@ from contextlib import asynccontextmanager
 
 
 class Slots:
-    """So many places, of which one owner has at most `share`, so that others wait for none of its long ones.
+    """Slots, of which one key holds at most `share`, so that it cannot keep all other keys waiting.
 
-    Belongs to the running event loop.
+    A key is, for instance, an application id. Belongs to the running event loop.
     """
 
-    def __init__(self, places: int, share: int) -> None:
-        self._free = places
+    def __init__(self, slots: int, share: int) -> None:
+        self._free = slots
         self._share = max(1, share)
         self._held: Counter[Hashable] = Counter()
         self._waiting: dict[Hashable, deque[asyncio.Future[None]]] = {}
 
     @asynccontextmanager
-    async def within(self, owner: Hashable) -> AsyncIterator[None]:
-        """Wait for a place, and leave it at the end of the block."""
-        await self.acquire(owner)
+    async def within(self, key: Hashable) -> AsyncIterator[None]:
+        """Wait for a slot, and release it at the end of the block."""
+        await self.acquire(key)
         try:
             yield
         finally:
-            self.release(owner)
+            self.release(key)
 
-    async def acquire(self, owner: Hashable) -> None:
-        """Wait for a place, which must be released. The waiting may be cancelled."""
-        placed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.setdefault(owner, deque()).append(placed)
+    async def acquire(self, key: Hashable) -> None:
+        """Wait for a slot, which must be released. May be cancelled while it waits."""
+        granted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(key, deque()).append(granted)
         self._grant()
         try:
-            await placed
+            await granted
         except asyncio.CancelledError:
-            if placed.cancelled():
+            if granted.cancelled():
                 self._grant()
             else:
-                self.release(owner)
+                self.release(key)
             raise
 
-    def release(self, owner: Hashable) -> None:
-        """A place is free again."""
+    def release(self, key: Hashable) -> None:
+        """Give a slot back."""
         self._free += 1
-        self._held[owner] -= 1
-        if not self._held[owner]:
-            del self._held[owner]
+        self._held[key] -= 1
+        if not self._held[key]:
+            del self._held[key]
         self._grant()
 
     def _grant(self) -> None:
-        for owner in list(self._waiting):
-            queue = self._waiting[owner]
+        for key in list(self._waiting):
+            queue = self._waiting[key]
             while queue and queue[0].done():  # Its task was cancelled.
                 queue.popleft()
-            if queue and self._free and self._held[owner] < self._share:
+            if queue and self._free and self._held[key] < self._share:
                 self._free -= 1
-                self._held[owner] += 1
+                self._held[key] += 1
                 queue.popleft().set_result(None)
-                # Behind all other owners.
-                self._waiting[owner] = self._waiting.pop(owner)
+                # Behind all other keys.
+                self._waiting[key] = self._waiting.pop(key)
             if not queue:
-                del self._waiting[owner]
+                del self._waiting[key]

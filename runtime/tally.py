@@ -1,4 +1,4 @@
-"""Events that may come by the thousand, reported to the operator once a second each."""
+"""Frequent events, of which each kind is reported once a second."""
 
 import asyncio
 from collections import Counter
@@ -6,18 +6,18 @@ from collections.abc import Callable, Hashable
 from typing import Final, Generic, TypeVar
 
 SECONDS: Final = 1.0
-"""How long events of one kind are counted before they are reported together."""
+"""How long events of a kind are counted before they are reported together."""
 
 KINDS: Final = 1_000
-"""Kinds that are counted apart in one period. Further ones are not reported; metrics count them all the same."""
+"""Kinds that are counted in one period. Further kinds are not reported."""
 
 _Kind = TypeVar("_Kind", bound=Hashable)
 
 
 class Tally(Generic[_Kind]):
-    """Reports the first event of a kind at once, and the others of the same second as one number at its end.
+    """Reports the first event of a kind immediately, and the number of further events a second later.
 
-    `report` takes a kind and how many events of it there were. Belongs to the running event loop.
+    `report` receives a kind and a number of events. Belongs to the running event loop.
     """
 
     def __init__(self, report: Callable[[_Kind, int], object]) -> None:
@@ -36,7 +36,7 @@ class Tally(Generic[_Kind]):
             self._report(kind, count)
 
     def flush(self) -> None:
-        """Report what is counted now, and begin anew."""
+        """Report the counted events now, and begin a new period."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

@@ -1,4 +1,4 @@
-"""Several workers of one program: they listen on one address with SO_REUSEPORT, and are watched by their parent."""
+"""Workers of one program, which listen on one address with SO_REUSEPORT. Their parent watches them."""
 
 import contextlib
 import errno
@@ -22,18 +22,18 @@ _METRICS = "PROMETHEUS_MULTIPROC_DIR"
 
 
 def is_worker() -> bool:
-    """Whether this process is a worker: its parent looks after the address, the metrics and the signals' order.
+    """Whether this process is a worker, whose parent keeps the address and the metrics.
 
-    It is told so on its command line, where people see it. Nobody becomes one by hand, to share an address unknowingly.
+    The command line says so, with the parent's process id: no process becomes a worker by accident.
     """
     return sys.argv[1:] == [_WORKER, str(os.getppid())]
 
 
 @contextlib.contextmanager
 def kept_address(host: str, port: int) -> Iterator[int]:
-    """Keep an address for workers, also while none of them listens. Yields its port, a free one for 0.
+    """Reserve an address for workers, also while none of them listens. Yields its port, a free one for 0.
 
-    Raises OSError where somebody else has the address: with SO_REUSEPORT alone, neither would notice.
+    Raises OSError if another program has the address. With SO_REUSEPORT alone, neither would notice.
     """
     family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
     with socket.socket(family) as alone:
@@ -47,7 +47,7 @@ def kept_address(host: str, port: int) -> Iterator[int]:
         except OSError as error:
             if error.errno != errno.EADDRINUSE:
                 raise
-            # By connections that a program without workers has left behind: nobody listens, as the first bind showed.
+            # Connections that a program without workers left behind use it. The first bind shows that none listens.
             kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             kept.bind((host, port))
         yield port
@@ -55,7 +55,7 @@ def kept_address(host: str, port: int) -> Iterator[int]:
 
 @contextlib.contextmanager
 def summed_metrics() -> Iterator[tuple[dict[str, str], CollectorRegistry]]:
-    """The environment in which workers keep their metrics together, and where the sum of them is."""
+    """The environment in which workers share their metrics, and the registry with the sums."""
     with tempfile.TemporaryDirectory(prefix="userfold-metrics-") as directory:
         registry = CollectorRegistry()
         MultiProcessCollector(registry, path=directory)  # type: ignore[no-untyped-call]  # The library has no types.
@@ -70,10 +70,10 @@ def run_workers(
     ready: Callable[[], None],
     ended: Callable[[subprocess.Popen[bytes]], None],
 ) -> NoReturn:
-    """Run `python -m module` as so many workers, until SIGINT or SIGTERM, which raise SystemExit(0) once all ended.
+    """Run `python -m module` as `count` workers until SIGINT or SIGTERM, then raise SystemExit(0) when all have ended.
 
-    `ready` is called when all are ready. One that ends by itself later is told by `ended`, and replaced after a second.
-    Raises ProgramFailed where one ends before all were ready.
+    `ready` is called when all are ready. `ended` is called with a worker that ends later, which is replaced after a
+    second. Raises ProgramFailed if one ends before all are ready.
     """
     command = [sys.executable, "-m", module, _WORKER, str(os.getpid())]
     names = [f"{module}'s worker {number}" for number in range(1, count + 1)]

@@ -1,6 +1,6 @@
-"""`python -m server.backup`: all that is stored, into one file while servers serve, and back.
+"""`python -m server.backup`: writes the database to a file while servers run, and restores it.
 
-The database is that of USERFOLD_MONGODB_URI; without it, the embedded one, whether it runs at the time or not.
+The database is that of USERFOLD_MONGODB_URI, or the embedded one, whether it is running or not.
 """
 
 import argparse
@@ -25,7 +25,7 @@ _Result = TypeVar("_Result")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command. The exit status: 0, or 1 with one line on stderr that says why."""
+    """Run the command. Returns exit status 0, or 1 after one line on stderr that says why."""
     options = _parser().parse_args(arguments)
     try:
         options.command(options)
@@ -38,8 +38,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _create(options: argparse.Namespace) -> None:
     path: Path = options.file
     if path.exists():
-        raise BackupFailed(f"{path} exists already")
-    # Under another name until it is whole and on the disk.
+        raise BackupFailed(f"{path} already exists")
+    # The file has another name until it is complete and on the disk.
     draft = path.with_name(f"{path.name}.partial")
     draft.unlink(missing_ok=True)
     try:
@@ -66,7 +66,7 @@ def _restore(options: argparse.Namespace) -> None:
         erased = _run(lambda database: backup.load(database, file, version, replace=options.replace))
     print(f"restored          {_described(counts)}")
     if erased:
-        print(f"left out          {erased:,} users, whose erasures the database keeps up")
+        print(f"left out          {erased:,} users, who are erased in the database")
 
 
 def _verified(path: Path) -> tuple[Mapping[str, object], Counts]:
@@ -94,7 +94,7 @@ def _run(command: Callable[[Database], Awaitable[_Result]]) -> _Result:
 
 @contextmanager
 def _mongodb(settings: Settings) -> Iterator[str]:
-    """The URI of the database: the operator's, that of the embedded MongoDB that runs, or of one for the block."""
+    """The URI of the operator's database, of the running embedded MongoDB, or of one that runs for the block."""
     data_dir = Path(settings.data_dir)
     if uri := settings.mongodb_uri or uri_of_running(data_dir):
         yield uri
@@ -108,15 +108,15 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m server.backup", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for name, command, text in (
-        ("create", _create, "write all that is stored at this moment to a new file, which only its owner may read"),
-        ("verify", _verify, "read the whole of a backup, and tell what it holds"),
-        ("restore", _restore, "verify a backup, then make the database what it holds; no server may be running"),
+        ("create", _create, "write a snapshot of the database to a new file that only the current user can read"),
+        ("verify", _verify, "read a whole backup, and print what it holds"),
+        ("restore", _restore, "verify a backup, then replace the database by it; no server may be running"),
     ):
         added = commands.add_parser(name, help=text, description=text)
         added.set_defaults(command=command)
         added.add_argument("file", metavar="FILE", type=Path)
         if command is _restore:
-            added.add_argument("--replace", action="store_true", help="give up what the database holds")
+            added.add_argument("--replace", action="store_true", help="replace a database that is not empty")
     return parser
 
 

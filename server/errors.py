@@ -1,4 +1,4 @@
-"""What can go wrong, as facts. `rpc/error_status` says the gRPC status of each."""
+"""What can go wrong. `rpc/error_status` maps each error to a gRPC status."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,11 +19,11 @@ class Violation:
 
 
 class UserfoldError(Exception):
-    """The base of everything that a caller is told. Its text never leaves the process."""
+    """The base of all errors of callers. The message of the exception never leaves the process."""
 
 
 class InvalidRequest(UserfoldError):
-    """Fields of a request break rules; nothing of it was written. `violations` holds at least one."""
+    """Fields of a request break rules. Nothing was written. `violations` holds at least one."""
 
     def __init__(self, violations: Sequence[Violation]) -> None:
         super().__init__(f"{len(violations)} fields refused")
@@ -31,11 +31,11 @@ class InvalidRequest(UserfoldError):
 
 
 class EtagNotSupported(UserfoldError):
-    """An update has an etag, which no version compares yet; nothing of it was written."""
+    """An update has an etag, which no version supports yet. Nothing was written."""
 
 
 class ValidateOnlyNotSupported(UserfoldError):
-    """A request asks what it would do, which no version answers yet; nothing was written or erased."""
+    """A request sets validate_only, which this method does not support yet. Nothing was written or erased."""
 
 
 class MalformedRequest(UserfoldError):
@@ -43,15 +43,15 @@ class MalformedRequest(UserfoldError):
 
 
 class BatchTooLarge(UserfoldError):
-    """A batch holds more updates than `limits.BATCH_UPDATES`; none was written."""
+    """A batch holds more items than `limits.BATCH_UPDATES`. None was written."""
 
 
 class Overloaded(UserfoldError):
-    """More is under way than there is room for; nothing of this was written."""
+    """There is no room for another request. Nothing was written."""
 
 
 class RateLimited(UserfoldError):
-    """An application sends more than it may; nothing of this was written. It may send again after `seconds`."""
+    """An application exceeds its rate limit. Nothing was written. It may send again after `seconds`."""
 
     def __init__(self, seconds: float) -> None:
         super().__init__(f"for {seconds:.3f} s")
@@ -59,35 +59,35 @@ class RateLimited(UserfoldError):
 
 
 class GatewayTooOld(UserfoldError):
-    """A gateway of version 0.1 would misread the response: the call was refused, and has no effect."""
+    """A gateway of version 0.1 would misread the response. The call has no effect."""
 
 
 class ServerStopping(UserfoldError):
-    """The server stops, and reads no more of a stream. What was read is acknowledged."""
+    """The server stops, and reads no more messages of a stream. All messages that it read are acknowledged."""
 
 
 class StreamIdle(UserfoldError):
-    """A stream got no message for `limits.STREAM_IDLE_SECONDS`. What was read is acknowledged."""
+    """A stream received no message for `limits.STREAM_IDLE_SECONDS`. All its messages are acknowledged."""
 
 
 class ProfileTooLarge(UserfoldError):
-    """The merged profile would pass `limits.PROFILE_BYTES`; nothing of the update was written."""
+    """The merged profile would exceed a limit of profiles. Nothing of the update was written."""
 
 
 class WriteOutcomeUnknown(UserfoldError):
-    """The database did not confirm a write: it may have been applied, and sending it again is safe."""
+    """The database did not confirm a write, which may have been applied. Sending it again is safe."""
 
 
 class DatabaseUnavailable(UserfoldError):
-    """The database did not answer, and nothing was written."""
+    """The database did not respond. Nothing was written."""
 
 
 class QueryTooSlow(UserfoldError):
-    """The database did not find an answer within the time of a query; nothing was written."""
+    """The database did not complete a query within its time."""
 
 
 class WriteRejected(UserfoldError):
-    """The database refused a write for a reason that no rule of ours foresees: a defect. `code` is MongoDB's."""
+    """The database refused a write for a reason that no rule covers: a defect. `code` is MongoDB's."""
 
     def __init__(self, code: int) -> None:
         super().__init__(f"MongoDB error {code}")
@@ -103,19 +103,19 @@ class UserNotFound(UserfoldError):
 
 
 class CredentialMissing(UserfoldError):
-    """A call without any credential."""
+    """A call has no credential."""
 
 
 class CredentialAmbiguous(UserfoldError):
-    """A call with several collector keys, or with several `authorization` headers, even equal ones."""
+    """A call has several collector keys or several `authorization` headers, even if they are equal."""
 
 
 class CredentialUnknown(UserfoldError):
-    """A credential that belongs to no application, or has expired: the two are not told apart."""
+    """A credential belongs to no application, or has expired. The error does not say which."""
 
 
 class ScopeMissing(UserfoldError):
-    """A credential that is known but may not do this, for which a management token needs `scope`."""
+    """A credential lacks `scope`, which the method needs."""
 
     def __init__(self, scope: Scope) -> None:
         super().__init__(scope)
@@ -123,7 +123,7 @@ class ScopeMissing(UserfoldError):
 
 
 class OperatorError(Exception):
-    """The base of what only an operator is told, by a command. Its text is for them."""
+    """The base of the errors of commands. The message is for the operator."""
 
 
 class ApplicationNotFound(OperatorError):
@@ -134,10 +134,10 @@ class ApplicationNotFound(OperatorError):
 
 
 class CredentialTaken(OperatorError):
-    """An application has this credential already."""
+    """An application already has this credential."""
 
     def __init__(self) -> None:
-        super().__init__("an application has this collector key already")
+        super().__init__("an application already has this collector key")
 
 
 class CredentialNotFound(OperatorError):
@@ -148,11 +148,11 @@ class CredentialNotFound(OperatorError):
 
 
 class CredentialReplaced(OperatorError):
-    """A credential that was rotated already, into the one with the id `replaced_by`."""
+    """A credential was already rotated, into the one with the id `replaced_by`."""
 
     def __init__(self, replaced_by: str) -> None:
-        super().__init__(f"this credential was rotated already, into {replaced_by}")
+        super().__init__(f"this credential was already rotated, into {replaced_by}")
 
 
 class BackupFailed(OperatorError):
-    """A backup cannot be made, read or restored. The text says why."""
+    """A backup cannot be made, read or restored. The message says why."""

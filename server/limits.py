@@ -1,109 +1,106 @@
-"""The limits of what is accepted. The source of each is the merge table in the README."""
+"""The limits of what is accepted. The merge table in the documentation gives the source of each."""
 
 ID_BYTES = 512
 """A user id, company id or anonymous id, in UTF-8."""
 
 TEXT_BYTES = 8192
-"""A session token, a user agent, a field of a campaign, in UTF-8."""
+"""A session token, a user agent, or a field of a campaign, in UTF-8."""
 
 IP_ADDRESS_BYTES = 512
-"""An IP address, which is kept even where it is none."""
+"""A string in `ip_address`, which is stored even if it is no IP address."""
 
 METADATA_LEVELS = 20
-"""Objects and arrays inside each other, `metadata` itself being the first. MongoDB's pipelines fail at 30."""
+"""Nested objects and arrays, of which `metadata` itself is the first. MongoDB's pipelines fail at 30."""
 
 METADATA_LEAVES = 1000
-"""Paths of one update's `metadata`: those that it sets or removes, an array being one, and those of the objects on the
-way. 10,000 take MongoDB 0.24 s, 200,000 84 s."""
+"""Paths in one update's `metadata` that it sets or removes. An array is one path, and so is each object on the way."""
 
 METADATA_VALUES = 10_000
-"""Values of any kind in one update's `metadata`: those inside arrays, objects and arrays themselves included."""
+"""Values of any kind in one update's `metadata`, including those inside arrays, and objects and arrays themselves."""
 
 PROFILE_VALUES = 50_000
 """Values in a stored profile, counted like those of an update."""
 
 UPDATE_BYTES = 4 * 1024 * 1024
-"""What one update may amount to as a MongoDB operation, whose hard limit is 16 MiB for everything in it."""
+"""The size of one update as a MongoDB operation. MongoDB's own limit is 16 MiB."""
 
 PROFILE_BYTES = 1024 * 1024
 """A stored profile, as BSON."""
 
 ALIASES = 1000
-"""Session tokens that lead to one profile; the oldest leave first."""
+"""Session tokens of one profile. A new one replaces the oldest."""
 
 CLEAR_FIELDS = 20
 """Names in one update's `clear_fields`."""
 
 BATCH_UPDATES = 1000
-"""Updates in one batch."""
+"""Items in one batch."""
 
 GROUP_UPDATES = 150
-"""Updates that are written to MongoDB in one bulk. Twice as many would save 3 %, and whoever comes meanwhile would wait
-twice as long."""
+"""Updates that are written to MongoDB in one bulk. Updates that arrive meanwhile wait for all of them."""
 
 GROUP_BYTES = 2 * 1024 * 1024
-"""What the updates of one bulk may amount to; a single one may be larger. MongoDB would take 48 MB in one message, but
-whoever comes meanwhile waits."""
+"""The size of the updates of one bulk. A single update may be larger."""
 
 GROUP_UNPLANNED_BYTES = 64 * 1024
-"""The messages that are planned while a group is made; a single one may be larger. 64 KiB of the smallest values take
-30 ms."""
+"""The size of the messages that are planned in one turn of the event loop, when a group is made. A single message may
+be larger."""
 
 SLICE_BYTES = 16 * 1024
-"""The messages of a batch that are planned in one turn of the event loop."""
+"""The size of the messages of a batch that are planned in one turn of the event loop."""
 
 WAITING_UPDATES = 10_000
-"""Updates that one server holds while they wait for MongoDB, at most half of them one application's. More are refused
-at once."""
+"""Updates that are queued or in flight in one server, at most half of them of one application. More are refused with
+OVERLOADED."""
 
 WAITING_BYTES = 128 * 1024 * 1024
-"""What those may amount to, roughly."""
+"""The approximate size of those updates."""
 
 CALLS = 2000
-"""Calls that one server serves at once, streams aside: one application alone half of them."""
+"""Calls in progress in one server, without streams, at most half of them of one application."""
 
 CALL_BYTES = 256 * 1024 * 1024
-"""What the messages of those may amount to, shared alike. A message that is being received is not yet counted."""
+"""The size of the messages of those calls, shared alike. A message that is being received does not count yet."""
 
 UNVERIFIED_CALLS = 1000
-"""Calls and streams, all together, that wait for the look-up of a credential that was not known before."""
+"""Calls and streams that wait for the look-up of a credential that is not cached."""
 
 STREAMS = 200
-"""Streams that one server serves at once: one application alone half of them."""
+"""Streams of callers in one server, at most half of them of one application."""
 
 STREAM_IDLE_SECONDS = 300
-"""For how long a stream may wait for its next message."""
+"""How long a stream may wait for its next message."""
 
 BATCH_STREAMS = 1000
-"""Streams of batches that one server has open. A gateway keeps some for each of its busy applications."""
+"""Streams of gateways in one server. A gateway keeps some for each of its busy applications."""
 
 LOOK_UPS = 200
 LOOK_UPS_AT_ONCE = 4
-"""Reads of single users: so many under way, and so many at once with MongoDB, where they must leave room to writes. One
-application has at most all but one of the places. Look-ups of session tokens travel together instead."""
+"""Reads of single users: how many may be in progress, and how many may query MongoDB concurrently, so that writes have
+room. One application has at most all but one of these slots. Look-ups of session tokens are grouped instead."""
 
 QUERIES = 32
 QUERIES_AT_ONCE = 3
-"""The same of lists, counts, reports, and batches of reads and exports, each of which may take MongoDB seconds."""
+"""The same for lists, counts, reports, and batches of reads and exports, each of which may take seconds."""
 
 CHANGES = 100
 CHANGES_AT_ONCE = 4
-"""The same of erasures and removed aliases."""
+"""The same for erasures and for the removal of aliases."""
 
 STREAM_UPDATES = 4000
-"""Updates of one stream that may wait for their acknowledgement before the server reads on."""
+"""Unacknowledged updates of one stream. The server reads no more until some are acknowledged."""
 
 STREAM_BYTES = 4 * 1024 * 1024
-"""What is submitted of one message of a stream at once; a single update may be larger."""
+"""The size of the updates of one stream message that are submitted together. A single update may be larger."""
 
 MESSAGE_BYTES = 32 * 1024 * 1024
 """A gRPC message, of a caller or of the server."""
 
 REPORTED = 20
-"""Violations or warnings told of one update."""
+"""Violations or warnings that are reported for one update."""
 
 SUPPRESS_DAYS = 3650
-"""For so many days at most, updates of a user who was erased may be suppressed."""
+"""Days for which updates of an erased user may be suppressed."""
 
 FILTER_BYTES = 4096
 """A filter, in UTF-8."""
@@ -112,7 +109,7 @@ FILTER_COMPARISONS = 50
 """Comparisons in one filter."""
 
 FILTER_LEVELS = 20
-"""`AND`, `OR` and `NOT` inside each other. MongoDB takes queries that are 100 levels deep, and each of these is two."""
+"""Nested `AND`, `OR` and `NOT`. MongoDB accepts queries of 100 levels, and each of these is two."""
 
 PATHS_BYTES = 4096
 """A list of fields, in UTF-8."""
@@ -121,48 +118,47 @@ PATHS = 100
 """Fields in such a list."""
 
 PAGE_USERS = 1000
-"""The most users that one page of a list or a look-up holds: where the caller asks for more, it is this many."""
+"""Users on one page of a list or a look-up. A caller who asks for more gets as many."""
 
 PAGE_USERS_BY_DEFAULT = 100
-"""Where the caller does not say how many."""
+"""Users on a page if the caller sets no size."""
 
 PAGE_TOKEN_BYTES = 8192
-"""A page token. The longest that is sealed has 6 KiB."""
+"""A page token. The longest that the server returns has 6 KiB."""
 
 ORDER_BY_BYTES = 64
-"""An order of a list."""
+"""The order of a list."""
 
 ANSWER_BYTES = 8 * 1024 * 1024
-"""What the profiles of one answer may amount to as a message, as JSON, and as BSON in the database. At least one is
-answered, and none, however dense, has more than 14 MiB: 1 MiB of control characters takes 6 in JSON, and an export may
-hold a visitor, too."""
+"""The size of the profiles in one response, as a message, as JSON, and as BSON in the database. A response holds at
+least one profile, which may be larger."""
 
 ANSWER_WORK = 500_000
-"""Steps of about half a microsecond in which the profiles of one answer are translated: a value in JSON is one, one in
-a `Struct` two. Ordinary profiles do not reach it."""
+"""Steps in which the profiles of one response are translated: a value in JSON is one step, a value in a `Struct` two.
+Ordinary profiles do not reach it."""
 
 SLICE_WORK = 8000
-"""Such steps that are done at once, before it is another request's turn."""
+"""Such steps that are done in one turn of the event loop."""
 
 GROUP_LOOKUP_BYTES = 4 * 1024 * 1024
 GROUPED_LOOKUP_BYTES = 64 * 1024
-"""What the users of a group of look-ups may amount to as BSON, and those of each look-up in it. Beyond, a look-up is
-made alone."""
+"""The size, as BSON, of the users that a group of look-ups finds, and of those that each look-up in it finds. A look-up
+that finds more has a query of its own."""
 
 GROUPED_METADATA_BYTES = 16 * 1024
 """The largest metadata, as BSON, that a group of look-ups reads."""
 
 REPORT_GROUPS = 1000
-"""The most groups that one report answers."""
+"""Groups in one report."""
 
 REPORT_GROUPS_BY_DEFAULT = 100
-"""Where the caller does not say how many."""
+"""Groups in a report if the caller sets no number."""
 
 REPORT_FIELDS = 4
-"""The fields of a campaign that make a group."""
+"""Campaign fields by which a report is grouped."""
 
 QUERY_SECONDS = 5
-"""How long MongoDB may look for the users of a list, or count them."""
+"""How long MongoDB may work on a list or a count."""
 
 REPORT_SECONDS = 20
 """How long MongoDB may work on a report."""

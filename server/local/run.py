@@ -1,10 +1,10 @@
 """The whole stack on one machine: MongoDB, the server and the gateway, until SIGINT or SIGTERM. `make run` calls it.
 
-Prints one line on stdout, once everything answers; all else goes to stderr:
+Prints one line on stdout when all programs are ready, and everything else on stderr:
 
     userfold ready http=http://HOST:PORT grpc=HOST:PORT mongodb=URI application_id=KEY management_token=TOKEN
 
-The exit status is 0 after a signal, and 1 when a part cannot start or ends by itself.
+The exit status is 0 after a signal, and 1 if a program cannot start or ends by itself.
 """
 
 import os
@@ -26,7 +26,7 @@ from server.settings import InvalidSetting, Settings
 
 
 class StackFailed(Exception):
-    """The stack cannot start or go on; the message says why."""
+    """The stack cannot start or continue. The message says why."""
 
 
 def main() -> int:
@@ -79,13 +79,13 @@ def _run(stack: ExitStack, environment: Mapping[str, str]) -> NoReturn:
 
 
 def _start(programs: Programs, name: str, environment: Mapping[str, str]) -> dict[str, str]:
-    """Start one of ours, and return the fields of its ready line."""
+    """Start the server or the gateway, and return the fields of its ready line."""
     programs.start(name, [sys.executable, "-m", name], environment)
     return programs.wait_until_ready(name)
 
 
 def _demo_application(data_dir: Path) -> dict[str, str]:
-    """The keys of the demo application, made once for a data directory, in a file that a shell can read too."""
+    """The keys of the demo application, which are made once for a data directory. A shell can source their file."""
     path = data_dir / "demo.env"
     if not path.exists():
         data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -97,15 +97,15 @@ def _demo_application(data_dir: Path) -> dict[str, str]:
         draft = path.with_suffix(".new")
         with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
             file.writelines(f"{name}={value}\n" for name, value in demo.items())
-        draft.replace(path)  # whole, or not at all
+        draft.replace(path)  # Never a part of it.
     keys = dict(re.findall(r"^(\w+)=([\w-]+)$", path.read_text(), re.MULTILINE))
     if keys.keys() != {"application", "application_id", "management_token"}:
-        raise StackFailed(f"{path} is damaged; delete it to have new keys made")
+        raise StackFailed(f"{path} is damaged: delete it to have new keys made")
     return keys
 
 
 def without_password(uri: str) -> str:
-    """A MongoDB URI that may be shown: the user's password is cut out, and those among the options."""
+    """A MongoDB URI without its passwords, which may be printed."""
     uri = re.sub(r"(://[^:/@]*):[^/]*@", r"\1@", uri)
     return re.sub(r"(?i)(password=)[^&]*", r"\1", uri)
 

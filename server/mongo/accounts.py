@@ -1,4 +1,4 @@
-"""Applications and their credentials in MongoDB, which holds digests alone."""
+"""Applications and their credentials in MongoDB, which stores only digests."""
 
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -24,8 +24,10 @@ Listed: TypeAlias = Sequence[tuple[str, str, Sequence[StoredCredential]]]
 
 
 class MongoApplicationStore:
-    """Applications in the collection `applications` of a MongoDB database, and their credentials in `credentials`, each
-    under its digest. Every method raises DatabaseUnavailable when the database does not answer."""
+    """The collections `applications` and `credentials` of a MongoDB database. The digest of a credential is its `_id`.
+
+    Every method raises DatabaseUnavailable if the database does not respond.
+    """
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -33,7 +35,7 @@ class MongoApplicationStore:
         self._credentials = database.get_collection("credentials")
 
     async def find_all(self, digests: Sequence[bytes]) -> Sequence[StoredCredential]:
-        """The credentials with these digests, in any order, whether they have expired or not."""
+        """The credentials with these digests, in any order, including expired ones."""
         with _errors(), timeout(CREDENTIAL_SECONDS):
             documents = await self._credentials.find({"_id": {"$in": list(digests)}}).to_list(None)
         return [credential_from_document(document) for document in documents]
@@ -47,7 +49,7 @@ class MongoApplicationStore:
         return credential_from_document(document)
 
     async def list_all(self) -> Listed:
-        """All applications by their names, each with its credentials, the oldest first."""
+        """All applications, ordered by name, each with its credentials, oldest first."""
         with _errors():
             applications = await self._applications.find().sort([("name", 1), ("_id", 1)]).to_list(None)
             documents = await self._credentials.find().sort([("created_time", 1), ("_id", 1)]).to_list(None)
@@ -57,14 +59,14 @@ class MongoApplicationStore:
         return [(each["_id"], each["name"], credentials.get(each["_id"], [])) for each in applications]
 
     async def ensure(self, application_id: str, name: str, credentials: Sequence[StoredCredential]) -> None:
-        """Register an application with these credentials, all or nothing, where none has its id. One that is registered
-        stays as it is: a credential of it that was revoked or has expired is not given back.
+        """Register an application with these credentials, all or none, unless one has its id.
 
-        Raises CredentialTaken where another application has one of them.
+        A registered application stays as it is: its revoked and expired credentials are not restored. Raises
+        CredentialTaken if another application has one of the credentials.
         """
 
         async def write(session: Session) -> None:
-            # An early version kept the digests in the application itself: its credentials are still to be made.
+            # An early version stored the digests in the application itself, and no credentials.
             register = {"$setOnInsert": {"name": name}, "$unset": {"collector_digest": "", "token_digest": ""}}
             before = await self._applications.find_one_and_update(
                 {"_id": application_id}, register, upsert=True, session=session
@@ -81,15 +83,15 @@ class MongoApplicationStore:
     async def add(self, credential: StoredCredential) -> None:
         """Give a credential to its application. Raises ApplicationNotFound or CredentialTaken."""
         with _errors():
-            # No application ever goes away, so it is still there afterwards.
+            # Applications are never deleted.
             if await self._applications.find_one({"_id": credential.application_id}) is None:
                 raise ApplicationNotFound
             await self._credentials.insert_one(document_from_credential(credential))
 
     async def replace(self, old: StoredCredential, new: StoredCredential) -> None:
-        """Add the credential `new`, and give `old` its end and its `replaced_by`, both or neither.
+        """Add the credential `new`, and set the end and the `replaced_by` of `old`, both or neither.
 
-        Raises CredentialNotFound or CredentialReplaced where somebody else was faster.
+        Raises CredentialNotFound or CredentialReplaced if another operator was faster.
         """
 
         async def write(session: Session) -> None:
@@ -114,7 +116,7 @@ class MongoApplicationStore:
         """Write in one transaction."""
         with _errors():
             async with await self._database.client.start_session() as session:
-                # A transaction has the guarantees of the client, not those of the database.
+                # A transaction inherits the concerns of the client, not those of the database.
                 await session.with_transaction(
                     write, write_concern=self._database.write_concern, read_concern=self._database.read_concern
                 )
@@ -146,7 +148,7 @@ def document_from_credential(credential: StoredCredential) -> dict[str, Any]:
 
 
 def credential_from_document(document: Mapping[str, Any]) -> StoredCredential:
-    """The credential that a stored document is. A scope of a later version is left out: nothing here needs it."""
+    """The credential of a stored document, without scopes of a later version, which no method here needs."""
     known = set(Scope)
     return StoredCredential(
         digest=bytes(document["_id"]),

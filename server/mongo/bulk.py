@@ -1,4 +1,4 @@
-"""Bulk writes, and what MongoDB's refusals and silences mean."""
+"""Bulk writes, and what MongoDB's errors mean."""
 
 from collections.abc import Collection as Container
 from collections.abc import Mapping, Sequence
@@ -20,13 +20,13 @@ VALIDATION_FAILED: Final = 121
 DUPLICATE_KEY: Final = 11000
 _BSON_TOO_LARGE = 10334
 _TOO_LARGE = frozenset({_BSON_TOO_LARGE, 17280, 17419, 17420})
-# Out of time, out of a primary, out of a connection, out of room: a part of the command may have been done before.
+# No time, no primary, no connection or no space was left: a part of the command may have been applied before.
 _OUTCOME_UNKNOWN = frozenset(
     {6, 7, 50, 64, 89, 91, 100, 134, 189, 202, 262, 317, 384, 9001, 10107, 11600, 11601, 11602, 13435, 13436, 14031}
 )
-# Not authorized, not authenticated, no such command, no such option, no such namespace: whatever the operations are.
+# Not authorized, not authenticated, no such command, option or namespace: no operation would succeed.
 _OF_THE_COMMAND = frozenset({13, 18, 20, 26, 59, 72, 73, 8000})
-# What the driver cannot encode, such as half of a surrogate pair, has no code of MongoDB's.
+# The code of an error of the driver's encoder, for instance of half a surrogate pair.
 _NOT_ENCODED = 0
 
 
@@ -35,7 +35,7 @@ class BulkResult:
     """The result of a bulk write.
 
     `codes` are MongoDB's error codes by the operation's position. The outcome of an operation in `unknown` that has no
-    code is unknown. All other operations are durable, and `effective` of them met or made a document.
+    code is unknown. All other operations are durable, and `effective` of them matched or created a document.
     """
 
     codes: Mapping[int, int]
@@ -44,9 +44,9 @@ class BulkResult:
 
 
 async def write_in_bulk(collection: Collection, operations: Sequence[Operation]) -> BulkResult:
-    """Apply operations on different documents, in any order, none in the way of another. Raises nothing.
+    """Apply operations on different documents, in any order. No failure affects another operation. Raises nothing.
 
-    An operation that makes the command fail as a whole is found by bisection: it fails alone.
+    Bisection finds an operation that makes the whole command fail.
     """
     with timeout(WRITE_SECONDS):
         return await _write(collection, operations)
@@ -61,7 +61,7 @@ async def _write(collection: Collection, operations: Sequence[Operation]) -> Bul
         details: Mapping[str, Any] = error.details
         return BulkResult(
             {item["index"]: item["code"] for item in details["writeErrors"]},
-            # Without any write error, too, a write concern error means that the majority did not confirm.
+            # A write concern error means that the majority did not confirm, even without any write error.
             everything if details["writeConcernErrors"] else (),
             details["nMatched"] + details["nUpserted"] + details["nRemoved"],
         )
@@ -71,7 +71,7 @@ async def _write(collection: Collection, operations: Sequence[Operation]) -> Bul
         code = _code_of(error)
     if len(operations) == 1 or code in _OUTCOME_UNKNOWN or code in _OF_THE_COMMAND:
         return BulkResult(dict.fromkeys(everything, code), (), 0)
-    # A part of the command may have been applied before it failed. To apply that again changes nothing.
+    # A part of the command may have been applied before it failed. Applying it again changes nothing.
     half = len(operations) // 2
     first = await _write(collection, operations[:half])
     second = await _write(collection, operations[half:])
@@ -87,12 +87,12 @@ def _code_of(error: Exception) -> int:
         return _BSON_TOO_LARGE
     if isinstance(error, PyMongoError):
         return getattr(error, "code", None) or _NOT_ENCODED
-    # Of the encoder: its errors are those of Python, such as OverflowError and UnicodeEncodeError.
+    # The encoder raises errors of Python, such as OverflowError and UnicodeEncodeError.
     return _NOT_ENCODED
 
 
 def failure_of(code: int) -> UserfoldError:
-    """The error of a write that MongoDB answered with this error code."""
+    """The error of a write that failed with this error code of MongoDB."""
     if code == VALIDATION_FAILED or code in _TOO_LARGE:
         return ProfileTooLarge()
     return WriteOutcomeUnknown() if code in _OUTCOME_UNKNOWN else WriteRejected(code)

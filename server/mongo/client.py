@@ -1,7 +1,7 @@
-"""The connection to MongoDB and what must be there before the first update: collections, validator, indexes.
+"""The connection to MongoDB, and what it needs before the first update: collections, validator and indexes.
 
-The only module that imports Motor, which is at the end of its life: a move to PyMongo's own asynchronous client touches
-this file, and the annotations in the rest of this package.
+This is the only module that imports Motor, which is deprecated. A move to PyMongo's asynchronous client changes this
+file, and annotations in the rest of this package.
 """
 
 from collections.abc import Mapping
@@ -29,37 +29,37 @@ Database = AsyncIOMotorDatabase[dict[str, Any]]
 Collection = AsyncIOMotorCollection[dict[str, Any]]
 Session = AsyncIOMotorClientSession
 Cursor: TypeAlias = Any
-"""Of a query or an aggregation: Motor's own types have nothing in common that says what both can."""
+"""The cursor of a query or an aggregation. Motor has no common type for both."""
 
 _PING_SECONDS = 2.0
 
-# Acknowledged only when a majority of the members has it in the journal, whatever the URI or the cluster says.
+# A write is acknowledged when a majority of the members has it in the journal, whatever the URI or the cluster says.
 _WRITE_CONCERN = WriteConcern(w="majority", j=True, wtimeout=int(1_000 * WRITE_SECONDS))
 
-# MongoDB's error codes: another server has just created the collection; there is no such collection, or index.
+# MongoDB's error codes: another server has just created the collection; the collection or index does not exist.
 _NAMESPACE_EXISTS = 48
 _NOT_THERE = frozenset({26, 27})
 
-# The last line of defence of three limits and one promise: MongoDB refuses a write that would break them, with error
-# 121.
+# MongoDB refuses a write that would break a limit of profiles or store an erased user, with error 121.
 _PROFILE_VALIDATOR = {
     "$expr": {"$lte": [{"$bsonSize": "$$ROOT"}, PROFILE_BYTES]},
     f"aliases.{ALIASES}": {"$exists": False},
-    # An upper bound, which each write raises (see `values.py`). Profiles of before do not have it.
+    # An upper bound, which writes raise (see `values.py`). Profiles of version 0.1 do not have it.
     "values": {"$not": {"$gt": PROFILE_VALUES}},
-    # A tombstone stays one: each update sets the other field. So MongoDB refuses the late update of an erased user in
-    # the write itself, and nobody has to look before.
+    # Each update sets the other field. So MongoDB refuses a late update of an erased user within the write itself, and
+    # no read before it is needed.
     "$or": [{"suppressed_until": {"$exists": False}}, {"modified_time": {"$exists": False}}],
 }
 
-# Updates come in no order, and each makes all of a page dirty, to be written again. Pages of 8 KB instead of 32 save
-# a fifth of MongoDB's work with a million profiles, for up to four times the space on disk.
+# Each update makes a whole page dirty, which is written again. Updates hit random pages, so small pages are cheaper.
+# They may take more space on disk.
 _PROFILE_STORAGE = {"wiredTiger": {"configString": "leaf_page_max=8KB"}}
 
 
 def connect(uri: str, **options: object) -> Client:
-    """A client of the MongoDB at `uri`, with `options` of the driver's instead of ours. Connects at first use; belongs
-    to the running event loop. Raises InvalidSetting where `uri` is none.
+    """A client of the MongoDB at `uri`. `options` of the driver replace the defaults.
+
+    It connects at first use and belongs to the running event loop. Raises InvalidSetting for an invalid `uri`.
     """
     try:
         chosen: Any = options_for(uri, **options)
@@ -69,7 +69,7 @@ def connect(uri: str, **options: object) -> Client:
 
 
 def open_database(client: Client, name: str) -> Database:
-    """The database, with the guarantees that every read and write of ours needs."""
+    """The database, with the read and write concerns that every operation needs."""
     return client.get_database(
         name,
         codec_options=CodecOptions(tz_aware=True, datetime_conversion=DatetimeConversion.DATETIME_CLAMP),
@@ -80,9 +80,9 @@ def open_database(client: Client, name: str) -> Database:
 
 
 async def prepare(database: Database) -> None:
-    """Create the collections, the validator and the indexes that are missing. Several servers may do so at once.
+    """Create the collections, the validator and the indexes that are missing. Servers may do so concurrently.
 
-    Raises InvalidSetting where MongoDB does not let us.
+    Raises InvalidSetting if MongoDB refuses.
     """
     try:
         await _create_what_is_missing(database)
@@ -91,7 +91,7 @@ async def prepare(database: Database) -> None:
 
 
 def unusable(database: Database, error: PyMongoError) -> InvalidSetting:
-    """What to raise where the database cannot be used. The driver's own text may hold what the URI holds."""
+    """The exception to raise if the database cannot be used. The driver's message may hold a part of the URI."""
     return InvalidSetting(
         f"the MongoDB of USERFOLD_MONGODB_URI cannot be used ({type(error).__name__}, code"
         f" {getattr(error, 'code', None)}): it must be a replica set or sharded cluster that can be reached from"
@@ -112,22 +112,22 @@ async def _create_what_is_missing(database: Database) -> None:
             if not (exists or options):
                 raise
         if exists:
-            # It may be of an older version: an equal validator is no change.
+            # The validator may be of an older version. An equal one changes nothing.
             await database.command("collMod", "profiles", validator=_PROFILE_VALIDATOR)
             break
-        # Another storage engine than WiredTiger knows no such pages.
+        # Storage engines other than WiredTiger refuse the option.
     profiles = database.get_collection("profiles")
-    # Bound to the application already, unlike the others. A profile without the field costs nothing.
+    # An alias is bound to its application, unlike the values below.
     await profiles.create_index("aliases", sparse=True)
-    # Tombstones go by themselves, within a minute of their end.
+    # MongoDB deletes tombstones within about a minute of their end.
     await profiles.create_index("suppressed_until", expireAfterSeconds=0, sparse=True)
     for field in ("avatar_url", "company_id"):
         await profiles.create_index(["application_id", field], partialFilterExpression={field: {"$exists": True}})
-    # The order of lists and the range of reports. `_id` is unique, so no two users have one place in the order.
+    # The order of lists and the range of reports. `_id` makes the order unique.
     users = {"user_id": {"$exists": True}}
     await profiles.create_index(["application_id", "created_time", "_id"], partialFilterExpression=users)
     await database.get_collection("credentials").create_index("credential_id", unique=True)
-    # Of a time when an application held the digests itself: they would let only one be without.
+    # An early version stored the digests in applications. These unique indexes would allow only one without.
     for name in ("collector_digest_1", "token_digest_1"):
         try:
             await database.get_collection("applications").drop_index(name)
@@ -137,7 +137,7 @@ async def _create_what_is_missing(database: Database) -> None:
 
 
 async def answers(database: Database) -> bool:
-    """Whether the primary answers now."""
+    """Whether the primary responds now."""
     try:
         with pymongo.timeout(_PING_SECONDS):
             await database.command("ping")

@@ -1,4 +1,4 @@
-"""Profiles as MongoDB answered them: in bytes, until somebody has the time to read them."""
+"""Profiles as MongoDB returns them, in bytes that are decoded later."""
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -16,7 +16,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class FetchedDocument:
-    """A Fetched of a document, of a user with all that is stored of the visitor, or of what a mask asks for."""
+    """A Fetched over the bytes of a document, with the visitor's document for an export, or with a mask."""
 
     __slots__ = ("_mask", "_options", "_user", "_visitor")
 
@@ -62,7 +62,7 @@ def _stored_user(document: Mapping[str, Any], visitor: StoredUser | None = None)
 
 
 def profile_from_document(document: Mapping[str, Any]) -> Profile:
-    """The profile that a stored document, or a part of it, is: times joined."""
+    """The profile of a stored document, or of a part of it."""
     modified: datetime = document["modified_time"]
     since_epoch = modified - _EPOCH
     milliseconds = (since_epoch.days * 86_400 + since_epoch.seconds) * 1_000 + since_epoch.microseconds // 1_000
@@ -75,7 +75,7 @@ def profile_from_document(document: Mapping[str, Any]) -> Profile:
         metadata=document.get("metadata", {}),
         ip_address=document.get("ip_address", document.get("observed_ip_address")),
         alias_count=document.get("alias_count"),
-        # Stored as an array of one, which is what one write can keep the first of.
+        # Stored as an array of one, because a write can then keep the first one.
         initial_campaign=next(iter(document.get("initial_campaign", ())), None),
         **{name: document.get(name) for name in same + ours},
     )

@@ -1,4 +1,4 @@
-"""Taking profiles, and parts of them, out of MongoDB for good."""
+"""Erases profiles, and removes aliases."""
 
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
@@ -20,11 +20,11 @@ _Key = TypeVar("_Key", bound=Hashable)
 class MongoProfileErasure:
     """Erasure in the collection `profiles` of a MongoDB database.
 
-    To keep an erasure up, the profile's document becomes one of nothing but `_id`, a digest, and `suppressed_until`.
-    Every later write meets it, since it upserts on `_id`, and is refused by the collection's validator. An index drops
-    it within a minute or so after its end.
+    To suppress later updates, a tombstone replaces the profile's document: its `_id`, which is a digest, and
+    `suppressed_until`. A later write upserts on `_id`, so it meets the tombstone, and the validator of the collection
+    refuses it. MongoDB deletes the tombstone within about a minute of its end.
 
-    Never with findAndModify: to be able to retry it, MongoDB would keep the profile in a collection of its own.
+    Nothing here uses findAndModify: to be able to retry it, MongoDB would keep the profile in another collection.
     """
 
     def __init__(self, database: Database) -> None:
@@ -35,7 +35,7 @@ class MongoProfileErasure:
         found: set[str] = set()
         outcomes: dict[str, Erased] = {}
         unread: UserfoldError = DatabaseUnavailable()
-        # For all rounds together, so that whoever asked is answered in time.
+        # For all rounds together, so that the caller receives the response in time.
         with timeout(WRITE_SECONDS):
             while pending:
                 outcomes |= await self._erase(pending, found, unread)
@@ -46,11 +46,10 @@ class MongoProfileErasure:
     async def _erase(
         self, erasures: Mapping[str, Erasure], found: set[str], unread: UserfoldError
     ) -> Mapping[str, Erased]:
-        """Erase by what is stored now; whoever has a profile is added to `found`. Where that cannot be read, all are
-        `unread`.
+        """Erase what is stored now, and return the outcomes that are known. Users with a profile are added to `found`.
 
-        Where something comes between, such as an update that names another visitor, nothing is told but failures: the
-        next round meets what is left.
+        If the profiles cannot be read, the outcome of all is `unread`. If another write interferes, such as an update
+        that names another visitor, only failures are returned, and the next round erases the remaining profiles.
         """
         profile = {"_id": {"$in": list(erasures)}, "suppressed_until": {"$exists": False}}
         try:
@@ -59,7 +58,7 @@ class MongoProfileErasure:
             return dict.fromkeys(erasures, unread)
         named: dict[str, str | None] = {document["_id"]: document.get("anonymous_id") for document in documents}
         found |= named.keys()
-        # The visitors first: after the profiles, nothing would tell who they were.
+        # The visitors first: only the profiles name them.
         visitors = {
             key: DeleteOne({"_id": visitor_id(erasures[key].application_id, visitor)})
             for key, visitor in named.items()
@@ -67,12 +66,12 @@ class MongoProfileErasure:
         }
         failures, _ = await self._write(visitors)
         operations = {
-            key: _erase_profile(erasure, named[key]) if key in named else _keep_up(erasure)
+            key: _erase_profile(erasure, named[key]) if key in named else _upsert_tombstone(erasure)
             for key, erasure in erasures.items()
             if key not in failures and (key in named or erasure.suppressed_until is not None)
         }
-        failed, has_met_all = await self._write(operations)
-        if not has_met_all:
+        failed, all_matched = await self._write(operations)
+        if not all_matched:
             return {**failures, **failed}
         return {**{key: key in found for key in erasures}, **failures, **failed}
 
@@ -104,52 +103,52 @@ class MongoProfileErasure:
         return _once_each(removals, {**outcomes, **failures})
 
     async def _write(self, operations: Mapping[_Key, Operation]) -> tuple[Mapping[_Key, UserfoldError], bool]:
-        """Apply operations: what failed, and whether every other one met what it was meant for."""
+        """Apply operations. Returns the failures, and whether each remaining operation matched its document."""
         if not operations:
             return {}, True
         result = await write_in_bulk(self._profiles, list(operations.values()))
         failures: dict[_Key, UserfoldError] = {}
-        has_met_all = True
+        all_matched = True
         for position, key in enumerate(operations):
             code = result.codes.get(position)
             if code == DUPLICATE_KEY:
-                has_met_all = False
+                all_matched = False
             elif code is not None:
                 failures[key] = failure_of(code)
             elif position in result.unknown:
                 failures[key] = WriteOutcomeUnknown()
         if not result.unknown:
-            has_met_all &= result.effective == len(operations) - len(failures)
-        return failures, has_met_all
+            all_matched &= result.effective == len(operations) - len(failures)
+        return failures, all_matched
 
 
 def _erase_profile(erasure: Erasure, visitor: str | None) -> Operation:
-    """Erases a profile as long as it names this visitor, or none."""
+    """Erases a profile if it still names this visitor, or none."""
     profile = {
         "_id": erasure.profile_id,
         "anonymous_id": {"$in": [None, visitor]},
         "suppressed_until": {"$exists": False},
     }
-    return DeleteOne(profile) if erasure.suppressed_until is None else UpdateOne(profile, _kept_up(erasure))
+    return DeleteOne(profile) if erasure.suppressed_until is None else UpdateOne(profile, _tombstone(erasure))
 
 
-def _keep_up(erasure: Erasure) -> Operation:
-    """Keeps the erasure of one who has no profile up. Fails with a duplicate key where there is one by now."""
-    return UpdateOne({"_id": erasure.profile_id, "modified_time": {"$exists": False}}, _kept_up(erasure), upsert=True)
+def _upsert_tombstone(erasure: Erasure) -> Operation:
+    """Suppresses updates of a user without a profile. Fails with a duplicate key if there is one meanwhile."""
+    return UpdateOne({"_id": erasure.profile_id, "modified_time": {"$exists": False}}, _tombstone(erasure), upsert=True)
 
 
-def _kept_up(erasure: Erasure) -> list[dict[str, Any]]:
-    """The update that leaves nothing but the end of the period, the later one of two."""
+def _tombstone(erasure: Erasure) -> list[dict[str, Any]]:
+    """The update that makes a document a tombstone, with the later end of two."""
     end = {"$max": ["$suppressed_until", erasure.suppressed_until]}
     return [{"$replaceWith": {"_id": "$_id", "suppressed_until": end}}]
 
 
 def _once_each(keys: Iterable[_Key], outcomes: Mapping[_Key, Erased]) -> Sequence[Erased]:
-    """The outcome of each key; that of one which comes again is that nothing was there any more."""
-    left = dict(outcomes)
-    told = []
+    """The outcome of each key. If a key is repeated, only its first outcome is true."""
+    remaining = dict(outcomes)
+    results = []
     for key in keys:
-        told.append(left[key])
-        if left[key] is True:
-            left[key] = False
-    return told
+        results.append(remaining[key])
+        if remaining[key] is True:
+            remaining[key] = False
+    return results

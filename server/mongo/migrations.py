@@ -1,4 +1,4 @@
-"""The steps from one version of the schema to the next, taken while servers of both versions serve."""
+"""Migrations of the schema, which run while servers of the old and the new version serve."""
 
 import asyncio
 import secrets
@@ -17,26 +17,26 @@ from server.mongo.schema import KEY, SCHEMA, Presence, oldest_serving
 _log = structlog.get_logger("userfold.server")
 
 SLICE: Final = 500
-"""Documents that are looked at in one go."""
+"""Documents that are examined together."""
 
 BEAT_SECONDS: Final = 10.0
-"""How often a server says that it is there, and looks whether there is something to migrate."""
+"""How often a server renews its presence, and checks whether there is something to migrate."""
 
 LEASE_MS: Final = 30_000
-"""How long whoever migrates may be silent until another server takes over. A slice takes a fraction of a second."""
+"""How long a migrating server may be silent before another one takes over."""
 
 _PAUSE_SECONDS = 0.02
 
 
 @dataclass(frozen=True, slots=True)
 class Migration:
-    """A step from one version to the next: what it takes to bring a document of `collection` there.
+    """A step from one version to the next, which updates the documents of `collection`.
 
-    `pending` must match every document that is not as the new version has it, whoever wrote it: servers of the version
-    before go on writing, and may change one that was there already. `update` is an aggregation pipeline after which
-    `pending` no longer matches; all that it knows is the document, so it can be applied at any time and again. `least`
-    is the version of the oldest program that can serve what it leaves: as a rule that of before, so that what drops or
-    renames a field takes two releases. Every `_id` of the collection must be of one type.
+    `pending` must match every document of an older form: servers of the version before continue to write, and may
+    change a document that was migrated. `update` is an aggregation pipeline after which `pending` no longer matches. It
+    depends on nothing but the document, so it can be applied repeatedly. `least` is the version of the oldest program
+    that can serve the result, usually the one before: so dropping or renaming a field takes two releases. All `_id`s of
+    the collection must have the same type.
     """
 
     collection: str
@@ -46,7 +46,7 @@ class Migration:
 
 
 MIGRATIONS: Final[Sequence[Migration]] = ()
-"""In their order, the first one from version 1 to 2. What was released is never changed."""
+"""In order, the first one from version 1 to 2. A released migration never changes."""
 
 
 def version_after(migrations: Sequence[Migration]) -> int:
@@ -56,13 +56,13 @@ def version_after(migrations: Sequence[Migration]) -> int:
 
 @asynccontextmanager
 async def serving(database: Database, migrations: Sequence[Migration]) -> AsyncIterator[None]:
-    """Be one of the servers of a database in the block, and migrate it when it is this one's turn.
+    """Register as a server of a database for the block, and migrate the database when it holds the lease.
 
-    Raises InvalidSetting where this program cannot serve the database.
+    Raises InvalidSetting if this program cannot serve the database.
     """
     presence = Presence(database, version_after(migrations))
     await presence.begin()
-    task = asyncio.create_task(_keep_up(presence, Migrator(database, migrations)))
+    task = asyncio.create_task(_run(presence, Migrator(database, migrations)))
     try:
         yield
     finally:
@@ -72,7 +72,7 @@ async def serving(database: Database, migrations: Sequence[Migration]) -> AsyncI
         await presence.end()
 
 
-async def _keep_up(presence: Presence, migrator: "Migrator") -> None:
+async def _run(presence: Presence, migrator: "Migrator") -> None:
     while True:
         try:
             await migrator.migrate()
@@ -84,10 +84,10 @@ async def _keep_up(presence: Presence, migrator: "Migrator") -> None:
 
 
 class Migrator:
-    """Takes a database to the version of this program, together with others that do the same: one at a time.
+    """Migrates a database to the version of this program. Of all servers, the one that holds the lease does so.
 
-    A migration goes over its collection at once, and once more when the last server of an older version has ended: only
-    then is no document left that such a server wrote meanwhile.
+    A migration passes over its collection immediately, and again when the last server of an older version has ended,
+    since such a server may have written documents of the older form.
     """
 
     def __init__(self, database: Database, migrations: Sequence[Migration]) -> None:
@@ -97,10 +97,10 @@ class Migrator:
         self._version = version_after(migrations)
         self._id = secrets.token_hex(8)
         self._passed = 1
-        """The version that this one has gone over everything for, beside older servers."""
+        """The version of the last migration that passed over its collection while older servers ran."""
 
     async def migrate(self) -> None:
-        """Do what can be done now. Raises PyMongoError; what is done by then stays done."""
+        """Migrate as far as possible now. Raises PyMongoError, after which it can be continued."""
         if not self._migrations:
             return
         while schema := await self._take():
@@ -108,7 +108,7 @@ class Migrator:
             migration = self._migrations[to - 2]
             oldest = await oldest_serving(self._database) or to
             if oldest < migration.least or (oldest < to and to <= self._passed):
-                # Under the lease, which the next beat renews: no other one need go over everything.
+                # This server keeps the lease, which the next beat renews, so no other repeats the pass.
                 _log.info("the schema waits for older servers to end", version=to, oldest=oldest)
                 return
             if not await self._pass(migration, to, schema.get("position")):
@@ -118,16 +118,16 @@ class Migrator:
         await self._schema.update_one({**KEY, "holder": self._id}, {"$unset": {"holder": "", "until": ""}})
 
     async def _take(self) -> dict[str, Any] | None:
-        """Take the lease. None where there is nothing to do, or another server is doing it."""
+        """Take the lease. None if there is nothing to do, or another server holds it."""
         expired = {"$expr": {"$lte": [{"$ifNull": ["$until", "$$NOW"]}, "$$NOW"]}}
         behind = {"version": {"$lt": self._version}, "$or": [{"holder": self._id}, expired]}
         return await self._write(behind, {"holder": self._id, "until": _until()})
 
     async def _pass(self, migration: Migration, to: int, position: object) -> bool:
-        """Go over the collection, from `position` on where one is given. False where the lease was lost."""
+        """Pass over the collection, from `position` if there is one. False if the lease was lost."""
         if position is None:
             await self._held({"clean": to, "least": {"$max": ["$least", migration.least]}})
-            # After that: an older server that starts from now on lowers it by itself.
+            # After setting it: an older server that starts from now on lowers it itself.
             oldest = await oldest_serving(self._database) or to
             await self._schema.update_one({**KEY, "holder": self._id}, {"$min": {"clean": oldest}})
             _log.info("migrating", version=to)
@@ -142,18 +142,18 @@ class Migrator:
             position = slice_[-1]["_id"]
             if await self._held({"position": {"$literal": position}}) is None:
                 return False
-            # Callers come first.
+            # Leave the database to callers.
             await asyncio.sleep(_PAUSE_SECONDS)
 
     async def _finish(self, to: int) -> None:
-        """End a pass, and with it the migration where no older server may have written meanwhile."""
+        """End a pass, and the migration if no older server can have written during the pass."""
         await self._held({"position": "$$REMOVE"})
         alone = {"holder": self._id, "clean": {"$gte": to}}
         if await self._write(alone, {"version": to}):
             _log.info("migrated", version=to)
 
     async def _held(self, fields: Mapping[str, Any]) -> dict[str, Any] | None:
-        """Set fields, and go on to hold the lease. None where another server has it by now."""
+        """Set fields, and renew the lease. None if another server holds it."""
         return await self._write({"holder": self._id}, {**fields, "until": _until()})
 
     async def _write(self, query: Mapping[str, Any], fields: Mapping[str, Any]) -> dict[str, Any] | None:

@@ -1,4 +1,4 @@
-"""Profiles as they are written to MongoDB: one atomic upsert for each write, and what became of it."""
+"""Writes profiles to MongoDB, by one atomic upsert for each write."""
 
 from collections import deque
 from collections.abc import Sequence
@@ -19,13 +19,13 @@ from server.mongo.values import FIELD, READ_SECONDS, Recount, add_values, add_va
 from server.users.ports import AGAIN, Again, Outcome
 from server.users.update import fold
 
-# Racing upserts on exactly {_id} do not fail on MongoDB 6; elsewhere one retry is nearly always enough.
+# Racing upserts on exactly {_id} do not fail on MongoDB 6. On others, one retry nearly always succeeds.
 _ATTEMPTS = 5
 
-# So much more than `size` a write may add to a profile, at the very most: the field of values, for one.
+# An upper bound of what a write adds to a profile beyond its `size`, such as the field of values.
 _MARGIN = 64 * 1024
 
-# What may be the reason why the validator refused a write.
+# What the validator checks.
 _REASONS: dict[str, Any] = {
     "suppressed_until": 1,
     FIELD: 1,
@@ -39,7 +39,7 @@ class MongoProfileStore:
 
     def __init__(self, database: Database) -> None:
         self._profiles = database.get_collection("profiles")
-        # A majority may not have yet what has just refused a write.
+        # The document that refused a write may not have reached a majority yet.
         self._latest = self._profiles.with_options(read_concern=ReadConcern("local"))
         self._recount = Recount(self._profiles)
 
@@ -59,14 +59,14 @@ class MongoProfileStore:
             results = await self._write([write for _, write, _ in batch])
             for (profile_id, write, count), outcome in zip(batch, results, strict=True):
                 if isinstance(outcome, ProfileTooLarge) and count > 1:
-                    # Those before the one too many are fine: only one after the other tells which.
+                    # Some of the folded writes may fit. Applied one by one, they do.
                     one_by_one.add(profile_id)
                     continue
                 queue = queues[profile_id]
                 if outcome is AGAIN:
                     for index in islice(queue, count):
                         writes[index].exact, writes[index].recount = write.exact, write.recount
-                # After an unknown outcome, a later write of the profile could end up below a repeated earlier one.
+                # After an unknown outcome, the caller may repeat a write, which then replaces a later write.
                 ends_here = outcome is AGAIN or isinstance(outcome, WriteOutcomeUnknown)
                 for _ in range(len(queue) if ends_here else count):
                     outcomes[queue.popleft()] = outcome
@@ -107,7 +107,7 @@ class MongoProfileStore:
         return outcomes
 
     async def _reasons(self, writes: Sequence[ProfileWrite]) -> Sequence[Outcome | Again]:
-        """What becomes of writes that the validator refused."""
+        """The outcomes of writes that the validator refused."""
         query = {"_id": {"$in": [write.profile_id for write in writes]}}
         try:
             with timeout(READ_SECONDS):
@@ -126,7 +126,7 @@ class MongoProfileStore:
 
 
 def _folded(writes: Sequence[ProfileWrite]) -> tuple[ProfileWrite, int]:
-    """One write for the first of `writes`, and how many those are."""
+    """One write for the first of `writes`, and how many of them it covers."""
     folded, count = fold(writes)
     if count > 1:
         parts = writes[:count]
@@ -136,7 +136,7 @@ def _folded(writes: Sequence[ProfileWrite]) -> tuple[ProfileWrite, int]:
 
 
 def _operation(write: ProfileWrite) -> UpdateOne:
-    # Nothing but `_id` in the filter: with any other predicate, racing upserts fail with a duplicate key.
+    # The filter is `_id` alone: with any other predicate, racing upserts fail with a duplicate key.
     key = {"_id": write.profile_id}
     if write.exact:
         pipeline = exact_update(write)
@@ -148,7 +148,7 @@ def _operation(write: ProfileWrite) -> UpdateOne:
 
 
 def _reason(write: ProfileWrite, stored: dict[str, Any]) -> Outcome | Again:
-    """What becomes of a write that the validator refused on the stored profile, which may have changed since."""
+    """The outcome of a write that the validator refused. The stored profile may have changed since."""
     if "suppressed_until" in stored:
         return SUPPRESSED
     if write.aliases and not write.exact and stored.get("alias_count", 0) + len(write.aliases) > limits.ALIASES:
@@ -158,6 +158,6 @@ def _reason(write: ProfileWrite, stored: dict[str, Any]) -> Outcome | Again:
         write.recount = True
         return AGAIN
     if stored.get("bytes", 0) + write.size + _MARGIN <= limits.PROFILE_BYTES:
-        # It is none of the reasons any more: an erasure, say, has just ended.
+        # The reason is gone. A suppression, for instance, has just ended.
         return DatabaseUnavailable()
     return ProfileTooLarge()

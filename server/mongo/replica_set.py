@@ -1,4 +1,4 @@
-"""The replica set of the embedded MongoDB: without one there are no transactions and no change streams."""
+"""The replica set of the embedded MongoDB: transactions and snapshots need one."""
 
 import time
 from typing import Any
@@ -13,9 +13,9 @@ _ALREADY_INITIALIZED = 23
 def initiate(uri: str, seconds: float = 60) -> None:
     """Make the mongod at `uri` (with `directConnection=true`) the primary and only member of its replica set.
 
-    May be called at every start; a set that was last seen on another port is moved to this one. Blocks until the member
-    is writable, as a rule for 0.1 seconds: only where a program that never answers has taken the former port, mongod
-    asks there for 30 seconds whether it is itself. Raises TimeoutError where it is not writable after `seconds`.
+    May be called at every start. A set that ran on another port is moved to this one. Blocks until the member is
+    writable. If another program that never responds listens on the former port, mongod waits for it for 30 seconds.
+    Raises TimeoutError if the member is not writable after `seconds`.
     """
     host, port = parse_uri(uri)["nodelist"][0]
     deadline = time.monotonic() + seconds
@@ -30,7 +30,7 @@ def initiate(uri: str, seconds: float = 60) -> None:
                     configured = True
                 if client.admin.command("hello").get("isWritablePrimary"):
                     return
-            except PyMongoError as error:  # such as: the stored configuration is still being loaded
+            except PyMongoError as error:  # For instance, the stored configuration is being loaded.
                 reason = str(error)
             time.sleep(0.02)
     raise TimeoutError(f"MongoDB at {host}:{port} is not writable after {seconds:.0f} seconds: {reason}")
@@ -45,6 +45,6 @@ def _configure(client: MongoClient[dict[str, Any]], address: str) -> None:
         if error.code != _ALREADY_INITIALIZED:
             raise
         config = client.admin.command("replSetGetConfig")["config"]
-        # Forced: a member that does not find itself in the stored configuration is REMOVED, and no primary agrees.
+        # Forced: a member that is not in the stored configuration is in state REMOVED, and there is no primary.
         config |= {"version": config["version"] + 1, "members": members}
         client.admin.command("replSetReconfig", config, force=True)

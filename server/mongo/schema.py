@@ -1,9 +1,9 @@
-"""The version of what is stored: which programs can serve it, and which of them do.
+"""The version of the stored data: which programs can serve it, and which servers do.
 
-One document says it: `version` is what all documents are at, at least; `least`, the version of the oldest program that
-can serve them; `newest`, that of the newest one that prepared the collections; `clean`, that of the oldest one that
-started since a migration last began from the start. `holder`, `until` and `position` are the lease of who migrates. A
-database without it is at version 1.
+One document holds it. All documents of the database are at least at `version`. `least` is the version of the oldest
+program that can serve them, `newest` that of the newest program that prepared the collections, and `clean` that of the
+oldest program that started since the latest pass of a migration began. `holder`, `until` and `position` are the lease
+of the migrating server. A database without this document is at version 1.
 """
 
 import asyncio
@@ -23,30 +23,27 @@ SCHEMA: Final = "schema"
 SERVERS: Final = "servers"
 KEY: Final[Mapping[str, Any]] = {"_id": "schema"}
 
-# A server that was not seen for so long has ended. It is told by MongoDB's clock, like every time here.
+# A server that was not seen for so long has ended. All times here are those of MongoDB's clock.
 _GONE_MS = 60_000
 _LONG_GONE_MS = 60 * _GONE_MS
 _LEAVE_SECONDS = 1.0
 
 
 async def prepare(database: Database, version: int) -> None:
-    """Make sure that the database can be served by a program of this version, and has all that it needs.
-
-    Raises InvalidSetting where it is not so.
-    """
+    """Prepare the collections for a program of this version. Raises InvalidSetting if it cannot serve the database."""
     try:
         found = await database.get_collection(SCHEMA).find_one(KEY)
     except PyMongoError as error:
         raise unusable(database, error) from error
     require_served(found or {}, version)
-    # What a newer program has prepared, an older one leaves as it is: a validator, for one, would be the former again.
+    # An older program changes nothing that a newer one prepared, such as the validator.
     if found is None or found.get("newest", version) <= version:
         await mongodb.prepare(database)
         await _write(database, {"$max": {"newest": version}, "$setOnInsert": {"version": 1, "clean": 1, "least": 1}})
 
 
 def require_served(schema: Mapping[str, Any], version: int) -> None:
-    """Raise InvalidSetting where a program of this version cannot serve what has this schema document."""
+    """Raise InvalidSetting if a program of this version cannot serve a database with this schema document."""
     if schema.get("restoring"):
         raise InvalidSetting("the database holds a part of a backup: run `python -m server.backup restore` again")
     if schema.get("least", 1) > version:
@@ -67,7 +64,7 @@ async def _write(database: Database, update: Mapping[str, Any]) -> dict[str, Any
 
 
 class Presence:
-    """One server on the list of those that serve."""
+    """The entry of one server in the list of running servers."""
 
     def __init__(self, database: Database, version: int) -> None:
         self._database = database
@@ -76,30 +73,30 @@ class Presence:
         self._id = secrets.token_hex(8)
 
     async def begin(self) -> None:
-        """Be on the list, before the first write. Raises InvalidSetting where this version cannot serve any more."""
+        """Add the entry, before the first write. Raises InvalidSetting if this version can no longer serve."""
         try:
             await self._servers.delete_many({"$expr": {"$lt": ["$seen", _ago(_LONG_GONE_MS)]}})
             await self.renew()
         except PyMongoError as error:
             raise unusable(self._database, error) from error
-        # In this order: whoever ends a migration looks at the list first, and then at `clean`.
+        # In this order: the server that ends a migration reads the list first, and then `clean`.
         schema = await _write(self._database, {"$min": {"version": self._version, "clean": self._version}})
         require_served(schema, self._version)
 
     async def renew(self) -> None:
-        """Say that this server serves. Raises PyMongoError."""
+        """Renew the entry. Raises PyMongoError."""
         seen = [{"$set": {"version": self._version, "seen": "$$NOW"}}]
         await self._servers.find_one_and_update({"_id": self._id}, seen, upsert=True, projection=["_id"])
 
     async def end(self) -> None:
-        """Leave the list, if MongoDB answers at once; else the server is held to be gone after a minute."""
+        """Remove the entry, if MongoDB responds soon. Otherwise it expires after a minute."""
         with suppress(PyMongoError, TimeoutError):
             async with asyncio.timeout(_LEAVE_SECONDS):
                 await self._servers.delete_one({"_id": self._id})
 
 
 async def oldest_serving(database: Database) -> int | None:
-    """The version of the oldest program that serves; None where none does. Raises PyMongoError."""
+    """The version of the oldest running server, or None. Raises PyMongoError."""
     present = {"$expr": {"$gte": ["$seen", _ago(_GONE_MS)]}}
     found = await database.get_collection(SERVERS).find_one(present, sort=[("version", 1)])
     return found["version"] if found else None

@@ -1,4 +1,4 @@
-"""What the servers know in common and tell nobody."""
+"""Secrets that all servers share."""
 
 from cryptography.fernet import Fernet
 from pymongo import ReturnDocument
@@ -9,9 +9,9 @@ from server.settings import InvalidSetting
 
 
 async def page_token_key(database: Database) -> bytes:
-    """The key that seals page tokens: made by the first server that asks, and the same for all of them.
+    """The key that encrypts page tokens. The first server generates it, and all servers use the same.
 
-    To withdraw every token, delete it and start the servers anew. Raises InvalidSetting where MongoDB does not let us.
+    To invalidate all tokens, delete it and restart the servers. Raises InvalidSetting if it cannot be stored.
     """
     try:
         document = await database.get_collection("secrets").find_one_and_update(

@@ -1,6 +1,6 @@
 """A profile write as a MongoDB update: on dot-paths, which is fast, or as an aggregation pipeline, which is exact.
 
-Both are plain dicts and lists: only the store knows the driver. The facts about MongoDB are those of 6.0.
+What is said of MongoDB here holds for 6.0.
 """
 
 from typing import cast
@@ -15,7 +15,7 @@ _STORED_OBJECT = {"$cond": [{"$eq": [{"$type": "$$s"}, "object"]}, "$$s", {}]}
 
 
 def dotted_update(write: ProfileWrite) -> UpdateDocument:
-    """The update on dot-paths. It fails with error 28, and changes nothing, where a path meets a stored non-object."""
+    """The update on dot-paths. It fails with error 28, without any effect, if a path meets a stored non-object."""
     to_set: dict[str, object] = {}
     to_unset: dict[str, object] = {}
     _flatten(write.patch, "", to_set, to_unset)
@@ -25,7 +25,7 @@ def dotted_update(write: ProfileWrite) -> UpdateDocument:
     if write.aliases:
         update["$addToSet"] = {"aliases": write.aliases[0] if len(write.aliases) == 1 else {"$each": write.aliases}}
     if write.first_campaign:
-        # The first element stays: of all that are ever pushed, the first one.
+        # $slice keeps the first element that was ever pushed.
         update["$push"] = {"initial_campaign": {"$each": [write.first_campaign], "$slice": 1}}
     return update
 
@@ -33,7 +33,7 @@ def dotted_update(write: ProfileWrite) -> UpdateDocument:
 def _flatten(patch: Patch, prefix: str, to_set: dict[str, object], to_unset: dict[str, object]) -> None:
     for key, change in patch.items():
         kind = type(change)
-        if kind is str:  # As nearly all are.
+        if kind is str:  # The most frequent case.
             to_set[prefix + key] = change
         elif kind is dict:
             _flatten(cast(Patch, change), f"{prefix}{key}.", to_set, to_unset)
@@ -44,9 +44,9 @@ def _flatten(patch: Patch, prefix: str, to_set: dict[str, object], to_unset: dic
 
 
 def exact_update(write: ProfileWrite) -> Pipeline:
-    """The pipeline that merges exactly, whatever is stored, and caps the alias set.
+    """The pipeline that merges exactly, whatever is stored, and limits the number of aliases.
 
-    It costs MongoDB 1.5 to 2 times as much as the dotted update, so it is for the writes that need it.
+    It costs MongoDB more than the dotted update, so only writes that need it use it.
     """
     fields: dict[str, object] = {
         name: {"$ifNull": [f"${name}", {"$literal": value}]} for name, value in write.on_insert.items()
@@ -60,17 +60,17 @@ def exact_update(write: ProfileWrite) -> Pipeline:
         fields["initial_campaign"] = {"$ifNull": ["$initial_campaign", {"$literal": [write.first_campaign]}]}
     pipeline: Pipeline = [{"$set": fields}]
     if removed:
-        # In a stage of its own, where every path leads through objects: the first stage made them so.
+        # In a second stage, because the first one makes sure that every path leads through objects.
         pipeline.append({"$unset": removed})
     return pipeline
 
 
 def _expression(change: object, stored: str, path: str, removed: list[str]) -> dict[str, object] | str:
-    """What becomes of the value that the expression `stored` tells. Paths to remove join `removed`."""
+    """The new value of the expression `stored`. Paths to remove are added to `removed`."""
     if isinstance(change, Remove):
         return "$$REMOVE"
     if not isinstance(change, dict):
-        # A text that starts with `$` would be evaluated outside $literal, and copy another field.
+        # Outside $literal, a string that starts with `$` would be evaluated, and copy another field.
         return {"$literal": change.value if isinstance(change, Whole) else change}
     overlay = {}
     for key, inner in change.items():
@@ -78,7 +78,7 @@ def _expression(change: object, stored: str, path: str, removed: list[str]) -> d
             removed.append(f"{path}.{key}")
         else:
             overlay[key] = _expression(inner, f"$$s.{key}", f"{path}.{key}", removed)
-    # In a variable, so that an object names but its own key, not the whole path to it once more.
+    # With a variable, an object repeats only its own key, not the whole path to it.
     return {"$let": {"vars": {"s": stored}, "in": {"$mergeObjects": [_STORED_OBJECT, overlay]}}}
 
 

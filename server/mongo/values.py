@@ -1,12 +1,11 @@
-"""How many values a profile holds: an upper bound with each write, and the true number where that reaches the limit.
+"""How many values a profile holds: an upper bound, and the true number when that reaches the limit.
 
-Nothing in MongoDB counts the values inside nested objects and arrays. So writes add what they may add at most to the
-field `values` of the profile, and the collection's validator refuses a profile in which it passes `PROFILE_VALUES`.
-Only then is the profile read and counted. A profile of an earlier version without the field starts at 0.
+MongoDB cannot count the values inside nested objects and arrays. So each write adds its values to the field `values` of
+the profile, and the validator refuses a profile in which the field exceeds `PROFILE_VALUES`. Only then is the profile
+read and counted. A profile of an earlier version, without the field, starts at 0.
 
-To add costs MongoDB a tenth of an ordinary update. So of the writes with few values, one in four adds four times as
-much, chosen by chance. A profile that is filled by thousands of them may then hold some more than the limit: 10,000
-more less than once in a billion such profiles.
+Adding makes an update more expensive. So of the writes with few values, one in four, chosen at random, adds four times
+its values. A profile that thousands of such writes fill may therefore exceed the limit slightly.
 """
 
 import asyncio
@@ -29,18 +28,18 @@ from server.mongo.update_document import Pipeline, UpdateDocument, exact_update
 FIELD: Final = "values"
 
 READ_SECONDS: Final = 2.0
-"""How long MongoDB may take to say why it refused a write: the caller still waits for the answer."""
+"""How long MongoDB may take to return the reason why it refused a write, while the caller waits."""
 
 PAUSE_SECONDS: Final = 0.1
-"""The time between two recounts. Each holds the interpreter for some ten milliseconds."""
+"""The time between two recounts, each of which holds the interpreter for long."""
 
 _ATTEMPTS = 3
 
-# Up to so many values, one write in 2 to the power of `_BITS` adds to the upper bound.
+# Of writes with at most `_FEW` values, one in 2 to the power of `_BITS` adds to the upper bound.
 _FEW = 16
 _BITS = 2
 
-# Each write changes one of these, to which a change of the metadata belongs.
+# Each write that changes the metadata changes one of these.
 _CHANGED = ("modified_time", "modified_nanos", "stored_time", FIELD)
 
 _READ = ("metadata", "suppressed_until", *_CHANGED)
@@ -50,12 +49,12 @@ def added(values: int) -> int:
     """How much a write of so many values adds to the upper bound this time."""
     if values > _FEW:
         return values
-    # By chance, so that nobody can choose the writes that do not count.
+    # At random, so that no caller can choose the writes that do not count.
     return 0 if random.getrandbits(_BITS) else values << _BITS
 
 
 def may_add(values: int) -> int:
-    """How much a write of so many values adds at most."""
+    """The maximum that a write of so many values adds."""
     return values if values > _FEW else values << _BITS
 
 
@@ -82,15 +81,15 @@ class Recount:
 
     def __init__(self, profiles: Collection) -> None:
         self._profiles = profiles
-        # A majority may not have yet what has just refused a write.
+        # The document that refused a write may not have reached a majority yet.
         self._latest = profiles.with_options(read_concern=ReadConcern("local"))
         self._one_at_a_time = asyncio.Lock()
         self._next = 0.0
 
     async def write(self, write: ProfileWrite) -> UserfoldError | Suppressed | Stored | None:
-        """Apply a write where the profile then holds at most `PROFILE_VALUES` values, or no more than before.
+        """Apply a write if the profile then holds at most `PROFILE_VALUES` values, or no more than before.
 
-        None where there is no such profile any more; nothing was written then.
+        Returns None, and writes nothing, if there is no such profile any more.
         """
         loop = asyncio.get_running_loop()
         async with self._one_at_a_time:
@@ -114,8 +113,8 @@ class Recount:
         return Overloaded()
 
     async def _write(self, write: ProfileWrite, stored: Mapping[str, Any]) -> UserfoldError | Stored | None:
-        """Apply a write to the profile that was read. None where it has changed since."""
-        # In a thread, where the interpreter is not held for as long as it takes.
+        """Apply a write to the profile that was read. Returns None if it has changed since."""
+        # In a thread, so that the event loop can run meanwhile.
         values, before = await asyncio.to_thread(_counts, stored.get("metadata", {}), write.patch)
         if values > max(limits.PROFILE_VALUES, before):
             return ProfileTooLarge()

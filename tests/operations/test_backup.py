@@ -142,7 +142,7 @@ def test_a_backup_has_the_documented_format_and_only_its_owner_can_read_it(
 def test_an_existing_file_is_not_overwritten(command: Command, saved: Path, source: Database[dict[str, Any]]) -> None:
     before = saved.read_bytes()
     run = command("create", saved, database=source.name)
-    assert (run.returncode, run.stderr) == (1, f"userfold: {saved} exists already\n")
+    assert (run.returncode, run.stderr) == (1, f"userfold: {saved} already exists\n")
     assert saved.read_bytes() == before
     assert [path.name for path in saved.parent.iterdir()] == ["backup"]
 
@@ -245,7 +245,7 @@ def test_a_user_erased_after_the_backup_is_not_restored(
     try:
         database.client[name].profiles.insert_many(database.profiles.find(mine))
         run = command("restore", path, "--replace", database=name)
-        assert run.stdout.splitlines()[1] == "left out          1 users, whose erasures the database keeps up"
+        assert run.stdout.splitlines()[1] == "left out          1 users, who are erased in the database"
         assert list(database.client[name].profiles.find(mine).sort("_id")) == left
     finally:
         database.client.drop_database(name)

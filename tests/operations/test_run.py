@@ -266,4 +266,4 @@ def test_damaged_keys_are_reported(start: Start, home: Path) -> None:
     (home / "data" / "demo.env").write_text("{")
     status, _, stderr = start(USERFOLD_MONGODB_URI="mongodb://127.0.0.1:1").ended()
     assert status == 1
-    assert stderr == f"userfold: {home}/data/demo.env is damaged; delete it to have new keys made\n"
+    assert stderr == f"userfold: {home}/data/demo.env is damaged: delete it to have new keys made\n"

@@ -85,7 +85,7 @@ def test_deployed_clients_keep_their_application_id(mongod: EmbeddedMongod, stac
     with api.client:
         assert api.stored({})["user_id"] == "u"
     again = _run(mongod, "create", "Twice", "--collector-key", key)
-    assert (again.returncode, again.stderr) == (1, "userfold: an application has this collector key already\n")
+    assert (again.returncode, again.stderr) == (1, "userfold: an application already has this collector key\n")
 
 
 @pytest.mark.parametrize("key", ["", " x", "x" * 1025, "é"])
@@ -171,7 +171,7 @@ def test_an_application_may_have_several_collector_keys(mongod: EmbeddedMongod, 
         assert response.status_code == 201
     assert api.get("u").json()["metadata"] == {"k0": 1, "k1": 1}
     again = _run(mongod, "create-key", api.application.application_id, "--collector-key", chosen)
-    assert (again.returncode, again.stderr) == (1, "userfold: an application has this collector key already\n")
+    assert (again.returncode, again.stderr) == (1, "userfold: an application already has this collector key\n")
 
 
 @pytest.mark.parametrize("kind", ["token", "key"])
@@ -195,7 +195,7 @@ async def test_a_rotated_credential_and_its_successor_both_work_until_the_overla
     again = _run(mongod, "rotate", old.credential_id)
     assert (again.returncode, again.stderr) == (
         1,
-        f"userfold: this credential was rotated already, into {new.credential_id}\n",
+        f"userfold: this credential was already rotated, into {new.credential_id}\n",
     )
 
 

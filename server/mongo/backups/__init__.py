@@ -1,1 +1,1 @@
-"""All that is stored, in one file and back."""
+"""Backups: the database in one file, and how it is restored."""

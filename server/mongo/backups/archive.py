@@ -1,10 +1,10 @@
 """The format of a backup: one gzip stream of BSON documents, each as long as its first four bytes say.
 
 - First `{"userfold_backup": 1, "created_time": DATE, "least": N}`, where N is the version of the oldest program that
-  can serve what follows.
-- Any number of times `{"collection": NAME, "documents": N}`, and then N documents of it as they were stored.
-- At last `{"documents": N, "sha256": BYTES}`: how many were stored documents, and the digest of all bytes before this
-  one. A file without it was cut off.
+  can serve the documents.
+- Any number of slices: `{"collection": NAME, "documents": N}`, then N documents as they were stored.
+- Last `{"documents": N, "sha256": BYTES}`: the number of stored documents, and the digest of all bytes before this
+  document. A file without it was truncated.
 """
 
 import gzip
@@ -27,7 +27,7 @@ class ArchiveWriter:
     """Writes a backup to a file, a slice at a time."""
 
     def __init__(self, file: IO[bytes], header: Mapping[str, Any]) -> None:
-        # Time is short while a snapshot is read: harder compression takes three times as long to save a fifth.
+        # MongoDB keeps a snapshot for a limited time, so compression must be fast.
         self._gzip = gzip.GzipFile(filename="", fileobj=file, mode="wb", compresslevel=1)
         self._digest = hashlib.sha256()
         self._documents = 0
@@ -39,7 +39,7 @@ class ArchiveWriter:
         self._documents += len(documents)
 
     def close(self) -> None:
-        """Write the end. Without it, the file is no backup."""
+        """Write the last document. Without it, the file is no backup."""
         self._write(encode({"documents": self._documents, "sha256": self._digest.digest()}))
         self._gzip.close()
 
@@ -50,7 +50,7 @@ class ArchiveWriter:
 
 
 class ArchiveReader:
-    """Reads a backup. `header` is its first document. Everything raises BackupFailed where the file is no whole one."""
+    """Reads a backup. `header` is its first document. All methods raise BackupFailed for an incomplete file."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self._gzip = gzip.GzipFile(fileobj=file, mode="rb")
@@ -60,16 +60,16 @@ class ArchiveReader:
             raise BackupFailed("this is no backup, or one of another format")
 
     def slices(self) -> Iterator[tuple[str, Sequence[bytes]]]:
-        """The collections, each with some of its encoded documents. Whether all is right, only the end tells."""
+        """The slices: a collection and some of its encoded documents. Only the end verifies the checksum."""
         total = 0
         while True:
             digest = self._digest.digest()
-            told = self._decoded(self._next())
-            if "collection" not in told:
+            header = self._decoded(self._next())
+            if "collection" not in header:
                 break
-            yield told["collection"], [self._next() for _ in range(told["documents"])]
-            total += told["documents"]
-        if (told.get("documents"), told.get("sha256")) != (total, digest) or self._read(1):
+            yield header["collection"], [self._next() for _ in range(header["documents"])]
+            total += header["documents"]
+        if (header.get("documents"), header.get("sha256")) != (total, digest) or self._read(1):
             raise BackupFailed("the backup is damaged: its checksum is another one")
 
     def _next(self) -> bytes:

@@ -1,4 +1,4 @@
-"""All that is stored, at one point in time, into a backup, and back into a database."""
+"""Writes a snapshot of a database to a backup, and restores it."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -25,13 +25,13 @@ Counts = Mapping[str, int]
 _SLICE: Final = 1000
 _SLICE_BYTES: Final = 8 * 1024 * 1024
 _RAW = CodecOptions(document_class=RawBSONDocument)
-# MongoDB's error code where a snapshot is no longer kept.
+# MongoDB's error code for an expired snapshot.
 _SNAPSHOT_TOO_OLD = 239
 _KEPT = ("profiles", "applications", "credentials")
-"""Where one document makes that a database is not empty."""
+"""A database is empty if these collections are."""
 
 _PROFILE = {"suppressed_until": {"$exists": False}}
-"""What no tombstone matches."""
+"""Matches every document but tombstones."""
 
 
 @contextmanager
@@ -47,7 +47,7 @@ def _errors(database: Database) -> Iterator[None]:
 
 
 async def dump(database: Database, file: IO[bytes]) -> Counts:
-    """Write a backup of the database as it is now, whatever is written to it meanwhile; a slice is held in memory.
+    """Write a backup of the database as it is now, while others write to it. Only a slice is held in memory.
 
     Raises BackupFailed or InvalidSetting.
     """
@@ -84,7 +84,7 @@ async def _dump(database: Database, file: IO[bytes]) -> Counts:
 
 
 def verify(file: IO[bytes]) -> tuple[Mapping[str, Any], Counts]:
-    """Read the whole of a backup: its header and what it holds. Raises BackupFailed where it is damaged."""
+    """Read a whole backup, and return its header and what it holds. Raises BackupFailed if it is damaged."""
     archive = ArchiveReader(file)
     counts: Counter[str] = Counter()
     for name, documents in archive.slices():
@@ -93,11 +93,11 @@ def verify(file: IO[bytes]) -> tuple[Mapping[str, Any], Counts]:
 
 
 async def load(database: Database, file: IO[bytes], version: int, *, replace: bool) -> int:
-    """Make the database what the backup says, but for users that are erased in it: how many of those there are.
+    """Replace the database by a backup, except users who are erased in the database. Returns their number.
 
-    What keeps an erasure up stays, and so does the erasure of the visitor whom such a user names in the backup. Until
-    the end, no server starts on the database: do it again where it was interrupted. Verify the file before. Raises
-    BackupFailed, or InvalidSetting where this program, of this version, could not serve it.
+    Tombstones stay, and the visitor whom such a user names in the backup is not restored. No server starts on the
+    database until the end, so an interrupted restore must be repeated. Verify the file first. Raises BackupFailed, or
+    InvalidSetting if a program of this version cannot serve the backup.
     """
     with _errors(database):
         return await _load(database, file, version, replace=replace)
@@ -145,21 +145,21 @@ async def _is_empty(database: Database) -> bool:
 
 
 async def _insert(collection: Collection, documents: Sequence[RawBSONDocument]) -> Sequence[Mapping[str, Any]]:
-    """Insert documents, those of one collection. What a tombstone stands in the way of is answered instead."""
+    """Insert documents into a collection. Returns those for which it holds a tombstone."""
     try:
         await collection.insert_many(documents, ordered=False)
         return []
     except BulkWriteError as error:
-        told: Mapping[str, Any] = error.details
-        if told["writeConcernErrors"] or any(each["code"] != DUPLICATE_KEY for each in told["writeErrors"]):
+        details: Mapping[str, Any] = error.details
+        if details["writeConcernErrors"] or any(each["code"] != DUPLICATE_KEY for each in details["writeErrors"]):
             raise
-        refused = [documents[each["index"]] for each in told["writeErrors"]]
+        refused = [documents[each["index"]] for each in details["writeErrors"]]
     await _lengthen(collection, (each for each in refused if "suppressed_until" in each))
     return [each for each in refused if "suppressed_until" not in each]
 
 
 async def _lengthen(collection: Collection, tombstones: Iterable[Mapping[str, Any]]) -> None:
-    """Keep erasures up for the longer one of two periods."""
+    """Extend stored tombstones to the later end of two."""
     longer = [
         UpdateOne({"_id": each["_id"]}, {"$max": {"suppressed_until": each["suppressed_until"]}}) for each in tombstones
     ]

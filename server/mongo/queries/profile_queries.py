@@ -1,4 +1,4 @@
-"""Profiles as they are read from MongoDB: one by its id, look-ups, lists, counts and reports."""
+"""Reads profiles from MongoDB: by id, look-ups, lists, counts and reports."""
 
 import asyncio
 import time
@@ -32,17 +32,17 @@ from server.users.report_campaigns import Report
 
 _WHOLE = projection(WHOLE)
 _MILLISECONDS = 1_000 * limits.QUERY_SECONDS
-# As `lookup.LATEST_FIRST`: MongoDB sorts what is not there as a null, which is before every date.
+# As `lookup.LATEST_FIRST`. MongoDB sorts a missing value as null, which is before every date.
 _SORT = [("stored_time", -1), ("_id", 1)]
 _NEVER = datetime.min.replace(tzinfo=UTC)
 
-# Profiles that are read by one query where each may be as large as a profile can be.
+# Profiles of any size that are read by one query.
 _LARGE_AT_ONCE = 20
 
-# Users beyond one a token that a query for many tokens may find.
+# How many users more than tokens a query for many tokens may find.
 _SHARING = 100
 
-# How much longer than MongoDB may work on a query its answer may take: beyond, it is not there.
+# How long a response may take beyond the time that MongoDB may work on a query.
 _ANSWER_SECONDS = 2.0
 
 _IS_LARGE = {"$gt": [{"$bsonSize": "$metadata"}, limits.GROUPED_METADATA_BYTES]}
@@ -60,20 +60,20 @@ class MongoProfileQueries:
         self._client = database.client
         self._profiles = database.get_collection("profiles")
         self._options: CodecOptions[Any] = self._profiles.codec_options
-        # As bytes, which tell the size of an answer before it is read.
+        # As bytes, so that the size of a document is known before it is decoded.
         self._raw = self._profiles.with_options(self._options.with_options(document_class=RawBSONDocument))
 
     async def find(self, profile_id: str) -> Fetched | None:
         with read_failures(), timeout(READ_SECONDS):
             document: Any = await self._raw.find_one({"_id": profile_id}, projection=_WHOLE)
-        # What an erasure may leave under the id of a user is none.
+        # A tombstone is no user.
         return self._fetched(document) if document is not None and "user_id" in document else None
 
     async def find_many(self, profile_ids: Sequence[str], mask: Mask) -> Sequence[Fetched | UserfoldError]:
         found: list[Fetched | UserfoldError] = []
         room, fields = limits.ANSWER_BYTES, projection(mask)
         with read_failures(), timeout(READ_SECONDS):
-            # As a rule, this one query reads them all: a thousand such profiles are as many bytes as an answer holds.
+            # Usually, this query reads all: a thousand profiles of this size fit into a response.
             is_small = {"$lte": [{"$bsonSize": "$$ROOT"}, limits.ANSWER_BYTES // limits.BATCH_UPDATES]}
             small = await self._documents({"_id": {"$in": profile_ids}, "$expr": is_small}, fields)
             for start in range(0, len(profile_ids), _LARGE_AT_ONCE):
@@ -112,7 +112,7 @@ class MongoProfileQueries:
         return found
 
     async def _documents(self, query: Query, fields: Projection | None = None) -> Mapping[str, RawBSONDocument]:
-        """The documents, whole or what a projection leaves, by their ids."""
+        """The documents that match, by `_id`."""
         cursor = self._raw.find(query, projection=fields).batch_size(limits.BATCH_UPDATES + 1)
         return {document["_id"]: document async for document in cursor}
 
@@ -123,12 +123,12 @@ class MongoProfileQueries:
 
     async def look_up_tokens(self, lookups: Sequence[Lookup]) -> Sequence[Found | None] | None:
         digests = [*{lookup.value for lookup in lookups}]
-        # Nothing but an index of tokens can serve this, so MongoDB has no plans to compare.
+        # Only the index of aliases can serve this query, so MongoDB need not compare plans.
         query = {TOKENS: {"$in": digests}, "user_id": {"$exists": True}}
         fields = _GROUPED | {"asked": {"$setIntersection": ["$" + TOKENS, digests]}}
-        most = len(digests) + _SHARING
+        limit = len(digests) + _SHARING
         cursor = self._raw.find(query, projection=fields, max_time_ms=_MILLISECONDS)
-        documents, has_more = await self._read(cursor.limit(most + 1), most, limits.GROUP_LOOKUP_BYTES)
+        documents, has_more = await self._read(cursor.limit(limit + 1), limit, limits.GROUP_LOOKUP_BYTES)
         if has_more:
             return None
         documents = sorted(documents, key=itemgetter("_id"))
@@ -139,12 +139,12 @@ class MongoProfileQueries:
                 found.setdefault((document["application_id"], digest), []).append(document)
         return [self._found(found.get((lookup.application_id, lookup.value), ()), lookup.limit) for lookup in lookups]
 
-    def _found(self, holders: Sequence[RawBSONDocument], most: int) -> Found | None:
-        answered = holders[:most]
-        size = sum(len(document.raw) for document in answered)
-        if size > limits.GROUPED_LOOKUP_BYTES or any(document["is_large"] for document in answered):
+    def _found(self, documents: Sequence[RawBSONDocument], limit: int) -> Found | None:
+        page = documents[:limit]
+        size = sum(len(document.raw) for document in page)
+        if size > limits.GROUPED_LOOKUP_BYTES or any(document["is_large"] for document in page):
             return None
-        return [self._fetched(document) for document in answered], len(holders) > most
+        return [self._fetched(document) for document in page], len(documents) > limit
 
     async def list_users(self, listing: Listing) -> tuple[Sequence[Fetched], bool]:
         direction = -1 if listing.descending else 1
@@ -162,7 +162,7 @@ class MongoProfileQueries:
         end = time.monotonic() + limits.REPORT_SECONDS
         with read_failures():
             async with asyncio.timeout(limits.REPORT_SECONDS + _ANSWER_SECONDS):
-                # One snapshot: the groups are to add up to the total.
+                # One snapshot, so that the groups add up to the total.
                 async with await self._client.start_session(snapshot=True) as session:
                     read: list[tuple[Sequence[RawBSONDocument], bool]] = []
                     for pipeline, limit in ((groups_pipeline(report), report.limit), (total_pipeline(report), 1)):
@@ -183,17 +183,17 @@ class MongoProfileQueries:
         return FetchedDocument(document, self._options)
 
     async def _read(
-        self, cursor: Cursor, most: int, most_bytes: int | None = None, seconds: float | None = None
+        self, cursor: Cursor, limit: int, max_bytes: int | None = None, seconds: float | None = None
     ) -> tuple[Sequence[RawBSONDocument], bool]:
-        """The first documents, `most` of them or as many as so many bytes hold, and whether there are more."""
+        """The first documents, up to `limit` and `max_bytes`, and whether there are more."""
         documents: list[RawBSONDocument] = []
-        size, most_bytes = 0, most_bytes or limits.ANSWER_BYTES
+        size, max_bytes = 0, max_bytes or limits.ANSWER_BYTES
         with read_failures():
-            # Not the driver's timeout, which would also be MongoDB's: that is to tell that it took too long.
+            # Not the driver's timeout, which would also be MongoDB's: MongoDB must report that its time has expired.
             async with asyncio.timeout((seconds or limits.QUERY_SECONDS) + _ANSWER_SECONDS):
-                async for document in cursor.batch_size(most + 1):
+                async for document in cursor.batch_size(limit + 1):
                     size += len(document.raw)
-                    if len(documents) == most or (documents and size > most_bytes):
+                    if len(documents) == limit or (documents and size > max_bytes):
                         await cursor.close()
                         return documents, True
                     documents.append(document)
@@ -201,7 +201,7 @@ class MongoProfileQueries:
 
 
 class _FetchedGroup:
-    """A FetchedGroup of a document of a report's pipelines."""
+    """A FetchedGroup over the bytes of a document."""
 
     def __init__(self, document: RawBSONDocument, options: CodecOptions[Any], names: Sequence[str]) -> None:
         self._raw = document.raw
