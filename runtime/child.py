@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-# The child runs this first: it arms the signal and becomes the command. A function between fork and exec would be Python
-# in a copy of a process whose other threads are gone, and their locks are not freed: gRPC's fork handlers crashed there.
+# The child runs this first: it arms the signal and becomes the command. A function between fork and exec would be
+# Python beside locks that no thread frees, since the other threads are gone: gRPC's fork handlers crashed there.
 _FOLLOW_PARENT = """
 import ctypes, os, signal, sys
 parent, death, *command = sys.argv[1:]

@@ -1,1 +1,1 @@
-"""The algebra of merging, which knows no users."""
+"""The algebra of merging values, which knows no users."""

@@ -1,4 +1,4 @@
-"""Numbers as they are stored: each as the double that it is, or as the digits of an integer that no double holds."""
+"""Numbers as they are stored: as doubles, or as the digits of an integer that no double holds."""
 
 from typing import Final
 
@@ -7,9 +7,9 @@ _INT64: Final = 2**63
 
 
 def stored_number(number: float) -> int | float | str:
-    """A finite JSON number as it is stored: of the value that a double has, like every number of ours.
+    """A finite JSON number as it is stored, with the value of a double.
 
-    An integer that no double holds is stored as its decimal digits, a text.
+    An integer that no double holds is stored as a string of its decimal digits.
     """
     if isinstance(number, int):
         if -_EXACT <= number <= _EXACT:
@@ -23,7 +23,7 @@ def stored_number(number: float) -> int | float | str:
 
 
 def stored_double(double: float) -> int | float:
-    """A finite double as it is stored: as an integer where it is one, which -0.0 is not."""
+    """A finite double as it is stored: as an integer if it is one. -0.0 is none."""
     if double.is_integer() and -_INT64 <= double < _INT64 and (double or str(double) == "0.0"):
         return int(double)
     return double

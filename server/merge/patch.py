@@ -1,6 +1,6 @@
-"""The algebra of patches: what one does to a value, whether dot-paths can express it, and two of them as one.
+"""Patches: how one changes a value, how several become one, and whether dot-paths can express one.
 
-See `model.Patch` for what a patch is.
+`model.Patch` defines a patch.
 """
 
 from collections.abc import Iterable
@@ -9,14 +9,14 @@ from server.model import REMOVE, JsonObject, Patch, Remove, Whole
 
 
 def apply_patch(value: object, patch: Patch) -> JsonObject:
-    """What becomes of a stored `value` that `patch` is merged into."""
+    """The value after `patch` is merged into it."""
     merged = _copied(value) if isinstance(value, dict) else {}
     _apply(merged, patch)
     return merged
 
 
 def compose(patches: Iterable[Patch]) -> Patch:
-    """The one patch that does what `patches` would do one after the other. Takes time in proportion to them all."""
+    """One patch with the effect of `patches` in their order. Takes time in proportion to their total size."""
     composed: Patch = {}
     for patch in patches:
         _add(composed, patch)
@@ -24,7 +24,7 @@ def compose(patches: Iterable[Patch]) -> Patch:
 
 
 def _add(composed: Patch, patch: Patch) -> None:
-    """Make `composed` do what `patch` would do afterwards. Every dict in it is its own."""
+    """Append the effect of `patch` to `composed`, which shares no dict with it."""
     for key, change in patch.items():
         if not isinstance(change, dict):
             composed[key] = Whole(_copied(change.value)) if isinstance(change, Whole) else change
@@ -33,7 +33,7 @@ def _add(composed: Patch, patch: Patch) -> None:
         if isinstance(before, dict):
             _add(before, change)
             continue
-        # Nothing that is stored can shine through: what `before` leaves behind is known.
+        # `before` replaces the stored value, so the result is known.
         if not isinstance(before, Whole):
             before = composed[key] = Whole({})
         _apply(before.value, change)
@@ -53,14 +53,14 @@ def _apply(value: JsonObject, patch: Patch) -> None:
 
 
 def _copied(value: JsonObject) -> JsonObject:
-    """The same object in dicts of its own. Arrays are replaced as a whole, never changed: they are shared."""
+    """A copy of all dicts. Arrays are shared: they are replaced, never changed."""
     return {key: _copied(item) if isinstance(item, dict) else item for key, item in value.items()}
 
 
 def needs_exact(patch: Patch) -> bool:
-    """Whether some object in `patch` has nothing to set: `$set` on dot-paths then cannot make sure that it is stored.
+    """Whether some object in `patch` sets nothing.
 
-    `$unset` below a scalar is silently nothing, and below nothing creates nothing.
+    Dot-paths cannot make sure that such an object is stored: they only set and remove the leaves.
     """
     return not all(_sets_throughout(change) for change in patch.values() if isinstance(change, dict))
 

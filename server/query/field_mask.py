@@ -1,4 +1,4 @@
-"""A mask: the fields of a user that a caller asked for, as a projection and as what is left of a profile."""
+"""A field mask: the fields of a user that a caller requests."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
@@ -18,8 +18,10 @@ Tree: TypeAlias = "dict[str, Tree | None]"
 
 @dataclass(frozen=True, slots=True)
 class Mask:
-    """The paths that were asked for, none of them below another. `stored` is the tree of their keys as they are stored,
-    None being at the end of each."""
+    """The requested paths, none of which is below another.
+
+    `stored` is the tree of their keys as they are stored, with None at the end of each path.
+    """
 
     paths: tuple[Path, ...]
     stored: "Tree" = field(default_factory=dict, compare=False, repr=False)
@@ -30,26 +32,26 @@ WHOLE: Final = Mask(tuple((name,) for name in sorted(_NAMES)))
 
 
 def parse_mask(elements: Sequence[str]) -> Mask:
-    """The mask that the paths in a field `fields` are, `WHOLE` where there are none. Raises InvalidRequest."""
+    """The mask of the paths in a field `fields`, or `WHOLE` if there are none. Raises InvalidRequest."""
     if not elements:
         return WHOLE
     text = paths_text("fields", elements)
     paths = [_checked(listed) for listed in parse_paths(text, "fields")]
-    asked = dict.fromkeys(paths)
-    chosen = tuple(path for path in asked if not any(path[:length] in asked for length in range(1, len(path))))
-    # Once: a page of a thousand users is masked by it.
+    requested = dict.fromkeys(paths)
+    chosen = tuple(path for path in requested if not any(path[:length] in requested for length in range(1, len(path))))
+    # Built once, for all users of a page.
     tree: Tree = {}
     for first, *keys in chosen:
-        *owners, last = first, *map(escape_key, keys)
+        *parents, last = first, *map(escape_key, keys)
         inner = tree
-        for key in owners:
+        for key in parents:
             inner = cast(Tree, inner.setdefault(key, {}))
         inner[last] = None
     return Mask(chosen, tree)
 
 
 def masked(profile: Profile, mask: Mask) -> Profile:
-    """What is left of a profile: the fields that were not asked for are None."""
+    """The profile with only the requested fields. All other fields are None."""
     if mask is WHOLE:
         return profile
     changes: dict[str, Any] = dict.fromkeys(_NAMES - mask.stored.keys() - {"user_id"})
@@ -73,7 +75,7 @@ def _checked(listed: ListedPath) -> Path:
 
 
 def _selected(value: Mapping[str, object], tree: Tree) -> JsonObject:
-    """What the paths lead to, through objects alone: what MongoDB answers on the way through an array is dropped."""
+    """The values at the paths. A path leads only through objects, while MongoDB's projections also enter arrays."""
     selected: JsonObject = {}
     for key, below in tree.items():
         inner = value.get(key)

@@ -1,4 +1,4 @@
-"""The fields of a user by the paths that callers write: of what type each is, and where it is stored."""
+"""The fields of a user, by the paths that callers write: their kind, and where they are stored."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ _USER_AGENT: Final = {
 
 
 class FieldKind(Enum):
-    """What a field holds."""
+    """The kind of value that a field holds."""
 
     TEXT = "a string"
     COUNT = "a number"
@@ -32,14 +32,14 @@ class FieldKind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """A field of a user. `stored` is its path in the stored document, each part as it is stored."""
+    """A field of a user. `stored` is its path in the stored document."""
 
     kind: FieldKind
     stored: tuple[str, ...]
 
     @property
     def path(self) -> str:
-        """The path as MongoDB takes it."""
+        """The stored path with dots."""
         return ".".join(self.stored)
 
 
@@ -53,8 +53,8 @@ _FIELDS: Final[dict[tuple[str, ...], Field]] = {
     },
     **{(name,): Field(FieldKind.TIME, (name,)) for name in ("created_time", "modified_time", "stored_time")},
     ("alias_count",): Field(FieldKind.COUNT, ("aliases",)),
-    # The first campaign is in an array of one, which MongoDB's paths lead through.
-    **{(owner, name): Field(FieldKind.TEXT, (owner, name)) for owner in CAMPAIGNS for name in CAMPAIGN_FIELDS},
+    # The first campaign is in an array of one, through which a stored path leads.
+    **{(campaign, name): Field(FieldKind.TEXT, (campaign, name)) for campaign in CAMPAIGNS for name in CAMPAIGN_FIELDS},
     **{
         ("user_agent", part, name): Field(FieldKind.TEXT, ("user_agent", part, name))
         for part, names in _USER_AGENT.items()
@@ -64,11 +64,7 @@ _FIELDS: Final[dict[tuple[str, ...], Field]] = {
 
 
 def field_at(path: Sequence[str]) -> Field | None:
-    """The field that a path leads to; None where a filter knows none there.
-
-    No path leads to a field of ours that is not listed here: the keys of metadata are escaped as they are stored.
-    Deeper than metadata can be, there is none.
-    """
+    """The field at a path, or None if a filter cannot use one there."""
     if path[0] == "metadata" and 1 < len(path) <= limits.METADATA_LEVELS + 1:
         return Field(FieldKind.JSON, ("metadata", *map(escape_key, path[1:])))
     return _FIELDS.get(tuple(path))

@@ -1,7 +1,7 @@
-"""What callers write to choose users and fields: the useful part of https://google.aip.dev/160, read into a tree.
+"""Parses filters, the useful part of https://google.aip.dev/160, and lists of paths.
 
-The grammar is the whole of it, and the tree knows nothing of profiles: `users/filter_conditions` gives it a meaning.
-Nothing here recurses over what the caller wrote, so no depth of it can exhaust the stack.
+The tree knows nothing of profiles: `users/filter_conditions` gives it a meaning. Nothing here recurses over the
+caller's text, so no nesting can exhaust the stack.
 """
 
 import math
@@ -17,7 +17,7 @@ from server.errors import InvalidRequest, Violation
 from server.merge.numbers import stored_double, stored_number
 from server.query.quotes import QUOTED, unquoted, wildcard_in
 
-# A word ends where the grammar goes on.
+# A word ends at a character that the grammar uses.
 _GRAMMAR: Final = rf"""
     filter: [conjunction]
     ?conjunction: disjunction
@@ -44,7 +44,7 @@ _GRAMMAR: Final = rf"""
     %ignore /\s+/
 """
 
-# By terminal, in the order in which an error names them.
+# The names of terminals, in the order in which an error lists them.
 _NAMES: Final = {
     "NAME": "a field",
     "KEY": "a key",
@@ -72,7 +72,7 @@ _WORDS: Final[dict[str, bool | None]] = {"true": True, "false": False, "null": N
 
 
 class Anything:
-    """The type of ANYTHING: what `:*` asks for."""
+    """The type of ANYTHING, the value of `:*`."""
 
     def __repr__(self) -> str:
         return "ANYTHING"
@@ -86,17 +86,17 @@ REASONS: Final = {
     "group_by": "INVALID_GROUP_BY",
     "value_path": "INVALID_VALUE_PATH",
 }
-"""Why a text that is parsed here is refused, by the field that it is in."""
+"""The reason of an invalid text, by the field of the request."""
 
 Literal: TypeAlias = str | float | bool | Anything | None
-"""What a field is compared with. An integer may be one that no double holds: as metadata, it is stored as a string."""
+"""The value of a comparison. It may be an integer that no double holds, which metadata stores as a string."""
 
 Path: TypeAlias = tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """A field beside a value. `operator` is one of = != < <= > >= and :. Columns count from 1, in the filter's text."""
+    """A comparison of a field. `operator` is one of = != < <= > >= and :. Columns in the text count from 1."""
 
     path: Path
     operator: str
@@ -107,21 +107,21 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class Not:
-    """Holds where `operand` does not."""
+    """True if `operand` is false."""
 
     operand: "Filter"
 
 
 @dataclass(frozen=True, slots=True)
 class And:
-    """Holds where all of `operands` do."""
+    """True if all `operands` are."""
 
     operands: "tuple[Filter, ...]"
 
 
 @dataclass(frozen=True, slots=True)
 class Or:
-    """Holds where one of `operands` does."""
+    """True if one of `operands` is."""
 
     operands: "tuple[Filter, ...]"
 
@@ -131,14 +131,14 @@ Filter: TypeAlias = Comparison | Not | And | Or
 
 @dataclass(frozen=True, slots=True)
 class ListedPath:
-    """One of a list of paths. `column` counts from 1, in the text."""
+    """One path of a list. `column` in the text counts from 1."""
 
     path: Path
     column: int
 
 
 def parse_filter(text: str) -> Filter | None:
-    """The tree of a filter; None where it is empty. Raises InvalidRequest, which tells the column of what is wrong."""
+    """The tree of a filter, or None if it is empty. Raises InvalidRequest with the column of the error."""
     if _is_longer(text, limits.FILTER_BYTES):
         raise InvalidRequest([Violation("filter", "TOO_LONG", f"longer than {limits.FILTER_BYTES:,} bytes in UTF-8")])
     part = cast(_Part | None, _parse(text, "filter", "filter"))
@@ -151,22 +151,22 @@ def parse_filter(text: str) -> Filter | None:
 
 
 def parse_paths(text: str, field: str) -> Sequence[ListedPath]:
-    """The paths in a list of them, by commas, at least one. `field` is the field of the request that holds the list.
+    """The paths in a list with commas, at least one. `field` is the field of the request.
 
-    Raises InvalidRequest, which tells the column of what is wrong.
+    Raises InvalidRequest with the column of the error.
     """
     if _is_longer(text, limits.PATHS_BYTES):
         raise InvalidRequest([Violation(field, "TOO_LONG", f"longer than {limits.PATHS_BYTES:,} bytes in UTF-8")])
     return cast(list[ListedPath], _parse(text, "paths", field))
 
 
-def _is_longer(text: str, most: int) -> bool:
-    """Whether a text has more bytes in UTF-8, without a copy of what is far too long."""
-    return len(text) > most or len(text.encode()) > most
+def _is_longer(text: str, max_bytes: int) -> bool:
+    """Whether a text has more bytes in UTF-8. A text that is far too long is not encoded."""
+    return len(text) > max_bytes or len(text.encode()) > max_bytes
 
 
 def refusal(field: str, column: int, description: str) -> InvalidRequest:
-    """What to raise where the text in `field`, one of REASONS, is wrong at a column."""
+    """The exception to raise for an error at a column of the text in `field`, one of REASONS."""
     return InvalidRequest([Violation(field, REASONS[field], f"column {column}: {description}")])
 
 
@@ -176,12 +176,12 @@ def _parse(text: str, start: str, field: str) -> object:
         return _PARSER.parse(text, start)
     except UnexpectedInput as error:
         column, expected = _position(error, len(text))
-    # Not from within: the parser's own text holds what the caller wrote.
+    # Outside the handler: the parser's message holds the caller's text.
     raise refusal(field, column, f"expected {_listed(expected)}")
 
 
 def _position(error: UnexpectedInput, length: int) -> tuple[int, set[str]]:
-    """The column at which a text is wrong, and what could stand there, as the grammar calls it."""
+    """The column of the error, and the terminals that are expected there."""
     if isinstance(error, UnexpectedToken):
         at_end = error.token.type == "$END"
         return (length if at_end else cast(int, error.pos_in_stream)) + 1, set(error.accepts or error.expected)
@@ -196,24 +196,23 @@ def _listed(expected: set[str]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """A part of a filter that is read, and the levels of what is in it."""
+    """A parsed part of a filter, and its levels."""
 
     tree: Filter
     levels: int
 
 
 class _Reader(Transformer[Token, object]):
-    """Builds the tree from the leaves up, as the parser goes, and ends it as soon as there are too many paths: reading
-    4,096 bytes of them would take 0.1 s."""
+    """Builds the tree from the leaves up while the parser runs, and stops it when there are too many paths."""
 
     def begin(self, start: str, field: str) -> None:
-        """Another text is read."""
+        """Prepare for another text."""
         self._too_many = Violation(field, "TOO_MANY", f"more than {limits.PATHS} fields")
-        self._left = limits.PATHS
+        self._remaining = limits.PATHS
         if start == "filter":
             description = f"more than {limits.FILTER_COMPARISONS} comparisons"
             self._too_many = Violation(field, "TOO_MANY_COMPARISONS", description)
-            self._left = limits.FILTER_COMPARISONS
+            self._remaining = limits.FILTER_COMPARISONS
 
     @v_args(inline=True)
     def filter(self, part: _Part | None = None) -> _Part | None:
@@ -239,8 +238,8 @@ class _Reader(Transformer[Token, object]):
         return children
 
     def path(self, tokens: list[Token]) -> ListedPath:
-        self._left -= 1
-        if self._left < 0:
+        self._remaining -= 1
+        if self._remaining < 0:
             raise InvalidRequest([self._too_many])
         keys = (unquoted(token) if token.type == "QUOTED" else str(token) for token in tokens)
         return ListedPath(tuple(keys), _column(tokens[0]))

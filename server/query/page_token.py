@@ -1,8 +1,8 @@
-"""Pages of users: how many users each holds, and the token of the next page, which is the sealed end of this one.
+"""Pages of users: their size, and the token of the next page.
 
-Tokens travel in URLs, and a position may be a user id. So a token reveals nothing to a reader, cannot be made or
-changed outside, and opens for the same application and the same question alone. It holds the position of a user in the
-order, so it is right even when that user is erased meanwhile.
+Tokens are sent in URLs, and a position may contain a user id. So a token is encrypted and authenticated, and is valid
+only for the same application and request. It holds the position of a user in the order, so it stays valid when that
+user is erased.
 """
 
 import hashlib
@@ -16,28 +16,28 @@ from server import limits
 from server.errors import InvalidRequest, Violation
 
 SECONDS: Final = 24 * 3600
-"""How long a token holds."""
+"""How long a token is valid."""
 
 Position = Sequence[object]
-"""What the last user of a page has in the stored fields of the order: strings, integers, times; None for nothing."""
+"""The stored fields by which users are ordered, of the last user of a page: strings, integers, times or None."""
 
 
-def page_size(asked: int) -> int:
-    """How many users a page holds at most, where the caller asks for so many. Raises InvalidRequest."""
-    if asked < 0:
+def page_size(requested: int) -> int:
+    """The limit of a page for the size in a request. Raises InvalidRequest."""
+    if requested < 0:
         description = f"must not be negative; 0 stands for {limits.PAGE_USERS_BY_DEFAULT}"
         raise InvalidRequest([Violation("page_size", "OUT_OF_RANGE", description)])
-    return min(asked or limits.PAGE_USERS_BY_DEFAULT, limits.PAGE_USERS)
+    return min(requested or limits.PAGE_USERS_BY_DEFAULT, limits.PAGE_USERS)
 
 
 class PageTokens:
-    """Seals and opens tokens with a key that all servers share (as `Fernet.generate_key` makes it)."""
+    """Encrypts and decrypts tokens with a key of `Fernet.generate_key`, which all servers share."""
 
     def __init__(self, key: bytes) -> None:
         self._fernet = Fernet(key)
 
     def seal(self, position: Position, bound_to: Sequence[str], now: int) -> str:
-        """The token of a position, at the time `now` in nanoseconds since 1970-01-01 UTC. It opens for `bound_to`."""
+        """The token of a position, made at `now`, in nanoseconds since 1970-01-01 UTC. It is valid for `bound_to`."""
         text = _digest(bound_to) + orjson.dumps(list(position))
         return self._fernet.encrypt_at_time(text, now // 1_000_000_000).decode()
 

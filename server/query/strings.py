@@ -1,4 +1,4 @@
-"""Strings of a request: what none of those that name something may be, and lists of paths."""
+"""Strings of a request: their limits, and lists of paths."""
 
 from collections.abc import Sequence
 
@@ -6,19 +6,19 @@ from server import limits
 from server.errors import InvalidRequest, Violation
 
 
-def text_violation(field: str, text: str, most: int) -> Violation | None:
-    """What is wrong with the text in `field`, where it is empty or has more than `most` bytes in UTF-8."""
+def text_violation(field: str, text: str, max_bytes: int) -> Violation | None:
+    """The violation of an empty string in `field`, or of one with more than `max_bytes` in UTF-8."""
     if not text:
         return Violation(field, "REQUIRED", "must not be empty")
-    if len(text) > most or len(text.encode()) > most:
-        return Violation(field, "TOO_LONG", f"longer than {most:,} bytes in UTF-8")
+    if len(text) > max_bytes or len(text.encode()) > max_bytes:
+        return Violation(field, "TOO_LONG", f"longer than {max_bytes:,} bytes in UTF-8")
     return None
 
 
 def paths_text(field: str, elements: Sequence[str]) -> str:
-    """The paths in a repeated field as one list by commas, as a URL has it; an element may itself be such a list.
+    """The paths of a repeated field joined by commas, as in a URL. An element may itself be such a list.
 
-    Raises InvalidRequest where they are too many or too long to be joined.
+    Raises InvalidRequest if they are too many or too long.
     """
     if len(elements) > limits.PATHS:
         raise InvalidRequest([Violation(field, "TOO_MANY", f"more than {limits.PATHS} fields")])

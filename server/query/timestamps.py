@@ -1,4 +1,4 @@
-"""Times as strings in a filter: to the nanosecond, in the forms that times have over HTTP, but always with a zone."""
+"""Times as strings in a filter, in the forms that HTTP requests may use, but always with a zone."""
 
 import re
 from datetime import UTC, date, datetime
@@ -8,7 +8,7 @@ _EPOCH_DAY: Final = datetime(1970, 1, 1, tzinfo=UTC).toordinal()
 _YEAR_1: Final = -62_135_596_800
 _YEAR_10000: Final = 253_402_300_800
 
-# As `gateway.transcoding.timestamps` has it, but for the zone: a test holds the two together.
+# The expression of `gateway.transcoding.timestamps`, except for the zone. A test compares the two.
 _FORM: Final = re.compile(
     r"""(?P<year>\d{4})-(?P<month>\d{2})-(?P<day>\d{2})
         [Tt\ ](?P<hour>[01]\d|2[0-3]):(?P<minute>[0-5]\d)(?::(?P<second>[0-5]\d|60)(?:[.,](?P<fraction>\d*))?)?
@@ -18,10 +18,10 @@ _FORM: Final = re.compile(
 
 
 def nanoseconds_from_text(text: str) -> int | None:
-    """The nanoseconds since 1970-01-01 UTC of a time such as `2026-01-02T03:04:05.678Z`; None where it is none.
+    """The nanoseconds since 1970-01-01 UTC of a time such as `2026-01-02T03:04:05.678Z`, or None if it is none.
 
-    The years 1 to 9999 in UTC. Digits beyond the nanosecond are cut off; a leap second is the first second of the next
-    day.
+    The year is 1 to 9999 in UTC. Digits beyond the nanosecond are dropped. A leap second is the first second of the
+    next day.
     """
     found = _FORM.fullmatch(text)
     if found is None:

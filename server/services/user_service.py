@@ -23,7 +23,7 @@ from server.services.batch_results import outcomes_of, plan_each, response_of
 from server.services.batch_updates import BatchUpdater, require_batch
 from server.services.sliced_responses import ResponseBuilder
 from server.services.update_stream import UpdateStream
-from server.users.addresses import LONGEST
+from server.users.addresses import MAX_LENGTH
 from server.users.count import plan_count
 from server.users.delete import plan_delete, plan_suppression
 from server.users.export import plan_export
@@ -236,7 +236,7 @@ def _addresses_from_gateway_0_1(request: pb.BatchUpdateUsersRequest) -> list[str
     them costs, and a request may hold a hundred thousand.
     """
     size_beside_users = request.ByteSize() - sum(user.ByteSize() for user in request.users)
-    if size_beside_users > len(request.users) * (LONGEST + _FRAMING):
+    if size_beside_users > len(request.users) * (MAX_LENGTH + _FRAMING):
         return []
     unknown: Iterable[Any] = UnknownFieldSet(request)  # type: ignore[assignment]  # The stubs leave out that it iterates.
     return [

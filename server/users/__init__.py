@@ -1,1 +1,1 @@
-"""What the service does with users, pure: from a request to the description of a write or a query."""
+"""What the methods mean, pure: from a request to the description of a write or a query."""

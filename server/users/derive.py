@@ -1,4 +1,4 @@
-"""Values that follow from what a caller sent: pure, and without any network call."""
+"""Values that are derived from an email address or a user agent, without any network call."""
 
 import hashlib
 import re
@@ -13,7 +13,7 @@ from ua_parser import BestAvailableResolver, Domain, Parser, load_lazy_builtins
 
 from server.model import JsonObject
 
-# Providers that give an address to anyone, by registrable domain; `_FREE_MAIL_NAMES` under every public suffix.
+# Providers that give an address to anyone: registrable domains, and names under any public suffix.
 _FREE_MAIL_DOMAINS = frozenset(
     """
     126.com 139.com 163.com 189.cn aim.com aol.com att.net bellsouth.net bigpond.com bk.ru bluewin.ch btinternet.com
@@ -31,27 +31,27 @@ _FREE_MAIL_NAMES = frozenset({"gmail", "gmx", "hotmail", "live", "outlook", "yah
 
 
 class EmailFacts(NamedTuple):
-    """What an email address tells: its Gravatar picture, its domain, and its company if it is a work address."""
+    """The Gravatar picture of an email address, its domain, and the company's domain of a work address."""
 
     avatar_url: str
     email_domain: str
     company_domain: str | None
 
 
-# What nearly all addresses look like. Whether one is valid depends on nothing but its domain, which is remembered.
+# The usual form of an address. Whether it is valid depends only on its domain, which is cached.
 _PLAIN_ADDRESS = re.compile(r"[A-Za-z0-9_+-]+(?:\.[A-Za-z0-9_+-]+)*@([A-Za-z0-9.-]+)")
 _PLAIN_LENGTH = 128
 
-# An address has at most 254 characters (RFC 5321, erratum 1690). Blanks around it may be as many again.
-_LONGEST = 2 * 254
+# An address has at most 254 characters (RFC 5321, erratum 1690). As many blanks may surround it.
+_MAX_LENGTH = 2 * 254
 
 
 def email_facts(email: str) -> EmailFacts | None:
-    """The facts of an address; None where `email` is not one. Domains are in lower case and ASCII (IDNA)."""
+    """The facts of an address, or None if `email` is none. Domains are in lower case and ASCII (IDNA)."""
     if len(email) <= _PLAIN_LENGTH:
-        return _remembered_facts(email)
-    # What is longer is hardly an address: it is not kept, and beyond a limit not looked at.
-    return _facts_of(email) if len(email) <= _LONGEST else None
+        return _cached_facts(email)
+    # A longer string is hardly an address. It is not cached, and beyond a limit not parsed.
+    return _facts_of(email) if len(email) <= _MAX_LENGTH else None
 
 
 def _facts_of(email: str) -> EmailFacts | None:
@@ -64,7 +64,7 @@ def _facts_of(email: str) -> EmailFacts | None:
     return EmailFacts(f"https://www.gravatar.com/avatar/{picture}", domain, _company_domain(domain))
 
 
-_remembered_facts = lru_cache(maxsize=10_000)(_facts_of)
+_cached_facts = lru_cache(maxsize=10_000)(_facts_of)
 
 
 @lru_cache(maxsize=10_000)
@@ -74,7 +74,7 @@ def _domain_of_plain(domain: str) -> str | None:
 
 def _domain(address: str) -> str | None:
     try:
-        # No DNS query; `.test` is how test environments write addresses that reach nobody.
+        # Without a DNS query. Test environments use `.test` for addresses that reach nobody.
         valid = validate_email(address, check_deliverability=False, test_environment=True)
     except EmailNotValidError:
         return None
@@ -95,18 +95,17 @@ def _public_suffixes() -> PublicSuffixList:
 
 
 USER_AGENT_PREFIX: Final = 1024
-"""The characters of a user agent that are parsed: real ones have fewer than 900. The most expensive found take the
-parser 1.7 ms; with twice as many, 4 ms, and with 8,192, 13 to 18 ms."""
+"""Characters of a user agent that are parsed. Real ones have fewer than 900, and the parser takes long for more."""
 
 # A name or version in a user agent has a few dozen characters.
 _NAME_LENGTH = 256
 
-# What all seven take in BSON, their texts aside, is 126 bytes.
+# All seven take 126 bytes in BSON, without their strings.
 _NAMES_BYTES = 128
 
 
 class UserAgentFacts(NamedTuple):
-    """Browser, operating system and device, as they are stored, not to be changed; None where nothing is recognised.
+    """Browser, operating system and device as they are stored, or None if nothing is recognised. Do not change them.
 
     `size` is an upper bound of their bytes in BSON.
     """
@@ -116,7 +115,7 @@ class UserAgentFacts(NamedTuple):
 
 
 def user_agent_facts(user_agent_string: str) -> UserAgentFacts:
-    """What the first characters of a user agent tell."""
+    """The facts in the first characters of a user agent."""
     if len(user_agent_string) <= _COMMON_LENGTH:
         return _common_facts(user_agent_string)
     return _long_facts(user_agent_string[:USER_AGENT_PREFIX])
@@ -124,7 +123,7 @@ def user_agent_facts(user_agent_string: str) -> UserAgentFacts:
 
 @cache
 def _parser() -> Parser:
-    # Not the default one, which keeps another 2,000 results.
+    # Not the default parser, which has a cache of its own.
     return Parser(BestAvailableResolver(load_lazy_builtins()))
 
 
@@ -150,13 +149,13 @@ def _known(**values: str | None) -> dict[str, str]:
     return {name: value[:_NAME_LENGTH] for name, value in values.items() if value}
 
 
-# Nearly all user agents have less than this. Keys of both caches, four bytes a character, take at most 12 MiB.
+# Nearly all user agents are shorter. The keys of both caches, with four bytes a character, take at most 12 MiB.
 _COMMON_LENGTH = 256
 _common_facts = lru_cache(maxsize=8192)(_parsed)
 _long_facts = lru_cache(maxsize=1024)(_parsed)
 
 
 def warm() -> None:
-    """Load the parsers' tables now, which takes 0.1 s and more, instead of at the first update."""
+    """Load the tables of the parsers now instead of at the first update."""
     user_agent_facts("Mozilla/5.0")
     _company_domain("userfold.test")

@@ -1,5 +1,4 @@
-"""Who a session token, an email address or a company belongs to, a page at a time: from a request to what the profiles
-have in common."""
+"""LookupUsers: which stored field the users of a session token, an email address or a company have in common."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -14,11 +13,11 @@ from server.users.derive import email_facts
 from server.users.ids import alias_digest
 
 TOKENS: Final = "aliases"
-"""The field that holds a profile's session tokens, as digests that are bound to the application."""
+"""The stored field of the digests of session tokens."""
 
 LATEST_FIRST: Final = ("stored_time", "_id")
-"""The stored fields that order a look-up: the latest `stored_time` first, then by `_id`. Profiles without a
-`stored_time`, which version 0.1 wrote, are the last."""
+"""The stored fields that order a look-up: the latest `stored_time` first, then by `_id`. Profiles of version 0.1 have
+no `stored_time` and are last."""
 
 KEY_BYTES: Final = {
     "session_token": limits.TEXT_BYTES,
@@ -30,8 +29,9 @@ long."""
 
 
 def plan_lookup(application_id: str, request: LookupRequest, tokens: PageTokens, now: int) -> Lookup:
-    """The look-up of one page, by one of session_token, email and company_id, at the time `now` in nanoseconds since
-    1970-01-01 UTC. Raises InvalidRequest.
+    """The look-up of one page, by one of session_token, email and company_id, at the time `now`.
+
+    `now` is in nanoseconds since 1970-01-01 UTC. Raises InvalidRequest.
     """
     violations = []
     if len(request.known) != 1:
@@ -55,20 +55,20 @@ def plan_lookup(application_id: str, request: LookupRequest, tokens: PageTokens,
 
 
 def subject_of_lookup(lookup: Lookup) -> Sequence[str]:
-    """What the token of a page opens for: all that says who is looked up."""
+    """What a page token is bound to: which users are looked up."""
     return _subject(lookup.application_id, lookup.field, lookup.value)
 
 
 def _subject(application_id: str, field: str, value: object) -> Sequence[str]:
-    # A session token or an email address is a digest by now.
+    # For a session token or an email address, the value is a digest.
     return application_id, "LookupUsers", field, value.hex() if isinstance(value, bytes) else str(value)
 
 
 def _stored(application_id: str, name: str, text: str) -> tuple[str, object]:
-    """The stored field, and the value in it, by which a profile is found."""
+    """The stored field and its value by which a profile is found."""
     if name == "session_token":
         return TOKENS, alias_digest(application_id, text)
     if name == "email" and (facts := email_facts(text)):
-        # It holds the digest of the address in lower case, so the case does not matter.
+        # The URL holds the digest of the address in lower case, so the case does not matter.
         return "avatar_url", facts.avatar_url
     return name, text

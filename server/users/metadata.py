@@ -1,4 +1,4 @@
-"""The metadata of one update as a patch: keys escaped, numbers exact, everything counted before it is visited."""
+"""The metadata of one update as a patch: keys escaped, numbers exact, values counted before they are visited."""
 
 import math
 from typing import Final, cast
@@ -11,72 +11,72 @@ from server.merge.paths import field_path
 from server.model import REMOVE, JsonObject, Patch, UpdateWarning
 
 RESERVED_NAMES: Final = ("email", "name", "first_name", "last_name", "phone", "photo_url")
-"""The keys of metadata that hold texts and nothing else (the API page: "Reserved fields")."""
+"""The keys of metadata that must hold strings (the API page: "Reserved fields")."""
 
 _INT64 = 2**63
 _SHOWN_IN_FULL = 10**21
 
-# Nearly all keys are shorter than this and ordinary names, which need not be escaped.
+# Nearly all keys are shorter, and are identifiers, which need not be escaped.
 _PLAIN_KEY = 64
 
-# Upper bounds of what values take in the operation, in bytes, whether it is on dot-paths or exact: a type, a NUL behind
-# each key, lengths, at most 8 bytes of a number. Of a path that is set or removed, beside the path and its text:
+# Upper bounds of the bytes that values take in the operation, on dot-paths or exact: a type, a NUL after each key,
+# lengths, at most 8 bytes of a number. For a path that is set or removed, beside the path and its string:
 _PATH_BYTES = 26
-# Of an object on the way, whose key the pipeline holds twice (see `update_document.exact_update`), beside those:
+# For an object on the way, beside its key, which the pipeline holds twice (see `update_document.exact_update`):
 _OBJECT_BYTES = 172
-# Of an item of an array, whose key is its index, and of a value in an object in an array, beside their texts:
+# For an element of an array, whose key is its index, and for a value of an object in an array, beside their strings:
 _ITEM_BYTES = 14
 
 
 def too_many_values() -> Violation:
-    """What an update with more than `limits.METADATA_VALUES` is refused for."""
+    """The violation of an update with more than `limits.METADATA_VALUES`."""
     return _too_many(limits.METADATA_VALUES, "values")
 
 
 def too_many_paths() -> Violation:
-    """What an update with more than `limits.METADATA_LEAVES` is refused for."""
+    """The violation of an update with more than `limits.METADATA_LEAVES`."""
     return _too_many(limits.METADATA_LEAVES, "paths")
 
 
-def _too_many(most: int, things: str) -> Violation:
-    return Violation("metadata", "TOO_MANY_VALUES", f"more than {most:,} {things} in one update")
+def _too_many(limit: int, things: str) -> Violation:
+    return Violation("metadata", "TOO_MANY_VALUES", f"more than {limit:,} {things} in one update")
 
 
 def too_large() -> Violation:
-    """What an update of more than `limits.UPDATE_BYTES` is refused for."""
+    """The violation of an update of more than `limits.UPDATE_BYTES`."""
     text = f"values and their paths take more than {limits.UPDATE_BYTES:,} bytes"
     return Violation("metadata", "TOO_LARGE", text)
 
 
 def oversized_update() -> InvalidRequest:
-    """The refusal of an update that is larger than `limits.UPDATE_BYTES` before anything of it is read."""
+    """The error of an update that is larger than `limits.UPDATE_BYTES` before it is parsed."""
     return InvalidRequest([too_large()])
 
 
 def _json_text(number: float) -> str:
-    """The text of a number as it is stored: the same, in whatever form it was sent."""
-    # Such doubles are integers. From 10^21 on, their digits are more than they mean.
+    """The JSON text of a number as it is stored, which does not depend on how it was sent."""
+    # Such doubles are integers. From 10^21 on, their digits would suggest more precision than they have.
     return str(int(number)) if _INT64 <= abs(number) < _SHOWN_IN_FULL else str(number)
 
 
 class LongInteger(str):
-    """The digits of an integer beyond the greatest double: to make a number of them takes time in their square."""
+    """The digits of an integer beyond the largest double. Converting them to a number takes quadratic time."""
 
     __slots__ = ()
 
 
-class _Enough(Exception):
-    """Whatever else there is, the update is refused: nothing more of it is looked at."""
+class _Refused(Exception):
+    """The update is refused, so the rest of it is not visited."""
 
 
 class MetadataPlan:
-    """What is found while an update's metadata becomes a patch. `size` is what the rest of the operation takes."""
+    """What planning finds in an update's metadata. `size` begins with the bytes of the rest of the operation."""
 
     exact = False
-    """Whether dot-paths cannot express the metadata's patch: what `needs_exact` tells, found on the way."""
+    """Whether dot-paths cannot express the patch, as `needs_exact` returns."""
     paths = 0
     values = 0
-    """Those to remove included, which are `removed`."""
+    """All values, including the `removed` ones."""
     removed = 0
     _unusual_keys = 0
 
@@ -92,27 +92,27 @@ class MetadataPlan:
         self.warnings.append(UpdateWarning(field, reason, description))
 
     def metadata(self, metadata: JsonObject) -> Patch:
-        """The patch. Where there are violations, not all of it may be there."""
+        """The patch, which may be incomplete if there are violations."""
         try:
             if changed := self._reserved(metadata):
                 if len(metadata) > limits.METADATA_LEAVES:
                     self._stop(too_many_paths())
                 metadata = {**metadata, **changed}
             return self._merge(metadata, ["metadata"], len("metadata"))
-        except _Enough:
+        except _Refused:
             return {}
 
     def _stop(self, violation: Violation) -> None:
         self.violations.append(violation)
-        raise _Enough
+        raise _Refused
 
     def _refuse_value(self, path: list[str | int], reason: str, description: str) -> None:
         self.refuse(field_path(path), reason, description)
         if len(self.violations) >= limits.REPORTED:
-            raise _Enough
+            raise _Refused
 
     def _reserved(self, metadata: JsonObject) -> JsonObject:
-        """The reserved fields that are stored otherwise than sent."""
+        """The reserved fields that are stored in another form than sent."""
         changed: JsonObject = {}
         for name in RESERVED_NAMES:
             value = metadata.get(name)
@@ -122,13 +122,13 @@ class MetadataPlan:
                 self.refuse(f"metadata.{name}", "WRONG_TYPE", "must be a string")
                 continue
             if isinstance(value, float) and not math.isfinite(value):
-                continue  # Refused as any such number is.
+                continue  # Refused later, like any such number.
             if isinstance(value, bool):
                 changed[name] = str(value).lower()
             else:
                 stored = stored_number(cast(float, value))
                 if isinstance(stored, str):
-                    continue  # Kept as text as any such number is.
+                    continue  # Stored as a string later, like any such number.
                 changed[name] = _json_text(stored)
             kept = "a number or boolean here is stored as a string, its JSON text"
             self.warn(f"metadata.{name}", "KEPT_AS_TEXT", kept)
@@ -147,15 +147,15 @@ class MetadataPlan:
             return {}
         patch: Patch = {}
         sets = False
-        each = path_bytes + _PATH_BYTES
-        size = count * each
+        bytes_each = path_bytes + _PATH_BYTES
+        size = count * bytes_each
         for key, value in values.items():
             if (key_bytes := len(key)) <= _PLAIN_KEY and key.isascii() and key.isidentifier():
                 stored = key
             else:
                 stored, key_bytes = self._stored_key(key)
             size += key_bytes
-            if type(value) is str:  # As nearly all are.
+            if type(value) is str:  # The most frequent case.
                 patch[stored] = value
                 size += len(value) if value.isascii() else len(value.encode())
                 sets = True
@@ -163,8 +163,8 @@ class MetadataPlan:
                 path.append(key)
                 patch[stored] = self._merge(value, path, path_bytes + 1 + key_bytes)
                 path.pop()
-                # Its path is in those of all below it.
-                size += key_bytes + _OBJECT_BYTES - each
+                # The paths below it include its own.
+                size += key_bytes + _OBJECT_BYTES - bytes_each
                 sets = True
             elif value is None:
                 patch[stored] = REMOVE
@@ -179,7 +179,7 @@ class MetadataPlan:
         return patch
 
     def _stored_key(self, key: str) -> tuple[str, int]:
-        """A key as it is stored, and its bytes. Before it is escaped, its length is known to be bounded."""
+        """A key as it is stored, and its bytes. The length is checked before the key is escaped."""
         self._unusual_keys += len(key)
         # A key that is larger than a profile cannot be stored.
         if len(key) > limits.PROFILE_BYTES or self._unusual_keys > limits.UPDATE_BYTES:
@@ -188,9 +188,9 @@ class MetadataPlan:
         return stored, len(stored) if stored.isascii() else len(stored.encode())
 
     def _checked(self, value: object, path: list[str | int], part: str | int) -> object:
-        """A value as it is stored: keys escaped, numbers exact. What JSON cannot hold is refused.
+        """The value at `part` below `path` as it is stored: keys are escaped, numbers exact.
 
-        Its place is `part` below `path`.
+        Values that JSON cannot hold are refused.
         """
         if value is None or isinstance(value, bool):
             return value

@@ -1,7 +1,6 @@
-"""The merge table as a pure function: from an update and a time to the description of one MongoDB write.
+"""UpdateUser and all other updates: from an update and a time to the description of one write.
 
-It knows no clock, no protobuf and no driver. Where a rule is not explained here, it is a row of the merge table in the
-README.
+This is the merge table of the README as a pure function.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,8 +18,8 @@ from server.users.derive import email_facts, user_agent_facts
 from server.users.ids import alias_digest, profile_id, visitor_id
 from server.users.metadata import MetadataPlan, too_large
 
-# Upper bounds of what the operation takes beside metadata and texts, in bytes, in either form: all of the envelope,
-# with the names of its fields, and the filter; a field of a campaign, which may be stored as the initial one as well.
+# Upper bounds of the operation's bytes, in either form, beside metadata and strings: of the envelope with its field
+# names and the filter; of a field of a campaign, which may also be stored as the initial campaign.
 _OPERATION_BYTES = 1472
 _CAMPAIGN_FIELD_BYTES = 128
 
@@ -38,11 +37,11 @@ def plan_update(application_id: str, update: UserUpdate, now: int) -> PlannedUpd
     Raises InvalidRequest, which names every field that breaks a rule, up to 20.
     """
     plan = _Plan(_OPERATION_BYTES + 2 * len(application_id))
-    profile_id, owner = plan.owner(application_id, update)
-    # The server's own time is kept to the millisecond: nobody could tell a difference below.
+    profile_id, names = plan.identity(application_id, update)
+    # The server's own time is stored to the millisecond.
     created_time, _ = stored_time(now)
     patch = plan.envelope(update, created_time)
-    # Without any text in it, nothing is known of how the user came.
+    # A campaign without any text does not count as the first one.
     first_campaign = update.campaign if update.campaign and any(update.campaign.values()) else None
     if first_campaign and "initial_campaign" in patch:
         patch["initial_campaign"], first_campaign = [first_campaign], None
@@ -56,7 +55,7 @@ def plan_update(application_id: str, update: UserUpdate, now: int) -> PlannedUpd
         raise InvalidRequest(plan.violations[: limits.REPORTED])
     write = ProfileWrite(
         profile_id=profile_id,
-        on_insert={"application_id": application_id, **owner, "created_time": created_time},
+        on_insert={"application_id": application_id, **names, "created_time": created_time},
         patch=patch,
         aliases=(alias_digest(application_id, update.session_token),) if update.session_token else (),
         exact=plan.exact,
@@ -69,17 +68,16 @@ def plan_update(application_id: str, update: UserUpdate, now: int) -> PlannedUpd
 
 
 def fold(writes: Sequence[ProfileWrite]) -> tuple[ProfileWrite, int]:
-    """One write that does what the first N of `writes` would do one after the other, and that N (at least 1).
+    """One write with the effect of the first N of `writes` in their order, and N, which is at least 1.
 
-    All are of one profile. Folding stops at the limits of one update, so that no write grows without bound. It takes
-    time in proportion to what is folded.
+    All are of one profile. Folding stops at the limits of one update. It takes time in proportion to what is folded.
     """
     first = writes[0]
     leaves = size = values = count = 0
     for write in writes:
         leaves, size, values = leaves + write.leaves, size + write.size, values + write.values
-        is_over = leaves > limits.METADATA_LEAVES or size > limits.UPDATE_BYTES or values > limits.METADATA_VALUES
-        if count and is_over:
+        exceeds = leaves > limits.METADATA_LEAVES or size > limits.UPDATE_BYTES or values > limits.METADATA_VALUES
+        if count and exceeds:
             leaves, size, values = leaves - write.leaves, size - write.size, values - write.values
             break
         count += 1
@@ -103,7 +101,7 @@ def fold(writes: Sequence[ProfileWrite]) -> tuple[ProfileWrite, int]:
 
 
 def _first_campaign(folded: Sequence[ProfileWrite], patch: Patch) -> Mapping[str, str] | None:
-    """The first campaign of writes that are composed into `patch`, which takes it over where one of them clears it."""
+    """The first campaign of folded writes. If one of them clears it, `patch` holds the campaign that follows."""
     first: Mapping[str, str] | None = None
     is_cleared = False
     for write in folded:
@@ -118,10 +116,10 @@ def _first_campaign(folded: Sequence[ProfileWrite], patch: Patch) -> Mapping[str
 
 
 class _Plan(MetadataPlan):
-    """What was found while planning one update."""
+    """The plan of one update."""
 
-    def owner(self, application_id: str, update: UserUpdate) -> tuple[str, dict[str, object]]:
-        """Whose profile it is: its `_id`, and what names its owner in a new profile."""
+    def identity(self, application_id: str, update: UserUpdate) -> tuple[str, dict[str, object]]:
+        """The `_id` of the profile, and the fields of a new profile that name the user or visitor."""
         if update.user_id:
             if not self.text("user_id", update.user_id, limits.ID_BYTES):
                 return "", {}
@@ -151,8 +149,8 @@ class _Plan(MetadataPlan):
             if not is_ip_address(update.ip_address):
                 self.warn("ip_address", "NOT_AN_IP_ADDRESS", "kept as sent, though it is no IP address")
         elif update.client_address and "observed_ip_address" not in patch:
-            # In a field of its own: it must never replace an address that a caller gave. Not where it is cleared: the
-            # address of whoever clears it would take its place.
+            # In a field of its own, so that it never replaces an address that a caller sent. The address of an update
+            # that clears it must not take its place.
             patch["observed_ip_address"] = update.client_address
             self.size += 4 * len(update.client_address)
         if update.user_agent_string and self.text("user_agent_string", update.user_agent_string, limits.TEXT_BYTES):
@@ -173,7 +171,7 @@ class _Plan(MetadataPlan):
         return patch
 
     def clear(self, update: UserUpdate, patch: Patch) -> None:
-        """Remove what `clear_fields` names."""
+        """Remove the fields in `clear_fields`."""
         if len(update.clear_fields) > limits.CLEAR_FIELDS:
             self.refuse("clear_fields", "TOO_MANY", f"more than {limits.CLEAR_FIELDS} names")
             return
@@ -186,20 +184,20 @@ class _Plan(MetadataPlan):
             else:
                 self.refuse(f"clear_fields[{index}]", "NOT_CLEARABLE", "is not a field that can be cleared")
 
-    def text(self, field: str, value: str | None, most: int, *, warn_if_empty: bool = False) -> bool:
-        """Whether `value` is a text to store. One that is too long is refused, an empty one ignored."""
+    def text(self, field: str, value: str | None, max_bytes: int, *, warn_if_empty: bool = False) -> bool:
+        """Whether to store `value`. A string that is too long is refused. An empty one is ignored."""
         if not value:
             if value == "" and warn_if_empty:
                 self.warn(field, "IGNORED", "an empty string is not stored")
             return False
         size = len(value) if value.isascii() else len(value.encode())
         self.size += size
-        if size > most:
-            self.too_long(field, most)
-        return size <= most
+        if size > max_bytes:
+            self.too_long(field, max_bytes)
+        return size <= max_bytes
 
-    def too_long(self, field: str, most: int) -> None:
-        self.refuse(field, "TOO_LONG", f"longer than {most:,} bytes in UTF-8")
+    def too_long(self, field: str, max_bytes: int) -> None:
+        self.refuse(field, "TOO_LONG", f"longer than {max_bytes:,} bytes in UTF-8")
 
     def derived_from_email(self, metadata: JsonObject) -> Patch:
         if "email" not in metadata:

@@ -91,10 +91,10 @@ def test_a_digest_is_bound_to_its_application() -> None:
 
 
 def test_a_text_that_is_longer_than_an_address_is_not_kept() -> None:
-    before = derive._remembered_facts.cache_info().currsize
+    before = derive._cached_facts.cache_info().currsize
     for text in ("x" * 1_000_000, f"{'x' * 200}@acmeinc.com"):
         email_facts(text)
-    assert derive._remembered_facts.cache_info().currsize == before
+    assert derive._cached_facts.cache_info().currsize == before
 
 
 def test_a_text_that_is_longer_than_an_address_is_not_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -106,7 +106,7 @@ def test_a_text_that_is_longer_than_an_address_is_not_looked_at(monkeypatch: pyt
         return facts_of(email)
 
     monkeypatch.setattr(derive, "_facts_of", look_at)
-    monkeypatch.setattr(derive, "_remembered_facts", look_at)
+    monkeypatch.setattr(derive, "_cached_facts", look_at)
     assert email_facts("a " * 500_000) is None
     assert email_facts(" " * 1000 + "john@acmeinc.com") is None
     assert not looked_at

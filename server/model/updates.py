@@ -1,0 +1,123 @@
+"""Updates, and the writes that fold them into profiles."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+JsonObject = dict[str, object]
+"""A JSON object. `object` stands for any JSON value."""
+
+
+# The values of an update are not changed. They are not frozen, because creating a frozen instance takes longer.
+@dataclass(slots=True)
+class UserUpdate:
+    """What a caller sends about one user. None means "not sent": the stored field does not change.
+
+    `modified_time` is in nanoseconds since 1970-01-01 UTC. `metadata` holds JSON values with the caller's keys.
+    `clear_fields` are names of stored fields, which are removed before the other fields are applied. `client_address`
+    is the address that sent the request.
+    """
+
+    user_id: str = ""
+    company_id: str | None = None
+    modified_time: int | None = None
+    ip_address: str | None = None
+    session_token: str | None = field(default=None, repr=False)
+    user_agent_string: str | None = None
+    metadata: JsonObject | None = None
+    campaign: Mapping[str, str] | None = None
+    anonymous_id: str | None = None
+    client_address: str | None = None
+    clear_fields: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateWarning:
+    """A part of an update that is not stored, or not as it was sent, although the update succeeds."""
+
+    field: str
+    reason: str
+    description: str
+
+
+class Remove:
+    """The type of REMOVE: in a patch, it removes the key."""
+
+    def __repr__(self) -> str:
+        return "REMOVE"
+
+
+REMOVE: Final = Remove()
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """In a patch, an object that replaces the stored value instead of being merged into it."""
+
+    value: JsonObject
+
+
+Patch = dict[str, object]
+"""How a profile changes: a tree by stored (escaped) keys.
+
+A dict is merged into the stored value. `Whole`, a list or a scalar replaces it. REMOVE removes it. An empty dict, or
+one that only removes, makes sure that an object is stored.
+"""
+
+
+@dataclass(slots=True)
+class ProfileWrite:
+    """One atomic write of one profile.
+
+    `profile_id` is the document's `_id`. `on_insert` holds fields that only a new profile gets. `aliases` are digests
+    that are added. `exact` is true if dot-paths cannot express the patch (see `patch.needs_exact`). `leaves` and
+    `size`, an upper bound of the bytes of the MongoDB operation in either form, limit how many writes are folded into
+    one. `values` counts all values that the write may add, including those inside arrays. `first_campaign` is stored
+    if the profile has none. It is None if the patch itself changes `initial_campaign`, since MongoDB refuses two
+    changes of one path. `recount` is true if the profile may hold too many values with the write, and must be counted
+    (see `mongo/values.py`).
+    """
+
+    profile_id: str
+    on_insert: Mapping[str, object]
+    patch: Patch
+    aliases: tuple[bytes, ...]
+    exact: bool
+    leaves: int
+    size: int
+    first_campaign: Mapping[str, str] | None = None
+    values: int = 0
+    recount: bool = False
+
+    @property
+    def is_slow(self) -> bool:
+        """Whether MongoDB must read and write the whole profile."""
+        return self.exact or self.recount
+
+
+@dataclass(slots=True)
+class PlannedUpdate:
+    """The write of a valid update, and the warnings for its caller."""
+
+    write: ProfileWrite
+    warnings: Sequence[UpdateWarning]
+
+
+class Stored:
+    """The type of STORED: a majority of MongoDB's members has the update in the journal."""
+
+    def __repr__(self) -> str:
+        return "STORED"
+
+
+STORED: Final = Stored()
+
+
+class Suppressed:
+    """The type of SUPPRESSED: the user is erased, and the update was accepted but not stored."""
+
+    def __repr__(self) -> str:
+        return "SUPPRESSED"
+
+
+SUPPRESSED: Final = Suppressed()
