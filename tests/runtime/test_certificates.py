@@ -33,7 +33,7 @@ def files_in(environment: dict[str, str]) -> CertificateFiles:
     return CertificateFiles.from_environment(environment, **NAMES)
 
 
-def test_what_is_not_named_is_not_read(environment: dict[str, str]) -> None:
+def test_files_that_no_variable_names_are_not_read(environment: dict[str, str]) -> None:
     assert files_in({"USERFOLD_CA": ""}).read() == Pem(None, None, None)
     pem = files_in(environment).read()
     assert pem.authorities == Path(environment["USERFOLD_CA"]).read_bytes()
@@ -61,7 +61,7 @@ def nonsense(path: Path) -> None:
 
 @pytest.mark.parametrize("spoil", [no_file, a_directory, nonsense])
 @pytest.mark.parametrize("variable", NAMES.values())
-def test_a_file_that_cannot_be_used_is_told_by_its_variable(
+def test_an_unusable_file_is_reported_with_its_variable(
     environment: dict[str, str], variable: str, spoil: Callable[[Path], None]
 ) -> None:
     files = files_in(environment)
@@ -70,7 +70,9 @@ def test_a_file_that_cannot_be_used_is_told_by_its_variable(
         files.read()
 
 
-def test_a_key_that_is_another_ones_or_takes_a_password_is_refused(environment: dict[str, str], tmp_path: Path) -> None:
+def test_a_key_of_another_certificate_or_with_a_password_is_refused(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
     files = files_in(environment)
     other = Authority(tmp_path, "other").issue(tmp_path, "another")
     key = Path(environment["USERFOLD_KEY"])
@@ -85,7 +87,7 @@ def test_a_key_that_is_another_ones_or_takes_a_password_is_refused(environment: 
         files.read()
 
 
-def test_a_broken_exchange_keeps_what_is_used_and_a_later_one_is_seen(
+def test_unusable_new_files_keep_the_former_certificate_and_later_ones_are_loaded(
     environment: dict[str, str], authority: Authority, tmp_path: Path
 ) -> None:
     reloaded = Reloaded(files_in(environment), lambda pem: pem)
@@ -106,7 +108,7 @@ def test_a_broken_exchange_keeps_what_is_used_and_a_later_one_is_seen(
     assert fitting.decode() not in repr(logs)
 
 
-def test_what_cannot_be_used_from_the_start_is_raised(environment: dict[str, str]) -> None:
+def test_unusable_files_at_the_start_raise(environment: dict[str, str]) -> None:
     Path(environment["USERFOLD_CA"]).write_bytes(b"")
     with pytest.raises(CertificateUnusable, match="USERFOLD_CA"):
         Reloaded(files_in(environment), lambda pem: pem)

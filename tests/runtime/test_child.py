@@ -54,24 +54,24 @@ def test_a_child_that_does_not_end_is_killed() -> None:
     assert waits
 
 
-def test_an_exit_status_is_told() -> None:
+def test_an_exit_status_is_described() -> None:
     process = start_child([sys.executable, "-c", "raise SystemExit(3)"])
     process.wait()
     assert describe_end(process) == "exit status 3"
 
 
 @pytest.mark.usefixtures("restore_sigterm")
-def test_a_signal_comes_after_the_record_of_a_child() -> None:
+def test_a_signal_is_delivered_after_the_record_of_a_child() -> None:
     children: list[subprocess.Popen[bytes]] = []
-    told: list[int] = []
-    signal.signal(signal.SIGTERM, lambda *_: told.append(len(children)))
+    reported: list[int] = []
+    signal.signal(signal.SIGTERM, lambda *_: reported.append(len(children)))
     anyone = threading.Thread(target=time.sleep, args=[0.2])  # a thread to which the kernel may give the signal
     anyone.start()
     with signals_held():
         os.kill(os.getpid(), signal.SIGTERM)
         children.append(started(SLEEP))
-        assert told == []
-    assert told == [1]
+        assert reported == []
+    assert reported == [1]
     anyone.join()
     stop_child(children[0], patience=5)
     assert describe_end(children[0]) == "signal SIGTERM"

@@ -22,7 +22,7 @@ def configured(level: str = "info") -> Iterator[None]:
         root.handlers[:], root.level = before
 
 
-async def test_what_asyncio_says_of_a_lost_exception_holds_nothing_of_its_text(
+async def test_the_log_of_an_unhandled_exception_holds_nothing_of_its_message(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     loop = asyncio.get_running_loop()
@@ -35,24 +35,24 @@ async def test_what_asyncio_says_of_a_lost_exception_holds_nothing_of_its_text(
         assert future.exception()
         with configured():
             loop.default_exception_handler(context)
-    told = json.loads(capsys.readouterr().err)
-    assert "john" not in str(told)
-    assert (told["event"], told["logger"], told["exception"]) == (
+    reported = json.loads(capsys.readouterr().err)
+    assert "john" not in str(reported)
+    assert (reported["event"], reported["logger"], reported["exception"]) == (
         "unhandled in the event loop",
         "asyncio",
         "ValueError",
     )
-    assert told["traceback"][0].endswith("holds_nothing_of_its_text")
+    assert reported["traceback"][0].endswith("holds_nothing_of_its_text")
 
 
-def test_what_a_library_logs_is_told_without_its_values(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_log_of_a_library_is_written_without_values(capsys: pytest.CaptureFixture[str]) -> None:
     with configured():
         logging.getLogger("library").warning("failed for %s", "john@acmeinc.com")
-    told = json.loads(capsys.readouterr().err)
-    assert (told["event"], told["logger"], told["level"]) == ("failed for %s", "library", "warning")
+    reported = json.loads(capsys.readouterr().err)
+    assert (reported["event"], reported["logger"], reported["level"]) == ("failed for %s", "library", "warning")
 
 
-def test_what_is_less_than_the_level_is_not_told(capsys: pytest.CaptureFixture[str]) -> None:
+def test_events_below_the_level_are_not_logged(capsys: pytest.CaptureFixture[str]) -> None:
     for level, expected in (("info", "iwe"), ("warning", "we"), ("error", "e")):
         with configured(level):
             for say in (structlog.get_logger(), logging.getLogger("library")):
@@ -60,7 +60,7 @@ def test_what_is_less_than_the_level_is_not_told(capsys: pytest.CaptureFixture[s
                 say.info("i")
                 say.warning("w")
                 say.error("e")
-        told = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
-        assert "".join(each["event"] for each in told if "logger" not in each) == expected
+        reported = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+        assert "".join(each["event"] for each in reported if "logger" not in each) == expected
         # Libraries are heard from `warning` on.
-        assert "".join(each["event"] for each in told if "logger" in each) == expected.removeprefix("i")
+        assert "".join(each["event"] for each in reported if "logger" in each) == expected.removeprefix("i")

@@ -1,4 +1,4 @@
-"""Places: how many, whose, and in which order."""
+"""How many slots there are, of which keys, and in which order."""
 
 import asyncio
 
@@ -6,15 +6,15 @@ from runtime.slots import Slots
 from tests.support.waiting import turns
 
 
-async def test_one_owner_has_at_most_half_and_owners_take_turns() -> None:
+async def test_one_key_has_at_most_half_and_keys_take_turns() -> None:
     slots = Slots(4, 2)
     placed: list[str] = []
 
-    async def wait(owner: str) -> None:
-        await slots.acquire(owner)
-        placed.append(owner)
+    async def wait(key: str) -> None:
+        await slots.acquire(key)
+        placed.append(key)
 
-    waiting = [asyncio.ensure_future(wait(owner)) for owner in "aaaaabbcc"]
+    waiting = [asyncio.ensure_future(wait(key)) for key in "aaaaabbcc"]
     await turns()
     assert placed == ["a", "a", "b", "b"]
     slots.release("b")
@@ -24,33 +24,33 @@ async def test_one_owner_has_at_most_half_and_owners_take_turns() -> None:
     slots.release("a")
     await turns()
     assert len(placed) == 6
-    for owner in placed[:6][-3:]:
-        slots.release(owner)
+    for key in placed[:6][-3:]:
+        slots.release(key)
     await turns()
     for task in waiting:
         task.cancel()
     await asyncio.gather(*waiting, return_exceptions=True)
 
 
-async def test_a_place_goes_to_another_owner_first() -> None:
+async def test_a_slot_is_granted_to_another_key_first() -> None:
     slots = Slots(2, 1)
     placed: list[str] = []
 
-    async def wait(owner: str) -> None:
-        await slots.acquire(owner)
-        placed.append(owner)
+    async def wait(key: str) -> None:
+        await slots.acquire(key)
+        placed.append(key)
 
-    waiting = [asyncio.ensure_future(wait(owner)) for owner in "yzaabb"]
+    waiting = [asyncio.ensure_future(wait(key)) for key in "yzaabb"]
     await turns()
-    for owner in "yab":
-        slots.release(owner)
+    for key in "yab":
+        slots.release(key)
         await turns()
     assert placed == ["y", "z", "a", "b", "a"]
     waiting[-1].cancel()
     await asyncio.gather(*waiting, return_exceptions=True)
 
 
-async def test_who_waits_no_longer_takes_no_place_and_leaves_nothing() -> None:
+async def test_a_cancelled_task_takes_no_slot_and_leaves_nothing() -> None:
     slots = Slots(2, 1)
     await slots.acquire("a")
     first, second = (asyncio.ensure_future(slots.acquire("a")) for _ in range(2))

@@ -1,7 +1,7 @@
 from runtime.tally import KINDS, Tally
 
 
-async def test_the_first_of_a_kind_is_reported_at_once_and_the_others_together() -> None:
+async def test_the_first_event_of_a_kind_is_reported_immediately_and_the_remaining_ones_together() -> None:
     reported: list[tuple[str, int]] = []
     tally = Tally[str](lambda kind, count: reported.append((kind, count)))
     for _ in range(300):

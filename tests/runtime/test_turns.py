@@ -3,16 +3,16 @@ import asyncio
 from runtime.turns import REST, Turns
 
 
-async def _work(turns: Turns, owner: str, slices: int, done: list[str]) -> None:
+async def _work(turns: Turns, key: str, slices: int, done: list[str]) -> None:
     for _ in range(slices):
-        await turns.turn(owner)
-        done.append(owner)
+        await turns.turn(key)
+        done.append(key)
 
 
-async def test_owners_take_turns_however_many_tasks_one_of_them_has() -> None:
+async def test_keys_take_turns_however_many_tasks_one_of_them_has() -> None:
     turns, done = Turns(), list[str]()
     await asyncio.gather(*[_work(turns, "a", 3, done) for _ in range(5)], _work(turns, "b", 3, done))
-    assert [index for index, owner in enumerate(done) if owner == "b"] == [1, 3, 5]
+    assert [index for index, key in enumerate(done) if key == "b"] == [1, 3, 5]
 
 
 async def test_there_are_turns_of_the_loop_between_two_slices() -> None:
@@ -26,12 +26,12 @@ async def test_there_are_turns_of_the_loop_between_two_slices() -> None:
             loop.call_soon(tick)
 
     tick()
-    await asyncio.gather(*[_work(turns, str(owner), 4, done) for owner in range(10)])
+    await asyncio.gather(*[_work(turns, str(key), 4, done) for key in range(10)])
     assert len(done) == 40
     assert {before.count(number) for number in range(1, 40)} == {REST + 1}
 
 
-async def test_a_task_that_asks_again_at_once_rests_like_any_other() -> None:
+async def test_a_task_that_asks_again_immediately_rests_like_any_other() -> None:
     turns, done, seen = Turns(), list[str](), 0
     loop = asyncio.get_running_loop()
 
@@ -46,7 +46,7 @@ async def test_a_task_that_asks_again_at_once_rests_like_any_other() -> None:
     assert seen >= 9 * REST
 
 
-async def test_a_task_that_is_cancelled_takes_nobodys_turn() -> None:
+async def test_a_cancelled_task_takes_no_turn() -> None:
     turns, done = Turns(), list[str]()
     given_up = asyncio.create_task(_work(turns, "a", 1, done))
     await asyncio.sleep(0)

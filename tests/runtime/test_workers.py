@@ -7,7 +7,7 @@ import pytest
 from runtime.workers import is_worker, kept_address
 
 
-def test_a_free_port_is_kept_for_those_who_share_it() -> None:
+def test_a_free_port_is_reserved_for_workers() -> None:
     with kept_address("127.0.0.1", 0) as port:
         with socket.create_server(("127.0.0.1", port), reuse_port=True):
             pass
@@ -15,14 +15,14 @@ def test_a_free_port_is_kept_for_those_who_share_it() -> None:
             pass
 
 
-def test_an_address_that_somebody_listens_on_is_not_had() -> None:
+def test_an_address_in_use_is_refused() -> None:
     with socket.create_server(("127.0.0.1", 0), reuse_port=True) as other:
         port = other.getsockname()[1]
         with pytest.raises(OSError, match="in use"), kept_address("127.0.0.1", port):
             pass
 
 
-def test_what_a_program_without_workers_left_behind_is_no_obstacle() -> None:
+def test_connections_of_an_ended_program_do_not_block_the_address() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listening:
         port = listening.getsockname()[1]
         with socket.create_connection(("127.0.0.1", port)) as client:
@@ -33,6 +33,6 @@ def test_what_a_program_without_workers_left_behind_is_no_obstacle() -> None:
         pass
 
 
-def test_nobody_is_a_worker_by_the_word_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_process_is_no_worker_without_its_parents_id(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.argv", ["x", "worker-of", "1"])
     assert not is_worker()

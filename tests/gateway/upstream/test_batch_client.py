@@ -1,4 +1,4 @@
-"""Concurrent requests that travel together: each is answered as if it had gone alone."""
+"""Concurrent requests in groups: each response is the same as for a request that is sent alone."""
 
 import asyncio
 from typing import Any
@@ -60,12 +60,13 @@ async def posts(gateway: Gateway, bodies: list[Any], **headers: str) -> list[htt
     return list(await asyncio.gather(*(gateway.post("/v1/users", body, **KEY | headers) for body in bodies)))
 
 
-def told(answer: httpx2.Response) -> Any:
+def comparable(answer: httpx2.Response) -> Any:
+    """The response without its date."""
     return answer.status_code, sorted(set(answer.headers.items()) - {("date", answer.headers.get("date"))}), answer.text
 
 
-async def one_under_way(gateway: Gateway, service: FakeUserService) -> asyncio.Task[Any]:
-    """Keep groups under way until `service.may_answer`: what is posted meanwhile travels together."""
+async def one_in_flight(gateway: Gateway, service: FakeUserService) -> asyncio.Task[Any]:
+    """Keep a group in flight until `service.may_answer`: requests that are posted meanwhile are one group."""
     service.may_answer.clear()
     first = asyncio.ensure_future(gateway.post("/v1/users", {"user_id": "first"}, **KEY))
     await service.arrived.wait()
@@ -73,7 +74,7 @@ async def one_under_way(gateway: Gateway, service: FakeUserService) -> asyncio.T
 
 
 async def posts_together(gateway: Gateway, service: FakeUserService, bodies: list[Any]) -> list[httpx2.Response]:
-    """Post while one is under way, and let that end when all the others wait."""
+    """Post while a group is in flight, which ends when all these requests are queued."""
     answers = asyncio.ensure_future(posts(gateway, bodies))
     await until(lambda: gateway.waiting == len(bodies))
     service.may_answer.set()
@@ -95,13 +96,13 @@ def one_group(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("one_group")
-async def test_each_is_answered_exactly_as_if_it_had_gone_alone(
+async def test_each_response_is_the_same_as_for_a_request_that_is_sent_alone(
     backend: Backend, service: FakeUserService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     service.outcomes = OUTCOMES
     async with running_gateway(backend.address) as gateway:
-        first = await one_under_way(gateway, service)
-        together = [told(each) for each in await posts_together(gateway, service, BODIES)]
+        first = await one_in_flight(gateway, service)
+        together = [comparable(each) for each in await posts_together(gateway, service, BODIES)]
         await first
     sent = [["first"], sorted([*OUTCOMES, *OUTCOMES])]
     assert [sorted(group) for group in service.user_ids] == sent
@@ -113,12 +114,14 @@ async def test_each_is_answered_exactly_as_if_it_had_gone_alone(
     async with running_gateway(backend.address) as gateway:
         for body in BODIES:
             service.reply = None
-            alone.append(told(await gateway.post("/v1/users", body, **KEY)))
+            alone.append(comparable(await gateway.post("/v1/users", body, **KEY)))
     assert service.batches == []
     assert together == alone
 
 
-async def test_different_credentials_never_travel_together(backend: Backend, service: FakeUserService) -> None:
+async def test_requests_with_different_credentials_are_never_in_one_group(
+    backend: Backend, service: FakeUserService
+) -> None:
     callers = [
         {"X-Moesif-Application-Id": "a"},
         {"X-Moesif-Application-Id": "b"},
@@ -160,11 +163,11 @@ UNAUTHENTICATED = status_with(code_pb2.UNAUTHENTICATED, "Who?", error_info("CRED
         (results(), 500, "INTERNAL"),
     ],
 )
-async def test_what_all_are_refused_for_is_told_to_each(
+async def test_the_failure_of_a_group_is_the_response_to_each_of_its_requests(
     backend: Backend, service: FakeUserService, failure: Any, http: int, reason: str
 ) -> None:
     async with running_gateway(backend.address) as gateway:
-        first = await one_under_way(gateway, service)
+        first = await one_in_flight(gateway, service)
         service.reply = failure
         answers = await posts_together(gateway, service, [{"user_id": "1"}] * 5)
         await first
@@ -174,7 +177,7 @@ async def test_what_all_are_refused_for_is_told_to_each(
 
 
 @pytest.mark.usefixtures("one_group")
-async def test_a_request_that_is_late_is_told_that_the_outcome_is_unknown(
+async def test_the_outcome_of_a_sent_request_is_unknown_after_its_deadline(
     backend: Backend, service: FakeUserService
 ) -> None:
     service.may_answer.clear()
@@ -206,40 +209,40 @@ class DeafChannel:
         return call
 
 
-async def test_a_request_that_was_never_sent_is_told_so() -> None:
+async def test_a_request_that_was_never_sent_is_refused_as_not_sent_in_time() -> None:
     (group,) = (each.batch_method for each in bindings_of(SERVICES, INTERNAL) if each.batch_method)
     deaf: Any = DeafChannel()
     call = BatchClient(group, deaf, Limits(50.0, groups=1, queued_items=1))
-    told: asyncio.Queue[Any] = asyncio.Queue()
-    call.send(Caller(b"", ()), 15, lambda: {"user_id": "1"}, "", told.put_nowait)
+    reported: asyncio.Queue[Any] = asyncio.Queue()
+    call.send(Caller(b"", ()), 15, lambda: {"user_id": "1"}, "", reported.put_nowait)
     await turns()
-    call.send(Caller(b"", ()), 15, lambda: {"user_id": "2"}, "", told.put_nowait)
+    call.send(Caller(b"", ()), 15, lambda: {"user_id": "2"}, "", reported.put_nowait)
     with pytest.raises(Refusal) as caught:
-        call.send(Caller(b"", ()), 15, lambda: {"user_id": "3"}, "", told.put_nowait)
-    assert told.empty()
+        call.send(Caller(b"", ()), 15, lambda: {"user_id": "3"}, "", reported.put_nowait)
+    assert reported.empty()
     assert [40 < seconds <= 50 for seconds in deaf.seconds] == [True]
     await later(60)
-    outcomes = [told.get_nowait(), told.get_nowait(), caught.value]
+    outcomes = [reported.get_nowait(), reported.get_nowait(), caught.value]
     kinds = [(each.http_status, reason_of(each.status)) for each in outcomes]
     assert kinds == [(503, "WRITE_OUTCOME_UNKNOWN"), (504, "NOT_SENT_IN_TIME"), (429, "OVERLOADED")]
     deaf.end.set()
     await turns()
 
 
-async def test_more_than_may_wait_is_429_with_a_time_to_wait(
+async def test_more_requests_than_may_be_queued_are_refused_with_429_and_retry_after(
     backend: Backend, service: FakeUserService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(transcoder, "Limits", lambda seconds: Limits(seconds, groups=1, queued_items=3))
     async with running_gateway(backend.address) as gateway:
-        first = await one_under_way(gateway, service)
+        first = await one_in_flight(gateway, service)
         asked = [asyncio.ensure_future(gateway.post("/v1/users", {"user_id": "1"}, **KEY)) for _ in range(5)]
         await until(lambda: sum(each.done() for each in asked) == 2)
         service.may_answer.set()
         answers = await asyncio.gather(*asked)
         await first
-    turned_away = [each for each in answers if each.status_code != 201]
-    assert [(each.status_code, each.headers["retry-after"]) for each in turned_away] == [(429, "1")] * 2
-    assert turned_away[0].json() == {
+    overloaded = [each for each in answers if each.status_code != 201]
+    assert [(each.status_code, each.headers["retry-after"]) for each in overloaded] == [(429, "1")] * 2
+    assert overloaded[0].json() == {
         "code": 8,
         "status": "RESOURCE_EXHAUSTED",
         "message": "The gateway has no room for more requests; nothing was written.",
@@ -256,9 +259,7 @@ def posted(user_id: str, *more: str) -> bytes:
     return "\r\n".join([*head, "", body]).encode()
 
 
-async def test_requests_behind_each_other_on_one_connection_keep_their_order(
-    gateway: Gateway, service: FakeUserService
-) -> None:
+async def test_pipelined_requests_keep_their_order(gateway: Gateway, service: FakeUserService) -> None:
     ids = [str(number) for number in range(20)]
     requests = [posted(user_id) for user_id in ids[:-1]]
     answers = await gateway.raw(b"".join([*requests, posted(ids[-1], "Connection: close")]))
@@ -267,11 +268,9 @@ async def test_requests_behind_each_other_on_one_connection_keep_their_order(
 
 
 @pytest.mark.usefixtures("one_group")
-async def test_a_client_that_goes_away_changes_nothing_for_the_others(
-    backend: Backend, service: FakeUserService
-) -> None:
+async def test_a_closed_connection_does_not_affect_other_clients(backend: Backend, service: FakeUserService) -> None:
     async with running_gateway(backend.address) as gateway:
-        first = await one_under_way(gateway, service)
+        first = await one_in_flight(gateway, service)
         gone = asyncio.ensure_future(gateway.post("/v1/users", {"user_id": "gone"}, **KEY))
         others = asyncio.ensure_future(posts(gateway, [{"user_id": "1"}, {"user_id": "2"}]))
         await until(lambda: gateway.waiting == 3)
@@ -285,9 +284,9 @@ async def test_a_client_that_goes_away_changes_nothing_for_the_others(
 
 
 @pytest.mark.usefixtures("one_group")
-async def test_what_waits_when_the_gateway_stops_is_still_answered(backend: Backend, service: FakeUserService) -> None:
+async def test_queued_requests_are_answered_when_the_gateway_stops(backend: Backend, service: FakeUserService) -> None:
     async with running_gateway(backend.address) as gateway:
-        first = await one_under_way(gateway, service)
+        first = await one_in_flight(gateway, service)
         waiting = asyncio.ensure_future(posts(gateway, [{"user_id": "1"}] * 3))
         await until(lambda: gateway.waiting == 3)
         gateway.listener.stop()
@@ -298,7 +297,7 @@ async def test_what_waits_when_the_gateway_stops_is_still_answered(backend: Back
     assert len(service.batches) == 2
 
 
-async def test_many_at_once_travel_together(backend: Backend, service: FakeUserService) -> None:
+async def test_concurrent_requests_are_sent_in_groups(backend: Backend, service: FakeUserService) -> None:
     async with running_gateway(backend.address) as gateway:
         answers = await posts_at_once(gateway, service, [{"user_id": str(number)} for number in range(50)])
     assert {(each.status_code, each.text) for each in answers} == {(201, "{}")}
@@ -308,7 +307,7 @@ async def test_many_at_once_travel_together(backend: Backend, service: FakeUserS
 
 
 @pytest.mark.usefixtures("one_group")
-async def test_a_message_that_cannot_be_made_fails_no_other(
+async def test_a_body_that_cannot_be_serialized_fails_alone(
     backend: Backend, service: FakeUserService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     decoded = transcoder.Transcoder._decoded
@@ -320,7 +319,7 @@ async def test_a_message_that_cannot_be_made_fails_no_other(
 
     monkeypatch.setattr(transcoder.Transcoder, "_decoded", decoded_wrongly)
     async with running_gateway(backend.address) as gateway:
-        first = await one_under_way(gateway, service)
+        first = await one_in_flight(gateway, service)
         with structlog.testing.capture_logs() as lines:
             answers = await posts_together(
                 gateway, service, [{"user_id": each} for each in ("1", "defect", "warned", "2")]
@@ -333,11 +332,11 @@ async def test_a_message_that_cannot_be_made_fails_no_other(
 
 
 @pytest.mark.usefixtures("one_group")
-async def test_a_defect_that_strikes_a_whole_group_is_logged_as_briefly_for_each(
+async def test_a_defect_of_a_whole_group_is_logged_briefly_for_each_request(
     backend: Backend, service: FakeUserService
 ) -> None:
     async with running_gateway(backend.address) as gateway:
-        first = await one_under_way(gateway, service)
+        first = await one_in_flight(gateway, service)
         service.reply = pb.BatchUpdateUsersResponse()
         with structlog.testing.capture_logs() as lines:
             answers = await posts_together(gateway, service, [{"user_id": str(number)} for number in range(20)])

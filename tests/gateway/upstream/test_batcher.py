@@ -1,4 +1,4 @@
-"""Groups: what travels together, in which order, and what each item is told. Over a sender that keeps what it gets."""
+"""The groups of the gateway, over a sender that records them: their items, their order, and the result of each item."""
 
 import asyncio
 import functools
@@ -72,7 +72,7 @@ async def finish(sender: FakeSender, *asked: asyncio.Task[bytes]) -> list[Any]:
     return await asyncio.gather(*asked, return_exceptions=True)
 
 
-async def test_a_lone_item_leaves_without_any_wait() -> None:
+async def test_a_lone_item_is_sent_without_any_wait() -> None:
     sender = FakeSender()
     asked = ask(batcher_of(sender), b"a")
     await turns(3)  # Its task, the end of the turn in which it came, the group's task.
@@ -80,14 +80,14 @@ async def test_a_lone_item_leaves_without_any_wait() -> None:
     assert await finish(sender, *asked) == [b"A"]
 
 
-async def test_what_comes_in_one_turn_of_the_loop_travels_together_in_its_order() -> None:
+async def test_items_of_one_turn_of_the_loop_are_one_group_in_their_order() -> None:
     sender = FakeSender()
     asked = ask(batcher_of(sender), b"a", b"b", b"c")
     assert await finish(sender, *asked) == [b"A", b"B", b"C"]
     assert sender.groups == [("k", [b"a", b"b", b"c"])]
 
 
-async def test_what_comes_while_all_groups_are_under_way_is_the_next_one() -> None:
+async def test_items_that_arrive_while_all_groups_are_in_flight_are_the_next_group() -> None:
     sender = FakeSender()
     batcher = batcher_of(sender)
     asked = []
@@ -136,7 +136,7 @@ async def test_a_group_has_its_limits(limits: dict[str, int], items: list[bytes]
 
 
 @pytest.mark.parametrize("limits", [{"queued_items": 2}, {"queued_bytes": 2}])
-async def test_what_there_is_no_room_for_is_turned_away_at_once(limits: dict[str, int]) -> None:
+async def test_an_item_without_room_is_refused_immediately(limits: dict[str, int]) -> None:
     sender = FakeSender()
     batcher = batcher_of(sender, groups=1, **limits)
     asked = ask(batcher, b"a")
@@ -149,7 +149,7 @@ async def test_what_there_is_no_room_for_is_turned_away_at_once(limits: dict[str
     assert await finish(sender, *ask(batcher, b"d")) == [b"D"]
 
 
-async def test_an_item_whose_time_is_over_while_it_waits_is_not_sent() -> None:
+async def test_an_item_that_expires_while_it_is_queued_is_not_sent() -> None:
     sender = FakeSender()
     batcher = batcher_of(sender, groups=1, seconds=100)
     (sent,) = ask(batcher, b"a")
@@ -165,7 +165,7 @@ async def test_an_item_whose_time_is_over_while_it_waits_is_not_sent() -> None:
     assert sender.groups == [("k", [b"a"]), ("k", [b"c"])]
 
 
-async def test_each_item_of_a_group_has_its_own_time_and_the_group_that_of_the_last() -> None:
+async def test_each_item_of_a_group_has_its_own_deadline_and_the_group_that_of_the_last() -> None:
     sender = FakeSender()
     batcher = batcher_of(sender, groups=1, seconds=200)
     first = ask(batcher, b"-")
@@ -184,7 +184,7 @@ async def test_each_item_of_a_group_has_its_own_time_and_the_group_that_of_the_l
     assert await finish(sender, *first, *late) == [b"-", b"B"]
 
 
-async def test_the_time_of_each_is_over_in_its_turn() -> None:
+async def test_items_expire_in_their_order() -> None:
     sender = FakeSender()
     batcher = batcher_of(sender, groups=1, seconds=200)
     asked = []
@@ -199,7 +199,7 @@ async def test_the_time_of_each_is_over_in_its_turn() -> None:
     assert [type(each.exception()) for each in asked] == [NotAnsweredInTime, NotSentInTime, NotSentInTime]
 
 
-async def test_nothing_is_kept_of_what_is_answered() -> None:
+async def test_nothing_is_kept_of_settled_items() -> None:
     sender = FakeSender()
     batcher = batcher_of(sender)
     for _ in range(3):
@@ -208,10 +208,10 @@ async def test_nothing_is_kept_of_what_is_answered() -> None:
         assert not batcher._unsettled
 
 
-async def test_a_loop_that_is_never_idle_does_not_keep_a_group_for_ever() -> None:
+async def test_a_group_is_sent_even_if_every_turn_of_the_loop_brings_an_item() -> None:
     sender = FakeSender()
     batcher = batcher_of(sender, group_items=10_000)
-    # Much is under way, so that no group has its share soon.
+    # Much is in flight, so that no group has its share soon.
     asked = ask(batcher, *[b"%d" % number for number in range(1000)])
     await turns()
     sender.go()
@@ -234,18 +234,18 @@ async def test_the_failure_of_a_group_is_that_of_each_item_and_of_no_other_group
     assert await finish(sender, *ask(batcher, b"a")) == [b"A"]
 
 
-async def test_an_item_is_told_once_whatever_comes_late() -> None:
+async def test_an_item_is_settled_once_even_if_a_result_arrives_late() -> None:
     sender = FakeSender()
     batcher = batcher_of(sender, seconds=100)
-    told: list[bytes | Exception] = []
-    batcher.submit("k", 1, lambda: b"a", told.append)
+    reported: list[bytes | Exception] = []
+    batcher.submit("k", 1, lambda: b"a", reported.append)
     await later(150)
     sender.go()
     await turns()
-    assert [type(each) for each in told] == [NotAnsweredInTime]
+    assert [type(each) for each in reported] == [NotAnsweredInTime]
 
 
-async def test_where_a_whole_group_waits_there_may_be_more_of_them() -> None:
+async def test_more_groups_may_be_in_flight_while_a_whole_group_is_queued() -> None:
     sender = FakeSender()
     asked = ask(batcher_of(sender, groups=1, full_groups=3, group_items=2), *[b"%d" % number for number in range(9)])
     await turns()
@@ -284,21 +284,21 @@ async def test_a_group_with_its_share_waits_for_no_more(arriving: int, is_sent: 
     await turns()
     asked += ask(batcher, *[b"next%d" % number for number in range(arriving)])
     await turns(3)
-    # As many are under way: what is answered next would else come to wait with these, and travel with them ever after.
+    # As many are in flight: what is answered next would else come to wait with these, and travel with them ever after.
     assert (len(sender.groups) == 3) == is_sent
     await finish(sender, *asked)
 
 
-async def test_what_fails_alone_is_told_so_alone() -> None:
+async def test_the_failure_of_one_item_is_reported_to_it_alone() -> None:
     async def send(_: str, items: Sequence[bytes], __: float) -> Sequence[bytes | Exception]:
         return [ValueError() if item == b"bad" else item.upper() for item in items]
 
     asked = ask(Batcher(send, Limits(5.0)), b"a", b"bad", b"c")
-    told = await asyncio.gather(*asked, return_exceptions=True)
-    assert [each if isinstance(each, bytes) else type(each) for each in told] == [b"A", ValueError, b"C"]
+    reported = await asyncio.gather(*asked, return_exceptions=True)
+    assert [each if isinstance(each, bytes) else type(each) for each in reported] == [b"A", ValueError, b"C"]
 
 
-async def test_groups_are_about_as_large_as_each_other_and_take_what_each_turn_brings() -> None:
+async def test_groups_are_about_equal_in_size_and_take_the_items_of_each_turn() -> None:
     sender = FakeSender()
     batcher = batcher_of(sender)
     asked = ask(batcher, *[b"%d" % number for number in range(40)])
@@ -315,18 +315,18 @@ async def test_groups_are_about_as_large_as_each_other_and_take_what_each_turn_b
     await finish(sender, *asked)
 
 
-async def test_an_item_is_made_when_its_group_leaves() -> None:
+async def test_an_item_is_prepared_when_its_group_is_sent() -> None:
     sender = FakeSender()
     batcher = batcher_of(sender, groups=1)
     making: list[str] = []
-    told: list[bytes | Exception] = []
+    reported: list[bytes | Exception] = []
     for name in ("a", "b", "c"):
 
         def make(name: str = name) -> bytes:
             making.append(name)
             return name.encode()
 
-        batcher.submit("k", 1, make, told.append)
+        batcher.submit("k", 1, make, reported.append)
         await turns()
     assert making == ["a"]
     sender.go()
@@ -334,10 +334,10 @@ async def test_an_item_is_made_when_its_group_leaves() -> None:
     assert making == ["a", "b", "c"]
     sender.go()
     await turns()
-    assert told == [b"A", b"B", b"C"]
+    assert reported == [b"A", b"B", b"C"]
 
 
-async def test_what_cannot_be_made_is_told_so_at_once_and_alone() -> None:
+async def test_an_item_that_cannot_be_prepared_fails_immediately_and_alone() -> None:
     sender = FakeSender()
     asked = ask(batcher_of(sender), b"a", b"unfit", b"b")
     await turns()
@@ -346,7 +346,7 @@ async def test_what_cannot_be_made_is_told_so_at_once_and_alone() -> None:
     assert await finish(sender, asked[0], asked[2]) == [b"A", b"B"]
 
 
-async def test_what_waits_behind_many_that_cannot_be_made_is_sent() -> None:
+async def test_an_item_behind_many_that_cannot_be_prepared_is_sent() -> None:
     sender = FakeSender()
     batcher = batcher_of(sender, group_items=3)
     asked = ask(batcher, *[b"unfit"] * 20, b"a")
@@ -367,23 +367,23 @@ async def test_what_waits_behind_many_that_cannot_be_made_is_sent() -> None:
         ([(3, b"unfit"), (3, b"b"), (2, b"c")], [[b"b", b"c"]]),
     ],
 )
-async def test_a_group_is_bounded_by_what_its_items_are_made_from(
+async def test_a_group_is_limited_by_the_size_of_its_items_before_they_are_prepared(
     items: list[tuple[int, bytes]], groups: list[list[bytes]]
 ) -> None:
     sender = FakeSender()
     batcher = batcher_of(sender, group_bytes=5)
-    told: list[bytes | Exception] = []
-    for octets, data in items:
-        batcher.submit("k", octets, functools.partial(made, data), told.append)
+    reported: list[bytes | Exception] = []
+    for size, data in items:
+        batcher.submit("k", size, functools.partial(made, data), reported.append)
     await turns(20)
     assert [sent for _, sent in sender.groups] == groups
     for _ in groups:
         sender.go()
     await turns()
-    assert len(told) == len(items)
+    assert len(reported) == len(items)
 
 
-async def test_what_is_made_in_one_turn_of_the_loop_is_bounded() -> None:
+async def test_the_items_that_are_prepared_in_one_turn_of_the_loop_are_limited() -> None:
     sender = FakeSender()
     batcher = batcher_of(sender, group_bytes=10, groups=4)
     making: list[int] = []
@@ -403,7 +403,7 @@ async def test_what_is_made_in_one_turn_of_the_loop_is_bounded() -> None:
     assert making == list(range(12))
 
 
-async def test_what_waits_for_all_keys_together_has_its_limits() -> None:
+async def test_the_queued_items_of_all_keys_together_are_limited() -> None:
     sender = FakeSender()
     batcher: Batcher[str, bytes, bytes] = Batcher(sender.send, Limits(5.0))
     for number in range(10_000):
@@ -422,7 +422,7 @@ async def test_what_waits_for_all_keys_together_has_its_limits() -> None:
         await turns(1)
 
 
-async def test_a_key_has_four_groups_of_150_under_way_at_most() -> None:
+async def test_a_key_has_at_most_four_groups_of_150_in_flight() -> None:
     sender = FakeSender()
     asked = ask(Batcher(sender.send, Limits(5.0)), *[b"%d" % number for number in range(1000)])
     await turns()
@@ -430,22 +430,22 @@ async def test_a_key_has_four_groups_of_150_under_way_at_most() -> None:
     await finish(sender, *asked)
 
 
-def test_a_group_is_made_from_128_kib() -> None:
+def test_the_limit_of_a_group_is_128_kib() -> None:
     assert Limits(1.0).group_bytes == 128 * 1024
 
 
-async def test_whoever_is_told_may_send_again_at_once() -> None:
+async def test_a_caller_may_submit_again_while_its_item_is_settled() -> None:
     sender = FakeSender()
     batcher = batcher_of(sender)
-    told: list[bytes | Exception] = []
+    reported: list[bytes | Exception] = []
 
     def again(outcome: bytes | Exception) -> None:
-        told.append(outcome)
-        batcher.submit("k", 1, lambda: b"a", told.append)
+        reported.append(outcome)
+        batcher.submit("k", 1, lambda: b"a", reported.append)
 
     batcher.submit("k", 5, lambda: made(b"unfit"), again)
     await turns()
     sender.go()
     await turns()
-    assert [str(each) for each in told[1:]] == [str(b"A")]
+    assert [str(each) for each in reported[1:]] == [str(b"A")]
     assert batcher._by_key == {}

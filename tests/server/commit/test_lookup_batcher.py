@@ -1,4 +1,4 @@
-"""Look-ups that travel together, over queries that answer when the test says so."""
+"""Groups of look-ups, over queries whose results the test controls."""
 
 import asyncio
 from collections.abc import Sequence
@@ -89,7 +89,7 @@ async def _answered(lookups: LookupBatcher, lookup: Lookup) -> Found:
         return found
 
 
-async def test_those_that_arrive_meanwhile_are_one_query_and_each_gets_its_own(
+async def test_look_ups_that_arrive_meanwhile_are_one_query_and_each_gets_its_own_result(
     queries: FakeQueries, lookups: LookupBatcher
 ) -> None:
     tasks = _ask(lookups, range(1))
@@ -103,7 +103,7 @@ async def test_those_that_arrive_meanwhile_are_one_query_and_each_gets_its_own(
     assert [task.result() for task in tasks] == [_found(_lookup(token)) for token in range(4)]
 
 
-async def test_so_many_groups_are_under_way_and_each_has_its_share(
+async def test_the_groups_in_flight_are_limited_and_each_has_its_share(
     queries: FakeQueries, lookups: LookupBatcher
 ) -> None:
     tasks = _ask(lookups, range(4 * 16))
@@ -120,7 +120,9 @@ async def test_so_many_groups_are_under_way_and_each_has_its_share(
     assert (lookups._unfinished, len(lookups._queue)) == (0, 0)
 
 
-async def test_where_one_query_cannot_tell_each_is_asked_alone(queries: FakeQueries, lookups: LookupBatcher) -> None:
+async def test_each_look_up_has_its_own_query_if_one_query_finds_too_many_users(
+    queries: FakeQueries, lookups: LookupBatcher
+) -> None:
     queries.too_many = True
     tasks = _ask(lookups, range(3))
     await turns()
@@ -130,7 +132,9 @@ async def test_where_one_query_cannot_tell_each_is_asked_alone(queries: FakeQuer
     assert [task.result() for task in tasks] == [_found(_lookup(token)) for token in range(3)]
 
 
-async def test_a_failure_is_told_to_all_and_the_next_are_asked(queries: FakeQueries, lookups: LookupBatcher) -> None:
+async def test_a_failure_is_raised_for_the_whole_group_and_the_next_one_is_sent(
+    queries: FakeQueries, lookups: LookupBatcher
+) -> None:
     queries.failure = DatabaseUnavailable()
     tasks = _ask(lookups, range(2))
     gone, _ = tasks
@@ -147,7 +151,7 @@ async def test_a_failure_is_told_to_all_and_the_next_are_asked(queries: FakeQuer
     assert task.result() == _found(_lookup(0))
 
 
-async def test_a_look_up_that_is_too_large_for_its_group_is_made_alone(
+async def test_a_look_up_that_is_too_large_for_its_group_has_its_own_query(
     queries: FakeQueries, lookups: LookupBatcher
 ) -> None:
     queries.too_large = [_lookup(1)]
@@ -164,7 +168,7 @@ async def test_a_look_up_that_is_too_large_for_its_group_is_made_alone(
     assert [task.result() for task in tasks] == [_found(_lookup(token)) for token in range(5)]
 
 
-async def test_so_many_are_alone_at_once_until_their_answers_are_built_and_applications_take_turns(
+async def test_single_queries_are_limited_until_their_responses_are_built_and_applications_take_turns(
     queries: FakeQueries, lookups: LookupBatcher
 ) -> None:
     building, built = list[str](), asyncio.Event()
@@ -202,7 +206,7 @@ async def test_groups_take_applications_in_turn(queries: FakeQueries, lookups: L
         await queries.answer()
 
 
-async def test_what_is_no_token_waits_for_nobody(queries: FakeQueries, lookups: LookupBatcher) -> None:
+async def test_other_look_ups_than_of_tokens_do_not_wait(queries: FakeQueries, lookups: LookupBatcher) -> None:
     tasks = _ask(lookups, range(1))
     await turns()
     company = _plan("app", company_id="c")
@@ -213,7 +217,7 @@ async def test_what_is_no_token_waits_for_nobody(queries: FakeQueries, lookups: 
     assert [task.result() for task in tasks] == [_found(_lookup(0)), _found(company)]
 
 
-async def test_a_later_page_of_a_token_is_made_alone(queries: FakeQueries, lookups: LookupBatcher) -> None:
+async def test_a_later_page_of_a_token_has_its_own_query(queries: FakeQueries, lookups: LookupBatcher) -> None:
     later = _plan("app", _TOKENS.seal([None, "app/u/x"], subject_of_lookup(_lookup(0)), 0), session_token="t0")
     tasks = [asyncio.create_task(_answered(lookups, lookup)) for lookup in (_lookup(0), later)]
     await turns()

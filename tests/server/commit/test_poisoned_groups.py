@@ -85,11 +85,11 @@ async def test_every_update_is_stored_while_another_application_sends_the_worst(
     await asyncio.gather(*poisons)
     assert Counter(map(type, (each for some in outcomes for each in some))) == {Stored: _UPDATES}
     assert await opened.profiles.count_documents({"application_id": "good"}) == _UPDATES
-    told = Counter(map(type, poisoned))
-    assert told.total() == 160
-    assert told[WriteRejected] == 40
-    assert told[ProfileTooLarge] >= 20
-    assert told[WriteOutcomeUnknown] == 0
+    reported = Counter(map(type, poisoned))
+    assert reported.total() == 160
+    assert reported[WriteRejected] == 40
+    assert reported[ProfileTooLarge] >= 20
+    assert reported[WriteOutcomeUnknown] == 0
     await grouped.drain()
 
 
@@ -113,7 +113,7 @@ async def test_one_update_waits_for_few_of_anothers_flood(opened: Database, monk
     single = await grouped.submit([_write("good", "single")])
     assert single == [STORED]
     assert not flood.done()
-    # Those that were under way, and those of its own group.
+    # Those that were in flight, and those of its own group.
     assert sum(sizes[before:]) <= 32
     assert await flood == [STORED] * len(users)
     assert max(sizes) <= 8

@@ -1,4 +1,4 @@
-"""Group commit over a store that answers when the test says so."""
+"""Group commit, over a store whose outcomes the test controls."""
 
 import asyncio
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ from tests.support.waiting import turns
 
 
 class FakeProfileStore:
-    """Keeps the groups that it was given, and answers each only when it is let go on."""
+    """Records the groups, and completes each only when the test says so."""
 
     def __init__(self) -> None:
         self.groups: list[list[str]] = []
@@ -49,12 +49,12 @@ class FakeProfileStore:
             return AGAIN
         return self.outcomes.get(_name(write), STORED)
 
-    def under_way(self) -> list[str]:
-        """What is applied at the moment."""
+    def in_flight(self) -> list[str]:
+        """The writes in flight."""
         return [name for group in self.groups[len(self.groups) - len(self._waiting) :] for name in group]
 
     async def answer(self) -> None:
-        """Let the oldest group be answered, and what follows from that happen."""
+        """Complete the oldest group, and let the loop run."""
         self._waiting.pop(0).set_result(None)
         await turns()
 
@@ -65,8 +65,8 @@ class FakeProfileStore:
 
 
 def _name(write: ProfileWrite) -> str:
-    owner = write.on_insert
-    return f"{owner['application_id']}/{owner['user_id']}={write.patch.get('company_id')}"
+    names = write.on_insert
+    return f"{names['application_id']}/{names['user_id']}={write.patch.get('company_id')}"
 
 
 def _planned(user_id: str, mark: str = "1", application: str = "app", **fields: Any) -> PlannedUpdate:
@@ -83,7 +83,7 @@ def _slow(user_id: str, application: str = "app", mark: str = "1") -> ProfileWri
 
 
 class Unplanned:
-    """Submits updates that are planned late, and notes when each is."""
+    """Submits updates that are planned late, and records when each is."""
 
     def __init__(self, grouped: WriteBatcher) -> None:
         self._grouped = grouped
@@ -112,7 +112,7 @@ def unplanned(grouped: WriteBatcher) -> Unplanned:
     return Unplanned(grouped)
 
 
-async def test_a_write_that_finds_nothing_under_way_is_applied_at_once(
+async def test_a_write_is_applied_immediately_if_nothing_is_in_flight(
     grouped: WriteBatcher, store: FakeProfileStore
 ) -> None:
     done = grouped.submit([_write("u")])
@@ -123,7 +123,7 @@ async def test_a_write_that_finds_nothing_under_way_is_applied_at_once(
     assert done.result() == [STORED]
 
 
-async def test_what_arrives_meanwhile_forms_the_next_group(grouped: WriteBatcher, store: FakeProfileStore) -> None:
+async def test_writes_that_arrive_meanwhile_form_the_next_group(grouped: WriteBatcher, store: FakeProfileStore) -> None:
     first = [grouped.submit([_write(f"first{number}")]) for number in range(3)]
     await turns()
     assert [len(group) for group in store.groups] == [3]
@@ -146,7 +146,7 @@ async def test_a_large_group_is_started_beside_another(grouped: WriteBatcher, st
         await turns()
     assert [len(group) for group in store.groups] == [1, *[LARGE_GROUP] * (GROUPS - 1)]
     await store.answer()
-    # Half of what waits and is under way.
+    # Half of what waits and is in flight.
     assert [len(group) for group in store.groups] == [1, *[LARGE_GROUP] * (GROUPS - 1), LARGE_GROUP + LARGE_GROUP // 2]
 
 
@@ -154,7 +154,7 @@ async def test_a_large_group_is_started_beside_another(grouped: WriteBatcher, st
 async def test_a_group_with_its_share_waits_for_no_more(
     grouped: WriteBatcher, store: FakeProfileStore, writes: int, is_started: bool
 ) -> None:
-    # Where several have been written together, others are waited for.
+    # After a group of several, the next one waits for more writes.
     grouped.submit([_write("a"), _write("b")])
     await turns()
     await store.answer()
@@ -164,7 +164,9 @@ async def test_a_group_with_its_share_waits_for_no_more(
     assert (len(store.groups) > 1) == is_started
 
 
-async def test_each_caller_is_told_of_its_own_writes(grouped: WriteBatcher, store: FakeProfileStore) -> None:
+async def test_each_caller_receives_the_outcomes_of_its_own_writes(
+    grouped: WriteBatcher, store: FakeProfileStore
+) -> None:
     store.outcomes = {"app/b=1": ProfileTooLarge(), "app/d=1": WriteOutcomeUnknown()}
     calls = [grouped.submit([_write("a"), _write("b")]), grouped.submit([_write("c")]), grouped.submit([_write("d")])]
     await turns()
@@ -181,8 +183,8 @@ async def test_the_writes_of_one_profile_stay_in_order_and_never_meet_in_two_gro
         await turns()
         grouped.submit([_write(f"other{mark}")])
         await turns()
-    under_way = [name for group in store.groups for name in group if name.startswith("app/u=")]
-    assert under_way == ["app/u=1"]
+    in_flight = [name for group in store.groups for name in group if name.startswith("app/u=")]
+    assert in_flight == ["app/u=1"]
     grouped.submit([_write("u", "4"), _write("u", "5")])
     for _ in range(20):
         if not store._waiting:
@@ -240,7 +242,9 @@ async def test_a_group_is_bounded_in_updates_and_bytes(
     assert [len(group) for group in store.groups[3:]] == [2, 2, 1]
 
 
-async def test_more_than_may_wait_is_refused_at_once_and_the_rest_is_not_touched(store: FakeProfileStore) -> None:
+async def test_more_writes_than_may_be_queued_are_refused_and_the_queued_ones_are_applied(
+    store: FakeProfileStore,
+) -> None:
     grouped = WriteBatcher(store, updates_limit=10)
     large = grouped.submit([_write(f"u{number}") for number in range(20)])
     with pytest.raises(Overloaded):
@@ -261,7 +265,7 @@ async def test_waiting_bytes_are_bounded_too(grouped: WriteBatcher, monkeypatch:
         grouped.submit([_write("v", user_agent_string="x" * 1000)])
 
 
-async def test_room_is_waited_for(store: FakeProfileStore) -> None:
+async def test_a_caller_can_wait_for_room(store: FakeProfileStore) -> None:
     grouped = WriteBatcher(store, updates_limit=10)
     await grouped.wait_for_room("app", 1000, 0)
     grouped.submit([_write(f"u{number}") for number in range(9)])
@@ -272,7 +276,7 @@ async def test_room_is_waited_for(store: FakeProfileStore) -> None:
     await room
 
 
-async def test_a_caller_that_goes_away_leaves_its_writes_and_draining_waits_for_them(
+async def test_the_writes_of_a_cancelled_caller_are_applied_and_draining_waits_for_them(
     grouped: WriteBatcher, store: FakeProfileStore
 ) -> None:
     async def call() -> None:
@@ -290,7 +294,7 @@ async def test_a_caller_that_goes_away_leaves_its_writes_and_draining_waits_for_
     assert store.groups == [["app/u=1"]]
 
 
-async def test_a_defect_of_the_store_is_told_to_all_and_the_next_group_is_fine(
+async def test_a_defect_of_the_store_is_raised_for_the_whole_group_and_the_next_one_succeeds(
     grouped: WriteBatcher, store: FakeProfileStore
 ) -> None:
     store.defect = RuntimeError("broken")
@@ -307,12 +311,12 @@ async def test_a_defect_of_the_store_is_told_to_all_and_the_next_group_is_fine(
     assert done.result() == [STORED]
 
 
-async def test_no_writes_are_answered_at_once(grouped: WriteBatcher, store: FakeProfileStore) -> None:
+async def test_no_writes_have_an_immediate_result(grouped: WriteBatcher, store: FakeProfileStore) -> None:
     assert await grouped.submit([]) == []
     assert store.groups == []
 
 
-async def test_a_group_beside_another_leaves_the_profiles_of_that_one_alone(
+async def test_a_group_takes_no_profile_of_another_group_in_flight(
     grouped: WriteBatcher, store: FakeProfileStore
 ) -> None:
     grouped.submit([_write("u", "1")])
@@ -326,14 +330,16 @@ async def test_a_group_beside_another_leaves_the_profiles_of_that_one_alone(
     grouped.submit([_write("w")])
     await turns()
     await store.answer()
-    # What had to wait for its profile goes as soon as that is free, with whatever waits, beside the other group.
+    # Blocked writes start as soon as their profile is free, with all other queued writes, beside the other group.
     assert store.groups[2:] == [["app/u=2", "app/u=3", "app/w=1"]]
     await store.answer()
     await store.answer()
     assert later.result() == [STORED] * (LARGE_GROUP + 2)
 
 
-async def test_few_beside_a_group_wait_while_their_profile_does(grouped: WriteBatcher, store: FakeProfileStore) -> None:
+async def test_few_writes_wait_while_a_write_to_their_profile_is_in_flight(
+    grouped: WriteBatcher, store: FakeProfileStore
+) -> None:
     grouped.submit([_write("first")])
     await turns()
     grouped.submit([_write("u", "1"), *(_write(f"v{number}") for number in range(LARGE_GROUP - 1))])
@@ -351,7 +357,7 @@ async def test_few_beside_a_group_wait_while_their_profile_does(grouped: WriteBa
     assert later.result() == [STORED] * (LARGE_GROUP + 1)
 
 
-async def test_a_flood_on_one_profile_is_not_looked_at_again_and_again(
+async def test_a_flood_on_one_profile_is_not_examined_repeatedly(
     grouped: WriteBatcher, store: FakeProfileStore
 ) -> None:
     flood = 4 * limits.GROUP_UPDATES
@@ -361,7 +367,7 @@ async def test_a_flood_on_one_profile_is_not_looked_at_again_and_again(
     await turns()
     assert len(store.groups) == 1
     assert not grouped._may_start()
-    # Another application's are, once there are enough of them, and the flood goes on when its profile is free.
+    # Those of another application are, if they fill a group, and the flood continues when its profile is free.
     other = grouped.submit([_write(f"v{number}", application="other") for number in range(LARGE_GROUP)])
     await turns()
     assert [len(group) for group in store.groups] == [1, LARGE_GROUP]
@@ -401,7 +407,7 @@ async def test_planned_late_or_not_the_updates_of_one_user_stay_in_order(
     await store.answer()
 
 
-async def test_what_cannot_be_planned_is_told_to_its_caller_alone(
+async def test_the_error_of_an_update_that_cannot_be_planned_is_raised_for_its_caller_alone(
     grouped: WriteBatcher, store: FakeProfileStore, unplanned: Unplanned
 ) -> None:
     good, refused, planned = unplanned.submit("u"), unplanned.submit(""), grouped.submit([_write("v")])
@@ -414,7 +420,7 @@ async def test_what_cannot_be_planned_is_told_to_its_caller_alone(
     assert planned.result() == [STORED]
 
 
-async def test_what_waits_behind_many_that_cannot_be_planned_is_written(
+async def test_an_update_behind_many_that_cannot_be_planned_is_written(
     grouped: WriteBatcher, store: FakeProfileStore, unplanned: Unplanned
 ) -> None:
     refused = [unplanned.submit("") for _ in range(3 * limits.GROUP_UPDATES)]
@@ -447,7 +453,7 @@ async def test_an_update_that_is_not_planned_takes_its_room(store: FakeProfileSt
     await grouped.drain()
 
 
-async def test_a_write_with_more_than_a_group_holds_goes_alone(
+async def test_a_write_larger_than_a_group_is_alone_in_its_group(
     grouped: WriteBatcher, store: FakeProfileStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(limits, "GROUP_BYTES", _write("first").size + 1000)
@@ -458,7 +464,7 @@ async def test_a_write_with_more_than_a_group_holds_goes_alone(
     assert store.groups == [["app/first=1"], ["app/large=1"], ["app/last=1"]]
 
 
-async def test_few_bytes_are_planned_at_once_and_applications_take_turns(
+async def test_few_bytes_are_planned_in_one_turn_and_applications_take_turns(
     grouped: WriteBatcher, store: FakeProfileStore, unplanned: Unplanned, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(limits, "GROUP_UNPLANNED_BYTES", 1000)
@@ -488,7 +494,7 @@ async def test_refused_updates_are_planned_in_slices_too(
     assert max(after - before for before, after in pairwise(seen)) == 2
 
 
-async def test_what_is_planned_late_takes_the_room_that_it_needs(
+async def test_an_update_takes_the_room_that_it_needs_once_it_is_planned(
     grouped: WriteBatcher, store: FakeProfileStore
 ) -> None:
     def plan() -> PlannedUpdate:
@@ -582,7 +588,7 @@ async def test_another_application_shares_its_group_with_few_paths(
     assert single.done()
 
 
-async def test_those_for_which_a_group_had_no_room_are_first_in_the_next(
+async def test_applications_for_which_a_group_had_no_room_are_first_in_the_next(
     grouped: WriteBatcher, store: FakeProfileStore
 ) -> None:
     many = {f"k{number}": number for number in range(400)}
@@ -596,7 +602,7 @@ async def test_those_for_which_a_group_had_no_room_are_first_in_the_next(
     assert sorted(first) == applications
 
 
-async def test_what_was_passed_over_as_slow_is_first_in_the_next_slow_group(
+async def test_a_slow_write_that_was_passed_over_is_first_in_the_next_slow_group(
     grouped: WriteBatcher, store: FakeProfileStore
 ) -> None:
     flood = grouped.submit([_write(f"f{number}", application="flood") for number in range(1000)])
@@ -612,7 +618,7 @@ async def test_what_was_passed_over_as_slow_is_first_in_the_next_slow_group(
     assert flood_of_slow.done()
 
 
-async def test_what_turns_exact_waits_at_the_head_and_within_the_budget(
+async def test_a_write_that_turns_out_exact_is_queued_first_and_within_the_limit(
     grouped: WriteBatcher, store: FakeProfileStore
 ) -> None:
     store.turning_exact = {f"app/u{number}=1" for number in range(2 * SLOW_LIMIT)}
@@ -636,10 +642,10 @@ async def test_a_recount_is_alone_in_its_group_and_the_only_one(grouped: WriteBa
     await turns()
     others = [grouped.submit([_write("v", application="other")])]
     await store.answer()
-    # Whoever was first in turn, the recount takes nobody along, and no second one goes beside it.
+    # A recount is alone in its group, and no second one is in flight.
     others.append(grouped.submit([_write(f"w{number}", application="other") for number in range(LARGE_GROUP)]))
     while store._waiting:
-        is_recounting = [name for name in store.under_way() if name.startswith("app/")]
+        is_recounting = [name for name in store.in_flight() if name.startswith("app/")]
         assert len(is_recounting) <= 1
         await store.answer()
     recounts = [group for group in store.groups[1:] if any(name.startswith("app/") for name in group)]
@@ -663,7 +669,7 @@ async def test_no_second_recount_is_started_beside_another(grouped: WriteBatcher
     assert later.done()
 
 
-async def test_an_application_with_nothing_under_way_does_not_wait_for_long_groups_of_another(
+async def test_an_application_with_nothing_in_flight_does_not_wait_for_long_groups_of_another(
     grouped: WriteBatcher, store: FakeProfileStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(write_batcher, "LONG_SECONDS", 0.0)
@@ -692,7 +698,7 @@ async def test_an_outcome_is_unknown_until_there_is_one() -> None:
 
 
 async def _timers() -> None:
-    """Let everything happen that is due now."""
+    """Let all timers that are due now run."""
     for _ in range(3):
         passed = asyncio.Event()
         asyncio.get_running_loop().call_later(0.0, passed.set)

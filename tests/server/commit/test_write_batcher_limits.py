@@ -74,7 +74,7 @@ async def test_a_group_has_2000_paths_and_one_of_several_applications_500(
     assert len(store.groups[0]) == 3
 
 
-async def test_an_application_with_nothing_under_way_waits_no_longer_than_50_ms(
+async def test_an_application_with_nothing_in_flight_waits_no_longer_than_50_ms(
     grouped: WriteBatcher, store: FakeProfileStore
 ) -> None:
     grouped.submit([_write(f"u{number}", application="flood") for number in range(1000)])
@@ -88,9 +88,7 @@ async def test_an_application_with_nothing_under_way_waits_no_longer_than_50_ms(
     assert single.done()
 
 
-async def test_one_application_may_have_half_of_10_000_updates_waiting(
-    grouped: WriteBatcher, store: FakeProfileStore
-) -> None:
+async def test_one_application_may_queue_half_of_10_000_updates(grouped: WriteBatcher, store: FakeProfileStore) -> None:
     grouped.submit([_write("u")] * 5000)
     with pytest.raises(Overloaded):
         grouped.submit([_write("u")])
@@ -102,7 +100,7 @@ async def test_one_application_may_have_half_of_10_000_updates_waiting(
     grouped.require_room("app")
 
 
-async def test_one_application_may_have_half_of_128_mib_waiting(grouped: WriteBatcher, store: FakeProfileStore) -> None:
+async def test_one_application_may_queue_half_of_128_mib(grouped: WriteBatcher, store: FakeProfileStore) -> None:
     grouped.submit([_sized("u", 64 * 2**20)])
     with pytest.raises(Overloaded):
         grouped.submit([_sized("v", 2000)])
@@ -120,7 +118,7 @@ class _Counting(set[Any]):
         return super().__contains__(item)
 
 
-async def test_of_a_flood_on_one_profile_no_more_is_looked_at_than_two_groups_have(
+async def test_of_a_flood_on_one_profile_no_more_writes_are_examined_than_two_groups_hold(
     grouped: WriteBatcher, store: FakeProfileStore
 ) -> None:
     grouped._queues._busy_profiles = busy = _Counting()

@@ -113,7 +113,7 @@ def test_a_killed_mongod_is_recovered(data_dir: Path) -> None:
         assert written(mongod.uri) == [1, 2]
 
 
-def test_a_second_one_on_the_same_directory_is_told_so_at_once(data_dir: Path) -> None:
+def test_a_second_one_on_the_same_directory_fails_immediately(data_dir: Path) -> None:
     with EmbeddedMongod(data_dir) as mongod:
         before = time.monotonic()
         with pytest.raises(MongodUnavailable, match=r"data is in use by another Userfold; set USERFOLD_DATA_DIR"):
@@ -122,7 +122,7 @@ def test_a_second_one_on_the_same_directory_is_told_so_at_once(data_dir: Path) -
         assert mongod.process.poll() is None
 
 
-def test_a_directory_that_is_not_freed_is_told(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_directory_that_is_not_freed_is_reported(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with EmbeddedMongod(data_dir) as mongod:
         (data_dir / "userfold.lock").unlink()  # as if its parent had been killed
         monkeypatch.setattr("server.local.mongod._RELEASE_SECONDS", 0.2)
@@ -131,7 +131,7 @@ def test_a_directory_that_is_not_freed_is_told(data_dir: Path, monkeypatch: pyte
         assert mongod.process.poll() is None
 
 
-def test_no_mongod_anywhere_is_told(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_mongod_is_reported(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(MongodUnavailable, match=r"No MongoDB found.*USERFOLD_MONGODB_URI.*userfold\[embedded\]"):
@@ -146,7 +146,7 @@ def test_the_wheel_is_found_without_being_imported(monkeypatch: pytest.MonkeyPat
     assert "fiftyone" not in sys.modules
 
 
-def test_a_mongod_that_ends_at_once_is_told_with_its_last_words(
+def test_a_mongod_that_ends_immediately_is_reported_with_its_last_lines(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     executable(tmp_path, "#!/bin/sh\necho 'libcrypto.so.3: cannot open shared object file' >&2\nexit 127\n")
@@ -157,14 +157,14 @@ def test_a_mongod_that_ends_at_once_is_told_with_its_last_words(
     assert "an old line" not in str(caught.value)
 
 
-def test_a_mongod_that_is_no_program_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_mongod_that_is_no_program_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     executable(tmp_path, "\x7fELF for another machine")
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     with pytest.raises(MongodUnavailable, match=r"(?s)USERFOLD_MONGODB_URI.*cannot be executed: Exec format"):
         EmbeddedMongod(tmp_path).start()
 
 
-def test_a_mongod_that_never_listens_is_stopped_and_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_mongod_that_never_listens_is_stopped_and_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     executable(tmp_path, "#!/bin/sh\nexec sleep 60\n")
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     monkeypatch.setattr("server.local.mongod._START_SECONDS", 0.2)
@@ -176,6 +176,6 @@ def test_a_mongod_that_never_listens_is_stopped_and_told(tmp_path: Path, monkeyp
     assert mongod.process.returncode == -signal.SIGTERM
 
 
-def test_a_wrong_argument_is_told_in_words_of_mongod(data_dir: Path) -> None:
+def test_a_wrong_argument_is_reported_with_the_error_of_mongod(data_dir: Path) -> None:
     with pytest.raises(MongodUnavailable, match="noSuchOption"):
         EmbeddedMongod(data_dir, ["--noSuchOption"]).start()

@@ -33,7 +33,7 @@ def test_a_key_is_stored_as_an_ordinary_field_name(key: str, stored: str) -> Non
 
 
 @given(KEYS | st.text())
-def test_every_key_comes_back(key: str) -> None:
+def test_every_key_survives_a_round_trip(key: str) -> None:
     stored = escape_key(key)
     assert unescape_key(stored) == key
     assert stored
@@ -49,7 +49,7 @@ def test_no_two_keys_are_stored_as_one(keys: list[str]) -> None:
 
 
 @given(METADATA)
-def test_every_object_comes_back_through_bson(value: dict[str, object]) -> None:
+def test_every_object_survives_a_round_trip_through_bson(value: dict[str, object]) -> None:
     stored = _escaped(value)
     assert isinstance(stored, dict)
     assert unescape_object(bson.decode(bson.encode(stored))) == value

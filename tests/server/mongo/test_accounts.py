@@ -66,7 +66,7 @@ def test_applications_of_an_older_version_get_their_credentials_and_let_others_b
     assert older.applications.count_documents({}) == 3
 
 
-async def test_of_two_who_rotate_a_credential_at_once_one_is_told_and_adds_nothing(
+async def test_of_two_concurrent_rotations_of_a_credential_one_fails_and_adds_nothing(
     store: MongoApplicationStore, application: Application
 ) -> None:
     (credential,) = await store.find_all([digest(application.management_token)])
@@ -82,7 +82,7 @@ async def test_of_two_who_rotate_a_credential_at_once_one_is_told_and_adds_nothi
     await store.revoke(first[1].credential_id)
 
 
-async def test_a_scope_of_a_later_version_is_none_here(
+async def test_a_scope_of_a_later_version_is_ignored(
     store: MongoApplicationStore, application: Application, database: Database[dict[str, Any]]
 ) -> None:
     key = {"_id": digest(application.management_token)}

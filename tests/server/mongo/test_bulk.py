@@ -101,7 +101,7 @@ async def test_several_of_different_kinds_are_all_found() -> None:
 @pytest.mark.parametrize(
     ("code", "failure"), [(13, WriteRejected), (50, WriteOutcomeUnknown), (11600, WriteOutcomeUnknown)]
 )
-async def test_what_is_not_about_an_operation_is_not_searched_for(code: int, failure: type[Exception]) -> None:
+async def test_an_error_of_the_whole_command_is_not_bisected(code: int, failure: type[Exception]) -> None:
     collection = FakeCollection({5: OperationFailure("", code)})
     result = await _written(collection, 128)
     assert collection.commands == 1

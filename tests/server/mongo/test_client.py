@@ -31,13 +31,13 @@ async def test_profiles_lie_on_small_pages_behind_a_validator(mongod: EmbeddedMo
     assert options["validator"]["aliases.1000"] == {"$exists": False}
 
 
-async def test_a_collection_that_is_there_gets_the_validator(mongod: EmbeddedMongod) -> None:
+async def test_an_existing_collection_gets_the_validator(mongod: EmbeddedMongod) -> None:
     with MongoClient[dict[str, Any]](mongod.uri) as client:
         client.prepare_old.create_collection("profiles")
     assert "validator" in await _prepared(mongod, "prepare_old")
 
 
-async def test_another_storage_engine_makes_its_own_pages(mongod: EmbeddedMongod) -> None:
+async def test_another_storage_engine_uses_its_own_pages(mongod: EmbeddedMongod) -> None:
     with MongoClient[dict[str, Any]](mongod.uri) as client:
         data = {"failCommands": ["create"], "appName": "userfold", "errorCode": 72}
         client.admin.command({"configureFailPoint": "failCommand", "mode": {"times": 1}, "data": data})
@@ -45,7 +45,7 @@ async def test_another_storage_engine_makes_its_own_pages(mongod: EmbeddedMongod
     assert list(options) == ["validator"]
 
 
-async def test_a_database_that_refuses_is_told_without_its_own_words(mongod: EmbeddedMongod) -> None:
+async def test_a_refusal_of_the_database_is_reported_without_its_message(mongod: EmbeddedMongod) -> None:
     with MongoClient[dict[str, Any]](mongod.uri) as client:
         data = {"failCommands": ["create"], "appName": "userfold", "errorCode": 13}
         client.admin.command({"configureFailPoint": "failCommand", "mode": {"times": 2}, "data": data})

@@ -23,11 +23,11 @@ def test_a_write_is_answered_before_client_libraries_give_up() -> None:
         ("mongodb://a", "connectTimeoutMS", 2_000),
     ],
 )
-def test_what_the_operator_says_wins(uri: str, name: str, value: object) -> None:
+def test_options_in_the_uri_win(uri: str, name: str, value: object) -> None:
     assert options_for(uri).get(name) == value
 
 
-async def test_what_the_operator_says_is_what_the_driver_does() -> None:
+async def test_the_driver_applies_the_options_in_the_uri() -> None:
     client = connect("mongodb://127.0.0.1:9/?maxPoolSize=7&connectTimeoutMS=500&appName=mine")
     options = client.delegate.options
     assert options.pool_options.max_pool_size == 7

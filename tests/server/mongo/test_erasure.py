@@ -1,4 +1,4 @@
-"""Erasing in a real MongoDB: what is left, what comes back, and what failures are told as."""
+"""Erasing in a real MongoDB: what is left, what is stored again, and the outcomes of failures."""
 
 import asyncio
 import time
@@ -94,7 +94,7 @@ async def test_a_tombstone_holds_nothing_but_its_end_and_takes_no_update(
         assert await stored(opened, tombstone["_id"]) == tombstone
 
 
-async def test_each_of_many_updates_is_told_apart(
+async def test_each_of_many_updates_has_its_own_outcome(
     erasure: MongoProfileErasure, store: MongoProfileStore, user: str
 ) -> None:
     await erasure.erase([erasure_of(user, _LATER)])
@@ -126,7 +126,7 @@ async def test_a_period_is_prolonged_and_never_shortened(
         assert (await stored(opened, profile_id("app", user)))["suppressed_until"] == expected
 
 
-async def test_an_end_that_is_over_lets_the_user_come_back(
+async def test_a_user_can_be_stored_again_after_the_suppression_ends(
     opened: Database, erasure: MongoProfileErasure, store: MongoProfileStore, user: str
 ) -> None:
     await erasure.erase([erasure_of(user, datetime.now(UTC) + timedelta(milliseconds=200))])
@@ -139,7 +139,7 @@ async def test_an_end_that_is_over_lets_the_user_come_back(
 
 
 @pytest.mark.parametrize("until", [None, _LATER])
-async def test_whoever_writes_meanwhile_the_visitor_that_is_named_at_the_end_is_erased(
+async def test_the_visitor_that_the_profile_names_last_is_erased_despite_concurrent_writes(
     opened: Database, erasure: MongoProfileErasure, store: MongoProfileStore, user: str, until: datetime | None
 ) -> None:
     visitors = [f"{user}-{number}" for number in range(20)]
@@ -187,7 +187,7 @@ def _failing(mongod: EmbeddedMongod, command: str, **data: Any) -> Iterator[None
     ],
 )
 @pytest.mark.parametrize("command", ["update", "delete"])
-async def test_what_may_still_be_there_is_told(
+async def test_an_erasure_that_may_be_incomplete_is_reported(
     mongod: EmbeddedMongod,
     erasure: MongoProfileErasure,
     store: MongoProfileStore,
@@ -205,11 +205,11 @@ async def test_what_may_still_be_there_is_told(
         outcomes: Any = [await erasure.erase([erasure_of(user, _LATER if command == "update" else None)])]
         if command == "update":
             outcomes.append(await erasure.remove_aliases([removal]))
-    assert {type(each) for told in outcomes for each in told} == {error}
+    assert {type(each) for reported in outcomes for each in reported} == {error}
 
 
 @pytest.mark.parametrize("failure", [{"errorCode": 13}, {"blockConnection": True, "blockTimeMS": 3_000}])
-async def test_where_it_cannot_be_seen_what_is_stored_nothing_is_written(
+async def test_nothing_is_written_if_the_profiles_cannot_be_read(
     mongod: EmbeddedMongod,
     erasure: MongoProfileErasure,
     store: MongoProfileStore,
@@ -226,12 +226,12 @@ async def test_where_it_cannot_be_seen_what_is_stored_nothing_is_written(
         outcomes: Any = [await erasure.erase([erasure_of(user)]), await erasure.remove_aliases([removal])]
         # Within the block: switching the failure off waits for whom it holds.
         assert time.monotonic() - started < 2.9
-    assert [type(each) for told in outcomes for each in told] == [DatabaseUnavailable] * 2
+    assert [type(each) for reported in outcomes for each in reported] == [DatabaseUnavailable] * 2
     document: Any = await opened.get_collection("profiles").find_one({"_id": removal.profile_id})
     assert document["aliases"] == [removal.alias]
 
 
-async def test_one_alias_is_taken_away_and_only_from_a_user(
+async def test_one_alias_is_removed_and_only_from_a_user(
     erasure: MongoProfileErasure, store: MongoProfileStore, user: str
 ) -> None:
     await update(store, user, session_token="t")

@@ -161,7 +161,7 @@ async def test_a_write_that_the_majority_did_not_confirm_is_of_unknown_outcome(
     assert _kinds(outcomes) == [WriteOutcomeUnknown] * 2
 
 
-async def test_write_errors_and_write_concern_errors_are_told_apart(
+async def test_write_errors_and_write_concern_errors_have_different_outcomes(
     store: MongoProfileStore, mongod: EmbeddedMongod, user: str
 ) -> None:
     large = _write(user, metadata={"b": {}, "a": "x" * (1 << 20)})
@@ -180,7 +180,7 @@ async def test_a_command_that_ran_out_of_time_or_room_or_lost_its_primary_is_of_
 
 
 @pytest.mark.parametrize("failure", [{"closeConnection": True}, {"errorCode": 10107}, {"errorCode": 189}])
-async def test_what_an_election_makes_fail_is_sent_again_as_often_as_there_is_time(
+async def test_a_write_that_an_election_makes_fail_is_retried_within_its_time(
     store: MongoProfileStore, mongod: EmbeddedMongod, user: str, failure: dict[str, Any]
 ) -> None:
     with _failing(mongod, 3, **failure):
@@ -197,7 +197,7 @@ async def test_connections_that_are_lost_again_leave_the_outcome_unknown_for_all
     assert _kinds(outcomes) == [WriteOutcomeUnknown] * 3
 
 
-async def test_an_error_that_nobody_foresaw_is_a_defect_with_its_code(
+async def test_an_unknown_error_is_a_defect_with_its_code(
     store: MongoProfileStore, mongod: EmbeddedMongod, user: str
 ) -> None:
     with _failing(mongod, 1, errorCode=13):
@@ -221,7 +221,7 @@ async def test_a_duplicate_key_is_tried_again(store: MongoProfileStore, mongod: 
     assert _kinds(outcomes) == [WriteOutcomeUnknown, Stored]
 
 
-async def test_an_unreachable_database_is_told_as_such(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_unreachable_database_is_reported_as_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bulk, "WRITE_SECONDS", 0.05)
     client = connect("mongodb://127.0.0.1:9/?directConnection=true")
     store = MongoProfileStore(open_database(client, "x"))
@@ -229,7 +229,7 @@ async def test_an_unreachable_database_is_told_as_such(monkeypatch: pytest.Monke
     client.close()
 
 
-async def test_where_nobody_can_tell_why_a_write_was_refused_it_may_be_sent_again(
+async def test_a_write_that_was_refused_for_an_unknown_reason_may_be_sent_again(
     store: MongoProfileStore, mongod: EmbeddedMongod, user: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(profiles, "READ_SECONDS", 0.5)

@@ -1,4 +1,4 @@
-"""What `initiate` tells where it fails. That it works is shown with the embedded MongoDB, in `test_mongod.py`."""
+"""How `initiate` fails. That it works is shown with the embedded MongoDB, in `test_mongod.py`."""
 
 import socket
 

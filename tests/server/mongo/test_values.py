@@ -119,7 +119,7 @@ async def test_values_that_are_replaced_again_and_again_are_counted_once(
     assert values_in(document["metadata"]) <= document[FIELD] <= limits.PROFILE_VALUES
 
 
-async def test_a_profile_that_holds_too_many_already_can_be_changed_and_reduced_but_not_grow(
+async def test_a_profile_that_already_holds_too_many_values_can_be_changed_and_reduced_but_not_grow(
     opened: Database, store: MongoProfileStore, user: str
 ) -> None:
     await applied(store, [_write(user, {"a": 1})])
@@ -137,7 +137,7 @@ async def test_a_profile_that_holds_too_many_already_can_be_changed_and_reduced_
 
 
 @pytest.mark.parametrize("is_exact", [False, True])
-async def test_writes_with_few_values_count_by_chance_and_as_much_in_all(
+async def test_writes_with_few_values_count_at_random_and_as_much_in_all(
     opened: Database, store: MongoProfileStore, user: str, is_exact: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     chances = iter(range(1000))
@@ -180,7 +180,7 @@ async def test_a_profile_that_is_erased_meanwhile_is_counted_from_the_start(
     assert (await _document(opened, user))[FIELD] == _MANY + 1
 
 
-async def test_a_tombstone_and_an_unreachable_database_are_told_apart_from_too_large(
+async def test_a_tombstone_and_an_unreachable_database_have_other_outcomes_than_a_large_profile(
     opened: Database, store: MongoProfileStore, user: str, mongod: EmbeddedMongod
 ) -> None:
     await _fill(store, user)

@@ -69,7 +69,7 @@ _A, _B, _C = (("a", "=", 1), ("b", "=", 1), ("c", "=", 1))
         (f"a={'9' * 400}", ("a", "=", 10**400 - 1)),
     ],
 )
-def test_a_filter_is_read_into_a_tree(text: str, tree: Any) -> None:
+def test_a_filter_is_parsed_into_a_tree(text: str, tree: Any) -> None:
     if text.startswith("NOT."):
         with pytest.raises(InvalidRequest):
             parse_filter(text)
@@ -94,12 +94,14 @@ def test_a_filter_is_read_into_a_tree(text: str, tree: Any) -> None:
     ],
 )
 def test_a_wildcard_is_refused_with_its_column(text: str, column: int) -> None:
-    told = f"column {column}: * is a wildcard in AIP-160, which is not supported: write \\* in quotes for an asterisk"
-    assert _refused(text) == [("filter", "INVALID_FILTER", told)]
+    description = (
+        f"column {column}: * is a wildcard in AIP-160, which is not supported: write \\* in quotes for an asterisk"
+    )
+    assert _refused(text) == [("filter", "INVALID_FILTER", description)]
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "description"),
     [
         ("metadata[2] = 1", "column 10: expected a string in quotes"),
         ("metadata[a] = 1", "column 10: expected a string in quotes"),
@@ -112,8 +114,8 @@ def test_a_wildcard_is_refused_with_its_column(text: str, column: int) -> None:
         ("a=1e999", "column 3: expected a number that a double can hold"),
     ],
 )
-def test_what_is_no_filter_is_refused_with_its_column(text: str, told: str) -> None:
-    assert _refused(text) == [("filter", "INVALID_FILTER", told)]
+def test_an_invalid_filter_is_refused_with_a_column(text: str, description: str) -> None:
+    assert _refused(text) == [("filter", "INVALID_FILTER", description)]
 
 
 def _refused(text: str) -> list[tuple[str, str, str]]:
@@ -128,7 +130,7 @@ _KEYS = st.text(st.characters(exclude_categories=["Cs"]), max_size=5) | st.sampl
 
 
 @given(st.lists(_KEYS, min_size=1, max_size=4))
-def test_a_path_as_answers_print_it_is_that_path(keys: list[str]) -> None:
+def test_a_path_of_a_response_is_parsed_as_that_path(keys: list[str]) -> None:
     path = ("metadata", *keys)
     printed = field_path(path)
     assert violations.field_path(path) == printed
@@ -139,7 +141,7 @@ def test_a_path_as_answers_print_it_is_that_path(keys: list[str]) -> None:
         assert [each.path for each in parse_paths(f"user_id,{text}", "fields")] == [("user_id",), path]
 
 
-def test_a_report_takes_paths_as_answers_print_them() -> None:
+def test_a_report_accepts_paths_of_responses() -> None:
     asked = [
         ReportRequest(group_by=["campaign.gclid"], value_path='metadata."a.b".x'),
         ReportRequest(group_by=["campaign['gclid']"], value_path='metadata["a.b"]["x"]'),
@@ -148,7 +150,7 @@ def test_a_report_takes_paths_as_answers_print_them() -> None:
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"]), max_size=100))
-def test_a_string_as_json_writes_it_is_that_string(value: str) -> None:
+def test_a_json_string_is_parsed_as_that_string(value: str) -> None:
     for quoted in (json.dumps(value), json.dumps(value, ensure_ascii=False)):
         escaped = quoted.replace("*", "\\*")
         assert _plain(parse_filter(f"a = {escaped}")) == ("a", "=", value)
@@ -179,7 +181,7 @@ def test_the_fields_are_those_of_the_contract() -> None:
     assert not any(field_at([name]) for name in stored)
 
 
-def test_what_has_too_much_is_read_no_further() -> None:
+def test_a_text_that_exceeds_a_limit_is_not_parsed_further() -> None:
     # Its end is none of what may be there.
     with pytest.raises(InvalidRequest) as refused:
         parse_filter("a=1 " * 1000 + "and no filter (((")

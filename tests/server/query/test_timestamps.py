@@ -58,7 +58,7 @@ def test_a_time_is_the_same_in_a_filter_and_over_http(text: str, nanoseconds: in
 
 
 @pytest.mark.parametrize("text", ["2026-01-01", "2026-01-01T00:00", "2026-01-01T00:00:00", "2026-01-01 00:00:00.5"])
-def test_a_filter_alone_asks_for_the_zone(text: str) -> None:
+def test_only_a_filter_requires_the_zone(text: str) -> None:
     assert nanoseconds_from_text(text) is None
     assert _over_http(text) == nanoseconds_from_text(f"{text}{'' if ':' in text else 'T00:00'}Z")
 

@@ -16,7 +16,7 @@ from server.users.addresses import address_of_peer, client_address, is_ip_addres
         ("fe80::1%" + "x" * 57, False),
     ],
 )
-def test_addresses_are_told_from_other_texts(text: str, is_one: bool) -> None:
+def test_addresses_are_distinguished_from_other_strings(text: str, is_one: bool) -> None:
     assert is_ip_address(text) is is_one
 
 
@@ -52,7 +52,7 @@ def test_the_address_of_a_peer(peer: str, stored: str | None) -> None:
     assert address_of_peer(peer) == stored
 
 
-def test_no_text_that_is_longer_than_an_address_is_kept() -> None:
+def test_no_string_that_is_longer_than_an_address_is_cached() -> None:
     caches = [addresses._address, addresses._client_address, addresses._address_of_peer]
     before = [cache.cache_info() for cache in caches]
     for text in ("1" * 65, "fe80::1%" + "x" * 20_000_000, "ipv4:" + "1" * 200):

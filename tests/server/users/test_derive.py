@@ -31,7 +31,7 @@ _IPHONE = (
         ("john@co.uk", "co.uk", None),
     ],
 )
-def test_an_address_tells_its_domain_and_company(email: str, domain: str, company: str | None) -> None:
+def test_the_domain_and_company_of_an_address(email: str, domain: str, company: str | None) -> None:
     facts = email_facts(email)
     assert facts is not None
     assert (facts.email_domain, facts.company_domain) == (domain, company)
@@ -44,7 +44,7 @@ def test_the_picture_is_that_of_the_trimmed_address_in_lower_case() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "john", "j@x", "john@", "@acme.com", "a b@acme.com", "john@acme..com", "x" * 400])
-def test_what_is_no_address_tells_nothing(text: str) -> None:
+def test_a_string_that_is_no_address_has_no_facts(text: str) -> None:
     assert email_facts(text) is None
 
 
@@ -65,7 +65,7 @@ _PARTS = st.text("aZ0.+-_ @'ü\t", max_size=8) | st.sampled_from(
 
 
 @given(st.lists(_PARTS, min_size=1, max_size=4).map("@".join) | st.tuples(_PARTS, _PARTS).map("@acme.".join))
-def test_the_short_way_and_the_long_way_tell_the_same(email: str) -> None:
+def test_cached_and_uncached_facts_are_the_same(email: str) -> None:
     try:
         whole = validate_email(email.strip(), check_deliverability=False, test_environment=True)
     except EmailNotValidError:
@@ -76,7 +76,7 @@ def test_the_short_way_and_the_long_way_tell_the_same(email: str) -> None:
         assert facts.email_domain == whole.ascii_domain.lower()
 
 
-def test_a_user_agent_tells_browser_system_and_device() -> None:
+def test_the_browser_system_and_device_of_a_user_agent() -> None:
     assert user_agent_facts(_IPHONE).facts == {
         "browser": {"name": "Mobile Safari", "version": "17.0"},
         "os": {"name": "iOS", "version": "17.0"},
@@ -90,14 +90,14 @@ def test_a_digest_is_bound_to_its_application() -> None:
     assert alias_digest("a", "token") != alias_digest("b", "token")
 
 
-def test_a_text_that_is_longer_than_an_address_is_not_kept() -> None:
+def test_a_string_that_is_longer_than_an_address_is_not_cached() -> None:
     before = derive._cached_facts.cache_info().currsize
     for text in ("x" * 1_000_000, f"{'x' * 200}@acmeinc.com"):
         email_facts(text)
     assert derive._cached_facts.cache_info().currsize == before
 
 
-def test_a_text_that_is_longer_than_an_address_is_not_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_string_that_is_longer_than_an_address_is_not_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
     looked_at: list[int] = []
     facts_of = derive._facts_of
 
@@ -116,7 +116,7 @@ def test_a_text_that_is_longer_than_an_address_is_not_looked_at(monkeypatch: pyt
     assert max(looked_at) == 416
 
 
-def test_only_the_beginning_of_a_user_agent_is_parsed_and_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_the_beginning_of_a_user_agent_is_parsed_and_cached(monkeypatch: pytest.MonkeyPatch) -> None:
     parsed: list[str] = []
     parser = derive._parser()
 

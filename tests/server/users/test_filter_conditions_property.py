@@ -248,7 +248,7 @@ async def test_every_comparison_of_the_other_fields_chooses_among_all_users(open
     names = ["user_id", "company_id", "anonymous_id", "ip_address", "observed_ip_address", "email_domain"]
     names += ["company_domain", "avatar_url"]
     texts: list[tuple[str, ...]] = [(name,) for name in names]
-    texts += [(owner, name) for owner in ("campaign", "initial_campaign") for name in ("utm_source", "gclid")]
+    texts += [(campaign, name) for campaign in ("campaign", "initial_campaign") for name in ("utm_source", "gclid")]
     texts += [("user_agent", "browser", "name"), ("user_agent", "os", "version")]
     times: list[tuple[str, ...]] = [("created_time",), ("modified_time",), ("stored_time",)]
     extremes: list[Literal] = [None, ANYTHING]

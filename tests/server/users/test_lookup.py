@@ -33,11 +33,11 @@ def _refused(
 
 
 @pytest.mark.parametrize(("asked", "limit"), [(0, 100), (1, 1), (1000, 1000), (1001, 1000), (2**31 - 1, 1000)])
-def test_a_page_holds_as_many_as_are_asked_for_and_a_thousand_at_most(asked: int, limit: int) -> None:
+def test_a_page_has_the_requested_size_up_to_a_thousand(asked: int, limit: int) -> None:
     assert _plan({"company_id": "c"}, page_size=asked).limit == limit
 
 
-def test_no_page_holds_fewer_than_none() -> None:
+def test_a_negative_page_size_is_refused() -> None:
     assert _refused({"company_id": "c"}, page_size=-1) == [("page_size", "OUT_OF_RANGE")]
 
 
@@ -51,7 +51,7 @@ def test_a_page_token_continues_where_the_page_ended(name: str, time: datetime |
 
 
 @pytest.mark.parametrize("name", _ASKED)
-def test_a_page_token_opens_for_the_same_user_data_of_the_same_application_for_a_day(name: str) -> None:
+def test_a_page_token_is_valid_for_the_same_look_up_of_the_same_application_for_a_day(name: str) -> None:
     known = {name: _ASKED[name]}
     token = _TOKENS.seal([_TIME, "app/u/1"], subject_of_lookup(_plan(known)), 0)
     invalid = [("page_token", "INVALID_PAGE_TOKEN")]

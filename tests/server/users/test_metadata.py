@@ -124,7 +124,7 @@ def test_a_key_is_not_escaped_before_its_length_is_known(monkeypatch: pytest.Mon
     assert sum(escaped) <= limits.UPDATE_BYTES
 
 
-def test_a_key_that_a_profile_can_hold_is_taken() -> None:
+def test_a_key_that_a_profile_can_hold_is_accepted() -> None:
     for key in ("k" * 1_000_000, "." * 300_000, "é" * 500_000):
         stored = _plan({key: 1}).write.patch["metadata"]
         assert isinstance(stored, dict)
@@ -258,7 +258,7 @@ def test_a_fold_copies_no_dict_twice(monkeypatch: pytest.MonkeyPatch) -> None:
     assert copied == [500]
 
 
-def test_what_is_larger_than_an_update_may_be_is_refused_in_the_same_words() -> None:
+def test_an_oversized_update_is_refused_with_the_same_violation() -> None:
     (violation,) = oversized_update().violations
     assert [(violation.field, violation.reason, violation.description)] == _TOO_LARGE
 

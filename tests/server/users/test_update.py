@@ -85,7 +85,7 @@ def test_what_is_cleared_and_sent_is_what_was_sent() -> None:
     assert update["$unset"] == {"initial_campaign": ""}
 
 
-def test_the_address_of_who_clears_the_observed_one_does_not_take_its_place() -> None:
+def test_the_address_of_an_update_that_clears_the_observed_one_does_not_take_its_place() -> None:
     cleared = _plan(client_address="192.0.2.1", clear_fields=["observed_ip_address"]).write
     assert cleared.patch["observed_ip_address"] is REMOVE
     given = _plan(client_address="192.0.2.1", clear_fields=["ip_address"]).write
@@ -152,7 +152,9 @@ def test_no_token_is_in_the_text_of_an_update() -> None:
         ),
     ],
 )
-def test_what_breaks_a_limit_is_refused_by_its_path(fields: dict[str, Any], refused: list[tuple[str, str]]) -> None:
+def test_a_value_that_exceeds_a_limit_is_refused_with_its_path(
+    fields: dict[str, Any], refused: list[tuple[str, str]]
+) -> None:
     assert _refused(**fields) == refused
 
 
@@ -185,13 +187,13 @@ def test_a_path_is_shortened() -> None:
 @pytest.mark.parametrize(
     ("value", "kept"), [(4155551212, "4155551212"), (1.5, "1.5"), (True, "true"), (False, "false"), ("x", "x")]
 )
-def test_a_reserved_field_is_a_text(value: object, kept: str) -> None:
+def test_a_reserved_field_is_a_string(value: object, kept: str) -> None:
     planned = _plan(metadata={"phone": value})
     assert planned.write.patch["metadata"] == {"phone": kept}
     assert [warning.field for warning in planned.warnings] == ([] if value == kept else ["metadata.phone"])
 
 
-def test_warnings_say_what_was_ignored_or_kept_oddly() -> None:
+def test_warnings_report_what_was_ignored_or_stored_in_another_form() -> None:
     planned = _plan(company_id="", ip_address="unknown", metadata={"email": "nobody"})
     assert [(warning.field, warning.reason) for warning in planned.warnings] == [
         ("company_id", "IGNORED"),

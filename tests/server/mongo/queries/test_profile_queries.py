@@ -108,7 +108,7 @@ _ASKED: dict[str, Any] = {
     ],
     ids=["MaxTimeMSExpired", "ExceededTimeLimit", "Unauthorized", "connection"],
 )
-async def test_a_query_that_fails_is_told(
+async def test_the_error_of_a_query_is_raised(
     mongod: EmbeddedMongod, queries: MongoProfileQueries, name: str, failure: dict[str, Any], error: type[Exception]
 ) -> None:
     with _failing(mongod, **failure):
@@ -136,12 +136,12 @@ async def test_a_database_that_is_silent_is_unavailable_and_not_slow(
         assert time.monotonic() - started < 2.9
 
 
-async def test_an_unreachable_database_is_told_as_such() -> None:
+async def test_an_unreachable_database_is_reported_as_unavailable() -> None:
     client = connect("mongodb://127.0.0.1:9/?directConnection=true", serverSelectionTimeoutMS=50)
     queries = MongoProfileQueries(open_database(client, "x"))
     # At once: each tries again until its time is over.
-    told = await asyncio.gather(*(ask(queries) for ask in _ASKED.values()), return_exceptions=True)
-    assert [type(each) for each in told] == [DatabaseUnavailable] * len(_ASKED)
+    reported = await asyncio.gather(*(ask(queries) for ask in _ASKED.values()), return_exceptions=True)
+    assert [type(each) for each in reported] == [DatabaseUnavailable] * len(_ASKED)
     client.close()
 
 
@@ -179,7 +179,7 @@ async def test_an_answer_is_as_large_as_a_message_can_be(
     assert token
 
 
-async def test_many_tokens_are_looked_up_as_each_is_alone(
+async def test_a_look_up_of_many_tokens_finds_what_single_look_ups_find(
     opened: Database, queries: MongoProfileQueries, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def written(application: str, number: int, token: str) -> ProfileWrite:
@@ -234,7 +234,7 @@ async def _looked_up(queries: MongoProfileQueries, known: dict[str, str], size: 
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 7, 25, 26])
-async def test_a_look_up_pages_through_all_the_latest_first_and_those_of_before_last(
+async def test_a_look_up_pages_through_all_users_the_latest_first_and_those_of_version_0_1_last(
     opened: Database, queries: MongoProfileQueries, size: int
 ) -> None:
     profiles = opened.get_collection("profiles")
@@ -311,7 +311,7 @@ async def test_many_are_found_in_the_order_of_the_request_small_ones_by_one_quer
     assert await queries.find_many([], WHOLE) == []
 
 
-async def test_as_many_are_found_as_an_answer_holds_and_all_where_little_is_asked_of_them(
+async def test_as_many_users_are_found_as_a_response_holds_and_all_if_few_fields_are_requested(
     opened: Database, queries: MongoProfileQueries
 ) -> None:
     text: dict[str, object] = {"a": "x" * 900_000}
@@ -484,7 +484,7 @@ def _documents(application_id: str, prefix: str, numbers: range) -> list[dict[st
     ]
 
 
-async def test_paging_answers_every_user_that_is_there_throughout_exactly_once(
+async def test_paging_returns_every_user_who_is_stored_throughout_exactly_once(
     opened: Database, queries: MongoProfileQueries, mongod: EmbeddedMongod
 ) -> None:
     turns = [threading.Semaphore(0) for _ in range(3)]
@@ -529,7 +529,7 @@ async def test_paging_answers_every_user_that_is_there_throughout_exactly_once(
     assert {user_id for user_id in seen if user_id.startswith("kept")} == {f"kept{each}" for each in range(_USERS)}
 
 
-async def test_a_report_that_takes_too_long_is_given_up(
+async def test_a_report_that_takes_too_long_is_cancelled(
     queries: MongoProfileQueries, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     report = plan_report("app", ReportRequest())
