@@ -1,4 +1,4 @@
-"""The rows of the catalogue, read from the TOML files of this folder. What each key means: README.md."""
+"""The rows of the catalogue, read from the TOML files of this folder. README.md explains the keys."""
 
 import codecs
 import gzip
@@ -29,11 +29,11 @@ _TRANSFORMS: Final[Mapping[str, Callable[[bytes], bytes]]] = {
 
 @dataclass(frozen=True)
 class Row:
-    """One thing that is sent, and what must come of it."""
+    """One request, its expected response, and what must be stored then."""
 
     file: str
     name: str
-    # What is sent.
+    # The request.
     before: str = "[]"
     request: str = ""
     raw: str = ""
@@ -44,9 +44,9 @@ class Row:
     encoding: str = "utf-8"
     transform: Sequence[str] = ()
     message: str | Sequence[str] = ()
-    octets: str | Sequence[str] = ()
+    payload: str | Sequence[str] = ()
     frames: str | None = None
-    # What is answered.
+    # The response.
     http: int | Sequence[int] = ()
     grpc: str = ""
     refused: str = ""
@@ -57,13 +57,13 @@ class Row:
     warnings: Sequence[Sequence[str]] = ()
     result: str = "{}"
     text: str | None = None
-    told: dict[str, str] = field(default_factory=dict)
-    # What is stored.
+    headers_returned: dict[str, str] = field(default_factory=dict)
+    # The stored users.
     stored: str = "[]"
     visitors: int = 0
 
-    def octets_of_body(self, names: Mapping[str, str]) -> bytes | None:
-        """The body as it is sent."""
+    def encoded_body(self, names: Mapping[str, str]) -> bytes | None:
+        """The body in its encoding."""
         if self.body is None:
             return None
         data = codecs.encode(filled(self.body, names), self.encoding)
@@ -72,11 +72,11 @@ class Row:
         return data
 
     def statuses(self) -> list[int]:
-        """The HTTP status of each answer."""
+        """The HTTP status of each response."""
         return [self.http] if isinstance(self.http, int) else [*self.http]
 
     def answer(self) -> Any:
-        """The JSON value that the last answer holds."""
+        """The JSON value of the last response."""
         warned = {"warnings": [_named(each, "field", "reason", "description") for each in self.warnings]}
         if self.text is not None:
             return {"status": self.grpc, "message": self.text}
@@ -85,25 +85,25 @@ class Row:
             for item in self.items:
                 results[item["index"]] = {"error": _status(item)}
             return {"results": results}
-        told: dict[str, Any] = json.loads(filled(self.result))
+        value: dict[str, Any] = json.loads(filled(self.result))
         if self.refused:
-            told |= _status({"refused": self.refused, "violations": self.violations, "facts": self.facts})
+            value |= _status({"refused": self.refused, "violations": self.violations, "facts": self.facts})
         if self.count:
-            told["saved_count"] = self.count - len(self.items)
+            value["saved_count"] = self.count - len(self.items)
         if self.items:
-            told["failed_count"] = len(self.items)
+            value["failed_count"] = len(self.items)
         if self.items:
-            told["refused"] = [{"index": item["index"], "status": _status(item)} for item in self.items]
-        return told | warned if self.warnings else told
+            value["refused"] = [{"index": item["index"], "status": _status(item)} for item in self.items]
+        return value | warned if self.warnings else value
 
-    def headers_told(self) -> dict[str, str]:
-        """Headers that the last answer has."""
+    def expected_headers(self) -> dict[str, str]:
+        """Headers of the last response."""
         headers: dict[str, str] = _SHAPES.get(self.refused, {}).get("headers", {})
-        return headers | self.told
+        return headers | self.headers_returned
 
 
 def rows() -> list[Row]:
-    """All rows. Raises TypeError for a key that none has."""
+    """All rows. Raises TypeError for an unknown key."""
     return [
         Row(file=path.stem, **row)
         for path in sorted(HERE.glob("*.toml"))
@@ -112,7 +112,7 @@ def rows() -> list[Row]:
 
 
 def filled(text: str, names: Mapping[str, str] | None = None) -> str:
-    """A text with `«TEXT*N»` repeated, `#` in it standing for the number from 0, and `«NAME»` replaced."""
+    """`text` with each `«TEXT*N»` repeated, where `#` is the number of the repetition, and each `«NAME»` replaced."""
     repeated = _REPEATED.sub(_repeated, text)
     return _NAMED.sub(lambda found: (names or {})[found[1]], repeated)
 
@@ -129,8 +129,8 @@ def _status(item: Mapping[str, Any]) -> dict[str, Any]:
     metadata = {"metadata": {"scope": facts["scope"]}} if "scope" in facts else {}
     details: list[dict[str, Any]] = [{"@type": f"{_TYPES}ErrorInfo", "reason": reason, "domain": "userfold"} | metadata]
     if item.get("violations"):
-        told = [_named(each, "field", "reason", "description") for each in item["violations"]]
-        details.append({"@type": f"{_TYPES}BadRequest", "field_violations": told})
+        violations = [_named(each, "field", "reason", "description") for each in item["violations"]]
+        details.append({"@type": f"{_TYPES}BadRequest", "field_violations": violations})
     message = shape["message"].format(**facts)
     return {"code": shape["code"], "status": shape["status"], "message": message, "details": details}
 

@@ -1,4 +1,4 @@
-"""How a row is sent: as bytes of HTTP/1.1, as a gRPC call, or as frames of HTTP/2 that no gRPC client would send."""
+"""Sends a row as bytes of HTTP/1.1, as a gRPC call, or as frames of HTTP/2 that no gRPC client would send."""
 
 import base64
 from collections.abc import Mapping
@@ -24,8 +24,8 @@ _TRAILER = "grpc-status-details-bin"
 
 
 @dataclass(frozen=True)
-class Answered:
-    """What came back: the HTTP statuses, gRPC's code by its name, and of the last answer its value and headers."""
+class Responses:
+    """The HTTP statuses, the name of the gRPC code, and the value and headers of the last response."""
 
     http: list[int] = field(default_factory=list)
     grpc: str = ""
@@ -35,15 +35,15 @@ class Answered:
 
 @dataclass(frozen=True)
 class Sender:
-    """Sends rows to a gateway and a server, `HOST:PORT` both; `names` says what `«NAME»` in a row stands for."""
+    """Sends rows to a gateway and a server, each at `HOST:PORT`. `names` has the values of `«NAME»` in a row."""
 
     gateway: str
     server: str
     channel: grpc.Channel
     names: Mapping[str, str]
 
-    def send(self, row: Row) -> Answered:
-        """Everything that comes back."""
+    def send(self, row: Row) -> Responses:
+        """Send the row and return the responses."""
         if row.frames is not None:
             return _send_frames(row, self.server, self.names)
         if row.rpc:
@@ -54,7 +54,7 @@ class Sender:
 def _http_request(row: Row, names: Mapping[str, str]) -> bytes:
     if row.raw:
         return filled(row.raw, names).encode("latin-1")
-    body = row.octets_of_body(names)
+    body = row.encoded_body(names)
     headers = {"Host": "userfold", "Connection": "close"} | _credential(row, names) | row.headers
     if body is not None:
         headers = {"Content-Length": str(len(body))} | headers
@@ -71,19 +71,19 @@ def _credential(row: Row, names: Mapping[str, str]) -> dict[str, str]:
     return {"Authorization": f"Bearer {secret}"}
 
 
-def _send_bytes(request: bytes, address: str) -> Answered:
+def _send_bytes(request: bytes, address: str) -> Responses:
     with Connection(address, _SECONDS) as connection:
         connection.send(request)
         connection.finish_sending()
         responses = connection.responses(request.partition(b" ")[0].decode("latin-1"))
     last = responses[-1] if responses else None
     value = last.json if last and last.body else {}
-    return Answered([each.status for each in responses], value=value, headers=last.headers if last else {})
+    return Responses([each.status for each in responses], value=value, headers=last.headers if last else {})
 
 
-def _call(row: Row, channel: grpc.Channel, names: Mapping[str, str]) -> Answered:
+def _call(row: Row, channel: grpc.Channel, names: Mapping[str, str]) -> Responses:
     method = _method(row.rpc)
-    # A header of the row whose name differs by its case alone is sent as well.
+    # A header whose name differs only by its case is sent as well.
     sent = (_credential(row, names) | row.headers).items()
     metadata = tuple((name.lower(), filled(text, names)) for name, text in sent)
     options: Any = {"metadata": metadata, "timeout": _SECONDS}
@@ -102,11 +102,11 @@ def _call(row: Row, channel: grpc.Channel, names: Mapping[str, str]) -> Answered
         failed: Any = refusal
         code = failed.code().name
         error = _error(failed.code().value[0], failed.details(), dict(failed.trailing_metadata() or ()))
-    told: dict[str, Any] = {}
+    value: dict[str, Any] = {}
     for response in responses:
-        for name, value in _as_json(GetMessageClass(method.output_type).FromString(response)).items():
-            told[name] = [*told.get(name, []), *value] if isinstance(value, list) else value
-    return Answered(grpc=code, value=told | error)
+        for name, part in _as_json(GetMessageClass(method.output_type).FromString(response)).items():
+            value[name] = [*value.get(name, []), *part] if isinstance(part, list) else part
+    return Responses(grpc=code, value=value | error)
 
 
 def _method(name: str) -> MethodDescriptor:
@@ -118,41 +118,41 @@ def _method(name: str) -> MethodDescriptor:
 
 
 def _messages(row: Row, names: Mapping[str, str]) -> list[bytes]:
-    octets = [row.octets] if isinstance(row.octets, str) else row.octets
+    payloads = [row.payload] if isinstance(row.payload, str) else row.payload
     texts = [row.message] if isinstance(row.message, str) else row.message
     messages = []
     for text in texts:
         message = GetMessageClass(_method(row.rpc).input_type)()
         messages.append(json_format.Parse(filled(text, names), message).SerializeToString())
-    return [*messages, *map(bytes.fromhex, octets)]
+    return [*messages, *map(bytes.fromhex, payloads)]
 
 
-def _send_frames(row: Row, address: str, names: Mapping[str, str]) -> Answered:
+def _send_frames(row: Row, address: str, names: Mapping[str, str]) -> Responses:
     path = path_of(METHODS[row.rpc]) if row.rpc in METHODS else f"/userfold.v1.UserService/{row.rpc}"
     headers = {name.lower(): filled(text, names) for name, text in (_credential(row, names) | row.headers).items()}
-    seconds = _SECONDS if row.statuses() or row.told else _SILENCE_SECONDS
+    seconds = _SECONDS if row.statuses() or row.headers_returned else _SILENCE_SECONDS
     with Peer(address, seconds) as peer:
         peer.send(frame(HEADERS, END_HEADERS, 1, call_fields(path, headers)))
         peer.send(frame(DATA, END_STREAM, 1, bytes.fromhex(row.frames or "")))
-        answered = peer.response()
-    statuses = [int(answered[":status"])] if ":status" in answered else []
-    if "grpc-status" not in answered:
-        return Answered(http=statuses, headers=answered)
-    code = int(answered["grpc-status"])
-    detail = answered.get(_TRAILER, "")
+        fields = peer.response()
+    statuses = [int(fields[":status"])] if ":status" in fields else []
+    if "grpc-status" not in fields:
+        return Responses(http=statuses, headers=fields)
+    code = int(fields["grpc-status"])
+    detail = fields.get(_TRAILER, "")
     trailers = {_TRAILER: base64.b64decode(detail + "=" * (-len(detail) % 4))} if detail else {}
-    value = _error(code, unquote(answered.get("grpc-message", "")), trailers) if code else {}
-    return Answered(statuses, Code.Name(code), value, answered)  # type: ignore[arg-type]
+    value = _error(code, unquote(fields.get("grpc-message", "")), trailers) if code else {}
+    return Responses(statuses, Code.Name(code), value, fields)  # type: ignore[arg-type]
 
 
 def _error(code: int, text: str, trailers: Mapping[str, Any]) -> dict[str, Any]:
-    """An error in the one shape; less where it is none of ours."""
+    """An error in the shape of all errors; only status and message for an error of gRPC itself."""
     name = Code.Name(code)  # type: ignore[arg-type]  # gRPC's codes are those of code.proto.
     if _TRAILER not in trailers:
         return {"status": name, "message": text}
-    told = Status.FromString(trailers[_TRAILER])
-    assert (told.code, told.message) == (code, text)
-    return _shape(_as_json(told))
+    status = Status.FromString(trailers[_TRAILER])
+    assert (status.code, status.message) == (code, text)
+    return _shape(_as_json(status))
 
 
 def _as_json(message: Any) -> dict[str, Any]:

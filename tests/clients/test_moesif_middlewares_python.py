@@ -1,4 +1,4 @@
-"""The packages `moesifwsgi` and `moesifasgi` of PyPI: middlewares, which update users with objects of their own."""
+"""The packages `moesifwsgi` and `moesifasgi` of PyPI: middlewares that update users."""
 
 import json
 
@@ -64,11 +64,11 @@ def test_a_middleware_starts_and_updates_users(stack: Stack, api: Api, package: 
     source = _PROGRAM.format(package=package, setting=setting)
     output = run_python(source, BASE_URL=stack.http, KEY=api.application.collector_key)
     assert json.loads(output) == [_CONFIG, []]
-    assert profiles.answered(api, "12345") == profiles.profile(
+    assert profiles.returned_profile(api, "12345") == profiles.profile(
         "12345",
         company_id="67890",
         campaign=profiles.CAMPAIGN,
         metadata=profiles.metadata("john@acmeinc.com", "John", "Doe"),
     )
-    assert profiles.answered(api, "54321") == profiles.profile("54321", alias_count=1)
+    assert profiles.returned_profile(api, "54321") == profiles.profile("54321", alias_count=1)
     assert api.get("json").json()["modified_time"] == "2026-01-02T03:04:05Z"

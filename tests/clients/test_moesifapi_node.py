@@ -27,13 +27,13 @@ def test_the_pages_examples_update_users(stack: Stack, api: Api, node: Node, of_
     program = (Node.of_wheel() if of_wheel else node).node
     output = run([program, NODE / "update_users.cjs"], BASE_URL=stack.http, KEY=api.application.collector_key)
     assert output == "single 201\nbatch 201\n"
-    assert profiles.answered(api, "12345") == profiles.profile(
+    assert profiles.returned_profile(api, "12345") == profiles.profile(
         "12345",
         company_id="67890",
         campaign=profiles.CAMPAIGN,
         metadata=_metadata("john@acmeinc.com", "John", "Doe"),
     )
-    assert profiles.answered(api, "67890") == profiles.profile(
+    assert profiles.returned_profile(api, "67890") == profiles.profile(
         "67890",
         company_id="67890",
         campaign=profiles.CAMPAIGN,
@@ -41,7 +41,7 @@ def test_the_pages_examples_update_users(stack: Stack, api: Api, node: Node, of_
     )
 
 
-def test_what_is_refused_reaches_the_packages_callbacks(stack: Stack, node: Node) -> None:
+def test_an_error_reaches_the_packages_callbacks(stack: Stack, node: Node) -> None:
     output = run([node.node, NODE / "update_users.cjs"], BASE_URL=stack.http, KEY="nobody's")
     for line, name in zip(output.splitlines(), ["single", "batch"], strict=True):
         word, _, error = line.partition(" ")

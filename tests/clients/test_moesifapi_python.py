@@ -20,7 +20,7 @@ def _run(source: str, stack: Stack) -> str:
 def test_the_pages_example_updates_a_user(stack: Stack, api: Api) -> None:
     source = example("update_user.py", **{"Your Moesif Application Id": api.application.collector_key})
     assert _run(source, stack) == ""
-    assert profiles.answered(api, "12345") == profiles.profile(
+    assert profiles.returned_profile(api, "12345") == profiles.profile(
         "12345",
         company_id="67890",
         campaign=profiles.CAMPAIGN,
@@ -31,15 +31,15 @@ def test_the_pages_example_updates_a_user(stack: Stack, api: Api) -> None:
 def test_the_pages_example_updates_users_in_batch(stack: Stack, api: Api) -> None:
     source = example("update_users_batch.py", **{"Your Moesif Application Id": api.application.collector_key})
     assert _run(source, stack) == ""
-    assert profiles.answered(api, "12345") == profiles.profile(
+    assert profiles.returned_profile(api, "12345") == profiles.profile(
         "12345", company_id="67890", metadata=profiles.metadata("john@acmeinc.com", "John", "Doe")
     )
-    assert profiles.answered(api, "54321") == profiles.profile(
+    assert profiles.returned_profile(api, "54321") == profiles.profile(
         "54321", company_id="67890", metadata=profiles.metadata("mary@acmeinc.com", "Mary", "Jane", 48000)
     )
 
 
-def test_the_packages_models_with_their_nulls_change_what_was_set_and_nothing_else(stack: Stack, api: Api) -> None:
+def test_the_packages_models_with_their_nulls_change_only_the_fields_that_were_set(stack: Stack, api: Api) -> None:
     before = api.stored({"company_id": "c", "session_token": "t", "metadata": {"title": "Engineer", "left": 1}})
     source = """
 from datetime import datetime
@@ -63,10 +63,10 @@ client.update_users_batch([])
     }
     after = api.get("u").json()
     assert after == before | changed | {"stored_time": after["stored_time"]}
-    assert profiles.answered(api, "v") == profiles.profile("v")
+    assert profiles.returned_profile(api, "v") == profiles.profile("v")
 
 
-def test_what_is_refused_reaches_the_caller_as_the_packages_own_error(stack: Stack, api: Api) -> None:
+def test_an_error_is_raised_as_the_packages_own_exception(stack: Stack, api: Api) -> None:
     source = """
 import json, logging
 from moesifapi.moesif_api_client import MoesifAPIClient
@@ -86,10 +86,10 @@ for call in (lambda: client.update_user({"company_id": "c"}),
     assert (single[0], single[1]["details"][1]["field_violations"][0]["field"]) == (400, "user_id")
     assert (batch[0], batch[1]["saved_count"], [item["index"] for item in batch[1]["refused"]]) == (400, 1, [1])
     assert (unknown[0], unknown[1]["status"]) == (401, "UNAUTHENTICATED")
-    assert profiles.answered(api, "saved") == profiles.profile("saved")
+    assert profiles.returned_profile(api, "saved") == profiles.profile("saved")
 
 
-def test_the_health_probe_answers_in_the_packages_own_model(stack: Stack) -> None:
+def test_the_packages_model_decodes_the_health_probe(stack: Stack) -> None:
     source = """
 from moesifapi.moesif_api_client import MoesifAPIClient
 health = MoesifAPIClient("any").health.get_health_probe()

@@ -83,8 +83,8 @@ _PROGRAMS = {
 @pytest.mark.parametrize("package", _PROGRAMS)
 def test_no_call_of_a_package_raises_and_users_are_stored(stack: Stack, api: Api, package: str) -> None:
     source, printed = _PROGRAMS[package]
-    # What is logged as a warning or worse, such as the traceback of a batch of events, is on stderr: there is nothing.
+    # Warnings and tracebacks would be on stderr, which must be empty.
     assert run_python(_MODELS + source, BASE_URL=stack.http, KEY=api.application.collector_key) == printed
     for user_id in ("first", "last"):
         stored = profiles.profile(user_id, metadata={"email": "john@acmeinc.com"})
-        assert profiles.answered(api, user_id) == stored
+        assert profiles.returned_profile(api, user_id) == stored

@@ -1,1 +1,1 @@
-"""The public contract: what it consists of beside the protos, compared with what is committed."""
+"""The public contract, in the protos and elsewhere, compared with the committed one."""

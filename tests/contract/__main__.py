@@ -1,4 +1,4 @@
-"""`python -m tests.contract`: compare the contract with the one that is committed, or commit to another one."""
+"""`python -m tests.contract`: compare the contract with the committed one, or accept a change of it."""
 
 import argparse
 import json
@@ -16,7 +16,7 @@ FACTS: Final = ROOT / "protos" / "contract.json"
 
 
 def main(arguments: list[str]) -> int:
-    """The exit status: 1 where the contract is not the committed one, or is not accepted."""
+    """Returns the exit status: 1 if the contract differs from the committed one, or the change is not accepted."""
     parser = argparse.ArgumentParser(prog="tests.contract", description=__doc__)
     commands = parser.add_subparsers(required=True, dest="command")
     commands.add_parser("check", help="fail where the contract is not the committed one")
@@ -46,7 +46,7 @@ def main(arguments: list[str]) -> int:
 def differences(
     image: FileDescriptorSet, found: Facts, image_path: Path, facts_path: Path
 ) -> tuple[list[str], list[str]]:
-    """What of a contract differs from the committed one in these files: what breaks clients, and what does not."""
+    """The changes to the committed contract in these files: those that break clients, and the others."""
     if not image_path.exists() or not facts_path.exists():
         return [], ["no contract is committed yet"]
     before = read_image(image_path)

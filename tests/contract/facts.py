@@ -1,6 +1,6 @@
-"""What `buf breaking` does not see of the contract, as facts: each a key, and what holds of it.
+"""The parts of the contract that `buf breaking` does not check, as facts: each is a key and a value.
 
-They are read from the tables that the programs run by.
+They are read from the tables that the programs use.
 """
 
 import json
@@ -27,7 +27,7 @@ from server.rpc.methods import METHODS
 from tests.contract.reasons import field_reasons
 
 Facts: TypeAlias = Mapping[str, Mapping[str, Any]]
-"""The facts of each section by their keys. Values are JSON."""
+"""The facts of each section by their keys. The values are JSON."""
 
 _LIMITS: Final = (
     *("ID_BYTES", "TEXT_BYTES", "IP_ADDRESS_BYTES", "METADATA_LEVELS", "METADATA_LEAVES", "METADATA_VALUES"),
@@ -40,7 +40,7 @@ _CREDENTIALS: Final = credential_service_pb2.DESCRIPTOR.services_by_name["Creden
 
 
 def facts() -> Facts:
-    """All of them."""
+    """All facts."""
     return {
         "errors": dict(_errors()),
         "fields of filters": dict(_filter_fields(User.DESCRIPTOR)) | {"metadata.*": _kind(("metadata", "any"))},
@@ -67,7 +67,7 @@ def facts() -> Facts:
 
 
 def as_text(found: Facts) -> str:
-    """JSON, sorted, with one line for each fact."""
+    """Sorted JSON with one line for each fact."""
     sections = []
     for section, entries in sorted(found.items()):
         lines = (f"    {json.dumps(key)}: {json.dumps(value)}" for key, value in sorted(entries.items()))
@@ -76,7 +76,7 @@ def as_text(found: Facts) -> str:
 
 
 def changed(before: Facts, now: Facts) -> tuple[list[str], list[str]]:
-    """The facts that no longer hold as they did, and those that are new, as lines."""
+    """One line for each fact that has changed or ended, and for each new one."""
     gone, new = [], []
     for section in sorted({*before, *now}):
         held, holds = before.get(section, {}), now.get(section, {})

@@ -1,4 +1,4 @@
-"""The protos as `buf` compares them: a set of descriptors, without comments."""
+"""The protos in the form that `buf` compares: a set of descriptors without comments."""
 
 import subprocess
 import sys
@@ -10,17 +10,17 @@ from google.protobuf.descriptor_pb2 import FileDescriptorSet
 
 ROOT: Final = Path(__file__).parent.parent.parent
 BUILT: Final = ROOT / "build" / "api.binpb"
-"""Of the protos as they are, with their comments; made by `make proto`."""
+"""The current protos with their comments, built by `make proto`."""
 
 _BUF: Final = Path(sys.executable).parent / "buf"
 
 
 class BufFailed(Exception):
-    """Something else than a finding. The text is what it says."""
+    """buf failed for another reason than a breaking change. The message is its output."""
 
 
 def read_image(path: Path) -> FileDescriptorSet:
-    """The descriptors in a file, those that are imported included: buf reads no image without them."""
+    """The descriptors in a file, including imported ones, without which buf reads no image."""
     image = FileDescriptorSet.FromString(path.read_bytes())
     for file in image.file:
         file.ClearField("source_code_info")
@@ -28,12 +28,12 @@ def read_image(path: Path) -> FileDescriptorSet:
 
 
 def write_image(image: FileDescriptorSet, path: Path) -> None:
-    """The same bytes for the same descriptors."""
+    """Write the image. Equal descriptors give equal bytes."""
     path.write_bytes(image.SerializeToString(deterministic=True))
 
 
 def breaking_changes(before: FileDescriptorSet, now: FileDescriptorSet) -> list[str]:
-    """What `buf breaking` says, by the rules of buf.yaml. Raises BufFailed."""
+    """The findings of `buf breaking` with the rules of buf.yaml. Raises BufFailed."""
     with tempfile.TemporaryDirectory() as folder:
         paths = Path(folder, "before.binpb"), Path(folder, "now.binpb")
         for path, image in zip(paths, (before, now), strict=True):

@@ -1,4 +1,4 @@
-"""The reasons that the programs give: those of errors from their tables, those of fields from their sources."""
+"""The reasons that the programs return: of errors from their tables, of fields from their sources."""
 
 import ast
 import importlib
@@ -19,7 +19,7 @@ Function: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef
 
 
 class Unreadable(Exception):
-    """A reason in the sources that is neither a constant nor passed on. The text says where."""
+    """A reason in the sources is neither a constant nor a parameter. The message has its position."""
 
 
 class Source(NamedTuple):
@@ -31,7 +31,7 @@ class Source(NamedTuple):
 
 
 class _Taker(NamedTuple):
-    """What takes a reason and its description: a function, a method or a class."""
+    """A function, method or class with the parameters `reason` and `description`."""
 
     position: int
     parameters: int
@@ -39,19 +39,19 @@ class _Taker(NamedTuple):
 
 
 def error_reasons() -> frozenset[str]:
-    """Every reason of an error, as in `ErrorInfo.reason`."""
+    """Every value of `ErrorInfo.reason`."""
     server = {answer.reason for answer in (*ERROR_STATUSES.values(), INTERNAL)}
     return frozenset({*server, *OWN, *(reason for reason, _ in READ_FAILED.values()), UNEXPLAINED})
 
 
 @cache
 def field_reasons() -> Mapping[str, frozenset[str]]:
-    """Every reason that is about a field, and where it stands: `violation`, `warning` or both. Raises Unreadable."""
+    """Every reason about a field, with its uses: `violation`, `warning` or both. Raises Unreadable."""
     return reasons_in(list(_sources()))
 
 
 def reasons_in(sources: Sequence[Source]) -> Mapping[str, frozenset[str]]:
-    """The reasons about fields in these sources: what they pass to whatever takes a `reason` and a `description`.
+    """The reasons about fields in these sources: the arguments for each parameter `reason` beside a `description`.
 
     Raises Unreadable.
     """
@@ -90,7 +90,7 @@ def _taker(node: ast.ClassDef | Function) -> _Taker | None:
 
 
 def _given(source: Source, takers: Mapping[str, _Taker]) -> Iterator[tuple[str, str]]:
-    """The role and the reason, wherever the source gives one."""
+    """The use and the reason of each call in the source."""
     passing = {
         id(inner)
         for node in ast.walk(source.tree)
@@ -104,7 +104,7 @@ def _given(source: Source, takers: Mapping[str, _Taker]) -> Iterator[tuple[str, 
                 yield from (("warning", each) for each in _values(source, node.values[keys.index(_REASON)]))
         elif isinstance(node, ast.Call) and (taker := takers.get(name := _name(node.func))):
             if taker.is_method and isinstance(node.func, ast.Name):
-                continue  # A function of the same name.
+                continue  # Another function of the same name.
             role = "warning" if "warn" in name.casefold() else "violation"
             reason, described = _arguments(node, taker)
             is_passed_on = isinstance(reason, ast.Attribute) and reason.attr == _REASON
@@ -118,7 +118,7 @@ def _name(called: ast.expr) -> str:
 
 
 def _arguments(call: ast.Call, taker: _Taker) -> tuple[ast.expr | None, ast.expr | None]:
-    """The reason and the description that a call gives; None where something else is called, by the same name."""
+    """The reason and the description of a call. None if it calls another function of the same name."""
     named = {each.arg: each.value for each in call.keywords}
     if _REASON in named:
         return named[_REASON], named.get(_DESCRIPTION)
@@ -142,7 +142,7 @@ def _values(source: Source, reason: ast.expr, described: ast.expr | None = None)
             value = getattr(source.module, name)
             yield value if isinstance(value, str) else value[0]
         case ast.Name(id=name):
-            # Looked up together with its description: in a table by reason.
+            # From a table of descriptions by reason.
             match described:
                 case ast.Subscript(value=ast.Name(id=table), slice=ast.Name(id=key)) if key == name:
                     yield from getattr(source.module, table)

@@ -1,4 +1,4 @@
-"""The contract is the committed one, and every change of it is seen."""
+"""The contract equals the committed one, and every change of it is found."""
 
 import json
 from collections.abc import Callable
@@ -61,13 +61,13 @@ def test_a_change_of_the_protos_that_breaks_clients_is_found(
     assert [line for line in found if said in line], found
 
 
-def test_a_new_field_breaks_nobody() -> None:
+def test_a_new_field_breaks_no_client() -> None:
     now = read_image(BUILT)
     _message(now, "VisitorExport").field.add(name="more", json_name="more", number=3, label=1, type=9)
     assert breaking_changes(read_image(BUILT), now) == []
 
 
-def test_facts_that_change_or_end_are_told_from_new_ones() -> None:
+def test_changed_and_removed_facts_are_distinguished_from_new_ones() -> None:
     before = {"routes": {"GET /a": 1, "GET /b": 2}, "codes": {"OK": 200}}
     now = {"routes": {"GET /a": 1, "GET /c": 3}, "codes": {"OK": 201}}
     assert changed(before, now) == (
@@ -76,7 +76,7 @@ def test_facts_that_change_or_end_are_told_from_new_ones() -> None:
     )
 
 
-def test_every_fact_is_a_line_of_its_own() -> None:
+def test_every_fact_is_one_line() -> None:
     found = facts()
     text = as_text(found)
     assert json.loads(text) == found
@@ -84,7 +84,7 @@ def test_every_fact_is_a_line_of_its_own() -> None:
     assert max(map(len, text.splitlines())) < 240
 
 
-def test_what_breaks_clients_is_accepted_only_when_it_is_asked_for(
+def test_a_breaking_change_is_accepted_only_with_its_option(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     image, found = tmp_path / "contract.binpb", tmp_path / "contract.json"
@@ -93,7 +93,7 @@ def test_what_breaks_clients_is_accepted_only_when_it_is_asked_for(
     assert command.main(["check"]) == 1
     assert command.main(["accept"]) == 0
     assert command.main(["check"]) == 0
-    # Another limit, and a route that is no more: one breaks nobody if it is new, the other does.
+    # A new limit breaks no client. A removed route does.
     committed = json.loads(found.read_text())
     del committed["limits"]["ID_BYTES"]
     found.write_text(as_text(committed))
@@ -103,7 +103,7 @@ def test_what_breaks_clients_is_accepted_only_when_it_is_asked_for(
     capsys.readouterr()
     assert (command.main(["check"]), command.main(["accept"])) == (1, 1)
     assert json.loads(found.read_text()) == committed
-    told = capsys.readouterr()
-    assert "routes: GET /v1/gone: no longer" in told.out
-    assert "make accept-contract BREAKING=1" in told.err
+    printed = capsys.readouterr()
+    assert "routes: GET /v1/gone: no longer" in printed.out
+    assert "make accept-contract BREAKING=1" in printed.err
     assert (command.main(["accept", "--breaking"]), command.main(["check"])) == (0, 0)

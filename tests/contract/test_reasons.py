@@ -1,4 +1,4 @@
-"""`reasons.proto` documents every reason that the programs give, and no other."""
+"""`reasons.proto` documents exactly the reasons that the programs return."""
 
 import ast
 from pathlib import Path
@@ -43,7 +43,7 @@ def test_the_proto_says_which_reasons_refuse_and_which_warn() -> None:
 
 def _source(text: str) -> Source:
     module = ModuleType("module")
-    exec(text, module.__dict__)  # noqa: S102  # A text of the test's own.
+    exec(text, module.__dict__)  # noqa: S102  # Source of the test itself.
     return Source(Path("module.py"), module, ast.parse(text))
 
 
@@ -83,6 +83,6 @@ def test_the_sources_are_read(given: str, role: str, reasons: set[str]) -> None:
     assert found == {reason: {role} for reason in reasons}
 
 
-def test_a_reason_that_the_sources_do_not_show_is_no_reason_to_pass() -> None:
+def test_a_reason_that_cannot_be_read_from_the_sources_is_an_error() -> None:
     with pytest.raises(Unreadable, match=r"module.py:\d+: made_up"):
         reasons_in([_source(f"{_TAKERS}\ndef give(found, path, made_up):\n    found.refuse(path, made_up, 'text')\n")])

@@ -1,6 +1,6 @@
-"""Nothing acknowledged is lost, nothing foreign gets in: every part is cut, killed and frozen under load."""
+"""Every part is cut off, killed and frozen under load: no acknowledged update is lost, and no other is stored."""
 
 import os
 
-# Before gRPC is imported: clients run it in a thread while this process forks, and its handlers of a fork crash then.
+# Before gRPC is imported. Its fork handlers crash, as this process forks while clients use gRPC in a thread.
 os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"

@@ -1,6 +1,6 @@
-"""`python -m tests.faults`: every fault, under load, and then whether the checker finds what it must.
+"""`python -m tests.faults`: cause every fault under load, and test that the checker finds seeded bugs.
 
-Exits with 1 where anything is lost, stale or phantom, or a bug is not found. The results go to build/, or with
+Exits with 1 if anything is lost, stale or phantom, or if a bug is not found. The results are written to build/, or with
 --publish to results/.
 """
 
@@ -40,7 +40,7 @@ def main() -> int:
         parser.error(f"unknown: {', '.join(sorted(unknown))}")
     _BUILD.mkdir(exist_ok=True)
     started = time.monotonic()
-    # On the checkout's disk: a /tmp in memory would know no journal.
+    # On the disk of the checkout, as /tmp may be in memory, which has no journal.
     with tempfile.TemporaryDirectory(prefix="faults-", dir=_BUILD) as name:
         directory = Path(name)
         try:
@@ -54,18 +54,18 @@ def main() -> int:
             print(f"logs are in {kept}", file=sys.stderr)
             raise
     is_clean = all(result.verdict.is_clean for result in found.values()) and all(bugs.values())
-    told = markdown(found, bugs, time.monotonic() - started)
-    print(told)
+    table = markdown(found, bugs, time.monotonic() - started)
+    print(table)
     kept = _RESULTS if options.publish else _BUILD / "faults"
     kept.mkdir(exist_ok=True)
-    (kept / "latest.md").write_text(told)
+    (kept / "latest.md").write_text(table)
     shown: dict[str, Any] = {"faults": {name: asdict(result) for name, result in found.items()}, "seeded": bugs}
     (kept / "latest.json").write_text(json.dumps(shown, indent=1) + "\n")
     return 0 if is_clean else 1
 
 
 def _seeded(cluster: Cluster, chosen: list[str], seconds: float) -> Mapping[str, list[str]]:
-    """What was found of each bug: texts of the findings, none where it was missed."""
+    """The findings for each bug. None if it was not found."""
     bugs = {}
     for bug, do in SEEDED.items():
         if f"seeded-{bug}" in chosen:

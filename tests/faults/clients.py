@@ -1,4 +1,4 @@
-"""Clients that send updates one behind the other, each written to the history first, over all ways in."""
+"""Clients that send updates in order by every method. Each update is recorded in the history first."""
 
 import asyncio
 import itertools
@@ -21,8 +21,8 @@ from tests.faults.history import History, Operation, Outcome
 from tests.support.applications import Application
 from tests.support.http1 import AsyncConnection, Response, request_bytes
 
-_PER_USER = 200  # A profile keeps 1,000 aliases: this many are far from being capped.
-_PATIENCE = 11.0  # More than the gateway's own, as client libraries have.
+_PER_USER = 200  # Far below the limit of 1,000 aliases of a profile.
+_PATIENCE = 11.0  # More than the gateway's deadline, as in client libraries.
 _IN_DOUBT = frozenset({"WRITE_OUTCOME_UNKNOWN", "INTERNAL", ""})
 _PAUSE = 0.25  # After a round in which nothing was acknowledged.
 
@@ -37,7 +37,7 @@ _OPTIONS = (
 
 @dataclass(slots=True)
 class Traffic:
-    """What all clients share. While `patience` is set, they give up after a random time of up to so many seconds."""
+    """The state that all clients share. While `patience` is set, they cancel calls after a random time up to that."""
 
     history: History
     gateways: Sequence[str]
@@ -47,7 +47,7 @@ class Traffic:
 
 
 class Client:
-    """Sends the updates of its own users of one application. Every other client sends what is in doubt again.
+    """Sends updates of its own users of one application. Every second client repeats updates of unknown outcome.
 
     A round is `size` operations, of `users` users in turn.
     """
@@ -60,8 +60,10 @@ class Client:
         self._number = number
         self._application = application
         self._traffic = traffic
-        self._sends_again = (number + number // 2) % 2 == 0  # On each server, and in each application, half.
-        self._random = random.Random(self._name)  # noqa: S311 - to be the same on every run
+        self._sends_again = (
+            number + number // 2
+        ) % 2 == 0  # Half of the clients of each server and of each application.
+        self._random = random.Random(self._name)  # noqa: S311 - The same in every run.
         self._counters = itertools.count()
 
     async def run(self) -> None:
@@ -80,7 +82,7 @@ class Client:
                 is_first = False
 
     async def close(self) -> None:
-        """Close the connection, whatever is under way on it."""
+        """Close the connection, also with requests in flight."""
 
     async def _attempt(self, operations: Sequence[Operation]) -> Sequence[Outcome]:
         outcomes = [Outcome.UNKNOWN] * len(operations)
@@ -93,7 +95,7 @@ class Client:
         return outcomes
 
     async def _send(self, operations: Sequence[Operation], outcomes: list[Outcome], seconds: float) -> None:
-        """Send them, and put down in `outcomes` what is told of each. May take longer than `seconds`."""
+        """Send the operations and set their `outcomes`. May take longer than `seconds`."""
         raise NotImplementedError
 
     def _begin(self, history: History) -> Operation:
@@ -108,7 +110,7 @@ class Client:
 
 
 def _in_doubt(operations: Sequence[Operation], outcomes: Sequence[Outcome]) -> Sequence[Operation]:
-    """What to send again: of each user, all from the first in doubt on, for the order is to stay."""
+    """The operations to repeat: for each user all from the first of unknown outcome on, to keep their order."""
     profiles: set[str] = set()
     again = []
     for operation, outcome in zip(operations, outcomes, strict=True):
@@ -120,7 +122,7 @@ def _in_doubt(operations: Sequence[Operation], outcomes: Sequence[Outcome]) -> S
 
 
 class HttpSingle(Client):
-    """`POST /v1/users`. One connection, to the other gateway where there is none to be had."""
+    """`POST /v1/users` on one connection, which moves to the other gateway if it is refused."""
 
     path: ClassVar = "/v1/users"
 
@@ -154,8 +156,8 @@ class HttpSingle(Client):
     def _body(self, operations: Sequence[Operation]) -> Any:
         return _user(operations[0])
 
-    def _outcomes(self, status: int, told: Mapping[str, Any], count: int) -> list[Outcome]:
-        return [Outcome.ACKNOWLEDGED if status == 201 else _from_json(told)] * count
+    def _outcomes(self, status: int, body: Mapping[str, Any], count: int) -> list[Outcome]:
+        return [Outcome.ACKNOWLEDGED if status == 201 else _from_json(body)] * count
 
 
 class HttpBatch(HttpSingle):
@@ -168,15 +170,15 @@ class HttpBatch(HttpSingle):
     def _body(self, operations: Sequence[Operation]) -> Any:
         return [_user(operation) for operation in operations]
 
-    def _outcomes(self, status: int, told: Mapping[str, Any], count: int) -> list[Outcome]:
-        if "saved_count" not in told:
-            return super()._outcomes(status, told, count)
-        refused = {each["index"]: _from_json(each["status"]) for each in told.get("refused", ())}
+    def _outcomes(self, status: int, body: Mapping[str, Any], count: int) -> list[Outcome]:
+        if "saved_count" not in body:
+            return super()._outcomes(status, body, count)
+        refused = {each["index"]: _from_json(each["status"]) for each in body.get("refused", ())}
         return [refused.get(index, Outcome.ACKNOWLEDGED) for index in range(count)]
 
 
 class GrpcSingle(Client):
-    """`UpdateUser`. Half of those who give up do so by a deadline of gRPC's, the others cancel."""
+    """`UpdateUser`. Half of the clients set a gRPC deadline, the others cancel calls."""
 
     def __init__(self, number: int, application: Application, traffic: Traffic) -> None:
         super().__init__(number, application, traffic)
@@ -197,7 +199,7 @@ class GrpcSingle(Client):
         try:
             await self._call(operations, outcomes, metadata=self._metadata, **with_deadline)
         except asyncio.InvalidStateError:
-            return  # The stream ended while it was written to.
+            return  # The server ended the stream while it was written to.
         except grpc.aio.AioRpcError as error:
             status = _sent_status(error)
             outcomes[:] = [_from_status(status) if each is Outcome.UNKNOWN and status else each for each in outcomes]
@@ -220,7 +222,7 @@ class GrpcBatch(GrpcSingle):
 
 
 class GrpcStream(GrpcSingle):
-    """`StreamUpdateUsers`: all messages of a round without waiting for acknowledgements, each user in four of them."""
+    """`StreamUpdateUsers`: all messages of a round before the first acknowledgement, each user in four of them."""
 
     size = 60
     users = 15
@@ -238,7 +240,7 @@ class GrpcStream(GrpcSingle):
 
 
 def clients_of(applications: Sequence[Application], traffic: Traffic, factor: int = 1) -> Sequence[Client]:
-    """All of them, in equal parts on both applications, gateways and servers."""
+    """Clients of every kind, distributed equally over the applications, gateways and servers."""
     numbers = {HttpSingle: 16, HttpBatch: 4, GrpcSingle: 16, GrpcBatch: 4, GrpcStream: 4}
     return [
         kind(number, applications[number // 2 % len(applications)], traffic)
@@ -256,8 +258,8 @@ def _user(operation: Operation) -> dict[str, Any]:
 
 
 def _message(operation: Operation) -> UserUpdate:
-    text = f'{{"counter":{operation.counter}}}'.encode()
-    return UserUpdate(user_id=operation.user_id, session_token=operation.token, metadata_json=text)
+    metadata = f'{{"counter":{operation.counter}}}'.encode()
+    return UserUpdate(user_id=operation.user_id, session_token=operation.token, metadata_json=metadata)
 
 
 def _from_reason(reason: str) -> Outcome:

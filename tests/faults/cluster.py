@@ -1,4 +1,4 @@
-"""Everything at once: the replica set, two servers, two gateways, and clients that never pause."""
+"""The whole system: a replica set, two servers, two gateways, and clients that send without pause."""
 
 import asyncio
 import signal
@@ -23,7 +23,7 @@ from tests.support.applications import Application, register
 from tests.support.programs import Program, free_port
 
 VARIABLE: Final = "FAULTS_BUG"
-"""Tells `seeded` which bug to put into a server."""
+"""Names the bug that `seeded` puts into a server."""
 
 DATABASE: Final = "userfold_faults"
 
@@ -31,7 +31,7 @@ _Settings = dict[str, str]
 
 
 class Service:
-    """One of our programs, which keeps its address from one start to the next."""
+    """A server or a gateway, which keeps its address when it is restarted."""
 
     def __init__(self, name: str, module: str, log: IO[bytes], address: str, **environment: str) -> None:
         self.name = name
@@ -55,7 +55,7 @@ class Service:
         return self._environment[self._address]
 
     def start(self) -> None:
-        """Start it, again if it has ended."""
+        """Start or restart it."""
         if self._program:
             self._program.stop()
         self._environment.setdefault(self._address, f"127.0.0.1:{free_port()}")
@@ -64,7 +64,7 @@ class Service:
             raise RuntimeError(f"{self.name} does not start:\n{Path(self._log.name).read_text()[-2000:]}")
 
     def seed(self, bug: str | None) -> None:
-        """Start it anew as `seeded` does, or as an operator."""
+        """Restart it with this bug, or without any."""
         self._module = "tests.faults.seeded" if bug else self.name.rstrip("0123456789")
         self._environment[VARIABLE] = bug or ""
         self.start()
@@ -81,7 +81,7 @@ class Service:
 
 
 class Cluster:
-    """The running parts. Faults use them from the main thread; clients and proxies have a thread and a loop."""
+    """The running parts. Faults run in the main thread, clients and proxies in the event loop of another thread."""
 
     def __init__(self, directory: Path) -> None:
         self._stack = ExitStack()
@@ -107,7 +107,7 @@ class Cluster:
             addresses = [server.address for server in self.servers]
             self.gateways = [
                 Service(f"gateway{number}", "gateway", log, "USERFOLD_HTTP_ADDRESS", USERFOLD_GRPC_ADDRESS=target)
-                # Each has a server of its own, and the other one's where that is gone.
+                # Each prefers another server, and uses both.
                 for number, target in enumerate([f"ipv4:{','.join(order)}" for order in (addresses, addresses[::-1])])
             ]
             for gateway in self.gateways:
@@ -121,7 +121,7 @@ class Cluster:
         self._stack.close()
 
     def heal(self) -> None:
-        """Start whatever has ended, and wait until the replica set is whole."""
+        """Start every process that has ended, and wait until the replica set is complete."""
         self.replica_set.heal()
         for service in (*self.servers, *self.gateways):
             if not service.is_running:
@@ -129,14 +129,14 @@ class Cluster:
                 self.links.know(service.name, service.process.pid)
 
     def seed(self, bug: str | None) -> None:
-        """Start the servers anew, with this bug in them, or without any."""
+        """Restart the servers with this bug, or without any."""
         for server in self.servers:
             server.seed(bug)
             self.links.know(server.name, server.process.pid)
 
     @contextmanager
     def load(self, factor: int = 1) -> Iterator[tuple[Traffic, list[Application]]]:
-        """With clients at work, on two new applications. At the end of the block they finish what they have begun."""
+        """Run clients of two new applications during the block. At its end they complete the current round."""
         database = self.client.get_database(DATABASE, write_concern=WriteConcern("majority"))
         applications = [register(database, generate_collector_key()) for _ in range(2)]
         gateways = [gateway.address for gateway in self.gateways]
@@ -158,8 +158,8 @@ class Cluster:
             running.result(timeout=60)
 
     def stored(self, applications: list[Application]) -> dict[str, Stored]:
-        """All profiles of these applications, by their ids, of which a majority holds what it answers."""
-        # After this write a majority has all that came before it.
+        """All profiles of these applications by their ids, read with majority read concern."""
+        # After this write, a majority has every earlier write.
         self.client.get_database("faults", write_concern=WriteConcern("majority")).checks.insert_one({})
         profiles = self.client[DATABASE].get_collection("profiles", read_concern=ReadConcern("majority"))
         ids = [application.application_id for application in applications]
@@ -167,7 +167,7 @@ class Cluster:
         return {each["_id"]: Stored(each.get("aliases", ()), each.get("metadata", {}).get("counter")) for each in found}
 
     def last_election(self) -> tuple[float, float]:
-        """When the primary began to take writes, and when a majority had one, in seconds since 1970."""
+        """When the primary began to accept writes, and when a majority had one, in seconds since 1970."""
         metrics = self.replica_set.primary().command("replSetGetStatus").get("electionCandidateMetrics", {})
         never = datetime.fromtimestamp(0, UTC)
         began, confirmed = (
@@ -191,7 +191,7 @@ def _running_loop() -> Iterator[asyncio.AbstractEventLoop]:
 
 
 async def _cancel_all() -> None:
-    others = asyncio.all_tasks() - {asyncio.current_task()}
-    for task in others:
+    tasks = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in tasks:
         task.cancel()
-    await asyncio.gather(*others, return_exceptions=True)
+    await asyncio.gather(*tasks, return_exceptions=True)

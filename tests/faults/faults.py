@@ -1,4 +1,4 @@
-"""The faults: each has a name, what it does and how it heals, and the function that brings it about, under load."""
+"""The faults: each has a name, a description, and the function that causes it under load."""
 
 import signal
 import time
@@ -19,7 +19,7 @@ Do = Callable[[Cluster, Traffic], None]
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """`do` brings it about, lets it last, and lifts it. Afterwards whatever has ended is started again."""
+    """`do` causes the fault, waits, and removes it. Every process that has ended is restarted afterwards."""
 
     name: str
     what: str
@@ -27,7 +27,7 @@ class Fault:
 
 
 class Process(Protocol):
-    """One of ours, or a mongod."""
+    """A server, a gateway or a mongod."""
 
     def signal(self, number: signal.Signals) -> None: ...
     def wait_until_ended(self) -> None: ...
@@ -62,7 +62,7 @@ def _everything(cluster: Cluster) -> Sequence[Process]:
 
 
 def _ends(which: Which, number: signal.Signals, seconds: float) -> Do:
-    """All of them get the signal at once; what has ended stays so for a time."""
+    """Send the signal to all processes, which stay down for some seconds."""
 
     def do(cluster: Cluster, _: Traffic) -> None:
         processes = which(cluster)
@@ -88,13 +88,13 @@ def _freezes(which: Which, seconds: float) -> Do:
 
 def _step_down(cluster: Cluster, _: Traffic) -> None:
     for _turn in range(2):
-        with suppress(PyMongoError):  # It may close the connection that it was told on.
+        with suppress(PyMongoError):  # It may close the connection of the command.
             cluster.replica_set.primary().command("replSetStepDown", 5, secondaryCatchUpPeriodSecs=2)
         time.sleep(5)
 
 
 def _rolling_restart(cluster: Cluster, _: Traffic) -> None:
-    """Members, the primary last, then servers, then gateways, each only once all is whole again."""
+    """Restart members, the primary last, then servers, then gateways, each when the system has recovered."""
     primary = cluster.replica_set.primary()
     everything: list[Process] = [*cluster.replica_set.secondaries(), primary, *cluster.servers, *cluster.gateways]
     for process in everything:
@@ -113,13 +113,13 @@ def _ruled(seconds: float, rules: Callable[[Cluster], Iterable[Rule]]) -> Do:
 
 
 def _isolated(cluster: Cluster) -> Iterable[Rule]:
-    """The primary and everybody else, apart."""
+    """The primary is cut off from every other process."""
     name = cluster.replica_set.primary().name
     return [rule for other in _names(cluster) if other != name for rule in apart(other, name)]
 
 
 def _with_a_server(cluster: Cluster) -> Iterable[Rule]:
-    """The primary and a server on one side, the other members and the other server on the other."""
+    """The primary and a server are cut off from the other members and the other server."""
     name = cluster.replica_set.primary().name
     here = {name, cluster.servers[0].name}
     there = set(_names(cluster)) - here
@@ -127,35 +127,35 @@ def _with_a_server(cluster: Cluster) -> Iterable[Rule]:
 
 
 def _unheard(cluster: Cluster) -> Iterable[Rule]:
-    """What the primary is sent arrives; nothing that it answers or sends does."""
+    """Nothing that the primary sends arrives. It still receives."""
     name = cluster.replica_set.primary().name
     return [Rule(None, name, replies=True), Rule(name, None)]
 
 
 def _deaf(cluster: Cluster) -> Iterable[Rule]:
-    """Nothing that the primary is sent arrives; what it sends does."""
+    """Nothing that is sent to the primary arrives. It still sends."""
     name = cluster.replica_set.primary().name
     return [Rule(None, name), Rule(name, None, replies=True)]
 
 
 def _unreplicated(cluster: Cluster) -> Iterable[Rule]:
-    """The servers reach the primary, the other members do not."""
+    """The servers reach the primary, but the other members do not."""
     primary, *others = [cluster.replica_set.primary(), *cluster.replica_set.secondaries()]
     return [rule for other in others for rule in apart(other.name, primary.name)]
 
 
 def _slow(cluster: Cluster) -> Iterable[Rule]:
-    """200 ms each way between the servers and the members."""
+    """A delay of 200 ms each way between the servers and the members."""
     return [Rule(server.name, None, replies, seconds=0.2) for server in cluster.servers for replies in (False, True)]
 
 
 def _crawling(cluster: Cluster) -> Iterable[Rule]:
-    """5 s each way: more, there and back, than a write is given."""
+    """A delay of 5 s each way: a round trip exceeds the deadline of a write."""
     return [Rule(server.name, None, replies, seconds=5) for server in cluster.servers for replies in (False, True)]
 
 
 def _without_replies(cluster: Cluster) -> Iterable[Rule]:
-    """One in 20 replies to a server is lost, and its connection with it: the write is done, and nobody is told."""
+    """One in 20 replies to a server is lost with its connection, after the write was done."""
     return [Rule(server.name, None, replies=True, drops_every=20) for server in cluster.servers]
 
 
@@ -164,7 +164,7 @@ def _names(cluster: Cluster) -> Sequence[str]:
 
 
 def _fails(*failures: Mapping[str, Any], seconds: float = 4, times: int = 40) -> Do:
-    """The primary fails so many updates in each of these ways, one after the other."""
+    """The primary fails this number of updates in each of these ways in turn."""
 
     def do(cluster: Cluster, _: Traffic) -> None:
         for failure in failures:
@@ -184,7 +184,7 @@ def _disk_full(cluster: Cluster, _: Traffic) -> None:
 
 
 def _killed_unreplicated(cluster: Cluster, _: Traffic) -> None:
-    """The primary takes writes that no other member gets, and dies with them."""
+    """The primary accepts writes that no other member gets, and is killed."""
     primary, *others = [cluster.replica_set.primary(), *cluster.replica_set.secondaries()]
     with ExitStack() as stack:
         for other in others:
@@ -192,13 +192,13 @@ def _killed_unreplicated(cluster: Cluster, _: Traffic) -> None:
         time.sleep(4)
         primary.signal(signal.SIGKILL)
         primary.wait_until_ended()
-    # Only then may it come back: to undo what it alone has.
+    # It is restarted only then, and must roll back these writes.
     cluster.replica_set.primary()
     time.sleep(1)
 
 
 def _gives_up(patience: float, seconds: float) -> Do:
-    """All clients give up each request after a random time of up to `patience` seconds."""
+    """All clients cancel each request after a random time of up to `patience` seconds."""
 
     def do(_: Cluster, traffic: Traffic) -> None:
         traffic.patience = patience
@@ -216,7 +216,7 @@ def _together(*parts: Do) -> Do:
     return do
 
 
-# MongoDB sends none without telling of which key.
+# MongoDB sends no such error without the key.
 _DUPLICATE_KEY = {"errorCode": 11000, "errorExtraInfo": {"keyPattern": {"_id": 1}, "keyValue": {"_id": 1}}}
 
 FAULTS: Final[Sequence[Fault]] = (
@@ -300,4 +300,4 @@ SEEDED: Final[Mapping[str, Do]] = {
     "wrong-application": lambda *_: None,
     "w-1": _killed_unreplicated,
 }
-"""What brings each bug of `seeded` to light."""
+"""The fault under which each bug of `seeded` shows."""

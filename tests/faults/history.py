@@ -1,22 +1,21 @@
-"""What clients did, and what must be stored after it: the checker, which knows no process and no network.
+"""The checker: what clients did, and what must be stored afterwards.
 
 Each operation is one update of one user of one application. It adds an alias that no other operation adds, and sets
-`metadata.counter` to its number among the operations of that user. One client sends all operations of a user, and does
-not send one before the former is settled, or else in the same batch or stream behind it: so their order is known.
+`metadata.counter` to its number among the operations of that user. One client sends all operations of a user, each
+after the outcome of the one before, or behind it in the same batch or stream. So their order is known.
 
-What is stored is judged by these rules:
+The checker applies these rules to the stored profiles:
 
-LOST     An acknowledged operation whose alias is not there.
-STALE    An acknowledged effect that an earlier one replaced. The counter may be that of an earlier operation only if
-         that one's outcome was ever unknown (below). Aliases are stored in the order of their commits, so
-         acknowledged operations must stand there in theirs.
-PHANTOM  An effect that must not be: of an operation that was refused, of another user's, of none that was sent, or
-         one without the other (an update is applied whole).
-LATE     No error, but counted: the counter is that of an operation which a client was told to be of unknown outcome,
-         and which MongoDB applied after a later one was acknowledged. "May have been applied" includes "may yet be":
-         a request that waits in the socket of a frozen MongoDB is carried out when it thaws.
+LOST     The alias of an acknowledged operation is missing.
+STALE    An earlier operation replaced the effect of an acknowledged one. The counter may be that of an earlier
+         operation only if its outcome was unknown (see LATE). Aliases are stored in the order of their commits, so
+         those of acknowledged operations must be in the order of these.
+PHANTOM  A wrong effect: of a refused operation, of another user's operation, of an operation that was not sent, or
+         only one of the two effects of an operation, as an update is atomic.
+LATE     No error, but counted: the counter is that of an operation of unknown outcome, which MongoDB applied after a
+         later one was acknowledged. A request in the socket of a frozen MongoDB is executed when MongoDB resumes.
 
-An operation of unknown outcome may be there or not.
+An operation of unknown outcome may be stored or not.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -26,7 +25,7 @@ from itertools import pairwise
 
 
 class Outcome(Enum):
-    """What a client was told at last."""
+    """The outcome that the client knows of an operation."""
 
     ACKNOWLEDGED = auto()
     REFUSED = auto()
@@ -35,7 +34,7 @@ class Outcome(Enum):
 
 @dataclass(slots=True)
 class Operation:
-    """One update. `alias` is stored for `token`; `is_doubtful` where its outcome was unknown after any attempt."""
+    """One update. `alias` is stored for `token`. `is_doubtful` if the outcome of any attempt was unknown."""
 
     profile: str
     user_id: str
@@ -49,7 +48,7 @@ class Operation:
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """What a profile holds: its aliases in their order, and its counter."""
+    """The aliases of a profile in their order, and its counter."""
 
     aliases: Sequence[bytes]
     counter: int | None
@@ -57,7 +56,7 @@ class Stored:
 
 @dataclass(slots=True)
 class Verdict:
-    """The findings, each as a text that names the operation."""
+    """The findings. Each names its operation."""
 
     lost: list[str] = field(default_factory=list)
     stale: list[str] = field(default_factory=list)
@@ -70,7 +69,7 @@ class Verdict:
 
 
 class History:
-    """The log of all operations. Each is written here before it is sent. `clock` counts seconds."""
+    """The log of all operations. Each is added before it is sent. `clock` counts seconds."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
@@ -82,11 +81,11 @@ class History:
         return operation
 
     def settle(self, operation: Operation, outcome: Outcome, *, is_first: bool) -> None:
-        """Note what the client was told of an attempt. What is refused after a doubt stays in doubt."""
+        """Record the outcome of an attempt. An operation of unknown outcome stays doubtful after a refusal."""
         was_doubtful = operation.is_doubtful and not is_first
         operation.is_doubtful = was_doubtful or outcome is Outcome.UNKNOWN
         if operation.outcome is Outcome.ACKNOWLEDGED:
-            return  # And stays so, whatever became of it when it was sent again.
+            return  # It stays so, whatever the outcome of its repetition.
         is_settled = outcome is Outcome.ACKNOWLEDGED or not operation.is_doubtful
         operation.outcome = outcome if is_settled else Outcome.UNKNOWN
         operation.settled = self._clock()
@@ -95,28 +94,28 @@ class History:
         return sum(operation.outcome is outcome for operation in self.operations)
 
     def acknowledgements(self) -> list[float]:
-        """When they came, in order."""
+        """The times of the acknowledgements, in order."""
         return sorted(each.settled for each in self.operations if each.outcome is Outcome.ACKNOWLEDGED)
 
     def longest_gap(self, start: float, end: float) -> float:
-        """The most seconds between `start` and `end` in which nothing was acknowledged."""
+        """The longest time without an acknowledgement between `start` and `end`, in seconds."""
         within = [moment for moment in self.acknowledgements() if start < moment < end]
         return max(later - earlier for earlier, later in pairwise([start, *within, end]))
 
 
-def judge(operations: Iterable[Operation], stored: Mapping[str, Stored]) -> Verdict:
-    """Hold what is stored, by profile, against all operations that were ever sent there."""
+def check(operations: Iterable[Operation], stored: Mapping[str, Stored]) -> Verdict:
+    """Check the stored profiles against all operations."""
     verdict = Verdict()
     sent: dict[str, list[Operation]] = {profile: [] for profile in stored}
     for operation in operations:
         sent.setdefault(operation.profile, []).append(operation)
     nothing = Stored((), None)
     for profile, of_profile in sent.items():
-        _judge_profile(profile, of_profile, stored.get(profile, nothing), verdict)
+        _check_profile(profile, of_profile, stored.get(profile, nothing), verdict)
     return verdict
 
 
-def _judge_profile(profile: str, sent: Sequence[Operation], stored: Stored, verdict: Verdict) -> None:
+def _check_profile(profile: str, sent: Sequence[Operation], stored: Stored, verdict: Verdict) -> None:
     by_alias = {operation.alias: operation for operation in sent}
     by_counter = {operation.counter: operation for operation in sent}
     present = set(stored.aliases)
@@ -135,10 +134,10 @@ def _judge_profile(profile: str, sent: Sequence[Operation], stored: Stored, verd
             if operation.counter < last:
                 verdict.stale.append(f"{operation.user_id} #{operation.counter} came after #{last}")
             last = max(last, operation.counter)
-    _judge_counter(profile, sent, stored, by_counter, verdict)
+    _check_counter(profile, sent, stored, by_counter, verdict)
 
 
-def _judge_counter(
+def _check_counter(
     profile: str, sent: Sequence[Operation], stored: Stored, by_counter: Mapping[int, Operation], verdict: Verdict
 ) -> None:
     acknowledged = max((each.counter for each in sent if each.outcome is Outcome.ACKNOWLEDGED), default=0)

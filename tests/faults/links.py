@@ -1,7 +1,7 @@
-"""The network between the programs and the members: a TCP proxy before each member, which knows who connects.
+"""The network between the programs and the members: a TCP proxy before each member, which knows its clients.
 
-Who that is, the kernel tells: the process whose socket has the port that the connection comes from. So one address for
-each member, the same for all, is enough to cut any pair apart.
+The kernel's tables name the process whose socket has the port of a connection. So a single address for each member is
+enough to separate any pair of processes.
 """
 
 import asyncio
@@ -16,10 +16,10 @@ _CHUNK = 64 * 1024
 
 @dataclass(eq=False, slots=True)
 class Rule:
-    """What happens to the chunks from a source to a target, both by name, `None` for anyone.
+    """What happens to data from a source to a target. `None` matches every name.
 
-    They are held until the rule is lifted, dropped with their connection, or delayed by `seconds`. Where `replies`, it
-    is those that this happens to.
+    Data is held until the rule ends, dropped with its connection, or delayed by `seconds`. With `replies`, the rule
+    applies to the replies instead.
     """
 
     source: str | None
@@ -32,7 +32,7 @@ class Rule:
 
 
 class Links:
-    """All connections to the members. Its proxies run on the event loop `loop`, which another thread runs."""
+    """All connections to the members. The proxies run in the event loop `loop` of another thread."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
@@ -43,11 +43,11 @@ class Links:
         self._servers: list[asyncio.Server] = []
 
     def know(self, name: str, pid: int) -> None:
-        """The process `pid` is the one that is called `name`."""
+        """Register the process `pid` under this name."""
         self._names = {each: known for each, known in self._names.items() if known != name} | {pid: name}
 
     def lead(self, name: str, port: int) -> str:
-        """The address of `name`, which from now on leads to this port."""
+        """Forward the address of `name` to this port, and return the address."""
         self._ports[name] = port
         if name not in self._addresses:
             listening = asyncio.run_coroutine_threadsafe(self._listen(name), self._loop).result()
@@ -55,13 +55,13 @@ class Links:
         return self._addresses[name]
 
     def close(self) -> None:
-        """Listen no longer."""
+        """Stop listening."""
         for server in self._servers:
             self._loop.call_soon_threadsafe(server.close)
 
     @contextmanager
     def ruled(self, *rules: Rule) -> Iterator[None]:
-        """With these rules."""
+        """Apply these rules during the block."""
         self._rules = [*self._rules, *rules]
         try:
             yield
@@ -80,7 +80,7 @@ class Links:
         return port
 
     async def _carry(self, target: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        source = self._owner(writer.get_extra_info("peername")[1])
+        source = self._name_of_client(writer.get_extra_info("peername")[1])
         try:
             far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._ports[target])
         except OSError:
@@ -125,7 +125,7 @@ class Links:
                 writer.write(chunk)
                 await writer.drain()
 
-    def _owner(self, port: int) -> str | None:
+    def _name_of_client(self, port: int) -> str | None:
         inode = _inode(port)
         for pid, name in self._names.items():
             with suppress(OSError), os.scandir(f"/proc/{pid}/fd") as entries:
@@ -135,13 +135,13 @@ class Links:
 
 
 def apart(one: str | None, other: str) -> list[Rule]:
-    """The rules that cut two apart, whoever of them has connected."""
+    """The rules that separate two processes, in both directions of a connection."""
     pairs = [(one, other), (other, one)]
     return [Rule(source, target, replies) for source, target in pairs for replies in (False, True)]
 
 
 def _inode(port: int) -> str | None:
-    """The socket on the loopback that has this local port and is no listener's."""
+    """The inode of the connected loopback socket with this local port."""
     for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
         words = line.split()
         if words[1].endswith(f":{port:04X}") and words[3] != "0A":

@@ -1,4 +1,4 @@
-"""Three real mongods as one replica set, each behind a proxy that can cut and slow down what is sent to it."""
+"""Three mongods as one replica set, each behind a proxy that can drop and delay the data sent to it."""
 
 import resource
 import signal
@@ -17,15 +17,15 @@ from tests.faults.links import Links
 
 SIZE: Final = 3
 
-# A third of MongoDB's default, which would make each failover of this suite 7 s longer and show nothing more.
+# A third of MongoDB's default, for shorter failovers.
 _ELECTION_MS = 3_000
 _HEARTBEAT_MS = 1_000
 
-# MongoDB took 157 s to roll a member back, on a busy machine with a slow disk.
+# A rollback can take minutes on a slow disk.
 _PATIENCE = 600
 _WHOLE = ["PRIMARY", "SECONDARY", "SECONDARY"]
 
-# Less than any file that a mongod writes to.
+# Smaller than any file that a mongod writes.
 _NO_ROOM = 4096
 _ARGUMENTS = ("--setParameter", "enableTestCommands=1", "--setParameter", "shutdownTimeoutMillisForSignaledShutdown=0")
 
@@ -33,7 +33,7 @@ Client = MongoClient[dict[str, Any]]
 
 
 class Member:
-    """A mongod. It may come back on another port; the others know it by `address`, its proxy's."""
+    """A mongod. Its port may change at a restart. The other members use `address`, that of its proxy."""
 
     def __init__(self, name: str, directory: Path, links: Links) -> None:
         self.name = name
@@ -48,7 +48,7 @@ class Member:
         return self._mongod.process.poll() is None
 
     def start(self) -> None:
-        """Start it, again if it has ended."""
+        """Start or restart it."""
         self.stop()
         self._mongod = EmbeddedMongod(self.directory, _ARGUMENTS)
         self._mongod.start()
@@ -80,9 +80,9 @@ class Member:
 
     @contextmanager
     def full_disk(self) -> Iterator[None]:
-        """With a disk on which no file grows: a file system that is full, seen from this process.
+        """Let no file grow during the block, which is a full disk for this process.
 
-        Only root may mount one of a size; that a process may write no further into any file, its owner may say.
+        A limit on the size of files needs no root, unlike a small file system.
         """
         pid = self._mongod.process.pid
         resource.prlimit(pid, resource.RLIMIT_FSIZE, (_NO_ROOM, resource.RLIM_INFINITY))
@@ -93,24 +93,24 @@ class Member:
                 resource.prlimit(pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
 
     def command(self, name: str, value: Any = 1, **arguments: Any) -> dict[str, Any]:
-        """Ask it directly, past the proxy."""
+        """Run a command, without the proxy."""
         assert self._client
         return self._client.admin.command(name, value, **arguments)
 
     @contextmanager
     def failing(self, failpoint: str, mode: Any = "alwaysOn", **data: Any) -> Iterator[None]:
-        """With one of MongoDB's own failures switched on."""
+        """Turn on a fail point of MongoDB during the block."""
         self.command("configureFailPoint", failpoint, mode=mode, data=data)
         try:
             yield
         finally:
-            # Whoever has ended has forgotten it.
+            # A process that has ended has no fail point.
             with suppress(PyMongoError):
                 self.command("configureFailPoint", failpoint, mode="off")
 
 
 class ReplicaSet:
-    """The three. `uri` leads through the proxies."""
+    """The three members. `uri` has the addresses of the proxies."""
 
     def __init__(self, directory: Path, links: Links) -> None:
         self.members = [Member(f"member{number}", directory / f"member{number}", links) for number in range(SIZE)]
@@ -127,7 +127,7 @@ class ReplicaSet:
         self.members[0].command("replSetInitiate", {"_id": "userfold", "members": members, "settings": settings})
         self.heal()
         for member in self.members:
-            # The embedded one's is for a laptop: who is away for half a minute of this load would never catch up.
+            # The oplog of the embedded mongod is small. A member that is down for half a minute could not catch up.
             member.command("replSetResizeOplog", size=990.0)
 
     def stop(self) -> None:
@@ -135,7 +135,7 @@ class ReplicaSet:
             member.stop()
 
     def primary(self) -> Member:
-        """Wait for one."""
+        """Wait for a primary, and return it."""
         deadline = time.monotonic() + _PATIENCE
         while time.monotonic() < deadline:
             for member in self.members:
@@ -149,14 +149,14 @@ class ReplicaSet:
         return [member for member in self.members if member is not primary]
 
     def heal(self) -> None:
-        """Start whoever has ended, and wait until all are members again that lack nothing."""
+        """Restart members that have ended, and wait until all are primary or secondary."""
         for member in self.members:
             if not member.is_running:
                 member.start()
         deadline = time.monotonic() + _PATIENCE
         while (states := self._states()) != _WHOLE:
             if time.monotonic() > deadline:
-                raise TimeoutError(f"the replica set does not become whole again: {states}")
+                raise TimeoutError(f"the replica set does not recover: {states}")
             time.sleep(0.1)
 
     def _states(self) -> Sequence[str]:

@@ -16,7 +16,7 @@ def fault_row(fault: Fault, result: Result) -> str:
 
 
 def markdown(found: Mapping[str, Result], bugs: Mapping[str, Sequence[str]], seconds: float) -> str:
-    """All of it, as the results keep it."""
+    """The tables of faults and of seeded bugs."""
     rows = [fault_row(fault, found[fault.name]) for fault in FAULTS if fault.name in found]
     totals = [sum(each) for each in zip(*map(_counts, found.values()), strict=True)]
     what = f"{len(rows)} faults in {seconds / 60:.0f} minutes"

@@ -1,6 +1,6 @@
-"""`python -m tests.faults.seeded`: the server, with the bug that FAULTS_BUG names put into it at its start.
+"""`python -m tests.faults.seeded`: the server with the bug that FAULTS_BUG names.
 
-The checker must find each of them.
+The checker must find each bug.
 """
 
 import asyncio
@@ -23,35 +23,35 @@ from server.users.ports import Outcome
 from server.users.update import plan_update
 from tests.faults.cluster import VARIABLE
 
-# The application of one update in so many is mixed up.
+# One update in this number gets the wrong application.
 _MIXED_UP = 50
 
-# As modules whose names may be given another meaning, which no type allows.
+# Typed so that names in these modules can be replaced.
 _batch, _service, _bulk, _database, _profiles = cast(
     Sequence[Any], (batch_results, user_service, bulk, client, profiles)
 )
 
 _applied = MongoProfileStore.apply
-_told = BulkWriteError.details
+_details = BulkWriteError.details
 _planned = plan_update
 
 
 def _acknowledge_before_the_write() -> None:
-    under_way = set()
+    pending = set()
 
     async def apply(self: MongoProfileStore, writes: Sequence[ProfileWrite]) -> Sequence[Outcome]:
         task = asyncio.create_task(_applied(self, writes))
-        under_way.add(task)
-        task.add_done_callback(under_way.discard)
+        pending.add(task)
+        task.add_done_callback(pending.discard)
         return [STORED] * len(writes)
 
     MongoProfileStore.apply = apply  # type: ignore[method-assign]
 
 
 def _ignore_write_concern_errors() -> None:
-    told: Any = _told
-    BulkWriteError.details = property(lambda error: {**told.fget(error), "writeConcernErrors": []})  # type: ignore[assignment]
-    # They come when the time of a write is over.
+    details: Any = _details
+    BulkWriteError.details = property(lambda error: {**details.fget(error), "writeConcernErrors": []})  # type: ignore[assignment]
+    # MongoDB returns these when the write concern times out.
     _bulk.WRITE_SECONDS = 1.5
 
 

@@ -1,4 +1,4 @@
-"""The short part of `make faults`: two faults, and one bug that must be found."""
+"""The short part of `make faults`: two faults, and one seeded bug."""
 
 import subprocess
 import sys
@@ -6,7 +6,7 @@ import sys
 from tests.support.programs import environment
 
 
-def test_nothing_acknowledged_is_lost_and_the_checker_would_see_it() -> None:
+def test_no_acknowledged_update_is_lost_and_the_checker_finds_a_seeded_bug() -> None:
     chosen = "seeded-wrong-application,kill-primary,kill-server"
     ended = subprocess.run(
         [sys.executable, "-m", "tests.faults", "--only", chosen, "--seconds", "0.3"],

@@ -1,23 +1,23 @@
-"""The checker on histories of a few operations."""
+"""The checker with histories of a few operations."""
 
 import pytest
 
-from tests.faults.history import History, Operation, Outcome, Stored, Verdict, judge
+from tests.faults.history import History, Operation, Outcome, Stored, Verdict, check
 
 A, R, U = Outcome.ACKNOWLEDGED, Outcome.REFUSED, Outcome.UNKNOWN
 
 
-def operation(counter: int, *told: Outcome) -> Operation:
+def operation(counter: int, *outcomes: Outcome) -> Operation:
     history = History(lambda: 0.0)
     begun = history.begin("p", "u", counter, f"t{counter}", b"%d" % counter)
-    for index, outcome in enumerate(told):
+    for index, outcome in enumerate(outcomes):
         history.settle(begun, outcome, is_first=index == 0)
     return begun
 
 
-def verdict(told: list[list[Outcome]], aliases: list[int], counter: int | None) -> Verdict:
-    sent = [operation(number, *each) for number, each in enumerate(told, 1)]
-    return judge(sent, {"p": Stored([b"%d" % alias for alias in aliases], counter)} if aliases or counter else {})
+def verdict(outcomes: list[list[Outcome]], aliases: list[int], counter: int | None) -> Verdict:
+    sent = [operation(number, *each) for number, each in enumerate(outcomes, 1)]
+    return check(sent, {"p": Stored([b"%d" % alias for alias in aliases], counter)} if aliases or counter else {})
 
 
 def kinds(found: Verdict) -> dict[str, int]:
@@ -26,11 +26,11 @@ def kinds(found: Verdict) -> dict[str, int]:
 
 
 @pytest.mark.parametrize(
-    ("told", "aliases", "counter", "expected"),
+    ("outcomes", "aliases", "counter", "expected"),
     [
         ([], [], None, {}),
         ([[A], [A]], [1, 2], 2, {}),
-        # Of unknown outcome: there or not, late or not.
+        # Unknown outcome: stored or not, late or not.
         ([[A], [U]], [1], 1, {}),
         ([[A], [U]], [1, 2], 2, {}),
         ([[U], [A]], [2], 2, {}),
@@ -47,7 +47,7 @@ def kinds(found: Verdict) -> dict[str, int]:
         ([[A], [A]], [1, 2], 1, {"stale": 1}),
         ([[A], [A]], [2, 1], 2, {"stale": 1}),
         ([[A], [A], [U]], [1, 2, 3], 1, {"stale": 1}),
-        # Phantoms: refused, never sent, twice, by half.
+        # Phantoms: refused, never sent, stored twice, stored by half.
         ([[A], [R]], [1, 2], 2, {"phantom": 1}),
         ([[A]], [1, 7], 1, {"phantom": 1}),
         ([[A]], [1, 1], 1, {"phantom": 1}),
@@ -55,23 +55,23 @@ def kinds(found: Verdict) -> dict[str, int]:
         ([[A]], [1], None, {"phantom": 1}),
         ([[A], [U]], [1], 2, {"phantom": 1}),
         ([[A], [R]], [1], 2, {"phantom": 1}),
-        # Refused after a doubt is still in doubt.
+        # Refused after an unknown outcome: still doubtful.
         ([[A], [U, R]], [1, 2], 2, {}),
     ],
 )
-def test_what_is_stored_is_judged_by_what_clients_were_told(
-    told: list[list[Outcome]], aliases: list[int], counter: int | None, expected: dict[str, int]
+def test_stored_profiles_are_checked_against_the_outcomes_of_operations(
+    outcomes: list[list[Outcome]], aliases: list[int], counter: int | None, expected: dict[str, int]
 ) -> None:
-    assert kinds(verdict(told, aliases, counter)) == expected
+    assert kinds(verdict(outcomes, aliases, counter)) == expected
 
 
-def test_a_profile_that_nobody_updated_is_a_phantom() -> None:
-    assert kinds(judge([], {"p": Stored([b"1"], 1)})) == {"phantom": 2}
+def test_a_profile_without_an_operation_is_a_phantom() -> None:
+    assert kinds(check([], {"p": Stored([b"1"], 1)})) == {"phantom": 2}
 
 
 def test_another_users_alias_is_a_phantom() -> None:
     mine = operation(1, A)
-    assert kinds(judge([mine], {"p": Stored([b"1"], 1), "q": Stored([b"1"], None)})) == {"phantom": 2}
+    assert kinds(check([mine], {"p": Stored([b"1"], 1), "q": Stored([b"1"], None)})) == {"phantom": 2}
 
 
 def test_the_longest_gap_counts_from_the_start_and_to_the_end() -> None:

@@ -1,4 +1,4 @@
-"""One fault under load, from a whole cluster to a whole cluster, and what is found then."""
+"""One fault under load, between two states in which the cluster is complete, and the findings."""
 
 import time
 from dataclasses import dataclass
@@ -6,17 +6,19 @@ from typing import Final
 
 from tests.faults.cluster import Cluster
 from tests.faults.faults import Do
-from tests.faults.history import Outcome, Verdict, judge
+from tests.faults.history import Outcome, Verdict, check
 
 SECONDS: Final = 1.0
-"""Of load before a fault, and after all is whole again, unless told otherwise."""
+"""The default duration of the load before the fault and after the recovery."""
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """`longest_gap` is the longest time without an acknowledgement; `after_primary` that from the moment when a new
-    primary takes writes to the next acknowledgement, `majority_after` that to its own first write which a
-    majority has, as its status tells: late where the members are cut apart. None without an election. All in seconds.
+    """The result of a fault, with times in seconds.
+
+    `longest_gap` is the longest time without an acknowledgement. `after_primary` is the time from the moment when a new
+    primary accepts writes to the next acknowledgement, `majority_after` to its first write that a majority has: late
+    if the members are separated. Both are None without an election.
     """
 
     operations: int
@@ -30,7 +32,7 @@ class Result:
 
 
 def try_out(cluster: Cluster, do: Do, seconds: float) -> Result:
-    """Bring a fault about, heal everything, and judge."""
+    """Cause the fault, restore the cluster, and check the stored profiles."""
     with cluster.load() as (traffic, applications):
         history = traffic.history
         started = time.time()
@@ -48,7 +50,7 @@ def try_out(cluster: Cluster, do: Do, seconds: float) -> Result:
         acknowledged=history.count(Outcome.ACKNOWLEDGED),
         unknown=history.count(Outcome.UNKNOWN),
         refused=history.count(Outcome.REFUSED),
-        verdict=judge(history.operations, cluster.stored(applications)),
+        verdict=check(history.operations, cluster.stored(applications)),
         longest_gap=history.longest_gap(started, ended),
         after_primary=acknowledged - primary_from if is_new else None,
         majority_after=majority_from - primary_from if is_new else None,

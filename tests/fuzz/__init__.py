@@ -1,1 +1,1 @@
-"""Coverage-guided fuzzing: `targets.py` says what is fuzzed, `make fuzz` runs it, `corpus/` is what it found."""
+"""Coverage-guided fuzzing: `targets.py` has the targets, `make fuzz` runs them, `corpus/` has interesting inputs."""

@@ -1,10 +1,10 @@
 # mypy: disable-error-code="import-untyped"
 # Atheris is installed by `make fuzz`, where mypy does not see it.
-"""`python -m tests.fuzz TARGET [OPTION OF LIBFUZZER ...]`: fuzz one target, from the corpus on.
+"""`python -m tests.fuzz TARGET [OPTION OF LIBFUZZER ...]`: fuzz one target, starting from the corpus.
 
-What it finds to be new is kept in `build/fuzz/TARGET`, where the next run takes it up; an input that breaks a promise
-in `build/fuzz/crash-...`. With `-merge=1 -use_counters=0`, what reaches code that nothing in the corpus reaches is
-added to the corpus instead.
+Inputs that reach new code are kept in `build/fuzz/TARGET`, where the next run starts from. An input that breaks a
+promise is kept in `build/fuzz/crash-...`. With `-merge=1 -use_counters=0`, inputs that reach code which the corpus does
+not reach are added to the corpus.
 """
 
 import sys
@@ -20,13 +20,13 @@ with atheris.instrument_imports(include=["gateway", "server"]):
 
 
 def main() -> None:
-    """Run until the time is over, or an input is found that breaks a promise."""
+    """Run until the time has expired, or an input breaks a promise."""
     name, *options = sys.argv[1:]
     kept, found = _HERE / "corpus" / name, _FOUND / name
     found.mkdir(parents=True, exist_ok=True)
     corpora = [kept, found] if "-merge=1" in options else [found, kept]
     defaults = ["-max_len=4096", f"-dict={_HERE / 'tokens.dict'}", f"-artifact_prefix={_FOUND}/"]
-    # By this libFuzzer starts itself anew, in a shell.
+    # libFuzzer restarts itself by this command, in a shell.
     command = f"{sys.executable} -m tests.fuzz {name}"
     atheris.Setup([command, *defaults, *options, *map(str, corpora)], TARGETS[name])
     atheris.Fuzz()

@@ -1,4 +1,4 @@
-"""The gateway from the bytes of a connection to the bytes of its answers, before a server that stores nothing."""
+"""The gateway, from the bytes of a connection to the bytes of its responses, with a server that stores nothing."""
 
 import asyncio
 import json
@@ -32,7 +32,7 @@ _loop = asyncio.new_event_loop()
 
 
 def http(data: bytes) -> None:
-    """Anything on a connection, at once and in pieces: the same requests, all answered, none as a fault of ours."""
+    """Send the bytes at once and in pieces. Both must give the same requests, each with a response, and none with 500."""
     with structlog.testing.capture_logs():
         whole = _loop.run_until_complete(_exchange(data, len(data) or 1))
         pieces = _loop.run_until_complete(_exchange(data, _PIECE))
@@ -40,7 +40,7 @@ def http(data: bytes) -> None:
 
 
 async def _exchange(data: bytes, piece: int) -> tuple[list[Request], list[tuple[int, Any]]]:
-    """The requests that came of it, and the answers."""
+    """The parsed requests, and the responses."""
     application = _Recorder(_application())
     transport = _Transport()
     connection = HttpConnection(application, Connections(1))
@@ -64,7 +64,7 @@ async def _exchange(data: bytes, piece: int) -> tuple[list[Request], list[tuple[
 
 
 def _answers(written: bytes, requests: list[Request]) -> list[tuple[int, Any]]:
-    """The status and JSON value of each answer."""
+    """The status and the JSON value of each response."""
     answers: list[tuple[int, Any]] = []
     while written:
         found = _ANSWER.match(written)
@@ -83,7 +83,7 @@ def _answers(written: bytes, requests: list[Request]) -> list[tuple[int, Any]]:
 
 
 class _Recorder:
-    """A handler that keeps the requests, and lets another one answer them."""
+    """A handler that records requests and passes them to another handler."""
 
     def __init__(self, handler: Application) -> None:
         self._handler = handler
@@ -104,7 +104,7 @@ class _Recorder:
 
 
 class _Recorded:
-    """An exchange whose request is kept."""
+    """An exchange that records its request."""
 
     def __init__(self, exchange: Exchange, requests: list[Request]) -> None:
         self.body = exchange.body
@@ -119,7 +119,7 @@ class _Recorded:
 
 
 class _Transport(asyncio.Transport):
-    """What a connection writes to, and may pause."""
+    """A transport that keeps what a connection writes."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -149,7 +149,7 @@ class _Transport(asyncio.Transport):
 
 
 class _Planner:
-    """A channel to a server that plans updates, and has no users."""
+    """A channel to a server that plans updates and has no users."""
 
     streams = 1
 
@@ -211,7 +211,7 @@ _made: dict[str, Application] = {}
 
 
 def _application() -> Application:
-    # Belongs to the loop, which is running by now.
+    # Belongs to the event loop, which is running now.
     if not _made:
         _made["one"] = Application(Settings(), cast(Any, _Planner()))
     return _made["one"]

@@ -1,4 +1,4 @@
-"""What MongoDB takes without giving it a meaning of its own: the judge of everything that is planned from bad input."""
+"""The rules for planned writes and queries: MongoDB must never interpret a client's value or key."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,7 +17,7 @@ from tests.support.expected_profile import RESERVED, merged
 APPLICATION = "0123456789abcdef"
 NOW = 1_767_323_045_000_000_000
 
-# Beyond 20 levels of metadata there are `metadata` itself and nothing else; paths of 257 parts wrap around.
+# `metadata` itself and 20 levels in it. A path of 257 parts overflows in MongoDB.
 _MOST_PARTS = 22
 _MOST_BYTES = 16 * 1024 * 1024
 _SPECIAL = re.compile(r"\$.*|[0-9]*|.*[.\0].*", re.DOTALL)
@@ -28,7 +28,7 @@ _LITERAL = {"$eq", "$lt", "$lte", "$gt", "$gte", "$in", "$exists", "$type"}
 
 
 def plan_legally(update: UserUpdate) -> None:
-    """Plan an update, and make sure that MongoDB takes it for what was sent. Raises InvalidRequest."""
+    """Plan an update, and check that MongoDB would store what was sent. Raises InvalidRequest."""
     planned = plan_update(APPLICATION, update, NOW)
     write = planned.write
     dotted = dotted_update(write)
@@ -45,7 +45,7 @@ def plan_legally(update: UserUpdate) -> None:
 
 
 def require_legal_query(query: Mapping[str, Any]) -> None:
-    """No key of a query is an operator but those that we mean, and none of those means a caller's value."""
+    """A query has only the operators that the server uses, and no client's value is interpreted."""
     bson.encode(query)
     for key, value in _query_keys(query):
         if key.startswith("$"):
@@ -56,7 +56,7 @@ def require_legal_query(query: Mapping[str, Any]) -> None:
 
 
 def require_legal_path(path: str) -> None:
-    """Every part of a path is a plain name."""
+    """Every part of a path must be a plain name."""
     parts = path.split(".")
     assert len(parts) <= _MOST_PARTS, path
     for part in parts:
@@ -94,7 +94,7 @@ def _query_keys(value: object) -> Iterator[tuple[str, object]]:
 
 
 def _expected(metadata: Mapping[str, Any]) -> dict[str, Any]:
-    """What a new profile holds after such metadata."""
+    """The metadata of a new profile after this update."""
     return merged({}, {key: _as_text(value) if key in RESERVED else value for key, value in metadata.items()})
 
 

@@ -1,6 +1,6 @@
-"""What is fuzzed. A target takes any bytes; it raises where what we promise of bad input does not hold.
+"""The targets of fuzzing. A target accepts any bytes, and raises where a promise about invalid input is broken.
 
-The first byte says which of a target's parts the others are for: one corpus serves all of them.
+The first byte selects a part of the target, so that one corpus serves all parts.
 """
 
 import asyncio
@@ -48,7 +48,7 @@ _EXACT = 2**53
 
 
 def decode(data: bytes) -> None:
-    """A body over HTTP: inflated, parsed, decoded, and planned by the server as it would arrive there."""
+    """The body of a request: inflate, parse and decode it, and plan the updates as the server does."""
     kind, sent = data[:1], data[1:]
     part = kind[0] if kind else 0
     try:
@@ -76,7 +76,7 @@ def decode(data: bytes) -> None:
 
 
 def plan(data: bytes) -> None:
-    """The bytes of a message, as any gRPC client may send them."""
+    """The payload of a gRPC message."""
     kind, sent = data[:1], data[1:]
     try:
         if kind and kind[0] & 1:
@@ -89,7 +89,7 @@ def plan(data: bytes) -> None:
 
 
 def choose(data: bytes) -> None:
-    """What a query says of users and fields: filter, order, mask, groups, value, page token."""
+    """The strings of a query: filter, order, field mask, groups, value path and page token."""
     part = data[0] if data else 0
     try:
         text = data[1:].decode()
@@ -111,7 +111,7 @@ def choose(data: bytes) -> None:
             case _:
                 plan_list(APPLICATION, ListRequest(page_token=text), _TOKENS, NOW)
     except InvalidRequest as error:
-        _require_told(error)
+        _require_reported(error)
         found = re.match(r"column (\d+): expected .", error.violations[0].description)
         assert found is None or 1 <= int(found[1]) <= len(text) + 1
 
@@ -120,7 +120,7 @@ TARGETS: Final[dict[str, Callable[[bytes], None]]] = {each.__name__: each for ea
 
 
 def read(text: bytes) -> Any:
-    """The value of a text as we read it, which must be what Python reads; None where it is no JSON to us."""
+    """The value of a JSON text, which must be the one that Python parses. None if the gateway refuses it."""
     try:
         value = json_parser.parse(text)
     except json_parser.NotJson as error:
@@ -145,12 +145,12 @@ def _plan_all(messages: Sequence[Any]) -> None:
         try:
             plan_legally(convert.update_from_message(message, "192.0.2.1"))
         except InvalidRequest as error:
-            _require_told(error)
+            _require_reported(error)
     planned = asyncio.run(plan_batch(APPLICATION, messages, ["192.0.2.1"] * len(messages), NOW, Turns()))
     assert len(planned) == len(messages)
 
 
-def _require_told(error: InvalidRequest) -> None:
+def _require_reported(error: InvalidRequest) -> None:
     assert error.violations
     status = status_from_error(error, "users[999].")
     assert status.ByteSize() <= 4096

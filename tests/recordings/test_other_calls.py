@@ -1,6 +1,6 @@
-"""What the libraries of applications that migrate send besides users, as it was recorded, over the running stack.
+"""Recorded requests of client libraries that are not about users: events, companies, subscriptions.
 
-Each request is answered with success, whatever its body: an error would end the process of some that send it.
+Each gets a successful response, whatever its body, as an error would end the process of some clients.
 """
 
 import gzip
@@ -35,7 +35,7 @@ def _accepted(connection: Connection, request: bytes) -> Any:
     return answer.json
 
 
-def test_the_recordings_are_there() -> None:
+def test_the_recordings_exist() -> None:
     assert len(_RECORDINGS) == 27
     paths = {json.loads(recording.read_text())["path"] for recording in _RECORDINGS}
     kinds = ("companies", "events", "subscriptions")
@@ -43,19 +43,19 @@ def test_the_recordings_are_there() -> None:
 
 
 @pytest.mark.parametrize("recording", _RECORDINGS, ids=lambda recording: recording.stem)
-def test_a_recorded_call_is_accepted_and_told_not_to_be_stored(
+def test_a_recorded_call_is_accepted_with_the_warning_that_it_is_not_stored(
     recording: Path, stack: Stack, api: Api, database: Database[dict[str, Any]]
 ) -> None:
     with ClientConnection(stack) as connection:
-        # Twice: the first must leave nothing of its body behind on the connection.
+        # Twice, as the first must leave nothing of its body on the connection.
         for _ in range(2):
-            told = _accepted(connection, _request(recording, api))
-            assert [warning["reason"] for warning in told["warnings"]] == ["NOT_STORED"]
+            body = _accepted(connection, _request(recording, api))
+            assert [warning["reason"] for warning in body["warnings"]] == ["NOT_STORED"]
     owned = {"application_id": api.application.application_id}
     assert database.profiles.count_documents(owned) == 0
 
 
-def test_all_of_them_and_a_users_updates_share_a_connection(stack: Stack, api: Api) -> None:
+def test_all_calls_and_user_updates_share_a_connection(stack: Stack, api: Api) -> None:
     body = b'{"user_id":"u","metadata":{"n":1}}'
     key = f"X-Moesif-Application-Id: {api.application.collector_key}"
     update = f"POST /v1/users HTTP/1.1\r\nHost: x\r\n{key}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
@@ -67,7 +67,7 @@ def test_all_of_them_and_a_users_updates_share_a_connection(stack: Stack, api: A
 
 
 @pytest.mark.parametrize("key", ["", "X-Moesif-Application-Id: nobody's"], ids=["no key", "an unknown key"])
-def test_nobody_is_told_so_here_too(key: str, stack: Stack) -> None:
+def test_without_a_credential_the_call_is_refused(key: str, stack: Stack) -> None:
     with ClientConnection(stack) as connection:
         answer = connection.exchange(
             "\r\n".join(

@@ -1,6 +1,6 @@
-"""What published clients put on the wire, sent byte for byte: recorded requests, and forms that others send.
+"""Recorded requests of published clients, sent byte for byte, and requests in forms that other clients send.
 
-What is stored must be what the merge table says of the decoded body.
+The stored profile must be what the merge table says for the decoded body.
 """
 
 import gzip
@@ -42,7 +42,7 @@ _UPDATE_FIELDS: Final = {
 
 @dataclass(frozen=True)
 class Recording:
-    """A request as it was recorded."""
+    """A recorded request."""
 
     raw: bytes
 
@@ -53,19 +53,19 @@ class Recording:
 
     @property
     def collector_key(self) -> str:
-        """The value of the header that authenticates it."""
+        """The value of its header X-Moesif-Application-Id."""
         found = re.search(rb"\r\nx-moesif-application-id: (.*?)\r\n", self.raw, re.IGNORECASE)
         assert found
         return found[1].decode()
 
     @property
     def is_batch(self) -> bool:
-        """Whether it is sent to the route of batches."""
+        """Whether it is a batch."""
         return self.raw.startswith(b"POST /v1/users/batch ")
 
     @property
     def json(self) -> Any:
-        """The body."""
+        """The decoded body."""
         _, _, body = self.raw.partition(b"\r\n\r\n")
         return json.loads(gzip.decompress(body) if body.startswith(b"\x1f\x8b") else body)
 
@@ -94,7 +94,7 @@ Registered = Callable[[str], Application]
 
 @pytest.fixture(scope="session")
 def keys(database: Database[dict[str, Any]], stack: Stack) -> Registered:
-    """The application of a recorded key: registered when it is first asked for."""
+    """Returns the application of a recorded key, registered on first use."""
     known: dict[str, Application] = {}
 
     def registered(collector_key: str) -> Application:
@@ -124,7 +124,7 @@ def recorded(
 
 
 def folded(updates: Sequence[Any]) -> dict[str, dict[str, Any]]:
-    """The whole profiles that updates must leave, by user id; `modified_time` only where one was sent."""
+    """The expected profiles after updates, by user id, with `modified_time` only if one was sent."""
     references: dict[str, ReferenceProfile] = {}
     for update in updates:
         named = {_CAMEL_CASE.get(name, name): value for name, value in update.items()}
@@ -151,7 +151,7 @@ def _expected(user_id: str, reference: ReferenceProfile) -> dict[str, Any]:
 
 
 def _exact(value: Any) -> Any:
-    """A JSON value with the integers that a double cannot hold as texts."""
+    """A JSON value in which strings replace the integers that a double cannot hold."""
     if isinstance(value, dict):
         return {key: _exact(inner) for key, inner in value.items()}
     if isinstance(value, list):
@@ -160,7 +160,7 @@ def _exact(value: Any) -> Any:
 
 
 def _utc(time: str) -> str:
-    """A time of at most six fraction digits, as it is answered."""
+    """A time of at most six fractional digits, as the API returns it."""
     parsed = datetime.fromisoformat(time)
     utc = parsed.astimezone(UTC) if parsed.tzinfo else parsed
     digits = f"{utc.microsecond:06}" if utc.microsecond else ""
@@ -169,7 +169,7 @@ def _utc(time: str) -> str:
 
 
 def check_stored(api: Api, expected: dict[str, dict[str, Any]]) -> None:
-    """Each profile must be as expected, whole; times that are not expected must be those of this test."""
+    """Each profile must equal the expected one. Times that are not expected must be during this test."""
     for user_id, profile in expected.items():
         answer = api.get(user_id)
         assert answer.status_code == 200, answer.text
@@ -246,7 +246,7 @@ def _is_accepted(name: str, answer: Response) -> None:
     assert (answer.status, body, warnings) == (201, saved, _WARNED.get(name, []))
 
 
-def test_the_recordings_are_there() -> None:
+def test_the_recordings_exist() -> None:
     assert len(_POSTS) == 34
     assert len(_GETS) == 8
 
@@ -273,7 +273,7 @@ def test_a_recorded_update_that_is_malformed_is_refused_and_nothing_is_stored(
 
 
 @pytest.mark.parametrize("folder", sorted({name.partition("/")[0] for name in _POSTS}))
-def test_the_recordings_of_a_client_are_taken_one_after_the_other_on_one_connection(
+def test_the_recordings_of_a_client_are_accepted_in_order_on_one_connection(
     folder: str, stack: Stack, recorded: Callable[[Recording], Api]
 ) -> None:
     names = [name for name in _NAMES if name.startswith(f"{folder}/") and name != "curl-seed/002-GET-v1_events_batch"]
@@ -334,14 +334,14 @@ def test_a_recorded_get_is_answered(name: str, stack: Stack) -> None:
 
 
 def request(body: bytes, *headers: bytes, target: bytes = b"/v1/users") -> bytes:
-    """The bytes of a POST, with the place of a collector key in it."""
+    """The bytes of a POST, with a placeholder for the collector key."""
     lines = [b"POST %s HTTP/1.1" % target, b"Host: users.example", b"X-Moesif-Application-Id: KEY", *headers]
     return b"\r\n".join([*lines, b"Content-Length: %d" % len(body), b"", body])
 
 
 @dataclass(frozen=True)
 class Wire:
-    """Requests that some client sends, and the updates that they are. `times` are those as they must be answered."""
+    """Requests in the form of some client, and the updates in them. `times` has the times of the expected response."""
 
     raw: tuple[bytes, ...]
     updates: tuple[dict[str, Any], ...]
@@ -448,7 +448,7 @@ def test_other_forms_of_an_update_are_stored(name: str, stack: Stack, api: Api) 
     check_stored(api, expected)
 
 
-def test_a_client_that_expects_to_be_told_to_continue_is_told_so(stack: Stack, api: Api) -> None:
+def test_expect_100_continue_gets_100_continue(stack: Stack, api: Api) -> None:
     head, separator, body = _with_key(request(_FULL, _JSON, b"Expect: 100-continue"), api).partition(b"\r\n\r\n")
     with ClientConnection(stack) as connection:
         connection.send(head + separator)
@@ -468,7 +468,7 @@ def test_a_body_may_arrive_byte_by_byte(stack: Stack, api: Api) -> None:
 
 
 _OFFER: Final = (b"Connection: Upgrade, HTTP2-Settings", b"Upgrade: h2c", b"HTTP2-Settings: AAEAAEAAAAIAAAAB")
-"""How a client that may speak HTTP/2, such as Java's own, offers it beside a request without TLS."""
+"""The headers by which clients such as Java's offer HTTP/2 in a request without TLS."""
 
 
 def test_an_offer_to_upgrade_the_protocol_is_ignored(stack: Stack, api: Api) -> None:
@@ -478,12 +478,12 @@ def test_an_offer_to_upgrade_the_protocol_is_ignored(stack: Stack, api: Api) -> 
     check_stored(api, folded([_FULL_UPDATE]))
 
 
-def test_a_body_beside_an_offered_upgrade_is_never_taken_for_the_next_request(stack: Stack, api: Api) -> None:
+def test_a_body_after_an_offered_upgrade_is_not_parsed_as_the_next_request(stack: Stack, api: Api) -> None:
     inner = _with_key(request(b'{"user_id":"smuggled"}', _JSON), api)
     head, separator, body = _with_key(request(inner, *_OFFER), api).partition(b"\r\n\r\n")
     with ClientConnection(stack) as connection:
         connection.send(head + separator)
-        # Response too early: what comes now would be taken for a request. Else nothing comes.
+        # After a response that is too early, the body would be parsed as a request.
         select.select([connection.socket], [], [], 0.2)
         connection.send(body)
         answer = connection.response()
@@ -532,14 +532,14 @@ def test_a_browsers_first_page_view_and_its_later_identity_are_stored(
     assert (visitor["anonymous_id"], visitor["campaign"]) == ("18c-anon", campaign)
 
 
-def test_batches_of_200_users_from_8_connections_at_once_are_stored_whole(
+def test_concurrent_batches_of_200_users_from_8_connections_are_stored_completely(
     stack: Stack, api: Api, database: Database[dict[str, Any]]
 ) -> None:
     connections, batches, size = 8, 3, 200
     start = threading.Barrier(connections)
 
     def batch(sender: int, number: int) -> list[dict[str, Any]]:
-        # The first is the same user in all batches, who gets a field of each.
+        # The first user is the same in all batches, and gets a field from each.
         everyone = {"user_id": "everyone", "metadata": {f"of_{sender}": {f"of_{number}": number}}}
         return [everyone, *({"user_id": f"{sender}-{number}-{i}", "company_id": f"{i}"} for i in range(1, size))]
 
@@ -568,7 +568,7 @@ def test_batches_of_200_users_from_8_connections_at_once_are_stored_whole(
 @pytest.mark.parametrize(
     "name", ["curl-seed/001-POST-v1_users", "node-seed/002-POST-v1_users_batch", "node-variants/004-POST-v1_users"]
 )
-def test_a_request_that_is_sent_again_after_a_lost_connection_changes_nothing(
+def test_a_request_repeated_after_a_lost_connection_changes_nothing(
     name: str, applied: bool, stack: Stack, recorded: Callable[[Recording], Api], database: Database[dict[str, Any]]
 ) -> None:
     recording = Recording.named(name)
@@ -577,7 +577,7 @@ def test_a_request_that_is_sent_again_after_a_lost_connection_changes_nothing(
     lost = ClientConnection(stack)
     lost.send(recording.raw)
     ours = {"application_id": api.application.application_id}
-    # As the server reads: what is written comes into sight there a little later.
+    # With the server's read concern, in which a write becomes visible a little later.
     served = database.profiles.with_options(read_concern=ReadConcern("majority"))
     if applied:
         wait_until(lambda: served.count_documents(ours) >= len(expected))

@@ -21,27 +21,27 @@ _PROGRAM: Final = "COUNTED_PROGRAM"
 
 
 class _Counter:
-    """Calls since the callback began, the most of one callback, and all of them."""
+    """The calls of the current callback, the largest count of one callback, and the count of all."""
 
     def __init__(self) -> None:
-        self.calls = self.most = self.total = 0
+        self.calls = self.largest = self.total = 0
 
     def watch(self, frame: Any, event: str, argument: Any) -> None:
         if event in ("call", "c_call"):
             self.calls += 1
 
     def ended(self) -> None:
-        self.most = max(self.most, self.calls)
+        self.largest = max(self.largest, self.calls)
         self.total += self.calls
         self.calls = 0
 
-    def tell(self) -> None:
+    def write(self) -> None:
         path = Path(os.environ[_FILE])
-        # Whole, or not there.
+        # The reader never sees a part of the file.
         draft = path.with_suffix(".draft")
-        draft.write_text(json.dumps({"most": self.most, "total": self.total}))
+        draft.write_text(json.dumps({"largest": self.largest, "total": self.total}))
         draft.rename(path)
-        self.most = self.total = 0
+        self.largest = self.total = 0
 
 
 def _count() -> None:
@@ -58,7 +58,7 @@ def _count() -> None:
 
     def run_loop(main: Any) -> Any:
         async def watched() -> Any:
-            asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, counter.tell)
+            asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, counter.write)
             sys.setprofile(counter.watch)
             return await main
 

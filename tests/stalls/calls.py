@@ -1,4 +1,4 @@
-"""One call of the attacker: its bytes, made before anything is timed, and how they are sent."""
+"""One call of the attacker, encoded before anything is timed, and how it is sent."""
 
 import asyncio
 import re
@@ -15,16 +15,16 @@ from userfold.v1 import user_service_pb2 as pb
 from tests.support.http1 import AsyncConnection, request_bytes
 
 PATIENCE: Final = 65.0
-"""Seconds until a call counts as one that is never answered. More than any deadline of the programs."""
+"""Seconds after which a call counts as hanging. More than any deadline of the programs."""
 
 INTERNAL: Final = "userfold.internal.v1.UserUpdateService"
 """The service that gateways call."""
 _REASON: Final = re.compile(rb'"reason": ?"([A-Z_]+)"')
 _REFUSED_STREAM: Final = "error code 7"
-"""HTTP/2's REFUSED_STREAM: the connection has as many calls as it may have, and nothing was looked at."""
+"""HTTP/2's REFUSED_STREAM: the connection has its limit of calls, and the call was not looked at."""
 
 _OWN: Final = {"Internal error from Core": "ended"}
-"""What the client library says where a call ends while it is still sending."""
+"""The client library's own error where a call ends while it is still sending."""
 
 _OPTIONS: Final = (
     ("grpc.max_receive_message_length", -1),
@@ -36,7 +36,7 @@ _OPTIONS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Who:
-    """The addresses of the programs, and an application's credentials."""
+    """The addresses of the programs, and the credentials of an application."""
 
     http: str
     grpc: str
@@ -53,14 +53,14 @@ class Who:
 
 
 class Call(Protocol):
-    """Something to send."""
+    """A call that can be sent."""
 
     async def send(self, channels: "Channels") -> str:
-        """What came of it, such as `201`, `400 BODY_TOO_LARGE`, `OK` or `UNAVAILABLE OVERLOADED`."""
+        """Send it. Returns the response as words: `201`, `400 BODY_TOO_LARGE`, `OK`, `UNAVAILABLE OVERLOADED`."""
 
 
 class Channels:
-    """The addresses, and the one gRPC channel of the attacker."""
+    """The address of the gateway, and the one gRPC channel of the attacker."""
 
     def __init__(self, who: Who) -> None:
         self.gateway = who.http
@@ -72,7 +72,7 @@ class Channels:
 
 @dataclass(frozen=True, slots=True)
 class Http:
-    """A request of a connection of its own."""
+    """A request on a new connection."""
 
     method: str
     target: str
@@ -106,14 +106,14 @@ class Http:
 
 @dataclass(frozen=True, slots=True)
 class Grpc:
-    """A unary call, or, with several messages or `is_stream`, a stream of them."""
+    """A unary call or, with `is_stream`, a stream of messages."""
 
     method: str
     credential: Mapping[str, str]
     messages: Sequence[bytes]
     is_stream: bool = False
     idle: float = 0.0
-    """Seconds to leave a stream open behind its last message."""
+    """Seconds for which a stream stays open after its last message."""
     service: str = "userfold.v1.UserService"
 
     async def send(self, channels: Channels) -> str:
@@ -122,17 +122,19 @@ class Grpc:
         multicallable = open_call(f"/{self.service}/{self.method}")
         try:
             if not self.is_stream:
-                return _told(self.method, [await multicallable(self.messages[0], metadata=metadata, timeout=PATIENCE)])
+                return _outcome(
+                    self.method, [await multicallable(self.messages[0], metadata=metadata, timeout=PATIENCE)]
+                )
             call = multicallable(metadata=metadata, timeout=PATIENCE)
-            told = asyncio.create_task(_all(call))
-            # A stream may end while it is written to: the answers tell why.
+            responses = asyncio.create_task(_all(call))
+            # The server may end a stream while it is written to. Its status has the reason.
             with suppress(asyncio.InvalidStateError, grpc.aio.AioRpcError):
                 for message in self.messages:
                     await call.write(message)
                 if self.idle:
-                    await asyncio.wait([told], timeout=self.idle)
+                    await asyncio.wait([responses], timeout=self.idle)
                 await call.done_writing()
-            return _told(self.method, await told)
+            return _outcome(self.method, await responses)
         except grpc.aio.AioRpcError as error:
             return _named(error)
 
@@ -149,7 +151,7 @@ def _named(error: grpc.aio.AioRpcError) -> str:
     info = ErrorInfo()
     if status and status.details and status.details[0].Unpack(info):
         return f"{error.code().name} {info.reason}"
-    # What has no reason is no answer of the server's own.
+    # An error without a reason does not come from the server.
     return "refused" if _REFUSED_STREAM in str(error.details()) else _OWN.get(str(error.details()), error.code().name)
 
 
@@ -163,7 +165,7 @@ _ITEMS: Final[Mapping[str, tuple[type[Any], str]]] = {
 _INTERNAL: Final = 13
 
 
-def _told(method: str, answers: Sequence[bytes]) -> str:
+def _outcome(method: str, answers: Sequence[bytes]) -> str:
     if method in _ITEMS:
         kind, name = _ITEMS[method]
         if any(item.error.code == _INTERNAL for answer in answers for item in getattr(kind.FromString(answer), name)):
@@ -173,7 +175,7 @@ def _told(method: str, answers: Sequence[bytes]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Attack:
-    """Calls, of which `at_once` are under way at a time."""
+    """Calls, of which `concurrency` are in flight at a time."""
 
     calls: Sequence[Call] = field(default=())
-    at_once: int = 1
+    concurrency: int = 1

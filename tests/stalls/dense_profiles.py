@@ -1,4 +1,4 @@
-"""Profiles that are expensive to read: as they were stored before the limits, and the worst that updates can store."""
+"""Profiles that are expensive to read: as stored before the limits existed, and the worst that updates can store."""
 
 import gzip
 import json
@@ -37,7 +37,7 @@ def _control_characters() -> dict[str, Any]:
 
 
 def _paths() -> dict[str, Any]:
-    """Objects inside objects, each with a few values."""
+    """Nested objects, each with a few values."""
     leaf = dict.fromkeys(_LETTERS[:5], True)
     return {str(number): {"a": {"b": leaf}} for number in range(20_000)}
 
@@ -48,21 +48,21 @@ LEGACY: Final[Mapping[str, Callable[[], dict[str, Any]]]] = {
     "control characters": _control_characters,
     "paths": _paths,
 }
-"""The metadata of profiles that were stored before the limits."""
+"""The metadata of profiles that were stored before the limits existed."""
 
 
 def store_legacy(
     database: Database[dict[str, Any]], application: Application, metadata: dict[str, Any], users: int = USERS
 ) -> None:
-    """Put dense profiles into the database, past every limit."""
+    """Insert dense profiles into the database, which bypasses every limit."""
     stored: Any = RawBSONDocument(bson.encode(metadata))
-    owner = application.application_id
-    digest = alias_digest(owner, TOKEN)
+    application_id = application.application_id
+    digest = alias_digest(application_id, TOKEN)
     profiles = database.get_collection("profiles", write_concern=WriteConcern("majority"))
     for number in range(users):
         document = {
-            "_id": profile_id(owner, f"d{number}"),
-            "application_id": owner,
+            "_id": profile_id(application_id, f"d{number}"),
+            "application_id": application_id,
             "user_id": f"d{number}",
             "company_id": COMPANY,
             "created_time": _START + timedelta(seconds=number),
@@ -79,25 +79,25 @@ def store_legacy(
 
 
 @dataclass(frozen=True, slots=True)
-class Public:
-    """Values that updates send: `key` gets `value`, for 33 or more updates of each user, until one is refused."""
+class RepeatedValue:
+    """The value of a new key in each update of a user, and the number of updates, some of which may be refused."""
 
     value: Any
     updates: int
 
 
-PUBLIC: Final[Mapping[str, Public]] = {
-    # 9,900 values each, within the 10,000 of an update.
-    "public nulls": Public([dict.fromkeys(_LETTERS[:8])] * 1100, 60),
-    "public numbers": Public([7] * 9900, 12),
-    "public control characters": Public("\x01" * 150_000, 7),
-    "public paths": Public({str(number): {"a": {}} for number in range(300)}, 12),
+PUBLIC: Final[Mapping[str, RepeatedValue]] = {
+    # 9,900 values each, within the limit of 10,000 for an update.
+    "public nulls": RepeatedValue([dict.fromkeys(_LETTERS[:8])] * 1100, 60),
+    "public numbers": RepeatedValue([7] * 9900, 12),
+    "public control characters": RepeatedValue("\x01" * 150_000, 7),
+    "public paths": RepeatedValue({str(number): {"a": {}} for number in range(300)}, 12),
 }
-"""The same, as far as a collector key alone comes."""
+"""The worst that a collector key can store."""
 
 
-def store_public(http: str, application: Application, public: Public) -> None:
-    """Send updates of dense users until a profile takes no more."""
+def store_public(http: str, application: Application, public: RepeatedValue) -> None:
+    """Send updates of dense users until all are refused."""
     headers = {"x-moesif-application-id": application.collector_key, "content-encoding": "gzip"}
     with httpx2.Client(base_url=http, timeout=60) as client:
         for update in range(public.updates):

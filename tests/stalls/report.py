@@ -4,18 +4,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-MOST_MILLISECONDS: Final = 250
-"""What a wait may pass the quiet run's worst by."""
+MAX_DELAY_MS: Final = 250
+"""By which a wait may exceed the longest wait of the quiet run."""
 
-MOST_MEGABYTES: Final = 600
-"""What the server or the gateway may have at its peak."""
+MAX_MEGABYTES: Final = 600
+"""The limit for the peak memory of the server and of the gateway."""
 
 HEAD: Final = ("input", "sent", "answered", "worst wait beyond quiet", "wrong answers", "peak: server", "gateway", "")
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What one row did. `waits` has B's worst of each kind of call, in ms; `answers` counts what A was told."""
+    """The result of one row: B's longest wait of each kind of call in ms, the number of each response, and more."""
 
     answers: Mapping[str, int]
     unexpected: Sequence[str]
@@ -30,11 +30,11 @@ class Result:
     failures: Sequence[str]
     has_waited_too_long: bool = False
     once: float = 0.0
-    """What the wait passed the quiet run's worst by in a run that was too slow, where two more were not."""
+    """The delay of a first run that was too slow, if two more runs were not."""
 
 
 def row_of(name: str, what: str, result: Result) -> str:
-    answers = ", ".join(f"{count:,} x {told}" if count > 1 else told for told, count in result.answers.items())
+    answers = ", ".join(f"{count:,} x {answer}" if count > 1 else answer for answer, count in result.answers.items())
     wrong = f"{sum(result.wrong.values())} of {result.calls:,}"
     cells = (name, what, answers, f"{result.beyond:.0f} ms", wrong, f"{result.server} MB", f"{result.gateway} MB")
     passed = f"ok, {result.once:.0f} ms in one of three runs" if result.once else "ok"
@@ -42,7 +42,7 @@ def row_of(name: str, what: str, result: Result) -> str:
 
 
 def markdown(rows: Sequence[str], results: Sequence[Result], quiet: Mapping[str, float], seconds: float) -> str:
-    """All of it, as the results keep it."""
+    """The table, with a row for the total."""
     failed = sum(bool(result.failures) for result in results)
     whole = _line(
         "all",
@@ -54,9 +54,9 @@ def markdown(rows: Sequence[str], results: Sequence[Result], quiet: Mapping[str,
         f"{max((result.gateway for result in results), default=0)} MB",
         f"{failed} failed" if failed else "ok",
     )
-    told = ", ".join(f"{kind} {wait:.0f} ms" for kind, wait in quiet.items())
+    waits = ", ".join(f"{kind} {wait:.0f} ms" for kind, wait in quiet.items())
     head = [_line(*HEAD), _line("---", "---", "---", "---:", "---:", "---:", "---:", "---")]
-    return "\n".join([*head, *rows, whole, "", f"The quiet run's worst waits: {told}.", ""])
+    return "\n".join([*head, *rows, whole, "", f"The quiet run's worst waits: {waits}.", ""])
 
 
 def _line(*cells: str) -> str:

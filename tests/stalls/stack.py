@@ -1,4 +1,4 @@
-"""The programs as an operator runs them, one MongoDB, and the applications of the rows."""
+"""One MongoDB, the programs, and the applications of the rows."""
 
 import json
 import subprocess
@@ -24,7 +24,7 @@ DATABASE: Final = "userfold_stalls"
 
 
 class Stack:
-    """MongoDB, a server and a gateway. `restart` starts the last two anew."""
+    """MongoDB, a server and a gateway. `restart` restarts the server and the gateway."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
@@ -61,7 +61,7 @@ class Stack:
             self._victim = None
         for program in (getattr(self, "gateway", None), getattr(self, "server", None)):
             if program:
-                # A program that a row has broken might take its time.
+                # A program that a row has broken may not stop in time.
                 program.process.terminate()
                 try:
                     program.process.wait(timeout=15)
@@ -75,7 +75,7 @@ class Stack:
         self._start()
 
     def application(self, name: str) -> Application:
-        """The application of this name: a dense one has its users when it is first asked for."""
+        """The application of this name. The users of a dense one are stored on first use."""
         if name not in self._applications:
             application = self._applications[name] = register(self.database, generate_collector_key())
             if name in LEGACY:
@@ -99,18 +99,18 @@ class Stack:
             self._victim = Helper(["tests.stalls.victim"], self.who("B"), self._log)
         return self._victim
 
-    def attacker(self, row: str, application: str, *, until_told: bool) -> "Helper":
-        """A process that is ready to send what a row sends."""
-        more = ["until-told"] if until_told else []
+    def attacker(self, row: str, application: str, *, until_stopped: bool) -> "Helper":
+        """A process that is ready to send the input of a row."""
+        more = ["until-stopped"] if until_stopped else []
         return Helper(["tests.stalls.attacker", row, *more], self.who(application), self._log)
 
     def reset_peaks(self) -> None:
-        """Let the peak of each program's memory be what it has now."""
+        """Set the peak memory of each program to its current memory."""
         for program in (self.server, self.gateway):
             Path(f"/proc/{program.process.pid}/clear_refs").write_text("5")
 
     def peaks(self) -> dict[str, int]:
-        """The peak of each program's memory since then, in MB."""
+        """The peak memory of each program since `reset_peaks`, in MB."""
         found = {}
         for name, program in (("server", self.server), ("gateway", self.gateway)):
             status = Path(f"/proc/{program.process.pid}/status")
@@ -123,16 +123,16 @@ class Stack:
 
 
 class Helper:
-    """A process that is told what to do by lines, and answers by lines."""
+    """A process that reads commands from stdin and prints results, one a line."""
 
     def __init__(self, module: list[str], who: Who, log: IO[bytes]) -> None:
         self._process: subprocess.Popen[str] = subprocess.Popen(
             [sys.executable, "-m", *module], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True
         )
-        self.tell(json.dumps(asdict(who)))
+        self.send(json.dumps(asdict(who)))
         self.ready = self.line() == "ready\n"
 
-    def tell(self, line: str) -> None:
+    def send(self, line: str) -> None:
         assert self._process.stdin
         self._process.stdin.write(line + "\n")
         self._process.stdin.flush()
@@ -142,7 +142,7 @@ class Helper:
         return self._process.stdout.readline()
 
     def result(self) -> Any:
-        """What it prints next, as JSON."""
+        """The next line, decoded as JSON."""
         line = self.line()
         if not line:
             raise RuntimeError("a helper has ended")

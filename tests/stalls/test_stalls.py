@@ -1,7 +1,7 @@
-"""The short part of `make stalls`: some of its rows, bounded by work instead of time.
+"""The short part of `make stalls`: some of its rows, bounded by function calls instead of time.
 
-The programs count the function calls of each callback of their event loops. A callback is what everybody else waits
-for, so what one application sends must never make one long, however much it is in all.
+The programs count the function calls of each callback of their event loops. While a callback runs, every other
+application waits, so no input may cause a long one.
 """
 
 import asyncio
@@ -29,54 +29,54 @@ from tests.support.waiting import wait_until
 
 _DATABASE: Final = "userfold_counted"
 
-_MOST_CALLS: Final = 150_000
-"""Of one callback: about 10 ms of Python, two slices and what they are part of."""
+_MAX_CALLS: Final = 150_000
+"""The limit for one callback: two slices of work, and the code around them."""
 
-_OF_NOBODY: Final = 20_000
-"""Of all callbacks together for a call without a credential that is known, whatever its body: what is read of the body
-to be thrown away comes in pieces of 64 KB."""
+_MAX_CALLS_UNAUTHENTICATED: Final = 20_000
+"""The limit for all callbacks of a call with an unknown credential, whatever its body: the body that is read and
+discarded arrives in pieces of 64 KB."""
 
 _EXPENSIVE: Final = (
     *("dots", "dots-rpc", "dots-stream", "email-many", "arrays", "zeros-struct", "objects", "smallest-users"),
     *("agents", "valid", "valid-rpc", "valid-stream", "exact", "pipeline-rpc", "invalid", "invalid-stream"),
     *("nulls-get", "nulls-list", "nulls-company", "nulls-token-rpc", "nulls-exports-rpc", "nulls-exact"),
 )
-_NOBODYS: Final = ("no-credential", "no-credential-rpc", "unknown-credential", "unknown-rpc")
+_UNAUTHENTICATED: Final = ("no-credential", "no-credential-rpc", "unknown-credential", "unknown-rpc")
 
 
 @dataclass(frozen=True)
 class Counted:
-    """A program that counts."""
+    """A program that counts its function calls."""
 
     program: Program
     file: Path
 
     def calls(self) -> dict[str, int]:
-        """The most of one callback, and those of all, since the last time."""
+        """The largest count of one callback, and the count of all, since the last time."""
         self.file.unlink(missing_ok=True)
         self.program.process.send_signal(signal.SIGUSR1)
         wait_until(self.file.exists)
-        told: dict[str, int] = json.loads(self.file.read_text())
-        return told
+        counts: dict[str, int] = json.loads(self.file.read_text())
+        return counts
 
 
 @dataclass(frozen=True)
 class Programs:
-    """Both programs, and the applications that rows belong to."""
+    """Both programs, and the applications of the rows."""
 
     server: Counted
     gateway: Counted
     applications: dict[str, Application]
 
     def send(self, name: str) -> tuple[Counter[str], dict[str, dict[str, int]]]:
-        """What a row's calls are answered, and what each program did for them."""
+        """Send a row's calls. Returns the responses, and the counts of each program."""
         row = ROWS[name]
         application = self.applications[row.of]
         server, gateway = self.server.program.ready, self.gateway.program.ready
         who = Who(gateway["http"], server["grpc"], application.collector_key, application.management_token)
         attack = row.build(who)
 
-        async def all_of_it() -> Counter[str]:
+        async def send_all() -> Counter[str]:
             channels = Channels(who)
             try:
                 return await send(attack, channels)
@@ -85,8 +85,8 @@ class Programs:
 
         for program in (self.server, self.gateway):
             program.calls()
-        told = asyncio.run(all_of_it())
-        return told, {"server": self.server.calls(), "gateway": self.gateway.calls()}
+        answers = asyncio.run(send_all())
+        return answers, {"server": self.server.calls(), "gateway": self.gateway.calls()}
 
 
 @pytest.fixture(scope="module")
@@ -121,17 +121,17 @@ def programs(
 
 
 @pytest.mark.parametrize("name", _EXPENSIVE)
-def test_no_turn_of_the_loop_is_long(programs: Programs, name: str) -> None:
-    told, calls = programs.send(name)
-    # Counting makes the programs slow: a write may take longer than its time.
-    assert {answer.split()[0] for answer in told} <= {*ROWS[name].may, *LATE}
-    assert not [answer for answer in told if "INTERNAL" in answer]
-    assert {program: counted["most"] for program, counted in calls.items() if counted["most"] > _MOST_CALLS} == {}
+def test_no_callback_is_long(programs: Programs, name: str) -> None:
+    answers, calls = programs.send(name)
+    # Counting slows the programs down, so a write may exceed its deadline.
+    assert {answer.split()[0] for answer in answers} <= {*ROWS[name].may, *LATE}
+    assert not [answer for answer in answers if "INTERNAL" in answer]
+    assert {program: counted["largest"] for program, counted in calls.items() if counted["largest"] > _MAX_CALLS} == {}
 
 
-@pytest.mark.parametrize("name", _NOBODYS)
-def test_whoever_is_not_known_costs_next_to_nothing(programs: Programs, name: str) -> None:
-    told, calls = programs.send(name)
-    assert {answer.split()[0] for answer in told} <= {*ROWS[name].may}
-    most = _OF_NOBODY * sum(told.values())
-    assert {program: counted["total"] for program, counted in calls.items() if counted["total"] > most} == {}
+@pytest.mark.parametrize("name", _UNAUTHENTICATED)
+def test_a_call_with_an_unknown_credential_is_cheap(programs: Programs, name: str) -> None:
+    answers, calls = programs.send(name)
+    assert {answer.split()[0] for answer in answers} <= {*ROWS[name].may}
+    limit = _MAX_CALLS_UNAUTHENTICATED * sum(answers.values())
+    assert {program: counted["total"] for program, counted in calls.items() if counted["total"] > limit} == {}

@@ -1,8 +1,8 @@
 """The process of application B: `python -m tests.stalls.victim`, with `Who` as JSON on stdin.
 
-Told `go`, it sends small updates over HTTP, gRPC and streams, and reads its own users, each connection at a steady
-pace. Told `stop`, it finishes what it has begun, reads back what it was told is stored, and prints each wait.
-Told `flood N`, it sends N updates of N users as fast as they are answered, and prints what came of them.
+After the line `go` it sends small updates over HTTP, gRPC and streams, and reads its own users, each connection at a
+steady pace. After `stop` it finishes its calls, reads back every acknowledged update, and prints each wait.
+After `flood N` it sends N updates of N users as fast as it gets responses, and prints the errors.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ from tests.stalls.calls import Who
 from tests.support.http1 import AsyncConnection, Response, request_bytes
 
 PACE: Final = 0.04
-"""Seconds from one call of a connection to its next: with four connections each, one every 10 ms."""
+"""Seconds from one call of a connection to its next."""
 
 _PATIENCE = 30.0
 _CONNECTIONS = 4
@@ -69,11 +69,11 @@ class Victim:
         self.waits: list[tuple[str, float, float]] = []
         self.wrong: Counter[str] = Counter()
         self._tasks: list[asyncio.Task[None]] = []
-        self._is_over = False
+        self._stopping = False
         self.lag = 0.0
 
     def start(self) -> None:
-        self.waits, self.wrong, self._is_over, self.lag = [], Counter(), False, 0.0
+        self.waits, self.wrong, self._stopping, self.lag = [], Counter(), False, 0.0
         kinds: list[tuple[str, Call]] = [("http", self._http), ("grpc", self._unary)]
         paced = [(name, kind, number) for name, kind in kinds for number in range(_CONNECTIONS)]
         paced += [("stream", self._stream, 0), ("stream", self._stream, 1)]
@@ -82,7 +82,7 @@ class Victim:
         self._tasks = [asyncio.create_task(each) for each in loops]
 
     async def stop(self) -> None:
-        self._is_over = True
+        self._stopping = True
         await asyncio.gather(*self._tasks)
         for user_id, counter in self._stored.items():
             profile = await self._stub.GetUser(
@@ -92,7 +92,7 @@ class Victim:
                 self.wrong["lost"] += 1
 
     async def flood(self, count: int) -> None:
-        """Send `count` updates, each of a user of its own."""
+        """Send `count` updates, each of a different user."""
         self.wrong = Counter()
         numbers = iter(range(count))
 
@@ -110,7 +110,7 @@ class Victim:
 
     async def _paced(self, name: str, kind: Call, number: int, offset: float) -> None:
         due = time.monotonic() + offset
-        while not self._is_over:
+        while not self._stopping:
             await asyncio.sleep(due - time.monotonic())
             self.lag = max(self.lag, time.monotonic() - due)
             started = time.monotonic()
@@ -120,17 +120,17 @@ class Victim:
             due = max(due + PACE, ended)
 
     async def _checked(self, answered: Awaitable[str], name: str) -> None:
-        told = "hang"
+        problem = "hang"
         with suppress(TimeoutError):
             async with asyncio.timeout(_PATIENCE):
                 try:
-                    told = await answered
+                    problem = await answered
                 except grpc.aio.AioRpcError as error:
-                    told = error.code().name
+                    problem = error.code().name
                 except (OSError, EOFError, asyncio.LimitOverrunError) as error:
-                    told = type(error).__name__
-        if told:
-            self.wrong[f"{name} {told}"] += 1
+                    problem = type(error).__name__
+        if problem:
+            self.wrong[f"{name} {problem}"] += 1
 
     async def _http(self, number: int) -> str:
         user_id, counter = f"http-{number}", next(self._counter)
@@ -157,7 +157,7 @@ class Victim:
         return ""
 
     async def _stream(self, number: int) -> str:
-        """A new stream of one update, as a program would begin that starts now."""
+        """Send one update on a new stream."""
         user_id, counter = f"stream-{number}", next(self._counter)
         user = UserUpdate(user_id=user_id, metadata_json=b'{"n":%d}' % counter)
         call = self._stub.StreamUpdateUsers(metadata=self._metadata, timeout=_PATIENCE)

@@ -1,1 +1,1 @@
-"""The stubs of other languages: generated and compiled, as the README of protos/ says."""
+"""The stubs of other languages, generated and compiled by the commands of protos/README.md."""

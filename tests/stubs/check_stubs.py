@@ -1,6 +1,6 @@
-"""What `make stubs` runs: the commands and the programs of protos/README.md for other languages, as they stand there.
+"""Runs the commands and the programs of protos/README.md for other languages, unchanged.
 
-Not among the tests that pytest finds by itself: it needs compilers of Java and Go. `make stubs` installs them.
+pytest does not collect this file by itself, as it needs compilers of Java and Go. `make stubs` installs and runs them.
 """
 
 import json
@@ -25,14 +25,14 @@ _JARS: Final = (
     *("protobuf", "grpc-api", "grpc-context", "grpc-protobuf", "grpc-stub", "guava"),
     "geronimo-annotation-1.3-spec",
 )
-"""Of Debian, in /usr/share/java. The last has `@Generated`, which older plugins write."""
+"""Debian's libraries in /usr/share/java. The last has `@Generated`, which older plugins write."""
 
 _GO: Final = {"GO111MODULE": "off", "GOFLAGS": "", "GOCACHE": str(_ROOT / "build" / "go")}
 _SECONDS: Final = 300
 
 
 def _folder(language: str) -> Path:
-    """An empty folder for a language, with what the commands of the README find in theirs."""
+    """A new folder for a language, with the files that the commands of the README expect."""
     folder = _BUILT / language
     shutil.rmtree(folder, ignore_errors=True)
     (folder / "src").mkdir(parents=True)
@@ -108,7 +108,7 @@ def test_the_program_in_java_compiles() -> None:
         assert (generated / f"{name}.java").exists()
     (folder / "src" / "Users.java").write_text(program)
     jars = ":".join(f"/usr/share/java/{jar}.jar" for jar in _JARS)
-    # Compiled is what the program needs, which is nearly all.
+    # The compiler compiles what the program imports, which is nearly everything.
     options = ["-proc:none", "-nowarn", "-cp", jars, "-sourcepath", "src", "-d", "out"]
     _run(["javac", *options, "src/Users.java", generated / "CampaignServiceGrpc.java"], folder)
     assert (folder / "out" / "io" / "userfold" / "v1" / "UserUpdate.class").exists()

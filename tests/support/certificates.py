@@ -1,4 +1,4 @@
-"""Certificates for tests, of authorities made for the purpose."""
+"""Certificates of a test authority."""
 
 import ipaddress
 from datetime import UTC, datetime, timedelta
@@ -14,7 +14,7 @@ HOSTS = (x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0
 
 
 class Authority:
-    """An authority of its own, whose certificate is in the file `path`."""
+    """A new authority, whose certificate is in the file `path`."""
 
     def __init__(self, directory: Path, name: str = "authority") -> None:
         self._key = ec.generate_private_key(ec.SECP256R1())
@@ -23,7 +23,7 @@ class Authority:
         self.path.write_bytes(_pem(self._sign(self._name, self._key.public_key(), is_authority=True)))
 
     def issue(self, directory: Path, name: str, *hosts: x509.GeneralName) -> "Pair":
-        """A new certificate for these hosts, in place of the one in the files of this name."""
+        """Issue a certificate for these hosts, and write it over the files of this name."""
         key = ec.generate_private_key(ec.SECP256R1())
         certificate = self._sign(_name(name), key.public_key(), hosts or HOSTS)
         pair = Pair(directory / f"{name}.pem", directory / f"{name}.key", certificate.serial_number)

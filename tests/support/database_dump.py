@@ -1,4 +1,4 @@
-"""All that a MongoDB holds, as bytes."""
+"""The contents of a MongoDB as bytes."""
 
 from typing import Any
 
@@ -6,11 +6,11 @@ from bson.raw_bson import RawBSONDocument
 from pymongo import MongoClient
 
 OPLOG = "local.oplog.rs"
-"""Where MongoDB keeps what was written, until it is written over."""
+"""The log of writes, which MongoDB overwrites after a while."""
 
 
 def dump(client: MongoClient[dict[str, Any]]) -> dict[str, bytes]:
-    """The bytes of all documents of each collection of each database."""
+    """The BSON of all documents, by the names of their collections."""
     options = client.codec_options.with_options(document_class=RawBSONDocument)
     return {
         f"{database}.{name}": b"".join(document.raw for document in client[database][name].with_options(options).find())

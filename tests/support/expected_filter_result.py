@@ -1,4 +1,4 @@
-"""What a filter means, said naively, of profiles as they are answered: the judge of the queries that MongoDB runs."""
+"""The meaning of a filter, implemented as simply as possible. Property tests compare MongoDB's results with it."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -11,7 +11,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def matches(profile: Profile, tree: Filter) -> bool:
-    """Whether a filter holds for a profile."""
+    """Whether a profile matches a filter."""
     if isinstance(tree, Not):
         return not matches(profile, tree.operand)
     if isinstance(tree, And):
@@ -23,7 +23,7 @@ def matches(profile: Profile, tree: Filter) -> bool:
 
 def _compares(profile: Profile, comparison: Comparison) -> bool:
     found, value = _found(profile, comparison.path), comparison.value
-    if _is_kept_as_text(value) and comparison.operator in ("=", "!=", ":"):
+    if _is_stored_as_string(value) and comparison.operator in ("=", "!=", ":"):
         value = str(value)
     if comparison.path[0].endswith("_time") and isinstance(value, str):
         value = _nanoseconds(value)
@@ -41,7 +41,7 @@ def _compares(profile: Profile, comparison: Comparison) -> bool:
 
 
 def _found(profile: Profile, path: tuple[str, ...]) -> Any:
-    """What is in a field; None where nothing is."""
+    """The value of a field; None if it is absent."""
     found: Any = {name: getattr(profile, name) for name in Profile.__dataclass_fields__}
     for key in path:
         found = found.get(key) if isinstance(found, Mapping) else None
@@ -55,14 +55,14 @@ def _equal(one: object, other: object) -> bool:
 def _kind(value: object) -> str:
     if isinstance(value, bool):
         return "boolean"
-    # A number of 64 bits is answered as a type of the driver's own, which is an int.
+    # The driver returns a 64-bit integer as a subclass of int.
     if isinstance(value, int | float):
         return "number"
     return {str: "text", type(None): "null"}.get(type(value), "other")
 
 
-def _is_kept_as_text(value: object) -> bool:
-    """Whether a value is an integer that no double holds, which an update's metadata keeps as its digits."""
+def _is_stored_as_string(value: object) -> bool:
+    """Whether a value is an integer that no double holds. Metadata stores its digits as a string."""
     if not isinstance(value, int):
         return False
     try:
@@ -72,7 +72,7 @@ def _is_kept_as_text(value: object) -> bool:
 
 
 def _nanoseconds(text: str) -> int:
-    """Of a time in UTC with nine digits, which are all that the tests write."""
+    """Nanoseconds since 1970 of a time in UTC with nine fractional digits, the only form in these tests."""
     seconds, fraction = text.removesuffix("Z").split(".")
     return _since_epoch(datetime.fromisoformat(f"{seconds}Z")) + int(fraction)
 

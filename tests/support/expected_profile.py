@@ -1,6 +1,6 @@
-"""The merge table once more, as naively as it reads: what a profile must be after a list of updates.
+"""The merge table, implemented as simply as possible: the profile that a sequence of updates must leave.
 
-It shares no code with the server, works on the caller's own keys, and is the judge in the property tests.
+It shares no code with the server and works on unescaped keys. Property tests compare the server's profiles with it.
 """
 
 import copy
@@ -10,7 +10,7 @@ RESERVED = {"email", "name", "first_name", "last_name", "phone", "photo_url"}
 
 
 class ReferenceProfile:
-    """One profile. `fold` takes an update as its JSON object."""
+    """One profile. `fold` applies an update, given as a JSON object."""
 
     def __init__(self) -> None:
         self.fields: dict[str, Any] = {}
@@ -57,7 +57,7 @@ class ReferenceProfile:
 
 
 def exact(value: Any) -> Any:
-    """`value` with each integer that a double cannot hold as its decimal digits, a text."""
+    """`value` with each integer that a double cannot hold replaced by a string of its decimal digits."""
     if isinstance(value, dict):
         return {key: exact(item) for key, item in value.items()}
     if isinstance(value, list):
@@ -66,7 +66,7 @@ def exact(value: Any) -> Any:
 
 
 def merged(stored: Any, sent: dict[str, Any]) -> dict[str, Any]:
-    """The object that `sent` leaves where `stored` was, which may be anything."""
+    """The result of merging `sent` into `stored`, which may be any value."""
     result = dict(stored) if isinstance(stored, dict) else {}
     for key, value in sent.items():
         if value is None:

@@ -14,10 +14,10 @@ from runtime.child import start_child, stop_child
 
 _FIRST_PORT: Final = 10_000
 _PORTS: Final = 20_000
-"""Below the ports that the kernel gives to outgoing connections."""
+"""These are below the ports that the kernel gives to outgoing connections."""
 
 _ports = itertools.cycle(_FIRST_PORT + (os.getpid() * 37 + number) % _PORTS for number in range(_PORTS))
-"""Begins elsewhere in each process, as several run tests on one machine."""
+"""Each process begins at a different port, as several run tests on one machine."""
 
 
 def environment(variables: Mapping[str, str], *, measured: bool = True) -> dict[str, str]:
@@ -86,7 +86,7 @@ class Program:
 
 
 def free_port() -> int:
-    """A port of 127.0.0.1 on which nothing listens, and which no outgoing connection is given meanwhile."""
+    """A port of 127.0.0.1 on which nothing listens, outside the range of outgoing connections."""
     for port in itertools.islice(_ports, _PORTS):
         with socket.socket() as probe, suppress(OSError):
             probe.bind(("127.0.0.1", port))

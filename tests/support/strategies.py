@@ -1,4 +1,4 @@
-"""What hypothesis draws: updates with every key and every shape that has ever bitten."""
+"""Hypothesis strategies for updates, with keys and shapes that once caused a defect."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 _ODD_KEYS = ["a", "b", "c", "a.b", "$set", "$unset", "", "0", "1", "_id", "__proto__", "%2E", "%", "a\0b", "k" * 1000]
 _ODD_KEYS += ["é", "日本", "😀", "metadata", "aliases", "constructor", "$literal", "$$REMOVE", ".", "..", "length"]
 
-# Few keys, so that updates meet.
+# Few keys, so that updates often share one.
 KEYS = st.sampled_from(_ODD_KEYS)
 
 _TEXTS = st.sampled_from(["", "x", "$name", "$$ROOT", "$metadata.a", "\0", "é😀", "2026-01-02T03:04:05Z", "a" * 300])
@@ -31,7 +31,7 @@ _RESERVED: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
     },
 )
 
-# Envelope texts come back as sent, so equality is the whole check.
+# Strings of the envelope are returned unchanged, so tests compare for equality.
 _CAMPAIGN = st.dictionaries(
     st.sampled_from(["utm_source", "utm_medium", "referrer", "gclid"]), st.sampled_from(["s", "é", "$x", "", None])
 )

@@ -1,4 +1,4 @@
-"""A backup that version 0.2 wrote before its modules were moved: this version restores it and reads every profile."""
+"""A backup of version 0.2 is restored, and every profile in it is read."""
 
 import json
 from collections.abc import Iterator
@@ -37,10 +37,10 @@ def client(mongod: EmbeddedMongod) -> Iterator[httpx2.Client]:
 @pytest.mark.parametrize(
     "recorded", _RECORDED["responses"], ids=[f"{each['method']} {each['path']}" for each in _RECORDED["responses"]]
 )
-def test_each_read_answers_what_version_0_2_answered(client: httpx2.Client, recorded: dict[str, Any]) -> None:
+def test_each_read_returns_what_version_0_2_returned(client: httpx2.Client, recorded: dict[str, Any]) -> None:
     response = client.request(recorded["method"], recorded["path"], json=recorded["body"])
     assert response.status_code == recorded["status"]
-    # The words of an error may improve.
+    # The message of an error may change.
     assert response.json() | {"message": None} == recorded["response"] | {"message": None}
 
 

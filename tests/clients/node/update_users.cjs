@@ -83,15 +83,15 @@ var users = [
   new moesifapi.UserModel(userB)
 ];
 
-function told(name, error, response) {
+function report(name, error, response) {
   console.log(name, error ? JSON.stringify(error) : response.statusCode);
 }
 
 // 4. Create a single user
 api.updateUser(new moesifapi.UserModel(user), function(error, response, context) {
-  told('single', error, response);
+  report('single', error, response);
   // 4. Send batch of users
   api.updateUsersBatch(users, function(error, response, context) {
-    told('batch', error, response);
+    report('batch', error, response);
   });
 });

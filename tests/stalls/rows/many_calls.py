@@ -1,4 +1,4 @@
-"""Many calls, connections and streams at once, known or not, and groups with a poisoned member."""
+"""Many concurrent calls, connections and streams, and groups with an expensive member."""
 
 from typing import Final
 from urllib.parse import quote
@@ -9,7 +9,7 @@ from userfold.v1.user_pb2 import UserUpdate
 
 from tests.stalls.calls import INTERNAL, Attack, Call, Grpc, Http, Who
 from tests.stalls.rows.payloads import batch, chains, grpc_batch, message, stream, user
-from tests.stalls.rows.row import BUSY, NOBODY, READ, WRITE, Row, many, one
+from tests.stalls.rows.row import BUSY, READ, UNAUTHENTICATED, WRITE, Row, many, one
 
 _SMALL = b'{"user_id":"u"}'
 _UPDATE = pb.UpdateUserRequest(user=UserUpdate(user_id="u")).SerializeToString()
@@ -24,7 +24,7 @@ def _made_up(number: int) -> dict[str, str]:
 
 
 def _poisoned(who: Who) -> Attack:
-    """The worst of everything at once, again and again."""
+    """The most expensive updates of every method, three at a time."""
     texts = [
         orjson.dumps(chains(*shape)) for shape in ((50, 10, 1000), (200, 14, 2000), (300, 17, 2000), (900, 17, 2000))
     ]
@@ -47,33 +47,33 @@ def _long(name: str, target: str) -> Row:
 ROWS: Final = [
     Row(
         "unknown-1000",
-        "1,000 unknown keys at once",
+        "1,000 concurrent unknown keys",
         many(lambda who, n: Http("POST", "/v1/users", _made_up(n), _SMALL), 1000, 1000),
-        (*NOBODY, *BUSY),
+        (*UNAUTHENTICATED, *BUSY),
     ),
     Row(
         "unknown-1000-rpc",
-        "1,000 unknown keys at once, over gRPC",
+        "1,000 concurrent unknown keys, over gRPC",
         many(lambda who, n: Grpc("UpdateUser", _made_up(n), [_UPDATE]), 1000, 1000),
-        (*NOBODY, *BUSY, "refused"),
+        (*UNAUTHENTICATED, *BUSY, "refused"),
     ),
     Row(
         "unknown-400-batches",
         "400 connections, each with a batch of a made-up key",
         many(lambda who, n: Http("POST", "/v1/users/batch", _made_up(n), b"[%s]" % _SMALL), 1200, 400),
-        (*NOBODY, *BUSY),
+        (*UNAUTHENTICATED, *BUSY),
     ),
     Row(
         "unknown-400-reads",
         "400 connections, each with a read of a made-up token",
         many(lambda who, n: Http("GET", "/v1/users/u", {"authorization": f"Bearer made up {n}"}), 1200, 400),
-        (*NOBODY, *BUSY),
+        (*UNAUTHENTICATED, *BUSY),
     ),
     Row(
         "no-credential-2000",
-        "2,000 requests without a credential, 100 at once",
+        "2,000 requests without a credential, 100 concurrently",
         one(lambda who: Http("POST", "/v1/users", {}, _SMALL), 2000, 100),
-        NOBODY,
+        UNAUTHENTICATED,
     ),
     Row(
         "streams-idle",
@@ -91,7 +91,7 @@ ROWS: Final = [
         "streams-unknown",
         "200 idle streams of unknown keys",
         many(lambda who, n: Grpc("StreamUpdateUsers", _made_up(n), [], is_stream=True, idle=1.5), 200, 200),
-        (*NOBODY, *BUSY, "refused"),
+        (*UNAUTHENTICATED, *BUSY, "refused"),
     ),
     Row(
         "poisoned",
@@ -108,7 +108,7 @@ ROWS: Final = [
     _long("id", f"/v1/users/{'%41' * 20_000}"),
     Row(
         "filter-worst",
-        "a filter of 50 comparisons within 4 KB, 8 at once",
+        "a filter of 50 comparisons within 4 KB, 8 concurrently",
         one(
             lambda who: Http(
                 "GET", f"/v1/users?filter={quote(' AND '.join(f'metadata.a{n} != {n}' for n in range(50)))}", who.reader
@@ -129,6 +129,6 @@ ROWS: Final = [
         "others-nobody",
         "12 MB of events without a credential, 4 times",
         one(lambda who: Http("POST", "/v1/events/batch", {}, b"[%s0]" % (b"0," * 5_900_000)), 4, 2),
-        NOBODY,
+        UNAUTHENTICATED,
     ),
 ]

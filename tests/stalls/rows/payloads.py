@@ -1,4 +1,4 @@
-"""Updates as bytes, over every way in: what rows are made of."""
+"""Encoded updates for every method: the parts of the rows."""
 
 import gzip
 from collections.abc import Callable, Iterable, Sequence
@@ -12,7 +12,7 @@ from tests.stalls.calls import Attack, Call, Grpc, Http, Who
 from tests.stalls.rows.row import WRITE, Row, one
 
 USERS: Final = 34
-"""Profiles of each dense application: more than the 32 MiB that a page may hold."""
+"""The number of profiles of each dense application: more than fit into a page of 32 MiB."""
 
 TOKEN: Final = "shared by all dense users"
 COMPANY: Final = "dense"
@@ -24,7 +24,7 @@ def batch(users: object, *, packed: bool = False) -> Callable[[Who], Call]:
 
 
 def raw(body: bytes, target: str = "/v1/users", *, packed: bool = False) -> Callable[[Who], Call]:
-    """A POST of these bytes."""
+    """A POST with this body."""
     headers = ["content-encoding: gzip"] if packed else []
     sent = gzip.compress(body, 6) if packed else body
     return lambda who: Http("POST", target, who.writer, sent, headers)
@@ -63,8 +63,9 @@ def in_struct(metadata: dict[str, Any]) -> UserUpdate:
 
 
 def chains(count: int, levels: int, key: int) -> dict[str, Any]:
-    """`count` chains of objects below one long key, of `key` bytes. The object at the end of each has nothing in it, so
-    that only a pipeline can store it, in which every object of a chain repeats its path.
+    """`count` chains of `levels` nested objects, below one key of `key` bytes.
+
+    The empty object at the end of each needs the exact form of a write, in which every object repeats its path.
     """
     chain: dict[str, Any] = {}
     for _ in range(levels):
@@ -72,11 +73,11 @@ def chains(count: int, levels: int, key: int) -> dict[str, Any]:
     return {"k" * key: {str(number): chain for number in range(count)}}
 
 
-def _lazily(make: Callable[[], Callable[[Who], Call]], count: int, at_once: int) -> Callable[[Who], Attack]:
-    """Bytes that are made in the attacker alone, not where the table is read."""
+def _lazily(make: Callable[[], Callable[[Who], Call]], count: int, concurrency: int) -> Callable[[Who], Attack]:
+    """Calls that are encoded only in the attacker's process, not where the table is imported."""
 
     def build(who: Who) -> Attack:
-        return one(make(), count, at_once)(who)
+        return one(make(), count, concurrency)(who)
 
     return build
 
@@ -86,11 +87,11 @@ def row(
     what: str,
     make: Callable[[], Callable[[Who], Call]],
     count: int = 1,
-    at_once: int = 1,
+    concurrency: int = 1,
     may: Sequence[str] = WRITE,
     of: str = "A",
 ) -> Row:
-    return Row(name, what, _lazily(make, count, at_once), may, of)
+    return Row(name, what, _lazily(make, count, concurrency), may, of)
 
 
 def renamed(update: UserUpdate, number: int) -> UserUpdate:

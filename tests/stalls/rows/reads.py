@@ -1,4 +1,4 @@
-"""Reads and updates of dense profiles: those that were stored before the limits, and those that updates can store."""
+"""Reads and updates of dense profiles, some stored before the limits existed, some stored by updates."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, Final
@@ -71,7 +71,7 @@ def _row(of: str, name: str) -> Row:
 
 
 def _exact(count: int) -> list[dict[str, Any]]:
-    """Updates with an empty object: only a pipeline can set it, which reads and writes the whole profile."""
+    """Updates with an empty object, which need the exact form of a write: it reads and writes the whole profile."""
     return [user({"exact": {str(number): {}}}) | {"user_id": f"d{number % USERS}"} for number in range(count)]
 
 

@@ -1,4 +1,4 @@
-"""Expensive input of nobody: without a credential, or with one that is not known; and what a proxy is told."""
+"""Expensive inputs without a credential or with an unknown one, and expensive headers of a proxy."""
 
 import gzip
 from collections.abc import Callable
@@ -10,25 +10,25 @@ from userfold.v1 import user_service_pb2 as pb
 
 from tests.stalls.calls import Call, Grpc, Http, Who
 from tests.stalls.rows.payloads import message, row, user
-from tests.stalls.rows.row import NOBODY
+from tests.stalls.rows.row import UNAUTHENTICATED
 
 
-def _nobody(key: str | None) -> Callable[[Who], Call]:
+def _unknown(key: str | None) -> Callable[[Who], Call]:
     body = gzip.compress(orjson.dumps([user({"a": [0] * 5_900_000})]), 6)
     credential = {} if key is None else {"x-moesif-application-id": key}
     return lambda who: Http("POST", "/v1/users/batch", credential, body, ["content-encoding: gzip"])
 
 
-def _nobody_over_grpc(credential: dict[str, str]) -> Callable[[Who], Call]:
+def _unknown_over_grpc(credential: dict[str, str]) -> Callable[[Who], Call]:
     update = message(b'{"a":[%s0]}' % (b"0," * 5_900_000))
     request = pb.BatchUpdateUsersRequest(users=[update]).SerializeToString()
     return lambda who: Grpc("BatchUpdateUsers", credential, [request])
 
 
-def _nobody_streams() -> Callable[[Who], Call]:
+def _unknown_stream() -> Callable[[Who], Call]:
     update = message(b'{"a":[%s0]}' % (b"0," * 5_900_000))
     request = pb.StreamUpdateUsersRequest(users=[update]).SerializeToString()
-    return lambda who: Grpc("StreamUpdateUsers", {"x-moesif-application-id": "nobody's"}, [request], is_stream=True)
+    return lambda who: Grpc("StreamUpdateUsers", {"x-moesif-application-id": "unknown"}, [request], is_stream=True)
 
 
 def _forwarded(header: str) -> Callable[[Who], Call]:
@@ -36,25 +36,27 @@ def _forwarded(header: str) -> Callable[[Who], Call]:
 
 
 ROWS: Final = [
-    row("no-credential", "28 KB of gzip without a credential, 20 times", lambda: _nobody(None), 20, 2, NOBODY),
-    row("unknown-credential", "the same with an unknown key", lambda: _nobody("nobody's"), 20, 2, NOBODY),
+    row(
+        "no-credential", "28 KB of gzip without a credential, 20 times", lambda: _unknown(None), 20, 2, UNAUTHENTICATED
+    ),
+    row("unknown-credential", "the same with an unknown key", lambda: _unknown("unknown"), 20, 2, UNAUTHENTICATED),
     row(
         "unknown-rpc",
         "12 MB with an unknown key, as BatchUpdateUsers",
-        lambda: _nobody_over_grpc({"x-moesif-application-id": "nobody's"}),
+        lambda: _unknown_over_grpc({"x-moesif-application-id": "unknown"}),
         4,
         2,
-        NOBODY,
+        UNAUTHENTICATED,
     ),
-    row("no-credential-rpc", "the same without a credential", lambda: _nobody_over_grpc({}), 4, 2, NOBODY),
-    row("unknown-stream", "the same in a stream of an unknown key", _nobody_streams, 4, 2, (*NOBODY, "ended")),
+    row("no-credential-rpc", "the same without a credential", lambda: _unknown_over_grpc({}), 4, 2, UNAUTHENTICATED),
+    row("unknown-stream", "the same in a stream of an unknown key", _unknown_stream, 4, 2, (*UNAUTHENTICATED, "ended")),
     row(
         "no-credential-single",
         "1 MB of `[` without a credential, 20 times",
         lambda: lambda who: Http("POST", "/v1/users", {}, b"[" * 1_000_000),
         20,
         4,
-        NOBODY,
+        UNAUTHENTICATED,
     ),
     *[
         row(name, what, partial(_forwarded, value), 3)
@@ -72,6 +74,6 @@ ROWS: Final = [
         lambda: lambda who: Http("POST", "/v1/users", {}, b"{}", [f"forwarded: {'a' * 20_000}, for=192.0.2.1"]),
         3,
         1,
-        NOBODY,
+        UNAUTHENTICATED,
     ),
 ]

@@ -1,4 +1,4 @@
-"""Expensive updates of one application, over every way in."""
+"""Expensive updates of one application, by every method."""
 
 import gzip
 from collections.abc import Callable
@@ -110,7 +110,7 @@ ROWS: Final = [
         "smallest-users",
         "a batch of 600,000 users",
         lambda: batch([{"user_id": str(n % 1000)} for n in range(600_000)], packed=True),
-        # What could not be sent in time is refused as such.
+        # Items that could not be sent before the deadline are refused.
         may=(*WRITE, "504"),
     ),
     row(
@@ -153,7 +153,7 @@ ROWS: Final = [
     ),
     row(
         "valid-four",
-        "four such batches at once",
+        "four such batches concurrently",
         lambda: batch([user(_VALUES, n) for n in range(400)], packed=True),
         4,
         4,
