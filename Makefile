@@ -14,8 +14,10 @@ INSTALLED_PROTOS = $$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_pa
 STUB_PACKAGES = protobuf-compiler libprotobuf-java libgrpc-java protobuf-compiler-grpc-java-plugin \
   libgeronimo-annotation-1.3-spec-java golang-go protoc-gen-go protoc-gen-go-grpc golang-google-grpc-dev \
   golang-google-genproto-dev golang-google-protobuf-dev $(if $(shell command -v javac),,default-jdk-headless)
-# Files of tests, each with all that it starts of its own: several at once, one for each core.
-SIDE_BY_SIDE := --numprocesses auto --maxprocesses 4 --dist loadfile
+# Each process runs whole files of tests, with its own MongoDB and programs. Half of the tests wait for programs, so there
+# is one process more than cores.
+PROCESSES := $(shell echo $$(( $$(nproc) < 4 ? $$(nproc) + 1 : 4 )))
+SIDE_BY_SIDE := --numprocesses $(PROCESSES) --dist loadfile --no-loadscope-reorder
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .PHONY: help setup test-fast run backup restore proto test check lint types contracts accept-contract stubs docs wheel lock faults stalls repeat bench overload costs clean

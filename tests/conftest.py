@@ -1,7 +1,7 @@
 """Fixtures of all tests: one mongod, a running server and gateway, and an application for each test."""
 
 import tempfile
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,32 +17,39 @@ from server.mongo.replica_set import initiate
 from tests.support.applications import Application, register
 from tests.support.stack import DATABASE, Api, Stack, running_stack
 
-_STARTS_A_PROGRAM: Final = frozenset({"mongod", "stack", "database", "api", "running", "site"})
+_STARTS_A_PROGRAM: Final = frozenset({"mongod", "stack", "unmeasured_stack", "database", "api", "running", "site"})
 """Fixtures that start a program."""
 
 _IN_PROCESS: Final = frozenset({"contract", "docs", "gateway", "runtime", "server"})
 """Folders whose tests start no program, unless they use one of these fixtures."""
 
+_ONLY_CLIENTS: Final = frozenset({"api", "bad_input", "clients", "merge", "overload", "reads", "recordings", "stalls"})
+"""Folders whose tests only call running programs. Coverage measures the programs, and not the tests."""
 
-def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
-    """Mark the tests that `make test-fast` leaves out."""
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests that `make test-fast` leaves out and those without coverage, and run long modules first."""
     for item in items:
         folder = item.path.relative_to(Path(__file__).parent).parts[0]
         if folder not in _IN_PROCESS or _STARTS_A_PROGRAM & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.slow)
+        if folder in _ONLY_CLIENTS:
+            item.add_marker(pytest.mark.unmeasured)
+    # A long module that starts last would keep one process busy while the others have ended.
+    items.sort(key=lambda item: item.get_closest_marker("long") is None)
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_call(item: pytest.Item) -> Generator[None]:
-    """Pause coverage in a test that is marked `unmeasured`."""
-    measured_by = Coverage.current() if item.get_closest_marker("unmeasured") else None
-    if not measured_by:
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Pause coverage during a test that is marked `unmeasured`."""
+    coverage = Coverage.current() if item.get_closest_marker("unmeasured") else None
+    if not coverage:
         return (yield)
-    measured_by.stop()
+    coverage.stop()
     try:
         return (yield)
     finally:
-        measured_by.start()
+        coverage.start()
 
 
 @pytest.fixture(scope="session")

@@ -19,6 +19,8 @@ from tests.clients.programs import finished, run
 from tests.support.applications import Application
 from tests.support.stack import Api, Stack
 
+pytestmark = pytest.mark.long
+
 _ROOT: Final = Path(__file__).parents[2]
 _PROTOS: Final = _ROOT / "protos"
 _PIP: Final = ("-m", "pip", "--disable-pip-version-check")

@@ -16,6 +16,8 @@ from tests.bad_input.send import Sender
 from tests.support.applications import grant, register
 from tests.support.stack import Api, Stack
 
+pytestmark = pytest.mark.long
+
 _ROWS = rows()
 
 # Fields that are ignored unless the row names them.

@@ -3,7 +3,11 @@
 import subprocess
 import sys
 
+import pytest
+
 from tests.support.programs import environment
+
+pytestmark = pytest.mark.long
 
 
 def test_no_acknowledged_update_is_lost_and_the_checker_finds_a_seeded_bug() -> None:

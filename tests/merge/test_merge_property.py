@@ -18,6 +18,8 @@ from tests.support.expected_profile import ReferenceProfile
 from tests.support.stack import Api, Stack
 from tests.support.strategies import UPDATES
 
+pytestmark = pytest.mark.long
+
 _CLIENT = "127.0.0.1"
 
 _numbers = itertools.count()

@@ -8,6 +8,8 @@ from pymongo.database import Database
 
 from tests.support.stack import Api
 
+pytestmark = pytest.mark.long
+
 _STORED: list[Any] = [None, "text", 1, True, [1, 2], {"old": 1}, {}]
 
 

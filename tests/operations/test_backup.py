@@ -30,6 +30,8 @@ from tests.support.applications import Application, register
 from tests.support.programs import Program, run_program
 from tests.support.stack import Api
 
+pytestmark = pytest.mark.long
+
 _PROFILES = 1000
 
 

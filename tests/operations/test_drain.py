@@ -24,6 +24,8 @@ from tests.support.applications import Application, register
 from tests.support.programs import Program
 from tests.support.stack import start_gateway, start_server
 
+pytestmark = pytest.mark.long
+
 _DATABASE = "userfold_drain_test"
 _SERVING, _NOT_SERVING = health_pb2.HealthCheckResponse.SERVING, health_pb2.HealthCheckResponse.NOT_SERVING
 
@@ -43,14 +45,14 @@ def stored(mongod: EmbeddedMongod) -> Iterator[Database[dict[str, Any]]]:
 
 @pytest.fixture
 def server(mongod: EmbeddedMongod) -> Iterator[Program]:
-    running = start_server(mongod.uri, _DATABASE, {"USERFOLD_DRAIN_SECONDS": "0.5"})
+    running = start_server(mongod.uri, _DATABASE, {"USERFOLD_DRAIN_SECONDS": "0.5"}, measured=False)
     yield running
     running.stop()
 
 
 @pytest.fixture
 def gateway(server: Program) -> Iterator[Program]:
-    running = start_gateway(server.ready["grpc"], {"USERFOLD_DRAIN_SECONDS": "2"})
+    running = start_gateway(server.ready["grpc"], {"USERFOLD_DRAIN_SECONDS": "2"}, measured=False)
     yield running
     running.stop()
 

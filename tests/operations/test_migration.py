@@ -23,6 +23,8 @@ from tests.support.programs import Program
 from tests.support.stack import start_server
 from tests.support.waiting import wait_until
 
+pytestmark = pytest.mark.long
+
 _PROFILES = 1000
 
 

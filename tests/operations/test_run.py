@@ -24,6 +24,8 @@ from tests.support.certificates import Authority
 from tests.support.programs import start_program
 from tests.support.waiting import wait_until
 
+pytestmark = pytest.mark.long
+
 READY = re.compile(
     r"userfold ready http=(?P<http>https?://127\.0\.0\.1:[1-9]\d*) grpc=(?P<grpc>127\.0\.0\.1:[1-9]\d*) "
     r"mongodb=(?P<mongodb>\S+) application_id=(?P<application_id>ufc_\S{64}) management_token=(?P<token>ufm_\S{64})\n"
@@ -34,7 +36,7 @@ PROGRAMS = ["gateway", "mongod", "server"]
 class Stack:
     """A running `python -m server.local.run` on free ports."""
 
-    def __init__(self, data_dir: Path, **environment: str) -> None:
+    def __init__(self, data_dir: Path, *, measured: bool, **environment: str) -> None:
         addresses = {"USERFOLD_GRPC_ADDRESS": "127.0.0.1:0", "USERFOLD_HTTP_ADDRESS": "127.0.0.1:0"}
         self.errors = data_dir.with_suffix(".stderr")
         with self.errors.open("wb") as stderr:
@@ -42,6 +44,7 @@ class Stack:
                 "server.local.run",
                 variables={"USERFOLD_DATA_DIR": str(data_dir), **addresses, **environment},
                 stderr=stderr,
+                measured=measured,
             )
 
     def ready(self) -> dict[str, str]:
@@ -73,7 +76,7 @@ class Stack:
 class Start(Protocol):
     """Starts a stack with a new data directory of this name."""
 
-    def __call__(self, name: str = "data", **environment: str) -> Stack: ...
+    def __call__(self, name: str = "data", *, measured: bool = True, **environment: str) -> Stack: ...
 
 
 @pytest.fixture
@@ -87,8 +90,8 @@ def home() -> Iterator[Path]:
 def start(home: Path) -> Iterator[Start]:
     with ExitStack() as stacks:
 
-        def start(name: str = "data", **environment: str) -> Stack:
-            stack = Stack(home / name, **environment)
+        def start(name: str = "data", *, measured: bool = True, **environment: str) -> Stack:
+            stack = Stack(home / name, measured=measured, **environment)
             stacks.enter_context(stack.process)
             stacks.callback(stack.process.terminate)
             return stack
@@ -181,7 +184,7 @@ def test_with_certificates_it_serves_https_and_its_programs_trust_each_other(sta
 
 @pytest.mark.parametrize("awaited", PROGRAMS)
 def test_a_signal_during_the_start_stops_the_started_programs(start: Start, awaited: str) -> None:
-    stack = start()
+    stack = start(measured=awaited == "gateway")
     while awaited not in (children := stack.children()):
         assert stack.process.poll() is None
         time.sleep(0.005)
@@ -194,7 +197,7 @@ def test_a_signal_during_the_start_stops_the_started_programs(start: Start, awai
 
 @pytest.mark.parametrize("victim", PROGRAMS)
 def test_when_a_program_dies_the_others_are_stopped(start: Start, victim: str) -> None:
-    stack = start()
+    stack = start(measured=victim == "server")
     stack.ready()
     children = stack.children()
     os.kill(children[victim], signal.SIGKILL)
@@ -206,7 +209,7 @@ def test_when_a_program_dies_the_others_are_stopped(start: Start, victim: str) -
 
 
 def test_no_program_outlives_a_killed_launcher(start: Start) -> None:
-    stack = start()
+    stack = start(measured=False)
     stack.ready()
     children = stack.children()
     stack.process.kill()

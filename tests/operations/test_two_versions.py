@@ -21,6 +21,8 @@ from tests.support.applications import Application
 from tests.support.programs import run_program
 from tests.support.stack import DATABASE, Api, Stack, running_stack, start_gateway, start_server
 
+pytestmark = pytest.mark.long
+
 _WHEELS = Path(__file__).parents[1] / "versions"
 _PROXY = {"X-Forwarded-For": "203.0.113.7"}
 

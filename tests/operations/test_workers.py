@@ -21,6 +21,8 @@ from tests.support.applications import Application, register
 from tests.support.programs import Program, free_port
 from tests.support.waiting import wait_until
 
+pytestmark = pytest.mark.long
+
 _ESTABLISHED, _LISTENING = "01", "0A"
 
 

@@ -18,6 +18,8 @@ from tests.support.programs import Program
 from tests.support.stack import Api, Stack, start_gateway
 from tests.support.waiting import wait_until
 
+pytestmark = pytest.mark.long
+
 _CONNECTIONS = 64
 _CLIENTS = 4 * _CONNECTIONS
 _MAX_MEGABYTES = 100

@@ -20,6 +20,8 @@ from server.users.ids import alias_digest, profile_id
 from tests.support.applications import register
 from tests.support.stack import Api, Stack
 
+pytestmark = pytest.mark.long
+
 _START = datetime(2026, 1, 1, tzinfo=UTC)
 _METADATA_BYTES = 1_000_000
 _MAX_RESPONSE_BYTES = 32 * 1024 * 1024

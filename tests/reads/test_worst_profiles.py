@@ -30,6 +30,8 @@ from tests.operations.test_backup import Command
 from tests.support.applications import Application, register
 from tests.support.stack import percent_encoded, running_stack
 
+pytestmark = pytest.mark.long
+
 _DATABASE: Final = "userfold_worst"
 _USERS: Final = 34
 _TOKEN: Final = "t" * 8192

@@ -50,6 +50,8 @@ from tests.support.programs import free_port
 from tests.support.stack import DATABASE, start_gateway, start_server
 from tests.support.transports import BINDINGS, Credential, GrpcTransport, HttpTransport, http_request
 
+pytestmark = pytest.mark.long
+
 _PROFILES = f"{DATABASE}.profiles"
 _BACKUP = "the backup"
 _TO_READERS = "responses to readers"

@@ -27,6 +27,8 @@ from tests.support.applications import Application, register
 from tests.support.programs import Program
 from tests.support.waiting import wait_until
 
+pytestmark = pytest.mark.long
+
 _DATABASE: Final = "userfold_counted"
 
 _MAX_CALLS: Final = 150_000

@@ -103,6 +103,7 @@ async def test_a_small_batch_takes_no_turn(sent: Sent) -> None:
     assert sent.turns.taken == []
 
 
+@pytest.mark.unmeasured
 async def test_a_large_batch_is_processed_in_turns_of_its_application(sent: Sent) -> None:
     """12 MB of empty arrays: none is parsed, and each turn scans one window or inflates one slice."""
     bomb = b'[{"user_id":"1","metadata":{"a":[' + b"[]," * 4_000_000 + b'1]}},{"user_id":"2"}]'

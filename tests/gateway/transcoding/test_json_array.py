@@ -80,6 +80,7 @@ def test_a_text_that_is_no_array_is_not_scanned(text: bytes) -> None:
         next(JsonArray(text + b" " * 100_000).windows())
 
 
+@pytest.mark.unmeasured
 def test_the_work_of_each_window_is_bounded() -> None:
     text = b"[" + b"[]," * 1_000_000 + b"1]"
     found = JsonArray(b'[{"a":' + text + b"},2]")
@@ -104,6 +105,7 @@ def test_an_item_beyond_a_limit_has_a_flaw(item: bytes, flaw: str | None) -> Non
     assert scanned(b"[0, " + item + b",0]").flaws == ({1: flaw} if flaw else {})
 
 
+@pytest.mark.unmeasured
 def test_the_limit_of_items_is_the_number_of_updates_in_a_body() -> None:
     update = b'{"userId":1},'
     most = content_encoding.ARRAY_BYTES // len(update)

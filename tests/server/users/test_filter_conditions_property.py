@@ -25,7 +25,7 @@ from server.users.list_users import Listing
 from server.users.update import plan_update
 from tests.support.expected_filter_result import matches
 
-pytestmark = pytest.mark.unmeasured
+pytestmark = [pytest.mark.long, pytest.mark.unmeasured]
 
 _NOW = 1_767_323_045_678_000_000
 

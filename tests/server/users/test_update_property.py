@@ -15,7 +15,7 @@ from server.users.update import fold, plan_update
 from tests.support.expected_profile import ReferenceProfile
 from tests.support.strategies import UPDATES
 
-pytestmark = pytest.mark.unmeasured
+pytestmark = [pytest.mark.long, pytest.mark.unmeasured]
 
 _NOW = 1_767_323_045_000_000_000
 _ADDRESS = "192.0.2.1"

@@ -45,6 +45,8 @@ from server.users.ports import Found
 from server.users.report_campaigns import Report, plan_report
 from server.users.update import plan_update
 
+pytestmark = pytest.mark.long
+
 _NAME = "userfold_queries_test"
 _NOW = 1_767_323_045_000_000_000
 _TOKENS = PageTokens(Fernet.generate_key())
