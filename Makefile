@@ -14,8 +14,8 @@ INSTALLED_PROTOS = $$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_pa
 STUB_PACKAGES = protobuf-compiler libprotobuf-java libgrpc-java protobuf-compiler-grpc-java-plugin \
   libgeronimo-annotation-1.3-spec-java golang-go protoc-gen-go protoc-gen-go-grpc golang-google-grpc-dev \
   golang-google-genproto-dev golang-google-protobuf-dev $(if $(shell command -v javac),,default-jdk-headless)
-# Each process runs whole files of tests, with its own MongoDB and programs. Half of the tests wait for programs, so there
-# is one process more than cores.
+# Each process runs whole modules of tests, with its own MongoDB and programs. Tests often wait for programs, so there is
+# one process more than cores.
 PROCESSES := $(shell echo $$(( $$(nproc) < 4 ? $$(nproc) + 1 : 4 )))
 SIDE_BY_SIDE := --numprocesses $(PROCESSES) --dist loadfile --no-loadscope-reorder
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
@@ -27,7 +27,7 @@ help: ## list the targets
 
 setup: $(VENV)/.installed $(GENERATED) ## install everything, at the locked versions, into .venv
 
-run: setup ## start MongoDB, the server and the gateway, and print how to reach them
+run: setup ## start MongoDB, the server and the gateway, and print their addresses
 	@exec $(BIN)/python -m server.local.run
 
 test: setup ## run the tests; COVERAGE=1: with branch coverage, which must be 95 %
@@ -43,7 +43,7 @@ endif
 test-fast: setup ## run the tests that start no program and no database, in about a minute
 	$(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist load -m 'not slow'
 
-check: lint types contracts stubs docs ## what must pass before a change lands: lint, types, contracts, tests with coverage
+check: lint types contracts stubs docs ## everything that must pass before a change lands: lint, types, contracts, stubs, docs, tests with coverage
 	@$(MAKE) test COVERAGE=1
 
 lint: setup
@@ -59,7 +59,7 @@ contracts: setup
 	$(BIN)/lint-imports
 	$(BIN)/python -m tests.contract check
 
-accept-contract: setup ## commit to a change of the API that breaks no client; BREAKING=1: to one that does
+accept-contract: setup ## accept a change of the API that breaks no client; BREAKING=1: any change
 	$(BIN)/python -m tests.contract accept $(if $(BREAKING),--breaking)
 
 docs: setup ## write docs/reference/ from the protos, and build the documentation as a site: build/docs/index.html
@@ -67,11 +67,11 @@ docs: setup ## write docs/reference/ from the protos, and build the documentatio
 	@rm -rf build/docs
 	@$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going --doctree-dir build/docs/.doctrees docs build/docs
 
-backup: setup ## write all that is stored, at this moment, to a new file: FILE=path
-	@$(BIN)/python -m server.backup create $(or $(FILE),$(error say where to: make backup FILE=path))
+backup: setup ## write a snapshot of the database to a new file: FILE=path
+	@$(BIN)/python -m server.backup create $(or $(FILE),$(error missing: make backup FILE=path))
 
-restore: setup ## make the database what a backup holds, with all servers stopped: FILE=path; REPLACE=1: give up what is there
-	@$(BIN)/python -m server.backup restore $(if $(REPLACE),--replace) $(or $(FILE),$(error say what from: make restore FILE=path))
+restore: setup ## restore a backup while all servers are stopped: FILE=path; REPLACE=1: overwrite the database
+	@$(BIN)/python -m server.backup restore $(if $(REPLACE),--replace) $(or $(FILE),$(error missing: make restore FILE=path))
 
 proto: $(GENERATED) ## generate the typed stubs from protos/
 
@@ -88,7 +88,7 @@ $(VENV)/.installed: requirements.lock pyproject.toml protos/pyproject.toml
 	@$(PIP) --quiet install --no-build-isolation --no-deps --editable protos --editable . >&2
 	@touch $@
 
-# Debian keeps `venv` in a package of its own. Only where nobody can object is it installed without being asked for.
+# Debian has `venv` in a separate package. It is installed only for root.
 .PHONY: venv-module
 venv-module:
 	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
@@ -98,8 +98,8 @@ venv-module:
 	  echo 'Userfold needs the venv module of Python: sudo apt-get install python3-venv' >&2; exit 1; \
 	fi
 
-# The stubs of Python; and an image of the protos with what they import and what errors carry, which buf lints and other
-# languages' stubs are generated from.
+# The Python stubs, and an image of the protos with their imports and the details of errors. buf lints this image, and
+# stubs of other languages are generated from it.
 $(GENERATED): $(PROTOS) $(VENV)/.installed
 	@echo 'generating the stubs ...' >&2
 	@mkdir -p build
@@ -119,7 +119,7 @@ tests/stubs/node_modules/.installed: tests/stubs/package-lock.json $(VENV)/.inst
 	  ci --silent --prefix tests/stubs >&2
 	@touch $@
 
-# As with `venv-module`. Java and Go are compiled with what Debian has, as it reaches no other registry.
+# As with `venv-module`. Java and Go are compiled with Debian's packages, without any other registry.
 .PHONY: stub-tools
 stub-tools:
 	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
@@ -129,14 +129,14 @@ stub-tools:
 	  echo 'The stubs of Java and Go need: sudo apt-get install --no-install-recommends $(STUB_PACKAGES)' >&2; exit 1; \
 	fi
 
-faults: setup ## cut, kill and freeze every part under load, and look for what is lost, in 20 minutes; ONLY=kill-primary,...; PUBLISH=1: keep the results
+faults: setup ## cut off, kill and freeze every part under load, and check that no update is lost, in 20 minutes; ONLY=kill-primary,...; PUBLISH=1: keep the results
 	@$(BIN)/python -m tests.faults $(if $(ONLY),--only $(ONLY)) $(if $(PUBLISH),--publish)
 
 stalls: setup ## send every expensive input while the calls of another application are timed, in 6 minutes; ONLY=dots,nulls-list,...; PUBLISH=1: keep the results
 	@$(BIN)/python -m tests.stalls $(if $(ONLY),--only $(ONLY)) $(if $(PUBLISH),--publish)
 
 REPEATED := tests/operations/test_drain.py tests/overload/test_http_attacks.py tests/gateway/http/test_connection_pool.py tests/gateway/http/test_listener.py tests/gateway/http/test_slow_clients.py tests/gateway/upstream/test_stream_pool.py tests/server/services/test_update_stream.py tests/server/rpc/test_open_streams.py tests/server/services/test_update_stream_with_fakes.py
-repeat: setup ## run tests again and again until one fails, those that drain, stream and hold bytes by default: TESTS="tests/..."; TIMES=20
+repeat: setup ## repeat tests until one fails, by default those of draining, streams and connections: TESTS="tests/..."; TIMES=20
 	@for time in $$(seq $(or $(TIMES),20)); do echo "$$time:"; $(BIN)/pytest --quiet --exitfirst $(or $(TESTS),$(REPEATED)); done
 
 bench: setup benchmarks/.venv/.installed benchmarks/parse/node_modules/.installed ## compare Userfold with what it builds on and with other servers, in 15 minutes; QUICK=1: in two; ROUNDS=5; ONLY=single,http,batch,rpc,latency,aliases,fairness,profiles; PUBLISH=1: keep the results
@@ -175,12 +175,12 @@ wrk:
 
 .PHONY: fuzz
 FUZZED := decode,plan,choose,http
-fuzz: setup build/fuzz/.installed ## fuzz what reads input, each target for a minute; SECONDS=600; ONLY=decode,plan,choose,http
+fuzz: setup build/fuzz/.installed ## fuzz everything that parses input, each target for a minute; SECONDS=600; ONLY=decode,plan,choose,http
 	@for target in $$(tr , ' ' <<< '$(or $(ONLY),$(FUZZED))'); do \
 	  PYTHONPATH=build/fuzz/packages $(BIN)/python -m tests.fuzz $$target -max_total_time=$(or $(SECONDS),60); \
 	done
 
-# For the interpreter of .venv, which runs it, but not in it.
+# For the interpreter of .venv, but in a separate directory.
 build/fuzz/.installed: tests/fuzz/requirements.txt $(VENV)/.installed
 	@echo 'installing the fuzzer ...' >&2
 	@mkdir -p build/fuzz
@@ -190,7 +190,7 @@ build/fuzz/.installed: tests/fuzz/requirements.txt $(VENV)/.installed
 clean: ## remove what was installed and generated, but no data
 	rm -rf $(VENV) benchmarks/.venv benchmarks/parse/node_modules tests/stubs/node_modules build dist *.egg-info protos/*.egg-info protos/build protos/userfold/v1/*_pb2* protos/userfold/internal/v1/*_pb2*
 
-lock: ## write requirements.lock anew from the pyproject files
+lock: ## write requirements.lock from the pyproject files
 	@mkdir -p build
 	$(BIN)/python -c 'import tomllib; \
 	  project = tomllib.load(open("pyproject.toml", "rb"))["project"]; \

@@ -18,7 +18,7 @@ from tests.support.http1 import Connection
 from tests.support.http2 import DATA, END_HEADERS, END_STREAM, HEADERS, Peer, call_fields, frame
 from tests.support.transports import METHODS, path_of
 
-_SECONDS = 20
+_SECONDS = 60
 _SILENCE_SECONDS = 0.3
 _TRAILER = "grpc-status-details-bin"
 

@@ -42,7 +42,7 @@ def test_the_pages_examples_update_users(stack: Stack, api: Api, node: Node, of_
 
 
 def test_an_error_reaches_the_packages_callbacks(stack: Stack, node: Node) -> None:
-    output = run([node.node, NODE / "update_users.cjs"], BASE_URL=stack.http, KEY="nobody's")
+    output = run([node.node, NODE / "update_users.cjs"], BASE_URL=stack.http, KEY="unknown")
     for line, name in zip(output.splitlines(), ["single", "batch"], strict=True):
         word, _, error = line.partition(" ")
         assert (word, json.loads(error)["errorMessage"]) == (name, "Request failed with status code 401")

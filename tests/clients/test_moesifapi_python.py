@@ -75,7 +75,7 @@ logging.disable()
 client = MoesifAPIClient(os.environ["KEY"]).api
 for call in (lambda: client.update_user({"company_id": "c"}),
              lambda: client.update_users_batch([{"user_id": "saved"}, {"company_id": "c"}]),
-             lambda: MoesifAPIClient("nobody's").api.update_user({"user_id": "u"})):
+             lambda: MoesifAPIClient("unknown").api.update_user({"user_id": "u"})):
     try:
         call()
     except APIException as error:

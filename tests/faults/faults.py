@@ -223,7 +223,7 @@ FAULTS: Final[Sequence[Fault]] = (
     Fault("none", "nothing, for comparison", lambda *_: time.sleep(4)),
     Fault("kill-primary", "kill -9 of the primary, back after 6 s", _ends(_primary, signal.SIGKILL, 6)),
     Fault("kill-secondary", "kill -9 of a secondary, back after 4 s", _ends(_secondary, signal.SIGKILL, 4)),
-    Fault("kill-all-members", "kill -9 of all members at once, back after 2 s", _ends(_members, signal.SIGKILL, 2)),
+    Fault("kill-all-members", "kill -9 of all members, back after 2 s", _ends(_members, signal.SIGKILL, 2)),
     Fault("kill-everything", "kill -9 of all members, servers and gateways", _ends(_everything, signal.SIGKILL, 1)),
     Fault(
         "kill-unreplicated",

@@ -32,7 +32,7 @@ _loop = asyncio.new_event_loop()
 
 
 def http(data: bytes) -> None:
-    """Send the bytes at once and in pieces: both give the same requests, each with a response other than 500."""
+    """Send the bytes in one piece and in several: both give the same requests, each with a response other than 500."""
     with structlog.testing.capture_logs():
         whole = _loop.run_until_complete(_exchange(data, len(data) or 1))
         pieces = _loop.run_until_complete(_exchange(data, _PIECE))

@@ -221,7 +221,7 @@ def test_no_program_outlives_a_killed_launcher(start: Start) -> None:
 def test_a_port_in_use_is_reported(start: Start, variable: str, program: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        stack = start(**{f"USERFOLD_{variable}_ADDRESS": f"127.0.0.1:{port}"})
+        stack = start(measured=True, **{f"USERFOLD_{variable}_ADDRESS": f"127.0.0.1:{port}"})
         status, stdout, stderr = stack.ended()
     assert (status, stdout) == (1, "")
     assert f"userfold: the {program} ended by itself (exit status 1)\n" in stderr

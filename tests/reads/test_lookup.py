@@ -181,8 +181,8 @@ def test_only_a_token_of_the_same_application_removes_aliases(
     api.stored({"session_token": "t"})
     other = Api(stack.http, register(database, "a third one's"))
     with other.client:
-        nobody = remove(other, "u", "t")
-        assert (nobody.status_code, nobody.json()) == (404, remove(other, "never there", "t").json())
+        unknown = remove(other, "u", "t")
+        assert (unknown.status_code, unknown.json()) == (404, remove(other, "never there", "t").json())
     assert remove(api, "u", "t", **api.writer).status_code == 403
     assert found(api, session_token="t") == ["u"]
     refused = remove(api, "u", "").json()["details"][-1]["field_violations"]

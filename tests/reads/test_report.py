@@ -62,8 +62,8 @@ def _seed(database: Database[dict[str, Any]], application_id: str) -> list[dict[
 
 
 def _text(user: dict[str, Any], name: str) -> str | None:
-    owner, field = name.split(".")
-    campaign = user.get(owner, {})
+    campaign_name, field = name.split(".")
+    campaign = user.get(campaign_name, {})
     found: str | None = (campaign[0] if isinstance(campaign, list) else campaign).get(field)
     return found
 
@@ -170,9 +170,9 @@ def test_an_application_cannot_report_users_of_another(
 ) -> None:
     api.stored({"campaign": {"utm_source": "google"}})
     other = Api(stack.http, register(database, "the other one's report"))
-    nobody = {"campaign": {}, "user_count": 0, "days": [], "value_count": 0}
+    no_users = {"campaign": {}, "user_count": 0, "days": [], "value_count": 0}
     with other.client:
-        assert report_of(other).json() == {"groups": [], "has_more": False, "total": nobody}
+        assert report_of(other).json() == {"groups": [], "has_more": False, "total": no_users}
 
 
 @pytest.mark.parametrize(

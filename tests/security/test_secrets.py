@@ -63,22 +63,22 @@ _SLOW = "waitInFindBeforeMakingBatch"
 def _wrong_credentials(
     client: RecordingClient, traffic: RecordedTraffic, database: Database[dict[str, Any]]
 ) -> list[Credential]:
-    owner, secret = traffic.application, traffic.values.make(ValueKind.SECRET, "unknown credential")
+    application, secret = traffic.application, traffic.values.make(ValueKind.SECRET, "unknown credential")
     without_scopes, expired = (
         traffic.values.make(ValueKind.SECRET, name) for name in ("token without scopes", "old token")
     )
-    grant(database, owner, CredentialKind.MANAGEMENT, without_scopes, [])
-    grant(database, owner, CredentialKind.MANAGEMENT, expired, [Scope.ADMIN], datetime.now(UTC))
+    grant(database, application, CredentialKind.MANAGEMENT, without_scopes, [])
+    grant(database, application, CredentialKind.MANAGEMENT, expired, [Scope.ADMIN], datetime.now(UTC))
     return [
         {},
         {"X-Moesif-Application-Id": secret},
-        {"X-Moesif-Application-Id": owner.management_token},
-        {"Authorization": f"Bearer {owner.collector_key}"},
+        {"X-Moesif-Application-Id": application.management_token},
+        {"Authorization": f"Bearer {application.collector_key}"},
         {"Authorization": f"Bearer {without_scopes}"},
         {"Authorization": f"Bearer {expired}"},
-        {"Authorization": owner.management_token},
-        {"Authorization": f"Basic {owner.management_token}", "Cookie": f"session={owner.management_token}"},
-        {"X-Token": owner.management_token, "Referer": f"https://x/?token={owner.management_token}"},
+        {"Authorization": application.management_token},
+        {"Authorization": f"Basic {application.management_token}", "Cookie": f"session={application.management_token}"},
+        {"X-Token": application.management_token, "Referer": f"https://x/?token={application.management_token}"},
     ]
 
 

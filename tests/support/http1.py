@@ -155,7 +155,7 @@ class AsyncConnection:
         return Response(status, headers, await self._reader.readexactly(_body_bytes(method, status, headers)))
 
     def close(self) -> None:
-        """Close at once, whatever is still to be sent."""
+        """Close immediately, without sending what is pending."""
         self._writer.transport.abort()
         self.is_open = False
 
