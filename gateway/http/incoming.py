@@ -192,6 +192,9 @@ class Incoming(asyncio.Protocol, ABC):
         self._has_last = not (self._keeps_alive and self._version == "1.1")
         request = Request(self._method, self._path, self._query, self._headers, bytes(self._body), self._client)
         self._queue.append((self._exchange, request))
+        # An idle connection must not keep its last request in memory.
+        self._exchange, self._headers = None, {}
+        self._body.clear()
 
     # Reading.
 

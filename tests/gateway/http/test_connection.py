@@ -4,6 +4,7 @@ import asyncio
 import math
 import re
 import socket
+import weakref
 
 import orjson
 import pytest
@@ -356,6 +357,16 @@ async def test_expect_is_answered_once_and_after_earlier_responses(peer: Peer) -
     peer.send(b"body" + head)
     assert peer.transport.written == b"HTTP/1.1 100 Continue\r\n\r\n"
     assert peer.handler.requests[0].body == b"body"
+
+
+async def test_an_idle_connection_does_not_keep_its_last_request(peer: Peer) -> None:
+    peer.send(POST)
+    assert peer.connection._answering
+    exchange = weakref.ref(peer.connection._answering[0])
+    assert exchange()
+    await peer.handler.answer()
+    assert exchange() is None
+    assert (bytes(peer.connection._body), peer.connection._headers) == (b"", {})
 
 
 async def test_a_response_is_one_write(peer: Peer) -> None:
