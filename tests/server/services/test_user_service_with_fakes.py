@@ -1,10 +1,16 @@
-"""The services without a server, over a fake store and a fake clock."""
+"""The services without a server, over a fake store and a fake clock.
+
+Reads are called through grpcio-testing, by the descriptors of their methods. It knows no asyncio, so an adapter runs
+each coroutine to its end.
+"""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
+import grpc
+import grpc_testing  # type: ignore[import-untyped]  # It ships no types.
 import pytest
 from cryptography.fernet import Fernet
 from google.protobuf.json_format import MessageToDict
@@ -50,6 +56,11 @@ from server.users.ports import Outcome
 from server.users.report_campaigns import Report
 from tests.server.fetched import FetchedProfile, FetchedReportGroup
 
+_SERVICES: Final = (
+    pb.DESCRIPTOR.services_by_name["UserService"],
+    campaigns_pb.DESCRIPTOR.services_by_name["CampaignService"],
+)
+_METHODS: Final = {method.name: method for service in _SERVICES for method in service.methods}
 _NOW = datetime(2026, 1, 2, 3, 4, 5, 678_000, tzinfo=UTC)
 _APPLICATION = Application("app", CredentialKind.MANAGEMENT, frozenset({Scope.ADMIN}))
 
@@ -160,9 +171,37 @@ def service(store: FakeProfileStore, queries: FakeProfileQueries, clock: Clock) 
     return UserService(profiles, updater, queries, FakeProfileErasure(), tokens, clock, asyncio.Event(), turns)
 
 
+class SynchronousServicer:
+    """The methods of a service as grpcio-testing calls them."""
+
+    def __init__(self, service: object) -> None:
+        self._service = service
+        self._runner = asyncio.Runner()
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._service, name)
+        return lambda request, _context: self._runner.run(method(request, _call()))
+
+    def close(self) -> None:
+        self._runner.close()
+
+
 @pytest.fixture
-def campaigns(queries: FakeProfileQueries) -> CampaignService:
-    return CampaignService(queries, Turns())
+def server(service: UserService, queries: FakeProfileQueries) -> Iterator[Any]:
+    """Both services, as grpcio-testing serves them."""
+    servicers = [SynchronousServicer(service), SynchronousServicer(CampaignService(queries, Turns()))]
+    yield grpc_testing.server_from_dictionary(
+        dict(zip(_SERVICES, servicers, strict=True)), grpc_testing.strict_real_time()
+    )
+    for servicer in servicers:
+        servicer.close()
+
+
+def _invoke(server: Any, method: str, request: object) -> Any:
+    """The response of a method, which must succeed."""
+    response, _, code, _ = server.invoke_unary_unary(_METHODS[method], (), request, None).termination()
+    assert code is grpc.StatusCode.OK
+    return response
 
 
 async def test_an_update_is_planned_at_the_time_of_the_clock(service: UserService, store: FakeProfileStore) -> None:
@@ -222,18 +261,18 @@ async def test_each_outcome_of_a_batch_is_in_the_result_of_its_update(
     assert results[3].error == status_from_error(WriteOutcomeUnknown())
 
 
-async def test_a_look_up_is_planned_page_by_page(service: UserService, queries: FakeProfileQueries) -> None:
+def test_a_look_up_is_planned_page_by_page(server: Any, queries: FakeProfileQueries) -> None:
     queries.profiles[profile_id("app", "u")] = Profile(
         user_id="u", created_time=_NOW, modified_time=0, metadata={}, alias_count=0
     )
-    response = await service.LookupUsers(pb.LookupUsersRequest(company_id="c"), _call())
+    response = _invoke(server, "LookupUsers", pb.LookupUsersRequest(company_id="c"))
     assert ([user.user_id for user in response.users], response.next_page_token) == (["u"], "")
     for position in ([_NOW, "app/u/1"], [None, "app/u/2"]):
         queries.position = position
         request = pb.LookupUsersRequest(company_id="c", page_size=5000, page_token=response.next_page_token)
-        response = await service.LookupUsers(request, _call())
+        response = _invoke(server, "LookupUsers", request)
         assert response.next_page_token
-    await service.LookupUsers(pb.LookupUsersRequest(company_id="c", page_token=response.next_page_token), _call())
+    _invoke(server, "LookupUsers", pb.LookupUsersRequest(company_id="c", page_token=response.next_page_token))
     assert queries.lookups == [
         Lookup("app", "company_id", "c", 100),
         Lookup("app", "company_id", "c", 1000),
@@ -242,13 +281,11 @@ async def test_a_look_up_is_planned_page_by_page(service: UserService, queries: 
     ]
 
 
-async def test_a_batch_of_reads_has_results_in_the_order_of_the_user_ids(
-    service: UserService, queries: FakeProfileQueries
-) -> None:
+def test_a_batch_of_reads_has_results_in_the_order_of_the_user_ids(server: Any, queries: FakeProfileQueries) -> None:
     for user_id in "ab":
         queries.profiles[profile_id("app", user_id)] = Profile(user_id, None, None, {}, 0)
     request = pb.BatchGetUsersRequest(user_ids=["b", "never", "", "a", "b"], fields=["metadata", "user_id,company_id"])
-    results = (await service.BatchGetUsers(request, _call())).results
+    results = _invoke(server, "BatchGetUsers", request).results
     users = [result.response.user.user_id or result.error for result in results]
     violation = Violation("user_ids[2]", "REQUIRED", "must not be empty")
     refused = [status_from_error(error) for error in (UserNotFound(), InvalidRequest([violation]))]
@@ -257,7 +294,7 @@ async def test_a_batch_of_reads_has_results_in_the_order_of_the_user_ids(
     assert mask.paths == (("metadata",), ("user_id",), ("company_id",))
 
 
-async def test_every_field_of_a_profile_is_returned(service: UserService, queries: FakeProfileQueries) -> None:
+def test_every_field_of_a_profile_is_returned(server: Any, queries: FakeProfileQueries) -> None:
     queries.profiles[profile_id("app", "u")] = Profile(
         user_id="u",
         created_time=_NOW,
@@ -281,7 +318,7 @@ async def test_every_field_of_a_profile_is_returned(service: UserService, querie
         observed_ip_address="5.6.7.8",
         stored_time=_NOW,
     )
-    user: User = (await service.GetUser(pb.GetUserRequest(user_id="u"), _call())).user
+    user: User = _invoke(server, "GetUser", pb.GetUserRequest(user_id="u")).user
     # `metadata_json` replaces `metadata` where the call requests it; `etag` is not supported yet.
     expected = {field.name for field in User.DESCRIPTOR.fields} - {"metadata_json", "etag"}
     assert {field.name for field, _ in user.ListFields()} == expected
@@ -299,16 +336,14 @@ async def test_an_empty_batch_does_not_call_the_store(service: UserService, stor
     assert store.applied == []
 
 
-async def _listed(service: UserService, **fields: Any) -> str:
+def _listed(server: Any, **fields: Any) -> str:
     """The token of the next page."""
     request: Any = pb.ListUsersRequest(**fields)
-    return str((await service.ListUsers(request, _call())).next_page_token)
+    return str(_invoke(server, "ListUsers", request).next_page_token)
 
 
 @pytest.mark.parametrize("order_by", ["", "created_time desc", "modified_time", "user_id desc"])
-async def test_a_page_begins_where_the_one_before_ended(
-    service: UserService, queries: FakeProfileQueries, order_by: str
-) -> None:
+def test_a_page_begins_where_the_one_before_ended(server: Any, queries: FakeProfileQueries, order_by: str) -> None:
     name = order_by.removesuffix(" desc") or "created_time"
     positions: dict[str, Position] = {
         "created_time": [_NOW, "id"],
@@ -316,10 +351,10 @@ async def test_a_page_begins_where_the_one_before_ended(
         "user_id": ["john@acme.com"],
     }
     queries.position = positions[name]
-    token = await _listed(service, order_by=order_by)
+    token = _listed(server, order_by=order_by)
     assert "john" not in token
     queries.position = None
-    assert await _listed(service, order_by=order_by, page_token=token) == ""
+    assert _listed(server, order_by=order_by, page_token=token) == ""
     first, second = queries.listings
     assert second.query == first.query
     assert (first.after, second.after) == (None, positions[name])
@@ -329,9 +364,14 @@ async def test_a_page_token_is_valid_for_a_day_and_for_its_own_list(
     service: UserService, queries: FakeProfileQueries, clock: Clock
 ) -> None:
     queries.position = [_NOW, "id"]
-    token = await _listed(service, filter="company_id = c")
+
+    async def listed(**fields: Any) -> str:
+        request = pb.ListUsersRequest(**fields)
+        return str((await service.ListUsers(request, _call())).next_page_token)
+
+    token = await listed(filter="company_id = c")
     clock.now += SECONDS * 1_000_000_000
-    await _listed(service, filter="company_id = c", page_token=token, page_size=7, fields=["company_id"])
+    await listed(filter="company_id = c", page_token=token, page_size=7, fields=["company_id"])
     changed: list[dict[str, str]] = [
         {"filter": "company_id = d"},
         {"filter": "company_id = c", "order_by": "created_time"},
@@ -341,18 +381,18 @@ async def test_a_page_token_is_valid_for_a_day_and_for_its_own_list(
     ]
     for fields in changed:
         with pytest.raises(InvalidRequest) as refused:
-            await _listed(service, **{"page_token": token} | fields)
+            await listed(**{"page_token": token} | fields)
         assert [violation.reason for violation in refused.value.violations] == ["INVALID_PAGE_TOKEN"]
     clock.now += 1_000_000_000
     with pytest.raises(InvalidRequest):
-        await _listed(service, filter="company_id = c", page_token=token)
+        await listed(filter="company_id = c", page_token=token)
 
 
-async def test_every_field_of_a_report_is_returned(campaigns: CampaignService, queries: FakeProfileQueries) -> None:
+def test_every_field_of_a_report_is_returned(server: Any, queries: FakeProfileQueries) -> None:
     group = CampaignGroup({"campaign.gclid": ""}, 3, [("2026-01-31", 1), ("2026-02-01", 2)], 5.0, 2)
     total = FetchedReportGroup(CampaignGroup({}, 3, (), 0.0, 0))
     queries.reported = CampaignReport([FetchedReportGroup(group)], True, total)
-    response = await campaigns.ReportCampaigns(campaigns_pb.ReportCampaignsRequest(), _call())
+    response = _invoke(server, "ReportCampaigns", campaigns_pb.ReportCampaignsRequest())
     assert response == campaigns_pb.ReportCampaignsResponse(
         groups=[
             campaigns_pb.CampaignGroup(
@@ -372,8 +412,8 @@ async def test_every_field_of_a_report_is_returned(campaigns: CampaignService, q
     )
 
 
-async def test_a_count_is_returned(service: UserService) -> None:
-    assert (await service.CountUsers(pb.CountUsersRequest(), _call())).count == 2**40
+def test_a_count_is_returned(server: Any) -> None:
+    assert _invoke(server, "CountUsers", pb.CountUsersRequest()).count == 2**40
 
 
 async def test_the_errors_of_a_batch_are_built_in_slices(service: UserService, monkeypatch: pytest.MonkeyPatch) -> None:
