@@ -99,7 +99,7 @@ class Batcher(Generic[_Key, _Prepared, _Result]):
         self.tasks: set[asyncio.Task[None]] = set()
         self._loop = asyncio.get_running_loop()
         self._by_key: dict[_Key, _KeyBatcher[_Key, _Prepared, _Result]] = {}
-        # All items have the same time, so the first to arrive is the first to expire: one timer is enough.
+        # All items have the same time, so the first to arrive is the first to expire: one timer serves all.
         self._unsettled: deque[_Item[_Prepared, _Result]] = deque()
         self._timer: asyncio.TimerHandle | None = None
 
@@ -115,12 +115,12 @@ class Batcher(Generic[_Key, _Prepared, _Result]):
         self._unsettled.append(item)
         if self._timer is None:
             self._timer = self._loop.call_at(item.deadline, self._expire)
-        batcher = self._by_key.get(key)
-        if batcher is None:
-            batcher = self._by_key[key] = _KeyBatcher(self, key)
+        queue = self._by_key.get(key)
+        if queue is None:
+            queue = self._by_key[key] = _KeyBatcher(self, key)
         self.queued_items += 1
         self.queued_bytes += size
-        batcher.append(item)
+        queue.append(item)
 
     def forget(self, key: _Key) -> None:
         """Keep nothing of a key that has no items."""
@@ -140,14 +140,14 @@ class Batcher(Generic[_Key, _Prepared, _Result]):
 
 
 class _KeyBatcher(AdaptiveBatcher, Generic[_Key, _Prepared, _Result]):
-    """The items of one key."""
+    """The queue of one key."""
 
-    __slots__ = ("_items", "_key", "_limits", "_owner")
+    __slots__ = ("_batcher", "_items", "_key", "_limits")
 
-    def __init__(self, owner: Batcher[_Key, _Prepared, _Result], key: _Key) -> None:
-        self._limits = owner.limits
+    def __init__(self, batcher: Batcher[_Key, _Prepared, _Result], key: _Key) -> None:
+        self._limits = batcher.limits
         super().__init__(self._limits.groups)
-        self._owner = owner
+        self._batcher = batcher
         self._key = key
         self._items: deque[_Item[_Prepared, _Result]] = deque()
 
@@ -165,20 +165,20 @@ class _KeyBatcher(AdaptiveBatcher, Generic[_Key, _Prepared, _Result]):
         return len(self._items) >= min(self._limits.group_items, self._share(_LARGE_GROUP))
 
     def _start_groups(self) -> None:
-        owner = self._owner
-        queued_bytes = owner.queued_bytes
+        batcher = self._batcher
+        queued_bytes = batcher.queued_bytes
         while self._may_start() and (group := self._next_group()):
             self._group_started(len(group))
             task = asyncio.get_running_loop().create_task(self._exchange(group))
-            owner.tasks.add(task)
-            task.add_done_callback(owner.tasks.discard)
-            if queued_bytes - owner.queued_bytes >= self._limits.group_bytes:
+            batcher.tasks.add(task)
+            task.add_done_callback(batcher.tasks.discard)
+            if queued_bytes - batcher.queued_bytes >= self._limits.group_bytes:
                 break
         if self._items and self._may_start():
             # The turn has prepared its limit, or no item of a whole group could be prepared.
             self._start_in_next_turn()
         elif not self._items and not self._groups_in_flight:
-            owner.forget(self._key)
+            batcher.forget(self._key)
 
     def _next_group(self) -> list[_Item[_Prepared, _Result]]:
         group: list[_Item[_Prepared, _Result]] = []
@@ -190,8 +190,8 @@ class _KeyBatcher(AdaptiveBatcher, Generic[_Key, _Prepared, _Result]):
                 break
             self._items.popleft()
             item.is_queued = False
-            self._owner.queued_items -= 1
-            self._owner.queued_bytes -= item.size
+            self._batcher.queued_items -= 1
+            self._batcher.queued_bytes -= item.size
             if item.settle is None:  # Its deadline has expired.
                 self._unfinished -= 1
                 continue
@@ -208,7 +208,7 @@ class _KeyBatcher(AdaptiveBatcher, Generic[_Key, _Prepared, _Result]):
     async def _exchange(self, group: list[_Item[_Prepared, _Result]]) -> None:
         seconds = group[-1].deadline - asyncio.get_running_loop().time()
         try:
-            results = await self._owner.send(self._key, [item.prepared for item in group], seconds)
+            results = await self._batcher.send(self._key, [item.prepared for item in group], seconds)
             for item, result in zip(group, results, strict=True):
                 item.finish(result)
         except Exception as error:
@@ -218,4 +218,4 @@ class _KeyBatcher(AdaptiveBatcher, Generic[_Key, _Prepared, _Result]):
             self._group_ended()
             self._unfinished -= len(group)
             self._start_soon()
-            self._owner.forget_settled()
+            self._batcher.forget_settled()

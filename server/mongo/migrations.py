@@ -34,15 +34,15 @@ class Migration:
 
     `pending` must match every document of an older form: servers of the version before continue to write, and may
     change a document that was migrated. `update` is an aggregation pipeline after which `pending` no longer matches. It
-    depends on nothing but the document, so it can be applied repeatedly. `least` is the version of the oldest program
-    that can serve the result, usually the one before: so dropping or renaming a field takes two releases. All `_id`s of
-    the collection must have the same type.
+    depends on nothing but the document, so it can be applied repeatedly. `oldest_program` is the version of the oldest
+    program that can serve the result, usually the one before: so dropping or renaming a field takes two releases. All
+    `_id`s of the collection must have the same type.
     """
 
     collection: str
     pending: Mapping[str, Any]
     update: Sequence[Mapping[str, Any]]
-    least: int
+    oldest_program: int
 
 
 MIGRATIONS: Final[Sequence[Migration]] = ()
@@ -107,7 +107,7 @@ class Migrator:
             to = schema["version"] + 1
             migration = self._migrations[to - 2]
             oldest = await oldest_serving(self._database) or to
-            if oldest < migration.least or (oldest < to and to <= self._passed):
+            if oldest < migration.oldest_program or (oldest < to and to <= self._passed):
                 # This server keeps the lease, which the next beat renews, so no other repeats the pass.
                 _log.info("the schema waits for older servers to end", version=to, oldest=oldest)
                 return
@@ -126,7 +126,7 @@ class Migrator:
     async def _pass(self, migration: Migration, to: int, position: object) -> bool:
         """Pass over the collection, from `position` if there is one. False if the lease was lost."""
         if position is None:
-            await self._held({"clean": to, "least": {"$max": ["$least", migration.least]}})
+            await self._held({"clean": to, "least": {"$max": ["$least", migration.oldest_program]}})
             # After setting it: an older server that starts from now on lowers it itself.
             oldest = await oldest_serving(self._database) or to
             await self._schema.update_one({**KEY, "holder": self._id}, {"$min": {"clean": oldest}})

@@ -18,7 +18,7 @@ MIGRATION = Migration(
         "$expr": {"$ne": ["$company_key", {"$toLower": "$company_id"}]},
     },
     update=[{"$set": {"company_key": {"$toLower": "$company_id"}}}],
-    least=1,
+    oldest_program=1,
 )
 
 if __name__ == "__main__":

@@ -62,5 +62,5 @@ def test_events_below_the_level_are_not_logged(capsys: pytest.CaptureFixture[str
                 say.error("e")
         reported = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
         assert "".join(each["event"] for each in reported if "logger" not in each) == expected
-        # Libraries are heard from `warning` on.
+        # Libraries are logged from `warning`.
         assert "".join(each["event"] for each in reported if "logger" in each) == expected.removeprefix("i")

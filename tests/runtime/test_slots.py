@@ -19,7 +19,7 @@ async def test_one_key_has_at_most_half_and_keys_take_turns() -> None:
     assert placed == ["a", "a", "b", "b"]
     slots.release("b")
     await turns()
-    # `a` has its half, though it waits longest.
+    # `a` has only its half, although it has waited longest.
     assert placed[4:] == ["c"]
     slots.release("a")
     await turns()
@@ -59,7 +59,7 @@ async def test_a_cancelled_task_takes_no_slot_and_leaves_nothing() -> None:
     await turns()
     slots.release("a")
     await second
-    # Placed and cancelled in the same turn.
+    # Granted and cancelled in the same turn.
     third = asyncio.ensure_future(slots.acquire("a"))
     await turns()
     slots.release("a")

@@ -1,4 +1,4 @@
-"""Users as fakes of the queries answer them."""
+"""Users and groups as fakes of the queries return them."""
 
 from collections.abc import Sequence
 
@@ -6,7 +6,7 @@ from server.model import CampaignGroup, Profile, StoredUser
 
 
 class FetchedProfile:
-    """A Fetched of a profile that is there already."""
+    """A Fetched that holds a profile."""
 
     def __init__(self, profile: Profile, position: Sequence[object] = (), size: int = 100) -> None:
         self._profile = profile
@@ -25,7 +25,7 @@ class FetchedProfile:
 
 
 class FetchedReportGroup:
-    """A FetchedGroup of a group that is there already."""
+    """A FetchedGroup that holds a group."""
 
     def __init__(self, group: CampaignGroup, size: int = 100) -> None:
         self._group = group

@@ -21,7 +21,7 @@ _TOKENS = PageTokens(Fernet.generate_key())
 
 
 class FakeQueries:
-    """Keeps what it was asked, and answers each time only when it is let go on."""
+    """Records the look-ups, and completes each query only when the test says so."""
 
     def __init__(self) -> None:
         self.asked: list[list[Lookup]] = []
@@ -160,7 +160,7 @@ async def test_a_look_up_that_is_too_large_for_its_group_has_its_own_query(
     await queries.answer()
     assert [task.done() for task in tasks] == [True, False, True]
     assert queries.asked[1:] == [[_lookup(1)]]
-    # Nobody waits for it: the next group is made meanwhile.
+    # No other look-up waits for it: the next group is sent meanwhile.
     tasks += _ask(lookups, range(3, 5))
     await turns()
     assert queries.asked[2:] == [[_lookup(3), _lookup(4)]]
@@ -181,7 +181,7 @@ async def test_single_queries_are_limited_until_their_responses_are_built_and_ap
     tasks = [asyncio.create_task(build(application)) for application in "aaaaaaaabbc"]
     await turns()
     await queries.answer(limits.LOOK_UPS_AT_ONCE)
-    # One application leaves a place free.
+    # One application leaves a slot free.
     assert building == ["a", "a", "a", "b"]
     assert len(queries.asked) == limits.LOOK_UPS_AT_ONCE == 4
     built.set()

@@ -33,7 +33,7 @@ def _write(application: str, user: str, metadata: dict[str, Any] | None = None) 
 
 
 def _raw(user: str, change: object, *, exact: bool = False) -> ProfileWrite:
-    """A write that no planning let through, and of which nobody knows the size."""
+    """A write that planning would refuse, with a wrong size."""
     write = _write("bad", user)
     write.patch["metadata"] = {"a": change}
     write.exact = exact

@@ -146,7 +146,7 @@ async def test_a_large_group_is_started_beside_another(grouped: WriteBatcher, st
         await turns()
     assert [len(group) for group in store.groups] == [1, *[LARGE_GROUP] * (GROUPS - 1)]
     await store.answer()
-    # Half of what waits and is in flight.
+    # Half of the queued writes and those in flight.
     assert [len(group) for group in store.groups] == [1, *[LARGE_GROUP] * (GROUPS - 1), LARGE_GROUP + LARGE_GROUP // 2]
 
 
@@ -531,7 +531,7 @@ async def test_other_writes_are_in_groups_beside_one_of_exact_updates(
         singles.append(grouped.submit([_write("s", str(number), application=f"single{number}"), _slow("t", "single")]))
         await turns()
         assert store.groups[1 + number] == [f"single{number}/s={number}"]
-        # All of the slow ones are still where they were.
+        # The order of the slow writes has not changed.
         await store.answer_last()
     while store._waiting:
         await store.answer()
@@ -547,7 +547,7 @@ async def test_exact_updates_among_others_do_not_make_groups_small_and_keep_thei
         _slow(f"u{number}", mark=str(number)) if number % 2 else _write(f"u{number}", str(number))
         for number in range(SLOW_LIMIT)
     ]
-    # These must not go before the writes of the other kind.
+    # These must not be applied before the writes of the other kind.
     updates += [_write("u1", "later"), _slow("u0", mark="later")]
     done = grouped.submit(updates)
     await turns()
@@ -682,7 +682,7 @@ async def test_an_application_with_nothing_in_flight_does_not_wait_for_long_grou
         await _timers()
         assert len(store.groups) == GROUPS + min(1 + number, EXTRA_GROUPS)
         late.append(grouped.submit([_write("s", application=f"late{number}")]))
-    # Each is for all that wait by then, and there are not more than three.
+    # Each holds all writes that are queued by then, and there are at most three.
     assert sorted(store.groups[GROUPS]) == [f"single{number}/s=1" for number in range(3)]
     assert store.groups[GROUPS + 1 :] == [["late0/s=1"], ["late1/s=1"]]
     while store._waiting:

@@ -109,7 +109,7 @@ async def test_one_application_may_queue_half_of_128_mib(grouped: WriteBatcher, 
 
 
 class _Counting(set[Any]):
-    """A set that counts how often it was asked."""
+    """A set that counts its look-ups."""
 
     asked = 0
 

@@ -46,7 +46,7 @@ def test_an_application_that_is_registered_stays_as_it_is(
     database.credentials.delete_one({"_id": token["_id"]})
     before = list(database.credentials.find({"application_id": application_id}))
     applications.ensure(mongod.uri, DATABASE, application_id, "Demo", *keys)
-    # What was revoked, rotated or has expired is not given back.
+    # Revoked, rotated and expired credentials are not restored.
     assert list(database.credentials.find({"application_id": application_id})) == before
 
 

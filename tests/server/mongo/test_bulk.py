@@ -1,4 +1,4 @@
-"""Bulk writes in which an operation spoils the command for the others."""
+"""Bulk writes in which one operation makes the whole command fail."""
 
 from collections.abc import AsyncIterator
 from typing import Any, cast
@@ -25,7 +25,7 @@ def _set(key: str, value: object) -> UpdateOne:
 
 
 def _pipeline(key: str, size: int) -> UpdateOne:
-    # What is small as a document and large as an operation.
+    # Small as a document and large as an operation.
     return UpdateOne({"_id": key}, [{"$set": {"a": {"$substrBytes": ["x" * size, 0, 1]}}}], upsert=True)
 
 
@@ -42,7 +42,7 @@ def _pipeline(key: str, size: int) -> UpdateOne:
     ],
     ids=["surrogate", "integer", "no BSON", "document", "pipeline", "message", "stage"],
 )
-async def test_an_operation_that_spoils_the_command_fails_alone(
+async def test_an_operation_that_makes_the_command_fail_fails_alone(
     opened: Database, poison: UpdateOne, failure: type[Exception], request: pytest.FixtureRequest
 ) -> None:
     collection = opened.get_collection(request.node.name)
@@ -58,7 +58,7 @@ async def test_an_operation_that_spoils_the_command_fails_alone(
 
 
 class FakeCollection:
-    """Fails as a whole where one of the operations is among `spoiled`; counts its commands."""
+    """Fails as a whole if one of the operations is among `spoiled`. Counts its commands."""
 
     def __init__(self, spoiled: dict[int, Exception]) -> None:
         self.spoiled = spoiled
@@ -92,7 +92,7 @@ async def test_several_of_different_kinds_are_all_found() -> None:
     spoiled = {3: DocumentTooLarge(""), 60: AutoReconnect(), 90: OverflowError(), 127: OperationFailure("", 2)}
     result = await _written(FakeCollection(spoiled), 128)
     assert result.codes == {3: 10334, 90: 0, 127: 2}
-    # A connection that is lost leaves all that was sent with it unknown, and no more.
+    # A lost connection makes the outcome of all operations on it unknown, and of no other.
     assert 60 in result.unknown
     assert len(result.unknown) < 128
     assert result.effective == 128 - len(result.unknown) - 3

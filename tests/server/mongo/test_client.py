@@ -1,4 +1,4 @@
-"""What a server finds, or makes, in the database before the first update."""
+"""The preparation of the database before the first update."""
 
 import asyncio
 from typing import Any
@@ -12,7 +12,7 @@ from server.settings import InvalidSetting
 
 
 async def _prepared(mongod: EmbeddedMongod, name: str, *, servers: int = 1) -> dict[str, Any]:
-    """What MongoDB tells of the collection of profiles after so many servers have prepared the database at once."""
+    """The description of the collection `profiles` after `servers` have prepared the database concurrently."""
     clients = [connect(mongod.uri) for _ in range(servers)]
     try:
         await asyncio.gather(*(prepare(open_database(client, name)) for client in clients))

@@ -39,7 +39,7 @@ async def test_the_driver_applies_the_options_in_the_uri() -> None:
 
 def test_no_kind_of_call_waits_for_another_ones_threads() -> None:
     at_once = limits.QUERIES_AT_ONCE + limits.CHANGES_AT_ONCE
-    # Single users, and look-ups that do not travel in groups; then the groups.
+    # Single users, and look-ups with a query of their own; then the groups.
     at_once += 2 * limits.LOOK_UPS_AT_ONCE + write_batcher.GROUPS + lookup_batcher.GROUPS
     # A credential, MongoDB's health, the schema.
     assert at_once + 3 < THREADS

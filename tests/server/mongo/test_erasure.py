@@ -131,7 +131,7 @@ async def test_a_user_can_be_stored_again_after_the_suppression_ends(
 ) -> None:
     await erasure.erase([erasure_of(user, datetime.now(UTC) + timedelta(milliseconds=200))])
     assert await update(store, user) is SUPPRESSED
-    for _ in range(400):  # MongoDB tells nobody when it has looked for what is over.
+    for _ in range(400):  # MongoDB does not report when it has deleted expired documents.
         if await stored(opened, profile_id("app", user)) is None:
             break
         await asyncio.sleep(0.05)
@@ -167,7 +167,7 @@ async def test_the_visitor_that_the_profile_names_last_is_erased_despite_concurr
 
 @contextmanager
 def _failing(mongod: EmbeddedMongod, command: str, **data: Any) -> Iterator[None]:
-    """MongoDB's own failure injection, for all such commands: the driver tries again as often as there is time."""
+    """MongoDB's own failure injection, for all such commands: the driver retries until its time has expired."""
     with MongoClient[dict[str, Any]](mongod.uri) as client:
         failure = {"configureFailPoint": "failCommand", "mode": "alwaysOn"}
         client.admin.command(failure | {"data": {"failCommands": [command], "appName": "userfold"} | data})
@@ -224,7 +224,7 @@ async def test_nothing_is_written_if_the_profiles_cannot_be_read(
     started = time.monotonic()
     with _failing(mongod, "find", **failure):
         outcomes: Any = [await erasure.erase([erasure_of(user)]), await erasure.remove_aliases([removal])]
-        # Within the block: switching the failure off waits for whom it holds.
+        # Within the block: switching the failure off waits for blocked commands.
         assert time.monotonic() - started < 2.9
     assert [type(each) for reported in outcomes for each in reported] == [DatabaseUnavailable] * 2
     document: Any = await opened.get_collection("profiles").find_one({"_id": removal.profile_id})

@@ -101,7 +101,7 @@ async def test_a_profile_never_holds_more_values_and_keeps_what_it_was(
     before = await _document(opened, user)
     assert [type(each) for each in await applied(store, [_write(user, {"more": [0] * _MANY})])] == [ProfileTooLarge]
     assert await _document(opened, user) == before
-    # What fits still does, and what makes it smaller.
+    # A write that fits succeeds, and so does one that reduces the profile.
     assert await applied(store, [_write(user, {"more": [0] * 4_000})]) == [STORED]
     assert await applied(store, [_write(user, {"k0": None, "k1": [0] * 5_000})]) == [STORED]
     after = await _document(opened, user)

@@ -182,7 +182,7 @@ def test_the_fields_are_those_of_the_contract() -> None:
 
 
 def test_a_text_that_exceeds_a_limit_is_not_parsed_further() -> None:
-    # Its end is none of what may be there.
+    # The end of the text is not among the expected terminals.
     with pytest.raises(InvalidRequest) as refused:
         parse_filter("a=1 " * 1000 + "and no filter (((")
     assert [each.reason for each in refused.value.violations] == ["TOO_MANY_COMPARISONS"]

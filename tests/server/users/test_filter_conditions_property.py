@@ -1,4 +1,4 @@
-"""Filters on a real MongoDB: it answers whom a naive judge chooses."""
+"""Filters on a real MongoDB find the users that a naive implementation chooses."""
 
 import itertools
 import json
@@ -29,7 +29,7 @@ pytestmark = [pytest.mark.long, pytest.mark.unmeasured]
 
 _NOW = 1_767_323_045_678_000_000
 
-# Few of each, so that filters meet what is stored; each one has a trap of MongoDB's in it.
+# Few values, so that filters match stored ones. Each is a special case of MongoDB.
 _FEW: st.SearchStrategy[Any] = st.sampled_from(["x", "y", 1, 2.5, True])
 _ODD: st.SearchStrategy[Any] = st.sampled_from(
     [
@@ -141,7 +141,7 @@ _numbers = itertools.count()
 
 
 async def _check(opened: Database, updates: Iterable[UserUpdate], trees: Iterable[Filter]) -> None:
-    """Store users, and see that each filter answers and counts those that the judge chooses."""
+    """Store users, and check which users each filter finds and counts."""
     application = f"app{next(_numbers)}"
     visitor = UserUpdate(anonymous_id="x", company_id="x", metadata={"a": "x"})
     erased = {"_id": f"{application}/u/erased", "suppressed_until": 0}

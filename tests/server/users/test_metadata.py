@@ -33,7 +33,7 @@ def _refused(sent: JsonObject) -> list[tuple[str, str, str]]:
 
 
 class _Visited(list[Any]):
-    """An array that counts what is read of it."""
+    """An array that counts the elements that are read."""
 
     visited = 0
 
@@ -133,7 +133,7 @@ def test_a_key_that_a_profile_can_hold_is_accepted() -> None:
 
 @pytest.fixture
 def named(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The paths that are made."""
+    """Records the paths that are built."""
     named: list[str] = []
 
     def field_path(parts: list[str | int]) -> str:
@@ -203,14 +203,14 @@ def test_an_integer_kept_as_text_comes_with_a_warning_and_in_a_reserved_field_to
 
 
 def test_a_fold_stops_at_each_limit_of_an_update() -> None:
-    for sent, most in (
+    for sent, limit in (
         ({f"k{n}": 0 for n in range(400)}, 2),
         ({"a": [0] * 3_000}, 3),
         ({"a": "x" * 1_500_000}, 2),
     ):
         write = _plan(dict(sent)).write
         folded, count = fold([write] * 5)
-        assert count == most
+        assert count == limit
         assert (folded.leaves, folded.size, folded.values) == tuple(
             count * part for part in (write.leaves, write.size, write.values)
         )

@@ -45,14 +45,14 @@ def _document(writes: list[ProfileWrite]) -> dict[str, Any]:
 
 
 def _require_separate_paths(update: dict[str, Any]) -> None:
-    """MongoDB answers error 40 where two changes are of one path, or of one inside another."""
+    """MongoDB returns error 40 for two changes of one path, or of a path and one below it."""
     paths = [tuple(path.split(".")) for operator in update.values() for path in operator]
     assert len(set(paths)) == len(paths)
     assert not {path[:length] for path in paths for length in range(1, len(path))} & set(paths)
 
 
 def _applied_by_dots(document: dict[str, Any], update: dict[str, Any]) -> dict[str, Any] | None:
-    """What MongoDB makes of `$set` and `$unset` on dot-paths; None where it answers error 28."""
+    """The result of `$set` and `$unset` on dot-paths, or None for error 28."""
     result: dict[str, Any] = apply_patch(document, {})
     for path, value in update["$set"].items():
         *parents, last = path.split(".")

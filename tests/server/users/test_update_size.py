@@ -22,7 +22,7 @@ def _write(**fields: Any) -> ProfileWrite:
 
 
 def _operation_bytes(write: ProfileWrite, update: object) -> int:
-    """What is sent for a write: an element of the command's array `updates`."""
+    """The element of the command's array `updates` for a write."""
     statement = {"q": {"_id": write.profile_id}, "u": update, "multi": False, "upsert": True}
     return len(bson.encode(statement))
 
@@ -78,7 +78,7 @@ def test_the_size_of_a_hostile_update_bounds_its_operation(metadata: JsonObject)
 
 @pytest.mark.parametrize("campaign", [{}, {"referring_domain": "x"}, dict.fromkeys(_CAMPAIGN, "é")], ids=len)
 def test_the_size_of_a_full_envelope_bounds_its_operation(campaign: dict[str, str]) -> None:
-    # No text that is long: the constants must do.
+    # Without long strings, so that the constants are the bound.
     agent = "Mozilla/5.0 (Linux; Android 13; SM-S901B) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/112.0.0.0 Mobile"
     full: dict[str, Any] = {
         "company_id": "é",

@@ -54,7 +54,7 @@ _TOKENS = PageTokens(Fernet.generate_key())
 
 @pytest.fixture(scope="module")
 async def opened(mongod: EmbeddedMongod) -> AsyncIterator[Database]:
-    # By its own name: of the failures that a test switches on, no program of another test takes one.
+    # A name of its own, so that injected failures hit no program of another test.
     client = connect(f"{mongod.uri}&appName={_NAME}")
     database = open_database(client, _NAME)
     await prepare(database)
@@ -71,7 +71,7 @@ def queries(opened: Database) -> MongoProfileQueries:
 @contextmanager
 def _failing(mongod: EmbeddedMongod, **data: Any) -> Iterator[None]:
     with MongoClient[dict[str, Any]](mongod.uri) as client:
-        # The driver tries once more where it may.
+        # The driver retries once.
         failure = {"configureFailPoint": "failCommand", "mode": {"times": 2}}
         commands = ["find", "aggregate"]
         client.admin.command(failure | {"data": {"failCommands": commands, "appName": _NAME} | data})
@@ -115,7 +115,7 @@ async def test_the_error_of_a_query_is_raised(
 ) -> None:
     with _failing(mongod, **failure):
         if name in _BY_ID and ("closeConnection" in failure or failure["errorCode"] == 262):
-            # The driver tries as often as it has time.
+            # The driver retries until its time has expired.
             await _ASKED[name](queries)
         else:
             with pytest.raises(error):
@@ -141,7 +141,7 @@ async def test_a_database_that_is_silent_is_unavailable_and_not_slow(
 async def test_an_unreachable_database_is_reported_as_unavailable() -> None:
     client = connect("mongodb://127.0.0.1:9/?directConnection=true", serverSelectionTimeoutMS=50)
     queries = MongoProfileQueries(open_database(client, "x"))
-    # At once: each tries again until its time is over.
+    # Concurrently, because each retries until its time has expired.
     reported = await asyncio.gather(*(ask(queries) for ask in _ASKED.values()), return_exceptions=True)
     assert [type(each) for each in reported] == [DatabaseUnavailable] * len(_ASKED)
     client.close()
@@ -190,23 +190,23 @@ async def test_a_look_up_of_many_tokens_finds_what_single_look_ups_find(
 
     store = MongoProfileStore(opened)
     for application in ("tokens", "others"):
-        # Every fourth token is of several users, and both applications know all of them.
+        # Several users have every fourth token, in both applications.
         writes = [written(application, number, f"t{number // 4 if number % 4 else number}") for number in range(40)]
         assert set(await store.apply(writes)) == {STORED}
     visitor = UserUpdate(user_id="", anonymous_id="a", session_token="t1")
     assert await store.apply([plan_update("tokens", visitor, _NOW).write]) == [STORED]
     profiles = opened.get_collection("profiles")
     for application in ("tokens", "others"):
-        # Some were last written by version 0.1, some at one time.
+        # Version 0.1 wrote some last. Others have the same time.
         for number in range(1, 7):
             at = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(milliseconds=number // 2)
             change = {"$set": {"stored_time": at}} if number % 3 else {"$unset": {"stored_time": ""}}
             await profiles.update_one({"_id": profile_id(application, f"u{number}")}, change)
     asked = [
-        _lookup(application, token, most)
+        _lookup(application, token, limit)
         for application in ("tokens", "others", "nobody's")
         for token in ("t0", "t1", "t2", "t8", "t8", "t36", "never there")
-        for most in (1, 0)
+        for limit in (1, 0)
     ]
     expected = [_whole(await queries.look_up(lookup)) for lookup in asked]
     assert any(has_more for _, has_more in expected)
@@ -245,7 +245,7 @@ async def test_a_look_up_pages_through_all_users_the_latest_first_and_those_of_v
     documents = _documents("paged", "u", range(25))
     for number, document in enumerate(documents):
         document |= {"company_id": "c", "avatar_url": _AVATAR, "aliases": [token]}
-        # Several of one time, and several of none.
+        # Several have the same time, and several have none.
         if number % 3:
             document["stored_time"] = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(milliseconds=number * 7 % 5)
         stored[document["user_id"]] = document.get("stored_time")
@@ -264,7 +264,7 @@ async def test_a_look_up_pages_through_all_users_the_latest_first_and_those_of_v
 
 
 class Commands(CommandListener):
-    """Keeps the names of the commands that a client sends."""
+    """Records the names of the commands that a client sends."""
 
     def __init__(self) -> None:
         self.names: list[str] = []
@@ -282,7 +282,7 @@ class Commands(CommandListener):
 _AVATAR = cast(EmailFacts, email_facts("john@acme.com")).avatar_url
 
 
-def _told(found: Sequence[Fetched | UserfoldError]) -> list[str]:
+def _ids_or_errors(found: Sequence[Fetched | UserfoldError]) -> list[str]:
     return [type(each).__name__ if isinstance(each, UserfoldError) else each.profile().user_id for each in found]
 
 
@@ -300,16 +300,16 @@ async def test_many_are_found_in_the_order_of_the_request_small_ones_by_one_quer
     found = await heard.find_many([profile_id("batch", each) for each in asked], WHOLE)
     assert commands.names == ["find"]
     client.close()
-    assert _told(found) == asked
+    assert _ids_or_errors(found) == asked
     first = found[0]
     assert isinstance(first, FetchedDocument)
     assert first.profile().company_id == "c"
     missing = ["erased", "u3", "never", "u3"]
     found = await queries.find_many([profile_id("batch", each) for each in missing], parse_mask(["user_id"]))
-    assert _told(found) == ["UserNotFound", "u3", "UserNotFound", "u3"]
+    assert _ids_or_errors(found) == ["UserNotFound", "u3", "UserNotFound", "u3"]
     assert [each.profile().company_id for each in found if isinstance(each, FetchedDocument)] == [None, None]
     # Another application's.
-    assert _told(await queries.find_many([profile_id("nobody's", "u3")], WHOLE)) == ["UserNotFound"]
+    assert _ids_or_errors(await queries.find_many([profile_id("nobody's", "u3")], WHOLE)) == ["UserNotFound"]
     assert await queries.find_many([], WHOLE) == []
 
 
@@ -323,11 +323,14 @@ async def test_as_many_users_are_found_as_a_response_holds_and_all_if_few_fields
         update = UserUpdate(user_id=user_id, metadata=text if user_id != "u4" else {})
         assert await store.apply([plan_update("large batch", update, _NOW).write]) == [STORED]
     ids = [profile_id("large batch", each) for each in [*users, "never"]]
-    found = _told(await queries.find_many(ids, WHOLE))
+    found = _ids_or_errors(await queries.find_many(ids, WHOLE))
     # Nine of them and the small one fit into 8 MiB.
     assert found == [*users[:10], *["ResponseTooLarge"] * 21]
-    assert _told(await queries.find_many(ids, parse_mask(["metadata.b", "company_id"]))) == [*users, "UserNotFound"]
-    assert _told(await queries.find_many([ids[0]] * 12, WHOLE)) == ["u0"] * 9 + ["ResponseTooLarge"] * 3
+    assert _ids_or_errors(await queries.find_many(ids, parse_mask(["metadata.b", "company_id"]))) == [
+        *users,
+        "UserNotFound",
+    ]
+    assert _ids_or_errors(await queries.find_many([ids[0]] * 12, WHOLE)) == ["u0"] * 9 + ["ResponseTooLarge"] * 3
 
 
 async def test_only_look_ups_of_large_users_leave_their_group(
@@ -397,7 +400,7 @@ _SHAPES: dict[str, tuple[dict[str, object], str]] = {
 
 
 def _stages(plan: Any) -> Iterator[dict[str, Any]]:
-    """Every stage of a plan, wherever in it."""
+    """Every stage of a plan, at any depth."""
     if isinstance(plan, dict):
         if "stage" in plan:
             yield plan
@@ -453,7 +456,7 @@ _USERS = 100_000
 
 
 def _seed(application_id: str, prefix: str, count: int) -> list[dict[str, Any]]:
-    # A hundred at a time share one time of creation, as the users of one batch do.
+    # A hundred users have the same time of creation, like the users of one batch.
     number = {"$toString": "$n"}
     created = {"$add": [datetime(2026, 1, 1, tzinfo=UTC), {"$floor": {"$divide": ["$n", 100]}}]}
     return [
@@ -495,7 +498,7 @@ async def test_paging_returns_every_user_who_is_stored_throughout_exactly_once(
         with MongoClient[dict[str, Any]](mongod.uri) as client:
             profiles = client[_NAME].profiles
             for number in range(100):
-                # A turn for each page, beside which it writes.
+                # A turn for each page, while others write.
                 turns[writer].acquire()
                 some = range(number * 131 % 990, _USERS, 1_000)
                 if writer == 0:
