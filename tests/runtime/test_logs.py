@@ -42,7 +42,7 @@ async def test_the_log_of_an_unhandled_exception_holds_nothing_of_its_message(
         "asyncio",
         "ValueError",
     )
-    assert reported["traceback"][0].endswith("holds_nothing_of_its_text")
+    assert reported["traceback"][0].endswith("holds_nothing_of_its_message")
 
 
 def test_the_log_of_a_library_is_written_without_values(capsys: pytest.CaptureFixture[str]) -> None:
