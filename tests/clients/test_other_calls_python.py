@@ -67,14 +67,18 @@ assert {pool}.add_event(event())
 assert Watch.answered.wait(20)
 middleware.api_client.update_subscription(SubscriptionModel.from_dictionary(subscription))
 middleware.update_users_batch([user("last")])
+{end}
 print("alive")
 """
 
+# The package forgets this. Its scheduler reports a job that it cannot start while the interpreter ends.
+_SHUTDOWN = "middleware.event_logger.worker_pool.scheduler.shutdown()"
+
 _PROGRAMS = {
     "moesifapi": (_LIBRARY, "alive\n"),
-    "moesifwsgi": (_MIDDLEWARE.format(package="moesifwsgi", pool="middleware.worker_pool"), "201\nalive\n"),
+    "moesifwsgi": (_MIDDLEWARE.format(package="moesifwsgi", pool="middleware.worker_pool", end=""), "201\nalive\n"),
     "moesifasgi": (
-        _MIDDLEWARE.format(package="moesifasgi", pool="middleware.event_logger.worker_pool"),
+        _MIDDLEWARE.format(package="moesifasgi", pool="middleware.event_logger.worker_pool", end=_SHUTDOWN),
         "201\nalive\n",
     ),
 }

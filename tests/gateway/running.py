@@ -115,7 +115,7 @@ async def running_gateway(
         url = await ready.get()
         try:
             async with httpx2.AsyncClient(
-                base_url=url, timeout=30, trust_env=False, verify=verify, headers=KEY
+                base_url=url, timeout=120, trust_env=False, verify=verify, headers=KEY
             ) as client:
                 yield Gateway(url, client, listener, application)
         finally:

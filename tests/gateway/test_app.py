@@ -22,6 +22,7 @@ from gateway.routing.descriptors import UnsupportedBinding
 from gateway.settings import Settings
 from gateway.upstream.channel import Channel
 from gateway.upstream.credential_cache import Caller
+from runtime import tally
 from runtime.turns import Turns
 from tests.gateway.fakes import FakeUserService
 from tests.gateway.messages import reasons
@@ -170,8 +171,12 @@ async def test_every_refusal_is_logged_and_counted_without_any_value_of_a_caller
     assert (after[0] - before[0], after[1] - before[1]) == (2, 3)
 
 
-async def test_300_refused_items_are_two_log_lines(gateway: Gateway, service: FakeUserService) -> None:
+async def test_300_refused_items_are_two_log_lines(
+    gateway: Gateway, service: FakeUserService, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """One immediately for the first of a second, and one at its end for the remaining ones."""
+    # The second ends with `flush`, however long the requests take.
+    monkeypatch.setattr(tally, "SECONDS", 3600.0)
     gateway.application.flush()
     with structlog.testing.capture_logs() as lines:
         await gateway.post("/v1/users/batch", [{"user_id": []}] * 300)

@@ -76,7 +76,7 @@ class Api:
     """The HTTP API with the credentials of one application."""
 
     def __init__(self, url: str, application: Application) -> None:
-        self.client = httpx2.Client(base_url=url, timeout=30)
+        self.client = httpx2.Client(base_url=url, timeout=120)
         self.application = application
         self.writer = {"X-Moesif-Application-Id": application.collector_key}
         self.reader = {"Authorization": f"Bearer {application.management_token}"}
