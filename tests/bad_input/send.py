@@ -132,8 +132,9 @@ def _send_frames(row: Row, address: str, names: Mapping[str, str]) -> Responses:
     headers = {name.lower(): filled(text, names) for name, text in (_credential(row, names) | row.headers).items()}
     seconds = _SECONDS if row.statuses() or row.headers_returned else _SILENCE_SECONDS
     with Peer(address, seconds) as peer:
-        peer.send(frame(HEADERS, END_HEADERS, 1, call_fields(path, headers)))
-        peer.send(frame(DATA, END_STREAM, 1, bytes.fromhex(row.frames or "")))
+        # In one write: gRPC's answer to an invalid frame depends on whether the server is already waiting for it.
+        call = frame(HEADERS, END_HEADERS, 1, call_fields(path, headers))
+        peer.send(call + frame(DATA, END_STREAM, 1, bytes.fromhex(row.frames or "")))
         fields = peer.response()
     statuses = [int(fields[":status"])] if ":status" in fields else []
     if "grpc-status" not in fields:
