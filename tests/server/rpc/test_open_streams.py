@@ -26,13 +26,15 @@ _REQUESTS = {
 async def opened(served: Served, method: str) -> Any:
     """A stream whose first request has a response."""
     call = served.method(method)(metadata=KEY)
-    await send(call, method)
+    await send(served, call, method)
     return call
 
 
-async def send(call: Any, method: str) -> None:
+async def send(served: Served, call: Any, method: str) -> None:
+    """Send a request, read its response, and wait until the server waits for the next request of every stream."""
     await call.write(_REQUESTS[method])
     assert (await call.read()).ByteSize()
+    await until(lambda: all(stream._waiting for stream in served.streams._open))
 
 
 @pytest.mark.parametrize("method", _METHODS)
@@ -40,10 +42,10 @@ async def test_a_stream_that_waits_too_long_for_a_request_ends(served: Served, m
     call = await opened(served, method)
     served.seconds = limits.STREAM_IDLE_SECONDS - 1.0
     await served.streams.sweep()
-    await send(call, method)
+    await send(served, call, method)
     served.seconds += limits.STREAM_IDLE_SECONDS - 1.0
     await served.streams.sweep()
-    await send(call, method)
+    await send(served, call, method)
     served.seconds += limits.STREAM_IDLE_SECONDS
     await served.streams.sweep()
     assert await refused(call.read()) == ("STREAM_IDLE", 1)
@@ -60,7 +62,7 @@ async def test_a_stream_whose_request_takes_long_is_not_idle(served: Served) -> 
     await served.streams.sweep()
     served.service.held.set()
     assert (await call.read()).WhichOneof("outcome") == "response"
-    await send(call, "StreamBatchUpdateUsers")
+    await send(served, call, "StreamBatchUpdateUsers")
     call.cancel()
 
 
@@ -91,7 +93,7 @@ async def test_a_stream_continues_while_its_credential_cannot_be_looked_up(
         patch.setattr(served, "find_all", fail)
         await served.streams.sweep()
     await served.streams.sweep()
-    await send(call, "StreamUpdateUsers")
+    await send(served, call, "StreamUpdateUsers")
     call.cancel()
 
 
