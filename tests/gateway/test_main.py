@@ -21,6 +21,8 @@ from tests.gateway.fakes import FakeUserService
 from tests.gateway.running import KEY, Backend
 from tests.support.programs import free_port, start_program
 
+pytestmark = pytest.mark.slow
+
 
 @contextmanager
 def program(**environment: str) -> Iterator[subprocess.Popen[bytes]]:

@@ -21,6 +21,8 @@ from pymongo.uri_parser import parse_uri
 from server.local.mongod import EmbeddedMongod, MongodUnavailable
 from server.mongo import replica_set
 
+pytestmark = pytest.mark.slow
+
 PARENT = """
 import sys, time
 from pathlib import Path
