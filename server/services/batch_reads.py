@@ -9,7 +9,7 @@ from runtime.turns import Turns
 from server.errors import ResponseTooLarge, UserfoldError
 from server.model import Fetched
 from server.rpc.refusal_log import status_of_refusal
-from server.services.batch_results import REFUSED_IN_ONE_TURN
+from server.services.batch_updates import REFUSED_IN_ONE_TURN
 
 
 async def fill_read_results(

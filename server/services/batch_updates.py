@@ -1,17 +1,70 @@
-"""Batches of updates, from one client or from many: planned, stored, and a result for each."""
+"""Batches of updates, from one client or from many: planned, stored, and a result for each.
 
-from collections.abc import Callable, Sequence, Sized
-from typing import Any
+Other batches share its first half: each item is planned on its own and has an outcome of its own.
+"""
 
-from userfold.v1 import user_pb2
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence, Sized
+from itertools import islice
+from typing import Any, Final, TypeAlias, TypeVar
+
+from userfold.v1 import user_pb2, user_service_pb2
 
 from runtime.turns import Turns
 from server import limits
 from server.commit.write_batcher import WriteBatcher
-from server.errors import BatchTooLarge, InvalidRequest, Violation
+from server.errors import BatchTooLarge, InvalidRequest, UserfoldError, Violation
+from server.model import PlannedUpdate, ProfileWrite, Stored, Suppressed, UpdateWarning
 from server.rpc.call import Call
-from server.services.batch_results import fill_results, plan_batch, writes_of
+from server.rpc.refusal_log import status_of_refusal
+from server.services import convert
 from server.users.addresses import client_address
+from server.users.metadata import oversized_update
+from server.users.ports import Outcome
+from server.users.update import plan_update
+
+_STORED: Final = user_service_pb2.UpdateUserResponse()
+_SUPPRESSED: Final = UpdateWarning(
+    "user_id", "SUPPRESSED", "accepted but not stored: the user was erased, and its updates are suppressed for a period"
+)
+
+REFUSED_IN_ONE_TURN: Final = 64
+"""Statuses of refused items that are built before other applications have a turn: to build one is slow."""
+
+_Item = TypeVar("_Item")
+_Plan = TypeVar("_Plan")
+_Outcome = TypeVar("_Outcome")
+
+Planned: TypeAlias = Sequence[PlannedUpdate | UserfoldError]
+"""The updates of a request in their order, each planned or refused."""
+
+
+def require_batch(items: Sized) -> None:
+    """Raise BatchTooLarge where a batch has too many items."""
+    if len(items) > limits.BATCH_UPDATES:
+        raise BatchTooLarge
+
+
+def plan_each(
+    plan: Callable[[int, _Item], _Plan], items: Iterable[_Item], first: int = 0
+) -> Sequence[_Plan | UserfoldError]:
+    """The plan of each item, or the error that refuses it. `plan` takes the index of an item, counted from `first`, and
+    the item.
+    """
+    planned: list[_Plan | UserfoldError] = []
+    for index, item in enumerate(items, first):
+        try:
+            planned.append(plan(index, item))
+        except UserfoldError as error:
+            planned.append(error)
+    return planned
+
+
+async def outcomes_of(
+    planned: Sequence[_Plan | UserfoldError], apply: Callable[[Sequence[_Plan]], Awaitable[Iterable[_Outcome]]]
+) -> Sequence[_Outcome | UserfoldError]:
+    """The outcome of each item. `apply` returns those of the items that were not refused."""
+    outcomes = iter(await apply([item for item in planned if not isinstance(item, UserfoldError)]))
+    return [item if isinstance(item, UserfoldError) else next(outcomes) for item in planned]
 
 
 class BatchUpdater:
@@ -39,7 +92,81 @@ class BatchUpdater:
         await fill_results(results, planned, outcomes, call.application_id, self._turns)
 
 
-def require_batch(items: Sized) -> None:
-    """Raise BatchTooLarge where a batch has too many items."""
-    if len(items) > limits.BATCH_UPDATES:
-        raise BatchTooLarge
+async def plan_batch(
+    application_id: str,
+    updates: Sequence[user_pb2.UserUpdate],
+    addresses: Sequence[str | None],
+    now: int,
+    turns: Turns,
+    oversized: frozenset[int] = frozenset(),
+) -> Planned:
+    """Plan the updates of one application at the time `now`, in nanoseconds since 1970-01-01 UTC. `addresses` are those
+    of their clients.
+
+    A long batch is planned in turns with the work of other applications. The updates with the indices `oversized` are
+    refused: they were too large to be parsed.
+    """
+
+    def plan(index: int, item: tuple[user_pb2.UserUpdate, str | None]) -> PlannedUpdate:
+        if index in oversized:
+            raise oversized_update()
+        return plan_update(application_id, convert.update_from_message(*item), now)
+
+    planned: list[PlannedUpdate | UserfoldError] = []
+    items = iter(zip(updates, addresses, strict=True))
+    for count in slices_of((update.ByteSize() for update in updates), limits.SLICE_BYTES):
+        if planned:
+            await turns.turn(application_id)
+        planned += plan_each(plan, islice(items, count), len(planned))
+    return planned
+
+
+def slices_of(sizes: Iterable[int], limit: int) -> Iterator[int]:
+    """The number of items in each slice: at least one, and no more than have `limit` bytes together."""
+    count = total = 0
+    for size in sizes:
+        if count and total + size > limit:
+            yield count
+            count = total = 0
+        count += 1
+        total += size
+    if count:
+        yield count
+
+
+def writes_of(planned: Planned) -> list[ProfileWrite]:
+    """The writes of the updates that were not refused."""
+    return [item.write for item in planned if isinstance(item, PlannedUpdate)]
+
+
+async def fill_results(
+    results: Any, planned: Planned, outcomes: Iterable[Outcome], application_id: str, turns: Turns
+) -> None:
+    """Add a result for each update of a batch. `outcomes` are those of the writes that `writes_of` returns."""
+    remaining = iter(outcomes)
+    refused = 0
+    for index, item in enumerate(planned):
+        prefix = f"users[{index}]."
+        response = response_of(item, next(remaining), prefix) if isinstance(item, PlannedUpdate) else item
+        result = results.add()
+        if isinstance(response, UserfoldError):
+            refused += 1
+            if refused % REFUSED_IN_ONE_TURN == 0:
+                await turns.turn(application_id)
+            result.error.CopyFrom(status_of_refusal("BatchUpdateUsers", response, prefix))
+        else:
+            result.response.CopyFrom(response)
+
+
+def response_of(
+    planned: PlannedUpdate, outcome: Outcome, prefix: str = ""
+) -> UserfoldError | user_service_pb2.UpdateUserResponse:
+    """The response to one update, or its error. `prefix` is put before the names of the fields that warnings name."""
+    if isinstance(outcome, Stored):
+        if not planned.warnings:
+            return _STORED
+        return user_service_pb2.UpdateUserResponse(warnings=convert.warning_messages(planned.warnings, prefix))
+    if isinstance(outcome, Suppressed):
+        warnings = convert.warning_messages((*planned.warnings[: limits.REPORTED - 1], _SUPPRESSED), prefix)
+        return user_service_pb2.UpdateUserResponse(warnings=warnings, suppressed=True)
+    return outcome

@@ -14,7 +14,7 @@ from server.model import PlannedUpdate
 from server.rpc.call import Call
 from server.rpc.parsing import ParsedRequest
 from server.rpc.refusal_log import status_of_refusal
-from server.services.batch_results import REFUSED_IN_ONE_TURN, Planned, plan_batch, response_of, slices_of, writes_of
+from server.services.batch_updates import REFUSED_IN_ONE_TURN, Planned, plan_batch, response_of, slices_of, writes_of
 from server.users.ports import Outcome
 
 

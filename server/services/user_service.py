@@ -19,8 +19,7 @@ from server.rpc.parsing import ParsedRequest
 from server.rpc.refusal_log import status_of_refusal
 from server.services import convert
 from server.services.batch_reads import fill_read_results
-from server.services.batch_results import outcomes_of, plan_each, response_of
-from server.services.batch_updates import BatchUpdater, require_batch
+from server.services.batch_updates import BatchUpdater, outcomes_of, plan_each, require_batch, response_of
 from server.services.sliced_responses import ResponseBuilder
 from server.services.update_stream import UpdateStream
 from server.users.addresses import MAX_LENGTH

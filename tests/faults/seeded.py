@@ -18,7 +18,7 @@ from server.model import STORED, PlannedUpdate, ProfileWrite, UserUpdate
 from server.mongo import bulk, client, profiles
 from server.mongo.bulk import DUPLICATE_KEY, BulkResult, Operation, write_in_bulk
 from server.mongo.profiles import MongoProfileStore
-from server.services import batch_results, user_service
+from server.services import batch_updates, user_service
 from server.users.ports import Outcome
 from server.users.update import plan_update
 from tests.faults.cluster import VARIABLE
@@ -28,7 +28,7 @@ _MIXED_UP = 50
 
 # Typed so that names in these modules can be replaced.
 _batch, _service, _bulk, _database, _profiles = cast(
-    Sequence[Any], (batch_results, user_service, bulk, client, profiles)
+    Sequence[Any], (batch_updates, user_service, bulk, client, profiles)
 )
 
 _applied = MongoProfileStore.apply

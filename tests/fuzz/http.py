@@ -21,7 +21,7 @@ from gateway.upstream.credential_cache import CONTRACT_VERSION
 from runtime.turns import Turns
 from server.errors import InvalidRequest
 from server.rpc.error_status import status_from_error
-from server.services.batch_results import plan_batch
+from server.services.batch_updates import plan_batch
 from tests.fuzz.legal import APPLICATION, NOW
 
 _PIECE: Final = 7

@@ -29,7 +29,7 @@ from server.query.field_mask import parse_mask
 from server.query.page_token import PageTokens
 from server.rpc.error_status import status_from_error
 from server.services import convert
-from server.services.batch_results import plan_batch
+from server.services.batch_updates import plan_batch
 from server.users.count import plan_count
 from server.users.list_users import plan_list
 from server.users.report_campaigns import plan_report

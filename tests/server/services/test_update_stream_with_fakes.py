@@ -14,7 +14,7 @@ from server.commit.write_batcher import WriteBatcher
 from server.model import STORED, Application, CredentialKind, ProfileWrite, Scope
 from server.rpc.call import Call
 from server.rpc.parsing import ParsedRequest
-from server.services.batch_results import REFUSED_IN_ONE_TURN
+from server.services.batch_updates import REFUSED_IN_ONE_TURN
 from server.services.update_stream import UpdateStream
 from server.users.ports import Outcome
 from tests.support.waiting import turns

@@ -11,7 +11,7 @@ from runtime.turns import Turns
 from server import limits
 from server.errors import InvalidRequest, UserfoldError
 from server.model import PlannedUpdate
-from server.services.batch_results import plan_batch, slices_of
+from server.services.batch_updates import plan_batch, slices_of
 
 
 class CountedTurns(Turns):
