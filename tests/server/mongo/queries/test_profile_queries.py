@@ -423,6 +423,27 @@ def _assert_served_by(winning: Any, field: str) -> list[dict[str, Any]]:
     return stages
 
 
+@pytest.fixture(scope="module")
+async def profiles_of_others(opened: Database) -> None:
+    """Profiles that no query of `_SHAPES` returns, after the position of its pages.
+
+    Without them, MongoDB would choose any index that fits.
+    """
+    await opened.get_collection("profiles").insert_many(
+        {
+            "_id": f"others/u/{number}",
+            "application_id": "others",
+            "user_id": str(number),
+            "company_id": "others",
+            "avatar_url": "others",
+            "aliases": [b"others"],
+            "created_time": datetime(2020, 1, 1, tzinfo=UTC),
+        }
+        for number in range(300)
+    )
+
+
+@pytest.mark.usefixtures("profiles_of_others")
 @pytest.mark.parametrize("name", _SHAPES)
 async def test_an_index_serves_every_promised_query(opened: Database, name: str) -> None:
     query, field = _SHAPES[name]
