@@ -139,9 +139,9 @@ REPEATED := tests/operations/test_drain.py tests/overload/test_http_attacks.py t
 repeat: setup ## repeat tests until one fails, by default those of draining, streams and connections: TESTS="tests/..."; TIMES=20
 	@for time in $$(seq $(or $(TIMES),20)); do echo "$$time:"; $(BIN)/pytest --quiet --exitfirst $(or $(TESTS),$(REPEATED)); done
 
-bench: setup benchmarks/.venv/.installed benchmarks/parse/node_modules/.installed ## compare Userfold with what it builds on and with other servers, in 15 minutes; QUICK=1: in two; ROUNDS=5; ONLY=single,http,batch,rpc,latency,aliases,fairness,profiles; PUBLISH=1: keep the results
+bench: setup benchmarks/.venv/.installed benchmarks/parse/node_modules/.installed ## compare Userfold with what it builds on and with other servers, in 25 minutes; QUICK=1: in four; ROUNDS=5; PROFILES=1000000; ONLY=single,http,batch,rpc,latency,offered,aliases,fairness,profiles,lookup; PUBLISH=1: keep the results
 	@command -v wrk >/dev/null || $(MAKE) --silent wrk
-	@$(BIN)/python -m benchmarks $(if $(QUICK),--quick) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(ONLY),--only $(ONLY)) $(if $(PUBLISH),--publish)
+	@$(BIN)/python -m benchmarks $(if $(QUICK),--quick) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(PROFILES),--profiles $(PROFILES)) $(if $(ONLY),--only $(ONLY)) $(if $(PUBLISH),--publish)
 
 overload: setup ## offer three times the peak of one machine for a minute; QUICK=1: for six seconds; PUBLISH=1: keep the results
 	@$(BIN)/python -m benchmarks.overload $(if $(QUICK),--seconds 6) $(if $(PUBLISH),--publish)

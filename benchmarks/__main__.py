@@ -12,43 +12,33 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.comparison import many_profiles, rounds
+from benchmarks.comparison.parts import PARTS
 from benchmarks.comparison.report import document, markdown
+from benchmarks.comparison.steps import Bench, run_round, warm_up
 from benchmarks.environment.machine import machine
 from benchmarks.environment.paths import BUILD, PEERS_PYTHON, PUBLISHED, REPOSITORY
 from benchmarks.environment.processes import BenchmarkFailed
-from benchmarks.environment.versions import versions
-from benchmarks.runs import Sample
+from benchmarks.environment.versions import commit, versions
 from benchmarks.stack import Stack
+from docs.generator.figures import quote
 from server.local.mongod import MongodUnavailable
-
-_PARTS = {
-    "single": rounds.single,
-    "http": rounds.http,
-    "batch": rounds.batch,
-    "rpc": rounds.rpc,
-    "latency": rounds.latency,
-    "aliases": rounds.aliases,
-    "fairness": rounds.fairness,
-}
-_MANY_PROFILES = "profiles"
 
 
 def main() -> int:
     """Measure, print the tables, and write the results to build/bench/, or with --publish to benchmarks/results/."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="a smoke test of two minutes")
+    parser.add_argument("--quick", action="store_true", help="a smoke test of four minutes")
     parser.add_argument("--rounds", type=int, help="number of interleaved rounds (default: 5)")
-    parser.add_argument("--seconds", type=float, help="duration of each run (default: 4)")
+    parser.add_argument("--seconds", type=float, help="duration of each run (default: 3)")
     parser.add_argument("--profiles", type=int, help="number of profiles that count as many (default: 1000000)")
-    parser.add_argument("--only", type=lambda text: text.split(","), help=f"of {','.join([*_PARTS, _MANY_PROFILES])}")
+    parser.add_argument("--only", type=lambda text: text.split(","), help=f"of {','.join(PARTS)}")
     parser.add_argument("--publish", action="store_true", help="write the results to benchmarks/results/")
     options = parser.parse_args()
     options.rounds = options.rounds or (1 if options.quick else 5)
-    options.seconds = options.seconds or (1.0 if options.quick else 4.0)
+    options.seconds = options.seconds or (1.0 if options.quick else 3.0)
     options.profiles = options.profiles or (20_000 if options.quick else 1_000_000)
-    parts = options.only or [*_PARTS, _MANY_PROFILES]
-    if unknown := {*parts} - {*_PARTS, _MANY_PROFILES}:
+    parts = options.only or [*PARTS]
+    if unknown := {*parts} - {*PARTS}:
         parser.error(f"unknown: {', '.join(sorted(unknown))}")
     if options.publish and (options.quick or options.only):
         parser.error("only the results of all parts can be published")
@@ -69,6 +59,8 @@ def main() -> int:
     finally:
         shutil.rmtree(directory)
     _write(results, PUBLISHED if options.publish else BUILD / "bench")
+    if options.publish:
+        quote("performance.md")
     return 0
 
 
@@ -78,42 +70,30 @@ def _measure(directory: Path, parts: Sequence[str], count: int, seconds: float, 
     def log(text: str) -> None:
         print(f"[{time.monotonic() - started:5.0f} s] {text}", file=sys.stderr, flush=True)
 
-    samples: dict[str, list[Sample]] = {}
-    memory: Sequence[dict[str, int]] = ()
+    # Before anything is measured: the checkout may change meanwhile.
+    checkout = commit()
     log("starting all programs ...")
     with Stack(directory) as stack:
-        rounds.warm_up(stack, min(seconds, 2))
+        bench = Bench(stack, seconds, profiles, log)
         # `single` includes the steps of `http`.
-        chosen = {*parts} - {"http"} if "single" in parts else {*parts}
-        groups = [part(stack, seconds) for name, part in _PARTS.items() if name in chosen]
-        if _MANY_PROFILES in parts:
-            few = many_profiles.grow(stack, "few", many_profiles.FEW_PROFILES)
-            log(f"storing {profiles:,} profiles ...")
-            many = many_profiles.grow(stack, "many", profiles)
-            memory = many.memory
-            pair = [(few, "profiles/few"), (many, "profiles/many")]
-            groups.append([many_profiles.throughput(stack, seconds, grown, key) for grown, key in pair])
-            groups.append(many_profiles.look_ups(stack, seconds, many))
-        for number in range(count):
-            for group in groups:
-                for step in rounds.in_turn(group, number):
-                    sample = step.run(number)
-                    # Otherwise MongoDB would write the rest of this run's data during the next run.
-                    stack.client.admin.command("fsync")
-                    samples.setdefault(step.key, []).append(sample)
-                    summary = f"{sample.rate:8,.0f}/s, p50 {sample.p50_ms:.2f} ms"
-                    log(f"round {number + 1} of {count}: {step.key:18} {summary}")
+        chosen = [PARTS[name] for name in PARTS if name in parts and not (name == "http" and "single" in parts)]
+        steps = [part(bench) for part in chosen]
+        warm_up(bench, chosen)
+        rounds = [run_round(bench, steps, number) for number in range(count)]
         setting = {
             "date": time.strftime("%Y-%m-%d"),
+            **checkout,
             "rounds": count,
             "seconds": seconds,
             "profiles": profiles,
             "machine": machine(),
             "versions": versions(stack.client.server_info()["version"]),
             "contenders": {contender.name: contender.writes for contender in (*stack.contenders, stack.uvicorn)},
+            "memory": bench.databases[profiles].memory if profiles in bench.databases else (),
+            "stored": [grown.stored for grown in bench.databases.values()],
         }
-    order = [step.key for group in groups for step in group]
-    return document({key: samples[key] for key in order}, memory, setting)
+    order = [step.key for of_part in steps for step in of_part]
+    return document({key: [samples[key] for samples in rounds] for key in order}, setting)
 
 
 def _write(results: dict[str, Any], directory: Path) -> None:

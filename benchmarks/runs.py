@@ -47,6 +47,11 @@ class Sample:
     p50_ms: float
     p99_ms: float
     cpu_us: Mapping[str, float] = field(default_factory=dict)
+    offered: float | None = None
+    """The rate at which requests were due in an open loop, of which `refused` and `unsent` were not served. Percentiles
+    among these are infinite."""
+    refused: float = 0.0
+    unsent: float = 0.0
 
     @property
     def gateway_us(self) -> float:
@@ -146,6 +151,15 @@ def echo(stack: Stack, load: Load, *, concurrency: int, seconds: float) -> Sampl
     write_frames(map(unary_frame, load.ids), frames)
     with cpu_of(stack, [stack.echo]) as cpu:
         measured = _grpc_load(stack.echo_target, METHOD, stack.userfold.headers, frames, concurrency, seconds)
+    return sample_of(measured, 1, cpu(measured.calls))
+
+
+def echo_look_up(stack: Stack, ids: Sequence[str], *, concurrency: int, seconds: float) -> Sample:
+    """Send the messages of LookupUsers to the bare echo."""
+    frames = stack.directory / "messages"
+    write_frames(map(lookup_frame, ids), frames)
+    with cpu_of(stack, [stack.echo]) as cpu:
+        measured = _grpc_load(stack.echo_target, METHOD, stack.userfold.reading, frames, concurrency, seconds)
     return sample_of(measured, 1, cpu(measured.calls))
 
 

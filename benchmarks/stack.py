@@ -1,5 +1,6 @@
 """All programs of a benchmark, started on one machine: one mongod, Userfold, and what it is compared with."""
 
+import asyncio
 import secrets
 import sys
 from collections.abc import Sequence
@@ -9,13 +10,24 @@ from typing import Any, Self, TypeVar
 
 from pymongo import MongoClient
 
-from benchmarks.contenders.clients import Contender, Eve, Parse, Plain, Userfold, UvicornGateway
+from benchmarks.contenders.clients import (
+    Contender,
+    Eve,
+    Parse,
+    Plain,
+    PlainBatcher,
+    PlainPymongo,
+    PlainSchema,
+    Userfold,
+    UvicornGateway,
+)
 from benchmarks.environment.machine import CACHE, CORES
 from benchmarks.environment.paths import NODE, PARSE, PEERS_PACKAGES, PEERS_PYTHON
 from benchmarks.environment.processes import Service, free_port
 from server import applications
 from server.accounts import credentials
 from server.local.mongod import EmbeddedMongod
+from server.mongo import client as mongodb
 from server.mongo.replica_set import initiate
 
 UserfoldClient = TypeVar("UserfoldClient", bound=Userfold)
@@ -55,7 +67,10 @@ class Stack:
 
     def _start_peers(self) -> None:
         self.uvicorn = self._start_uvicorn()
-        self.plain = self._start_plain()
+        self.plain = self._start_plain(Plain)
+        self.plain_schema = self._start_plain(PlainSchema)
+        self.plain_batcher = self._start_plain(PlainBatcher)
+        self.plain_pymongo = self._start_plain(PlainPymongo)
         self.parse = self._start_parse()
         self.eve = self._start_eve()
         self.echo = self.start("echo", [sys.executable, "-m", "benchmarks.contenders.grpc_echo"])
@@ -63,8 +78,9 @@ class Stack:
 
     @property
     def contenders(self) -> Sequence[Contender]:
-        """The servers that receive updates over HTTP."""
-        return (self.userfold, self.plain, self.parse, self.eve)
+        """The servers that receive updates over HTTP, Userfold first."""
+        plain = (self.plain, self.plain_schema, self.plain_batcher, self.plain_pymongo)
+        return (self.userfold, *plain, self.parse, self.eve)
 
     def start(self, name: str, command: Sequence[str], **environment: str) -> Service:
         """Start a program that is stopped with the stack."""
@@ -118,26 +134,28 @@ class Stack:
         services = [self.userfold.services[0], gateway]
         return self.new_application(UvicornGateway, gateway.ready_field("http"), services, "userfold")
 
-    def _start_plain(self) -> Plain:
+    def _start_plain(self, client: type[Plain]) -> Plain:
+        """Start a variant of the plain application, with one worker per core."""
+        if client is PlainSchema:
+            asyncio.run(self._create_schema(client.name))
         port, key = free_port(), secrets.token_hex(16)
+        uvicorn = [str(PEERS_PYTHON), "-m", "uvicorn", "--factory", f"benchmarks.contenders.plain_app:{client.name}"]
         arguments = ["--workers", str(CORES), "--loop", "uvloop", "--http", "httptools", "--no-access-log"]
         service = self.start(
-            "plain",
-            [
-                str(PEERS_PYTHON),
-                "-m",
-                "uvicorn",
-                "benchmarks.contenders.plain_app:app",
-                "--port",
-                str(port),
-                *arguments,
-            ],
+            client.name,
+            [*uvicorn, "--port", str(port), *arguments],
             PLAIN_MONGODB_URI=self.uri,
             PLAIN_APPLICATION_ID=key,
         )
         url = f"http://127.0.0.1:{port}"
         service.wait_for_http(url)
-        return Plain(url, [service], self.client.plain.users, headers={"X-Moesif-Application-Id": key})
+        return client(url, [service], self.client[client.name].profiles, headers={"X-Moesif-Application-Id": key})
+
+    async def _create_schema(self, database: str) -> None:
+        """Create the collection, the validator and the indexes of Userfold's profiles."""
+        client = mongodb.connect(self.uri)
+        await mongodb.prepare(mongodb.open_database(client, database))
+        client.close()
 
     def _start_parse(self) -> Parse:
         port, key, master = free_port(), secrets.token_hex(16), secrets.token_hex(16)

@@ -17,15 +17,22 @@ mpl.use("Agg")
 from matplotlib import pyplot as plt
 
 _PANELS = {
-    "one update per request, 64 connections": ("single/userfold", "single/plain", "single/parse", "single/eve"),
+    "one update per request, 64 connections": (
+        *("single/userfold", "single/plain_batcher", "single/plain", "single/plain_pymongo", "single/plain_schema"),
+        *("single/parse", "single/eve"),
+    ),
     "100 updates per request": (
-        *("batch/bare", "batch/bare-1", "stream/userfold", "batch/userfold", "batch/plain", "batch/parse", "batch/eve"),
+        *("batch/bare", "batch/bare-1", "stream/userfold", "batch/userfold", "batch/plain"),
+        *("batch/plain_schema", "batch/plain_pymongo", "batch/parse", "batch/eve"),
     ),
     "one update per RPC, 64 callers": ("rpc/echo", "rpc/userfold"),
 }
 _LABELS = {
     "userfold": "Userfold",
     "plain": "FastAPI + Motor",
+    "plain_schema": "... with the same schema",
+    "plain_batcher": "... with a batcher",
+    "plain_pymongo": "FastAPI + AsyncMongoClient",
     "parse": "Parse Server",
     "eve": "Eve",
     "bare": "bare driver, 8 concurrent",
@@ -63,9 +70,7 @@ def draw(results: dict[str, Any], path: Path) -> None:
         memory.legend()
     memory.set(title="resident memory", xlabel="updates stored", ylabel="MB", ylim=(0, None))
     machine = results["machine"]
-    figure.suptitle(
-        f"Userfold {results['versions']['commit']}: {machine['cpu']}, {machine['cores']} cores", fontsize=10
-    )
+    figure.suptitle(f"Userfold {results['commit'][:12]}: {machine['cpu']}, {machine['cores']} cores", fontsize=10)
     figure.savefig(path, dpi=110)
 
 

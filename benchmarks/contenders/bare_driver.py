@@ -19,7 +19,8 @@ import uvloop
 from motor.motor_asyncio import AsyncIOMotorClient
 from pymongo import UpdateOne, WriteConcern
 
-from benchmarks.contenders.plain_app import User, operation
+from benchmarks.contenders.plain_app import User
+from benchmarks.contenders.plain_updates import operation
 from benchmarks.load.summary import print_summary
 from benchmarks.load.users import body_of
 

@@ -27,6 +27,7 @@ class Contender(ABC):
     writes: ClassVar[str]
     """How it stores an update, for the reader of the results."""
     inserts_only_in_batches: ClassVar[bool] = False
+    keeps_first_campaign: ClassVar[bool] = False
     _PROFILE_PATH: ClassVar[str]
 
     def __init__(
@@ -82,6 +83,17 @@ class Contender(ABC):
         if actual != expected or self.tokens_of(stored) != tokens:
             raise BenchmarkFailed(f"{self.name} stored {user_id} as {json.dumps(stored)}")
 
+    def check_first_campaign(self) -> None:
+        """Send a user two campaigns. Raises BenchmarkFailed unless the first one is kept."""
+        first, second = body_of("first-campaign"), body_of("first-campaign").replace("google", "bing")
+        for body in (first, second):
+            self.send(Request("POST", "/v1/users", body))
+        stored = self._client.get(f"{self._PROFILE_PATH}first-campaign").json()
+        kept = stored.get("initial_campaign")
+        # An array of one campaign, as it is stored, or that campaign.
+        if (kept[0] if isinstance(kept, list) else kept) != json.loads(first)["campaign"]:
+            raise BenchmarkFailed(f"{self.name} did not keep the first campaign: {json.dumps(stored)}")
+
     @abstractmethod
     def tokens_of(self, stored: Mapping[str, Any]) -> int:
         """The number of session tokens in a profile that was read back."""
@@ -93,6 +105,7 @@ class Userfold(Contender):
     name = "userfold"
     title = "Userfold"
     writes = "POST /v1/users; POST /v1/users/batch"
+    keeps_first_campaign = True
     _PROFILE_PATH = "/v1/users/"
 
     def __init__(
@@ -127,7 +140,7 @@ class UvicornGateway(Userfold):
 
 
 class Plain(Contender):
-    """The application of `plain_app.py`."""
+    """The application of `plain_app.py`. Its subclasses are variants of it."""
 
     name = "plain"
     title = "FastAPI + Motor"
@@ -138,11 +151,36 @@ class Plain(Contender):
         return int(stored["aliases"])
 
 
+class PlainSchema(Plain):
+    """With Userfold's indexes and validator."""
+
+    name = "plain_schema"
+    title = "FastAPI + Motor with the same schema"
+    writes = "the same, with Userfold's indexes and validator, their fields, and the first campaign kept"
+    keeps_first_campaign = True
+
+
+class PlainBatcher(Plain):
+    """With a batcher."""
+
+    name = "plain_batcher"
+    title = "FastAPI + Motor with a batcher"
+    writes = "POST /v1/users: the updates that arrive during one bulk_write are the next (plain_batcher.py)"
+
+
+class PlainPymongo(Plain):
+    """On PyMongo's asynchronous client."""
+
+    name = "plain_pymongo"
+    title = "FastAPI + PyMongo's AsyncMongoClient"
+    writes = "as FastAPI + Motor, on the driver that replaces Motor"
+
+
 class Parse(Contender):
     """Parse Server."""
 
     name = "parse"
-    title = "Parse Server"
+    title = "Parse Server, which replaces objects"
     writes = "Cloud Functions: save, create if there is none; saveAll of 100 for the batch (parse/cloud.js)"
     _PROFILE_PATH = "/parse/classes/Profile/"
 
@@ -161,7 +199,7 @@ class Eve(Contender):
     """Eve under gunicorn."""
 
     name = "eve"
-    title = "Eve"
+    title = "Eve, which replaces objects"
     writes = "PUT /users/ID with UPSERT_ON_PUT; for the batch a bulk POST, which can only insert (eve_app.py)"
     inserts_only_in_batches = True
     _PROFILE_PATH = "/users/"

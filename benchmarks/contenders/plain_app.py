@@ -7,20 +7,23 @@ unordered `bulk_write` per batch, uvicorn with uvloop, httptools and one worker 
 Userfold. It leaves out what such an application usually leaves out: exact merging of keys with dots and of objects with
 scalars, warnings, derived fields, results for the single updates of a batch, and all limits.
 
-Run it: `PLAIN_MONGODB_URI=... PLAIN_APPLICATION_ID=... uvicorn benchmarks.contenders.plain_app:app`.
+Run it: `PLAIN_MONGODB_URI=... PLAIN_APPLICATION_ID=... uvicorn --factory benchmarks.contenders.plain_app:VARIANT`,
+with one of the functions at the end as VARIANT. Each stores its users in a database of its name.
 """
 
-import hashlib
 import os
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import Depends, FastAPI, Header, HTTPException, Request
 from motor.motor_asyncio import AsyncIOMotorClient
 from pydantic import BaseModel, Field
-from pymongo import UpdateOne, WriteConcern
+from pymongo import AsyncMongoClient, UpdateOne, WriteConcern
+
+from benchmarks.contenders.plain_batcher import Batcher
+from benchmarks.contenders.plain_updates import Operation, operation, schema_operation
 
 
 class Campaign(BaseModel):
@@ -49,74 +52,73 @@ class User(BaseModel):
     metadata: dict[str, Any] | None = None
 
 
-def flatten(values: Mapping[str, Any], prefix: str, paths: dict[str, Any]) -> None:
-    """Add the leaves of nested objects to `paths` under their dot-paths."""
-    for key, value in values.items():
-        if isinstance(value, dict) and value:
-            flatten(value, f"{prefix}{key}.", paths)
-        else:
-            paths[prefix + key] = value
-
-
-def operation(user: User, client_address: str | None) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The filter and the update document that merge a partial update into the stored user."""
-    now = datetime.now(UTC)
-    paths: dict[str, Any] = {"modified_time": user.modified_time or now}
-    for name in ("company_id", "user_agent_string"):
-        if (value := getattr(user, name)) is not None:
-            paths[name] = value
-    if address := user.ip_address or client_address:
-        paths["ip_address"] = address
-    if user.campaign:
-        flatten(user.campaign.model_dump(exclude_none=True), "campaign.", paths)
-    if user.metadata:
-        flatten(user.metadata, "metadata.", paths)
-    update: dict[str, Any] = {"$set": paths, "$setOnInsert": {"created_time": now}}
-    if user.session_token:
-        update["$addToSet"] = {"aliases": hashlib.sha256(user.session_token.encode()).digest()}
-    return {"_id": user.user_id}, update
-
-
-@asynccontextmanager
-async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-    """Open the MongoDB client of this worker."""
-    client: AsyncIOMotorClient[dict[str, Any]] = AsyncIOMotorClient(os.environ["PLAIN_MONGODB_URI"], tz_aware=True)
-    app.state.users = client["plain"].get_collection("users", write_concern=WriteConcern(w="majority", j=True))
-    yield
-    client.close()
-
-
 def authenticated(x_moesif_application_id: Annotated[str, Header()]) -> None:
     """Accept the credential of one application."""
     if x_moesif_application_id != os.environ["PLAIN_APPLICATION_ID"]:
         raise HTTPException(401)
 
 
-app = FastAPI(lifespan=lifespan, dependencies=[Depends(authenticated)])
+def _application(
+    database: str,
+    *,
+    client_type: Callable[..., Any] = AsyncIOMotorClient,
+    operation_of: Callable[[User, str | None], Operation] = operation,
+    batcher: Callable[[Any], Any] | None = None,
+) -> FastAPI:
+    """The application on a database. A `batcher` gathers the updates of concurrent requests."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        client = client_type(os.environ["PLAIN_MONGODB_URI"], tz_aware=True)
+        concern = WriteConcern(w="majority", j=True)
+        app.state.users = client[database].get_collection("profiles", write_concern=concern)
+        app.state.writer = batcher(app.state.users) if batcher else app.state.users
+        yield
+        if closing := client.close():
+            await closing
+
+    app = FastAPI(lifespan=lifespan, dependencies=[Depends(authenticated)])
+
+    @app.post("/v1/users", status_code=201)
+    async def update_user(user: User, request: Request) -> dict[str, str]:
+        criteria, update = operation_of(user, request.client.host if request.client else None)
+        await request.app.state.writer.update_one(criteria, update, upsert=True)
+        return {}
+
+    @app.post("/v1/users/batch", status_code=201)
+    async def update_users(users: list[User], request: Request) -> dict[str, str]:
+        host = request.client.host if request.client else None
+        operations = [UpdateOne(*operation_of(user, host), upsert=True) for user in users]
+        if operations:
+            await request.app.state.users.bulk_write(operations, ordered=False)
+        return {}
+
+    @app.get("/v1/users/{user_id}")
+    async def get_user(user_id: str, request: Request) -> dict[str, Any]:
+        # With the number of session tokens instead of their digests.
+        user: dict[str, Any] | None = await request.app.state.users.find_one({"_id": user_id})
+        if user is None:
+            raise HTTPException(404)
+        return user | {"aliases": len(user.get("aliases", ()))}
+
+    return app
 
 
-@app.post("/v1/users", status_code=201)
-async def update_user(user: User, request: Request) -> dict[str, str]:
-    """Merge one update."""
-    criteria, update = operation(user, request.client.host if request.client else None)
-    await request.app.state.users.update_one(criteria, update, upsert=True)
-    return {}
+def plain() -> FastAPI:
+    """The application as it is described above."""
+    return _application("plain")
 
 
-@app.post("/v1/users/batch", status_code=201)
-async def update_users(users: list[User], request: Request) -> dict[str, str]:
-    """Merge a batch of updates."""
-    host = request.client.host if request.client else None
-    operations = [UpdateOne(*operation(user, host), upsert=True) for user in users]
-    if operations:
-        await request.app.state.users.bulk_write(operations, ordered=False)
-    return {}
+def plain_schema() -> FastAPI:
+    """With Userfold's validator and indexes, which the benchmark creates, and with the first campaign kept."""
+    return _application("plain_schema", operation_of=schema_operation)
 
 
-@app.get("/v1/users/{user_id}")
-async def get_user(user_id: str, request: Request) -> dict[str, Any]:
-    """Return a user, with the number of session tokens instead of their digests."""
-    user: dict[str, Any] | None = await request.app.state.users.find_one({"_id": user_id})
-    if user is None:
-        raise HTTPException(404)
-    return user | {"aliases": len(user.get("aliases", ()))}
+def plain_batcher() -> FastAPI:
+    """Single updates are gathered into bulk writes."""
+    return _application("plain_batcher", batcher=Batcher)
+
+
+def plain_pymongo() -> FastAPI:
+    """On PyMongo's asynchronous client instead of Motor, which is deprecated."""
+    return _application("plain_pymongo", client_type=AsyncMongoClient)

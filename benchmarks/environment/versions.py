@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from collections.abc import Mapping
 from importlib import metadata
 from typing import Any
 
@@ -24,7 +25,6 @@ def versions(mongod: str) -> dict[str, Any]:
     parse = json.loads((PARSE / "node_modules/parse-server/package.json").read_text())
     return {
         "userfold": metadata.version("userfold"),
-        "commit": _commit(),
         "python": sys.version.split()[0],
         "mongod": mongod,
         "node": _output([str(NODE), "--version"]).lstrip("v"),
@@ -34,12 +34,20 @@ def versions(mongod: str) -> dict[str, Any]:
     }
 
 
-def _commit() -> str:
-    """The commit of the checkout, followed by `+` if the code under measurement differs; empty outside a checkout."""
+def commit() -> dict[str, Any]:
+    """The `commit` of the checkout, or an empty string outside of one, and whether its tree was `clean`: without any
+    change of a file, apart from results and the pages that quote them."""
     git = ["git", "-C", str(REPOSITORY)]
-    commit = _output([*git, "rev-parse", "--short=12", "HEAD"])
-    changes = _output([*git, "status", "--porcelain", "--", "server", "gateway", "runtime", "protos"])
-    return commit + "+" if commit and changes else commit
+    found = _output([*git, "rev-parse", "HEAD"])
+    changes = _output([*git, "status", "--porcelain", "--", ".", ":!benchmarks/results", ":!docs/*.md"])
+    return {"commit": found, "clean": bool(found) and not changes}
+
+
+def described(results: Mapping[str, Any]) -> str:
+    """The commit of results and the state of its tree, before their date. Old results may not have it."""
+    if "commit" not in results:
+        return ""
+    return f"commit {results['commit'][:12]} ({'clean' if results['clean'] else 'changed'} tree), "
 
 
 def _output(command: list[str]) -> str:

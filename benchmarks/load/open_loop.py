@@ -23,6 +23,7 @@ from benchmarks.load.frames import read_frames
 
 ACCEPTED: Final = "accepted"
 REFUSED: Final = "refused"
+UNANSWERED: Final = "unanswered"
 _TICK_SECONDS = 0.001
 _LAST_RESPONSES_SECONDS = 15.0
 _HTTP_OUTCOMES = {b"201": ACCEPTED, b"429": REFUSED}
@@ -94,6 +95,11 @@ class GrpcConnection:
             del self._unwritten[: self.socket.send(self._unwritten)]
 
 
+def due_count(rate: float, seconds: float) -> int:
+    """How many requests are due in this many seconds."""
+    return round(rate * seconds)
+
+
 def connected(address: tuple[str, int]) -> socket.socket:
     """A connected, non-blocking socket."""
     client = socket.create_connection(address)
@@ -135,11 +141,11 @@ class OpenLoad:
             self._receive(left)
 
     def run(self, rate: float, seconds: float) -> None:
-        """Send this many requests per second for this long."""
+        """Send this many requests per second for this long: exactly `due_count` of them are due."""
         started = time.perf_counter()
         due = 0
-        while (now := time.perf_counter()) < started + seconds:
-            while due < (now - started) * rate:
+        while due < due_count(rate, seconds):
+            while due < min((time.perf_counter() - started) * rate, due_count(rate, seconds)):
                 self._send(started + due / rate)
                 due += 1
             self._receive(_TICK_SECONDS)
@@ -150,7 +156,7 @@ class OpenLoad:
         while self._due and time.perf_counter() < deadline:
             self._receive(0.1)
         self.responses += [
-            Response(number, due, _LAST_RESPONSES_SECONDS, "unanswered") for number, due in self._due.items()
+            Response(number, due, _LAST_RESPONSES_SECONDS, UNANSWERED) for number, due in self._due.items()
         ]
 
     def _send(self, due: float) -> None:
@@ -241,9 +247,12 @@ def measured(load: OpenLoad, phases: Sequence[tuple[float, float]], watched: Map
 
 
 def _phase(responses: Sequence[Response], rate: float, seconds: float, start: _Mark, end: _Mark) -> dict[str, Any]:
+    """What was measured in a phase. The percentiles of accepted requests are `p50_ms` and `p99_ms`; those of all that
+    were due are `due_p50_ms` and `due_p99_ms`, None where they were refused or never sent."""
     due = [response for response in responses if start.time <= response.due < end.time]
     accepted = sorted(response.latency for response in due if response.outcome == ACCEPTED)
     refused = [response for response in due if response.outcome != ACCEPTED]
+    unsent = end.unsent - start.unsent
     # Throughput counts the responses that arrived in this phase, whenever their requests were due.
     completed = sum(
         start.time <= response.due + response.latency < end.time
@@ -251,25 +260,30 @@ def _phase(responses: Sequence[Response], rate: float, seconds: float, start: _M
         if response.outcome == ACCEPTED
     )
     elapsed = end.time - start.time
+    unserved = len(refused) + unsent
     return {
         "offered": round(rate, 1),
         "seconds": seconds,
         "goodput": round(completed / elapsed, 1),
-        "p50_ms": _quantile_ms(accepted, 0.5),
-        "p99_ms": _quantile_ms(accepted, 0.99),
+        "p50_ms": percentile_ms(accepted, 0.5) or 0.0,
+        "p99_ms": percentile_ms(accepted, 0.99) or 0.0,
+        "due_p50_ms": percentile_ms(accepted, 0.5, unserved),
+        "due_p99_ms": percentile_ms(accepted, 0.99, unserved),
         "refused": round(len(refused) / seconds, 1),
-        "refused_p99_ms": _quantile_ms(sorted(response.latency for response in refused), 0.99),
+        "refused_p99_ms": percentile_ms(sorted(response.latency for response in refused), 0.99) or 0.0,
         "last_refused_s": round(max((response.due - start.time for response in refused), default=0.0), 2),
         "outcomes": dict(Counter(response.outcome for response in due)),
-        "unsent": end.unsent - start.unsent,
+        "unsent": unsent,
         "cores": {
             name: round((end.cpu_seconds[name] - before) / elapsed, 3) for name, before in start.cpu_seconds.items()
         },
     }
 
 
-def _quantile_ms(latencies: Sequence[float], share: float) -> float:
-    return round(latencies[int(len(latencies) * share)] * 1000, 1) if latencies else 0.0
+def percentile_ms(latencies: Sequence[float], share: float, unserved: int = 0) -> float | None:
+    """The percentile of ordered latencies in seconds and of `unserved` requests, which count as later than all."""
+    index = int((len(latencies) + unserved) * share)
+    return round(latencies[index] * 1000, 1) if index < len(latencies) else None
 
 
 if __name__ == "__main__":

@@ -15,9 +15,11 @@ from pathlib import Path
 from benchmarks.environment.machine import machine
 from benchmarks.environment.paths import BUILD, PUBLISHED
 from benchmarks.environment.processes import BenchmarkFailed
+from benchmarks.environment.versions import commit
 from benchmarks.overload.measure import INTERFACES, MIN_SHARE, measure
 from benchmarks.overload.report import markdown
 from benchmarks.stack import Stack
+from docs.generator.figures import quote
 
 
 def main() -> int:
@@ -34,6 +36,7 @@ def main() -> int:
         parser.error("only results of both interfaces and a whole minute can be published")
     BUILD.mkdir(exist_ok=True)
     directory = Path(tempfile.mkdtemp(prefix="overload-", dir=BUILD))
+    checkout = commit()
     measured = {}
     try:
         with Stack(directory, peers=False) as stack:
@@ -45,10 +48,12 @@ def main() -> int:
         return 1
     finally:
         shutil.rmtree(directory)
-    results = {"interfaces": measured, "machine": machine(), "date": time.strftime("%Y-%m-%d")}
+    results = {"interfaces": measured, "machine": machine(), "date": time.strftime("%Y-%m-%d"), **checkout}
     output = PUBLISHED if options.publish else BUILD
     (output / "overload.json").write_text(json.dumps(results, indent=1) + "\n")
     (output / "overload.md").write_text(markdown(results))
+    if options.publish:
+        quote("capacity.md")
     print(markdown(results))
     return 0 if all(of_interface["share"] >= MIN_SHARE for of_interface in measured.values()) else 1
 

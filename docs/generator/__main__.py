@@ -5,7 +5,7 @@ All of it is committed, so that it can be read on a code host and seen in a revi
 
 from pathlib import Path
 
-from docs.generator.figures import QUOTED, with_figures
+from docs.generator.figures import QUOTED, quote
 from docs.generator.pages import pages
 
 _DOCS = Path(__file__).parent.parent
@@ -20,4 +20,4 @@ if __name__ == "__main__":
     for name, text in pages().items():
         _write(_DOCS / "reference" / name, text)
     for name in QUOTED:
-        _write(_DOCS / name, with_figures(name, (_DOCS / name).read_text()))
+        quote(name)

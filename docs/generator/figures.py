@@ -20,11 +20,12 @@ def _whole(line: str) -> str:
     return line
 
 
-def _without_rounds_and_targets(line: str) -> str:
-    """The first five columns, and of the fifth the median alone."""
-    cells = [cell.strip() for cell in line.split("|")[1:6]]
+def _without_rounds(line: str) -> str:
+    """All columns, and of the fifth the median alone."""
+    cells = [cell.strip() for cell in line.split("|")[1:-1]]
     median = re.match(r"\*\*(.*)\*\*", cells[4])
-    return f"| {' | '.join([*cells[:4], median[1] if median else cells[4].removesuffix(' (rounds)')])} |"
+    cells[4] = median[1] if median else cells[4].removesuffix(" (rounds)")
+    return f"| {' | '.join(cells)} |"
 
 
 QUOTED: Final[Mapping[str, tuple[Quoted, ...]]] = {
@@ -33,18 +34,39 @@ QUOTED: Final[Mapping[str, tuple[Quoted, ...]]] = {
         Quoted("a bug put in on purpose", "tests/faults/results/latest.md", _whole),
     ),
     "capacity.md": (Quoted("measure", "benchmarks/results/overload.md", _whole),),
-    "performance.md": (Quoted("measure", "benchmarks/results/latest.md", _without_rounds_and_targets),),
+    "performance.md": (
+        Quoted("measure", "benchmarks/results/latest.md", _without_rounds),
+        Quoted("offered, one update per request", "benchmarks/results/latest.md", _whole),
+    ),
 }
 """The tables by page of docs/."""
 
 
 def with_figures(page: str, text: str) -> str:
-    """The text of a page with the tables of the kept results."""
+    """The text of a page with the tables of the kept results.
+
+    Where `<!-- table: FIRST COLUMN -->` stands, a table is inserted once there are results with it. Raises ValueError
+    if the page has a table and the results do not.
+    """
     for first_column, results, shown in QUOTED[page]:
         kept = _table(_ROOT.joinpath(results).read_text(), first_column)
-        text = text.replace(_table(text, first_column), "\n".join(map(shown, kept.splitlines())))
+        place = _table(text, first_column) or f"<!-- table: {first_column} -->"
+        if kept:
+            text = text.replace(place, "\n".join(map(shown, kept.splitlines())))
+        elif place.startswith("|") or place not in text:
+            raise ValueError(f"{results} has no table of {first_column!r}")
     return text
 
 
+def quote(page: str) -> None:
+    """Write the tables of the kept results into a page of docs/."""
+    path = _ROOT / "docs" / page
+    text = path.read_text()
+    if (changed := with_figures(page, text)) != text:
+        path.write_text(changed)
+
+
 def _table(text: str, first_column: str) -> str:
-    return text[text.index(f"| {first_column} |") :].split("\n\n", maxsplit=1)[0].rstrip("\n")
+    """The table with this first column, or an empty string."""
+    _, head, rest = text.partition(f"| {first_column} |")
+    return (head + rest).split("\n\n", maxsplit=1)[0].rstrip("\n")
