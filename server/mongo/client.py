@@ -51,6 +51,12 @@ _PROFILE_VALIDATOR = {
     "$or": [{"suppressed_until": {"$exists": False}}, {"modified_time": {"$exists": False}}],
 }
 
+BY_USER_ID = ["application_id", "user_id"]
+"""The index of all users by user id, without visitors and without what an erasure leaves."""
+
+STRING: Document = {"$gte": ""}
+"""Any string. Unlike `$exists`, an index alone can decide it."""
+
 # Each update makes a whole page dirty, which is written again. Updates hit random pages, so small pages are cheaper.
 # They may take more space on disk.
 _PROFILE_STORAGE = {"wiredTiger": {"configString": "leaf_page_max=8KB"}}
@@ -126,6 +132,9 @@ async def _create_what_is_missing(database: Database) -> None:
     # The order of lists and the range of reports. `_id` makes the order unique.
     users = {"user_id": {"$exists": True}}
     await profiles.create_index(["application_id", "created_time", "_id"], partialFilterExpression=users)
+    # The number of all users, and their order by user id. Only queries for strings can use it, so it is no candidate
+    # for others, which MongoDB would have to compare.
+    await profiles.create_index(BY_USER_ID, partialFilterExpression={"user_id": STRING})
     await database.get_collection("credentials").create_index("credential_id", unique=True)
     # An early version stored the digests in applications. These unique indexes would allow only one without.
     for name in ("collector_digest_1", "token_digest_1"):

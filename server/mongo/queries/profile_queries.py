@@ -1,7 +1,6 @@
 """Reads profiles from MongoDB: by id, look-ups, lists, counts and reports."""
 
 import asyncio
-import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from operator import itemgetter
@@ -13,15 +12,23 @@ from bson.raw_bson import RawBSONDocument
 from pymongo import timeout
 
 from server import limits
-from server.errors import QueryTooSlow, ResponseTooLarge, UserfoldError, UserNotFound
+from server.errors import ResponseTooLarge, UserfoldError, UserNotFound
 from server.model import CampaignGroup, CampaignReport, Fetched, Lookup
-from server.mongo.client import Cursor, Database
+from server.mongo.client import BY_USER_ID, Cursor, Database
 from server.mongo.documents import FetchedDocument
 from server.mongo.driver import READ_SECONDS
 from server.mongo.failures import read_failures
 from server.mongo.queries.projections import Projection, projection
-from server.mongo.queries.report_pipelines import group_from_document, groups_pipeline, total_pipeline
-from server.mongo.queries.user_queries import Query, lookup_query, page_query, user_query, users_of
+from server.mongo.queries.report_pipelines import group_from_document, report_pipeline
+from server.mongo.queries.user_queries import (
+    Query,
+    all_users,
+    is_by_user_id,
+    lookup_query,
+    page_query,
+    user_query,
+    users_of,
+)
 from server.query.conditions import UserQuery
 from server.query.field_mask import WHOLE, Mask
 from server.users.ids import visitor_id
@@ -150,34 +157,32 @@ class MongoProfileQueries:
         direction = -1 if listing.descending else 1
         cursor = self._raw.find(page_query(listing), projection=projection(listing.mask), max_time_ms=_MILLISECONDS)
         cursor.sort([(key, direction) for key in listing.keys]).limit(listing.limit + 1)
+        if is_by_user_id(listing):
+            cursor.hint(BY_USER_ID)
         documents, has_more = await self._read(cursor, listing.limit)
         return [FetchedDocument(document, self._options, mask=listing.mask) for document in documents], has_more
 
     async def count(self, query: UserQuery) -> int:
         with read_failures():
             async with asyncio.timeout(limits.QUERY_SECONDS + _ANSWER_SECONDS):
-                return await self._profiles.count_documents(user_query(query), maxTimeMS=_MILLISECONDS)
+                if query.conditions:
+                    return await self._profiles.count_documents(user_query(query), maxTimeMS=_MILLISECONDS)
+                # No profile is read: the index alone counts.
+                return await self._profiles.count_documents(
+                    all_users(query.application_id), maxTimeMS=_MILLISECONDS, hint=BY_USER_ID
+                )
 
     async def report(self, report: Report) -> CampaignReport:
-        end = time.monotonic() + limits.REPORT_SECONDS
+        milliseconds = 1_000 * limits.REPORT_SECONDS
         with read_failures():
             async with asyncio.timeout(limits.REPORT_SECONDS + _ANSWER_SECONDS):
-                # One snapshot, so that the groups add up to the total.
                 async with await self._client.start_session(snapshot=True) as session:
-                    read: list[tuple[Sequence[RawBSONDocument], bool]] = []
-                    for pipeline, limit in ((groups_pipeline(report), report.limit), (total_pipeline(report), 1)):
-                        if (milliseconds := int(1_000 * (end - time.monotonic()))) <= 0:
-                            raise QueryTooSlow
-                        cursor = self._raw.aggregate(
-                            pipeline, session=session, allowDiskUse=True, maxTimeMS=milliseconds
-                        )
-                        read.append(await self._read(cursor, limit, seconds=limits.REPORT_SECONDS))
-        (groups, has_more), (total, _) = read
-        return CampaignReport(
-            [_FetchedGroup(document, self._options, report.names) for document in groups],
-            has_more,
-            _FetchedGroup(total[0], self._options, ()) if total else None,
-        )
+                    cursor = self._raw.aggregate(
+                        report_pipeline(report), session=session, allowDiskUse=True, maxTimeMS=milliseconds
+                    )
+                    read, has_more = await self._read(cursor, report.limit + 1, seconds=limits.REPORT_SECONDS)
+        found = [_FetchedGroup(document, self._options, report.names) for document in read]
+        return CampaignReport(found[1:], has_more, found[0] if found else None)
 
     def _fetched(self, document: RawBSONDocument) -> Fetched:
         return FetchedDocument(document, self._options)

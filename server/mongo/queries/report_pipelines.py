@@ -1,7 +1,7 @@
 """Reports of campaigns as MongoDB's aggregation pipelines."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from server.model import CampaignGroup
 from server.mongo.queries.user_queries import user_query
@@ -10,22 +10,42 @@ from server.users.report_campaigns import Report
 
 Pipeline = list[dict[str, object]]
 
+_TOTAL: Final[Mapping[str, object]] = {"$literal": {}}
+_SUMS: Final = {"value_sum": {"$sum": "$value_sum"}, "value_count": {"$sum": "$value_count"}}
 
-def groups_pipeline(report: Report) -> Pipeline:
-    """The groups with the most users first, and one more than the report holds if there are more."""
+
+def report_pipeline(report: Report) -> Pipeline:
+    """The total, then the groups with the most users first, and one more than the report holds if there are more.
+
+    Each profile is read once. The days of a document are in no order.
+    """
     # The key is a document, which MongoDB compares field by field: it would sort an array by its smallest element.
     key = {f"field{index}": _text(path) for index, path in enumerate(report.group_by)}
-    return [*_grouped(report, key), {"$sort": {"users": -1, "_id": 1}}, {"$limit": report.limit + 1}]
-
-
-def total_pipeline(report: Report) -> Pipeline:
-    """One group of all users."""
-    return _grouped(report, {})
+    day = {"$dateToString": {"date": "$created_time", "format": "%Y-%m-%d"}}
+    return [
+        {"$match": user_query(report.query)},
+        {"$group": {"_id": {"key": key, "day": day}, "users": {"$sum": 1}, **_values(report.value)}},
+        # Each of these counts for its group and for the total.
+        {"$set": {"of": [{"key": "$_id.key"}, _TOTAL]}},
+        {"$unwind": "$of"},
+        {"$group": {"_id": {"of": "$of", "day": "$_id.day"}, "users": {"$sum": "$users"}, **_SUMS}},
+        {
+            "$group": {
+                "_id": "$_id.of",
+                "users": {"$sum": "$users"},
+                "days": {"$push": {"day": "$_id.day", "users": "$users"}},
+                **_SUMS,
+            }
+        },
+        # No group has more users than the total, which is before one that has as many.
+        {"$sort": {"users": -1, "_id": 1}},
+        {"$limit": report.limit + 2},
+    ]
 
 
 def group_from_document(names: Sequence[str], document: Mapping[str, Any]) -> CampaignGroup:
     """The group of a document that a pipeline returns."""
-    texts = zip(names, document["_id"].values(), strict=False)
+    texts = zip(names, document["_id"].get("key", {}).values(), strict=False)
     return CampaignGroup(
         campaign={name: text for name, text in texts if text is not None},
         users=document["users"],
@@ -42,29 +62,15 @@ def _text(path: StoredPath) -> object:
     return {"$ifNull": [{"$first": stored} if path[0] == "initial_campaign" else stored, None]}
 
 
-def _grouped(report: Report, key: Mapping[str, object]) -> Pipeline:
-    """One document for each group. Its days are in no order."""
-    totals: dict[str, object] = {"value_sum": {"$sum": 0.0}, "value_count": {"$sum": 0}}
-    if report.value is not None:
-        # A path that leads through an array finds an array, which is no number. The sum is one of doubles, because a
-        # sum of integers may exceed 64 bits.
-        value = f"${'.'.join(report.value)}"
-        is_number = {"$isNumber": value}
-        totals = {
-            "value_sum": {"$sum": {"$cond": [is_number, {"$toDouble": value}, 0.0]}},
-            "value_count": {"$sum": {"$cond": [is_number, 1, 0]}},
-        }
-    day = {"$dateToString": {"date": "$created_time", "format": "%Y-%m-%d"}}
-    return [
-        {"$match": user_query(report.query)},
-        {"$group": {"_id": {"key": key, "day": day}, "users": {"$sum": 1}, **totals}},
-        {
-            "$group": {
-                "_id": "$_id.key",
-                "users": {"$sum": "$users"},
-                "days": {"$push": {"day": "$_id.day", "users": "$users"}},
-                "value_sum": {"$sum": "$value_sum"},
-                "value_count": {"$sum": "$value_count"},
-            }
-        },
-    ]
+def _values(path: StoredPath | None) -> Mapping[str, object]:
+    """The sum and the count of the numbers at a path, as accumulators."""
+    if path is None:
+        return {"value_sum": {"$sum": 0.0}, "value_count": {"$sum": 0}}
+    # A path that leads through an array finds an array, which is no number. The sum is one of doubles, because a sum of
+    # integers may exceed 64 bits.
+    value = f"${'.'.join(path)}"
+    is_number = {"$isNumber": value}
+    return {
+        "value_sum": {"$sum": {"$cond": [is_number, {"$toDouble": value}, 0.0]}},
+        "value_count": {"$sum": {"$cond": [is_number, 1, 0]}},
+    }

@@ -9,6 +9,8 @@ from datetime import datetime
 from typing import Final
 
 from server.model import Lookup
+from server.mongo.client import STRING
+from server.mongo.queries.indexes import is_served
 from server.query.conditions import (
     AllOf,
     AnyOf,
@@ -41,12 +43,24 @@ def user_query(query: UserQuery) -> Query:
     return {**users, "$and": [_query(condition) for condition in query.conditions]} if query.conditions else users
 
 
+def all_users(application_id: str) -> Query:
+    """All users of an application, in the form that the index `BY_USER_ID` serves."""
+    return {"application_id": {"$eq": application_id}, "user_id": STRING}
+
+
 def page_query(listing: Listing) -> Query:
     """The users of a page of a list, and of the pages after it."""
     query = user_query(listing.query)
+    if is_by_user_id(listing):
+        query = query | all_users(listing.query.application_id)
     if listing.after is None:
         return query
     return {"$and": [query, _after(listing.keys, listing.after, listing.descending)]}
+
+
+def is_by_user_id(listing: Listing) -> bool:
+    """Whether the index `BY_USER_ID` serves a page, because it has the order and no other index has the users."""
+    return listing.keys[0] == "user_id" and not is_served(listing.query)
 
 
 def lookup_query(lookup: Lookup) -> Query:

@@ -3,8 +3,9 @@
 import asyncio
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
@@ -31,7 +32,7 @@ from server.mongo.client import Database, connect, open_database, prepare
 from server.mongo.documents import FetchedDocument
 from server.mongo.profiles import MongoProfileStore
 from server.mongo.queries.profile_queries import MongoProfileQueries
-from server.mongo.queries.report_pipelines import Pipeline, groups_pipeline, total_pipeline
+from server.mongo.queries.report_pipelines import report_pipeline
 from server.mongo.queries.user_queries import lookup_query, page_query, user_query
 from server.mongo.secrets import page_token_key
 from server.query.field_mask import WHOLE, parse_mask
@@ -42,7 +43,7 @@ from server.users.ids import alias_digest, profile_id
 from server.users.list_users import plan_list, subject_of_list
 from server.users.lookup import LATEST_FIRST, plan_lookup, subject_of_lookup
 from server.users.ports import Found
-from server.users.report_campaigns import Report, plan_report
+from server.users.report_campaigns import plan_report
 from server.users.update import plan_update
 
 pytestmark = pytest.mark.long
@@ -264,13 +265,17 @@ async def test_a_look_up_pages_through_all_users_the_latest_first_and_those_of_v
 
 
 class Commands(CommandListener):
-    """Records the names of the commands that a client sends."""
+    """Records the commands that a client sends."""
 
     def __init__(self) -> None:
-        self.names: list[str] = []
+        self.commands: list[dict[str, Any]] = []
+
+    @property
+    def names(self) -> list[str]:
+        return [next(iter(command)) for command in self.commands]
 
     def started(self, event: CommandStartedEvent) -> None:
-        self.names.append(event.command_name)
+        self.commands.append(dict(event.command))
 
     def succeeded(self, event: CommandSucceededEvent) -> None:
         pass
@@ -399,6 +404,21 @@ _SHAPES: dict[str, tuple[dict[str, object], str]] = {
 }
 
 
+async def _explained(mongod: EmbeddedMongod, ask: Callable[[MongoProfileQueries], Awaitable[object]]) -> Any:
+    """The plan of the last query that a call sends, with the numbers of its execution."""
+    commands = Commands()
+    client = connect(mongod.uri, event_listeners=[commands])
+    opened = open_database(client, _NAME)
+    await ask(MongoProfileQueries(opened))
+    query = next(each for each in reversed(commands.commands) if next(iter(each)) in ("find", "aggregate"))
+    of_driver = {"lsid", "$db", "$clusterTime", "readConcern", "maxTimeMS"}
+    plan = await opened.command(
+        "explain", {name: value for name, value in query.items() if name not in of_driver}, verbosity="executionStats"
+    )
+    client.close()
+    return plan
+
+
 def _stages(plan: Any) -> Iterator[dict[str, Any]]:
     """Every stage of a plan, at any depth."""
     if isinstance(plan, dict):
@@ -461,16 +481,65 @@ async def test_an_index_serves_the_order_by_created_time(opened: Database, order
     assert "MinKey" not in str(bounds) or "MaxKey" not in str(bounds)
 
 
-@pytest.mark.parametrize("pipeline", [groups_pipeline, total_pipeline])
-async def test_an_index_serves_a_report_over_a_time_range(
-    opened: Database, pipeline: Callable[[Report], Pipeline]
-) -> None:
+async def test_an_index_serves_a_report_over_a_time_range(opened: Database) -> None:
     report = plan_report("app", ReportRequest(start_time=_NOW, end_time=_NOW + 1_000_000_000))
-    command = {"aggregate": "profiles", "pipeline": pipeline(report), "cursor": {}}
+    command = {"aggregate": "profiles", "pipeline": report_pipeline(report), "cursor": {}}
     plan = await opened.command("explain", command)
     stages = _assert_served_by(plan, "created_time")
     bounds = next(stage["indexBounds"]["created_time"] for stage in stages if "indexBounds" in stage)
     assert bounds == ["[new Date(1767323045000), new Date(1767323046000))"]
+
+
+async def test_the_index_alone_counts_all_users(
+    opened: Database, queries: MongoProfileQueries, mongod: EmbeddedMongod
+) -> None:
+    documents = _documents("counted", "u", range(20))
+    documents.append({"_id": "counted/a/visitor", "application_id": "counted", "anonymous_id": "visitor"})
+    documents.append({"_id": "counted/u/erased", "suppressed_until": datetime(2099, 1, 1, tzinfo=UTC)})
+    await opened.get_collection("profiles").insert_many(documents)
+    counted = plan_count("counted", "")
+    assert await queries.count(counted) == 20
+    plan = await _explained(mongod, lambda queries: queries.count(counted))
+    stages = {stage["stage"] for stage in _stages(plan)}
+    assert stages & {"COUNT_SCAN", "IXSCAN"}
+    assert not stages & {"FETCH", "COLLSCAN"}
+
+
+@pytest.mark.usefixtures("profiles_of_others")
+@pytest.mark.parametrize("order_by", ["user_id", "user_id desc"])
+@pytest.mark.parametrize("filtered", ["", "NOT metadata.a = x"])
+@pytest.mark.parametrize("page", ["first", "later"])
+async def test_the_order_by_user_id_reads_no_more_users_than_a_page_has(
+    mongod: EmbeddedMongod, order_by: str, filtered: str, page: str
+) -> None:
+    asked = ListRequest(order_by=order_by, filter=filtered, page_size=10)
+    if page == "later":
+        token = _TOKENS.seal(["200"], subject_of_list("others", asked), _NOW)
+        asked = replace(asked, page_token=token)
+    listing = plan_list("others", asked, _TOKENS, _NOW)
+    plan = await _explained(mongod, lambda queries: queries.list_users(listing))
+    stages = _assert_served_by(plan["queryPlanner"]["winningPlan"], "user_id")
+    assert not {stage["stage"] for stage in stages} & {"SORT", "COLLSCAN"}
+    assert plan["executionStats"]["totalDocsExamined"] <= 12
+
+
+@pytest.mark.usefixtures("profiles_of_others")
+@pytest.mark.parametrize(
+    ("filtered", "field"),
+    [
+        ("company_id = c", "company_id"),
+        ("company_id = c AND NOT metadata.a = x", "company_id"),
+        ("company_id = c OR company_id = d", "company_id"),
+        ("created_time < 2000-01-01T00:00:00Z", "created_time"),
+        ("user_id = x OR user_id = y", "_id"),
+        ('company_id = c OR user_id = "1"', "user_id"),
+        ("NOT company_id = c", "user_id"),
+    ],
+)
+async def test_an_order_by_user_id_leaves_a_filter_its_index(mongod: EmbeddedMongod, filtered: str, field: str) -> None:
+    listing = plan_list("others", ListRequest(order_by="user_id", filter=filtered), _TOKENS, _NOW)
+    plan = await _explained(mongod, lambda queries: queries.list_users(listing))
+    _assert_served_by(plan["queryPlanner"]["winningPlan"], field)
 
 
 _USERS = 100_000
@@ -555,10 +624,15 @@ async def test_paging_returns_every_user_who_is_stored_throughout_exactly_once(
     assert {user_id for user_id in seen if user_id.startswith("kept")} == {f"kept{each}" for each in range(_USERS)}
 
 
-async def test_a_report_that_takes_too_long_is_cancelled(
-    queries: MongoProfileQueries, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("name", ["list_users", "count", "report"])
+async def test_a_query_that_takes_too_long_is_cancelled(
+    mongod: EmbeddedMongod, queries: MongoProfileQueries, name: str
 ) -> None:
-    report = plan_report("app", ReportRequest())
-    monkeypatch.setattr(limits, "REPORT_SECONDS", 0)
-    with pytest.raises(QueryTooSlow):
-        await queries.report(report)
+    with MongoClient[dict[str, Any]](mongod.uri) as client:
+        # Every operation that has a time limit exceeds it.
+        client.admin.command({"configureFailPoint": "maxTimeAlwaysTimeOut", "mode": "alwaysOn"})
+        try:
+            with pytest.raises(QueryTooSlow):
+                await _ASKED[name](queries)
+        finally:
+            client.admin.command({"configureFailPoint": "maxTimeAlwaysTimeOut", "mode": "off"})

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from server.model import Lookup
-from server.mongo.queries.user_queries import Query, lookup_query, page_query, user_query, users_of
+from server.mongo.queries.user_queries import Query, all_users, lookup_query, page_query, user_query, users_of
 from server.query.conditions import Compared, UserQuery
 from server.query.field_mask import WHOLE
 from server.users.list_users import Listing
@@ -57,4 +57,5 @@ def test_a_page_begins_where_the_one_before_ended(key: str, descending: bool, be
 
 
 def test_the_first_page_begins_with_the_first_user() -> None:
-    assert page_query(Listing(UserQuery("app"), ["user_id"], False, 10, WHOLE)) == users_of("app")
+    assert page_query(Listing(UserQuery("app"), ["created_time", "_id"], False, 10, WHOLE)) == users_of("app")
+    assert page_query(Listing(UserQuery("app"), ["user_id"], False, 10, WHOLE)) == all_users("app")
