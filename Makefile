@@ -146,7 +146,7 @@ bench: setup benchmarks/.venv/.installed benchmarks/parse/node_modules/.installe
 overload: setup ## offer three times the peak of one machine for a minute; QUICK=1: for six seconds; PUBLISH=1: keep the results
 	@$(BIN)/python -m benchmarks.overload $(if $(QUICK),--seconds 6) $(if $(PUBLISH),--publish)
 
-costs: setup ## measure where the CPU time of an update is spent, in a minute; PUBLISH=1: keep the results
+costs: setup ## measure where the CPU time of an update is spent, and what workers, connections, queued updates and credentials take, in four minutes; PUBLISH=1: keep the results
 	@command -v wrk >/dev/null || $(MAKE) --silent wrk
 	@$(BIN)/python -m benchmarks.costs $(if $(PUBLISH),--publish)
 

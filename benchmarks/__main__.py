@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.comparison import many_profiles
 from benchmarks.comparison.parts import PARTS
 from benchmarks.comparison.report import document, markdown
 from benchmarks.comparison.steps import Bench, run_round, warm_up
@@ -61,6 +62,7 @@ def main() -> int:
     _write(results, PUBLISHED if options.publish else BUILD / "bench")
     if options.publish:
         quote("performance.md")
+        quote("capacity.md")
     return 0
 
 
@@ -90,7 +92,7 @@ def _measure(directory: Path, parts: Sequence[str], count: int, seconds: float, 
             "versions": versions(stack.client.server_info()["version"]),
             "contenders": {contender.name: contender.writes for contender in (*stack.contenders, stack.uvicorn)},
             "memory": bench.databases[profiles].memory if profiles in bench.databases else (),
-            "stored": [grown.stored for grown in bench.databases.values()],
+            "stored": many_profiles.stored(bench),
         }
     order = [step.key for of_part in steps for step in of_part]
     return document({key: [samples[key] for samples in rounds] for key in order}, setting)

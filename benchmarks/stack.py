@@ -88,7 +88,7 @@ class Stack:
         self._exit.callback(service.stop)
         return service
 
-    def start_userfold(self, database: str) -> tuple[Userfold, str]:
+    def start_userfold(self, database: str, *, workers: int = 1) -> tuple[Userfold, str]:
         """Start a server and a gateway on their own database. Returns a client, and the address of the server."""
         python = [sys.executable, "-m"]
         server = self.start(
@@ -97,6 +97,7 @@ class Stack:
             USERFOLD_MONGODB_URI=self.uri,
             USERFOLD_DATABASE=database,
             USERFOLD_GRPC_ADDRESS="127.0.0.1:0",
+            USERFOLD_WORKERS=str(workers),
         )
         grpc = server.ready_field("grpc")
         gateway = self.start(
@@ -104,6 +105,7 @@ class Stack:
             [*python, "gateway"],
             USERFOLD_GRPC_ADDRESS=grpc,
             USERFOLD_HTTP_ADDRESS="127.0.0.1:0",
+            USERFOLD_WORKERS=str(workers),
         )
         return self.new_application(Userfold, gateway.ready_field("http"), [server, gateway], database), grpc
 

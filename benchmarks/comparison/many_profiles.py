@@ -1,7 +1,7 @@
 """Many stored profiles: single updates, and look-ups by session token."""
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from benchmarks.comparison.growth import Grown
@@ -17,8 +17,17 @@ FEW: Final = 1000
 
 def profiles(bench: Bench) -> Sequence[Step]:
     """Single updates with few, with a tenth of many, and with many profiles stored."""
-    counts = {"few": FEW, "tenth": bench.many // 10, "many": bench.many}
-    return [_throughput(bench, bench.grown(count), f"profiles/{name}") for name, count in counts.items()]
+    return [_throughput(bench, bench.grown(count), key) for key, count in _counts(bench).items()]
+
+
+def stored(bench: Bench) -> dict[str, Mapping[str, int]]:
+    """What the profiles take on disk, by the keys of the steps, as far as they were stored."""
+    counts = _counts(bench).items()
+    return {key: bench.databases[count].stored for key, count in counts if count in bench.databases}
+
+
+def _counts(bench: Bench) -> dict[str, int]:
+    return {"profiles/few": FEW, "profiles/tenth": bench.many // 10, "profiles/many": bench.many}
 
 
 def _throughput(bench: Bench, grown: Grown, key: str) -> Step:

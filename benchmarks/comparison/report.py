@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from statistics import median
 from typing import Any, Final
 
+from benchmarks.comparison import scale
 from benchmarks.comparison.rows import ROWS, TITLES, Quantity, Row
 from benchmarks.environment.versions import described
 from benchmarks.runs import Sample
@@ -110,6 +111,7 @@ def markdown(results: Mapping[str, Any]) -> str:
         )
     lines += _memory(results["memory"])
     lines += _offered(results["samples"])
+    lines += scale.tables(results)
     lines += ["", "| run | updates/s, median (rounds) | p50 | p99 | CPU time per update, by program |"]
     lines.append("| --- | ---: | ---: | ---: | --- |")
     for key, samples in results["samples"].items():

@@ -1,14 +1,17 @@
 """The tables of `make costs`."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
 from benchmarks.costs.exchanges import MESSAGE_BYTES, PAUSE_SECONDS
 from benchmarks.costs.groups import SIZES
+from benchmarks.environment.versions import described
+
+_KINDS: Final = {"single": "one update per request", "batch": "100 updates per request"}
 
 
 def markdown(results: Mapping[str, Any]) -> str:
-    """One table for each run, one of the exchanges, and one of the groups."""
+    """One table for each run, and one of each other kind."""
     about = results["machine"]
     lines = []
     for run in results["runs"]:
@@ -33,5 +36,30 @@ def markdown(results: Mapping[str, Any]) -> str:
         f"| {title} | {' | '.join(f'{us:.0f} us ({ms:.1f} ms per group)' for ms, us in of_sizes)} |"
         for title, of_sizes in results["groups"].items()
     ]
+    lines += _workers(results.get("workers", ()))
+    lines += _memory(results.get("memory", {}))
     shared = f"{about['cpu']}, {about['cores']} cores shared by all, the load included"
-    return "\n".join([*lines, "", f"{shared}; {results['date']}.", ""])
+    return "\n".join([*lines, "", f"{shared}; {described(results)}{results['date']}.", ""])
+
+
+def _workers(measured: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The rates with each number of workers."""
+    lines = []
+    for run in measured:
+        cpu = ", ".join(f"{run['cpu_us'][name]:.0f}" for name in ("gateway", "server", "mongod"))
+        lines.append(f"| {run['workers']} | {_KINDS[run['kind']]} | {run['rate']:,.0f}/s | {cpu} us |")
+    head = ["", "| workers of each program | sent as | rate | CPU time of an update: gateway, server, mongod |"]
+    return [*head, "| ---: | --- | ---: | ---: |", *lines] if lines else []
+
+
+def _memory(measured: Mapping[str, Mapping[str, float]]) -> list[str]:
+    """The memory of each kind of thing."""
+    lines = [
+        f"| {thing} | {_kib(of_thing['gateway'])} | {_kib(of_thing['server'])} |"
+        for thing, of_thing in measured.items()
+    ]
+    return ["", "| memory of | gateway | server |", "| --- | ---: | ---: |", *lines] if lines else []
+
+
+def _kib(size: float) -> str:
+    return f"{size / 1024:.1f} KiB"

@@ -33,7 +33,13 @@ QUOTED: Final[Mapping[str, tuple[Quoted, ...]]] = {
         Quoted("fault", "tests/faults/results/latest.md", _whole),
         Quoted("a bug put in on purpose", "tests/faults/results/latest.md", _whole),
     ),
-    "capacity.md": (Quoted("measure", "benchmarks/results/overload.md", _whole),),
+    "capacity.md": (
+        Quoted("measure", "benchmarks/results/overload.md", _whole),
+        Quoted("workers of each program", "benchmarks/results/costs.md", _whole),
+        Quoted("memory of", "benchmarks/results/costs.md", _whole),
+        Quoted("updates a second", "benchmarks/results/latest.md", _whole),
+        Quoted("stored profiles", "benchmarks/results/latest.md", _whole),
+    ),
     "performance.md": (
         Quoted("measure", "benchmarks/results/latest.md", _without_rounds),
         Quoted("offered, one update per request", "benchmarks/results/latest.md", _whole),

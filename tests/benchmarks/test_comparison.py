@@ -78,7 +78,7 @@ def test_every_peer_has_a_title() -> None:
 def test_what_was_never_served_has_no_percentile_in_the_results_and_the_word_never_in_the_table() -> None:
     sample = Sample(880, 634.6, math.inf, {"plain": 1.0}, offered=1500, refused=20, unsent=600)
     setting = {
-        **{"memory": [], "stored": [], "rounds": 1, "seconds": 1, "profiles": 1, "commit": "c" * 40, "clean": False},
+        **{"memory": [], "stored": {}, "rounds": 1, "seconds": 1, "profiles": 1, "commit": "c" * 40, "clean": False},
         **{"machine": {"cpu": "a", "cores": 2, "memory_gib": 1}, "date": "2026-01-01", "contenders": {}},
         "versions": {"peers": {}, "packages": {}, "python": "3", "mongod": "6", "node": "1", "wrk": "1"},
     }
