@@ -1,14 +1,15 @@
 """Group commit: the writes of many calls are applied together."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Sequence
 from typing import Final, cast
 
 from runtime.batcher import AdaptiveBatcher
 from server import limits, metrics
 from server.commit.capacity import Capacity
 from server.commit.queued_writes import QueuedWrite, Submission, UnplannedWrite
-from server.commit.write_queues import WriteQueues
+from server.commit.write_queues import SHARED_LIMIT, WriteQueues
 from server.errors import Overloaded
 from server.model import STORED, SUPPRESSED, PlannedUpdate, ProfileWrite
 from server.users.ports import AGAIN, Again, Outcome, ProfileStore
@@ -22,15 +23,22 @@ LARGE_GROUP: Final = 32
 EXTRA_GROUPS: Final = 3
 """Groups beside `GROUPS`: one of slow writes, and some for applications that have nothing in flight."""
 
+PROMPT_GROUPS: Final = 1
+"""Extra groups in flight that start without waiting."""
+
+FEW_WRITES: Final = GROUPS * SHARED_LIMIT
+"""Queued writes and writes in flight of all applications, up to which an application needs no extra group: its writes
+are in the next group, which starts soon."""
+
 LONG_SECONDS: Final = 0.05
-"""How long such an application waits for an extra group."""
+"""How long an application that has nothing in flight waits for a further extra group."""
 
 
 class WriteBatcher(AdaptiveBatcher):
     """Applies the writes of many calls to a profile store in groups, and returns to each call its own outcomes.
 
-    Applications take turns, so none waits behind another one's flood. Slow writes have groups of their own. If groups
-    take long because of the profiles that they write, an application that has nothing in flight gets an extra group.
+    Applications take turns, so none waits behind another one's flood. Slow writes have groups of their own. In a flood,
+    applications that have nothing in flight get an extra group immediately, and further ones if that takes long.
     """
 
     def __init__(self, store: ProfileStore, *, updates_limit: int = limits.WAITING_UPDATES) -> None:
@@ -38,9 +46,12 @@ class WriteBatcher(AdaptiveBatcher):
         self._store = store
         self._capacity = Capacity(updates_limit)
         self._queues = WriteQueues(self._capacity)
-        self._groups: dict[asyncio.Task[None], Sequence[QueuedWrite]] = {}
+        self._groups: set[asyncio.Task[None]] = set()
+        # How many groups in flight hold writes of an application.
+        self._groups_of: Counter[str] = Counter()
         self._slow_groups = 0
-        self._is_extra_due = False
+        self._prompt_groups = 0
+        self._is_prompt_due = self._is_extra_due = False
 
     def submit(self, writes: Sequence[ProfileWrite]) -> "asyncio.Future[Sequence[Outcome]]":
         """Apply writes of one application, and return their outcomes in the same order.
@@ -94,11 +105,13 @@ class WriteBatcher(AdaptiveBatcher):
         self._unfinished = self._capacity.updates
         if not self._is_due:
             self._start_next()
+            if application_id not in self._groups_of:
+                self._start_promptly_soon()
 
     def _may_start(self) -> bool:
         # A write blocked by an in-flight write to the same profile starts as soon as that write commits.
         queues = self._queues
-        groups = self._groups_in_flight - self._slow_groups
+        groups = self._groups_in_flight - self._slow_groups - self._prompt_groups
         return groups <= 0 or (groups < GROUPS and (queues.is_any_unblocked or queues.unblocked >= LARGE_GROUP))
 
     def _is_share_queued(self) -> bool:
@@ -124,36 +137,65 @@ class WriteBatcher(AdaptiveBatcher):
         if not self._is_due:
             self._start_extra_later()
 
+    def _start_promptly_soon(self) -> None:
+        if not (self._is_due or self._is_prompt_due) and self._may_start_promptly():
+            self._is_prompt_due = True
+            asyncio.get_running_loop().call_soon(self._start_promptly)
+
+    def _may_start_promptly(self) -> bool:
+        """Whether an application with nothing in flight would wait for much more than one small group."""
+        return (
+            self._prompt_groups < PROMPT_GROUPS
+            and self._unfinished > FEW_WRITES
+            and self._may_start_extra()
+            and not self._queues.applications <= self._groups_of.keys()
+        )
+
+    def _start_promptly(self) -> None:
+        self._is_prompt_due = False
+        if self._may_start_promptly() and (group := self._next_extra_group(SHARED_LIMIT, may_be_slow=False)):
+            self._start(group, is_prompt=True)
+
+    def _may_start_extra(self) -> bool:
+        return self._groups_in_flight < GROUPS + EXTRA_GROUPS
+
+    def _next_extra_group(self, limit: int, *, may_be_slow: bool) -> Sequence[QueuedWrite]:
+        """Writes of the applications that have nothing in flight: no write blocks theirs."""
+        group = self._queues.next_group_without(self._groups_of.keys(), limit, may_be_slow=may_be_slow)
+        self._unfinished = self._capacity.updates
+        return group
+
     def _start_extra_later(self) -> None:
         if not self._is_extra_due:
             self._is_extra_due = True
             asyncio.get_running_loop().call_later(LONG_SECONDS, self._start_extra)
 
     def _start_extra(self) -> None:
-        """Start a group for the applications that have nothing in flight: no write blocks theirs."""
         self._is_extra_due = False
-        if self._groups_in_flight < GROUPS + EXTRA_GROUPS:
-            in_flight = {queued.submission.application_id for group in self._groups.values() for queued in group}
-            if group := self._queues.next_group_without(in_flight, self._share(LARGE_GROUP)):
-                self._start(group)
+        if self._may_start_extra() and (group := self._next_extra_group(self._share(LARGE_GROUP), may_be_slow=True)):
+            self._start(group)
         if self._queues.writes:
             self._start_extra_later()
 
-    def _start(self, group: Sequence[QueuedWrite]) -> None:
+    def _start(self, group: Sequence[QueuedWrite], *, is_prompt: bool = False) -> None:
         # Read now, since a write may turn out to be slow when it is applied.
         is_slow = group[0].write.is_slow
         self._slow_groups += is_slow
+        self._prompt_groups += is_prompt
         self._group_started(len(group))
-        task = asyncio.get_running_loop().create_task(self._commit(group, is_slow=is_slow))
-        self._groups[task] = group
+        self._groups_of.update(_applications(group))
+        commit = self._commit(group, is_slow=is_slow, is_prompt=is_prompt)
+        self._groups.add(asyncio.get_running_loop().create_task(commit))
 
-    async def _commit(self, group: Sequence[QueuedWrite], *, is_slow: bool) -> None:
+    async def _commit(self, group: Sequence[QueuedWrite], *, is_slow: bool, is_prompt: bool) -> None:
         try:
             outcomes: Sequence[Outcome | Again | Exception] = await self._store.apply([each.write for each in group])
         except Exception as defect:
             outcomes = [defect] * len(group)
-        del self._groups[cast(asyncio.Task[None], asyncio.current_task())]
+        self._groups.discard(cast(asyncio.Task[None], asyncio.current_task()))
+        self._groups_of -= Counter(_applications(group))
         self._slow_groups -= is_slow
+        self._prompt_groups -= is_prompt
         self._group_ended()
         self._queues.release(group)
         if AGAIN in outcomes:
@@ -163,7 +205,13 @@ class WriteBatcher(AdaptiveBatcher):
         self._capacity.give_back(group)
         self._unfinished = self._capacity.updates
         self._start_next()
+        self._start_promptly_soon()
         metrics.UPDATES.inc(outcomes.count(STORED))
         metrics.SUPPRESSED.inc(outcomes.count(SUPPRESSED))
         for queued, outcome in zip(group, outcomes, strict=True):
             queued.submission.settle(queued.index, cast(Outcome | Exception, outcome))
+
+
+def _applications(group: Sequence[QueuedWrite]) -> Collection[str]:
+    """The applications whose writes a group holds."""
+    return {queued.submission.application_id for queued in group}

@@ -1,7 +1,7 @@
 """Which queued writes the next group takes."""
 
 from collections import deque
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Sequence, Set
 from itertools import chain
 from typing import Final
 
@@ -38,6 +38,11 @@ class WriteQueues:
         self.writes = 0
 
     @property
+    def applications(self) -> Set[str]:
+        """The applications that have queued writes."""
+        return self._queues.keys()
+
+    @property
     def group_limit(self) -> int:
         """The number of writes that a group may have."""
         return limits.GROUP_UPDATES if len(self._queues) == 1 else SHARED_LIMIT
@@ -67,11 +72,11 @@ class WriteQueues:
         """Unblock the profiles of a group that is no longer in flight."""
         self._busy_profiles.difference_update(queued.write.profile_id for queued in group)
 
-    def next_group_without(self, applications: Collection[str], share: int) -> list[QueuedWrite]:
+    def next_group_without(self, applications: Collection[str], share: int, *, may_be_slow: bool) -> list[QueuedWrite]:
         """As `next_group`, but of applications that are not among these."""
         queues, blocked = self._queues, (self._blocked, self._blocked_profiles)
         self._queues = {key: queue for key, queue in queues.items() if key not in applications}
-        group = self.next_group(share, may_be_slow=True) if self._queues else []
+        group = self.next_group(share, may_be_slow=may_be_slow) if self._queues else []
         self._queues |= {key: queue for key, queue in queues.items() if key in applications}
         self._blocked, self._blocked_profiles = blocked
         return group

@@ -10,7 +10,7 @@ import pytest
 from server import limits
 from server.commit import write_batcher
 from server.commit.queued_writes import Submission
-from server.commit.write_batcher import EXTRA_GROUPS, GROUPS, LARGE_GROUP, WriteBatcher
+from server.commit.write_batcher import EXTRA_GROUPS, FEW_WRITES, GROUPS, LARGE_GROUP, WriteBatcher
 from server.commit.write_queues import SHARED_LEAVES_LIMIT, SHARED_LIMIT, SLOW_LIMIT
 from server.errors import InvalidRequest, Overloaded, ProfileTooLarge, WriteOutcomeUnknown
 from server.model import STORED, PlannedUpdate, ProfileWrite, Stored, UserUpdate
@@ -214,13 +214,61 @@ async def test_one_applications_flood_does_not_starve_another(
 async def test_a_group_of_several_applications_is_small(grouped: WriteBatcher, store: FakeProfileStore) -> None:
     grouped.submit([_write(f"u{number}", application="flood") for number in range(1000)])
     await turns()
-    single = grouped.submit([_write("u", application="single")])
+    small = grouped.submit([_write(f"v{number}", application="small") for number in range(SHARED_LIMIT + 8)])
+    await turns()
     await store.answer()
-    assert [len(group) for group in store.groups] == [limits.GROUP_UPDATES] * 2 + [SHARED_LIMIT]
-    assert "single/u=1" in store.groups[-1]
-    await store.answer()
-    await store.answer()
-    assert single.done()
+    # The third holds the first writes of the small application, the fourth its last ones and some of the flood.
+    assert [len(group) for group in store.groups] == [limits.GROUP_UPDATES] * 2 + [SHARED_LIMIT] * 2
+    assert sum(name.startswith("small/") for name in store.groups[-1]) == 8
+    for _ in range(3):
+        await store.answer()
+    assert small.done()
+
+
+async def test_in_a_flood_an_application_with_nothing_in_flight_starts_immediately(
+    grouped: WriteBatcher, store: FakeProfileStore
+) -> None:
+    flood = grouped.submit([_write(f"u{number}", application="flood") for number in range(1000)])
+    await turns()
+    first = [grouped.submit([_write("s", application=name)]) for name in ("a", "b")]
+    await turns()
+    assert [len(group) for group in store.groups] == [limits.GROUP_UPDATES] * 2 + [2]
+    # One such group is in flight at a time. `a` has something in flight, so only `c` is in the next one.
+    later = [grouped.submit([_write("t", application=name)]) for name in ("c", "a")]
+    await turns()
+    assert len(store.groups) == 3
+    while not all(each.done() for each in later):
+        await store.answer_last()
+    assert store.groups[2:] == [["a/s=1", "b/s=1"], ["c/t=1", "a/t=1"]]
+    assert all(each.done() for each in first)
+    assert not flood.done()
+    while store._waiting:
+        await store.answer()
+    assert flood.done()
+
+
+@pytest.mark.parametrize(("writes", "is_started"), [(FEW_WRITES - 1, False), (FEW_WRITES, True)])
+async def test_beside_few_writes_no_extra_group_is_started(
+    grouped: WriteBatcher, store: FakeProfileStore, writes: int, is_started: bool
+) -> None:
+    grouped.submit([_write(f"u{number}", application="busy") for number in range(writes)])
+    await turns()
+    grouped.submit([_write("s", application="single")])
+    await turns()
+    assert (store.groups[GROUPS:] == [["single/s=1"]]) == is_started
+
+
+async def test_a_slow_write_that_starts_immediately_is_the_only_slow_group(
+    grouped: WriteBatcher, store: FakeProfileStore
+) -> None:
+    grouped.submit([_slow(f"e{number}", "slow") for number in range(SLOW_LIMIT)])
+    grouped.submit([_write(f"u{number}", application="flood") for number in range(1000)])
+    await turns()
+    in_flight = len(store.groups)
+    grouped.submit([_slow("s", "single")])
+    grouped.submit([_write("t", application="other")])
+    await turns()
+    assert store.groups[in_flight:] == [["other/t=1"]]
 
 
 async def test_a_group_is_bounded_in_updates_and_bytes(

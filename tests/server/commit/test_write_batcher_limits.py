@@ -45,8 +45,9 @@ async def test_a_group_has_150_updates_and_one_of_several_applications_32(
     grouped.submit([_write(f"u{number}") for number in range(400)])
     await turns()
     assert [len(group) for group in store.groups] == [150, 150]
-    grouped.submit([_write("v", application="other")])
-    assert (await _all_groups(store))[2] == 32
+    grouped.submit([_write(f"v{number}", application="other") for number in range(40)])
+    # The third is of one application, which has nothing in flight, and the fourth of both.
+    assert (await _all_groups(store))[2:4] == [32, 32]
 
 
 async def test_a_group_has_2_mib(grouped: WriteBatcher, store: FakeProfileStore) -> None:
@@ -79,13 +80,16 @@ async def test_an_application_with_nothing_in_flight_waits_no_longer_than_50_ms(
 ) -> None:
     grouped.submit([_write(f"u{number}", application="flood") for number in range(1000)])
     await turns()
-    single = grouped.submit([_write("s", application="single")])
+    singles = [grouped.submit([_write("s", application="first")])]
     await turns()
-    assert [len(group) for group in store.groups] == [150, 150]
+    assert store.groups[2:] == [["first/s=1"]]
+    singles.append(grouped.submit([_write("s", application="second")]))
+    await turns()
+    assert len(store.groups) == 3
     await later(0.06)
-    assert store.groups[2:] == [["single/s=1"]]
+    assert store.groups[3:] == [["second/s=1"]]
     await _all_groups(store)
-    assert single.done()
+    assert all(single.done() for single in singles)
 
 
 async def test_one_application_may_queue_half_of_10_000_updates(grouped: WriteBatcher, store: FakeProfileStore) -> None:
