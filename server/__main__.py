@@ -118,6 +118,7 @@ async def _run(settings: Settings, uri: str) -> None:
         mongodb_uri=uri,
         database=settings.database,
         grpc_address=settings.grpc_address,
+        grpc_socket=settings.grpc_socket,
         stop=stop,
         ready=lambda address: _ready(settings, uri, address),
         tls=settings.tls,

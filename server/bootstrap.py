@@ -1,6 +1,7 @@
 """Builds the parts of the server and serves them, from the start to the graceful stop."""
 
 import asyncio
+import os
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
@@ -73,6 +74,7 @@ async def serve(
     grpc_address: str,
     stop: asyncio.Event,
     ready: Callable[[str], None],
+    grpc_socket: str | None = None,
     tls: CertificateFiles = NO_FILES,
     shares_address: bool = False,
     rate_limit: float = 0.0,
@@ -82,7 +84,7 @@ async def serve(
     flight, within GRACE_SECONDS.
 
     `ready` is called with the address that the server listens on. With `shares_address`, other processes may listen on
-    it, too.
+    it, too. `grpc_socket` is the path of a Unix socket on which the server also listens, for its own user only.
 
     Raises InvalidSetting where MongoDB or the address cannot be used, or CertificateUnusable.
     """
@@ -113,7 +115,10 @@ async def serve(
             watch = asyncio.create_task(health_servicer.watch_database())
             try:
                 sequence = _StopSequence(stop, drain_seconds, stopping, streams.ended)
-                deadline = await _serve(dispatcher, health_servicer, grpc_address, sequence, ready, tls, shares_address)
+                # By default gRPC shares the port, so that a second server on it would start without an error.
+                server = grpc.aio.server(options=[*OPTIONS, ("grpc.so_reuseport", int(shares_address))])
+                address = _listen(server, grpc_address, grpc_socket, tls)
+                deadline = await _serve(server, dispatcher, health_servicer, sequence, lambda: ready(address))
             finally:
                 watch.cancel()
             # Also the writes in flight of clients that have gone away.
@@ -133,31 +138,45 @@ class _StopSequence:
     streams_ended: Callable[[], Awaitable[None]]
 
 
+def _listen(server: grpc.aio.Server, address: str, socket: str | None, tls: CertificateFiles) -> str:
+    """Listen on an address and a Unix socket. Returns the address with its port.
+
+    Raises InvalidSetting where that is impossible, or CertificateUnusable.
+    """
+    tls_credentials = credentials(tls)
+
+    def listen(target: str) -> int:
+        return server.add_secure_port(target, tls_credentials) if tls_credentials else server.add_insecure_port(target)
+
+    try:
+        port = listen(address)
+    except RuntimeError as error:
+        raise cannot_listen(address) from error
+    if socket:
+        mask = os.umask(0o077)
+        try:
+            listen(f"unix:{socket}")
+        except RuntimeError as error:
+            raise InvalidSetting("USERFOLD_GRPC_SOCKET: cannot listen there") from error
+        finally:
+            os.umask(mask)
+    return f"{address.rpartition(':')[0]}:{port}"
+
+
 async def _serve(
+    server: grpc.aio.Server,
     dispatcher: Dispatcher,
     health_servicer: Health,
-    address: str,
     sequence: _StopSequence,
-    ready: Callable[[str], None],
-    tls: CertificateFiles,
-    shares_address: bool,
+    ready: Callable[[], None],
 ) -> float:
     """Serve, and stop. Returns the deadline of what is still in flight, on the clock of the event loop."""
-    # By default gRPC shares the port, so that a second server on it would start without an error.
-    server = grpc.aio.server(options=[*OPTIONS, ("grpc.so_reuseport", int(shares_address))])
     server.add_generic_rpc_handlers([dispatcher])
     health_pb2_grpc.add_HealthServicer_to_server(health_servicer, server)
     reflected = (_USERS.full_name, _CAMPAIGNS.full_name, health.SERVICE_NAME, reflection.SERVICE_NAME)
     reflection.enable_server_reflection(reflected, server)
-    tls_credentials = credentials(tls)
-    try:
-        port = (
-            server.add_secure_port(address, tls_credentials) if tls_credentials else server.add_insecure_port(address)
-        )
-    except RuntimeError as error:
-        raise cannot_listen(address) from error
     await server.start()
-    ready(f"{address.rpartition(':')[0]}:{port}")
+    ready()
     await sequence.requested.wait()
     _log.info("stopping")
     await health_servicer.enter_graceful_shutdown()

@@ -1,5 +1,6 @@
 """The settings of the server, from environment variables."""
 
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,6 +10,9 @@ from runtime.certificates import NO_FILES, CertificateFiles
 
 _LOG_LEVELS: Final = ("info", "warning", "error")
 _MAX_WORKERS: Final = 64
+
+SOCKET_BYTES: Final = 100
+"""The limit of the path of a Unix socket. Linux allows 107, other systems 103."""
 
 
 class InvalidSetting(Exception):
@@ -20,8 +24,9 @@ class Settings:
     """The settings of the server.
 
     Without a `mongodb_uri`, the server starts an embedded MongoDB with its data in `data_dir`. Addresses are
-    `HOST:PORT`; port 0 is any free port. `workers`, 1 to 64, is the number of processes that serve. With a certificate
-    in `tls`, gRPC requires TLS; with authorities, clients need a certificate that one of them signed.
+    `HOST:PORT`; port 0 is any free port. `grpc_socket` is the path of a Unix socket on which the server also listens.
+    `workers`, 1 to 64, is the number of processes that serve. With a certificate in `tls`, gRPC requires TLS; with
+    authorities, clients need a certificate that one of them signed.
 
     `rate_limit` is in items per second for each application; 0: no limit. For `drain_seconds` after the signal to stop,
     the server reports that it is not ready, and still serves. Events below `log_level` are not logged.
@@ -37,6 +42,7 @@ class Settings:
     rate_limit: float = 0.0
     drain_seconds: float = 0.0
     log_level: str = "info"
+    grpc_socket: str | None = None
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> "Settings":
@@ -54,6 +60,7 @@ class Settings:
             rate_limit=_number("USERFOLD_RATE_LIMIT", environment.get("USERFOLD_RATE_LIMIT") or "0", 1_000_000),
             drain_seconds=_number("USERFOLD_DRAIN_SECONDS", environment.get("USERFOLD_DRAIN_SECONDS") or "0", 60),
             log_level=_log_level(environment.get("USERFOLD_LOG_LEVEL") or "info"),
+            grpc_socket=environment.get("USERFOLD_GRPC_SOCKET") or None,
             tls=CertificateFiles.from_environment(
                 environment,
                 certificate="USERFOLD_GRPC_TLS_CERTIFICATE",
@@ -64,6 +71,10 @@ class Settings:
         split_address("USERFOLD_GRPC_ADDRESS", settings.grpc_address)
         if settings.metrics_address:
             split_address("USERFOLD_SERVER_METRICS_ADDRESS", settings.metrics_address)
+        if settings.grpc_socket and len(os.fsencode(settings.grpc_socket)) > SOCKET_BYTES:
+            raise InvalidSetting(f"USERFOLD_GRPC_SOCKET must be a path of at most {SOCKET_BYTES} bytes")
+        if settings.grpc_socket and settings.workers > 1:
+            raise InvalidSetting("USERFOLD_GRPC_SOCKET needs USERFOLD_WORKERS=1: processes cannot share a Unix socket")
         if settings.tls.authorities and not settings.tls.certificate:
             raise InvalidSetting("USERFOLD_GRPC_TLS_CLIENT_CA has no effect without USERFOLD_GRPC_TLS_CERTIFICATE")
         return settings

@@ -13,6 +13,7 @@ import sys
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import NoReturn
 
 from runtime.certificates import CertificateUnusable
@@ -22,7 +23,7 @@ from server.accounts import credentials
 from server.errors import OperatorError
 from server.local.mongod import EmbeddedMongod, MongodUnavailable
 from server.mongo import replica_set
-from server.settings import InvalidSetting, Settings
+from server.settings import SOCKET_BYTES, InvalidSetting, Settings
 
 
 class StackFailed(Exception):
@@ -60,15 +61,17 @@ def _run(stack: ExitStack, environment: Mapping[str, str]) -> NoReturn:
         programs.watch("mongod", mongod.process)
         replica_set.initiate(mongod.uri)
         uri = mongod.uri
+    socket = gateway_socket(stack, settings)
     stack.enter_context(programs)
 
     demo = _demo_application(data_dir)
     applications.ensure(
         uri, settings.database, demo["application"], "Demo", demo["application_id"], demo["management_token"]
     )
-    environment = {**environment, "USERFOLD_MONGODB_URI": uri}
+    environment = {**environment, "USERFOLD_MONGODB_URI": uri, "USERFOLD_GRPC_SOCKET": socket or ""}
     grpc = _start(programs, "server", environment)["grpc"]
-    http = _start(programs, "gateway", {**environment, "USERFOLD_GRPC_ADDRESS": grpc})["http"]
+    target = f"unix:{socket}" if socket else grpc
+    http = _start(programs, "gateway", {**environment, "USERFOLD_GRPC_ADDRESS": target})["http"]
     print(
         f"userfold ready http={http} grpc={grpc} mongodb={without_password(uri)} "
         f"application_id={demo['application_id']} management_token={demo['management_token']}",
@@ -76,6 +79,19 @@ def _run(stack: ExitStack, environment: Mapping[str, str]) -> NoReturn:
     )
     while True:
         programs.check()
+
+
+def gateway_socket(stack: ExitStack, settings: Settings) -> str | None:
+    """The path of the Unix socket through which the gateway calls the server; None where it uses the address.
+
+    Workers cannot share a socket, and a certificate is for a host.
+    """
+    if settings.grpc_socket or settings.workers > 1 or settings.tls.certificate:
+        return settings.grpc_socket
+    # The data directory may be too deep, and another stack may use it too.
+    directory = stack.enter_context(TemporaryDirectory(prefix="userfold-"))
+    path = f"{directory}/grpc.sock"
+    return path if len(os.fsencode(path)) <= SOCKET_BYTES else None
 
 
 def _start(programs: Programs, name: str, environment: Mapping[str, str]) -> dict[str, str]:

@@ -19,7 +19,8 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from server.local.run import without_password
+from server.local.run import gateway_socket, without_password
+from server.settings import Settings
 from tests.support.certificates import Authority
 from tests.support.programs import start_program
 from tests.support.waiting import wait_until
@@ -66,6 +67,11 @@ class Stack:
             if parent == self.process.pid and len(words) > 2:  # a zombie has none
                 found[words[2] if words[1] == "-m" else Path(words[0]).name] = int(directory.name)
         return found
+
+    def server_of_the_gateway(self) -> str:
+        """The target through which the gateway calls the server."""
+        variables = Path(f"/proc/{self.children()['gateway']}/environ").read_text().split("\0")
+        return dict(variable.partition("=")[::2] for variable in variables)["USERFOLD_GRPC_ADDRESS"]
 
     def ended(self) -> tuple[int, str, str]:
         """Wait for the end. Returns the exit status and the rest of stdout and stderr."""
@@ -121,6 +127,9 @@ def test_it_starts_serves_stops_and_starts_again_with_the_same_keys(start: Start
     assert answer.status == health_pb2.HealthCheckResponse.SERVING
     with urllib.request.urlopen(f"{first['http']}/health/probe", timeout=5) as response:  # noqa: S310 - it is http
         assert json.load(response)["status"] is True
+    socket_file = Path(stack.server_of_the_gateway().removeprefix("unix:"))
+    assert stat.S_ISSOCK(socket_file.stat().st_mode)
+    assert not socket_file.stat().st_mode & 0o077
     keys = home / "data" / "demo.env"
     assert stat.S_IMODE(keys.stat().st_mode) == 0o600
 
@@ -131,6 +140,7 @@ def test_it_starts_serves_stops_and_starts_again_with_the_same_keys(start: Start
     assert first["application_id"] not in stderr
     assert first["token"] not in stderr
     assert are_gone(children)
+    assert not socket_file.parent.exists()
 
     stack = start()
     second = stack.ready()
@@ -177,6 +187,7 @@ def test_with_certificates_it_serves_https_and_its_programs_trust_each_other(sta
         with channel, pytest.raises(grpc.RpcError) as caught:
             health.Check(health_pb2.HealthCheckRequest(), timeout=20)
         assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+    assert stack.server_of_the_gateway() == ready["grpc"]
     stack.process.terminate()
     status, _, stderr = stack.ended()
     assert (status, "Traceback" in stderr) == (0, False)
@@ -239,6 +250,36 @@ def test_an_external_mongodb_is_used_and_its_password_is_not_printed(start: Star
     for each in (other, stack):
         each.process.terminate()
         assert each.ended()[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("variables", "is_used"),
+    [
+        ({}, True),
+        ({"USERFOLD_WORKERS": "2"}, False),
+        ({"USERFOLD_GRPC_TLS_CERTIFICATE": "a.pem", "USERFOLD_GRPC_TLS_KEY": "a.key"}, False),
+    ],
+)
+def test_the_gateway_uses_a_socket_without_workers_and_certificates(
+    variables: Mapping[str, str], is_used: bool
+) -> None:
+    with ExitStack() as stack:
+        path = gateway_socket(stack, Settings.from_environment(variables))
+        assert (path is not None) == is_used
+        assert path is None or Path(path).parent.is_dir()
+    assert path is None or not Path(path).parent.exists()
+
+
+def test_the_gateway_uses_no_socket_whose_path_is_too_long(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (deep := home / ("x" * 80)).mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(deep))
+    with ExitStack() as stack:
+        assert gateway_socket(stack, Settings.from_environment({})) is None
+
+
+def test_the_gateway_uses_the_socket_of_the_settings() -> None:
+    with ExitStack() as stack:
+        assert gateway_socket(stack, Settings.from_environment({"USERFOLD_GRPC_SOCKET": "/run/a"})) == "/run/a"
 
 
 @pytest.mark.parametrize(

@@ -40,6 +40,22 @@ def test_every_variable_is_read() -> None:
     assert settings == Settings("mongodb://db/", "d", "/data", "[::1]:0", "127.0.0.1:9100", 4, tls, log_level="error")
 
 
+def test_the_path_of_a_unix_socket_is_read() -> None:
+    settings = Settings.from_environment({"USERFOLD_GRPC_SOCKET": "/run/userfold.sock"})
+    assert settings.grpc_socket == "/run/userfold.sock"
+
+
+def test_a_unix_socket_with_a_long_path_is_refused() -> None:
+    assert Settings.from_environment({"USERFOLD_GRPC_SOCKET": "/" + "x" * 99}).grpc_socket
+    with pytest.raises(InvalidSetting, match=r"USERFOLD_GRPC_SOCKET .* 100 bytes"):
+        Settings.from_environment({"USERFOLD_GRPC_SOCKET": "/" + "x" * 98 + "é"})
+
+
+def test_workers_cannot_share_a_unix_socket() -> None:
+    with pytest.raises(InvalidSetting, match="USERFOLD_GRPC_SOCKET needs USERFOLD_WORKERS=1"):
+        Settings.from_environment({"USERFOLD_GRPC_SOCKET": "/run/userfold.sock", "USERFOLD_WORKERS": "2"})
+
+
 def test_client_authorities_without_a_certificate_are_refused() -> None:
     with pytest.raises(InvalidSetting, match=r"USERFOLD_GRPC_TLS_CLIENT_CA .* without USERFOLD_GRPC_TLS_CERTIFICATE"):
         Settings.from_environment({"USERFOLD_GRPC_TLS_CLIENT_CA": "ca"})
