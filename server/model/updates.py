@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, cast
 
 JsonObject = dict[str, object]
 """A JSON object. `object` stands for any JSON value."""
@@ -66,10 +66,38 @@ one that only removes, makes sure that an object is stored.
 
 
 @dataclass(slots=True)
+class DotPaths:
+    """A patch as the dot-paths of what it sets and removes. No path is a part of another one.
+
+    An object in `sets` replaces the stored value, like `Whole` in a patch.
+    """
+
+    sets: dict[str, object]
+    removes: Sequence[str] = ()
+
+    def patch(self) -> Patch:
+        """The same as a tree."""
+        patch: Patch = {}
+        for path, value in self.sets.items():
+            _set(patch, path, Whole(cast(JsonObject, value)) if isinstance(value, dict) else value)
+        for path in self.removes:
+            _set(patch, path, REMOVE)
+        return patch
+
+
+def _set(patch: Patch, path: str, change: object) -> None:
+    *parents, key = path.split(".")
+    for parent in parents:
+        patch = cast(Patch, patch.setdefault(parent, {}))
+    patch[key] = change
+
+
+@dataclass(slots=True)
 class ProfileWrite:
     """One atomic write of one profile.
 
-    `profile_id` is the document's `_id`. `on_insert` holds fields that only a new profile gets. `aliases` are digests
+    `profile_id` is the document's `_id`. `on_insert` holds fields that only a new profile gets. `change` is a patch,
+    or its dot-paths where they express it. `aliases` are digests
     that are added. `exact` is true if dot-paths cannot express the patch (see `patch.needs_exact`). `leaves` and
     `size`, an upper bound of the bytes of the MongoDB operation in either form, limit how many writes are folded into
     one. `values` counts all values that the write may add, including those inside arrays. `first_campaign` is stored
@@ -80,7 +108,7 @@ class ProfileWrite:
 
     profile_id: str
     on_insert: Mapping[str, object]
-    patch: Patch
+    change: Patch | DotPaths
     aliases: tuple[bytes, ...]
     exact: bool
     leaves: int
@@ -88,6 +116,11 @@ class ProfileWrite:
     first_campaign: Mapping[str, str] | None = None
     values: int = 0
     recount: bool = False
+
+    @property
+    def patch(self) -> Patch:
+        """How the profile changes."""
+        return self.change.patch() if isinstance(self.change, DotPaths) else self.change
 
     @property
     def is_slow(self) -> bool:

@@ -6,7 +6,7 @@ What is said of MongoDB here holds for 6.0.
 from typing import cast
 
 from server.limits import ALIASES
-from server.model import REMOVE, Patch, ProfileWrite, Remove, Whole
+from server.model import REMOVE, DotPaths, Patch, ProfileWrite, Remove, Whole
 
 UpdateDocument = dict[str, object]
 Pipeline = list[dict[str, object]]
@@ -16,12 +16,10 @@ _STORED_OBJECT = {"$cond": [{"$eq": [{"$type": "$$s"}, "object"]}, "$$s", {}]}
 
 def dotted_update(write: ProfileWrite) -> UpdateDocument:
     """The update on dot-paths. It fails with error 28, without any effect, if a path meets a stored non-object."""
-    to_set: dict[str, object] = {}
-    to_unset: dict[str, object] = {}
-    _flatten(write.patch, "", to_set, to_unset)
-    update: UpdateDocument = {"$set": to_set, "$setOnInsert": write.on_insert}
-    if to_unset:
-        update["$unset"] = to_unset
+    paths = write.change if isinstance(write.change, DotPaths) else _dot_paths(write.change)
+    update: UpdateDocument = {"$set": paths.sets, "$setOnInsert": write.on_insert}
+    if paths.removes:
+        update["$unset"] = dict.fromkeys(paths.removes, "")
     if write.aliases:
         update["$addToSet"] = {"aliases": write.aliases[0] if len(write.aliases) == 1 else {"$each": write.aliases}}
     if write.first_campaign:
@@ -30,7 +28,14 @@ def dotted_update(write: ProfileWrite) -> UpdateDocument:
     return update
 
 
-def _flatten(patch: Patch, prefix: str, to_set: dict[str, object], to_unset: dict[str, object]) -> None:
+def _dot_paths(patch: Patch) -> DotPaths:
+    to_set: dict[str, object] = {}
+    to_unset: list[str] = []
+    _flatten(patch, "", to_set, to_unset)
+    return DotPaths(to_set, to_unset)
+
+
+def _flatten(patch: Patch, prefix: str, to_set: dict[str, object], to_unset: list[str]) -> None:
     for key, change in patch.items():
         kind = type(change)
         if kind is str:  # The most frequent case.
@@ -38,7 +43,7 @@ def _flatten(patch: Patch, prefix: str, to_set: dict[str, object], to_unset: dic
         elif kind is dict:
             _flatten(cast(Patch, change), f"{prefix}{key}.", to_set, to_unset)
         elif change is REMOVE:
-            to_unset[prefix + key] = ""
+            to_unset.append(prefix + key)
         else:
             to_set[prefix + key] = change.value if isinstance(change, Whole) else change
 

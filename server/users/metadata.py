@@ -21,11 +21,11 @@ _PLAIN_KEY = 64
 
 # Upper bounds of the bytes that values take in the operation, on dot-paths or exact: a type, a NUL after each key,
 # lengths, at most 8 bytes of a number. For a path that is set or removed, beside the path and its string:
-_PATH_BYTES = 26
+PATH_BYTES: Final = 26
 # For an object on the way, beside its key, which the pipeline holds twice (see `update_document.exact_update`):
-_OBJECT_BYTES = 172
+OBJECT_BYTES: Final = 172
 # For an element of an array, whose key is its index, and for a value of an object in an array, beside their strings:
-_ITEM_BYTES = 14
+ITEM_BYTES: Final = 14
 
 
 def too_many_values() -> Violation:
@@ -147,7 +147,7 @@ class MetadataPlan:
             return {}
         patch: Patch = {}
         sets = False
-        bytes_each = path_bytes + _PATH_BYTES
+        bytes_each = path_bytes + PATH_BYTES
         size = count * bytes_each
         for key, value in values.items():
             if (key_bytes := len(key)) <= _PLAIN_KEY and key.isascii() and key.isidentifier():
@@ -164,7 +164,7 @@ class MetadataPlan:
                 patch[stored] = self._merge(value, path, path_bytes + 1 + key_bytes)
                 path.pop()
                 # The paths below it include its own.
-                size += key_bytes + _OBJECT_BYTES - bytes_each
+                size += key_bytes + OBJECT_BYTES - bytes_each
                 sets = True
             elif value is None:
                 patch[stored] = REMOVE
@@ -207,7 +207,7 @@ class MetadataPlan:
         self.values += len(value)
         if self.values > limits.METADATA_VALUES:
             self._stop(too_many_values())
-        self.size += _ITEM_BYTES * len(value)
+        self.size += ITEM_BYTES * len(value)
         path.append(part)
         checked: object = None
         if len(path) > limits.METADATA_LEVELS:

@@ -12,9 +12,10 @@ from server import limits
 from server.errors import InvalidRequest
 from server.merge.patch import compose, needs_exact
 from server.merge.times import stored_time
-from server.model import REMOVE, JsonObject, Patch, PlannedUpdate, ProfileWrite, UserUpdate, Whole
+from server.model import REMOVE, DotPaths, JsonObject, Patch, PlannedUpdate, ProfileWrite, UserUpdate
 from server.users.addresses import is_ip_address
 from server.users.derive import email_facts, user_agent_facts
+from server.users.flat_metadata import FlatMetadata, NotUsual
 from server.users.ids import alias_digest, profile_id, visitor_id
 from server.users.metadata import MetadataPlan, too_large
 
@@ -40,23 +41,24 @@ def plan_update(application_id: str, update: UserUpdate, now: int) -> PlannedUpd
     profile_id, names = plan.identity(application_id, update)
     # The server's own time is stored to the millisecond.
     created_time, _ = stored_time(now)
-    patch = plan.envelope(update, created_time)
+    plan.envelope(update, created_time)
     # A campaign without any text does not count as the first one.
     first_campaign = update.campaign if update.campaign and any(update.campaign.values()) else None
-    if first_campaign and "initial_campaign" in patch:
-        patch["initial_campaign"], first_campaign = [first_campaign], None
-    if update.metadata:
-        patch["metadata"] = plan.metadata(update.metadata)
-        if not plan.violations:
-            patch |= plan.derived_from_email(update.metadata)
-            if plan.size > limits.UPDATE_BYTES:
-                plan.violations.append(too_large())
+    if plan.cleared:
+        plan.finish_clearing(update.campaign, first_campaign)
+        first_campaign = None if "initial_campaign" in plan.cleared else first_campaign
+    tree = plan.metadata_tree(update.metadata) if update.metadata else None
+    if update.metadata and not plan.violations:
+        plan.derive_from_email(update.metadata)
+        if plan.size > limits.UPDATE_BYTES:
+            plan.violations.append(too_large())
     if plan.violations:
         raise InvalidRequest(plan.violations[: limits.REPORTED])
+    change = DotPaths(plan.sets, plan.removes)
     write = ProfileWrite(
         profile_id=profile_id,
         on_insert={"application_id": application_id, **names, "created_time": created_time},
-        patch=patch,
+        change=change if tree is None else {**change.patch(), "metadata": tree},
         aliases=(alias_digest(application_id, update.session_token),) if update.session_token else (),
         exact=plan.exact,
         leaves=plan.paths,
@@ -90,7 +92,7 @@ def fold(writes: Sequence[ProfileWrite]) -> tuple[ProfileWrite, int]:
     return ProfileWrite(
         profile_id=first.profile_id,
         on_insert=first.on_insert,
-        patch=patch,
+        change=patch,
         aliases=aliases,
         exact=needs_exact(patch),
         leaves=leaves,
@@ -116,7 +118,13 @@ def _first_campaign(folded: Sequence[ProfileWrite], patch: Patch) -> Mapping[str
 
 
 class _Plan(MetadataPlan):
-    """The plan of one update."""
+    """The plan of one update. `sets` and `removes` are its dot-paths; `cleared` has the fields in `clear_fields`."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__(size)
+        self.sets: dict[str, object] = {}
+        self.removes: list[str] = []
+        self.cleared: dict[str, None] = {}
 
     def identity(self, application_id: str, update: UserUpdate) -> tuple[str, dict[str, object]]:
         """The `_id` of the profile, and the fields of a new profile that name the user or visitor."""
@@ -131,46 +139,51 @@ class _Plan(MetadataPlan):
         self.refuse("user_id", "REQUIRED", "a user_id is required: any string of 1 to 512 bytes")
         return "", {}
 
-    def envelope(self, update: UserUpdate, now: datetime) -> Patch:
+    def envelope(self, update: UserUpdate, now: datetime) -> None:
         time, nanos = (now, 0) if update.modified_time is None else stored_time(update.modified_time)
-        patch: Patch = {"modified_time": time, "modified_nanos": nanos, "stored_time": now}
+        sets = self.sets
+        sets["modified_time"], sets["modified_nanos"], sets["stored_time"] = time, nanos, now
         if update.clear_fields:
-            self.clear(update, patch)
+            self.clear(update)
         if update.company_id is not None and self.text(
             "company_id", update.company_id, limits.ID_BYTES, warn_if_empty=True
         ):
-            patch["company_id"] = update.company_id
+            sets["company_id"] = update.company_id
         if update.anonymous_id and update.user_id and self.text("anonymous_id", update.anonymous_id, limits.ID_BYTES):
-            patch["anonymous_id"] = update.anonymous_id
+            sets["anonymous_id"] = update.anonymous_id
         if update.session_token:
             self.text("session_token", update.session_token, limits.TEXT_BYTES)
         if update.ip_address and self.text("ip_address", update.ip_address, limits.IP_ADDRESS_BYTES):
-            patch["ip_address"] = update.ip_address
+            sets["ip_address"] = update.ip_address
             if not is_ip_address(update.ip_address):
                 self.warn("ip_address", "NOT_AN_IP_ADDRESS", "kept as sent, though it is no IP address")
-        elif update.client_address and "observed_ip_address" not in patch:
+        elif update.client_address and "observed_ip_address" not in self.cleared:
             # In a field of its own, so that it never replaces an address that a caller sent. The address of an update
             # that clears it must not take its place.
-            patch["observed_ip_address"] = update.client_address
+            sets["observed_ip_address"] = update.client_address
             self.size += 4 * len(update.client_address)
         if update.user_agent_string and self.text("user_agent_string", update.user_agent_string, limits.TEXT_BYTES):
             facts, size = user_agent_facts(update.user_agent_string)
             self.size += size
-            patch["user_agent_string"] = update.user_agent_string
-            patch["user_agent"] = REMOVE if facts is None else Whole(facts)
+            sets["user_agent_string"] = update.user_agent_string
+            if facts is None:
+                self.removes.append("user_agent")
+            else:
+                sets["user_agent"] = facts
         if update.campaign:
-            texts = 0
-            for name, value in update.campaign.items():
-                size = len(value) if value.isascii() else len(value.encode())
-                texts += size
-                if size > limits.TEXT_BYTES:
-                    self.too_long(f"campaign.{name}", limits.TEXT_BYTES)
-            self.size += 2 * texts + _CAMPAIGN_FIELD_BYTES * len(update.campaign)
-            campaign: JsonObject = {**update.campaign}
-            patch["campaign"] = Whole(campaign) if "campaign" in patch else campaign
-        return patch
+            self.campaign(update.campaign)
 
-    def clear(self, update: UserUpdate, patch: Patch) -> None:
+    def campaign(self, campaign: Mapping[str, str]) -> None:
+        texts = 0
+        for name, value in campaign.items():
+            size = len(value) if value.isascii() else len(value.encode())
+            texts += size
+            if size > limits.TEXT_BYTES:
+                self.too_long(f"campaign.{name}", limits.TEXT_BYTES)
+            self.sets[f"campaign.{name}"] = value
+        self.size += 2 * texts + _CAMPAIGN_FIELD_BYTES * len(campaign)
+
+    def clear(self, update: UserUpdate) -> None:
         """Remove the fields in `clear_fields`."""
         if len(update.clear_fields) > limits.CLEAR_FIELDS:
             self.refuse("clear_fields", "TOO_MANY", f"more than {limits.CLEAR_FIELDS} names")
@@ -180,9 +193,31 @@ class _Plan(MetadataPlan):
             if name == "anonymous_id" and not update.user_id:
                 self.refuse(f"clear_fields[{index}]", "NOT_CLEARABLE", "a visitor is known by its anonymous_id alone")
             elif stored:
-                patch |= dict.fromkeys(stored, REMOVE)
+                self.cleared |= dict.fromkeys(stored)
             else:
                 self.refuse(f"clear_fields[{index}]", "NOT_CLEARABLE", "is not a field that can be cleared")
+
+    def finish_clearing(self, campaign: Mapping[str, str] | None, first_campaign: Mapping[str, str] | None) -> None:
+        """Remove the cleared fields that the update does not set. A campaign that it sets replaces the stored one."""
+        if campaign and "campaign" in self.cleared:
+            for name in campaign:
+                del self.sets[f"campaign.{name}"]
+            self.sets["campaign"] = {**campaign}
+        if first_campaign and "initial_campaign" in self.cleared:
+            self.sets["initial_campaign"] = [first_campaign]
+        self.removes += [name for name in self.cleared if name not in self.sets and name not in self.removes]
+
+    def metadata_tree(self, metadata: JsonObject) -> Patch | None:
+        """The patch of metadata that is not usual. Usual metadata is added to the dot-paths, and None is returned."""
+        try:
+            flat = FlatMetadata(metadata)
+        except NotUsual:
+            return self.metadata(metadata)
+        self.sets |= flat.sets
+        self.removes += flat.removes
+        self.paths, self.values, self.removed = flat.paths, flat.values, len(flat.removes)
+        self.size += flat.size
+        return None
 
     def text(self, field: str, value: str | None, max_bytes: int, *, warn_if_empty: bool = False) -> bool:
         """Whether to store `value`. A string that is too long is refused. An empty one is ignored."""
@@ -199,18 +234,19 @@ class _Plan(MetadataPlan):
     def too_long(self, field: str, max_bytes: int) -> None:
         self.refuse(field, "TOO_LONG", f"longer than {max_bytes:,} bytes in UTF-8")
 
-    def derived_from_email(self, metadata: JsonObject) -> Patch:
+    def derive_from_email(self, metadata: JsonObject) -> None:
         if "email" not in metadata:
-            return {}
+            return
         email = metadata["email"]
         facts = email_facts(email) if isinstance(email, str) else None
         if facts is None:
             if email is not None:
                 self.warn("metadata.email", "NOT_AN_EMAIL_ADDRESS", "kept as sent; nothing is derived from it")
-            return {"avatar_url": REMOVE, "email_domain": REMOVE, "company_domain": REMOVE}
+            self.removes += ("avatar_url", "email_domain", "company_domain")
+            return
         self.size += len(facts.avatar_url) + 2 * len(facts.email_domain)
-        return {
-            "avatar_url": facts.avatar_url,
-            "email_domain": facts.email_domain,
-            "company_domain": facts.company_domain or REMOVE,
-        }
+        self.sets["avatar_url"], self.sets["email_domain"] = facts.avatar_url, facts.email_domain
+        if facts.company_domain:
+            self.sets["company_domain"] = facts.company_domain
+        else:
+            self.removes.append("company_domain")

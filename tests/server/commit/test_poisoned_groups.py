@@ -35,7 +35,7 @@ def _write(application: str, user: str, metadata: dict[str, Any] | None = None) 
 def _raw(user: str, change: object, *, exact: bool = False) -> ProfileWrite:
     """A write that planning would refuse, with a wrong size."""
     write = _write("bad", user)
-    write.patch["metadata"] = {"a": change}
+    write.change = {**write.patch, "metadata": {"a": change}}
     write.exact = exact
     return write
 

@@ -3,6 +3,7 @@
 import itertools
 from typing import Any
 
+import bson
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -11,9 +12,10 @@ from pymongo.collection import Collection
 from pymongo.database import Database
 from pymongo.errors import WriteError
 
-from server.model import ProfileWrite, UserUpdate
+from server.model import JsonObject, ProfileWrite, UserUpdate
 from server.mongo.bulk import PATH_MEETS_NON_OBJECT
 from server.mongo.update_document import dotted_update, exact_update
+from server.users.flat_metadata import NotUsual
 from server.users.update import fold, plan_update
 from tests.support.strategies import CLEARABLE, UPDATES
 
@@ -44,6 +46,10 @@ def _planned(updates: list[dict[str, Any]], user_id: str) -> list[ProfileWrite]:
     return writes
 
 
+def _not_usual(_: JsonObject) -> None:
+    raise NotUsual
+
+
 def _apply(profiles: Collection[dict[str, Any]], write: ProfileWrite, *, exact: bool = False) -> None:
     key = {"_id": write.profile_id}
     if not (exact or write.exact):
@@ -65,8 +71,11 @@ def test_every_form_of_the_same_updates_leaves_the_same(
     number = next(_numbers)
     profiles = database.client["userfold_forms"]["profiles"]
     documents = []
-    for form in ("dotted", "exact", "folded", "folded and exact"):
-        writes = _planned(updates, f"{number}/{form}")
+    for form in ("dotted", "exact", "folded", "folded and exact", "through the tree"):
+        with pytest.MonkeyPatch.context() as patch:
+            if form == "through the tree":
+                patch.setattr("server.users.update.FlatMetadata", _not_usual)
+            writes = _planned(updates, f"{number}/{form}")
         if form.startswith("folded"):
             writes = [fold(part)[0] for part in (writes[:cut], writes[cut:]) if part]
         for write in writes:
@@ -76,5 +85,7 @@ def test_every_form_of_the_same_updates_leaves_the_same(
         # They are of different users, and tokens are bound to the application alone.
         documents.append({name: value for name, value in document.items() if name not in ("_id", "user_id")})
     created = [document.pop("created_time") for document in documents]
-    assert created == [created[0]] * 4
-    assert documents == [documents[0]] * 4
+    assert created == [created[0]] * 5
+    assert documents == [documents[0]] * 5
+    # The order of the fields is the same as well.
+    assert bson.encode(documents[0]) == bson.encode(documents[-1])
