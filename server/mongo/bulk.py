@@ -30,6 +30,26 @@ _OF_THE_COMMAND = frozenset({13, 18, 20, 26, 59, 72, 73, 8000})
 _NOT_ENCODED = 0
 
 
+_UPDATE: Final = 1
+"""The driver's number of the command `update`."""
+
+
+class Upsert(UpdateOne):
+    """An upsert on an `_id`, as the statement of MongoDB's command `update`.
+
+    The driver checks and copies what callers give it, and builds this statement. Here it is known to be one. All that
+    the driver does for a bulk write, such as numbering it for retries, is as for other operations.
+    """
+
+    __slots__ = ("_statement",)
+
+    def __init__(self, _id: str, update: object) -> None:
+        self._statement = {"q": {"_id": _id}, "u": update, "multi": False, "upsert": True}
+
+    def _add_to_bulk(self, bulkobj: Any) -> None:
+        bulkobj.ops.append((_UPDATE, self._statement))
+
+
 @dataclass(frozen=True, slots=True)
 class BulkResult:
     """The result of a bulk write.

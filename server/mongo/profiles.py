@@ -5,14 +5,14 @@ from collections.abc import Sequence
 from itertools import islice
 from typing import Any
 
-from pymongo import UpdateOne, timeout
+from pymongo import timeout
 from pymongo.errors import PyMongoError
 from pymongo.read_concern import ReadConcern
 
 from server import limits
 from server.errors import DatabaseUnavailable, ProfileTooLarge, WriteOutcomeUnknown
 from server.model import STORED, SUPPRESSED, ProfileWrite
-from server.mongo.bulk import DUPLICATE_KEY, PATH_MEETS_NON_OBJECT, VALIDATION_FAILED, failure_of, write_in_bulk
+from server.mongo.bulk import DUPLICATE_KEY, PATH_MEETS_NON_OBJECT, VALIDATION_FAILED, Upsert, failure_of, write_in_bulk
 from server.mongo.client import Database
 from server.mongo.update_document import dotted_update, exact_update
 from server.mongo.values import FIELD, READ_SECONDS, Recount, add_values, add_values_exactly, may_add
@@ -135,16 +135,15 @@ def _folded(writes: Sequence[ProfileWrite]) -> tuple[ProfileWrite, int]:
     return folded, count
 
 
-def _operation(write: ProfileWrite) -> UpdateOne:
+def _operation(write: ProfileWrite) -> Upsert:
     # The filter is `_id` alone: with any other predicate, racing upserts fail with a duplicate key.
-    key = {"_id": write.profile_id}
     if write.exact:
         pipeline = exact_update(write)
         add_values_exactly(pipeline, write.values)
-        return UpdateOne(key, pipeline, upsert=True)
+        return Upsert(write.profile_id, pipeline)
     update = dotted_update(write)
     add_values(update, write.values)
-    return UpdateOne(key, update, upsert=True)
+    return Upsert(write.profile_id, update)
 
 
 def _reason(write: ProfileWrite, stored: dict[str, Any]) -> Outcome | Again:

@@ -4,12 +4,13 @@ from collections.abc import AsyncIterator
 from typing import Any, cast
 
 import pytest
-from pymongo import UpdateOne
+from pymongo import MongoClient, UpdateOne
 from pymongo.errors import AutoReconnect, DocumentTooLarge, OperationFailure
+from pymongo.synchronous.bulk import _Bulk
 
 from server.errors import ProfileTooLarge, WriteOutcomeUnknown, WriteRejected
 from server.local.mongod import EmbeddedMongod
-from server.mongo.bulk import failure_of, write_in_bulk
+from server.mongo.bulk import Upsert, failure_of, write_in_bulk
 from server.mongo.client import Collection, Database, connect, open_database
 
 
@@ -27,6 +28,17 @@ def _set(key: str, value: object) -> UpdateOne:
 def _pipeline(key: str, size: int) -> UpdateOne:
     # Small as a document and large as an operation.
     return UpdateOne({"_id": key}, [{"$set": {"a": {"$substrBytes": ["x" * size, 0, 1]}}}], upsert=True)
+
+
+def test_an_upsert_is_the_statement_that_the_driver_builds() -> None:
+    update = {"$set": {"a": 1}}
+    client: MongoClient[dict[str, Any]] = MongoClient(connect=False)
+    bulk, built = (_Bulk(client.a.b, False, None) for _ in range(2))
+    Upsert("u", update)._add_to_bulk(bulk)
+    UpdateOne({"_id": "u"}, update, upsert=True)._add_to_bulk(built)
+    assert bulk.ops == built.ops
+    assert vars(bulk) == vars(built)
+    client.close()
 
 
 @pytest.mark.parametrize(
