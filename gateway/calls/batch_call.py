@@ -16,12 +16,14 @@ from gateway.errors.rendering import Refusal, refusal, refusal_from_rpc
 from gateway.errors.violations import Findings
 from gateway.http import content_encoding
 from gateway.http.messages import Request
+from gateway.routing.batch_methods import BatchMethod
 from gateway.routing.http_rules import Binding
 from gateway.transcoding import json_array, json_parser
 from gateway.transcoding.exact_integers import TOO_MANY_VALUES
 from gateway.transcoding.invalid_json import find_invalid_values
 from gateway.transcoding.json_array import JsonArray
-from gateway.transcoding.json_decoder import WRONG_TYPE, ObjectDecoder
+from gateway.transcoding.json_decoder import ObjectDecoder
+from gateway.transcoding.json_values import WRONG_TYPE
 from gateway.upstream.channel import Channel
 from gateway.upstream.credential_cache import Metadata
 from gateway.upstream.result import is_plain
@@ -62,14 +64,23 @@ class BatchCall:
     """Answers the batches of one binding, whose body is an array. Belongs to the running event loop."""
 
     def __init__(
-        self, binding: Binding, channel: Channel, rpc_seconds: float, decoder: ObjectDecoder, turns: Turns
+        self,
+        binding: Binding,
+        method: BatchMethod,
+        channel: Channel,
+        rpc_seconds: float,
+        decoder: ObjectDecoder,
+        turns: Turns,
     ) -> None:
         self.binding = binding
+        self.method = method
         self.rpc_seconds = rpc_seconds
         self.decoder = decoder
         self.turns = turns
         self.call = channel.unary_unary(
-            binding.rpc, request_serializer=bytes, response_deserializer=binding.response.FromString
+            method.rpc,
+            request_serializer=method.request.SerializeToString,
+            response_deserializer=method.response.FromString,
         )
         self.last_start = math.inf
         """When the last RPC may begin, by the loop's clock."""
@@ -117,7 +128,7 @@ class _Run:
         self._batch = batch
         self._application = application
         # The request's other fields, which each RPC repeats.
-        self._common = batch.binding.request(**arguments).SerializeToString()
+        self._common = arguments
         self._metadata = metadata
         self._own_last_start = _now() + SECONDS - batch.rpc_seconds
         self._name = batch.binding.body
@@ -200,19 +211,19 @@ class _Run:
         return outcome.answer()
 
     def _payload(self, index: int, parsed: Callable[[int, Findings], Any]) -> bytes | None:
-        """The encoded request with this item alone; None where the item is refused."""
+        """The item as JSON for the server; None where it is refused."""
         findings = Findings()
-        arguments: dict[str, Any] = {}
+        payload = None
         value = parsed(index, findings)
         if isinstance(value, dict):
-            arguments = self._batch.decoder.arguments(value, (self._name, index), findings)
+            payload = self._batch.decoder.as_json(value, (self._name, index), findings)
         elif not findings.violations:
             findings.refuse((self._name, index), WRONG_TYPE, "must be an object")
         if findings.violations:
             self._outcome.refuse_invalid(index, findings.violations)
             return None
         self._outcome.warn(findings.warnings)
-        return self._batch.binding.request(**{self._name: [arguments]}).SerializeToString()
+        return payload
 
     def _begin_rpc(self) -> None:
         self._indexes: list[int] = []
@@ -220,14 +231,14 @@ class _Run:
         self._bytes = 0
 
     async def _send_rpc(self) -> None:
-        # Concatenated messages are one message, with their repeated fields joined.
-        indexes, payload = self._indexes, b"".join([self._common, *self._payloads])
+        method, indexes = self._batch.method, self._indexes
+        request = method.request(**{method.items_json: self._payloads}, **self._common)
         self._begin_rpc()
         if _now() > self.last_start:
             self._outcome.refuse_all(indexes, refusal("NOT_SENT_IN_TIME").status)
             return
         try:
-            response = await self._batch.call(payload, timeout=self._batch.rpc_seconds, metadata=self._metadata)
+            response = await self._batch.call(request, timeout=self._batch.rpc_seconds, metadata=self._metadata)
         except grpc.aio.AioRpcError as error:
             refused = refusal_from_rpc(error, is_write=True)
             if not self._is_accepted:

@@ -2,9 +2,9 @@
 
 import asyncio
 import functools
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import grpc
 from google.protobuf.message import Message
@@ -12,11 +12,12 @@ from google.protobuf.message import Message
 from gateway.calls.batch_call import BatchCall
 from gateway.errors.answer import Abandon, Answer, Complete, answer_from_refusal
 from gateway.errors.rendering import Refusal, refusal, refusal_from_rpc
-from gateway.errors.violations import FINDINGS_LIMIT, Finding, Findings
+from gateway.errors.violations import FINDINGS_LIMIT, Finding, Findings, Path
 from gateway.http import content_encoding
 from gateway.http.handler import Body
 from gateway.http.messages import Request
 from gateway.routing.admission import Gate
+from gateway.routing.descriptors import UnsupportedBinding
 from gateway.routing.http_rules import Binding
 from gateway.transcoding import json_array, json_encoder, json_parser
 from gateway.transcoding.exact_integers import TOO_MANY_VALUES
@@ -28,6 +29,8 @@ from gateway.upstream.batcher import Limits
 from gateway.upstream.channel import Channel
 from gateway.upstream.credential_cache import CONTRACT, Caller, Metadata
 from runtime.turns import Turns
+
+_Decoded = TypeVar("_Decoded")
 
 CLIENT_ADDRESS: Final = "x-userfold-client-address"
 """The metadata with the address of the HTTP client; empty where it is unknown."""
@@ -66,14 +69,15 @@ class Transcoder:
         self._parameters = Parameters(binding)
         self._described = binding.body_message or binding.request_type
         self._tasks: set[asyncio.Task[Answer]] = set()
-        self._batch_client = (
-            BatchClient(binding.batch_method, channel, Limits(rpc_seconds)) if binding.batch_method else None
-        )
-        self._batch = (
-            BatchCall(binding, channel, rpc_seconds, self._decoder, turns)
-            if binding.is_batch and self._decoder
-            else None
-        )
+        self._batch_client: BatchClient | None = None
+        self._batch: BatchCall | None = None
+        if (method := binding.batch_method) and self._decoder:
+            if binding.is_batch:
+                self._batch = BatchCall(binding, method, channel, rpc_seconds, self._decoder, turns)
+            else:
+                self._batch_client = BatchClient(method, channel, Limits(rpc_seconds))
+        elif binding.is_batch:
+            raise UnsupportedBinding(f"{binding.rpc}: no batch method takes its items")
         self._call = channel.unary_unary(
             binding.rpc,
             request_serializer=binding.request.SerializeToString,
@@ -95,7 +99,7 @@ class Transcoder:
             warnings: list[Finding] = []
             if self._batch_client is not None and self._decoder is not None and self._is_default(arguments):
                 body = self._inflated(request)
-                decode = functools.partial(self._decoded, self._decoder, body, warnings)
+                decode = functools.partial(self._decoded, self._decoder.as_json, body, warnings)
                 complete_batched = functools.partial(self._complete_batched, warnings, complete)
                 self._batch_client.send(caller, len(body), decode, request.client, complete_batched)
                 return None
@@ -141,7 +145,7 @@ class Transcoder:
                     if body:
                         await self._turns.turn(caller.application)
                     body += piece
-                decoded = self._decoded(self._decoder, bytes(body), warnings)
+                decoded = self._decoded(self._decoder.arguments, bytes(body), warnings)
                 of_body = decoded if self._binding.body == "*" else {self._binding.body: decoded}
                 arguments = _joined(arguments, of_body)
             response = await self._send(self._binding.request(**arguments), metadata)
@@ -171,8 +175,10 @@ class Transcoder:
         headers = {"accept-encoding": "gzip"} if isinstance(error, content_encoding.UnsupportedEncoding) else {}
         return refusal(error.reason, headers=headers, limit=self.body_limit)
 
-    def _decoded(self, decoder: ObjectDecoder, body: bytes, warnings: list[Finding]) -> dict[str, Any]:
-        """The arguments of a message, from a body with one object. Adds the warnings to `warnings`."""
+    def _decoded(
+        self, decode: Callable[[dict[str, Any], Path, Findings], _Decoded], body: bytes, warnings: list[Finding]
+    ) -> _Decoded:
+        """What `decode` returns for a body with one object. Adds the warnings to `warnings`."""
         findings = Findings()
         if json_array.has_too_many_values(body):
             findings.refuse(("metadata",), *TOO_MANY_VALUES)
@@ -180,11 +186,11 @@ class Transcoder:
         parsed = _parsed(body)
         if not isinstance(parsed, dict):
             raise refusal("BODY_NOT_AN_OBJECT")
-        arguments = decoder.arguments(parsed, (), findings)
+        decoded = decode(parsed, (), findings)
         if findings.violations:
             raise refusal("INVALID_REQUEST", violations=findings.violations)
         warnings += findings.warnings
-        return arguments
+        return decoded
 
     async def _send(self, request: Message, metadata: Metadata) -> Message:
         try:

@@ -27,6 +27,9 @@ from gateway.routing.descriptors import (
 CLIENT_ADDRESSES: Final = "client_addresses"
 """The field of a batch's request with the client address of each item."""
 
+_JSON: Final = "_json"
+"""How the name of the field with the items ends."""
+
 
 @dataclass(frozen=True, slots=True)
 class BatchStream:
@@ -40,15 +43,23 @@ class BatchStream:
 class BatchMethod:
     """The RPC that does for many bodies what the RPC of a binding does for one.
 
-    Its request has a body in each item of the repeated field `items`, and as many `client_addresses`. Its response has
-    `results`, each with the response or the error of one body. The `stream`, if it has one, takes the same messages.
+    Its request has a `body` as JSON in each item of the repeated field `items_json`, and as many `client_addresses`.
+    Its response has `results`, each with the `outcome` of one body: its response or its error. The `stream`, if it has
+    one, takes the same messages.
     """
 
     rpc: str
     request: type[Message]
     response: type[Message]
-    items: str
+    body: Descriptor
+    outcome: Descriptor
+    items_json: str
     stream: BatchStream | None
+
+    @property
+    def items(self) -> str:
+        """The name of the items in the fields of errors and warnings."""
+        return self.items_json.removesuffix(_JSON)
 
 
 def batch_methods_of(
@@ -92,9 +103,9 @@ def _batch_method(method: MethodDescriptor, batch: MethodDescriptor, stream: Met
     if is_streaming(batch) or is_streaming(method):
         raise UnsupportedBinding(f"{batch.full_name}: the batch of {method.full_name}, and one of them is a stream")
     body = _body(method, batch)
-    items = [field.name for field in batch.input_type.fields if field.is_repeated and field.message_type is body]
-    if len(items) != 1:
-        raise UnsupportedBinding(f"{batch.full_name}: its request needs one repeated field of {body.full_name}")
+    items = [field.name for field in batch.input_type.fields if field.is_repeated and field.type == field.TYPE_BYTES]
+    if len(items) != 1 or not items[0].endswith(_JSON):
+        raise UnsupportedBinding(f"{batch.full_name}: its request needs one repeated bytes field, named ..._json")
     if not is_repeated_string(batch.input_type.fields_by_name.get(CLIENT_ADDRESSES)):
         raise UnsupportedBinding(f"{batch.full_name}: its request needs repeated string {CLIENT_ADDRESSES}")
     if response_of_result(batch) is not (response := method.output_type):
@@ -102,7 +113,7 @@ def _batch_method(method: MethodDescriptor, batch: MethodDescriptor, stream: Met
             f"{batch.full_name}: its results need a oneof outcome of a {response.full_name} response and an error each"
         )
     messages = GetMessageClass(batch.input_type), GetMessageClass(batch.output_type)
-    return BatchMethod(rpc_path(batch), *messages, items[0], _stream(batch, stream) if stream else None)
+    return BatchMethod(rpc_path(batch), *messages, body, response, items[0], _stream(batch, stream) if stream else None)
 
 
 def _body(method: MethodDescriptor, batch: MethodDescriptor) -> Descriptor:

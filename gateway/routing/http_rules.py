@@ -49,7 +49,7 @@ class Binding:
     of each item of its array where `is_batch`. `query` are the fields that neither the path nor the body fills, by
     their names: single values, times, and lists of strings.
     `has_results` is true where the response has a result for each of many items, so that the body may be large.
-    `batch_method` is set where one RPC may carry the requests of several clients.
+    `batch_method` is set where one RPC may carry the requests of several clients, or the items of a batch.
     `is_write` is true unless the HTTP method is GET or the RPC declares that it has no side effects.
     `rank` sorts literal segments before fields, and paths with a `:verb` before those without.
     """
@@ -104,10 +104,7 @@ def bindings_of(
     services = tuple(services)
     batch_methods = batch_methods_of(services, internal)
     bindings = [
-        binding
-        for service in services
-        for method in service.methods
-        for binding in _bindings(method, batch_methods.get(method.full_name))
+        binding for service in services for method in service.methods for binding in _bindings(method, batch_methods)
     ]
     bindings.sort(key=lambda binding: (binding.rank, binding.method))
     for first, second in pairwise(bindings):
@@ -144,7 +141,7 @@ def _decoded(field: str, text: str) -> str:
         raise InvalidPath(field) from None
 
 
-def _bindings(method: MethodDescriptor, batch_method: BatchMethod | None) -> Iterator[Binding]:
+def _bindings(method: MethodDescriptor, batch_methods: Mapping[str, BatchMethod]) -> Iterator[Binding]:
     options = method.GetOptions()
     if not options.HasExtension(annotations_pb2.http):
         return
@@ -154,10 +151,10 @@ def _bindings(method: MethodDescriptor, batch_method: BatchMethod | None) -> Ite
     for each in (rule, *rule.additional_bindings):
         if each is not rule and each.additional_bindings:
             raise UnsupportedBinding(f"{method.full_name}: additional_bindings inside additional_bindings")
-        yield _binding(method, each, batch_method)
+        yield _binding(method, each, batch_methods)
 
 
-def _binding(method: MethodDescriptor, rule: http_pb2.HttpRule, batch_method: BatchMethod | None) -> Binding:
+def _binding(method: MethodDescriptor, rule: http_pb2.HttpRule, batch_methods: Mapping[str, BatchMethod]) -> Binding:
     kind = rule.WhichOneof("pattern")
     if kind not in _METHODS:
         raise UnsupportedBinding(f"{method.full_name}: the pattern {kind}")
@@ -197,9 +194,19 @@ def _binding(method: MethodDescriptor, rule: http_pb2.HttpRule, batch_method: Ba
         query=query,
         has_verb=has_verb,
         is_write=kind != "get" and method.GetOptions().idempotency_level != MethodOptions.NO_SIDE_EFFECTS,
-        batch_method=batch_method,
+        batch_method=_batch_method_of_items(method, body_message, batch_methods.values())
+        if is_batch
+        else batch_methods.get(method.full_name),
         rank=rank,
     )
+
+
+def _batch_method_of_items(
+    method: MethodDescriptor, item: Descriptor | None, batch_methods: Iterable[BatchMethod]
+) -> BatchMethod | None:
+    """The batch method whose bodies are the items of a method, with the same results."""
+    outcome = response_of_result(method)
+    return next((each for each in batch_methods if each.body is item and each.outcome is outcome), None)
 
 
 def _pattern(method: MethodDescriptor, template: str) -> tuple[re.Pattern[str], tuple[tuple[int, str], ...], bool]:

@@ -15,8 +15,8 @@ Struct and reading it again costs more than that.
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Final, TypeAlias
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
 
 import orjson
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
@@ -26,24 +26,31 @@ from google.protobuf.message_factory import GetMessageClass
 from userfold.v1.campaign_pb2 import Campaign
 
 from gateway.errors.violations import Findings, Path, short_key
-from gateway.routing.descriptors import FLOATS, INTEGERS, SCALARS, UnsupportedBinding, is_timestamp
-from gateway.transcoding import exact_integers, timestamps
+from gateway.routing.descriptors import SCALARS, UnsupportedBinding, is_timestamp
+from gateway.transcoding import timestamps
+from gateway.transcoding.json_values import (
+    SCALAR_READERS,
+    WRONG_TYPE,
+    Reader,
+    exact_json,
+    members_of,
+    read_scalar_as_string,
+    read_string,
+    read_struct,
+    read_struct_as_json,
+    read_timestamp,
+    time_as_json,
+)
 
 MOVED: Final = ("email", "name", "first_name", "last_name", "phone", "photo_url")
 """The fields of `metadata` that some clients send next to it."""
 
-WRONG_TYPE: Final = "WRONG_TYPE"
 UNKNOWN_FIELD: Final = "UNKNOWN_FIELD", "is unknown: there is no such field"
 REPEATED: Final = "REPEATED", "is given more than once"
 """The reason and the description of a violation."""
 
-_FEW_COMMAS: Final = exact_integers.VALUES - exact_integers.LEVELS
 _STRUCT = "google.protobuf.Struct"
 _SCALARS_AS_STRINGS = frozenset({Campaign.DESCRIPTOR.full_name})
-
-_Reader: TypeAlias = Callable[[Any, Path, Findings], Any]
-"""Converts a JSON value that is not null to an argument of the message's constructor; None for "not sent" or a
-violation."""
 
 
 class ObjectDecoder:
@@ -67,11 +74,18 @@ class ObjectDecoder:
             if _is_struct(field) and f"{field.name}_json" in descriptor.fields_by_name
         }
         fields = [field for field in descriptor.fields if field.name not in self._json_fields.values()]
-        self._readers: dict[str, _Reader] = {field.name: _reader(field, is_strict, known) for field in fields}
-        self._readers |= dict.fromkeys(self._json_fields, _read_struct_as_json)
+        self._readers: dict[str, Reader] = {field.name: _reader(field, is_strict, known) for field in fields}
+        self._readers |= dict.fromkeys(self._json_fields, read_struct_as_json)
         # A shortcut for the most frequent values: strings for string fields.
         self._string_fields = {
-            field.name for field in fields if self._readers[field.name] in (_read_string, _read_scalar_as_string)
+            field.name for field in fields if self._readers[field.name] in (read_string, read_scalar_as_string)
+        }
+        singular = [field for field in fields if not field.is_repeated]
+        self._times = {field.name for field in singular if is_timestamp(field)}
+        self._string_messages = {
+            field.name: known[message.full_name]
+            for field in singular
+            if (message := field.message_type) is not None and message.full_name in known
         }
         self._camel_case = {field.json_name: field.name for field in fields if field.json_name != field.name}
         metadata = descriptor.fields_by_name.get("metadata")
@@ -86,6 +100,44 @@ class ObjectDecoder:
         before = len(findings.violations)
         arguments = self.arguments(value, path, findings)
         return self._message(**arguments) if len(findings.violations) == before else None
+
+    def as_json(self, value: dict[str, Any], path: Path, findings: Findings) -> bytes:
+        """A parsed JSON object as JSON for a batch method: names in snake_case, values as `arguments` reads them.
+
+        A time is an array of its seconds and nanoseconds. If there are violations, the JSON is incomplete.
+        """
+        if (usual := self._usual_json(value)) is not None:
+            return usual
+        arguments = self.arguments(value, path, findings)
+        for name, json_name in self._json_fields.items():
+            if json_name in arguments:
+                arguments[name] = orjson.Fragment(arguments.pop(json_name))
+        return orjson.dumps(arguments, default=time_as_json)
+
+    def _usual_json(self, value: dict[str, Any]) -> bytes | None:
+        """The same for an object that is sent as most clients do; None for any other."""
+        times: dict[str, Any] = {}
+        for name, sent in value.items():
+            if name in self._string_fields:
+                if type(sent) is not str and sent is not None:
+                    return None
+            elif name in self._json_fields:
+                if type(sent) is not dict:
+                    return None
+            elif name in self._string_messages:
+                if type(sent) is not dict or not self._string_messages[name].holds(sent):
+                    return None
+            elif name in self._times:
+                if type(sent) is not str or (time := timestamps.parse(sent)) is None:
+                    return None
+                times[name] = time.seconds, time.nanos
+            else:
+                return None
+        return exact_json({**value, **times} if times else value)
+
+    def holds(self, value: dict[str, Any]) -> bool:
+        """Whether all members of an object are strings for fields of this message."""
+        return all(name in self._string_fields and type(sent) is str for name, sent in value.items())
 
     def arguments(self, value: Mapping[str, Any], path: Path, findings: Findings) -> dict[str, Any]:
         """The arguments for the message's constructor."""
@@ -163,7 +215,7 @@ def _in_both_cases(names: Iterable[str]) -> frozenset[str]:
     return frozenset({*names, *(re.sub("_([a-z0-9])", lambda match: match[1].upper(), name) for name in names)})
 
 
-def _reader(field: FieldDescriptor, is_strict: bool, known: dict[str, ObjectDecoder]) -> _Reader:
+def _reader(field: FieldDescriptor, is_strict: bool, known: dict[str, ObjectDecoder]) -> Reader:
     single = _single_reader(field, is_strict, known)
     if not field.is_repeated:
         return single
@@ -177,17 +229,17 @@ def _reader(field: FieldDescriptor, is_strict: bool, known: dict[str, ObjectDeco
     return read_list
 
 
-def _single_reader(field: FieldDescriptor, is_strict: bool, known: dict[str, ObjectDecoder]) -> _Reader:
+def _single_reader(field: FieldDescriptor, is_strict: bool, known: dict[str, ObjectDecoder]) -> Reader:
     message = field.message_type
     if message is None:
         if field.type not in SCALARS:
             raise UnsupportedBinding(f"{field.full_name}: its type cannot be read from JSON")
         parent = field.containing_type
         if field.type == FieldDescriptor.TYPE_STRING and parent and parent.full_name in _SCALARS_AS_STRINGS:
-            return _read_scalar_as_string
+            return read_scalar_as_string
         return SCALAR_READERS[field.type]
     if _is_struct(field):
-        return _read_struct
+        return read_struct
     if is_timestamp(field):
         return read_timestamp
     if message.full_name.startswith("google.") or message.GetOptions().map_entry:
@@ -195,7 +247,7 @@ def _single_reader(field: FieldDescriptor, is_strict: bool, known: dict[str, Obj
     decoder = known.get(message.full_name) or ObjectDecoder(message, is_strict=is_strict, known=known)
 
     def read_message(value: Any, path: Path, findings: Findings) -> Any:
-        members = _members(value, path, findings)
+        members = members_of(value, path, findings)
         return None if members is None else decoder.arguments(members, path, findings)
 
     return read_message
@@ -203,93 +255,3 @@ def _single_reader(field: FieldDescriptor, is_strict: bool, known: dict[str, Obj
 
 def _is_struct(field: FieldDescriptor) -> bool:
     return field.message_type is not None and field.message_type.full_name == _STRUCT
-
-
-def _members(value: Any, path: Path, findings: Findings) -> dict[str, Any] | None:
-    if value == []:
-        return {}
-    if isinstance(value, dict):
-        return value
-    findings.refuse(path, WRONG_TYPE, "must be an object")
-    return None
-
-
-def _read_struct(value: Any, path: Path, findings: Findings) -> dict[str, Any] | None:
-    members = _members(value, path, findings)
-    return members if members is not None and exact_integers.make_exact(members, path, findings) else None
-
-
-def _read_struct_as_json(value: Any, path: Path, findings: Findings) -> bytes | None:
-    members = _members(value, path, findings)
-    if members is None:
-        return None
-    try:
-        encoded = orjson.dumps(members, option=orjson.OPT_STRICT_INTEGER | orjson.OPT_PASSTHROUGH_SUBCLASS)
-    except orjson.JSONEncodeError:
-        encoded = b""  # An integer may be beyond what a double holds.
-    # With so few containers and commas, nothing is nested too deep, nor are there too many values. Counting those in
-    # strings as well only takes the slow path more often.
-    containers = encoded.count(b"{") + encoded.count(b"[")
-    if encoded and containers <= exact_integers.LEVELS and encoded.count(b",") < _FEW_COMMAS:
-        return encoded
-    return orjson.dumps(members) if exact_integers.make_exact(members, path, findings) else None
-
-
-def read_timestamp(value: Any, path: Path, findings: Findings) -> Any:
-    """The time in a JSON value; None with a warning where it is empty, and with a violation where it is invalid."""
-    if value == "":
-        findings.warn(path, "IGNORED", "is ignored: an empty string is no time")
-        return None
-    time = timestamps.parse(value) if isinstance(value, str) else None
-    if time is None:
-        findings.refuse(path, "NOT_A_TIME", "must be a time such as 2026-01-02T03:04:05Z, in the years 1 to 9999")
-    return time
-
-
-def _read_string(value: Any, path: Path, findings: Findings) -> str | None:
-    if isinstance(value, str):
-        return value
-    if type(value) is int:
-        return str(value)
-    findings.refuse(path, WRONG_TYPE, "must be a string")
-    return None
-
-
-def _read_scalar_as_string(value: Any, path: Path, findings: Findings) -> str | None:
-    if type(value) in (bool, float):
-        findings.warn(path, "KEPT_AS_TEXT", "is stored as a string")
-        return orjson.dumps(value).decode()
-    return _read_string(value, path, findings)
-
-
-def _read_bool(value: Any, path: Path, findings: Findings) -> bool | None:
-    if isinstance(value, bool):
-        return value
-    findings.refuse(path, WRONG_TYPE, "must be true or false")
-    return None
-
-
-def _read_float(value: Any, path: Path, findings: Findings) -> float | None:
-    if type(value) in (int, float) and abs(value) < 1e308:
-        return float(value)
-    findings.refuse(path, WRONG_TYPE, "must be a number")
-    return None
-
-
-def _integer_reader(minimum: int, maximum: int) -> _Reader:
-    def read_integer(value: Any, path: Path, findings: Findings) -> Any:
-        if type(value) is int and minimum <= value <= maximum:
-            return value
-        findings.refuse(path, WRONG_TYPE, f"must be an integer from {minimum} to {maximum}")
-        return None
-
-    return read_integer
-
-
-SCALAR_READERS: Final[Mapping[int, _Reader]] = {
-    FieldDescriptor.TYPE_STRING: _read_string,
-    FieldDescriptor.TYPE_BOOL: _read_bool,
-    **dict.fromkeys(FLOATS, _read_float),
-    **{kind: _integer_reader(*bounds) for kind, bounds in INTEGERS.items()},
-}
-"""The reader of each scalar type."""

@@ -12,7 +12,8 @@ from gateway.errors.rendering import refusal
 from gateway.errors.violations import NOT_UTF8, Findings, short_key
 from gateway.routing.descriptors import is_timestamp
 from gateway.routing.http_rules import Binding
-from gateway.transcoding.json_decoder import REPEATED, SCALAR_READERS, UNKNOWN_FIELD, read_timestamp
+from gateway.transcoding.json_decoder import REPEATED, UNKNOWN_FIELD
+from gateway.transcoding.json_values import SCALAR_READERS, read_timestamp
 
 _PARAMETERS: Final = 100
 """The limit of parameters in a query."""

@@ -1,7 +1,7 @@
 """Sends the requests of several clients in one RPC. Each gets its own outcome, as if it had been sent alone."""
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeAlias
 
 import grpc
@@ -14,7 +14,7 @@ from gateway.upstream.credential_cache import Caller
 from gateway.upstream.result import is_plain, outcome_of
 from gateway.upstream.stream_pool import StreamPool
 
-_Request: TypeAlias = tuple[Any, str, Caller]
+_Request: TypeAlias = tuple[bytes, str, Caller]
 """An item of the batch, the address of its client, and its caller."""
 
 _ItemResult: TypeAlias = tuple[int, Any]
@@ -41,12 +41,13 @@ class BatchClient:
         self._streams = StreamPool(method, channel)
 
     def send(
-        self, caller: Caller, body_bytes: int, decode: Callable[[], Any], client_address: str, respond: Respond
+        self, caller: Caller, body_bytes: int, decode: Callable[[], bytes], client_address: str, respond: Respond
     ) -> None:
         """Send one request, whose body has so many bytes.
 
-        `decode` returns the item of the batch, or raises what `respond` receives. It is called when the batch is sent.
-        `respond` also receives the refusal of the whole batch. Raises a Refusal where too many requests are queued.
+        `decode` returns the item of the batch as JSON, or raises what `respond` receives. It is called when the batch
+        is sent. `respond` also receives the refusal of the whole batch. Raises a Refusal where too many requests are
+        queued.
         """
 
         def prepare() -> _Request:
@@ -79,30 +80,9 @@ class BatchClient:
         return outcome_of(result, lambda path: path.removeprefix(prefix))
 
     async def _send(self, _: bytes, requests: Sequence[_Request], seconds: float) -> Sequence[_ItemResult | Exception]:
-        defects: Mapping[int, Exception] = {}
-        try:
-            # Faster than serializing each item alone.
-            message = self._serialize(requests)
-        except Exception:
-            message, defects = self._serialize_valid(requests)
-        response: Any = await self._streams.send(requests[0][2], message, seconds)
-        if len(response.results) + len(defects) != len(requests):
+        items, addresses, callers = zip(*requests, strict=True)
+        message = self._method.request(**{self._method.items_json: items, CLIENT_ADDRESSES: addresses})
+        response: Any = await self._streams.send(callers[0], message.SerializeToString(), seconds)
+        if len(response.results) != len(requests):
             raise ValueError("not one result for each item")
-        results = enumerate(response.results)
-        return [defects[index] if index in defects else next(results) for index in range(len(requests))]
-
-    def _serialize(self, requests: Sequence[_Request]) -> bytes:
-        items, addresses, _ = zip(*requests, strict=True)
-        return self._method.request(**{self._method.items: items, CLIENT_ADDRESSES: addresses}).SerializeToString()
-
-    def _serialize_valid(self, requests: Sequence[_Request]) -> tuple[bytes, Mapping[int, Exception]]:
-        """The message of the items that can be serialized, and the exceptions of the remaining ones by their index."""
-        messages: list[bytes] = []
-        defects: dict[int, Exception] = {}
-        for index, request in enumerate(requests):
-            try:
-                messages.append(self._serialize([request]))
-            except Exception as defect:
-                defects[index] = defect
-        # Concatenated messages parse as one message, whose repeated fields are concatenated too.
-        return b"".join(messages), defects
+        return [*enumerate(response.results)]

@@ -81,9 +81,11 @@ METHODS: Final[Mapping[str, MethodRule]] = {
         _DELETE_USERS, Work.CHANGE, items="user_ids", is_misread_by_0_1=True
     ),
     "userfold.v1.CampaignService.ReportCampaigns": MethodRule(_READ_CAMPAIGNS, Work.QUERY),
-    "userfold.internal.v1.UserUpdateService.BatchUpdateUsers": MethodRule(_SEND_UPDATES, Work.UPDATE, items="users"),
+    "userfold.internal.v1.UserUpdateService.BatchUpdateUsers": MethodRule(
+        _SEND_UPDATES, Work.UPDATE, items="users_json"
+    ),
     "userfold.internal.v1.UserUpdateService.StreamBatchUpdateUsers": MethodRule(
-        _SEND_UPDATES, Work.UPDATE, items="users", is_stream=True, served_as="BatchUpdateUsers"
+        _SEND_UPDATES, Work.UPDATE, items="users_json", is_stream=True, served_as="BatchUpdateUsers"
     ),
     "userfold.internal.v1.CredentialService.CheckCredential": MethodRule(need=None, work=Work.NONE),
 }

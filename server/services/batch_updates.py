@@ -5,7 +5,7 @@ Other batches share its first half: each item is planned on its own and has an o
 
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence, Sized
 from itertools import islice
-from typing import Any, Final, TypeAlias, TypeVar
+from typing import Any, Final, NamedTuple, TypeAlias, TypeVar
 
 from userfold.v1 import user_pb2, user_service_pb2
 
@@ -13,10 +13,11 @@ from runtime.turns import Turns
 from server import limits
 from server.commit.write_batcher import WriteBatcher
 from server.errors import BatchTooLarge, InvalidRequest, UserfoldError, Violation
-from server.model import PlannedUpdate, ProfileWrite, Stored, Suppressed, UpdateWarning
+from server.model import PlannedUpdate, ProfileWrite, Stored, Suppressed, UpdateWarning, UserUpdate
 from server.rpc.call import Call
 from server.rpc.refusal_log import status_of_refusal
 from server.services import convert
+from server.services.update_from_json import update_from_json
 from server.users.addresses import client_address
 from server.users.metadata import oversized_update
 from server.users.ports import Outcome
@@ -36,6 +37,27 @@ _Outcome = TypeVar("_Outcome")
 
 Planned: TypeAlias = Sequence[PlannedUpdate | UserfoldError]
 """The updates of a request in their order, each planned or refused."""
+
+
+class SentUpdates(NamedTuple):
+    """Updates in the form in which they were sent. `size_of` returns the bytes of one, and `read` the update.
+
+    `read` takes the item and the address of its client. It raises an error that refuses the item.
+    """
+
+    items: Sequence[Any]
+    size_of: Callable[[Any], int]
+    read: Callable[[Any, str | None], UserUpdate]
+
+
+def messages(updates: Sequence[user_pb2.UserUpdate]) -> SentUpdates:
+    """Updates as messages."""
+    return SentUpdates(updates, user_pb2.UserUpdate.ByteSize, convert.update_from_message)
+
+
+def json_objects(updates: Sequence[bytes]) -> SentUpdates:
+    """Updates as JSON objects."""
+    return SentUpdates(updates, len, update_from_json)
 
 
 def require_batch(items: Sized) -> None:
@@ -75,18 +97,17 @@ class BatchUpdater:
         self._clock = clock
         self._turns = turns
 
-    async def update(
-        self, updates: Sequence[user_pb2.UserUpdate], addresses: Sequence[str], call: Call, results: Any
-    ) -> None:
+    async def update(self, updates: SentUpdates, addresses: Sequence[str], call: Call, results: Any) -> None:
         """Merge the updates of a call, and add the result of each to the repeated field `results`.
 
         `addresses` are the addresses of the clients, one for each update. Where there are none, every update is from
         the client of the call. Raises BatchTooLarge, or InvalidRequest where there are too many or too few addresses.
         """
-        require_batch(updates)
-        if addresses and len(addresses) != len(updates):
+        count = len(updates.items)
+        require_batch(updates.items)
+        if addresses and len(addresses) != count:
             raise InvalidRequest([Violation("client_addresses", "WRONG_LENGTH", "must be as many as users, or none")])
-        clients = [client_address(address) for address in addresses] or [call.client_address()] * len(updates)
+        clients = [client_address(address) for address in addresses] or [call.client_address()] * count
         planned = await plan_batch(call.application_id, updates, clients, self._clock(), self._turns, call.oversized)
         outcomes = await self._profiles.submit(writes_of(planned))
         await fill_results(results, planned, outcomes, call.application_id, self._turns)
@@ -94,7 +115,7 @@ class BatchUpdater:
 
 async def plan_batch(
     application_id: str,
-    updates: Sequence[user_pb2.UserUpdate],
+    updates: SentUpdates,
     addresses: Sequence[str | None],
     now: int,
     turns: Turns,
@@ -107,14 +128,16 @@ async def plan_batch(
     refused: they were too large to be parsed.
     """
 
-    def plan(index: int, item: tuple[user_pb2.UserUpdate, str | None]) -> PlannedUpdate:
+    read = updates.read
+
+    def plan(index: int, item: tuple[Any, str | None]) -> PlannedUpdate:
         if index in oversized:
             raise oversized_update()
-        return plan_update(application_id, convert.update_from_message(*item), now)
+        return plan_update(application_id, read(*item), now)
 
     planned: list[PlannedUpdate | UserfoldError] = []
-    items = iter(zip(updates, addresses, strict=True))
-    for count in slices_of((update.ByteSize() for update in updates), limits.SLICE_BYTES):
+    items = iter(zip(updates.items, addresses, strict=True))
+    for count in slices_of(map(updates.size_of, updates.items), limits.SLICE_BYTES):
         if planned:
             await turns.turn(application_id)
         planned += plan_each(plan, islice(items, count), len(planned))

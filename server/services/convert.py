@@ -9,7 +9,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from userfold.v1 import campaign_pb2, campaign_service_pb2, user_agent_pb2, user_pb2, user_service_pb2, warning_pb2
 
 from server import limits
-from server.errors import EtagNotSupported, InvalidRequest, Violation
+from server.errors import EtagNotSupported
 from server.model import (
     CampaignGroup,
     JsonObject,
@@ -23,11 +23,8 @@ from server.model import (
 )
 from server.services.metadata_from_json import object_from_json
 from server.services.metadata_from_struct import object_from_struct
+from server.services.timestamp import nanoseconds
 from server.users.lookup import KEY_BYTES
-
-_NANOSECONDS = 1_000_000_000
-_YEAR_1 = -62_135_596_800
-_YEAR_10000 = 253_402_300_800
 
 # Fields of a user that are copied unchanged.
 _COPIED = (
@@ -74,15 +71,13 @@ def _nanoseconds(message: Message, field: str) -> int | None:
     if not message.HasField(field):
         return None
     timestamp: Timestamp = getattr(message, field)
-    if not (_YEAR_1 <= timestamp.seconds < _YEAR_10000 and 0 <= timestamp.nanos < _NANOSECONDS):
-        raise InvalidRequest([Violation(field, "NOT_A_TIME", "must be in the years 1 to 9999")])
-    return timestamp.seconds * _NANOSECONDS + timestamp.nanos
+    return nanoseconds(field, timestamp.seconds, timestamp.nanos)
 
 
 def _metadata(message: user_pb2.UserUpdate) -> JsonObject | None:
     metadata_json = message.metadata_json
     if metadata_json or message.HasField("metadata_json"):
-        return object_from_json(metadata_json)
+        return object_from_json(metadata_json, "metadata_json")
     return object_from_struct(message.metadata) if message.HasField("metadata") else None
 
 

@@ -1,4 +1,4 @@
-"""Metadata from JSON text. Its values are bounded before it is parsed, and integers keep every digit."""
+"""Metadata, or an update, from JSON text. Values are bounded before it is parsed, and integers keep every digit."""
 
 import json
 import math
@@ -21,8 +21,9 @@ _HUGE_INTEGER = b"0" * _DOUBLE_DIGITS
 _SMALL_BYTES = 2 * limits.METADATA_VALUES
 
 
-def object_from_json(data: bytes) -> JsonObject:
-    """The JSON object in `data`, in UTF-8. Raises InvalidRequest, for `metadata` where it passes a limit.
+def object_from_json(data: bytes, field: str) -> JsonObject:
+    """The JSON object in `data`, in UTF-8. Raises InvalidRequest, for `metadata` where it passes a limit, else for
+    `field`.
 
     Data with more than 20,000 values are refused without being parsed.
     """
@@ -36,7 +37,7 @@ def object_from_json(data: bytes) -> JsonObject:
     except (ValueError, RecursionError):
         value = None
     if not isinstance(value, dict):
-        raise InvalidRequest([Violation("metadata_json", "NOT_A_JSON_OBJECT", "must be a JSON object in UTF-8")])
+        raise InvalidRequest([Violation(field, "NOT_A_JSON_OBJECT", "must be a JSON object in UTF-8")])
     return value
 
 

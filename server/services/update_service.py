@@ -3,7 +3,7 @@
 from userfold.internal.v1 import user_update_service_pb2 as pb
 
 from server.rpc.call import Call
-from server.services.batch_updates import BatchUpdater
+from server.services.batch_updates import BatchUpdater, json_objects
 
 
 class UserUpdateService:
@@ -15,6 +15,8 @@ class UserUpdateService:
         self._updater = updater
 
     async def BatchUpdateUsers(self, request: pb.BatchUpdateUsersRequest, call: Call) -> pb.BatchUpdateUsersResponse:
+        call.refuse_validate_only(request)
+        updates = json_objects(request.users_json)
         response = pb.BatchUpdateUsersResponse()
-        await self._updater.update(request.users, request.client_addresses, call, response.results)
+        await self._updater.update(updates, request.client_addresses, call, response.results)
         return response

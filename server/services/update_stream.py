@@ -14,7 +14,15 @@ from server.model import PlannedUpdate
 from server.rpc.call import Call
 from server.rpc.parsing import ParsedRequest
 from server.rpc.refusal_log import status_of_refusal
-from server.services.batch_updates import REFUSED_IN_ONE_TURN, Planned, plan_batch, response_of, slices_of, writes_of
+from server.services.batch_updates import (
+    REFUSED_IN_ONE_TURN,
+    Planned,
+    messages,
+    plan_batch,
+    response_of,
+    slices_of,
+    writes_of,
+)
 from server.users.ports import Outcome
 
 
@@ -87,7 +95,7 @@ class UpdateStream:
                 raise BatchTooLarge
             addresses = [self._client_address] * count
             planned = await plan_batch(
-                self._application_id, request.users, addresses, self._clock(), self._turns, oversized
+                self._application_id, messages(request.users), addresses, self._clock(), self._turns, oversized
             )
             # In parts: there may never be room for all updates of a large request together.
             start = 0

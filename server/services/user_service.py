@@ -19,7 +19,7 @@ from server.rpc.parsing import ParsedRequest
 from server.rpc.refusal_log import status_of_refusal
 from server.services import convert
 from server.services.batch_reads import fill_read_results
-from server.services.batch_updates import BatchUpdater, outcomes_of, plan_each, require_batch, response_of
+from server.services.batch_updates import BatchUpdater, messages, outcomes_of, plan_each, require_batch, response_of
 from server.services.sliced_responses import ResponseBuilder
 from server.services.update_stream import UpdateStream
 from server.users.addresses import MAX_LENGTH
@@ -84,7 +84,9 @@ class UserService:
         call.refuse_validate_only(request)
         require_batch(request.users)
         response = pb.BatchUpdateUsersResponse()
-        await self._updater.update(request.users, _addresses_from_gateway_0_1(request), call, response.results)
+        await self._updater.update(
+            messages(request.users), _addresses_from_gateway_0_1(request), call, response.results
+        )
         return response
 
     async def StreamUpdateUsers(

@@ -21,7 +21,7 @@ from gateway.upstream.credential_cache import CONTRACT_VERSION
 from runtime.turns import Turns
 from server.errors import InvalidRequest
 from server.rpc.error_status import status_from_error
-from server.services.batch_updates import plan_batch
+from server.services.batch_updates import json_objects, plan_batch
 from tests.fuzz.legal import APPLICATION, NOW
 
 _PIECE: Final = 7
@@ -195,9 +195,11 @@ class _Stream:
 
 async def _planned(text: bytes) -> bytes:
     request = internal_pb.BatchUpdateUsersRequest.FromString(text)
-    addresses: list[str | None] = [*request.client_addresses] or [None] * len(request.users)
+    addresses: list[str | None] = [*request.client_addresses] or [None] * len(request.users_json)
     response = internal_pb.BatchUpdateUsersResponse()
-    for index, planned in enumerate(await plan_batch(APPLICATION, request.users, addresses, NOW, Turns())):
+    for index, planned in enumerate(
+        await plan_batch(APPLICATION, json_objects(request.users_json), addresses, NOW, Turns())
+    ):
         result = response.results.add()
         if isinstance(planned, InvalidRequest):
             result.error.CopyFrom(status_from_error(planned, f"users[{index}]."))

@@ -28,8 +28,7 @@ from server.mongo.queries.user_queries import user_query
 from server.query.field_mask import parse_mask
 from server.query.page_token import PageTokens
 from server.rpc.error_status import status_from_error
-from server.services import convert
-from server.services.batch_updates import plan_batch
+from server.services import batch_updates, convert
 from server.users.count import plan_count
 from server.users.list_users import plan_list
 from server.users.report_campaigns import plan_report
@@ -146,7 +145,11 @@ def _plan_all(messages: Sequence[Any]) -> None:
             plan_legally(convert.update_from_message(message, "192.0.2.1"))
         except InvalidRequest as error:
             _require_reported(error)
-    planned = asyncio.run(plan_batch(APPLICATION, messages, ["192.0.2.1"] * len(messages), NOW, Turns()))
+    planned = asyncio.run(
+        batch_updates.plan_batch(
+            APPLICATION, batch_updates.messages(messages), ["192.0.2.1"] * len(messages), NOW, Turns()
+        )
+    )
     assert len(planned) == len(messages)
 
 

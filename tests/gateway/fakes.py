@@ -19,6 +19,7 @@ from userfold.v1.user_service_pb2_grpc import UserServiceServicer
 
 from gateway.upstream.credential_cache import CONTRACT_VERSION
 from tests.gateway.messages import numbered, results, stored
+from tests.support.update_json import update_of
 
 
 @dataclass
@@ -45,7 +46,7 @@ class FakeUserService(UserServiceServicer):
     `outcomes` are the results of single updates by their user ids, with field paths as in a single update.
 
     A batch of updates of several clients is kept in `batches`. Its updates are also kept and answered as if each had
-    been sent alone.
+    been sent alone. The batch of one client, which has no addresses, is kept as a public BatchUpdateUsersRequest.
     """
 
     def __init__(self) -> None:
@@ -83,15 +84,12 @@ class FakeUserService(UserServiceServicer):
     @property
     def user_ids(self) -> list[list[str]]:
         """The user ids in each batch, in order."""
-        return [[user.user_id for user in batch.users] for batch in self.batches]
+        return [[update_of(each).user_id for each in batch.users_json] for batch in self.batches]
 
     @property
     def client_addresses(self) -> list[str]:
         """The client addresses in the batches."""
         return [address for batch in self.batches for address in batch.client_addresses]
-
-    async def BatchUpdateUsers(self, request: Any, context: Any) -> Any:
-        return await self.take(request, context, results(*({} for _ in request.users)))
 
     async def GetUser(self, request: Any, context: Any) -> Any:
         return await self.take(request, context, pb.GetUserResponse())
@@ -125,12 +123,17 @@ class FakeUserService(UserServiceServicer):
         return await self._answer(context, default)
 
     async def take_batch(self, request: Any, context: Any) -> internal_pb.BatchUpdateUsersResponse:
+        users = [update_of(each) for each in request.users_json]
+        if not request.client_addresses:
+            batch = pb.BatchUpdateUsersRequest(users=users, validate_only=request.validate_only)
+            response: Any = await self.take(batch, context, results(*({} for _ in users)))
+            return internal_pb.BatchUpdateUsersResponse(results=response.results)
         self.batches.append(request)
-        self.requests += [pb.UpdateUserRequest(user=user) for user in request.users]
+        self.requests += [pb.UpdateUserRequest(user=user) for user in users]
         reply: Any = await self._answer(context, pb.UpdateUserResponse())
         if isinstance(reply, pb.UpdateUserResponse):
             default = pb.UpdateUserResult(response=reply)
-            outcomes = [self.outcomes.get(user.user_id, default) for user in request.users]
+            outcomes = [self.outcomes.get(user.user_id, default) for user in users]
             return internal_pb.BatchUpdateUsersResponse(
                 results=[numbered(outcome, index) for index, outcome in enumerate(outcomes)]
             )

@@ -10,6 +10,8 @@ from userfold.v1 import user_service_pb2 as pb
 from userfold.v1.campaign_pb2 import Campaign
 from userfold.v1.user_pb2 import UserUpdate
 
+from tests.support.update_json import json_of
+
 
 class UserIds:
     """The ids and values of one user. Those of another marker share none of them."""
@@ -46,7 +48,9 @@ REQUESTS: Mapping[str, Callable[[UserIds], Sequence[Message]]] = {
     "UpdateUser": lambda ids: [pb.UpdateUserRequest(user=ids.update())],
     "BatchUpdateUsers": lambda ids: [pb.BatchUpdateUsersRequest(users=[ids.update()])],
     "StreamUpdateUsers": lambda ids: [pb.StreamUpdateUsersRequest(users=[ids.update()])],
-    "StreamBatchUpdateUsers": lambda ids: [internal_pb.StreamBatchUpdateUsersRequest(users=[ids.update()])],
+    "StreamBatchUpdateUsers": lambda ids: [
+        internal_pb.StreamBatchUpdateUsersRequest(users_json=[json_of(ids.update())])
+    ],
     "GetUser": lambda ids: [pb.GetUserRequest(user_id=ids.user_id)],
     "BatchGetUsers": lambda ids: [pb.BatchGetUsersRequest(user_ids=[ids.user_id])],
     "LookupUsers": lambda ids: [

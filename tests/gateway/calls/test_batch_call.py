@@ -23,8 +23,11 @@ from gateway.routing.http_rules import bindings_of
 from gateway.transcoding.json_decoder import ObjectDecoder
 from runtime.turns import Turns
 from tests.gateway.messages import bad_request, error_info, status_with, stored
+from tests.support.update_json import update_of
 
 (BINDING,) = (each for each in bindings_of(SERVICES, INTERNAL) if each.is_batch)
+assert BINDING.batch_method
+METHOD = BINDING.batch_method
 
 
 class CountedTurns(Turns):
@@ -49,11 +52,11 @@ class FakeServer:
         self.does: Callable[[int], Any] = lambda _: None
 
     def unary_unary(self, *_: Any, **__: Any) -> Any:
-        async def call(payload: bytes, **options: Any) -> Any:
+        async def call(request: Any, **options: Any) -> Any:
             self.seconds.add(options["timeout"])
-            users = list(pb.BatchUpdateUsersRequest.FromString(payload).users)
+            users = [update_of(each) for each in request.users_json]
             self.rpcs.append(users)
-            self.sizes.append(len(payload))
+            self.sizes.append(request.ByteSize())
             response = self.does(len(self.rpcs))
             return response or pb.BatchUpdateUsersResponse(results=[stored()] * len(users))
 
@@ -80,7 +83,7 @@ class Sent:
         self.turns = CountedTurns()
         self.clock = Clock()
         decoder = ObjectDecoder(user_pb2.UserUpdate.DESCRIPTOR)
-        self.call = BatchCall(BINDING, self.server, 9.0, decoder, self.turns)
+        self.call = BatchCall(BINDING, METHOD, self.server, 9.0, decoder, self.turns)
 
     async def post(self, body: bytes, **headers: str) -> Answer:
         encoded = {name.encode(): value.encode() for name, value in headers.items()}

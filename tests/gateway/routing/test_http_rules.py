@@ -55,8 +55,9 @@ def test_the_bindings_describe_their_methods() -> None:
         ("POST", "/v1/users:batchDelete"),
     }
     assert [each for each in BOUND if each.is_batch] == [batch]
-    assert [each for each in BOUND if each.batch_method] == [update]
+    assert {each.rpc for each in BOUND if each.batch_method} == {update.rpc, batch.rpc}
     assert update.batch_method
+    assert update.batch_method is batch.batch_method
     assert update.batch_method.stream
     assert (update.batch_method.rpc, update.batch_method.stream.rpc, update.batch_method.items) == (
         "/userfold.internal.v1.UserUpdateService/BatchUpdateUsers",

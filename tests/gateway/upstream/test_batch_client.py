@@ -15,6 +15,7 @@ from gateway.app import INTERNAL, SERVICES
 from gateway.calls import transcoder
 from gateway.errors.rendering import Refusal, reason_of
 from gateway.routing import http_rules
+from gateway.routing.batch_methods import batch_methods_of
 from gateway.routing.http_rules import bindings_of
 from gateway.upstream.batch_client import BatchClient
 from gateway.upstream.batcher import Limits
@@ -95,6 +96,11 @@ def one_group(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(transcoder, "Limits", lambda seconds: Limits(seconds, groups=1))
 
 
+def _of_batches_alone(*services: Any) -> dict[str, Any]:
+    """The batch methods, but no single method has one."""
+    return {f"batch of {name}": method for name, method in batch_methods_of(*services).items()}
+
+
 @pytest.mark.usefixtures("one_group")
 async def test_each_response_is_the_same_as_for_a_request_that_is_sent_alone(
     backend: Backend, service: FakeUserService, monkeypatch: pytest.MonkeyPatch
@@ -109,7 +115,7 @@ async def test_each_response_is_the_same_as_for_a_request_that_is_sent_alone(
 
     service.reset()
     service.outcomes = OUTCOMES
-    monkeypatch.setattr(http_rules, "batch_methods_of", lambda *_: {})
+    monkeypatch.setattr(http_rules, "batch_methods_of", _of_batches_alone)
     alone = []
     async with running_gateway(backend.address) as gateway:
         for body in BODIES:
@@ -210,15 +216,17 @@ class DeafChannel:
 
 
 async def test_a_request_that_was_never_sent_is_refused_as_not_sent_in_time() -> None:
-    (group,) = (each.batch_method for each in bindings_of(SERVICES, INTERNAL) if each.batch_method)
+    (group,) = (
+        each.batch_method for each in bindings_of(SERVICES, INTERNAL) if each.batch_method and not each.is_batch
+    )
     deaf: Any = DeafChannel()
     call = BatchClient(group, deaf, Limits(50.0, groups=1, queued_items=1))
     reported: asyncio.Queue[Any] = asyncio.Queue()
-    call.send(Caller(b"", ()), 15, lambda: {"user_id": "1"}, "", reported.put_nowait)
+    call.send(Caller(b"", ()), 15, lambda: b"{}", "", reported.put_nowait)
     await turns()
-    call.send(Caller(b"", ()), 15, lambda: {"user_id": "2"}, "", reported.put_nowait)
+    call.send(Caller(b"", ()), 15, lambda: b"{}", "", reported.put_nowait)
     with pytest.raises(Refusal) as caught:
-        call.send(Caller(b"", ()), 15, lambda: {"user_id": "3"}, "", reported.put_nowait)
+        call.send(Caller(b"", ()), 15, lambda: b"{}", "", reported.put_nowait)
     assert reported.empty()
     assert [40 < seconds <= 50 for seconds in deaf.seconds] == [True]
     await later(60)
@@ -307,15 +315,16 @@ async def test_concurrent_requests_are_sent_in_groups(backend: Backend, service:
 
 
 @pytest.mark.usefixtures("one_group")
-async def test_a_body_that_cannot_be_serialized_fails_alone(
+async def test_a_body_that_cannot_be_decoded_for_a_defect_fails_alone(
     backend: Backend, service: FakeUserService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     decoded = transcoder.Transcoder._decoded
 
     def decoded_wrongly(*given: Any) -> Any:
-        """As a defect of the decoder would: what the message's constructor does not take."""
-        arguments = decoded(*given)
-        return arguments | ({"company_id": object()} if arguments["user_id"] == "defect" else {})
+        item: Any = decoded(*given)
+        if b"defect" in item:
+            raise RuntimeError("a defect of the decoder")
+        return item
 
     monkeypatch.setattr(transcoder.Transcoder, "_decoded", decoded_wrongly)
     async with running_gateway(backend.address) as gateway:

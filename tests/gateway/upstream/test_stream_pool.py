@@ -20,11 +20,12 @@ from gateway.upstream.channel import Channel
 from gateway.upstream.credential_cache import Caller
 from gateway.upstream.stream_pool import StreamPool
 from tests.gateway.messages import error_info, status_with, stored
+from tests.support.update_json import json_of, update_of
 from tests.support.waiting import later, until
 
 ME = Caller(b"me", (("x-moesif-application-id", "me"),))
 OTHER = Caller(b"other", ())
-(GROUP,) = (each.batch_method for each in bindings_of(SERVICES, INTERNAL) if each.batch_method)
+(GROUP,) = {each.batch_method for each in bindings_of(SERVICES, INTERNAL) if each.batch_method}
 
 STOPPING = status_with(code_pb2.UNAVAILABLE, "Later.", error_info("SERVER_STOPPING"))
 LIMITED = status_with(code_pb2.RESOURCE_EXHAUSTED, "Later.", error_info("RATE_LIMITED"))
@@ -44,7 +45,7 @@ class Scripted:
     held: asyncio.Event | None = None
 
     async def BatchUpdateUsers(self, request: Any, context: Any) -> Any:
-        self.calls.append(request.users[0].user_id)
+        self.calls.append(update_of(request.users_json[0]).user_id)
         if self.is_unknown:
             await context.abort(grpc.StatusCode.UNAUTHENTICATED)
         return await self._answer(request)
@@ -53,7 +54,7 @@ class Scripted:
         self.streams.append(mine := [])
         try:
             async for request in requests:
-                mine.append(request.users[0].user_id)
+                mine.append(update_of(request.users_json[0]).user_id)
                 if self.ends == "of its own":
                     trailer = (("grpc-status-details-bin", STOPPING.SerializeToString()),)
                     await context.abort(grpc.StatusCode.UNAVAILABLE, "", trailer)
@@ -69,7 +70,7 @@ class Scripted:
     async def _answer(self, request: Any) -> pb.BatchUpdateUsersResponse:
         if self.held:
             await self.held.wait()
-        return pb.BatchUpdateUsersResponse(results=[stored()] * len(request.users))
+        return pb.BatchUpdateUsersResponse(results=[stored()] * len(request.users_json))
 
 
 @asynccontextmanager
@@ -121,7 +122,7 @@ async def sent(channel: Channel) -> StreamPool:
 
 
 async def send(to: StreamPool, name: str, seconds: float = 20.0, who: Any = ME) -> Any:
-    message = pb.BatchUpdateUsersRequest(users=[UserUpdate(user_id=name)], client_addresses=[""]).SerializeToString()
+    message = pb.BatchUpdateUsersRequest(users_json=[json_of(UserUpdate(user_id=name))]).SerializeToString()
     response: Any = await to.send(who, message, seconds)
     assert len(response.results) == 1
     return response

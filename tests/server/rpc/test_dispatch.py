@@ -126,7 +126,7 @@ async def test_streams_beyond_the_capacity_are_refused(served: Served) -> None:
 
 
 def batch_of(users: int) -> internal_pb.StreamBatchUpdateUsersRequest:
-    return internal_pb.StreamBatchUpdateUsersRequest(users=[UserUpdate(user_id="u")] * users)
+    return internal_pb.StreamBatchUpdateUsersRequest(users_json=[b'{"user_id":"u"}'] * users)
 
 
 async def response_to(

@@ -11,6 +11,7 @@ from userfold.v1.user_pb2 import UserUpdate
 from server import limits
 from server.errors import Overloaded
 from tests.server.served import KEY, SERVICE, Served, refused
+from tests.support.update_json import json_of
 
 _LARGE = UserUpdate(user_id="u", user_agent_string="x" * limits.UPDATE_BYTES)
 _SMALL = UserUpdate(user_id="u")
@@ -106,7 +107,7 @@ async def test_a_method_gets_the_indices_of_oversized_items(served: Served) -> N
         assert served.service.oversized == oversized
     stream.cancel()
     batches = served.updates.StreamBatchUpdateUsers(metadata=KEY)
-    await batches.write(internal_pb.StreamBatchUpdateUsersRequest(users=[_SMALL, _LARGE]))
+    await batches.write(internal_pb.StreamBatchUpdateUsersRequest(users_json=[json_of(_SMALL), json_of(_LARGE)]))
     await batches.read()
     assert served.service.oversized == {1}
     batches.cancel()

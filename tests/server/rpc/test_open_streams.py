@@ -19,7 +19,7 @@ from tests.support.waiting import later, until
 _METHODS = ["StreamUpdateUsers", "StreamBatchUpdateUsers"]
 _REQUESTS = {
     "StreamUpdateUsers": pb.StreamUpdateUsersRequest(users=[UserUpdate(user_id="u")]),
-    "StreamBatchUpdateUsers": internal_pb.StreamBatchUpdateUsersRequest(users=[UserUpdate(user_id="u")]),
+    "StreamBatchUpdateUsers": internal_pb.StreamBatchUpdateUsersRequest(users_json=[b'{"user_id":"u"}']),
 }
 
 

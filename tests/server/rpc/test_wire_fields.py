@@ -1,5 +1,7 @@
 """The top-level fields of serialized messages, compared with protobuf."""
 
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -8,13 +10,13 @@ from userfold.internal.v1 import user_update_service_pb2 as internal_pb
 from server.rpc.wire_fields import LENGTH_DELIMITED, InvalidWire, fields_of
 
 _UPDATES = st.builds(
-    lambda user_id, key, value: {"user_id": user_id, "metadata": {key: value}},
+    lambda user_id, key, value: json.dumps({"user_id": user_id, "metadata": {key: value}}).encode(),
     st.text(max_size=200),
     st.text(max_size=5),
     st.one_of(st.text(max_size=300), st.floats(allow_nan=False), st.booleans()),
 )
 _BATCHES = st.builds(
-    lambda users, addresses: internal_pb.BatchUpdateUsersRequest(users=users, client_addresses=addresses),
+    lambda users, addresses: internal_pb.BatchUpdateUsersRequest(users_json=users, client_addresses=addresses),
     st.lists(_UPDATES, max_size=8),
     st.lists(st.text(max_size=40), max_size=8),
 )
@@ -25,7 +27,7 @@ def test_the_fields_of_a_message_are_those_that_protobuf_finds(batch: internal_p
     message = batch.SerializeToString()
     fields = list(fields_of(message))
     assert [message[field.start : field.end] for field in fields if field.number == 1] == [
-        internal_pb.BatchUpdateUsersRequest(users=[user]).SerializeToString() for user in batch.users
+        internal_pb.BatchUpdateUsersRequest(users_json=[user]).SerializeToString() for user in batch.users_json
     ]
     # Concatenated, they are the message.
     assert b"".join(message[field.start : field.end] for field in fields) == message

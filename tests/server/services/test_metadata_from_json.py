@@ -25,7 +25,7 @@ def test_json_text_that_is_too_long_or_has_too_many_values_is_not_parsed(monkeyp
         (b"{" + b'"\\"": {},' * 20_000 + b'"": 0}', _TOO_MANY),
     ):
         with pytest.raises(InvalidRequest) as refusal:
-            metadata_from_json.object_from_json(text)
+            metadata_from_json.object_from_json(text, "metadata_json")
         assert [(item.field, item.reason, item.description) for item in refusal.value.violations] == refused
 
 
@@ -43,15 +43,15 @@ def test_json_text_that_is_too_long_or_has_too_many_values_is_not_parsed(monkeyp
     ids=range(7),
 )
 def test_commas_and_brackets_in_strings_are_not_counted(value: object) -> None:
-    assert metadata_from_json.object_from_json(json.dumps({"a": value}).encode()) == {"a": value}
+    assert metadata_from_json.object_from_json(json.dumps({"a": value}).encode(), "metadata_json") == {"a": value}
 
 
 def test_json_text_keeps_every_digit() -> None:
     numbers = [2**53 + 1, 2**64, -(2**63) - 1, 10**300 + 1, 1.5, "1" * 30]
-    assert metadata_from_json.object_from_json(json.dumps({"a": numbers}).encode()) == {"a": numbers}
+    assert metadata_from_json.object_from_json(json.dumps({"a": numbers}).encode(), "metadata_json") == {"a": numbers}
     text = b'{"a":[%b,-%b,-%b,1.5,"\\ud83d\\ude00"]}' % (b"9" * 5000, b"9" * 400, b"1" + b"0" * 308)
     long = [LongInteger("9" * 5000), LongInteger("-" + "9" * 400), -(10**308), 1.5, "\U0001f600"]
-    read = metadata_from_json.object_from_json(text)["a"]
+    read = metadata_from_json.object_from_json(text, "metadata_json")["a"]
     assert isinstance(read, list)
     assert [(number, type(number)) for number in read] == [(number, type(number)) for number in long]
 
@@ -62,6 +62,6 @@ def test_json_text_keeps_every_digit() -> None:
 def test_text_with_a_long_integer_is_parsed_as_strictly(wrong: bytes) -> None:
     for text in (b'{"a":%b,"b":%b}' % (b"9" * 400, wrong), b'{"b":%b}' % wrong):
         with pytest.raises(InvalidRequest) as refusal:
-            metadata_from_json.object_from_json(text)
+            metadata_from_json.object_from_json(text, "metadata_json")
         (violation,) = refusal.value.violations
         assert (violation.field, violation.reason) == ("metadata_json", "NOT_A_JSON_OBJECT")

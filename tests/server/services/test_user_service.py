@@ -124,7 +124,7 @@ async def test_the_gateway_passes_on_the_address_of_its_client(client: Client) -
 
 async def test_client_addresses_of_a_batch_are_stored_and_other_strings_are_not(client: Client) -> None:
     request = internal_pb.BatchUpdateUsersRequest(
-        users=[UserUpdate(user_id="a"), UserUpdate(user_id="b", ip_address="::ffff:192.0.2.1")],
+        users_json=[b'{"user_id":"a"}', b'{"user_id":"b","ip_address":"::ffff:192.0.2.1"}'],
         client_addresses=["::ffff:192.0.2.1", "1" * 100_000],
     )
     updates: Any = UserUpdateServiceStub(client.channel)

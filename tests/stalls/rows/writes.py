@@ -31,7 +31,7 @@ _MOZILLA = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Geck
 
 def _addresses(who: Who, number: int) -> Call:
     addresses = [f"{number}" * 20_000_000]
-    request = internal_pb.BatchUpdateUsersRequest(users=[UserUpdate(user_id="u")], client_addresses=addresses)
+    request = internal_pb.BatchUpdateUsersRequest(users_json=[b'{"user_id":"u"}'], client_addresses=addresses)
     return Grpc("BatchUpdateUsers", who.writer, [request.SerializeToString()], service=INTERNAL)
 
 
