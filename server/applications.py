@@ -21,12 +21,14 @@ from server.accounts.credentials import (
 )
 from server.accounts.inventory import lines_of
 from server.accounts.scopes import COLLECTOR_SCOPES
-from server.errors import DatabaseUnavailable, OperatorError
+from server.errors import DatabaseUnavailable, OperatorError, PathNotDeclarable
 from server.model import CredentialKind, Scope
 from server.mongo.accounts import MongoApplicationStore
 from server.mongo.client import connect, open_database
 from server.mongo.migrations import MIGRATIONS, version_after
 from server.mongo.schema import prepare
+from server.query.conditions import StoredPath
+from server.query.declared_paths import declared_path, text_of
 from server.settings import InvalidSetting, Settings
 
 Command: TypeAlias = Callable[[MongoApplicationStore, argparse.Namespace], Awaitable[None]]
@@ -136,6 +138,22 @@ async def _revoke(store: MongoApplicationStore, options: argparse.Namespace) -> 
     print(_EFFECT, file=sys.stderr)
 
 
+async def _declare(store: MongoApplicationStore, options: argparse.Namespace) -> None:
+    await store.declare(options.application_id, options.path, datetime.now(UTC))
+    print(f"declared          {text_of(options.path)}")
+    print("Running servers build the index in the background, and use it once it is ready.", file=sys.stderr)
+
+
+async def _withdraw(store: MongoApplicationStore, options: argparse.Namespace) -> None:
+    await store.withdraw(options.application_id, options.path)
+    print(f"withdrawn         {text_of(options.path)}")
+
+
+async def _declared(store: MongoApplicationStore, options: argparse.Namespace) -> None:
+    for path in await store.declared(options.application_id):
+        print(f"declared          {path}")
+
+
 def _issue(
     application_id: str,
     kind: CredentialKind,
@@ -198,7 +216,23 @@ def _parser() -> argparse.ArgumentParser:
     revoked = add("revoke", _revoke, "revoke a key or token")
     for command in (rotated, revoked):
         command.add_argument("credential_id", metavar="CREDENTIAL_ID", help="as `list` shows it")
+    declare = add("declare-index", _declare, "let servers build an index of a path, for filters, orders and counts")
+    withdraw = add("withdraw-index", _withdraw, "withdraw a declared path, and drop its index")
+    declared = add("list-indexes", _declared, "list the declared paths of an application")
+    for command in (declare, withdraw, declared):
+        command.add_argument("application_id", metavar="APPLICATION_ID", help="as `list` shows it")
+    for command in (declare, withdraw):
+        command.add_argument(
+            "path", metavar="PATH", type=_path, help="a field of filters, such as metadata.sales_info.stage"
+        )
     return parser
+
+
+def _path(text: str) -> StoredPath:
+    try:
+        return declared_path(text)
+    except PathNotDeclarable as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _collector_key(text: str) -> str:

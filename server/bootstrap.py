@@ -24,6 +24,7 @@ from server.commit.write_batcher import WriteBatcher
 from server.mongo import migrations
 from server.mongo.accounts import MongoApplicationStore
 from server.mongo.client import answers, connect, open_database
+from server.mongo.declared_indexes import DeclaredIndexes
 from server.mongo.erasure import MongoProfileErasure
 from server.mongo.profiles import MongoProfileStore
 from server.mongo.queries.profile_queries import MongoProfileQueries
@@ -97,7 +98,8 @@ async def serve(
         authenticator = Authenticator(MongoApplicationStore(opened), time.monotonic, time.time)
         profiles = WriteBatcher(MongoProfileStore(opened))
         tokens = PageTokens(await page_token_key(opened))
-        queries, erasure = MongoProfileQueries(opened), MongoProfileErasure(opened)
+        indexes = DeclaredIndexes(opened)
+        queries, erasure = MongoProfileQueries(opened, indexes), MongoProfileErasure(opened)
         admission = Admission(profiles.require_room, TokenBuckets(rate_limit, time.monotonic))
         stopping = asyncio.Event()
         streams = Streams(authenticator, time.monotonic, stopping)
@@ -112,7 +114,7 @@ async def serve(
         dispatcher = Dispatcher(servicers, Shared(authenticator, admission, streams, turns, Observations()))
         async with migrations.serving(opened, migrations.MIGRATIONS):
             health_servicer = Health(_USERS.full_name, lambda: answers(opened))
-            watch = asyncio.create_task(health_servicer.watch_database())
+            watches = [asyncio.create_task(each) for each in (health_servicer.watch_database(), indexes.run())]
             try:
                 sequence = _StopSequence(stop, drain_seconds, stopping, streams.ended)
                 # By default gRPC shares the port, so that a second server on it would start without an error.
@@ -120,7 +122,8 @@ async def serve(
                 address = _listen(server, grpc_address, grpc_socket, tls)
                 deadline = await _serve(server, dispatcher, health_servicer, sequence, lambda: ready(address))
             finally:
-                watch.cancel()
+                for watch in watches:
+                    watch.cancel()
             # Also the writes in flight of clients that have gone away.
             await _until(deadline, profiles.drain())
     finally:

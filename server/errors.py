@@ -86,6 +86,14 @@ class QueryTooSlow(UserfoldError):
     """The database did not complete a query within its time."""
 
 
+class IndexRequired(UserfoldError):
+    """A query would have to read more users than it can in its time. With `path` declared, an index serves it."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__("no index")
+        self.path = path
+
+
 class WriteRejected(UserfoldError):
     """The database refused a write for a reason that no rule covers: a defect. `code` is MongoDB's."""
 
@@ -131,6 +139,17 @@ class ApplicationNotFound(OperatorError):
 
     def __init__(self) -> None:
         super().__init__("no application has this id")
+
+
+class PathNotDeclarable(OperatorError):
+    """A path cannot be declared for an index. The message says why."""
+
+
+class TooManyIndexes(OperatorError):
+    """An application, or all together, have as many declared paths as they may."""
+
+    def __init__(self, limit: int, of: str) -> None:
+        super().__init__(f"{of} may have at most {limit} declared paths: withdraw one first")
 
 
 class CredentialTaken(OperatorError):

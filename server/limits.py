@@ -157,6 +157,13 @@ REPORT_GROUPS_BY_DEFAULT = 100
 REPORT_FIELDS = 4
 """Campaign fields by which a report is grouped."""
 
+DECLARED_PATHS = 4
+DECLARED_PATHS_IN_ALL = 32
+"""Paths of one application, and of all, that are declared for an index. MongoDB has 64 indexes of a collection."""
+
+UNINDEXED_USERS = 1_500_000
+"""Users of an application that a query reads at most if no index serves it. MongoDB reads some 400,000 in a second."""
+
 QUERY_SECONDS = 5
 """How long MongoDB may work on a list or a count."""
 

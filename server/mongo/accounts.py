@@ -2,11 +2,13 @@
 
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Any, TypeAlias
 
 from pymongo import timeout
 from pymongo.errors import DuplicateKeyError, PyMongoError
 
+from server import limits
 from server.accounts.credentials import StoredCredential
 from server.errors import (
     ApplicationNotFound,
@@ -14,10 +16,14 @@ from server.errors import (
     CredentialReplaced,
     CredentialTaken,
     DatabaseUnavailable,
+    TooManyIndexes,
 )
 from server.model import CredentialKind, Scope
 from server.mongo.client import Database, Session
+from server.mongo.declared_indexes import drop, index_options
 from server.mongo.driver import CREDENTIAL_SECONDS
+from server.query.conditions import StoredPath
+from server.query.declared_paths import text_of
 
 Listed: TypeAlias = Sequence[tuple[str, str, Sequence[StoredCredential]]]
 """The id, the name and the credentials of each application."""
@@ -111,6 +117,45 @@ class MongoApplicationStore:
             result = await self._credentials.delete_one({"credential_id": credential_id})
         if not result.deleted_count:
             raise CredentialNotFound
+
+    async def declare(self, application_id: str, path: StoredPath, now: datetime) -> None:
+        """Declare a path of an application, so that servers build its index.
+
+        Raises ApplicationNotFound, or TooManyIndexes.
+        """
+        text, last = text_of(path), f"indexes.{limits.DECLARED_PATHS - 1}"
+        with _errors(), timeout(CREDENTIAL_SECONDS):
+            declared = [document async for document in self._applications.find({}, projection=["indexes"])]
+            paths = {each["_id"]: [index["path"] for index in each.get("indexes", ())] for each in declared}
+            if application_id not in paths:
+                raise ApplicationNotFound
+            if text in paths[application_id]:
+                return
+            if sum(map(len, paths.values())) >= limits.DECLARED_PATHS_IN_ALL:
+                raise TooManyIndexes(limits.DECLARED_PATHS_IN_ALL, "all applications together")
+            result = await self._applications.update_one(
+                {"_id": application_id, last: {"$exists": False}, "indexes.path": {"$ne": text}},
+                {"$push": {"indexes": {"path": text, "declared_time": now}}},
+            )
+            if not result.matched_count:
+                raise TooManyIndexes(limits.DECLARED_PATHS, "an application")
+
+    async def withdraw(self, application_id: str, path: StoredPath) -> None:
+        """Withdraw the declaration of a path, and drop its index. Raises ApplicationNotFound."""
+        withdrawn = {"$pull": {"indexes": {"path": text_of(path)}}}
+        with _errors():
+            if not (await self._applications.update_one({"_id": application_id}, withdrawn)).matched_count:
+                raise ApplicationNotFound
+            name = index_options(application_id, path)["name"]
+            await drop(self._database.get_collection("profiles"), name)
+
+    async def declared(self, application_id: str) -> Sequence[str]:
+        """The declared paths of an application. Raises ApplicationNotFound."""
+        with _errors(), timeout(CREDENTIAL_SECONDS):
+            document = await self._applications.find_one({"_id": application_id}, projection=["indexes"])
+        if document is None:
+            raise ApplicationNotFound
+        return sorted(each["path"] for each in document.get("indexes", ()))
 
     async def _together(self, write: Callable[[Session], Coroutine[Any, Any, None]]) -> None:
         """Write in one transaction."""

@@ -38,7 +38,7 @@ _WRITE_CONCERN = WriteConcern(w="majority", j=True, wtimeout=int(1_000 * WRITE_S
 
 # MongoDB's error codes: another server has just created the collection; the collection or index does not exist.
 _NAMESPACE_EXISTS = 48
-_NOT_THERE = frozenset({26, 27})
+NOT_THERE = frozenset({26, 27})
 
 # MongoDB refuses a write that would break a limit of profiles or store an erased user, with error 121.
 _PROFILE_VALIDATOR = {
@@ -141,7 +141,7 @@ async def _create_what_is_missing(database: Database) -> None:
         try:
             await database.get_collection("applications").drop_index(name)
         except OperationFailure as error:
-            if error.code not in _NOT_THERE:
+            if error.code not in NOT_THERE:
                 raise
 
 

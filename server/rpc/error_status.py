@@ -136,6 +136,11 @@ ERROR_STATUSES: Final[Mapping[type[errors.UserfoldError], ErrorStatus]] = {
         "QUERY_TOO_SLOW",
         "The database did not answer in time. A user_id, a company_id or a range of created_time makes it faster.",
     ),
+    errors.IndexRequired: ErrorStatus(
+        StatusCode.FAILED_PRECONDITION,
+        "INDEX_REQUIRED",
+        "The application has too many users for this query: an operator has to declare the path in the metadata.",
+    ),
 }
 
 INTERNAL: Final = ErrorStatus(
@@ -161,6 +166,8 @@ def status_from_error(error: BaseException, prefix: str = "", error_id: str = ""
     details: list[Message] = [info]
     if isinstance(error, errors.ScopeMissing):
         info.metadata["scope"] = error.scope
+    if isinstance(error, errors.IndexRequired):
+        info.metadata["path"] = error.path
     if isinstance(error, errors.InvalidRequest):
         details.append(_bad_request(error.violations, prefix))
     if isinstance(error, errors.RateLimited):

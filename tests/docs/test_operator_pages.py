@@ -56,7 +56,7 @@ def test_a_backup_is_made_and_verified_as_shown(new_reader: NewReader, running: 
         new_reader(), others={"make backup FILE=": "python -m server.backup create ", "/backups": str(tmp_path)}
     )
     variables = {"USERFOLD_MONGODB_URI": running.ready["mongodb"], "management_token": reader.management_token}
-    assert follow(DOCS / "operations.md", reader, variables) == 3
+    assert follow(DOCS / "operations.md", reader, variables) == 4
     assert tmp_path.joinpath("userfold-monday").stat().st_mode & 0o77 == 0
 
 

@@ -82,6 +82,8 @@ def printed_values(mongodb: SecuredMongod, module: str, *arguments: object) -> d
 
 def test_a_user_of_the_documented_role_runs_everything(mongodb: SecuredMongod) -> None:
     created = printed_values(mongodb, "server.applications", "create", "Product")
+    # The server builds this index when it starts.
+    printed_values(mongodb, "server.applications", "declare-index", created["application"], "modified_time")
     with tempfile.TemporaryFile() as errors:
         environment = {"USERFOLD_MONGODB_URI": mongodb.uri, "USERFOLD_GRPC_ADDRESS": "127.0.0.1:0"}
         server = Program("server", environment, stderr=errors)
@@ -99,6 +101,8 @@ def test_a_user_of_the_documented_role_runs_everything(mongodb: SecuredMongod) -
     token = printed_values(
         mongodb, "server.applications", "create-token", created["application"], "--name", "x", "--scopes", "admin"
     )
+    for command in ("declare-index", "withdraw-index"):
+        printed_values(mongodb, "server.applications", command, created["application"], "metadata.a")
     rotated = printed_values(mongodb, "server.applications", "rotate", token["credential"])
     printed_values(mongodb, "server.applications", "revoke", rotated["credential"])
     backup = mongodb.directory / "backup"

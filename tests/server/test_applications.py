@@ -296,3 +296,27 @@ def test_a_database_that_fails_is_reported(mongod: EmbeddedMongod, database: Dat
     database.client.admin.command({"configureFailPoint": "failCommand", "mode": {"times": 1}, "data": failing})
     run = _run(mongod, "revoke", "x")
     assert (run.returncode, run.stderr) == (1, "userfold: the MongoDB of USERFOLD_MONGODB_URI does not answer\n")
+
+
+def test_paths_are_declared_listed_and_withdrawn(
+    mongod: EmbeddedMongod, application: Application, database: Database[dict[str, Any]]
+) -> None:
+    application_id = application.application_id
+    declared = _run(mongod, "declare-index", application_id, 'metadata."sales"["a.b"]')
+    assert (declared.returncode, declared.stdout) == (0, 'declared          metadata.sales["a.b"]\n')
+    assert _run(mongod, "list-indexes", application_id).stdout == declared.stdout
+    document = database.applications.find_one({"_id": application_id})
+    assert document is not None
+    assert [each["path"] for each in document["indexes"]] == ['metadata.sales["a.b"]']
+    withdrawn = _run(mongod, "withdraw-index", application_id, 'metadata.sales["a.b"]')
+    assert (withdrawn.returncode, withdrawn.stdout) == (0, 'withdrawn         metadata.sales["a.b"]\n')
+    assert _run(mongod, "list-indexes", application_id).stdout == ""
+
+
+@pytest.mark.parametrize("command", ["declare-index", "withdraw-index"])
+def test_what_cannot_be_declared_is_refused(mongod: EmbeddedMongod, application: Application, command: str) -> None:
+    refused = _run(mongod, command, application.application_id, "company_id")
+    assert refused.returncode == 2
+    assert "expected a field of filters that has no index yet" in refused.stderr
+    unknown = _run(mongod, command, "nobody", "metadata.a")
+    assert (unknown.returncode, unknown.stderr) == (1, "userfold: no application has this id\n")

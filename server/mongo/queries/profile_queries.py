@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from datetime import UTC, datetime
 from operator import itemgetter
 from typing import Any
@@ -12,24 +13,26 @@ from bson.raw_bson import RawBSONDocument
 from pymongo import timeout
 
 from server import limits
-from server.errors import ResponseTooLarge, UserfoldError, UserNotFound
+from server.errors import IndexRequired, QueryTooSlow, ResponseTooLarge, UserfoldError, UserNotFound
 from server.model import CampaignGroup, CampaignReport, Fetched, Lookup
 from server.mongo.client import BY_USER_ID, Cursor, Database
+from server.mongo.declared_indexes import DeclaredIndexes
 from server.mongo.documents import FetchedDocument
 from server.mongo.driver import READ_SECONDS
 from server.mongo.failures import read_failures
+from server.mongo.queries.indexes import is_served, path_to_declare, reads_all
 from server.mongo.queries.projections import Projection, projection
 from server.mongo.queries.report_pipelines import group_from_document, report_pipeline
 from server.mongo.queries.user_queries import (
     Query,
     all_users,
-    is_by_user_id,
     lookup_query,
     page_query,
     user_query,
     users_of,
 )
-from server.query.conditions import UserQuery
+from server.query.conditions import StoredPath, UserQuery
+from server.query.declared_paths import text_of
 from server.query.field_mask import WHOLE, Mask
 from server.users.ids import visitor_id
 from server.users.list_users import Listing
@@ -63,7 +66,8 @@ _GROUPED = _WHOLE | {
 class MongoProfileQueries:
     """The queries of the collection `profiles` of a MongoDB database."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, indexes: DeclaredIndexes | None = None) -> None:
+        self._indexes = indexes
         self._client = database.client
         self._profiles = database.get_collection("profiles")
         self._options: CodecOptions[Any] = self._profiles.codec_options
@@ -154,15 +158,21 @@ class MongoProfileQueries:
         return [self._fetched(document) for document in page], len(documents) > limit
 
     async def list_users(self, listing: Listing) -> tuple[Sequence[Fetched], bool]:
+        declared = self._declared(listing.query.application_id)
+        await self._require_time(listing.query, listing.keys[0], declared)
         direction = -1 if listing.descending else 1
-        cursor = self._raw.find(page_query(listing), projection=projection(listing.mask), max_time_ms=_MILLISECONDS)
+        # The order helps where no index finds the users.
+        by_user_id = listing.keys[0] == "user_id" and not is_served(listing.query, declared)
+        query = page_query(listing, by_user_id=by_user_id)
+        cursor = self._raw.find(query, projection=projection(listing.mask), max_time_ms=_MILLISECONDS)
         cursor.sort([(key, direction) for key in listing.keys]).limit(listing.limit + 1)
-        if is_by_user_id(listing):
+        if by_user_id:
             cursor.hint(BY_USER_ID)
         documents, has_more = await self._read(cursor, listing.limit)
         return [FetchedDocument(document, self._options, mask=listing.mask) for document in documents], has_more
 
     async def count(self, query: UserQuery) -> int:
+        await self._require_time(query, None, self._declared(query.application_id))
         with read_failures():
             async with asyncio.timeout(limits.QUERY_SECONDS + _ANSWER_SECONDS):
                 if query.conditions:
@@ -183,6 +193,25 @@ class MongoProfileQueries:
                     read, has_more = await self._read(cursor, report.limit + 1, seconds=limits.REPORT_SECONDS)
         found = [_FetchedGroup(document, self._options, report.names) for document in read]
         return CampaignReport(found[1:], has_more, found[0] if found else None)
+
+    async def _require_time(self, query: UserQuery, order: str | None, declared: AbstractSet[StoredPath]) -> None:
+        """Raise IndexRequired for a query that reads all users of an application that has too many."""
+        if not reads_all(query, order, declared):
+            return
+        limit = limits.UNINDEXED_USERS
+        with read_failures():
+            async with asyncio.timeout(limits.QUERY_SECONDS + _ANSWER_SECONDS):
+                if await self._profiles.estimated_document_count(maxTimeMS=_MILLISECONDS) <= limit:
+                    return
+                users = await self._profiles.count_documents(
+                    all_users(query.application_id), limit=limit + 1, maxTimeMS=_MILLISECONDS, hint=BY_USER_ID
+                )
+        if users > limit:
+            path = path_to_declare(query, order)
+            raise QueryTooSlow if path is None else IndexRequired(text_of(path))
+
+    def _declared(self, application_id: str) -> AbstractSet[StoredPath]:
+        return frozenset() if self._indexes is None else self._indexes.of(application_id)
 
     def _fetched(self, document: RawBSONDocument) -> Fetched:
         return FetchedDocument(document, self._options)

@@ -10,7 +10,6 @@ from typing import Final
 
 from server.model import Lookup
 from server.mongo.client import STRING
-from server.mongo.queries.indexes import is_served
 from server.query.conditions import (
     AllOf,
     AnyOf,
@@ -48,19 +47,17 @@ def all_users(application_id: str) -> Query:
     return {"application_id": {"$eq": application_id}, "user_id": STRING}
 
 
-def page_query(listing: Listing) -> Query:
-    """The users of a page of a list, and of the pages after it."""
+def page_query(listing: Listing, *, by_user_id: bool = False) -> Query:
+    """The users of a page of a list, and of the pages after it.
+
+    With `by_user_id`, the index `BY_USER_ID` serves the query.
+    """
     query = user_query(listing.query)
-    if is_by_user_id(listing):
+    if by_user_id:
         query = query | all_users(listing.query.application_id)
     if listing.after is None:
         return query
     return {"$and": [query, _after(listing.keys, listing.after, listing.descending)]}
-
-
-def is_by_user_id(listing: Listing) -> bool:
-    """Whether the index `BY_USER_ID` serves a page, because it has the order and no other index has the users."""
-    return listing.keys[0] == "user_id" and not is_served(listing.query)
 
 
 def lookup_query(lookup: Lookup) -> Query:
@@ -104,7 +101,13 @@ def _query(condition: Condition) -> Query:
         case AllOf(conditions):
             return {"$and": [_query(each) for each in conditions]}
         case AnyOf(conditions):
-            return {"$or": [_query(each) for each in conditions]} if conditions else _NOBODY
+            if not conditions:
+                return _NOBODY
+            paths = {each.path if isinstance(each, JsonCompared) else () for each in conditions}
+            path = paths.pop() if len(paths) == 1 else ()
+            # What each alternative implies: MongoDB does not see that the index of a declared path has all of them.
+            stored: Query = {".".join(path): {"$exists": True}} if path else {}
+            return {"$or": [_query(each) for each in conditions], **stored}
         case _:
             return {"$nor": [_query(condition.condition)]}
 

@@ -98,6 +98,13 @@ _TABLE: list[tuple[UserfoldError, int, str, str, list[object]]] = [
         "The credential may not do this: it takes a management token with the scope that the metadata names.",
         [],
     ),
+    (
+        errors.IndexRequired("metadata.stage"),
+        9,
+        "INDEX_REQUIRED",
+        "The application has too many users for this query: an operator has to declare the path in the metadata.",
+        [],
+    ),
     (errors.UserNotFound(), 5, "USER_NOT_FOUND", "The application has no user with this user_id.", []),
     (
         errors.WriteOutcomeUnknown(),
@@ -166,6 +173,8 @@ def test_an_error_becomes_its_status(
     info: dict[str, object] = {"@type": _INFO, "reason": reason, "domain": "userfold"}
     if isinstance(error, errors.ScopeMissing):
         info["metadata"] = {"scope": "read:campaigns"}
+    if isinstance(error, errors.IndexRequired):
+        info["metadata"] = {"path": "metadata.stage"}
     assert json_format.MessageToDict(status) == {"code": code, "message": message, "details": [info, *details]}
 
 

@@ -58,4 +58,5 @@ def test_a_page_begins_where_the_one_before_ended(key: str, descending: bool, be
 
 def test_the_first_page_begins_with_the_first_user() -> None:
     assert page_query(Listing(UserQuery("app"), ["created_time", "_id"], False, 10, WHOLE)) == users_of("app")
-    assert page_query(Listing(UserQuery("app"), ["user_id"], False, 10, WHOLE)) == all_users("app")
+    by_user_id = Listing(UserQuery("app"), ["user_id"], False, 10, WHOLE)
+    assert page_query(by_user_id, by_user_id=True) == all_users("app")
