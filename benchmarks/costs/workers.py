@@ -33,5 +33,5 @@ def workers(stack: Stack) -> list[dict[str, Any]]:
             "rate": median(sample.rate for sample in of_key),
             "cpu_us": {name: median(sample.cpu_us[name] for sample in of_key) for name in of_key[0].cpu_us},
         }
-        for (count, kind), (_, *of_key) in sorted(samples.items(), key=lambda item: (*_KINDS,).index(item[0][1]))
+        for (count, kind), (_, *of_key) in samples.items()
     ]
