@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
-from benchmarks.comparison import aliases, fairness, many_profiles, offered, updates
+from benchmarks.comparison import aliases, fairness, many_profiles, offered, reads, updates
 from benchmarks.comparison.steps import Part
 
 PARTS: Final[Mapping[str, Part]] = {
@@ -17,5 +17,6 @@ PARTS: Final[Mapping[str, Part]] = {
     "fairness": fairness.fairness,
     "profiles": many_profiles.profiles,
     "lookup": many_profiles.look_ups,
+    "reads": reads.reads,
 }
 """By the names that `ONLY=` takes. `single` includes the steps of `http`."""

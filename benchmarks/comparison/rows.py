@@ -105,6 +105,23 @@ ROWS: Final = (
         0.97,
         against="1,000 stored",
     ),
+    *(
+        Row(
+            f"{measure} with many profiles",
+            f"reads-{key}/many",
+            (f"reads-{key}/tenth",),
+            "p50_ms",
+            ratio,
+            None,
+            "a tenth",
+            ms,
+        )
+        for measure, key, ratio, ms in (
+            ("the number of all users", "count", 10, 500),
+            ("a report of all campaigns", "report", 10, 5000),
+            ("the first page by `modified_time desc`, declared,", "modified", 1.5, 100),
+        )
+    ),
     Row(f"{_SINGLE}, CPU time of the gateway", "single/userfold", ("single/uvicorn",), "gateway_us"),
     # The reason for an HTTP server of our own: it must save at least 10 %.
     Row(f"{_SINGLE}, CPU time of gateway and server", "single/userfold", ("single/uvicorn",), "userfold_us", 0.9),

@@ -254,6 +254,18 @@ def test_a_sum_that_no_double_holds_is_absent_over_both_transports_and_its_value
         assert not {"value_sum", "value_average"} & {*group}
 
 
+def test_a_sum_of_integers_may_exceed_64_bits(
+    api: Api, application: Application, database: Database[dict[str, Any]]
+) -> None:
+    for user_id in "123":
+        api.stored({"metadata": {"n": 1}}, user_id=user_id)
+        database.profiles.update_one(
+            {"_id": profile_id(application.application_id, user_id)}, {"$set": {"metadata.n": 2**63 - 1}}
+        )
+    total = report_of(api, value_path="metadata.n").json()["total"]
+    assert (total["value_sum"], total["value_count"]) == (3 * 2.0**63, 3)
+
+
 def test_a_report_ends_when_its_response_is_full(
     api: Api, stack: Stack, application: Application, database: Database[dict[str, Any]]
 ) -> None:

@@ -66,11 +66,7 @@ def _values(path: StoredPath | None) -> Mapping[str, object]:
     """The sum and the count of the numbers at a path, as accumulators."""
     if path is None:
         return {"value_sum": {"$sum": 0.0}, "value_count": {"$sum": 0}}
-    # A path that leads through an array finds an array, which is no number. The sum is one of doubles, because a sum of
-    # integers may exceed 64 bits.
+    # A path that leads through an array finds an array, which is no number. $sum ignores what is no number, and returns
+    # a double where a sum of integers exceeds 64 bits.
     value = f"${'.'.join(path)}"
-    is_number = {"$isNumber": value}
-    return {
-        "value_sum": {"$sum": {"$cond": [is_number, {"$toDouble": value}, 0.0]}},
-        "value_count": {"$sum": {"$cond": [is_number, 1, 0]}},
-    }
+    return {"value_sum": {"$sum": value}, "value_count": {"$sum": {"$cond": [{"$isNumber": value}, 1, 0]}}}
