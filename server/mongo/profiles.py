@@ -1,7 +1,7 @@
 """Writes profiles to MongoDB, by one atomic upsert for each write."""
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import islice
 from typing import Any
 
@@ -14,6 +14,7 @@ from server.errors import DatabaseUnavailable, ProfileTooLarge, WriteOutcomeUnkn
 from server.model import STORED, SUPPRESSED, ProfileWrite
 from server.mongo.bulk import DUPLICATE_KEY, PATH_MEETS_NON_OBJECT, VALIDATION_FAILED, Upsert, failure_of, write_in_bulk
 from server.mongo.client import Database
+from server.mongo.full_aliases import FullAliases
 from server.mongo.update_document import dotted_update, exact_update
 from server.mongo.values import FIELD, READ_SECONDS, Recount, add_values, add_values_exactly, may_add
 from server.users.ports import AGAIN, Again, Outcome
@@ -42,6 +43,7 @@ class MongoProfileStore:
         # The document that refused a write may not have reached a majority yet.
         self._latest = self._profiles.with_options(read_concern=ReadConcern("local"))
         self._recount = Recount(self._profiles)
+        self._full_aliases = FullAliases()
 
     async def apply(self, writes: Sequence[ProfileWrite]) -> Sequence[Outcome | Again]:
         if len({write.profile_id for write in writes}) == len(writes):
@@ -76,7 +78,11 @@ class MongoProfileStore:
     async def _write(self, writes: Sequence[ProfileWrite]) -> Sequence[Outcome | Again]:
         """Apply writes of different profiles."""
         outcomes: list[Outcome | Again] = [WriteOutcomeUnknown()] * len(writes)
-        pending = [index for index, write in enumerate(writes) if not write.recount]
+        for index, write in enumerate(writes):
+            if write.aliases and not write.exact and self._full_aliases.exceeds(write):
+                write.exact = True
+                outcomes[index] = AGAIN
+        pending = [index for index, write in enumerate(writes) if outcomes[index] is not AGAIN and not write.recount]
         refused = []
         for _ in range(_ATTEMPTS):
             if not pending:
@@ -88,6 +94,8 @@ class MongoProfileStore:
                 if code is None:
                     if position not in result.unknown:
                         outcomes[index] = STORED
+                        if writes[index].exact:
+                            self._full_aliases.stored(writes[index])
                 elif code == DUPLICATE_KEY:
                     again.append(index)
                 elif code == PATH_MEETS_NON_OBJECT and not writes[index].exact:
@@ -115,7 +123,23 @@ class MongoProfileStore:
         except PyMongoError:
             return [DatabaseUnavailable() for _ in writes]
         stored = {document["_id"]: document for document in documents}
-        return [_reason(write, stored.get(write.profile_id, {})) for write in writes]
+        return [self._reason(write, stored.get(write.profile_id, {})) for write in writes]
+
+    def _reason(self, write: ProfileWrite, stored: Mapping[str, Any]) -> Outcome | Again:
+        """The outcome of a write that the validator refused. The stored profile may have changed since."""
+        if "suppressed_until" in stored:
+            return SUPPRESSED
+        if write.aliases and not write.exact and stored.get("alias_count", 0) + len(write.aliases) > limits.ALIASES:
+            self._full_aliases.add(write.profile_id)
+            write.exact = True
+            return AGAIN
+        if stored.get(FIELD, 0) + may_add(write.values) > limits.PROFILE_VALUES:
+            write.recount = True
+            return AGAIN
+        if stored.get("bytes", 0) + write.size + _MARGIN <= limits.PROFILE_BYTES:
+            # The reason is gone. A suppression, for instance, has just ended.
+            return DatabaseUnavailable()
+        return ProfileTooLarge()
 
     async def _recounted(self, write: ProfileWrite) -> Outcome | Again:
         outcome = await self._recount.write(write)
@@ -144,19 +168,3 @@ def _operation(write: ProfileWrite) -> Upsert:
     update = dotted_update(write)
     add_values(update, write.values)
     return Upsert(write.profile_id, update)
-
-
-def _reason(write: ProfileWrite, stored: dict[str, Any]) -> Outcome | Again:
-    """The outcome of a write that the validator refused. The stored profile may have changed since."""
-    if "suppressed_until" in stored:
-        return SUPPRESSED
-    if write.aliases and not write.exact and stored.get("alias_count", 0) + len(write.aliases) > limits.ALIASES:
-        write.exact = True
-        return AGAIN
-    if stored.get(FIELD, 0) + may_add(write.values) > limits.PROFILE_VALUES:
-        write.recount = True
-        return AGAIN
-    if stored.get("bytes", 0) + write.size + _MARGIN <= limits.PROFILE_BYTES:
-        # The reason is gone. A suppression, for instance, has just ended.
-        return DatabaseUnavailable()
-    return ProfileTooLarge()

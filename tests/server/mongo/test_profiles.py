@@ -120,6 +120,40 @@ async def test_one_update_beyond_the_size_of_a_profile_is_refused(
     assert await _metadata(queries, user) is None
 
 
+async def test_a_profile_that_is_known_to_be_full_takes_a_new_token_in_one_write(
+    opened: Database, user: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commands: list[int] = []
+
+    async def counted(collection: Any, operations: Any) -> Any:
+        commands.append(len(operations))
+        return await bulk.write_in_bulk(collection, operations)
+
+    monkeypatch.setattr(profiles, "write_in_bulk", counted)
+    store = MongoProfileStore(opened)
+    await applied(store, [_write(user, session_token=f"token {number}") for number in range(1000)])
+
+    async def commands_for(token: str) -> int:
+        commands.clear()
+        assert await applied(store, [_write(user, session_token=token)]) == [STORED]
+        return sum(commands)
+
+    assert await commands_for("token 999") == 1
+    assert await commands_for("new") == 2
+    assert await commands_for("newer") == 1
+    assert await commands_for("newest") == 1
+    # A token that the profile has needs no exact write, as soon as that is known.
+    repeated = _write(user, session_token="newest")
+    assert await store.apply([repeated]) == [STORED]
+    assert not repeated.exact
+    document = await opened.profiles.find_one({"_id": profile_id("app", user)})
+    assert document is not None
+    assert document["aliases"] == [
+        _write(user, session_token=token).aliases[0]
+        for token in [*(f"token {number}" for number in range(3, 1000)), "new", "newer", "newest"]
+    ]
+
+
 async def test_the_alias_set_keeps_the_latest_thousand(
     store: MongoProfileStore, mongod: EmbeddedMongod, user: str
 ) -> None:
