@@ -101,13 +101,7 @@ def _query(condition: Condition) -> Query:
         case AllOf(conditions):
             return {"$and": [_query(each) for each in conditions]}
         case AnyOf(conditions):
-            if not conditions:
-                return _NOBODY
-            paths = {each.path if isinstance(each, JsonCompared) else () for each in conditions}
-            path = paths.pop() if len(paths) == 1 else ()
-            # What each alternative implies: MongoDB does not see that the index of a declared path has all of them.
-            stored: Query = {".".join(path): {"$exists": True}} if path else {}
-            return {"$or": [_query(each) for each in conditions], **stored}
+            return {"$or": [_query(each) for each in conditions]} if conditions else _NOBODY
         case _:
             return {"$nor": [_query(condition.condition)]}
 
