@@ -40,15 +40,20 @@ class NotAnsweredInTime(Exception):
 class Limits:
     """`seconds` is the time of an item, from its arrival to its result.
 
-    For each key, `groups` may be in flight, or `full_groups` while a whole group is queued. A group has at most
-    `group_items`, whose sizes before they are prepared are at most `group_bytes` in all; a single item may be larger.
-    In one turn of the loop, at most twice `group_bytes` are prepared. `queued_items` and `queued_bytes` hold for all
-    keys together.
+    For each key, `groups` may be in flight, or `full_groups` while a whole group is queued. While no more than
+    `quiet_items` are queued or in flight, `quiet_groups` may be in flight, of whatever size: the server has time then,
+    and an item must not wait for the response to another one.
+
+    A group has at most `group_items`, whose sizes before they are prepared are at most `group_bytes` in all; a single
+    item may be larger. In one turn of the loop, at most twice `group_bytes` are prepared. `queued_items` and
+    `queued_bytes` hold for all keys together.
     """
 
     seconds: float
     groups: int = 2
     full_groups: int = 4
+    quiet_items: int = 12
+    quiet_groups: int = 6
     group_items: int = 150
     group_bytes: int = 128 * 1024
     queued_items: int = 10_000
@@ -159,6 +164,8 @@ class _KeyBatcher(AdaptiveBatcher, Generic[_Key, _Prepared, _Result]):
 
     def _may_start(self) -> bool:
         is_full = len(self._items) >= self._limits.group_items
+        if self._unfinished <= self._limits.quiet_items:
+            return self._groups_in_flight < self._limits.quiet_groups
         return self._groups_in_flight < (self._limits.full_groups if is_full else self._limits.groups)
 
     def _is_share_queued(self) -> bool:

@@ -20,6 +20,11 @@ GROUPS: Final = 2
 LARGE_GROUP: Final = 32
 """Queued writes that start a group beside another one: with fewer, it is cheaper to wait for more."""
 
+QUIET_WRITES: Final = 12
+QUIET_GROUPS: Final = 6
+"""While no more than this many writes are queued or in flight, this many groups may be in flight, of whatever size:
+MongoDB and the cores have time, and a write must not wait for the sync of another one to the journal."""
+
 EXTRA_GROUPS: Final = 3
 """Groups beside `GROUPS`: one of slow writes, and some for applications that have nothing in flight."""
 
@@ -112,7 +117,13 @@ class WriteBatcher(AdaptiveBatcher):
         # A write blocked by an in-flight write to the same profile starts as soon as that write commits.
         queues = self._queues
         groups = self._groups_in_flight - self._slow_groups - self._prompt_groups
-        return groups <= 0 or (groups < GROUPS and (queues.is_any_unblocked or queues.unblocked >= LARGE_GROUP))
+        if groups < GROUPS:
+            return groups <= 0 or self._is_quiet or queues.is_any_unblocked or queues.unblocked >= LARGE_GROUP
+        return groups < QUIET_GROUPS and self._is_quiet
+
+    @property
+    def _is_quiet(self) -> bool:
+        return self._unfinished <= QUIET_WRITES
 
     def _is_share_queued(self) -> bool:
         return self._queues.unblocked >= min(self._share(LARGE_GROUP), self._queues.group_limit)
@@ -120,6 +131,10 @@ class WriteBatcher(AdaptiveBatcher):
     def _start_groups(self) -> None:
         while self._may_start() and (group := self._next_group()):
             self._start(group)
+            if self._is_quiet:
+                # The group may have planned as many bytes as one turn has time for.
+                self._start_next()
+                return
         if self._queues.writes and self._groups:
             self._start_extra_later()
         elif self._queues.writes:

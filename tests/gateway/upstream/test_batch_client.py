@@ -93,7 +93,7 @@ async def posts_at_once(gateway: Gateway, service: FakeUserService, bodies: list
 
 @pytest.fixture
 def one_group(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(transcoder, "Limits", lambda seconds: Limits(seconds, groups=1))
+    monkeypatch.setattr(transcoder, "Limits", lambda seconds: Limits(seconds, groups=1, quiet_items=0))
 
 
 def _of_batches_alone(*services: Any) -> dict[str, Any]:
@@ -220,7 +220,7 @@ async def test_a_request_that_was_never_sent_is_refused_as_not_sent_in_time() ->
         each.batch_method for each in bindings_of(SERVICES, INTERNAL) if each.batch_method and not each.is_batch
     )
     deaf: Any = DeafChannel()
-    call = BatchClient(group, deaf, Limits(50.0, groups=1, queued_items=1))
+    call = BatchClient(group, deaf, Limits(50.0, groups=1, quiet_items=0, queued_items=1))
     reported: asyncio.Queue[Any] = asyncio.Queue()
     call.send(Caller(b"", ()), 15, lambda: b"{}", "", reported.put_nowait)
     await turns()
@@ -240,7 +240,7 @@ async def test_a_request_that_was_never_sent_is_refused_as_not_sent_in_time() ->
 async def test_more_requests_than_may_be_queued_are_refused_with_429_and_retry_after(
     backend: Backend, service: FakeUserService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(transcoder, "Limits", lambda seconds: Limits(seconds, groups=1, queued_items=3))
+    monkeypatch.setattr(transcoder, "Limits", lambda seconds: Limits(seconds, groups=1, quiet_items=0, queued_items=3))
     async with running_gateway(backend.address) as gateway:
         first = await one_in_flight(gateway, service)
         asked = [asyncio.ensure_future(gateway.post("/v1/users", {"user_id": "1"}, **KEY)) for _ in range(5)]

@@ -35,7 +35,7 @@ class FakeSender:
 
 
 def batcher_of(sender: FakeSender, **limits: Any) -> Batcher[str, bytes, bytes]:
-    return Batcher(sender.send, Limits(**{"seconds": 5.0} | limits))
+    return Batcher(sender.send, Limits(**{"seconds": 5.0, "quiet_items": 0} | limits))
 
 
 async def result(batcher: Batcher[str, bytes, bytes], key: str, data: bytes) -> bytes:
@@ -78,6 +78,30 @@ async def test_a_lone_item_is_sent_without_any_wait() -> None:
     await turns(3)  # Its task, the end of the turn in which it came, the group's task.
     assert sender.groups == [("k", [b"a"])]
     assert await finish(sender, *asked) == [b"A"]
+
+
+async def test_while_few_items_are_in_flight_none_waits_for_another() -> None:
+    sender = FakeSender()
+    batcher = batcher_of(sender, quiet_items=3, quiet_groups=3, groups=1)
+    asked: list[asyncio.Task[bytes]] = []
+    for item in (b"a", b"b", b"c", b"d"):
+        asked += ask(batcher, item)
+        await turns()
+    # The fourth is one too many: it waits until no group is in flight.
+    assert sender.groups == [("k", [b"a"]), ("k", [b"b"]), ("k", [b"c"])]
+    await finish(sender, *asked)
+    assert sender.groups[3:] == [("k", [b"d"])]
+
+
+async def test_no_more_groups_than_allowed_are_in_flight_while_there_are_few_items() -> None:
+    sender = FakeSender()
+    batcher = batcher_of(sender, quiet_items=3, quiet_groups=2, groups=1)
+    asked: list[asyncio.Task[bytes]] = []
+    for item in (b"a", b"b", b"c"):
+        asked += ask(batcher, item)
+        await turns()
+    assert sender.groups == [("k", [b"a"]), ("k", [b"b"])]
+    await finish(sender, *asked)
 
 
 async def test_items_of_one_turn_of_the_loop_are_one_group_in_their_order() -> None:

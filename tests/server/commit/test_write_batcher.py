@@ -10,7 +10,15 @@ import pytest
 from server import limits
 from server.commit import write_batcher
 from server.commit.queued_writes import Submission
-from server.commit.write_batcher import EXTRA_GROUPS, FEW_WRITES, GROUPS, LARGE_GROUP, WriteBatcher
+from server.commit.write_batcher import (
+    EXTRA_GROUPS,
+    FEW_WRITES,
+    GROUPS,
+    LARGE_GROUP,
+    QUIET_GROUPS,
+    QUIET_WRITES,
+    WriteBatcher,
+)
 from server.commit.write_queues import SHARED_LEAVES_LIMIT, SHARED_LIMIT, SLOW_LIMIT
 from server.errors import InvalidRequest, Overloaded, ProfileTooLarge, WriteOutcomeUnknown
 from server.model import STORED, PlannedUpdate, ProfileWrite, Stored, UserUpdate
@@ -112,6 +120,11 @@ def unplanned(grouped: WriteBatcher) -> Unplanned:
     return Unplanned(grouped)
 
 
+@pytest.fixture
+def never_quiet(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(write_batcher, "QUIET_WRITES", 0)
+
+
 async def test_a_write_is_applied_immediately_if_nothing_is_in_flight(
     grouped: WriteBatcher, store: FakeProfileStore
 ) -> None:
@@ -121,6 +134,39 @@ async def test_a_write_is_applied_immediately_if_nothing_is_in_flight(
     assert store.groups == [["app/u=1"]]
     await store.answer()
     assert done.result() == [STORED]
+
+
+async def test_while_few_writes_are_in_flight_none_waits_for_another(
+    grouped: WriteBatcher, store: FakeProfileStore
+) -> None:
+    for number in range(QUIET_GROUPS + 1):
+        grouped.submit([_write(f"u{number}")])
+        await turns()
+    assert store.groups == [[f"app/u{number}=1"] for number in range(QUIET_GROUPS)]
+    await store.answer()
+    assert store.groups[QUIET_GROUPS:] == [[f"app/u{QUIET_GROUPS}=1"]]
+
+
+@pytest.mark.parametrize(("more", "is_started"), [(QUIET_WRITES - 1, True), (QUIET_WRITES, False)])
+async def test_only_few_writes_start_a_group_beside_another(
+    grouped: WriteBatcher, store: FakeProfileStore, more: int, is_started: bool
+) -> None:
+    grouped.submit([_write("first")])
+    await turns()
+    grouped.submit([_write(f"u{number}") for number in range(more)])
+    await turns()
+    assert (len(store.groups) == 2) is is_started
+
+
+async def test_a_write_of_the_same_profile_waits_while_few_are_in_flight(
+    grouped: WriteBatcher, store: FakeProfileStore
+) -> None:
+    for mark in "123":
+        grouped.submit([_write("u", mark)])
+        await turns()
+    assert store.groups == [["app/u=1"]]
+    await store.answer()
+    assert store.groups[1:] == [["app/u=2", "app/u=3"]]
 
 
 async def test_writes_that_arrive_meanwhile_form_the_next_group(grouped: WriteBatcher, store: FakeProfileStore) -> None:
@@ -441,6 +487,7 @@ async def test_an_update_is_planned_when_its_group_is_made(
     assert [(await each)[1] for each in later] == [STORED] * (LARGE_GROUP - 1)
 
 
+@pytest.mark.usefixtures("never_quiet")
 async def test_planned_late_or_not_the_updates_of_one_user_stay_in_order(
     grouped: WriteBatcher, store: FakeProfileStore, unplanned: Unplanned
 ) -> None:
@@ -512,6 +559,7 @@ async def test_a_write_larger_than_a_group_is_alone_in_its_group(
     assert store.groups == [["app/first=1"], ["app/large=1"], ["app/last=1"]]
 
 
+@pytest.mark.usefixtures("never_quiet")
 async def test_few_bytes_are_planned_in_one_turn_and_applications_take_turns(
     grouped: WriteBatcher, store: FakeProfileStore, unplanned: Unplanned, monkeypatch: pytest.MonkeyPatch
 ) -> None:
