@@ -4,7 +4,7 @@ Its migration takes small steps, so that a test can observe it.
 """
 
 import sys
-from typing import Any, cast
+from typing import Any
 
 from server import __main__
 from server.mongo import migrations
@@ -28,11 +28,10 @@ if __name__ == "__main__":
     planner: Any = update._Plan
     envelope = planner.envelope
 
-    def envelope_with_key(*arguments: object) -> dict[str, object]:
-        patch: dict[str, object] = envelope(*arguments)
-        if "company_id" in patch:
-            patch["company_key"] = cast(str, patch["company_id"]).lower()
-        return patch
+    def envelope_with_key(plan: Any, *arguments: object) -> None:
+        envelope(plan, *arguments)
+        if "company_id" in plan.sets:
+            plan.sets["company_key"] = plan.sets["company_id"].lower()
 
     planner.envelope = envelope_with_key
     sys.exit(__main__.main())
