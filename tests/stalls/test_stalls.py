@@ -39,7 +39,7 @@ _MAX_CALLS_UNAUTHENTICATED: Final = 20_000
 discarded arrives in pieces of 64 KB."""
 
 _EXPENSIVE: Final = (
-    *("dots", "dots-rpc", "dots-stream", "email-many", "arrays", "zeros-struct", "objects", "smallest-users"),
+    *("dots", "dots-rpc", "dots-stream", "email-many", "arrays", "zeros-struct", "objects", "small-users"),
     *("agents", "valid", "valid-rpc", "valid-stream", "exact", "pipeline-rpc", "invalid", "invalid-stream"),
     *("nulls-get", "nulls-list", "nulls-company", "nulls-token-rpc", "nulls-exports-rpc", "nulls-exact"),
 )

@@ -42,7 +42,7 @@ def _through_the_tree(metadata: JsonObject) -> PlannedUpdate | list[Any]:
         return _planned(metadata)
 
 
-@settings(max_examples=1000)
+@settings(max_examples=300)
 @given(METADATA | _USUAL)
 def test_both_plans_write_warn_and_refuse_the_same(metadata: JsonObject) -> None:
     one, other = _planned(metadata), _through_the_tree(metadata)

@@ -106,6 +106,7 @@ ROWS: Final = [
         ),
     ),
     row("nothing", "a batch of 5,900,000 zeros", lambda: batch([0] * 5_900_000, packed=True)),
+    row("small-users", "a batch of 60,000 users", lambda: batch([{"user_id": str(n % 1000)} for n in range(60_000)])),
     row(
         "smallest-users",
         "a batch of 600,000 users",
