@@ -162,7 +162,7 @@ DECLARED_PATHS_IN_ALL = 32
 """Paths of one application, and of all, that are declared for an index. MongoDB has 64 indexes of a collection."""
 
 UNINDEXED_USERS = 1_500_000
-"""Users of an application that a query reads at most if no index serves it. MongoDB reads some 400,000 in a second."""
+"""Users of an application that a query reads at most if no index serves it: more would take longer than it may."""
 
 QUERY_SECONDS = 5
 """How long MongoDB may work on a list or a count."""

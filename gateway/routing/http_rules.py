@@ -194,7 +194,7 @@ def _binding(method: MethodDescriptor, rule: http_pb2.HttpRule, batch_methods: M
         query=query,
         has_verb=has_verb,
         is_write=kind != "get" and method.GetOptions().idempotency_level != MethodOptions.NO_SIDE_EFFECTS,
-        batch_method=_batch_method_of_items(method, body_message, batch_methods.values())
+        batch_method=_batch_method_of_items(method, body_message, query, batch_methods.values())
         if is_batch
         else batch_methods.get(method.full_name),
         rank=rank,
@@ -202,11 +202,14 @@ def _binding(method: MethodDescriptor, rule: http_pb2.HttpRule, batch_methods: M
 
 
 def _batch_method_of_items(
-    method: MethodDescriptor, item: Descriptor | None, batch_methods: Iterable[BatchMethod]
+    method: MethodDescriptor, item: Descriptor | None, others: Iterable[str], batch_methods: Iterable[BatchMethod]
 ) -> BatchMethod | None:
-    """The batch method whose bodies are the items of a method, with the same results."""
-    outcome = response_of_result(method)
-    return next((each for each in batch_methods if each.body is item and each.outcome is outcome), None)
+    """The batch method whose bodies are the items of a method, with the same results and all its `others`: the other
+    fields of a request."""
+    for each in batch_methods:
+        if each.body is item and each.outcome is response_of_result(method):
+            return each if all(name in each.request.DESCRIPTOR.fields_by_name for name in others) else None
+    return None
 
 
 def _pattern(method: MethodDescriptor, template: str) -> tuple[re.Pattern[str], tuple[tuple[int, str], ...], bool]:

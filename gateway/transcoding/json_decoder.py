@@ -130,7 +130,7 @@ class ObjectDecoder:
             elif name in self._times:
                 if type(sent) is not str or (time := timestamps.parse(sent)) is None:
                     return None
-                times[name] = time.seconds, time.nanos
+                times[name] = time_as_json(time)
             else:
                 return None
         return exact_json({**value, **times} if times else value)

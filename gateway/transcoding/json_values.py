@@ -22,6 +22,7 @@ violation."""
 
 
 def members_of(value: Any, path: Path, findings: Findings) -> dict[str, Any] | None:
+    """The members of an object. PHP does not distinguish an empty one from `[]`."""
     if value == []:
         return {}
     if isinstance(value, dict):
@@ -31,11 +32,13 @@ def members_of(value: Any, path: Path, findings: Findings) -> dict[str, Any] | N
 
 
 def read_struct(value: Any, path: Path, findings: Findings) -> dict[str, Any] | None:
+    """An object for a Struct, whose numbers are doubles: other integers become strings."""
     members = members_of(value, path, findings)
     return members if members is not None and exact_integers.make_exact(members, path, findings) else None
 
 
 def read_struct_as_json(value: Any, path: Path, findings: Findings) -> bytes | None:
+    """The same as JSON."""
     members = members_of(value, path, findings)
     if members is None:
         return None
@@ -57,6 +60,7 @@ def exact_json(value: dict[str, Any]) -> bytes | None:
 
 
 def time_as_json(time: Timestamp) -> tuple[int, int]:
+    """A time for a batch method: its seconds and nanoseconds."""
     return time.seconds, time.nanos
 
 
@@ -72,6 +76,7 @@ def read_timestamp(value: Any, path: Path, findings: Findings) -> Any:
 
 
 def read_string(value: Any, path: Path, findings: Findings) -> str | None:
+    """A string, or the digits of an integer."""
     if isinstance(value, str):
         return value
     if type(value) is int:
@@ -81,6 +86,7 @@ def read_string(value: Any, path: Path, findings: Findings) -> str | None:
 
 
 def read_scalar_as_string(value: Any, path: Path, findings: Findings) -> str | None:
+    """A string, or the JSON text of a number or boolean, with a warning."""
     if type(value) in (bool, float):
         findings.warn(path, "KEPT_AS_TEXT", "is stored as a string")
         return orjson.dumps(value).decode()

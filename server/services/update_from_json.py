@@ -13,7 +13,13 @@ from server.services.timestamp import nanoseconds
 _MEMBERS: Final = frozenset(user_pb2.UserUpdate.DESCRIPTOR.fields_by_name) - {"metadata_json"}
 _CAMPAIGN: Final = frozenset(campaign_pb2.Campaign.DESCRIPTOR.fields_by_name)
 _STRINGS: Final = (
-    *("user_id", "company_id", "ip_address", "session_token", "user_agent_string", "anonymous_id", "etag"),
+    "user_id",
+    "company_id",
+    "ip_address",
+    "session_token",
+    "user_agent_string",
+    "anonymous_id",
+    "etag",
 )
 _STRING_OR_NULL: Final = (str, type(None))
 
@@ -30,12 +36,8 @@ def update_from_json(data: bytes, client_address: str | None) -> UserUpdate:
             raise _wrong_type(name)
     if not sent.keys() <= _MEMBERS:
         raise InvalidRequest([Violation("user", "UNKNOWN_FIELD", "has a member that is unknown")])
-    metadata, campaign, modified_time, clear_fields = (
-        get("metadata"),
-        get("campaign"),
-        get("modified_time"),
-        get("clear_fields"),
-    )
+    metadata, campaign = get("metadata"), get("campaign")
+    modified_time, clear_fields = get("modified_time"), get("clear_fields")
     if metadata is not None and type(metadata) is not dict:
         raise _wrong_type("metadata")
     if campaign is not None:

@@ -58,6 +58,7 @@ def test_the_bindings_describe_their_methods() -> None:
     assert {each.rpc for each in BOUND if each.batch_method} == {update.rpc, batch.rpc}
     assert update.batch_method
     assert update.batch_method is batch.batch_method
+    assert batch.query.keys() <= {*update.batch_method.request.DESCRIPTOR.fields_by_name}
     assert update.batch_method.stream
     assert (update.batch_method.rpc, update.batch_method.stream.rpc, update.batch_method.items) == (
         "/userfold.internal.v1.UserUpdateService/BatchUpdateUsers",

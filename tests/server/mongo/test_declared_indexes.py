@@ -1,6 +1,6 @@
 """Declared paths on a real mongod: their indexes, the queries that these serve, and what is refused without them."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -21,6 +21,7 @@ from server.query.page_token import PageTokens
 from server.users.count import plan_count
 from server.users.list_users import Listing, plan_list
 from server.users.report_campaigns import plan_report
+from tests.support.plans import stages_of
 
 _NAME = "userfold_declared_test"
 _NOW = datetime(2026, 1, 2, tzinfo=UTC)
@@ -106,17 +107,6 @@ async def opened(mongod: EmbeddedMongod) -> AsyncIterator[Opened]:
     client.close()
 
 
-def _stages(plan: Any) -> Iterator[dict[str, Any]]:
-    if isinstance(plan, dict):
-        if "stage" in plan:
-            yield plan
-        for inner in plan.values():
-            yield from _stages(inner)
-    elif isinstance(plan, list):
-        for inner in plan:
-            yield from _stages(inner)
-
-
 def _examined(plan: dict[str, Any]) -> int:
     """How many profiles were read."""
     if "executionStats" in plan:
@@ -162,7 +152,7 @@ async def test_a_declared_path_serves_pages_of_the_users_with_one_value(opened: 
     plan, listed = await opened.executed(lambda: _listed(opened.queries, listing))
     numbers = list(range(0, _USERS, 20))
     assert listed == [f"u{number:04}" for number in (numbers[::-1] if order_by else numbers)[:10]]
-    assert "SORT" not in {stage["stage"] for stage in _stages(plan["queryPlanner"]["winningPlan"])}
+    assert "SORT" not in {stage["stage"] for stage in stages_of(plan["queryPlanner"]["winningPlan"])}
     assert _examined(plan) <= 30
 
 
@@ -178,7 +168,7 @@ async def test_a_declared_modified_time_serves_its_order_page_by_page(
     listing = _listing(order_by, filtered, size=100)
     while True:
         plan, (users, has_more) = await opened.executed(lambda listing=listing: opened.queries.list_users(listing))  # type: ignore[misc]
-        assert "SORT" not in {stage["stage"] for stage in _stages(plan["queryPlanner"]["winningPlan"])}
+        assert "SORT" not in {stage["stage"] for stage in stages_of(plan["queryPlanner"]["winningPlan"])}
         assert _examined(plan) <= 120
         seen += [user.profile().user_id for user in users]
         if not has_more:

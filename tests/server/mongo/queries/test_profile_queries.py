@@ -30,11 +30,11 @@ from server.model import (
 )
 from server.mongo.client import Database, connect, open_database, prepare
 from server.mongo.documents import FetchedDocument
-from server.mongo.profiles import MongoProfileStore
 from server.mongo.queries.profile_queries import MongoProfileQueries
 from server.mongo.queries.report_pipelines import report_pipeline
 from server.mongo.queries.user_queries import lookup_query, page_query, user_query
 from server.mongo.secrets import page_token_key
+from server.mongo.writes.profiles import MongoProfileStore
 from server.query.field_mask import WHOLE, parse_mask
 from server.query.page_token import PageTokens
 from server.users.count import plan_count
@@ -45,6 +45,7 @@ from server.users.lookup import LATEST_FIRST, plan_lookup, subject_of_lookup
 from server.users.ports import Found
 from server.users.report_campaigns import plan_report
 from server.users.update import plan_update
+from tests.support.plans import stages_of
 
 pytestmark = pytest.mark.long
 
@@ -419,20 +420,8 @@ async def _explained(mongod: EmbeddedMongod, ask: Callable[[MongoProfileQueries]
     return plan
 
 
-def _stages(plan: Any) -> Iterator[dict[str, Any]]:
-    """Every stage of a plan, at any depth."""
-    if isinstance(plan, dict):
-        if "stage" in plan:
-            yield plan
-        for inner in plan.values():
-            yield from _stages(inner)
-    elif isinstance(plan, list):
-        for inner in plan:
-            yield from _stages(inner)
-
-
 def _assert_served_by(winning: Any, field: str) -> list[dict[str, Any]]:
-    stages = list(_stages(winning))
+    stages = list(stages_of(winning))
     assert "COLLSCAN" not in {stage["stage"] for stage in stages}
     scans = [stage for stage in stages if "keyPattern" in stage]
     assert scans
@@ -500,7 +489,7 @@ async def test_the_index_alone_counts_all_users(
     counted = plan_count("counted", "")
     assert await queries.count(counted) == 20
     plan = await _explained(mongod, lambda queries: queries.count(counted))
-    stages = {stage["stage"] for stage in _stages(plan)}
+    stages = {stage["stage"] for stage in stages_of(plan)}
     assert stages & {"COUNT_SCAN", "IXSCAN"}
     assert not stages & {"FETCH", "COLLSCAN"}
 
