@@ -26,10 +26,10 @@ from server.mongo.accounts import MongoApplicationStore
 from server.mongo.client import answers, connect, open_database
 from server.mongo.declared_indexes import DeclaredIndexes
 from server.mongo.erasure import MongoProfileErasure
-from server.mongo.profiles import MongoProfileStore
 from server.mongo.queries.profile_queries import MongoProfileQueries
 from server.mongo.schema import prepare
 from server.mongo.secrets import page_token_key
+from server.mongo.writes.profiles import MongoProfileStore
 from server.query.page_token import PageTokens
 from server.rpc.admission.admission import Admission
 from server.rpc.admission.rate_limit import TokenBuckets

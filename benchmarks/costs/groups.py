@@ -14,7 +14,7 @@ from benchmarks.environment.processes import cpu_seconds
 from benchmarks.load.users import Load, update_of
 from benchmarks.stack import Stack
 from server.model import UserUpdate
-from server.mongo.update_document import dotted_update
+from server.mongo.writes.update_document import dotted_update
 from server.users.update import plan_update
 
 SIZES: Final = (1, 8, 32, 100)

@@ -8,9 +8,9 @@ from pymongo.errors import PyMongoError
 
 from server.errors import DatabaseUnavailable, UserfoldError, UserNotFound, WriteOutcomeUnknown
 from server.model import AliasRemoval, Erasure
-from server.mongo.bulk import DUPLICATE_KEY, Operation, failure_of, write_in_bulk
 from server.mongo.client import Database
 from server.mongo.driver import WRITE_SECONDS
+from server.mongo.writes.bulk import DUPLICATE_KEY, Operation, failure_of, write_in_bulk
 from server.users.ids import visitor_id
 from server.users.ports import Erased
 

@@ -19,7 +19,7 @@ from server.rpc.refusal_log import status_of_refusal
 from server.services import convert
 from server.services.update_from_json import update_from_json
 from server.users.addresses import client_address
-from server.users.metadata import oversized_update
+from server.users.metadata.tree import oversized_update
 from server.users.ports import Outcome
 from server.users.update import plan_update
 

@@ -8,7 +8,7 @@ import orjson
 from server import limits
 from server.errors import InvalidRequest, Violation
 from server.model import JsonObject
-from server.users.metadata import LongInteger, oversized_update, too_many_values
+from server.users.metadata.tree import LongInteger, oversized_update, too_many_values
 
 # orjson reads integers beyond 64 bits, which have at least 19 digits, as doubles. To find them, all digits become 0.
 _DIGITS = bytes(ord("0") if chr(byte).isdigit() else byte for byte in range(128)) + bytes(range(128, 256))

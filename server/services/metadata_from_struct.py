@@ -6,7 +6,7 @@ from server import limits
 from server.errors import InvalidRequest, Violation
 from server.merge.paths import field_path
 from server.model import JsonObject
-from server.users.metadata import too_many_values
+from server.users.metadata.tree import too_many_values
 
 
 def object_from_struct(struct: Struct) -> JsonObject:

@@ -15,9 +15,9 @@ from server.merge.times import stored_time
 from server.model import REMOVE, DotPaths, JsonObject, Patch, PlannedUpdate, ProfileWrite, UserUpdate
 from server.users.addresses import is_ip_address
 from server.users.derive import email_facts, user_agent_facts
-from server.users.flat_metadata import FlatMetadata, NotUsual
 from server.users.ids import alias_digest, profile_id, visitor_id
-from server.users.metadata import MetadataPlan, too_large
+from server.users.metadata.flat import FlatMetadata, NotUsual
+from server.users.metadata.tree import MetadataPlan, too_large
 
 # Upper bounds of the operation's bytes, in either form, beside metadata and strings: of the envelope with its field
 # names and the filter; of a field of a campaign, which may also be stored as the initial campaign.
@@ -174,6 +174,7 @@ class _Plan(MetadataPlan):
             self.campaign(update.campaign)
 
     def campaign(self, campaign: Mapping[str, str]) -> None:
+        """Set the fields of the campaign."""
         texts = 0
         for name, value in campaign.items():
             size = len(value) if value.isascii() else len(value.encode())

@@ -15,9 +15,10 @@ from pymongo.errors import BulkWriteError
 
 from server.__main__ import main
 from server.model import STORED, PlannedUpdate, ProfileWrite, UserUpdate
-from server.mongo import bulk, client, profiles
-from server.mongo.bulk import DUPLICATE_KEY, BulkResult, Operation, write_in_bulk
-from server.mongo.profiles import MongoProfileStore
+from server.mongo import client
+from server.mongo.writes import bulk, profiles
+from server.mongo.writes.bulk import DUPLICATE_KEY, BulkResult, Operation, write_in_bulk
+from server.mongo.writes.profiles import MongoProfileStore
 from server.services import batch_updates, user_service
 from server.users.ports import Outcome
 from server.users.update import plan_update

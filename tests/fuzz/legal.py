@@ -10,7 +10,7 @@ from server.merge.field_names import unescape_object
 from server.merge.numbers import stored_number
 from server.merge.patch import apply_patch
 from server.model import UserUpdate
-from server.mongo.update_document import dotted_update, exact_update
+from server.mongo.writes.update_document import dotted_update, exact_update
 from server.users.update import plan_update
 from tests.support.expected_profile import RESERVED, merged
 

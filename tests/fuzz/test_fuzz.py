@@ -35,14 +35,15 @@ def test_the_corpus_breaks_no_promise(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "function", "wrong"),
     [
-        ("plan", "server.users.metadata.escape_key", lambda key: key),
-        ("plan", "server.users.metadata.stored_number", lambda _: 0),
+        ("plan", "server.users.metadata.tree.escape_key", lambda key: key),
+        ("plan", "server.users.metadata.flat.escape_key", lambda key: key),
+        ("plan", "server.users.metadata.tree.stored_number", lambda _: 0),
         ("choose", "server.query.fields.escape_key", lambda key: key),
         ("decode", "gateway.transcoding.exact_integers._exact", float),
         ("http", "gateway.calls.batch_response.Outcome.answer", lambda _: 1 / 0),
         ("http", "gateway.routing.http_rules.unquote_to_bytes", lambda _: 1 / 0),
     ],
-    ids=["keys", "numbers", "filters", "integers", "batches", "paths"],
+    ids=["keys", "usual keys", "numbers", "filters", "integers", "batches", "paths"],
 )
 def test_the_corpus_finds_a_broken_promise(
     monkeypatch: pytest.MonkeyPatch, name: str, function: str, wrong: Any

@@ -14,9 +14,9 @@ from pymongo.errors import BulkWriteError, PyMongoError
 from server.errors import BackupFailed
 from server.mongo import client as mongodb
 from server.mongo.backups.archive import ArchiveReader, ArchiveWriter
-from server.mongo.bulk import DUPLICATE_KEY
 from server.mongo.client import Collection, Database, unusable
 from server.mongo.schema import KEY, SCHEMA, SERVERS, oldest_serving, require_served
+from server.mongo.writes.bulk import DUPLICATE_KEY
 from server.users.ids import visitor_id
 
 Counts = Mapping[str, int]

@@ -12,7 +12,7 @@ from server.errors import ProfileTooLarge, WriteOutcomeUnknown, WriteRejected
 from server.local.mongod import EmbeddedMongod
 from server.model import STORED, ProfileWrite, Stored, UserUpdate
 from server.mongo.client import Database, connect, open_database, prepare
-from server.mongo.profiles import MongoProfileStore
+from server.mongo.writes.profiles import MongoProfileStore
 from server.users.ports import Outcome
 from server.users.update import plan_update
 

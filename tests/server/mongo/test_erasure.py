@@ -21,13 +21,13 @@ from server.errors import (
 )
 from server.local.mongod import EmbeddedMongod
 from server.model import STORED, SUPPRESSED, AliasRemoval, Erasure, UserUpdate
-from server.mongo import bulk
 from server.mongo.client import Database, connect, open_database, prepare
 from server.mongo.erasure import MongoProfileErasure
-from server.mongo.profiles import MongoProfileStore
+from server.mongo.writes import bulk
+from server.mongo.writes.profiles import MongoProfileStore
 from server.users.ids import alias_digest, profile_id, visitor_id
 from server.users.update import plan_update
-from tests.server.mongo.store_writes import applied
+from tests.server.mongo.writes.store_writes import applied
 
 _NOW = 1_767_323_045_678_000_000
 _LATER = datetime(2100, 1, 1, tzinfo=UTC)

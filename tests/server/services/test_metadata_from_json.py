@@ -7,7 +7,7 @@ import pytest
 from server import limits
 from server.errors import InvalidRequest
 from server.services import metadata_from_json
-from server.users.metadata import LongInteger
+from server.users.metadata.tree import LongInteger
 
 _TOO_MANY = [("metadata", "TOO_MANY_VALUES", "more than 10,000 values in one update")]
 _TOO_LARGE = [("metadata", "TOO_LARGE", "values and their paths take more than 4,194,304 bytes")]

@@ -15,8 +15,8 @@ from server.merge.field_names import unescape_object
 from server.merge.paths import field_path
 from server.model import STORED, Profile, UserUpdate
 from server.mongo.client import Database, connect, open_database, prepare
-from server.mongo.profiles import MongoProfileStore
 from server.mongo.queries.profile_queries import MongoProfileQueries
+from server.mongo.writes.profiles import MongoProfileStore
 from server.query.conditions import UserQuery
 from server.query.field_mask import WHOLE
 from server.query.grammar import ANYTHING, And, Comparison, Filter, Literal, Not, Or, parse_filter

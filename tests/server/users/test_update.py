@@ -8,7 +8,7 @@ import pytest
 from server import limits
 from server.errors import InvalidRequest
 from server.model import REMOVE, PlannedUpdate, UserUpdate
-from server.mongo.update_document import UpdateDocument, dotted_update
+from server.mongo.writes.update_document import UpdateDocument, dotted_update
 from server.users.ids import profile_id
 from server.users.update import fold, plan_update
 

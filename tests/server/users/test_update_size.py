@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from server import limits
 from server.errors import InvalidRequest
 from server.model import REMOVE, JsonObject, ProfileWrite, UserUpdate
-from server.mongo.update_document import dotted_update, exact_update
+from server.mongo.writes.update_document import dotted_update, exact_update
 from server.users.update import fold, plan_update
 from tests.support.strategies import METADATA, UPDATES
 

@@ -1,7 +1,7 @@
 """Usual metadata as dot-paths, in one pass.
 
 Metadata is not usual if a value is refused, stored in another form or nested in an array, or if an object sets nothing.
-Then `metadata` plans it. Both plans have the same effect, size and counts.
+Then `tree` plans it. Both plans have the same effect, size and counts.
 """
 
 from typing import Any, Final
@@ -10,7 +10,7 @@ from server.limits import METADATA_LEAVES, METADATA_LEVELS, METADATA_VALUES, UPD
 from server.merge.field_names import escape_key
 from server.merge.numbers import stored_double
 from server.model import JsonObject
-from server.users.metadata import ITEM_BYTES, OBJECT_BYTES, PATH_BYTES, RESERVED_NAMES
+from server.users.metadata.tree import ITEM_BYTES, OBJECT_BYTES, PATH_BYTES, RESERVED_NAMES
 
 _STRING_OR_NULL: Final = (str, type(None))
 

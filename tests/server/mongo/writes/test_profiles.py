@@ -13,14 +13,14 @@ from server.errors import DatabaseUnavailable, ProfileTooLarge, WriteOutcomeUnkn
 from server.local.mongod import EmbeddedMongod
 from server.merge.times import stored_time
 from server.model import STORED, Profile, ProfileWrite, Stored, UserUpdate
-from server.mongo import bulk, profiles
 from server.mongo.client import Database, connect, open_database, prepare
-from server.mongo.profiles import MongoProfileStore
 from server.mongo.queries.profile_queries import MongoProfileQueries
+from server.mongo.writes import bulk, profiles
+from server.mongo.writes.profiles import MongoProfileStore
 from server.users.ids import profile_id
 from server.users.ports import AGAIN
 from server.users.update import plan_update
-from tests.server.mongo.store_writes import applied
+from tests.server.mongo.writes.store_writes import applied
 
 _NOW = 1_767_323_045_000_000_000
 _ALWAYS = -1

@@ -13,9 +13,9 @@ from pymongo.database import Database
 from pymongo.errors import WriteError
 
 from server.model import JsonObject, ProfileWrite, UserUpdate
-from server.mongo.bulk import PATH_MEETS_NON_OBJECT
-from server.mongo.update_document import dotted_update, exact_update
-from server.users.flat_metadata import NotUsual
+from server.mongo.writes.bulk import PATH_MEETS_NON_OBJECT
+from server.mongo.writes.update_document import dotted_update, exact_update
+from server.users.metadata.flat import NotUsual
 from server.users.update import fold, plan_update
 from tests.support.strategies import CLEARABLE, UPDATES
 

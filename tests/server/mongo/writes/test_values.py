@@ -13,14 +13,14 @@ from server.errors import DatabaseUnavailable, Overloaded, ProfileTooLarge
 from server.local.mongod import EmbeddedMongod
 from server.merge.patch import apply_patch
 from server.model import STORED, SUPPRESSED, ProfileWrite, UserUpdate
-from server.mongo import values
 from server.mongo.client import Database, connect, open_database, prepare
-from server.mongo.profiles import MongoProfileStore
-from server.mongo.values import FIELD, Recount, values_in
+from server.mongo.writes import values
+from server.mongo.writes.profiles import MongoProfileStore
+from server.mongo.writes.values import FIELD, Recount, values_in
 from server.users.ids import profile_id
 from server.users.ports import AGAIN
 from server.users.update import plan_update
-from tests.server.mongo.store_writes import applied
+from tests.server.mongo.writes.store_writes import applied
 
 _NOW = 1_767_323_045_000_000_000
 _MANY = 9_000

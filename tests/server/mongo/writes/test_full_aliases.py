@@ -3,8 +3,8 @@
 import pytest
 
 from server.model import ProfileWrite
-from server.mongo import full_aliases
-from server.mongo.full_aliases import FullAliases
+from server.mongo.writes import full_aliases
+from server.mongo.writes.full_aliases import FullAliases
 
 
 def _write(profile_id: str, *aliases: bytes) -> ProfileWrite:

@@ -43,8 +43,8 @@ class Upsert(UpdateOne):
 
     __slots__ = ("_statement",)
 
-    def __init__(self, _id: str, update: object) -> None:
-        self._statement = {"q": {"_id": _id}, "u": update, "multi": False, "upsert": True}
+    def __init__(self, document_id: str, update: object) -> None:
+        self._statement = {"q": {"_id": document_id}, "u": update, "multi": False, "upsert": True}
 
     def _add_to_bulk(self, bulkobj: Any) -> None:
         bulkobj.ops.append((_UPDATE, self._statement))

@@ -12,11 +12,18 @@ from pymongo.read_concern import ReadConcern
 from server import limits
 from server.errors import DatabaseUnavailable, ProfileTooLarge, WriteOutcomeUnknown
 from server.model import STORED, SUPPRESSED, ProfileWrite
-from server.mongo.bulk import DUPLICATE_KEY, PATH_MEETS_NON_OBJECT, VALIDATION_FAILED, Upsert, failure_of, write_in_bulk
 from server.mongo.client import Database
-from server.mongo.full_aliases import FullAliases
-from server.mongo.update_document import dotted_update, exact_update
-from server.mongo.values import FIELD, READ_SECONDS, Recount, add_values, add_values_exactly, may_add
+from server.mongo.writes.bulk import (
+    DUPLICATE_KEY,
+    PATH_MEETS_NON_OBJECT,
+    VALIDATION_FAILED,
+    Upsert,
+    failure_of,
+    write_in_bulk,
+)
+from server.mongo.writes.full_aliases import FullAliases
+from server.mongo.writes.update_document import dotted_update, exact_update
+from server.mongo.writes.values import FIELD, READ_SECONDS, Recount, add_values, add_values_exactly, may_add
 from server.users.ports import AGAIN, Again, Outcome
 from server.users.update import fold
 

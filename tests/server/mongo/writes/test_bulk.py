@@ -10,8 +10,8 @@ from pymongo.synchronous.bulk import _Bulk
 
 from server.errors import ProfileTooLarge, WriteOutcomeUnknown, WriteRejected
 from server.local.mongod import EmbeddedMongod
-from server.mongo.bulk import Upsert, failure_of, write_in_bulk
 from server.mongo.client import Collection, Database, connect, open_database
+from server.mongo.writes.bulk import Upsert, failure_of, write_in_bulk
 
 
 @pytest.fixture(scope="module")

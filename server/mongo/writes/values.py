@@ -21,9 +21,9 @@ from server import limits
 from server.errors import DatabaseUnavailable, Overloaded, ProfileTooLarge, UserfoldError, WriteOutcomeUnknown
 from server.merge.patch import apply_patch
 from server.model import STORED, SUPPRESSED, Patch, ProfileWrite, Stored, Suppressed
-from server.mongo.bulk import failure_of, write_in_bulk
 from server.mongo.client import Collection
-from server.mongo.update_document import Pipeline, UpdateDocument, exact_update
+from server.mongo.writes.bulk import failure_of, write_in_bulk
+from server.mongo.writes.update_document import Pipeline, UpdateDocument, exact_update
 
 FIELD: Final = "values"
 

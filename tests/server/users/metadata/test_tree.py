@@ -12,8 +12,8 @@ from server.errors import InvalidRequest
 from server.merge import field_names, patch, paths
 from server.merge.numbers import stored_number
 from server.model import JsonObject, Patch, PlannedUpdate, ProfileWrite, UserUpdate, Whole
-from server.users import metadata
-from server.users.metadata import MetadataPlan, oversized_update
+from server.users.metadata import tree
+from server.users.metadata.tree import MetadataPlan, oversized_update
 from server.users.update import fold, plan_update
 
 _NOW = 1_767_323_045_678_901_234
@@ -116,7 +116,7 @@ def test_a_key_is_not_escaped_before_its_length_is_known(monkeypatch: pytest.Mon
         escaped.append(len(key))
         return field_names.escape_key(key)
 
-    monkeypatch.setattr(metadata, "escape_key", escape_key)
+    monkeypatch.setattr(tree, "escape_key", escape_key)
     assert _refused({character * 4_000_000: 1}) == _TOO_LARGE
     assert _refused({"a": [{character * 4_000_000: 1}]}) == _TOO_LARGE
     assert not escaped
@@ -140,7 +140,7 @@ def named(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         named.append(paths.field_path(parts))
         return named[-1]
 
-    monkeypatch.setattr(metadata, "field_path", field_path)
+    monkeypatch.setattr(tree, "field_path", field_path)
     return named
 
 

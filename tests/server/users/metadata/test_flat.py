@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 from server import limits
 from server.errors import InvalidRequest
 from server.model import DotPaths, JsonObject, PlannedUpdate, UserUpdate
-from server.mongo.update_document import dotted_update
-from server.users import flat_metadata, update
-from server.users.flat_metadata import FlatMetadata, NotUsual
+from server.mongo.writes.update_document import dotted_update
+from server.users import update
+from server.users.metadata import flat
+from server.users.metadata.flat import FlatMetadata, NotUsual
 from server.users.update import plan_update
 from tests.support.strategies import KEYS, METADATA, SCALARS
 
@@ -110,6 +111,6 @@ def test_the_limit_of_levels_is_the_same(levels: int, innermost: object) -> None
 
 
 def test_no_value_beyond_a_limit_is_visited(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(flat_metadata, "escape_key", lambda _: pytest.fail("it was visited"))
+    monkeypatch.setattr(flat, "escape_key", lambda _: pytest.fail("it was visited"))
     with pytest.raises(NotUsual):
         FlatMetadata({f"k {number}": 1 for number in range(limits.METADATA_LEAVES + 1)})

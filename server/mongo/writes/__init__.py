@@ -1,0 +1,1 @@
+"""Writes of profiles: from their descriptions to MongoDB's statements, and what its answers mean."""
