@@ -10,6 +10,7 @@ import pytest
 from coverage import Coverage
 from pymongo import MongoClient
 from pymongo.database import Database
+from pymongo.read_concern import ReadConcern
 
 from server.accounts.credentials import generate_collector_key
 from server.local.mongod import EmbeddedMongod
@@ -17,13 +18,15 @@ from server.mongo.replica_set import initiate
 from tests.support.applications import Application, register
 from tests.support.stack import DATABASE, Api, Stack, running_stack
 
-_STARTS_A_PROGRAM: Final = frozenset({"mongod", "stack", "unmeasured_stack", "database", "api", "running", "site"})
+_STARTS_A_PROGRAM: Final = frozenset({"mongod", "stack", "database", "api", "running", "site"})
 """Fixtures that start a program."""
 
 _IN_PROCESS: Final = frozenset({"contract", "docs", "gateway", "runtime", "server"})
 """Folders whose tests start no program, unless they use one of these fixtures."""
 
-_ONLY_CLIENTS: Final = frozenset({"api", "bad_input", "clients", "merge", "overload", "reads", "recordings", "stalls"})
+_ONLY_CLIENTS: Final = frozenset(
+    {"api", "bad_input", "clients", "console", "merge", "overload", "reads", "recordings", "stalls"}
+)
 """Folders whose tests only call running programs. Coverage measures the programs, and not the tests."""
 
 
@@ -70,21 +73,14 @@ def mongod() -> Iterator[EmbeddedMongod]:
 
 @pytest.fixture(scope="session")
 def database(mongod: EmbeddedMongod) -> Iterator[Database[dict[str, Any]]]:
-    """The database of the `stack` fixture."""
+    """The database of the `stack` fixture, which a test sees no sooner than a server: both read what a majority has."""
     with MongoClient[dict[str, Any]](mongod.uri, tz_aware=True) as client:
-        yield client[DATABASE]
+        yield client.get_database(DATABASE, read_concern=ReadConcern("majority"))
 
 
 @pytest.fixture(scope="session")
 def stack(mongod: EmbeddedMongod) -> Iterator[Stack]:
-    """A running server and gateway, which all tests share."""
-    with running_stack(mongod.uri) as stack:
-        yield stack
-
-
-@pytest.fixture(scope="session")
-def unmeasured_stack(mongod: EmbeddedMongod) -> Iterator[Stack]:
-    """A server and gateway on the same database as `stack`, without coverage: for tests that send much data."""
+    """A running server and gateway, which all tests share: without coverage, which would double their CPU time."""
     with running_stack(mongod.uri, measured=False) as stack:
         yield stack
 
