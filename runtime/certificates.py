@@ -1,6 +1,6 @@
 """Certificates in PEM files, which may be replaced while a program runs."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Generic, TypeAlias, TypeVar
@@ -13,6 +13,14 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat,
 
 _Made = TypeVar("_Made")
 _Stamp: TypeAlias = tuple[tuple[int, int, int] | None, ...]
+
+NoteEnds: TypeAlias = Callable[[Mapping[str, float]], object]
+"""Receives when the first certificate of each file expires, as a Unix time, by the variable that names the file."""
+
+
+def note_nothing(_: Mapping[str, float]) -> None:
+    """Receives the ends of certificates and does nothing."""
+
 
 _log = structlog.get_logger("userfold.certificates")
 
@@ -81,12 +89,24 @@ class CertificateFiles:
             file.read() if file else None for file in (self.certificate, self.key, self.authorities)
         )
         if self.certificate and self.key and certificate is not None and key is not None:
-            public = _certificate(self.certificate, certificate).public_key()
+            public = _certificates(self.certificate, certificate)[0].public_key()
             if _key_bytes(public) != _key_bytes(_key(self.key, key).public_key()):
                 raise self.key.unusable(f"is not the key of the certificate in {self.certificate.path}")
         if self.authorities and authorities is not None:
-            _certificate(self.authorities, authorities)
+            _certificates(self.authorities, authorities)
         return Pem(certificate, key, authorities)
+
+    def ends(self, pem: Pem) -> Mapping[str, float]:
+        """When the first certificate of each file expires, as a Unix time, by the variable that names the file.
+
+        `pem` is what `read` returned.
+        """
+        read = ((self.certificate, pem.certificate), (self.authorities, pem.authorities))
+        return {
+            file.variable: min(each.not_valid_after_utc.timestamp() for each in _certificates(file, content))
+            for file, content in read
+            if file and content is not None
+        }
 
     def stamp(self) -> _Stamp:
         """A value that changes when any of the files does."""
@@ -101,14 +121,17 @@ class Reloaded(Generic[_Made]):
     """A value made of certificates, which is made again when their files change.
 
     Raises CertificateUnusable if the first files cannot be used. If later ones cannot, the former value stays in use,
-    and an error is logged.
+    and an error is logged. `note_ends` is called with the ends of the certificates that are in use from then on.
     """
 
-    def __init__(self, files: CertificateFiles, make: Callable[[Pem], _Made]) -> None:
+    def __init__(
+        self, files: CertificateFiles, make: Callable[[Pem], _Made], note_ends: NoteEnds = note_nothing
+    ) -> None:
         self._files = files
         self._make = make
+        self._note_ends = note_ends
         self._stamp = files.stamp()
-        self._made = make(files.read())
+        self._made = self._read()
 
     def current(self) -> _Made:
         """The value of the present files. May be called in any thread."""
@@ -116,17 +139,23 @@ class Reloaded(Generic[_Made]):
         if stamp != self._stamp:
             self._stamp = stamp
             try:
-                self._made = self._make(self._files.read())
+                self._made = self._read()
                 _log.info("certificates reloaded")
             # OSError: a file may change after it was read and before it is used.
             except (CertificateUnusable, OSError) as error:
                 _log.error("certificates not reloaded", why=str(error))
         return self._made
 
+    def _read(self) -> _Made:
+        pem = self._files.read()
+        made = self._make(pem)
+        self._note_ends(self._files.ends(pem))
+        return made
 
-def _certificate(file: PemFile, pem: bytes) -> x509.Certificate:
+
+def _certificates(file: PemFile, pem: bytes) -> Sequence[x509.Certificate]:
     try:
-        return x509.load_pem_x509_certificates(pem)[0]
+        return x509.load_pem_x509_certificates(pem)
     except ValueError:
         raise file.unusable("holds no certificate in PEM") from None
 

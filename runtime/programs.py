@@ -51,7 +51,7 @@ class Programs:
         if process.stdout:
             self._outputs.register(process.stdout, selectors.EVENT_READ, name)
 
-    def start(self, name: str, command: Sequence[str], environment: Mapping[str, str]) -> None:
+    def start(self, name: str, command: Sequence[str], environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
         """Start a program, in place of an ended one of the same name. Raises OSError."""
         self._ready.pop(name, None)
         self._partial_lines.pop(name, None)
@@ -60,7 +60,9 @@ class Programs:
                 self._outputs.unregister(before.stdout)
             before.stdout.close()
         with signals_held():
-            self.watch(name, start_child(command, environment=environment, stdout=subprocess.PIPE))
+            process = start_child(command, environment=environment, stdout=subprocess.PIPE)
+            self.watch(name, process)
+        return process
 
     def terminate(self) -> None:
         """Tell all to stop, without waiting for them: those that need no order then stop at the same time."""

@@ -6,19 +6,15 @@ import os
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final, NoReturn
 
-from prometheus_client import CollectorRegistry
-from prometheus_client.multiprocess import MultiProcessCollector
-
+from runtime.metrics.exposition import WorkerMetrics
 from runtime.programs import Programs, exit_on_signals, ignore_signals
 
 _WORKER: Final = "worker-of"
 _PAUSE_SECONDS = 1.0
-_METRICS = "PROMETHEUS_MULTIPROC_DIR"
 
 
 def is_worker() -> bool:
@@ -53,15 +49,6 @@ def kept_address(host: str, port: int) -> Iterator[int]:
         yield port
 
 
-@contextlib.contextmanager
-def summed_metrics() -> Iterator[tuple[dict[str, str], CollectorRegistry]]:
-    """The environment in which workers share their metrics, and the registry with the sums."""
-    with tempfile.TemporaryDirectory(prefix="userfold-metrics-") as directory:
-        registry = CollectorRegistry()
-        MultiProcessCollector(registry, path=directory)  # type: ignore[no-untyped-call]  # The library has no types.
-        yield {_METRICS: directory}, registry
-
-
 def run_workers(
     module: str,
     count: int,
@@ -69,20 +56,28 @@ def run_workers(
     *,
     ready: Callable[[], None],
     ended: Callable[[subprocess.Popen[bytes]], None],
+    metrics: WorkerMetrics | None,
 ) -> NoReturn:
     """Run `python -m module` as `count` workers until SIGINT or SIGTERM, then raise SystemExit(0) when all have ended.
 
     `ready` is called when all are ready. `ended` is called with a worker that ends later, which is replaced after a
-    second. Raises ProgramFailed if one ends before all are ready.
+    second. Raises ProgramFailed if one ends before all are ready. The workers share `metrics`, if there are any.
     """
     command = [sys.executable, "-m", module, _WORKER, str(os.getpid())]
-    names = [f"{module}'s worker {number}" for number in range(1, count + 1)]
+    numbers = {f"{module}'s worker {number}": number for number in range(1, count + 1)}
+    environment = {**os.environ, **environment, **(metrics.environment if metrics else {})}
     exit_on_signals()
     with Programs() as programs:
+
+        def start(name: str) -> None:
+            process = programs.start(name, command, environment)
+            if metrics:
+                metrics.started(numbers[name], process.pid)
+
         try:
-            for name in names:
-                programs.start(name, command, {**os.environ, **environment})
-            for name in names:
+            for name in numbers:
+                start(name)
+            for name in numbers:
                 programs.wait_until_ready(name)
             ready()
             replaced_at: dict[str, float] = {}
@@ -90,10 +85,12 @@ def run_workers(
                 for name, process in programs.ended().items():
                     if name not in replaced_at:
                         ended(process)
+                        if metrics:
+                            metrics.ended(process.pid)
                         replaced_at[name] = time.monotonic() + _PAUSE_SECONDS
                 for name in [name for name, due in replaced_at.items() if due <= time.monotonic()]:
                     del replaced_at[name]
-                    programs.start(name, command, {**os.environ, **environment})
+                    start(name)
         finally:
             ignore_signals()
             programs.terminate()

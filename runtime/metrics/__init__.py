@@ -1,0 +1,1 @@
+"""Metrics of a program for Prometheus: requests, gauges, the sum of several workers."""
