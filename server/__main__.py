@@ -6,22 +6,29 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from contextlib import ExitStack
+from importlib.metadata import version
 from pathlib import Path
 from typing import Final, NoReturn
 
 import structlog
 import uvloop
-from prometheus_client import REGISTRY, CollectorRegistry, start_http_server
+from prometheus_client import REGISTRY, CollectorRegistry
 
 from runtime import logs
 from runtime.certificates import CertificateUnusable
 from runtime.child import describe_end
+from runtime.metrics import exposition
 from runtime.programs import ProgramFailed
-from runtime.workers import is_worker, kept_address, run_workers, summed_metrics
+from runtime.reporting import traces
+from runtime.settings import unknown_variables
+from runtime.workers import is_worker, kept_address, run_workers
 from server import bootstrap
 from server.bootstrap import cannot_listen, serve
+from server.events import EVENTS
 from server.local.mongod import EmbeddedMongod, MongodUnavailable
+from server.mongo.deployment import find_deployment
 from server.mongo.replica_set import initiate
 from server.settings import InvalidSetting, Settings, split_address
 
@@ -31,12 +38,18 @@ _log = structlog.get_logger("userfold.server")
 # longer for its turn than MongoDB took.
 _SWITCH_SECONDS: Final = 0.001
 
+_WAITING_SECONDS: Final = 1.0
+
 
 def main() -> int:
     """Run until SIGINT or SIGTERM. Returns the exit status: 0 after a graceful stop, 1 where it cannot start."""
     try:
+        unknown = unknown_variables(os.environ)
         settings = Settings.from_environment(os.environ)
-        logs.configure(settings.log_level)
+        logs.configure(settings.log_level, settings.log_format, "server", EVENTS)
+        if not is_worker():
+            for name, similar in unknown.items():
+                _log.warning("unknown variable", variable=name, similar=similar)
         with ExitStack() as stack:
             uri = settings.mongodb_uri
             if uri is None:
@@ -44,10 +57,10 @@ def main() -> int:
                 initiate(mongod.uri)
                 uri = mongod.uri
             if is_worker():
-                uvloop.run(_run(settings, uri))
+                _serve(settings, uri)
             elif settings.workers == 1:
                 _serve_metrics(settings, REGISTRY)
-                uvloop.run(_run(settings, uri))
+                _serve(settings, uri)
             else:
                 _run_workers(stack, settings, uri)
     except (CertificateUnusable, InvalidSetting, MongodUnavailable, ProgramFailed, OSError) as error:
@@ -63,12 +76,32 @@ def _run_workers(stack: ExitStack, settings: Settings, uri: str) -> NoReturn:
     except OSError as error:
         raise cannot_listen(settings.grpc_address) from error
     address = f"{settings.grpc_address.rpartition(':')[0]}:{port}"
+    _wait_for_replica_set(uri)
     environment = {"USERFOLD_MONGODB_URI": uri, "USERFOLD_GRPC_ADDRESS": address}
-    if settings.metrics_address:
-        metrics, registry = stack.enter_context(summed_metrics())
-        _serve_metrics(settings, registry)
-        environment |= metrics
-    run_workers("server", settings.workers, environment, ready=lambda: _ready(settings, uri, address), ended=_ended)
+    metrics = stack.enter_context(exposition.worker_metrics()) if settings.metrics_address else None
+    if metrics:
+        _serve_metrics(settings, metrics.registry)
+    run_workers(
+        "server",
+        settings.workers,
+        environment,
+        ready=lambda: _ready(settings, uri, address),
+        ended=_ended,
+        metrics=metrics,
+    )
+
+
+def _wait_for_replica_set(uri: str) -> None:
+    """Wait until the MongoDB can be used: workers have a limited time to start."""
+    deployment, known = find_deployment(uri), ""
+    if not deployment.fault:
+        return
+    while not deployment.is_usable:
+        if deployment.fault not in ("", known):
+            known = deployment.fault
+            _log.error("no replica set", fault=known)
+        time.sleep(_WAITING_SECONDS)
+        deployment = find_deployment(uri)
 
 
 def _ended(worker: subprocess.Popen[bytes]) -> None:
@@ -80,7 +113,7 @@ def _serve_metrics(settings: Settings, registry: CollectorRegistry) -> None:
         return
     host, port = split_address("USERFOLD_SERVER_METRICS_ADDRESS", settings.metrics_address)
     try:
-        start_http_server(port, host, registry)
+        exposition.serve(host, port, registry)
     except OSError as error:
         raise InvalidSetting(f"USERFOLD_SERVER_METRICS_ADDRESS: cannot listen there: {error.strerror}") from None
 
@@ -100,6 +133,11 @@ def _end_within(seconds: float) -> None:
     timer = threading.Timer(seconds, os._exit, [0])
     timer.daemon = True
     timer.start()
+
+
+def _serve(settings: Settings, uri: str) -> None:
+    with traces.exported("server", version("userfold"), os.environ):
+        uvloop.run(_run(settings, uri))
 
 
 async def _run(settings: Settings, uri: str) -> None:
@@ -124,6 +162,7 @@ async def _run(settings: Settings, uri: str) -> None:
         tls=settings.tls,
         shares_address=is_worker(),
         rate_limit=settings.rate_limit,
+        request_log=settings.request_log,
         drain_seconds=settings.drain_seconds,
     )
 

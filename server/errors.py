@@ -11,11 +11,13 @@ class Violation:
     """One field of a request that breaks a rule.
 
     `field` is a path from the request, never a value; `reason` is in UPPER_SNAKE; `description` is a fixed text.
+    `column`, in characters from 1, is where a text that is parsed, such as a filter, cannot be read.
     """
 
     field: str
     reason: str
     description: str
+    column: int | None = None
 
 
 class UserfoldError(Exception):
@@ -30,12 +32,8 @@ class InvalidRequest(UserfoldError):
         self.violations = tuple(violations)
 
 
-class EtagNotSupported(UserfoldError):
-    """An update has an etag, which no version supports yet. Nothing was written."""
-
-
-class ValidateOnlyNotSupported(UserfoldError):
-    """A request sets validate_only, which this method does not support yet. Nothing was written or erased."""
+class EtagMismatch(UserfoldError):
+    """The stored profile does not have the etag of a conditional update, or there is none. Nothing was written."""
 
 
 class MalformedRequest(UserfoldError):
@@ -122,12 +120,24 @@ class CredentialUnknown(UserfoldError):
     """A credential belongs to no application, or has expired. The error does not say which."""
 
 
+class CollectorKeyAsToken(CredentialUnknown):
+    """A collector key was sent in place of a management token. Its prefix says what it is."""
+
+
+class TokenAsCollectorKey(CredentialUnknown):
+    """A management token was sent in place of a collector key. Its prefix says what it is."""
+
+
 class ScopeMissing(UserfoldError):
     """A credential lacks `scope`, which the method needs."""
 
     def __init__(self, scope: Scope) -> None:
         super().__init__(scope)
         self.scope = scope
+
+
+class ManagementTokenRequired(UserfoldError):
+    """A collector key called a method that takes any management token."""
 
 
 class OperatorError(Exception):
@@ -159,18 +169,34 @@ class CredentialTaken(OperatorError):
         super().__init__("an application already has this collector key")
 
 
-class CredentialNotFound(OperatorError):
+class CredentialNotFound(UserfoldError, OperatorError):
     """No credential has this id."""
 
     def __init__(self) -> None:
         super().__init__("no credential has this id")
 
 
-class CredentialReplaced(OperatorError):
+class CredentialReplaced(UserfoldError, OperatorError):
     """A credential was already rotated, into the one with the id `replaced_by`."""
 
     def __init__(self, replaced_by: str) -> None:
         super().__init__(f"this credential was already rotated, into {replaced_by}")
+        self.replaced_by = replaced_by
+
+
+class TooManyCredentials(UserfoldError, OperatorError):
+    """An application has `limits.CREDENTIALS`, and none of them has expired."""
+
+    def __init__(self) -> None:
+        super().__init__("the application has as many credentials as it may: revoke one first")
+
+
+class TooManyApplications(UserfoldError):
+    """There are `limits.APPLICATIONS`, or an application and those that it created have created as many as they may."""
+
+
+class LastAdminToken(UserfoldError):
+    """A credential cannot be revoked, because no other one could manage the application."""
 
 
 class BackupFailed(OperatorError):

@@ -6,6 +6,9 @@ ID_BYTES = 512
 TEXT_BYTES = 8192
 """A session token, a user agent, or a field of a campaign, in UTF-8."""
 
+ETAG_BYTES = 512
+"""An etag, in UTF-8. The server's own have 22 bytes."""
+
 IP_ADDRESS_BYTES = 512
 """A string in `ip_address`, which is stored even if it is no IP address."""
 
@@ -87,6 +90,10 @@ CHANGES = 100
 CHANGES_AT_ONCE = 4
 """The same for erasures and for the removal of aliases."""
 
+DRY_RUNS = 32
+DRY_RUNS_AT_ONCE = 3
+"""The same for dry runs of updates, of which a batch is one."""
+
 STREAM_UPDATES = 4000
 """Unacknowledged updates of one stream. The server reads no more until some are acknowledged."""
 
@@ -118,10 +125,19 @@ PATHS = 100
 """Fields in such a list."""
 
 PAGE_USERS = 1000
-"""Users on one page of a list or a look-up. A caller who asks for more gets as many."""
+"""The limit of users on one page of a list or a look-up. A larger `page_size` counts as this."""
 
 PAGE_USERS_BY_DEFAULT = 100
 """Users on a page if the caller sets no size."""
+
+SUGGESTIONS = 50
+"""The limit of users in one response of SuggestUsers. A larger `page_size` counts as this."""
+
+SUGGESTIONS_BY_DEFAULT = 10
+"""Suggestions if the caller sets no number."""
+
+SUGGESTED_CHARACTERS = 512
+"""Characters of a string in the metadata of a suggestion. No email address is longer."""
 
 PAGE_TOKEN_BYTES = 8192
 """A page token. The longest that the server returns has 6 KiB."""
@@ -157,9 +173,35 @@ REPORT_GROUPS_BY_DEFAULT = 100
 REPORT_FIELDS = 4
 """Campaign fields by which a report is grouped."""
 
+REPORT_IN_PARTS_USERS = 200_000
+"""Users from which a report is read in two parts at once, one such report at a time."""
+
+REPORT_PART_GROUPS = 20_000
+"""Groups of such a part, which the server merges. A report with more is read as a whole."""
+
 DECLARED_PATHS = 4
 DECLARED_PATHS_IN_ALL = 32
 """Paths of one application, and of all, that are declared for an index. MongoDB has 64 indexes of a collection."""
+
+APPLICATIONS = 1000
+"""Applications, from which on callers can create no more."""
+
+APPLICATIONS_OF_ONE = 20
+"""Applications that callers create with the credentials of one application, and of those that were created so. Each has
+a share of a server of its own, and more would take from others."""
+
+CREDENTIALS = 1000
+"""Credentials of one application, those that have expired included."""
+
+NAME_CHARACTERS = 100
+"""The name of an application or a credential."""
+
+CREDENTIAL_DAYS = 36_500
+"""Days for which a credential may be valid, if it expires."""
+
+OVERLAP_HOURS = 720
+OVERLAP_HOURS_BY_DEFAULT = 24
+"""Hours for which a rotated credential stays valid."""
 
 UNINDEXED_USERS = 1_500_000
 """Users of an application that a query reads at most if no index serves it: more would take longer than it may."""

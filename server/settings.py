@@ -7,16 +7,17 @@ from dataclasses import dataclass
 from typing import Final
 
 from runtime.certificates import NO_FILES, CertificateFiles
+from runtime.logs import Format
+from runtime.reporting.origin import Addresses
+from runtime.reporting.request_log import NO_REQUESTS, RequestLog
+from runtime.settings import InvalidSetting, log_level, one_of, share
 
-_LOG_LEVELS: Final = ("info", "warning", "error")
+__all__ = ["SOCKET_BYTES", "InvalidSetting", "Settings", "split_address"]
+
 _MAX_WORKERS: Final = 64
 
 SOCKET_BYTES: Final = 100
 """The limit of the path of a Unix socket. Linux allows 107, other systems 103."""
-
-
-class InvalidSetting(Exception):
-    """An environment variable has a value that cannot be used. The message names the variable, for the operator."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,7 @@ class Settings:
 
     `rate_limit` is in items per second for each application; 0: no limit. For `drain_seconds` after the signal to stop,
     the server reports that it is not ready, and still serves. Events below `log_level` are not logged.
+    `request_log` says which requests are, and how much of the addresses of clients.
     """
 
     mongodb_uri: str | None
@@ -42,6 +44,8 @@ class Settings:
     rate_limit: float = 0.0
     drain_seconds: float = 0.0
     log_level: str = "info"
+    log_format: Format = Format.AUTO
+    request_log: RequestLog = NO_REQUESTS
     grpc_socket: str | None = None
 
     @classmethod
@@ -59,7 +63,16 @@ class Settings:
             workers=_workers(environment.get("USERFOLD_WORKERS") or "1"),
             rate_limit=_number("USERFOLD_RATE_LIMIT", environment.get("USERFOLD_RATE_LIMIT") or "0", 1_000_000),
             drain_seconds=_number("USERFOLD_DRAIN_SECONDS", environment.get("USERFOLD_DRAIN_SECONDS") or "0", 60),
-            log_level=_log_level(environment.get("USERFOLD_LOG_LEVEL") or "info"),
+            log_level=log_level(environment.get("USERFOLD_LOG_LEVEL") or "info"),
+            log_format=one_of(Format, "USERFOLD_LOG_FORMAT", environment.get("USERFOLD_LOG_FORMAT") or "auto"),
+            request_log=RequestLog(
+                share("USERFOLD_ACCESS_LOG", environment.get("USERFOLD_ACCESS_LOG") or "0"),
+                one_of(
+                    Addresses,
+                    "USERFOLD_LOG_CLIENT_ADDRESS",
+                    environment.get("USERFOLD_LOG_CLIENT_ADDRESS") or "none",
+                ),
+            ),
             grpc_socket=environment.get("USERFOLD_GRPC_SOCKET") or None,
             tls=CertificateFiles.from_environment(
                 environment,
@@ -86,13 +99,6 @@ def split_address(name: str, address: str) -> tuple[str, int]:
     if not host or not (port.isascii() and port.isdigit()) or int(port) > 65535:
         raise InvalidSetting(f"{name} must be HOST:PORT, such as 127.0.0.1:50051 or [::1]:50051")
     return host.strip("[]"), int(port)
-
-
-def _log_level(text: str) -> str:
-    # Not `debug`: at that level libraries log values, as the driver does with the commands that it sends.
-    if text not in _LOG_LEVELS:
-        raise InvalidSetting(f"USERFOLD_LOG_LEVEL must be one of {', '.join(_LOG_LEVELS)}")
-    return text
 
 
 def _number(name: str, text: str, maximum: int) -> float:

@@ -1,21 +1,41 @@
 """Credentials: generated, read from the metadata of a call, and rotated. Only their digests are stored."""
 
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
 from hashlib import sha256
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
-from server.errors import CredentialAmbiguous, CredentialMissing, CredentialReplaced, CredentialUnknown
+from server.accounts.scopes import COLLECTOR_SCOPES
+from server.errors import (
+    CollectorKeyAsToken,
+    CredentialAmbiguous,
+    CredentialMissing,
+    CredentialReplaced,
+    CredentialUnknown,
+    TokenAsCollectorKey,
+)
 from server.model import CredentialKind, Scope
 
 COLLECTOR_KEY = "x-moesif-application-id"
 """The name of the header, and of the metadata, with a collector key. It is part of the public API."""
 
+COLLECTOR_KEY_PREFIX = "ufc_"
+"""Generated collector keys begin with it. One that an operator chose may begin with anything."""
+
+MANAGEMENT_TOKEN_PREFIX = "ufm_"  # noqa: S105  # The beginning of every token is no secret.
+"""All management tokens begin with it."""
+
 HEADER_CHARACTERS = 4096
 """The limit of a header with a credential. No credential has more than 1,024 characters."""
+
+KIND_NAMES: Final[Mapping[CredentialKind, str]] = {
+    CredentialKind.COLLECTOR: "collector_key",
+    CredentialKind.MANAGEMENT: "management_token",
+}
+"""The names of the kinds for callers and operators."""
 
 _BEARER = "bearer "
 
@@ -32,7 +52,8 @@ class StoredCredential:
     """A credential as it is stored, without the secret.
 
     Operators name it by `credential_id`, which is not secret. From its `expire_time` on, the credential is unknown.
-    `replaced_by` is the id of the credential that it was rotated into.
+    `replaced_by` is the id of the credential that it was rotated into. `last_used_time` is the end of its use as far as
+    that is stored, which is once an hour.
     """
 
     digest: bytes = field(repr=False)
@@ -44,6 +65,7 @@ class StoredCredential:
     created_time: datetime
     expire_time: datetime | None = None
     replaced_by: str | None = None
+    last_used_time: datetime | None = None
 
 
 def generate_application_id() -> str:
@@ -58,12 +80,12 @@ def generate_credential_id() -> str:
 
 def generate_collector_key() -> str:
     """A new collector key: 68 URL-safe characters. One client library refuses keys of fewer than 50."""
-    return f"ufc_{secrets.token_urlsafe(48)}"
+    return f"{COLLECTOR_KEY_PREFIX}{secrets.token_urlsafe(48)}"
 
 
 def generate_management_token() -> str:
     """A new management token: 68 URL-safe characters."""
-    return f"ufm_{secrets.token_urlsafe(48)}"
+    return f"{MANAGEMENT_TOKEN_PREFIX}{secrets.token_urlsafe(48)}"
 
 
 def generate_secret(kind: CredentialKind) -> str:
@@ -78,6 +100,28 @@ def digest(secret: str) -> bytes:
     look-up can at most reveal something about a digest, and nobody can find the credential for a digest.
     """
     return sha256(secret.encode()).digest()
+
+
+def issue(
+    application_id: str,
+    kind: CredentialKind,
+    secret: str,
+    now: datetime,
+    name: str = "",
+    scopes: frozenset[Scope] = COLLECTOR_SCOPES,
+    lifetime: timedelta | None = None,
+) -> StoredCredential:
+    """A new credential of an application. Without a `lifetime`, it does not expire."""
+    end = None if lifetime is None else now + lifetime
+    return StoredCredential(digest(secret), generate_credential_id(), application_id, kind, name, scopes, now, end)
+
+
+def first_credentials(application_id: str, key: str, token: str, now: datetime) -> list[StoredCredential]:
+    """The first collector key and the first management token of a new application, which has the scope ADMIN."""
+    return [
+        issue(application_id, CredentialKind.COLLECTOR, key, now),
+        issue(application_id, CredentialKind.MANAGEMENT, token, now, "first", frozenset({Scope.ADMIN})),
+    ]
 
 
 def rotate(
@@ -96,6 +140,7 @@ def rotate(
         credential_id=generate_credential_id(),
         created_time=now,
         expire_time=None if old.expire_time is None else now + (old.expire_time - old.created_time),
+        last_used_time=None,
     )
     end = now + overlap if old.expire_time is None else min(now + overlap, old.expire_time)
     return replace(old, expire_time=end, replaced_by=new.credential_id), new
@@ -123,6 +168,19 @@ def credential_from_metadata(metadata: Iterable[tuple[str, str | bytes]]) -> Cre
     if collector_key is not None and (key := _header(collector_key)):
         return _credential((CredentialKind.COLLECTOR, digest(key)))
     raise CredentialMissing
+
+
+def unknown_credential(metadata: Iterable[tuple[str, str | bytes]]) -> CredentialUnknown:
+    """The error of a call whose credential belongs to no application, by its metadata.
+
+    It says so where a generated credential is in the header of the other kind. Only for calls that are refused.
+    """
+    headers = {name: value for name, value in metadata if isinstance(value, str)}
+    token = _token_of(headers.get("authorization", "").strip())
+    if token is None:
+        is_token = headers.get(COLLECTOR_KEY, "").strip().startswith(MANAGEMENT_TOKEN_PREFIX)
+        return TokenAsCollectorKey() if is_token else CredentialUnknown()
+    return CollectorKeyAsToken() if token.startswith(COLLECTOR_KEY_PREFIX) else CredentialUnknown()
 
 
 # Faster than the constructor.

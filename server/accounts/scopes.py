@@ -3,15 +3,18 @@
 from dataclasses import dataclass
 from typing import Final
 
-from server.errors import ScopeMissing
+from server.errors import ManagementTokenRequired, ScopeMissing
 from server.model import Application, CredentialKind, Scope
 
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """A management token with `scope` or, if `collector_key`, a collector key. `rpc/methods` lists them."""
+    """A management token with `scope` or, if `collector_key`, a collector key. `rpc/methods` lists them.
 
-    scope: Scope
+    Without a `scope`, any management token will do.
+    """
+
+    scope: Scope | None
     collector_key: bool = False
 
 
@@ -20,9 +23,13 @@ COLLECTOR_SCOPES: Final = frozenset({Scope.WRITE_USERS})
 
 
 def require(need: Need, application: Application) -> None:
-    """Raise ScopeMissing unless the credential of the call, whose kind and scopes `application` has, meets the need."""
+    """Raise ScopeMissing, or ManagementTokenRequired, unless the credential of the call, whose kind and scopes
+    `application` has, meets the need."""
     is_wrong_kind = application.kind is CredentialKind.COLLECTOR and not need.collector_key
-    if is_wrong_kind or need.scope not in application.scopes:
+    if need.scope is None:
+        if is_wrong_kind:
+            raise ManagementTokenRequired
+    elif is_wrong_kind or need.scope not in application.scopes:
         raise ScopeMissing(need.scope)
 
 

@@ -24,6 +24,11 @@ class Capacity:
         self._bytes_of: Counter[str] = Counter()
         self._freed = asyncio.Event()
 
+    @property
+    def size(self) -> int:
+        """The bytes of all updates that are queued or in flight."""
+        return self._bytes
+
     def has_room(self, application_id: str, updates: int, size: int) -> bool:
         """Whether there is room for more updates of an application, of `size` bytes in all.
 

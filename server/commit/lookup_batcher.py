@@ -1,17 +1,22 @@
 """Look-ups of session tokens: one query answers many of them."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Final, cast
 
 from runtime.batcher import AdaptiveBatcher
+from runtime.reporting import traces
 from runtime.round_robin import RoundRobin
 from runtime.slots import Slots
-from server import limits
+from server import limits, metrics
 from server.model import Lookup
 from server.users.lookup import TOKENS
 from server.users.ports import Found, ProfileQueries
+
+_GROUP_ITEMS: Final = metrics.GROUP_ITEMS.labels(metrics.LOOKUPS)
+_GROUP_WAIT: Final = metrics.GROUP_WAIT.labels(metrics.LOOKUPS)
 
 GROUPS: Final = 2
 """Groups in flight: while MongoDB works on one, the callers of the other receive their results and ask again."""
@@ -71,11 +76,13 @@ class LookupBatcher(AdaptiveBatcher):
         while self._may_start():
             group = [self._queue.popleft() for _ in range(min(self._group_limit(), len(self._queue)))]
             self._group_started(len(group))
+            _GROUP_ITEMS.add(len(group))
+            _GROUP_WAIT.add(time.monotonic() - group[0].submitted)
             self._groups.add(asyncio.get_running_loop().create_task(self._answer(group)))
 
     async def _answer(self, group: "Sequence[_QueuedLookup]") -> None:
         try:
-            results = await self._find([queued.lookup for queued in group])
+            results = await self._find_group(group)
         except Exception as error:
             for queued in group:
                 queued.fail(error)
@@ -91,13 +98,22 @@ class LookupBatcher(AdaptiveBatcher):
         # If the users are too many for one query, each look-up has its own, for which applications take turns too.
         return await self._queries.look_up_tokens(lookups) or [None] * len(lookups)
 
+    async def _find_group(self, group: "Sequence[_QueuedLookup]") -> Sequence[Found | None]:
+        lookups = [queued.lookup for queued in group]
+        if traces.active() is None:
+            return await self._find(lookups)
+        with traces.group("group look-up", "userfold.lookups", [queued.traceparent for queued in group]):
+            return await self._find(lookups)
+
 
 class _QueuedLookup:
     """One look-up, and the future of its result: None if it needs a query of its own."""
 
-    __slots__ = ("lookup", "result")
+    __slots__ = ("lookup", "result", "submitted", "traceparent")
 
     def __init__(self, lookup: Lookup, result: asyncio.Future[Found | None]) -> None:
+        self.submitted = time.monotonic()
+        self.traceparent = traces.PARENT.get()
         self.lookup = lookup
         self.result = result
 

@@ -1,8 +1,10 @@
 """Writes that wait for their group, and the call that submitted them."""
 
 import asyncio
+import time
 from collections.abc import Callable, Sequence
 
+from runtime.reporting.traces import PARENT
 from server.errors import UserfoldError, WriteOutcomeUnknown
 from server.model import PlannedUpdate, ProfileWrite
 from server.users.ports import Outcome
@@ -34,11 +36,14 @@ class UnplannedWrite(QueuedWrite):
 
 
 class Submission:
-    """The writes of one call. `done` is set when all have their outcomes, whatever groups they were in."""
+    """The writes of one call, which was `submitted` at this time of the monotonic clock. `done` is set when all have
+    their outcomes, whatever groups they were in. `traceparent` is the span of the call, where traces are written."""
 
-    __slots__ = ("_outcomes", "_pending", "application_id", "done")
+    __slots__ = ("_outcomes", "_pending", "application_id", "done", "submitted", "traceparent")
 
     def __init__(self, application_id: str, writes: int) -> None:
+        self.submitted = time.monotonic()
+        self.traceparent = PARENT.get()
         self.application_id = application_id
         self._outcomes: list[Outcome] = [WriteOutcomeUnknown()] * writes
         self._pending = writes

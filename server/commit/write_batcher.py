@@ -1,18 +1,27 @@
 """Group commit: the writes of many calls are applied together."""
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
 from typing import Final, cast
 
 from runtime.batcher import AdaptiveBatcher
+from runtime.reporting import traces
 from server import limits, metrics
 from server.commit.capacity import Capacity
 from server.commit.queued_writes import QueuedWrite, Submission, UnplannedWrite
+from server.commit.recent_groups import RecentGroups
 from server.commit.write_queues import SHARED_LIMIT, WriteQueues
 from server.errors import Overloaded
 from server.model import STORED, SUPPRESSED, PlannedUpdate, ProfileWrite
 from server.users.ports import AGAIN, Again, Outcome, ProfileStore
+
+_QUEUED: Final = metrics.PENDING_UPDATES.labels("queued")
+_IN_FLIGHT: Final = metrics.PENDING_UPDATES.labels("in_flight")
+_GROUP_ITEMS: Final = metrics.GROUP_ITEMS.labels(metrics.WRITES)
+_GROUP_WAIT: Final = metrics.GROUP_WAIT.labels(metrics.WRITES)
 
 GROUPS: Final = 2
 """Groups in flight: while MongoDB syncs one to its journal, it works on the other."""
@@ -39,6 +48,16 @@ LONG_SECONDS: Final = 0.05
 """How long an application that has nothing in flight waits for a further extra group."""
 
 
+@dataclass(frozen=True, slots=True)
+class Load:
+    """The updates that have no outcome yet, their bytes, how many of them are queued, and the groups in flight."""
+
+    updates: int
+    size: int
+    queued: int
+    groups: int
+
+
 class WriteBatcher(AdaptiveBatcher):
     """Applies the writes of many calls to a profile store in groups, and returns to each call its own outcomes.
 
@@ -57,6 +76,8 @@ class WriteBatcher(AdaptiveBatcher):
         self._slow_groups = 0
         self._prompt_groups = 0
         self._is_prompt_due = self._is_extra_due = False
+        self.recent = RecentGroups(time.monotonic)
+        """The latest groups of which something was stored."""
 
     def submit(self, writes: Sequence[ProfileWrite]) -> "asyncio.Future[Sequence[Outcome]]":
         """Apply writes of one application, and return their outcomes in the same order.
@@ -95,6 +116,17 @@ class WriteBatcher(AdaptiveBatcher):
         """Wait until `submit` would accept so many updates of an application, of `size` bytes in all, and leave as much
         room again for other calls."""
         await self._capacity.wait_for_room(application_id, 2 * updates, 2 * size)
+
+    def note_load(self) -> None:
+        """Set the gauges of updates that are queued or in flight."""
+        load = self.load()
+        _QUEUED.set(load.queued)
+        _IN_FLIGHT.set(load.updates - load.queued)
+        metrics.PENDING_BYTES.set(load.size)
+
+    def load(self) -> Load:
+        """What there is to do now."""
+        return Load(self._capacity.updates, self._capacity.size, self._queues.writes, self._groups_in_flight)
 
     async def drain(self) -> None:
         """Wait until every write has its outcome, those of cancelled callers included."""
@@ -198,15 +230,27 @@ class WriteBatcher(AdaptiveBatcher):
         self._slow_groups += is_slow
         self._prompt_groups += is_prompt
         self._group_started(len(group))
+        _GROUP_ITEMS.add(len(group))
+        _GROUP_WAIT.add(time.monotonic() - group[0].submission.submitted)
         self._groups_of.update(_applications(group))
         commit = self._commit(group, is_slow=is_slow, is_prompt=is_prompt)
         self._groups.add(asyncio.get_running_loop().create_task(commit))
 
+    async def _apply(self, group: Sequence[QueuedWrite]) -> Sequence[Outcome | Again | Exception]:
+        writes = [each.write for each in group]
+        if traces.active() is None:
+            return await self._store.apply(writes)
+        with traces.group("group commit", "userfold.writes", [each.submission.traceparent for each in group]):
+            return await self._store.apply(writes)
+
     async def _commit(self, group: Sequence[QueuedWrite], *, is_slow: bool, is_prompt: bool) -> None:
+        started = time.monotonic()
         try:
-            outcomes: Sequence[Outcome | Again | Exception] = await self._store.apply([each.write for each in group])
+            outcomes: Sequence[Outcome | Again | Exception] = await self._apply(group)
         except Exception as defect:
             outcomes = [defect] * len(group)
+        if STORED in outcomes:
+            self.recent.add(started, time.monotonic())
         self._groups.discard(cast(asyncio.Task[None], asyncio.current_task()))
         self._groups_of -= Counter(_applications(group))
         self._slow_groups -= is_slow

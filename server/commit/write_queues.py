@@ -11,7 +11,8 @@ from server.commit.queued_writes import QueuedWrite, UnplannedWrite
 
 SLOW_LIMIT: Final = 8
 """Slow writes in a group. MongoDB reads and writes the whole profile for each. So slow writes have groups of their own,
-each of one application, and a recount is alone in its group."""
+each of one application. A recount is alone in its group. Conditional writes, which may be tried again, are only with
+each other."""
 
 SHARED_LIMIT: Final = 32
 """Writes in a group of several applications: none waits for a whole group of another application's flood."""
@@ -88,7 +89,7 @@ class WriteQueues:
         """
         limit = min(share, self.group_limit)
         leaves_limit = SHARED_LEAVES_LIMIT if len(self._queues) > 1 else LEAVES_LIMIT
-        is_slow = False
+        is_slow = is_conditional = False
         group: list[QueuedWrite] = []
         blocked: dict[str, list[QueuedWrite]] = {}
         turns, later = deque(self._queues.items()), deque[tuple[str, deque[QueuedWrite]]]()
@@ -115,7 +116,9 @@ class WriteQueues:
             if write.profile_id in self._busy_profiles:
                 blocked.setdefault(application_id, []).append(queue.popleft())
             elif write.profile_id in passed or (
-                write.is_slow is not is_slow or write.recount if group else write.is_slow and not may_be_slow
+                write.is_slow is not is_slow or (is_slow and (write.recount or (write.etag is None) is is_conditional))
+                if group
+                else write.is_slow and not may_be_slow
             ):
                 passed[write.profile_id] = application_id
                 blocked.setdefault(application_id, []).append(queue.popleft())
@@ -126,6 +129,7 @@ class WriteQueues:
                 if write.is_slow and not group:
                     # The slow writes of one application: the remaining applications keep their turns.
                     is_slow, limit = True, 1 if write.recount else SLOW_LIMIT
+                    is_conditional = write.etag is not None
                     turns, later = later, turns
                 group.append(queue.popleft())
                 size += write.size

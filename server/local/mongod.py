@@ -9,6 +9,7 @@ import fcntl
 import importlib.util
 import re
 import shutil
+import socket
 import subprocess
 import time
 from collections.abc import Sequence
@@ -20,6 +21,9 @@ from runtime.child import describe_end, signals_held, start_child, stop_child
 _START_SECONDS = 60  # Includes recovery after a SIGKILL.
 _RELEASE_SECONDS = 20
 _NEVER_MS = 2**31 - 1
+# The free space that mongod needs to start: with a new database, and with one that has its journal and its oplog.
+_NEW_MIB = 350
+_USED_MIB = 64
 _LISTENING = re.compile(rb"[Ww]aiting for connections\D+(\d+)")
 _REMEDY = (
     "Set USERFOLD_MONGODB_URI to a MongoDB replica set, put a mongod that runs here on PATH, "
@@ -32,11 +36,12 @@ class MongodUnavailable(Exception):
 
 
 class EmbeddedMongod:
-    """A mongod on a free loopback port, run as the single member of the replica set `userfold`.
+    """A mongod on a loopback port of its own, run as the single member of the replica set `userfold`.
 
-    `data_dir` is created with mode 0700 and holds `mongodb/` (the database), `mongodb.log` and, while mongod runs,
-    `mongodb.uri`. A later start keeps the data and uses another port. `arguments` are added to mongod's command line.
-    Start it from the main thread (see `start_child`).
+    `data_dir` is created with mode 0700 and holds `mongodb/` (the database), `mongodb.log`, `mongodb.port` and, while
+    mongod runs, `mongodb.uri`. A later start keeps the data and the port, unless another program has taken the port:
+    `moved_from` is then the former one. `arguments` are added to mongod's command line. Start it from the main thread
+    (see `start_child`).
     """
 
     def __init__(self, data_dir: Path, arguments: Sequence[str] = ()) -> None:
@@ -45,6 +50,7 @@ class EmbeddedMongod:
         self._claim: IO[bytes] | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self.uri = ""
+        self.moved_from: int | None = None
 
     def __enter__(self) -> Self:
         self.start()
@@ -68,6 +74,7 @@ class EmbeddedMongod:
         except BaseException:
             self.stop()
             raise
+        (self._data_dir / "mongodb.port").write_text(f"{port}\n")
         self.uri = f"mongodb://127.0.0.1:{port}/?directConnection=true"
         (self._data_dir / "mongodb.uri").write_text(self.uri)
 
@@ -84,6 +91,7 @@ class EmbeddedMongod:
         self._data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         database = self._data_dir / "mongodb"
         database.mkdir(mode=0o700, exist_ok=True)
+        _require_space(database)
         log = self._data_dir / "mongodb.log"
         # Two locks, which the kernel frees when their holders end. One says that a Userfold uses the directory, the
         # other that a mongod uses its files. A mongod whose parent was killed holds the second for a moment: only that
@@ -93,8 +101,16 @@ class EmbeddedMongod:
         with _lock(self._data_dir / "mongodb.lock", seconds=_RELEASE_SECONDS) as lock, log.open("ab") as output:
             log_start = output.tell()
             command = [executable, "--dbpath", str(database), "--bind_ip", "127.0.0.1", "--nounixsocket"]
-            # With port 0, the kernel chooses a free port, so no other program can take it first.
-            command += ["--port", "0", "--replSet", "userfold", "--oplogSize", "64", "--wiredTigerCacheSizeGB", "0.25"]
+            command += [
+                "--port",
+                str(self._port()),
+                "--replSet",
+                "userfold",
+                "--oplogSize",
+                "64",
+                "--wiredTigerCacheSizeGB",
+                "0.25",
+            ]
             command += ["--setParameter", "diagnosticDataCollectionEnabled=false"]
             # The log of a slow operation would hold all its values.
             command += ["--slowms", str(_NEVER_MS), *self._arguments]
@@ -106,6 +122,21 @@ class EmbeddedMongod:
             except (OSError, subprocess.SubprocessError) as error:
                 raise MongodUnavailable(f"{executable} cannot be executed: {error}. {_REMEDY}") from error
         return _listening_port(executable, self.process, log, log_start)
+
+    def _port(self) -> int:
+        """The port of the former start where it is free, else 0: the kernel then chooses a free one."""
+        try:
+            port = int((self._data_dir / "mongodb.port").read_text())
+            with socket.socket() as probe:
+                # As mongod does: connections of the former start may still be closing.
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                probe.bind(("127.0.0.1", port))
+            return port
+        except (FileNotFoundError, ValueError, OverflowError):
+            return 0
+        except OSError:
+            self.moved_from = port
+            return 0
 
 
 def uri_of_running(data_dir: Path) -> str | None:
@@ -129,6 +160,17 @@ def _find_mongod() -> str:
         if (in_wheel := Path(location, "db/bin/mongod")).is_file():
             return str(in_wheel)
     raise MongodUnavailable(f"No MongoDB found. {_REMEDY}")
+
+
+def _require_space(database: Path) -> None:
+    """Raise MongodUnavailable where the disk is too full: mongod itself ends with a stack trace then."""
+    needed = _USED_MIB if any(database.iterdir()) else _NEW_MIB
+    free = shutil.disk_usage(database).free // 2**20
+    if free < needed:
+        raise MongodUnavailable(
+            f"the disk of {database.parent} is full: {free} MiB are free, and the embedded MongoDB needs {needed} MiB"
+            " to start; set USERFOLD_DATA_DIR to a directory on another disk, or free some space"
+        )
 
 
 def _lock(path: Path, seconds: float) -> IO[bytes]:

@@ -2,13 +2,15 @@
 
 Prints one line on stdout when all programs are ready, and everything else on stderr:
 
-    userfold ready http=http://HOST:PORT grpc=HOST:PORT mongodb=URI application_id=KEY management_token=TOKEN
+    userfold ready http=http://HOST:PORT grpc=HOST:PORT admin=http://HOST:PORT mongodb=URI application_id=KEY
+    management_token=TOKEN
 
 The exit status is 0 after a signal, and 1 if a program cannot start or ends by itself.
 """
 
 import os
 import re
+import shutil
 import sys
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -18,16 +20,13 @@ from typing import NoReturn
 
 from runtime.certificates import CertificateUnusable
 from runtime.programs import ProgramFailed, Programs, exit_on_signals, ignore_signals
-from server import applications
-from server.accounts import credentials
+from runtime.settings import warnings_of, without_unknown
 from server.errors import OperatorError
+from server.local.demo import DemoApplication
 from server.local.mongod import EmbeddedMongod, MongodUnavailable
 from server.mongo import replica_set
+from server.mongo.deployment import find_deployment
 from server.settings import SOCKET_BYTES, InvalidSetting, Settings
-
-
-class StackFailed(Exception):
-    """The stack cannot start or continue. The message says why."""
 
 
 def main() -> int:
@@ -44,7 +43,6 @@ def main() -> int:
         MongodUnavailable,
         OperatorError,
         ProgramFailed,
-        StackFailed,
         OSError,
     ) as error:
         print(f"userfold: {error}", file=sys.stderr)
@@ -52,6 +50,9 @@ def main() -> int:
 
 
 def _run(stack: ExitStack, environment: Mapping[str, str]) -> NoReturn:
+    for warning in warnings_of(environment):
+        print(f"userfold: {warning}", file=sys.stderr)
+    environment = without_unknown(environment)
     settings = Settings.from_environment(environment)
     data_dir = Path(settings.data_dir)
     uri = settings.mongodb_uri
@@ -61,24 +62,65 @@ def _run(stack: ExitStack, environment: Mapping[str, str]) -> NoReturn:
         programs.watch("mongod", mongod.process)
         replica_set.initiate(mongod.uri)
         uri = mongod.uri
+        if mongod.moved_from:
+            print(
+                f"userfold: another program uses port {mongod.moved_from}, which was that of the embedded MongoDB."
+                f" It is now at {uri}",
+                file=sys.stderr,
+            )
+    if fault := find_deployment(uri).fault:
+        raise InvalidSetting(f"USERFOLD_MONGODB_URI: {fault}")
     socket = gateway_socket(stack, settings)
     stack.enter_context(programs)
 
-    demo = _demo_application(data_dir)
-    applications.ensure(
-        uri, settings.database, demo["application"], "Demo", demo["application_id"], demo["management_token"]
-    )
+    demo = DemoApplication.of(data_dir)
+    demo.register(uri, settings.database)
     environment = {**environment, "USERFOLD_MONGODB_URI": uri, "USERFOLD_GRPC_SOCKET": socket or ""}
     grpc = _start(programs, "server", environment)["grpc"]
     target = f"unix:{socket}" if socket else grpc
-    http = _start(programs, "gateway", {**environment, "USERFOLD_GRPC_ADDRESS": target})["http"]
+    gateway = _start(programs, "gateway", {**environment, "USERFOLD_GRPC_ADDRESS": target})
+    admin = f"admin={gateway['admin']} " if "admin" in gateway else ""
     print(
-        f"userfold ready http={http} grpc={grpc} mongodb={without_password(uri)} "
-        f"application_id={demo['application_id']} management_token={demo['management_token']}",
+        f"userfold ready http={gateway['http']} grpc={grpc} {admin}mongodb={without_password(uri)} "
+        f"application_id={demo.collector_key} management_token={demo.management_token}",
         flush=True,
     )
+    print(_next_steps(data_dir, grpc, gateway), file=sys.stderr)
     while True:
         programs.check()
+
+
+def _next_steps(data_dir: Path, grpc: str, gateway: Mapping[str, str]) -> str:
+    """What a newcomer may do next. It names the file with the keys, and no key."""
+    lines = [
+        "",
+        "Userfold is running. In another terminal, in this folder:",
+        "",
+        f"  . {data_dir / 'demo.env'}",
+        f'  curl {gateway["http"]}/v1/users -H "X-Moesif-Application-Id: $collector_key" -d \'{{"user_id": "12345"}}\'',
+        f"  {_variables(grpc)}{_userfold()} users get 12345",
+        "",
+    ]
+    if admin := gateway.get("admin"):
+        lines += [
+            f"The console: {admin}/console (sign in with the management_token of that file)",
+            f"The API's documentation: {admin}/docs",
+            "",
+        ]
+    return "\n".join([*lines, "Ctrl-C stops everything. The data stays."])
+
+
+def _variables(grpc: str) -> str:
+    """What the command line needs to know where the server listens."""
+    return "" if grpc == Settings.from_environment({}).grpc_address else f"USERFOLD_GRPC_ADDRESS={grpc} "
+
+
+def _userfold() -> str:
+    """The command line of this installation, as a shell in the current folder finds it."""
+    path = Path(sys.executable).with_name("userfold")
+    if not path.exists() or shutil.which("userfold") == str(path):
+        return "userfold"
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
 
 
 def gateway_socket(stack: ExitStack, settings: Settings) -> str | None:
@@ -98,26 +140,6 @@ def _start(programs: Programs, name: str, environment: Mapping[str, str]) -> dic
     """Start the server or the gateway, and return the fields of its ready line."""
     programs.start(name, [sys.executable, "-m", name], environment)
     return programs.wait_until_ready(name)
-
-
-def _demo_application(data_dir: Path) -> dict[str, str]:
-    """The keys of the demo application, which are made once for a data directory. A shell can source their file."""
-    path = data_dir / "demo.env"
-    if not path.exists():
-        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        demo = {
-            "application": credentials.generate_application_id(),
-            "application_id": credentials.generate_collector_key(),
-            "management_token": credentials.generate_management_token(),
-        }
-        draft = path.with_suffix(".new")
-        with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-            file.writelines(f"{name}={value}\n" for name, value in demo.items())
-        draft.replace(path)  # Never a part of it.
-    keys = dict(re.findall(r"^(\w+)=([\w-]+)$", path.read_text(), re.MULTILINE))
-    if keys.keys() != {"application", "application_id", "management_token"}:
-        raise StackFailed(f"{path} is damaged: delete it to have new keys made")
-    return keys
 
 
 def without_password(uri: str) -> str:

@@ -20,8 +20,15 @@ def field_path(parts: Sequence[str | int]) -> str:
     return path if len(path) <= _MAX_LENGTH else f"{path[: _MAX_LENGTH - 1]}…"
 
 
+def key_text(key: str) -> str:
+    """What a key adds to a path: `.key`, or `["a.b"]`."""
+    return f".{key}" if _PLAIN.match(key) else f"[{json.dumps(key, ensure_ascii=False)}]"
+
+
+def whole_path(keys: Sequence[str]) -> str:
+    """The path of `keys`, from the outside in, however long it is."""
+    return "".join(map(key_text, keys))[1:]
+
+
 def _part(part: str | int) -> str:
-    if isinstance(part, int):
-        return f"[{part}]"
-    part = part[: _MAX_LENGTH + 1]
-    return f".{part}" if _PLAIN.match(part) else f"[{json.dumps(part, ensure_ascii=False)}]"
+    return f"[{part}]" if isinstance(part, int) else key_text(part[: _MAX_LENGTH + 1])

@@ -1,8 +1,9 @@
 """The plain values that all packages of the server share."""
 
 from server.model.accounts import Application, CredentialKind, Scope
-from server.model.changes import AliasRemoval, Erasure
-from server.model.profiles import Fetched, Profile, StoredUser
+from server.model.changes import AliasRemoval, Erasure, Suppression, WouldErase
+from server.model.deployment import DatabaseFacts, Member
+from server.model.profiles import Fetched, Preview, Profile, StoredUser
 from server.model.reads import (
     CampaignGroup,
     CampaignReport,
@@ -10,6 +11,7 @@ from server.model.reads import (
     ListRequest,
     Lookup,
     LookupRequest,
+    Prefix,
     ReportRequest,
 )
 from server.model.updates import (
@@ -38,6 +40,7 @@ __all__ = [
     "CampaignGroup",
     "CampaignReport",
     "CredentialKind",
+    "DatabaseFacts",
     "DotPaths",
     "Erasure",
     "Fetched",
@@ -46,8 +49,11 @@ __all__ = [
     "ListRequest",
     "Lookup",
     "LookupRequest",
+    "Member",
     "Patch",
     "PlannedUpdate",
+    "Prefix",
+    "Preview",
     "Profile",
     "ProfileWrite",
     "Remove",
@@ -56,7 +62,9 @@ __all__ = [
     "Stored",
     "StoredUser",
     "Suppressed",
+    "Suppression",
     "UpdateWarning",
     "UserUpdate",
     "Whole",
+    "WouldErase",
 ]

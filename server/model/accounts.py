@@ -11,6 +11,7 @@ class Scope(StrEnum):
     WRITE_USERS = "write:users"
     DELETE_USERS = "delete:users"
     READ_CAMPAIGNS = "read:campaigns"
+    READ_REFUSALS = "read:refusals"
     ADMIN = "admin"
 
 
@@ -25,9 +26,10 @@ class CredentialKind(StrEnum):
 class Application:
     """One product that sends updates, and whose profiles they change.
 
-    `kind` and `scopes` are those of the credential of the call. With ADMIN, all scopes are in `scopes`.
+    `kind`, `scopes` and `credential_id` are those of the credential of the call. With ADMIN, `scopes` has all of them.
     """
 
     application_id: str
     kind: CredentialKind
     scopes: frozenset[Scope]
+    credential_id: str = ""

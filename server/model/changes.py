@@ -14,6 +14,27 @@ class Erasure:
 
 
 @dataclass(frozen=True, slots=True)
+class WouldErase:
+    """What an erasure would do: whether there is a profile, and how many aliases and visitors would be gone."""
+
+    is_stored: bool
+    aliases: int
+    visitors: int
+
+
+@dataclass(frozen=True, slots=True)
+class Suppression:
+    """The suppression of an erased user, whose id is known by its digest alone: 64 hexadecimal digits.
+
+    `start_time` is None if a version that did not store it began the suppression.
+    """
+
+    user_id_digest: str
+    start_time: datetime | None
+    end_time: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class AliasRemoval:
     """An alias to remove from a profile."""
 

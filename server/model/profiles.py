@@ -16,7 +16,7 @@ class Profile:
     `observed_ip_address`, the client address of a request. `stored_time` is when the latest update was stored. A
     profile that version 0.1 wrote last has none. The keys in `metadata` are as they are stored: unescaping them may
     take long, so it is done in slices when the response is built. A field is None if it is not stored or not
-    requested.
+    requested. The `etag` is None unless the whole profile was read.
     """
 
     user_id: str
@@ -36,6 +36,7 @@ class Profile:
     company_domain: str | None = None
     observed_ip_address: str | None = None
     stored_time: datetime | None = None
+    etag: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,3 +63,11 @@ class Fetched(Protocol):
 
     def position(self, keys: Sequence[str]) -> Sequence[object]:
         """The values of stored fields, or None: a list that is ordered by these continues after them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """A profile as it is, and as an update would leave it. `before` is None if there is none."""
+
+    before: Fetched | None
+    after: Fetched

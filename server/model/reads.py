@@ -31,6 +31,16 @@ class Lookup:
 
 
 @dataclass(frozen=True, slots=True)
+class Prefix:
+    """The users whose stored field `field` begins with `text`, byte for byte: the first `limit` in its order."""
+
+    application_id: str
+    field: str
+    text: str
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
 class ListRequest:
     """A request to list users. Every field may be empty."""
 

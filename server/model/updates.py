@@ -15,7 +15,7 @@ class UserUpdate:
 
     `modified_time` is in nanoseconds since 1970-01-01 UTC. `metadata` holds JSON values with the caller's keys.
     `clear_fields` are names of stored fields, which are removed before the other fields are applied. `client_address`
-    is the address that sent the request.
+    is the address that sent the request. `etag` is the one that the stored profile must have.
     """
 
     user_id: str = ""
@@ -29,6 +29,7 @@ class UserUpdate:
     anonymous_id: str | None = None
     client_address: str | None = None
     clear_fields: Sequence[str] = ()
+    etag: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +103,8 @@ class ProfileWrite:
     operation in either form, limit how many writes are folded into one. `values` counts all values that the write may
     add, including those inside arrays. `first_campaign` is stored if the profile has none. It is None if the patch
     itself changes `initial_campaign`, since MongoDB refuses two changes of one path. `recount` is true if the profile
-    may hold too many values with the write, and must be counted (see `mongo/writes/values.py`).
+    may hold too many values with the write, and must be counted (see `mongo/writes/values.py`). A write with an `etag`
+    is conditional: it is applied if the profile has that etag. It is `exact` too.
     """
 
     profile_id: str
@@ -115,6 +117,7 @@ class ProfileWrite:
     first_campaign: Mapping[str, str] | None = None
     values: int = 0
     recount: bool = False
+    etag: str | None = None
 
     @property
     def patch(self) -> Patch:

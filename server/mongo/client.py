@@ -4,8 +4,8 @@ This is the only module that imports Motor, which is deprecated. A move to PyMon
 file, and annotations in the rest of this package.
 """
 
-from collections.abc import Mapping
-from typing import Any, TypeAlias
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, NamedTuple, TypeAlias
 
 import pymongo
 from bson.codec_options import CodecOptions, DatetimeConversion
@@ -33,6 +33,9 @@ Cursor: TypeAlias = Any
 
 _PING_SECONDS = 2.0
 
+_INDEX_SECONDS = 3600.0
+"""How long a new index of a large collection may take to be built."""
+
 # A write is acknowledged when a majority of the members has it in the journal, whatever the URI or the cluster says.
 _WRITE_CONCERN = WriteConcern(w="majority", j=True, wtimeout=int(1_000 * WRITE_SECONDS))
 
@@ -41,7 +44,7 @@ _NAMESPACE_EXISTS = 48
 NOT_THERE = frozenset({26, 27})
 
 # MongoDB refuses a write that would break a limit of profiles or store an erased user, with error 121.
-_PROFILE_VALIDATOR = {
+PROFILE_VALIDATOR: Document = {
     "$expr": {"$lte": [{"$bsonSize": "$$ROOT"}, PROFILE_BYTES]},
     f"aliases.{ALIASES}": {"$exists": False},
     # An upper bound, which writes raise (see `values.py`). Profiles of version 0.1 do not have it.
@@ -51,11 +54,69 @@ _PROFILE_VALIDATOR = {
     "$or": [{"suppressed_until": {"$exists": False}}, {"modified_time": {"$exists": False}}],
 }
 
+TOMBSTONES = [("_id", 1), ("suppressed_until", 1)]
+"""The index of all tombstones. Profiles are not in it."""
+
+REFUSALS = "refusals"
+"""The collection of refusals."""
+
+_REFUSALS_SECONDS = 30 * 24 * 3600
+"""How long a kind of refusals is stored after it happened last."""
+
 BY_USER_ID = ["application_id", "user_id"]
 """The index of all users by user id, without visitors and without what an erasure leaves."""
 
+BY_EMAIL_KEY = ["application_id", "email_key"]
+"""The index of all users with an email address, by its key. Visitors are not in it, however many have an address."""
+
+BY_ANONYMOUS_ID = ["application_id", "anonymous_id"]
+"""The index of all users whose profiles name an anonymous id. Visitors are not in it."""
+
+BY_CREATED_TIME = ["application_id", "created_time", "_id"]
+"""The index of all users by the time of their creation: the order of lists, and what reports read. `_id` makes the
+order unique."""
+
 STRING: Document = {"$gte": ""}
 """Any string. Unlike `$exists`, an index alone can decide it."""
+
+
+class NeededIndex(NamedTuple):
+    """An index of a collection: its keys, all ascending, and its options."""
+
+    collection: str
+    keys: Sequence[str | tuple[str, int]]
+    options: Document
+
+
+INDEXES: Final = (
+    # An alias is bound to its application, unlike the values below.
+    NeededIndex("profiles", ["aliases"], {"sparse": True}),
+    # MongoDB deletes tombstones within about a minute of their end.
+    NeededIndex("profiles", ["suppressed_until"], {"expireAfterSeconds": 0, "sparse": True}),
+    # The tombstones of one application.
+    NeededIndex("profiles", TOMBSTONES, {"partialFilterExpression": {"suppressed_until": {"$exists": True}}}),
+    *(
+        NeededIndex("profiles", ["application_id", field], {"partialFilterExpression": {field: {"$exists": True}}})
+        for field in ("avatar_url", "company_id")
+    ),
+    NeededIndex("profiles", BY_CREATED_TIME, {"partialFilterExpression": {"user_id": {"$exists": True}}}),
+    # The number of all users, and their order by user id. Only queries for strings can use it, so it is no candidate
+    # for others, which MongoDB would have to compare.
+    NeededIndex("profiles", BY_USER_ID, {"partialFilterExpression": {"user_id": STRING}}),
+    NeededIndex(
+        "profiles", BY_EMAIL_KEY, {"partialFilterExpression": {"email_key": STRING, "user_id": {"$exists": True}}}
+    ),
+    NeededIndex(
+        "profiles",
+        BY_ANONYMOUS_ID,
+        {"partialFilterExpression": {"anonymous_id": {"$exists": True}, "user_id": {"$exists": True}}},
+    ),
+    NeededIndex("credentials", ["credential_id"], {"unique": True}),
+    NeededIndex("credentials", ["application_id"], {}),
+    NeededIndex(REFUSALS, ["application_id", "last_time"], {}),
+    NeededIndex(REFUSALS, ["last_time"], {"expireAfterSeconds": _REFUSALS_SECONDS}),
+)
+"""The indexes that every server creates at its start."""
 
 # Each update makes a whole page dirty, which is written again. Updates hit random pages, so small pages are cheaper.
 # They may take more space on disk.
@@ -109,7 +170,7 @@ async def _create_what_is_missing(database: Database) -> None:
     storage: dict[str, Any] = {"storageEngine": _PROFILE_STORAGE}
     for options in (storage, {}):
         try:
-            await database.create_collection("profiles", validator=_PROFILE_VALIDATOR, **options)
+            await database.create_collection("profiles", validator=PROFILE_VALIDATOR, **options)
             break
         except CollectionInvalid:
             exists = True
@@ -119,23 +180,13 @@ async def _create_what_is_missing(database: Database) -> None:
                 raise
         if exists:
             # The validator may be of an older version. An equal one changes nothing.
-            await database.command("collMod", "profiles", validator=_PROFILE_VALIDATOR)
+            await database.command("collMod", "profiles", validator=PROFILE_VALIDATOR)
             break
         # Storage engines other than WiredTiger refuse the option.
-    profiles = database.get_collection("profiles")
-    # An alias is bound to its application, unlike the values below.
-    await profiles.create_index("aliases", sparse=True)
-    # MongoDB deletes tombstones within about a minute of their end.
-    await profiles.create_index("suppressed_until", expireAfterSeconds=0, sparse=True)
-    for field in ("avatar_url", "company_id"):
-        await profiles.create_index(["application_id", field], partialFilterExpression={field: {"$exists": True}})
-    # The order of lists and the range of reports. `_id` makes the order unique.
-    users = {"user_id": {"$exists": True}}
-    await profiles.create_index(["application_id", "created_time", "_id"], partialFilterExpression=users)
-    # The number of all users, and their order by user id. Only queries for strings can use it, so it is no candidate
-    # for others, which MongoDB would have to compare.
-    await profiles.create_index(BY_USER_ID, partialFilterExpression={"user_id": STRING})
-    await database.get_collection("credentials").create_index("credential_id", unique=True)
+    # To build an index, MongoDB reads the whole collection, and responds when it is ready.
+    with pymongo.timeout(_INDEX_SECONDS):
+        for index in INDEXES:
+            await database.get_collection(index.collection).create_index(index.keys, **index.options)
     # An early version stored the digests in applications. These unique indexes would allow only one without.
     for name in ("collector_digest_1", "token_digest_1"):
         try:

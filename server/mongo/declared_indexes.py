@@ -48,7 +48,7 @@ class DeclaredIndexes:
             try:
                 await self.refresh()
             except PyMongoError as error:
-                _log.warning("indexes wait", error=type(error).__name__, code=getattr(error, "code", None))
+                _log.warning("indexes waiting", error=type(error).__name__, code=getattr(error, "code", None))
             await asyncio.sleep(REFRESH_SECONDS)
 
     async def refresh(self) -> None:

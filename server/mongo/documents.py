@@ -9,6 +9,7 @@ from bson.codec_options import CodecOptions
 from bson.raw_bson import RawBSONDocument
 
 from server.model import Profile, StoredUser
+from server.mongo.etags import etag_of
 from server.query.field_mask import WHOLE, Mask, masked
 from server.query.page_token import Position
 
@@ -40,7 +41,14 @@ class FetchedDocument:
 
     def profile(self) -> Profile:
         """As of Fetched."""
-        return masked(profile_from_document(decode(self._user.raw, self._options)), self._mask)
+        document = decode(self._user.raw, self._options)
+        if "aliases" in document:
+            # The whole document was read: MongoDB need not count them.
+            document["alias_count"] = len(document["aliases"])
+        if self._mask is WHOLE:
+            document.setdefault("alias_count", 0)
+            return profile_from_document(document, etag_of(document))
+        return masked(profile_from_document(document), self._mask)
 
     def stored_user(self) -> StoredUser:
         """As of Fetched."""
@@ -55,14 +63,14 @@ class FetchedDocument:
 def _stored_user(document: Mapping[str, Any], visitor: StoredUser | None = None) -> StoredUser:
     aliases = document.get("aliases", ())
     return StoredUser(
-        profile=profile_from_document({"user_id": "", **document, "alias_count": len(aliases)}),
+        profile=profile_from_document({"user_id": "", **document, "alias_count": len(aliases)}, etag_of(document)),
         aliases=[bytes(alias) for alias in aliases],
         visitor=visitor,
     )
 
 
-def profile_from_document(document: Mapping[str, Any]) -> Profile:
-    """The profile of a stored document, or of a part of it."""
+def profile_from_document(document: Mapping[str, Any], etag: str | None = None) -> Profile:
+    """The profile of a stored document, or of a part of it. Only a whole document has an etag."""
     modified: datetime = document["modified_time"]
     since_epoch = modified - _EPOCH
     milliseconds = (since_epoch.days * 86_400 + since_epoch.seconds) * 1_000 + since_epoch.microseconds // 1_000
@@ -77,5 +85,6 @@ def profile_from_document(document: Mapping[str, Any]) -> Profile:
         alias_count=document.get("alias_count"),
         # Stored as an array of one, because a write can then keep the first one.
         initial_campaign=next(iter(document.get("initial_campaign", ())), None),
+        etag=etag,
         **{name: document.get(name) for name in same + ours},
     )

@@ -11,8 +11,10 @@ import structlog
 from pymongo import ReturnDocument
 from pymongo.errors import PyMongoError
 
+from server import metrics
+from server.limits import PROFILE_BYTES
 from server.mongo.client import Database
-from server.mongo.schema import KEY, SCHEMA, Presence, oldest_serving
+from server.mongo.schema import KEY, SCHEMA, Presence, oldest_serving, stored_version
 
 _log = structlog.get_logger("userfold.server")
 
@@ -45,7 +47,34 @@ class Migration:
     oldest_program: int
 
 
-MIGRATIONS: Final[Sequence[Migration]] = ()
+# What Python's `str.strip` removes.
+_BLANKS = (
+    "\t\n\v\f\r\x1c\x1d\x1e\x1f \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
+    "\u2028\u2029\u202f\u205f\u3000"
+)
+_HAS_ADDRESS: Final = {
+    "$and": [{"$eq": [{"$type": each}, "string"]} for each in ("$avatar_url", "$metadata.email")],
+}
+_EMAIL_KEY: Final = {"$toLower": {"$trim": {"input": "$metadata.email", "chars": _BLANKS}}}
+_ROOM: Final = {"$lte": [{"$bsonSize": "$$ROOT"}, PROFILE_BYTES - 4096]}
+
+MIGRATIONS: Final[Sequence[Migration]] = (
+    # `derive.email_key`, by which addresses are suggested. The validator would refuse a profile that grows beyond its
+    # limit: one that is nearly as large gets its key with the next address of its user.
+    Migration(
+        collection="profiles",
+        pending={
+            "$expr": {
+                "$and": [
+                    {"$ne": [{"$ifNull": ["$email_key", None]}, {"$cond": [_HAS_ADDRESS, _EMAIL_KEY, None]}]},
+                    _ROOM,
+                ]
+            }
+        },
+        update=[{"$set": {"email_key": {"$cond": [_HAS_ADDRESS, _EMAIL_KEY, "$$REMOVE"]}}}],
+        oldest_program=1,
+    ),
+)
 """In order, the first one from version 1 to 2. A released migration never changes."""
 
 
@@ -60,9 +89,11 @@ async def serving(database: Database, migrations: Sequence[Migration]) -> AsyncI
 
     Raises InvalidSetting if this program cannot serve the database.
     """
-    presence = Presence(database, version_after(migrations))
+    version = version_after(migrations)
+    metrics.SCHEMA_SUPPORTED.set(version)
+    presence = Presence(database, version)
     await presence.begin()
-    task = asyncio.create_task(_run(presence, Migrator(database, migrations)))
+    task = asyncio.create_task(_run(database, presence, Migrator(database, migrations)))
     try:
         yield
     finally:
@@ -72,14 +103,16 @@ async def serving(database: Database, migrations: Sequence[Migration]) -> AsyncI
         await presence.end()
 
 
-async def _run(presence: Presence, migrator: "Migrator") -> None:
+async def _run(database: Database, presence: Presence, migrator: "Migrator") -> None:
     while True:
         try:
             await migrator.migrate()
+            # Another server may have migrated.
+            metrics.SCHEMA_VERSION.set(await stored_version(database))
             await asyncio.sleep(BEAT_SECONDS)
             await presence.renew()
         except PyMongoError as error:
-            _log.warning("the schema waits", error=type(error).__name__, code=getattr(error, "code", None))
+            _log.warning("migration waiting", error=type(error).__name__, code=getattr(error, "code", None))
             await asyncio.sleep(BEAT_SECONDS)
 
 
@@ -98,6 +131,8 @@ class Migrator:
         self._id = secrets.token_hex(8)
         self._passed = 1
         """The version of the last migration that passed over its collection while older servers ran."""
+        self._waits_for = (0, 0)
+        """The version, and that of the oldest server, which the log named last."""
 
     async def migrate(self) -> None:
         """Migrate as far as possible now. Raises PyMongoError, after which it can be continued."""
@@ -109,7 +144,9 @@ class Migrator:
             oldest = await oldest_serving(self._database) or to
             if oldest < migration.oldest_program or (oldest < to and to <= self._passed):
                 # This server keeps the lease, which the next beat renews, so no other repeats the pass.
-                _log.info("the schema waits for older servers to end", version=to, oldest=oldest)
+                if self._waits_for != (to, oldest):
+                    self._waits_for = to, oldest
+                    _log.warning("migration waiting", version=to, oldest=oldest)
                 return
             if not await self._pass(migration, to, schema.get("position")):
                 return

@@ -45,7 +45,7 @@ async def prepare(database: Database, version: int) -> None:
 def require_served(schema: Mapping[str, Any], version: int) -> None:
     """Raise InvalidSetting if a program of this version cannot serve a database with this schema document."""
     if schema.get("restoring"):
-        raise InvalidSetting("the database holds a part of a backup: run `python -m server.backup restore` again")
+        raise InvalidSetting("the database holds a part of a backup: run `userfold restore` again")
     if schema.get("least", 1) > version:
         raise InvalidSetting(
             f"the database was changed by a newer Userfold: it takes one that knows version {schema['least']} of the"
@@ -93,6 +93,12 @@ class Presence:
         with suppress(PyMongoError, TimeoutError):
             async with asyncio.timeout(_LEAVE_SECONDS):
                 await self._servers.delete_one({"_id": self._id})
+
+
+async def stored_version(database: Database) -> int:
+    """The version that all documents of the database have at least. Raises PyMongoError."""
+    found = await database.get_collection(SCHEMA).find_one(KEY, projection=["version"])
+    return found["version"] if found else 1
 
 
 async def oldest_serving(database: Database) -> int | None:

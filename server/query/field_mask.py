@@ -11,7 +11,8 @@ from server.query.fields import CAMPAIGN_FIELDS, CAMPAIGNS
 from server.query.grammar import ListedPath, Path, parse_paths, refusal
 from server.query.strings import paths_text
 
-_NAMES: Final = frozenset(field.name for field in fields(Profile))
+# Only a whole profile has an etag.
+_NAMES: Final = frozenset(field.name for field in fields(Profile)) - {"etag"}
 
 Tree: TypeAlias = "dict[str, Tree | None]"
 

@@ -167,7 +167,7 @@ def _is_longer(text: str, max_bytes: int) -> bool:
 
 def refusal(field: str, column: int, description: str) -> InvalidRequest:
     """The exception to raise for an error at a column of the text in `field`, one of REASONS."""
-    return InvalidRequest([Violation(field, REASONS[field], f"column {column}: {description}")])
+    return InvalidRequest([Violation(field, REASONS[field], f"column {column}: {description}", column=column)])
 
 
 def _parse(text: str, start: str, field: str) -> object:

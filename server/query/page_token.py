@@ -22,12 +22,12 @@ Position = Sequence[object]
 """The stored fields by which users are ordered, of the last user of a page: strings, integers, times or None."""
 
 
-def page_size(requested: int) -> int:
+def page_size(requested: int, default: int = limits.PAGE_USERS_BY_DEFAULT, largest: int = limits.PAGE_USERS) -> int:
     """The limit of a page for the size in a request. Raises InvalidRequest."""
     if requested < 0:
-        description = f"must not be negative; 0 stands for {limits.PAGE_USERS_BY_DEFAULT}"
+        description = f"must not be negative; 0 stands for {default}"
         raise InvalidRequest([Violation("page_size", "OUT_OF_RANGE", description)])
-    return min(requested or limits.PAGE_USERS_BY_DEFAULT, limits.PAGE_USERS)
+    return min(requested or default, largest)
 
 
 class PageTokens:

@@ -15,6 +15,19 @@ def text_violation(field: str, text: str, max_bytes: int) -> Violation | None:
     return None
 
 
+def end_of_prefix(prefix: str) -> str | None:
+    """The first string, in the order of bytes in UTF-8, after all strings that begin with `prefix`.
+
+    None: no string is after them.
+    """
+    # The order of bytes in UTF-8 is that of code points, of which surrogates are none.
+    kept = prefix.rstrip("\U0010ffff")
+    if not kept:
+        return None
+    following = ord(kept[-1]) + 1
+    return kept[:-1] + chr(0xE000 if following == 0xD800 else following)
+
+
 def paths_text(field: str, elements: Sequence[str]) -> str:
     """The paths of a repeated field joined by commas, as in a URL. An element may itself be such a list.
 

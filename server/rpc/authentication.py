@@ -25,18 +25,30 @@ class Credentials(Protocol):
         """The credentials with these digests, in any order, also those that have expired."""
 
 
+def _ignore(_: StoredCredential) -> None:
+    pass
+
+
 class Authenticator:
     """Finds the application of a credential: in the cache, else in the database.
 
     Known credentials are looked up again apart from unknown ones, so that a flood of made-up credentials neither delays
     nor refuses the applications that are being served. `clock` returns seconds from any starting point; `now` returns
-    those since 1970-01-01 UTC. Belongs to the running event loop.
+    those since 1970-01-01 UTC. `note_use` is called with each credential that was looked up for a call and is valid.
+    Belongs to the running event loop.
     """
 
-    def __init__(self, credentials: Credentials, clock: Callable[[], float], now: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        credentials: Credentials,
+        clock: Callable[[], float],
+        now: Callable[[], float],
+        note_use: Callable[[StoredCredential], object] = _ignore,
+    ) -> None:
         self.clock = clock
         self.cache = CredentialCache(clock)
         self._now = now
+        self._note_use = note_use
         self._lookups_of_known = _Lookups(credentials)
         self._lookups_of_unknown = _Lookups(credentials)
         self._in_flight: dict[Credential, asyncio.Task[Application | None]] = {}
@@ -73,8 +85,9 @@ class Authenticator:
     ) -> Application | None:
         stored = await found
         if stored is not None and stored.kind is credential.kind and (seconds := self._seconds_left(stored)) > 0:
-            application = Application(stored.application_id, stored.kind, granted(stored.scopes))
+            application = Application(stored.application_id, stored.kind, granted(stored.scopes), stored.credential_id)
             self.cache.add_known(credential, application, looked_up, seconds)
+            self._note_use(stored)
             return application
         self.cache.add_unknown(credential, looked_up)
         return None

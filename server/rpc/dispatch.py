@@ -10,6 +10,7 @@ from typing import Any
 import grpc
 from google.protobuf.descriptor import ServiceDescriptor
 
+from runtime.reporting.request_log import RequestLog
 from server.accounts.credentials import credential_from_metadata
 from server.errors import GatewayTooOld, Overloaded
 from server.rpc.call import Metadata, is_from_gateway_0_1
@@ -47,23 +48,24 @@ class Dispatcher(grpc.GenericRpcHandler):  # type: ignore[type-arg]  # Generic i
         path, metadata = handler_call_details.method, handler_call_details.invocation_metadata or ()
         method = self._methods.get(path)
         if method is None:
-            return _refuse_moved(path, metadata)
+            return _refuse_moved(path, metadata, self._shared.request_log)
+        head = None
         try:
-            head = self._head(method, metadata)
+            credential = credential_from_metadata(metadata)
+            head = Head(metadata, credential, self._shared.authenticator.cache.known(credential))
+            self._require_room(method, head)
         except Exception as error:
-            method.observe_error(error, time.perf_counter())
-            return RefusedCall(method.name, error)
+            method.observe_error(error, head.application_id if head else "", time.perf_counter())
+            refusals = method.refusals_of(head) if head else None
+            return RefusedCall(method.name, error, metadata, self._shared.request_log, refusals)
         return _handler_class(method, head)(method, head)
 
-    def _head(self, method: ServedMethod, metadata: Metadata) -> Head:
-        """The head of a call. Raises what a call is refused with for its head."""
-        credential = credential_from_metadata(metadata)
-        cached = self._shared.authenticator.cache.known(credential)
-        if cached is None:
+    def _require_room(self, method: ServedMethod, head: Head) -> None:
+        """Raise Overloaded where a call with this head would be refused, whatever its request is."""
+        if head.cached is None:
             self._shared.admission.require_room_for_unverified()
-        elif not method.capacity.has_room(cached.application.application_id):
+        elif not method.capacity.has_room(head.application_id):
             raise Overloaded
-        return Head(metadata, credential, cached)
 
 
 def _handler_class(method: ServedMethod, head: Head) -> type[AcceptedCall]:
@@ -72,8 +74,8 @@ def _handler_class(method: ServedMethod, head: Head) -> type[AcceptedCall]:
     return UnverifiedUnaryCall if head.cached is None else UnaryCall
 
 
-def _refuse_moved(path: str, metadata: Metadata) -> RefusedCall | None:
+def _refuse_moved(path: str, metadata: Metadata, log: RequestLog) -> RefusedCall | None:
     """Refuses a method that has moved, with a reason, where a gateway of version 0.1 calls it."""
     if path in MOVED and is_from_gateway_0_1(metadata):
-        return RefusedCall(path.rpartition("/")[2], GatewayTooOld())
+        return RefusedCall(path.rpartition("/")[2], GatewayTooOld(), metadata, log)
     return None

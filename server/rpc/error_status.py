@@ -19,7 +19,8 @@ DOMAIN: Final = "userfold"
 TRAILER: Final = "grpc-status-details-bin"
 """The trailing metadata that carries the Status, by gRPC's convention."""
 
-# The Status as JSON must stay below 4 KiB. This is the share of the field violations, each with _FIELD_OVERHEAD.
+# The Status as JSON must stay below 4 KiB. This is the share of the field violations, each with _FIELD_OVERHEAD, and of
+# the message that names the first one.
 _FIELDS_BYTES = 3000
 _FIELD_OVERHEAD = 60
 
@@ -36,17 +37,12 @@ class ErrorStatus:
 
 ERROR_STATUSES: Final[Mapping[type[errors.UserfoldError], ErrorStatus]] = {
     errors.InvalidRequest: ErrorStatus(
-        StatusCode.INVALID_ARGUMENT, "INVALID_REQUEST", "Fields of the request break rules; nothing of it was written."
+        StatusCode.INVALID_ARGUMENT, "INVALID_REQUEST", "Fields of the request break rules."
     ),
-    errors.EtagNotSupported: ErrorStatus(
-        StatusCode.UNIMPLEMENTED,
-        "ETAG_NOT_SUPPORTED",
-        "An etag in an update is not supported yet; nothing of the update was written. Send it without.",
-    ),
-    errors.ValidateOnlyNotSupported: ErrorStatus(
-        StatusCode.UNIMPLEMENTED,
-        "VALIDATE_ONLY_NOT_SUPPORTED",
-        "validate_only is not supported yet; nothing was written or erased.",
+    errors.EtagMismatch: ErrorStatus(
+        StatusCode.ABORTED,
+        "ETAG_MISMATCH",
+        "The profile does not have this etag, and nothing of the update was written. Read the profile again.",
     ),
     errors.MalformedRequest: ErrorStatus(
         StatusCode.INVALID_ARGUMENT,
@@ -56,7 +52,7 @@ ERROR_STATUSES: Final[Mapping[type[errors.UserfoldError], ErrorStatus]] = {
     errors.BatchTooLarge: ErrorStatus(
         StatusCode.INVALID_ARGUMENT,
         "BATCH_TOO_LARGE",
-        f"A batch holds at most {limits.BATCH_UPDATES:,} users; none of this one was written.",
+        f"A batch holds at most {limits.BATCH_UPDATES:,} users; none of this one was processed.",
     ),
     errors.ProfileTooLarge: ErrorStatus(
         StatusCode.FAILED_PRECONDITION,
@@ -77,10 +73,49 @@ ERROR_STATUSES: Final[Mapping[type[errors.UserfoldError], ErrorStatus]] = {
     errors.CredentialUnknown: ErrorStatus(
         StatusCode.UNAUTHENTICATED, "CREDENTIAL_UNKNOWN", "The credential belongs to no application."
     ),
+    errors.CollectorKeyAsToken: ErrorStatus(
+        StatusCode.UNAUTHENTICATED,
+        "CREDENTIAL_UNKNOWN",
+        "This is a collector key, which is sent as X-Moesif-Application-Id: a bearer token must be a management token.",
+    ),
+    errors.TokenAsCollectorKey: ErrorStatus(
+        StatusCode.UNAUTHENTICATED,
+        "CREDENTIAL_UNKNOWN",
+        "This is a management token, which is sent as Authorization: Bearer. X-Moesif-Application-Id carries a"
+        " collector key.",
+    ),
     errors.ScopeMissing: ErrorStatus(
         StatusCode.PERMISSION_DENIED,
         "SCOPE_MISSING",
         "The credential may not do this: it takes a management token with the scope that the metadata names.",
+    ),
+    errors.ManagementTokenRequired: ErrorStatus(
+        StatusCode.PERMISSION_DENIED,
+        "MANAGEMENT_TOKEN_REQUIRED",
+        "This takes a management token, whatever its scopes are, and the credential is a collector key.",
+    ),
+    errors.CredentialNotFound: ErrorStatus(
+        StatusCode.NOT_FOUND, "CREDENTIAL_NOT_FOUND", "The application has no credential with this credential_id."
+    ),
+    errors.CredentialReplaced: ErrorStatus(
+        StatusCode.FAILED_PRECONDITION,
+        "CREDENTIAL_ALREADY_ROTATED",
+        "The credential was rotated before: rotate the one that replaced it, which the metadata names.",
+    ),
+    errors.TooManyCredentials: ErrorStatus(
+        StatusCode.FAILED_PRECONDITION,
+        "TOO_MANY_CREDENTIALS",
+        f"The application has {limits.CREDENTIALS:,} credentials, of which none has expired: revoke one first.",
+    ),
+    errors.TooManyApplications: ErrorStatus(
+        StatusCode.FAILED_PRECONDITION,
+        "TOO_MANY_APPLICATIONS",
+        "There are as many applications as there may be, or as this one may create: an operator can create more.",
+    ),
+    errors.LastAdminToken: ErrorStatus(
+        StatusCode.FAILED_PRECONDITION,
+        "LAST_ADMIN_TOKEN",
+        "No other management token with the scope admin would be left: create one first.",
     ),
     errors.ResponseTooLarge: ErrorStatus(
         StatusCode.RESOURCE_EXHAUSTED,
@@ -99,13 +134,13 @@ ERROR_STATUSES: Final[Mapping[type[errors.UserfoldError], ErrorStatus]] = {
     errors.Overloaded: ErrorStatus(
         StatusCode.RESOURCE_EXHAUSTED,
         "OVERLOADED",
-        "The server has no room for more requests; nothing was written. Send it again later.",
+        "The server has no room for more requests, and did not begin this one. Send it again later.",
         retry_after=1,
     ),
     errors.RateLimited: ErrorStatus(
         StatusCode.RESOURCE_EXHAUSTED,
         "RATE_LIMITED",
-        "The application sends more than it may; nothing was written. Send it again later.",
+        "The application sends more than it may; this request was not begun. Send it again later.",
     ),
     errors.GatewayTooOld: ErrorStatus(
         StatusCode.UNAVAILABLE,
@@ -128,7 +163,7 @@ ERROR_STATUSES: Final[Mapping[type[errors.UserfoldError], ErrorStatus]] = {
     errors.DatabaseUnavailable: ErrorStatus(
         StatusCode.UNAVAILABLE,
         "DATABASE_UNAVAILABLE",
-        "The database does not answer; nothing was written. Send it again later.",
+        "The database does not answer; the request has had no effect. Send it again later.",
         retry_after=1,
     ),
     errors.QueryTooSlow: ErrorStatus(
@@ -166,16 +201,22 @@ def status_from_error(error: BaseException, prefix: str = "", error_id: str = ""
     details: list[Message] = [info]
     if isinstance(error, errors.ScopeMissing):
         info.metadata["scope"] = error.scope
+    if isinstance(error, errors.CredentialReplaced):
+        info.metadata["replaced_by"] = error.replaced_by
     if isinstance(error, errors.IndexRequired):
         info.metadata["path"] = error.path
+    message = row.message
     if isinstance(error, errors.InvalidRequest):
-        details.append(_bad_request(error.violations, prefix))
+        message = _message_of(error.violations, prefix)
+        if (column := error.violations[0].column) is not None:
+            info.metadata["column"] = str(column)
+        details.append(_bad_request(error.violations, prefix, _FIELDS_BYTES - _json_bytes(message)))
     if isinstance(error, errors.RateLimited):
         nanos = math.ceil(error.seconds * 1e9)
         details.append(RetryInfo(retry_delay=Duration(seconds=nanos // 10**9, nanos=nanos % 10**9)))
     if row.retry_after is not None:
         details.append(RetryInfo(retry_delay=Duration(seconds=row.retry_after)))
-    status = Status(code=number(row.code), message=row.message)
+    status = Status(code=number(row.code), message=message)
     for detail in details:
         packed = Any()
         packed.Pack(detail)
@@ -183,9 +224,16 @@ def status_from_error(error: BaseException, prefix: str = "", error_id: str = ""
     return status
 
 
-def _bad_request(violations: tuple[errors.Violation, ...], prefix: str) -> BadRequest:
+def _message_of(violations: tuple[errors.Violation, ...], prefix: str) -> str:
+    """The first violation and the number of the rest, as `metadata.email: must be a string (and 2 more)`."""
+    first, more = violations[0], len(violations) - 1
+    # Not all are counted.
+    least = "at least " if more >= limits.REPORTED - 1 else ""
+    return f"{prefix}{first.field}: {first.description}" + (f" (and {least}{more} more)" if more else "")
+
+
+def _bad_request(violations: tuple[errors.Violation, ...], prefix: str, bytes_left: int) -> BadRequest:
     bad_request = BadRequest()
-    bytes_left = _FIELDS_BYTES
     for violation in violations[: limits.REPORTED]:
         field = prefix + violation.field
         texts = (field, violation.description, violation.reason)
@@ -198,6 +246,18 @@ def _bad_request(violations: tuple[errors.Violation, ...], prefix: str) -> BadRe
 
 def _json_bytes(text: str) -> int:
     return len(json.dumps(text, ensure_ascii=False).encode())
+
+
+def reason_of(status: Status) -> str:
+    """The reason of a Status that `status_from_error` returned."""
+    info = ErrorInfo()
+    status.details[0].Unpack(info)
+    return info.reason
+
+
+def code_name(number: int) -> str:
+    """The name of the status code with this number on the wire."""
+    return next(code.name for code in StatusCode if code.value[0] == number)
 
 
 def number(code: StatusCode) -> int:

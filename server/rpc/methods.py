@@ -24,20 +24,21 @@ class Work(Enum):
     LOOKUP = auto()
     QUERY = auto()
     CHANGE = auto()
+    STATUS = auto()
     """One gate each."""
 
     @property
     def is_read(self) -> bool:
         """Whether the rate limit of reads applies. All other work has a rate limit of its own."""
-        return self in (Work.READ, Work.LOOKUP, Work.QUERY)
+        return self in (Work.READ, Work.LOOKUP, Work.QUERY, Work.STATUS)
 
 
 @dataclass(frozen=True, slots=True)
 class MethodRule:
     """The rule of one method.
 
-    `need` is what the credential must be; None: any known credential may call. `items` is the repeated field of the
-    request whose items each have a result of their own; None: the request is one item.
+    `need` is what the credential must be; None: any known credential may call, a collector key too. `items` is the
+    repeated field of the request whose items each have a result of their own; None: the request is one item.
 
     `is_stream`: the client streams requests. `served_as` is the method of the same service that serves each of them as
     a call of its own; None: one call of the servicer serves the whole stream.
@@ -58,6 +59,9 @@ _WRITE_USERS: Final = Need(Scope.WRITE_USERS)
 _READ_USERS: Final = Need(Scope.READ_USERS)
 _DELETE_USERS: Final = Need(Scope.DELETE_USERS)
 _READ_CAMPAIGNS: Final = Need(Scope.READ_CAMPAIGNS)
+_READ_REFUSALS: Final = Need(Scope.READ_REFUSALS)
+_ADMIN: Final = Need(Scope.ADMIN)
+_ANY_TOKEN: Final = Need(scope=None)
 
 METHODS: Final[Mapping[str, MethodRule]] = {
     "userfold.v1.UserService.UpdateUser": MethodRule(_SEND_UPDATES, Work.UPDATE),
@@ -66,6 +70,7 @@ METHODS: Final[Mapping[str, MethodRule]] = {
     "userfold.v1.UserService.GetUser": MethodRule(_READ_USERS, Work.READ),
     "userfold.v1.UserService.BatchGetUsers": MethodRule(_READ_USERS, Work.QUERY, items="user_ids"),
     "userfold.v1.UserService.LookupUsers": MethodRule(_READ_USERS, Work.LOOKUP),
+    "userfold.v1.UserService.SuggestUsers": MethodRule(_READ_USERS, Work.READ),
     "userfold.v1.UserService.ListUsers": MethodRule(_READ_USERS, Work.QUERY),
     "userfold.v1.UserService.CountUsers": MethodRule(_READ_USERS, Work.QUERY),
     "userfold.v1.UserService.ExportUser": MethodRule(_READ_USERS, Work.READ, is_misread_by_0_1=True),
@@ -80,6 +85,8 @@ METHODS: Final[Mapping[str, MethodRule]] = {
     "userfold.v1.UserService.BatchDeleteUsers": MethodRule(
         _DELETE_USERS, Work.CHANGE, items="user_ids", is_misread_by_0_1=True
     ),
+    "userfold.v1.UserService.ListSuppressions": MethodRule(_DELETE_USERS, Work.QUERY),
+    "userfold.v1.UserService.LiftSuppression": MethodRule(_DELETE_USERS, Work.CHANGE),
     "userfold.v1.CampaignService.ReportCampaigns": MethodRule(_READ_CAMPAIGNS, Work.QUERY),
     "userfold.internal.v1.UserUpdateService.BatchUpdateUsers": MethodRule(
         _SEND_UPDATES, Work.UPDATE, items="users_json"
@@ -87,7 +94,20 @@ METHODS: Final[Mapping[str, MethodRule]] = {
     "userfold.internal.v1.UserUpdateService.StreamBatchUpdateUsers": MethodRule(
         _SEND_UPDATES, Work.UPDATE, items="users_json", is_stream=True, served_as="BatchUpdateUsers"
     ),
+    "userfold.v1.RefusalService.ListRefusals": MethodRule(_READ_REFUSALS, Work.READ),
+    "userfold.v1.StatusService.GetStatus": MethodRule(_ANY_TOKEN, Work.STATUS),
+    "userfold.v1.MetadataService.GetMetadataCatalogue": MethodRule(_READ_USERS, Work.QUERY),
+    "userfold.v1.ApplicationService.GetApplication": MethodRule(_ANY_TOKEN, Work.READ),
+    "userfold.v1.ApplicationService.RenameApplication": MethodRule(_ADMIN, Work.CHANGE),
+    "userfold.v1.ApplicationService.DeleteApplication": MethodRule(_ADMIN, Work.CHANGE),
+    "userfold.v1.ApplicationService.CreateApplication": MethodRule(_ADMIN, Work.CHANGE),
+    "userfold.v1.CredentialService.GetCurrentCredential": MethodRule(_ANY_TOKEN, Work.READ),
+    "userfold.v1.CredentialService.ListCredentials": MethodRule(_ADMIN, Work.READ),
+    "userfold.v1.CredentialService.CreateCredential": MethodRule(_ADMIN, Work.CHANGE),
+    "userfold.v1.CredentialService.RotateCredential": MethodRule(_ADMIN, Work.CHANGE),
+    "userfold.v1.CredentialService.RevokeCredential": MethodRule(_ADMIN, Work.CHANGE),
     "userfold.internal.v1.CredentialService.CheckCredential": MethodRule(need=None, work=Work.NONE),
+    "userfold.internal.v1.RefusalReportService.ReportRefusals": MethodRule(need=None, work=Work.NONE),
 }
 """The rule of each method, by its full name. The server starts only where the table has exactly the methods of its
 services."""

@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, 
 from contextlib import aclosing, contextmanager, suppress
 from typing import Any, Final, cast
 
-from server import limits
+from server import limits, metrics
 from server.accounts.credentials import Credential
 from server.errors import CredentialUnknown, ServerStopping, StreamIdle, UserfoldError
 from server.rpc.admission.shared_capacity import SharedCapacity
@@ -96,6 +96,11 @@ class Streams:
             self._open.discard(stream)
             capacity.give_back(application_id)
             self._ended.set()
+
+    def note_load(self) -> None:
+        """Set the gauges of open streams."""
+        metrics.STREAMS.labels("updates").set(limits.STREAMS - self.updates.free)
+        metrics.STREAMS.labels("batches").set(limits.BATCH_STREAMS - self.batches.free)
 
     async def ended(self) -> None:
         """Wait until no stream is open."""

@@ -13,7 +13,7 @@ from server.rpc.wire_fields import LENGTH_DELIMITED, InvalidWire, fields_of
 SLICE_BYTES: Final = 256 * 1024
 """The largest request, or part of one, that is parsed without yielding to other applications."""
 
-# Fields of the batch as a whole, beside its items and the addresses of their clients.
+# Fields of the batch as a whole, beside its items and the addresses of their clients and their origins.
 _OTHER_FIELDS: Final = 100
 
 # The highest number whose tag takes one byte. No request has a higher one: it would be an unknown field.
@@ -94,8 +94,8 @@ def _cut(payload: bytes, items: int) -> tuple[list[Any], frozenset[int]]:
             size = field.end - field.start
             is_item = field.number == items and field.wire_type == LENGTH_DELIMITED
             count, others = count + is_item, others + (not is_item)
-            # There are as many addresses as items, or none.
-            if max(count, others - _OTHER_FIELDS) > limits.BATCH_UPDATES:
+            # There are as many addresses as items, or none, and likewise origins.
+            if count > limits.BATCH_UPDATES or others - _OTHER_FIELDS > 2 * limits.BATCH_UPDATES:
                 raise BatchTooLarge
             if size > (limits.UPDATE_BYTES if is_item else SLICE_BYTES):
                 # Neither may any other field be that large: a client address of this length is no address.

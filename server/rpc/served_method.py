@@ -5,30 +5,38 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import grpc
 from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
-from runtime.observations import Observations
+from runtime.metrics.requests import RequestMetrics
+from runtime.refusal_counts import RefusalCounts
+from runtime.reporting.origin import Origin, with_origins_of_items
+from runtime.reporting.request_log import NO_REQUESTS, RequestLog
 from runtime.turns import Turns
-from server import metrics
-from server.accounts.credentials import Credential
+from server.accounts.credentials import Credential, unknown_credential
 from server.accounts.scopes import require
+from server.errors import CredentialUnknown, MalformedRequest
 from server.model import Application
 from server.rpc import parsing
 from server.rpc.admission.admission import Admission
 from server.rpc.admission.shared_capacity import SharedCapacity
 from server.rpc.authentication import Authenticator
-from server.rpc.call import Metadata
+from server.rpc.call import Call, Metadata, RefusalSource, origin_of_call
 from server.rpc.credential_cache import CachedCredential
 from server.rpc.error_status import error_status
 from server.rpc.methods import MethodRule
+from server.rpc.observing.audit import AUDITED
 from server.rpc.open_streams import Streams
 from server.rpc.parsing import ParsedRequest
+
+_ORIGINS: Final = "origins"
+"""The field of a request whose items are requests of their own, with the origin of each."""
 
 
 @dataclass(slots=True)
@@ -39,6 +47,11 @@ class Head:
     credential: Credential
     cached: CachedCredential | None
 
+    @property
+    def application_id(self) -> str:
+        """The application that the credential belonged to last; empty where that is not known."""
+        return "" if self.cached is None else self.cached.application.application_id
+
 
 @dataclass(frozen=True, slots=True)
 class Shared:
@@ -48,7 +61,9 @@ class Shared:
     admission: Admission
     streams: Streams
     turns: Turns
-    durations: Observations
+    requests: RequestMetrics
+    refusals: RefusalCounts
+    request_log: RequestLog = NO_REQUESTS
 
 
 class ServedMethod:
@@ -60,6 +75,8 @@ class ServedMethod:
 
     def __init__(self, descriptor: MethodDescriptor, rule: MethodRule, servicer: object, shared: Shared) -> None:
         self.name = descriptor.name
+        self.full_name = descriptor.full_name
+        self.audited = AUDITED.get(descriptor.full_name)
         self.rule = rule
         self.serve: Callable[..., Any] = getattr(servicer, rule.served_as or descriptor.name)
         self.request_class: type[Message] = GetMessageClass(descriptor.input_type)
@@ -68,9 +85,11 @@ class ServedMethod:
         self.admission = shared.admission
         self.streams = shared.streams
         self.turns = shared.turns
+        self.request_log = shared.request_log
+        self._has_origins = _ORIGINS in descriptor.input_type.fields_by_name
         self.capacity = _capacity(rule, shared)
-        self._durations = shared.durations
-        self._successes = metrics.REQUESTS.labels(self.name, "OK")
+        self.refusals = shared.refusals
+        self._requests = shared.requests
 
     async def authenticate(self, credential: Credential) -> Application:
         """The application of a credential that may call the method.
@@ -88,8 +107,11 @@ class ServedMethod:
         last, or of the calls with unknown credentials.
         """
         if head.cached is None:
-            with self.admission.unverified():
-                return await self.authenticate(head.credential)
+            try:
+                with self.admission.unverified():
+                    return await self.authenticate(head.credential)
+            except CredentialUnknown:
+                raise unknown_credential(head.metadata) from None
         calls, application_id = self.admission.calls, head.cached.application.application_id
         calls.take(application_id)
         try:
@@ -106,6 +128,11 @@ class ServedMethod:
         """The head for a later request of the same call, with what the cache holds now."""
         return Head(head.metadata, head.credential, self.authenticator.cache.known(head.credential))
 
+    def refusals_of(self, head: Head) -> RefusalSource | None:
+        """What counts the refusals of a caller. None where its application is not known."""
+        known = self.authenticator.cache.known(head.credential)
+        return RefusalSource(self.refusals, known.application.application_id, head.metadata) if known else None
+
     async def parse(self, payload: bytes, application_id: str) -> ParsedRequest:
         """The request in a payload of any size. Raises what `parse` and `parse_large` raise."""
         if len(payload) <= parsing.SLICE_BYTES:
@@ -120,17 +147,39 @@ class ServedMethod:
         """The number of items in a request."""
         return 1 if self.rule.items is None else len(getattr(request, self.rule.items))
 
-    def observe_success(self, started: float) -> None:
-        """Count a call that succeeded, and its duration since `started`."""
-        self._durations.add(self._successes, time.perf_counter() - started)
+    def origin_of(self, head: Head, peer: Callable[[], str], payload: bytes = b"") -> Origin:
+        """The origin of a call that is refused. Where the items of its request are requests of their own, it is that of
+        the first ones.
+        """
+        known = self.authenticator.cache.known(head.credential)
+        application = known.application if known else None
+        origin = origin_of_call(head.metadata, application, self.request_log.addresses, peer)
+        request = self.small_request(payload)
+        return origin if request is None else with_origins_of_items(origin, request.origins)
 
-    def observe_error(self, error: Exception, started: float) -> None:
-        """Count a call that ended with an error, and its duration."""
-        self.observe(error_status(error).code, started)
+    def small_request(self, payload: bytes) -> Any:
+        """The request in a small payload that many clients share, to find out whose it is; None for any other."""
+        if self._has_origins and 0 < len(payload) <= parsing.SLICE_BYTES:
+            with suppress(MalformedRequest):
+                return parsing.parse(payload, self.request_class)
+        return None
 
-    def observe(self, code: grpc.StatusCode, started: float) -> None:
+    def observe_success(self, call: Call, started: float) -> None:
+        """Count a call that succeeded, or the clients' requests that it holds, and the duration since `started`."""
+        seconds = time.perf_counter() - started
+        if call.requests is None:
+            self._requests.add((self.name, "OK"), call.application_id, seconds)
+            return
+        for code, count in call.requests.codes.items():
+            self._requests.add_many((call.requests.method, code), call.application_id, seconds, count)
+
+    def observe_error(self, error: Exception, application_id: str, started: float) -> None:
+        """Count a call that ended with an error, and its duration. `application_id` may be empty: not known."""
+        self.observe(error_status(error).code, application_id, started)
+
+    def observe(self, code: grpc.StatusCode, application_id: str, started: float) -> None:
         """Count a call that ended with this code, and its duration."""
-        self._durations.add(metrics.REQUESTS.labels(self.name, code.name), time.perf_counter() - started)
+        self._requests.add((self.name, code.name), application_id, time.perf_counter() - started)
 
 
 def _capacity(rule: MethodRule, shared: Shared) -> SharedCapacity:

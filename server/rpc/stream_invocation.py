@@ -12,10 +12,10 @@ import grpc
 from server.errors import CredentialUnknown
 from server.rpc.call import Call
 from server.rpc.error_status import error_status
-from server.rpc.invocation import AcceptedCall, Context, abort, respond
+from server.rpc.invocation import AcceptedCall, Context, respond_traced
+from server.rpc.observing.request_lines import refused, write_served
 from server.rpc.open_streams import OpenStream
 from server.rpc.parsing import ParsedRequest
-from server.rpc.refusal_log import status_of_refusal
 
 
 class StreamOfCalls(AcceptedCall):
@@ -26,6 +26,7 @@ class StreamOfCalls(AcceptedCall):
 
     async def stream_stream(self, payloads: AsyncIterable[bytes], context: Context) -> AsyncIterator[bytes]:
         method, head = self.method, self.head
+        started = time.perf_counter()
         try:
             application = await method.authenticate_head(head)
             with method.streams.open(method.capacity, application.application_id, head.credential) as stream:
@@ -33,16 +34,19 @@ class StreamOfCalls(AcceptedCall):
                     async for payload in received:
                         yield await self._result(payload, context)
         except Exception as error:
-            await abort(method.name, error, context)
+            await self.abort(error, context, started)
 
     async def _result(self, payload: bytes, context: Context) -> bytes:
         """The response to one request of the stream, or the error that refuses it."""
         method = self.method
+        started = time.perf_counter()
         try:
-            response = await respond(method, method.renewed(self.head), payload, context)
+            response = await respond_traced(method, method.renewed(self.head), payload, context)
             result = method.response_class(response=response)
         except Exception as error:
-            result = method.response_class(error=status_of_refusal(method.name, error))
+            origin, refusals = method.origin_of(self.head, context.peer, payload), method.refusals_of(self.head)
+            status = refused(method.name, error, origin, method.request_log, started, refusals)
+            result = method.response_class(error=status)
         return result.SerializeToString()
 
 
@@ -55,19 +59,23 @@ class StreamCall(AcceptedCall):
     async def stream_stream(self, payloads: AsyncIterable[bytes], context: Context) -> AsyncIterator[bytes]:
         started = time.perf_counter()
         method, head = self.method, self.head
-        code = grpc.StatusCode.CANCELLED
+        code, application_id = grpc.StatusCode.CANCELLED, head.application_id
         try:
             application = await method.authenticate_head(head)
+            application_id = application.application_id
             with method.streams.open(method.capacity, application.application_id, head.credential) as stream:
-                call = Call(application, head.metadata, context.peer)
+                addresses = method.request_log.addresses
+                call = Call(application, head.metadata, context.peer, method.refusals, addresses=addresses)
                 async for response in method.serve(self._requests(stream, payloads, call), call):
                     yield response.SerializeToString()
             code = grpc.StatusCode.OK
+            if method.request_log.is_on:
+                write_served(method.request_log, method.name, call, None, started)
         except Exception as error:
             code = error_status(error).code
-            await abort(method.name, error, context)
+            await self.abort(error, context, started)
         finally:
-            method.observe(code, started)
+            method.observe(code, application_id, started)
 
     async def _requests(
         self, stream: OpenStream, payloads: AsyncIterable[bytes], call: Call

@@ -5,6 +5,7 @@ from typing import Any, Final
 import grpc
 
 from runtime.certificates import CertificateFiles, Pem, Reloaded
+from server import metrics
 from server.limits import MESSAGE_BYTES
 
 OPTIONS: Final = (
@@ -26,7 +27,9 @@ OPTIONS: Final = (
     # Two minutes by default, during which a client that sends nothing would hold one of these connections.
     ("grpc.server_handshake_timeout_ms", 10_000),
     ("grpc.max_connection_idle_ms", 300_000),
-    # There is no maximum age, which would interrupt streams that never end.
+    # Clients then connect again, and a balancer of TCP connections may choose another server. What is in flight on the
+    # old connection is not interrupted: without a grace period, it has all the time that it takes, as streams do.
+    ("grpc.max_connection_age_ms", 300_000),
     # Pings find clients that vanished without closing their connection.
     ("grpc.keepalive_time_ms", 60_000),
     ("grpc.keepalive_timeout_ms", 20_000),
@@ -45,7 +48,7 @@ def credentials(files: CertificateFiles) -> grpc.ServerCredentials | None:
     """
     if files.certificate is None:
         return None
-    certificates = Reloaded(files, _configuration)
+    certificates = Reloaded(files, _configuration, metrics.note_certificates)
     current = certificates.current()
 
     def changed() -> Any:

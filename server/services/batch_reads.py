@@ -3,13 +3,66 @@
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
+from google.protobuf.message import Message
 from google.rpc.status_pb2 import Status
 
 from runtime.turns import Turns
 from server.errors import ResponseTooLarge, UserfoldError
 from server.model import Fetched
-from server.rpc.refusal_log import status_of_refusal
+from server.rpc.call import Call
+from server.rpc.observing.refusal_log import status_of_refusal
 from server.services.batch_updates import REFUSED_IN_ONE_TURN
+
+
+class ReadResults:
+    """The results of a batch of reads, one for each user, in the repeated field `results`.
+
+    From the first user on who does not fit, all results are RESPONSE_TOO_LARGE, even for a smaller user, so that a
+    caller can continue from there.
+    """
+
+    def __init__(self, method: str, results: Any, call: Call, turns: Turns) -> None:
+        self._method = method
+        self._results = results
+        self._call = call
+        self._turns = turns
+        self._too_large: Status | None = None
+        self._refused = 0
+
+    @property
+    def is_full(self) -> bool:
+        """Whether no further user fits."""
+        return self._too_large is not None
+
+    async def fill(self, user: Fetched, fill: Callable[[Fetched, Any], Awaitable[bool]]) -> None:
+        """Add the response that `fill` makes of a user. It returns whether the response still fits."""
+        if self._too_large is None:
+            result = self._results.add()
+            if await fill(user, result.response):
+                return
+            del self._results[-1]
+        await self.refuse(ResponseTooLarge())
+
+    async def add(self, response: Message, *, fits: bool) -> None:
+        """Add a response, if it still fits."""
+        if fits:
+            self._results.add().response.CopyFrom(response)
+        else:
+            await self.refuse(ResponseTooLarge())
+
+    async def refuse(self, error: UserfoldError, prefix: str = "") -> None:
+        """Add an error. `prefix` is put before the names of its fields."""
+        call = self._call
+        if self._too_large is None:
+            status = status_of_refusal(self._method, error, call.origin, prefix, refusals=call.refusals)
+            if isinstance(error, ResponseTooLarge):
+                # Made and logged once for all results that follow.
+                self._too_large = status
+            else:
+                self._refused += 1
+                if self._refused % REFUSED_IN_ONE_TURN == 0:
+                    await self._turns.turn(call.application_id)
+        self._results.add().error.CopyFrom(self._too_large or status)
 
 
 async def fill_read_results(
@@ -17,28 +70,16 @@ async def fill_read_results(
     results: Any,
     users: Iterable[Fetched | UserfoldError],
     fill: Callable[[Fetched, Any], Awaitable[bool]],
-    application_id: str,
+    call: Call,
     turns: Turns,
 ) -> None:
-    """Add a result for each user: the response that `fill` makes, or an error.
+    """Add a result for each user of a call: the response that `fill` makes, or an error.
 
-    `fill` returns whether the response still fits. Where one does not, its result and all later ones are
-    RESPONSE_TOO_LARGE, even for a smaller user, so that a caller can continue from there.
+    `fill` returns whether the response still fits.
     """
-    too_large: Status | None = None
-    refused = 0
+    filled = ReadResults(method, results, call, turns)
     for user in users:
-        result = results.add()
-        if too_large is None:
-            if not isinstance(user, UserfoldError):
-                if await fill(user, result.response):
-                    continue
-            elif not isinstance(user, ResponseTooLarge):
-                refused += 1
-                if refused % REFUSED_IN_ONE_TURN == 0:
-                    await turns.turn(application_id)
-                result.error.CopyFrom(status_of_refusal(method, user))
-                continue
-            # Made and logged once for all results that follow.
-            too_large = status_of_refusal(method, ResponseTooLarge())
-        result.error.CopyFrom(too_large)
+        if isinstance(user, UserfoldError):
+            await filled.refuse(user)
+        else:
+            await filled.fill(user, fill)

@@ -3,6 +3,7 @@
 Other batches share its first half: each item is planned on its own and has an outcome of its own.
 """
 
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence, Sized
 from itertools import islice
 from typing import Any, Final, NamedTuple, TypeAlias, TypeVar
@@ -10,12 +11,13 @@ from typing import Any, Final, NamedTuple, TypeAlias, TypeVar
 from userfold.v1 import user_pb2, user_service_pb2
 
 from runtime.turns import Turns
-from server import limits
+from server import limits, metrics
 from server.commit.write_batcher import WriteBatcher
 from server.errors import BatchTooLarge, InvalidRequest, UserfoldError, Violation
 from server.model import PlannedUpdate, ProfileWrite, Stored, Suppressed, UpdateWarning, UserUpdate
-from server.rpc.call import Call
-from server.rpc.refusal_log import status_of_refusal
+from server.rpc.call import Call, SingleRequests
+from server.rpc.error_status import error_status
+from server.rpc.observing.refusal_log import record_warnings, status_of_refusal
 from server.services import convert
 from server.services.update_from_json import update_from_json
 from server.users.addresses import client_address
@@ -100,17 +102,20 @@ class BatchUpdater:
     async def update(self, updates: SentUpdates, addresses: Sequence[str], call: Call, results: Any) -> None:
         """Merge the updates of a call, and add the result of each to the repeated field `results`.
 
-        `addresses` are the addresses of the clients, one for each update. Where there are none, every update is from
-        the client of the call. Raises BatchTooLarge, or InvalidRequest where there are too many or too few addresses.
+        `addresses` are the addresses of the clients, one for each update, which is then a request of its own. Where
+        there are none, every update is from the client of the call. Raises BatchTooLarge, or InvalidRequest where there
+        are too many or too few addresses.
         """
         count = len(updates.items)
         require_batch(updates.items)
         if addresses and len(addresses) != count:
             raise InvalidRequest([Violation("client_addresses", "WRONG_LENGTH", "must be as many as users, or none")])
         clients = [client_address(address) for address in addresses] or [call.client_address()] * count
+        if addresses:
+            call.requests = SingleRequests("UpdateUser")
         planned = await plan_batch(call.application_id, updates, clients, self._clock(), self._turns, call.oversized)
         outcomes = await self._profiles.submit(writes_of(planned))
-        await fill_results(results, planned, outcomes, call.application_id, self._turns)
+        await fill_results(results, planned, outcomes, call, self._turns)
 
 
 async def plan_batch(
@@ -162,11 +167,12 @@ def writes_of(planned: Planned) -> list[ProfileWrite]:
     return [item.write for item in planned if isinstance(item, PlannedUpdate)]
 
 
-async def fill_results(
-    results: Any, planned: Planned, outcomes: Iterable[Outcome], application_id: str, turns: Turns
-) -> None:
-    """Add a result for each update of a batch. `outcomes` are those of the writes that `writes_of` returns."""
+async def fill_results(results: Any, planned: Planned, outcomes: Iterable[Outcome], call: Call, turns: Turns) -> None:
+    """Add a result for each update of a call. `outcomes` are those of the writes that `writes_of` returns."""
     remaining = iter(outcomes)
+    method = call.requests.method if call.requests else "BatchUpdateUsers"
+    codes: dict[str, int] = {}
+    warned: list[user_service_pb2.UpdateUserResponse] = []
     refused = 0
     for index, item in enumerate(planned):
         prefix = f"users[{index}]."
@@ -175,10 +181,29 @@ async def fill_results(
         if isinstance(response, UserfoldError):
             refused += 1
             if refused % REFUSED_IN_ONE_TURN == 0:
-                await turns.turn(application_id)
-            result.error.CopyFrom(status_of_refusal("BatchUpdateUsers", response, prefix))
+                await turns.turn(call.application_id)
+            code = error_status(response).code.name
+            codes[code] = codes.get(code, 0) + 1
+            status = status_of_refusal(method, response, call.origin_of(index), prefix, call.refusals)
+            result.error.CopyFrom(status)
         else:
+            if response is not _STORED:
+                warned.append(response)
             result.response.CopyFrom(response)
+    if warned:
+        count_warnings(method, warned, call)
+    if call.requests:
+        if refused < len(planned):
+            codes["OK"] = len(planned) - refused
+        call.requests.codes = codes
+
+
+def count_warnings(method: str, responses: Iterable[user_service_pb2.UpdateUserResponse], call: Call) -> None:
+    """Count the warnings in responses to a call."""
+    warnings = [(each.field, each.reason) for response in responses for each in response.warnings]
+    for reason, count in Counter([reason for _, reason in warnings]).items():
+        metrics.warnings(method, reason).inc(count)
+    record_warnings(method, warnings, call.refusals)
 
 
 def response_of(
@@ -189,7 +214,10 @@ def response_of(
         if not planned.warnings:
             return _STORED
         return user_service_pb2.UpdateUserResponse(warnings=convert.warning_messages(planned.warnings, prefix))
-    if isinstance(outcome, Suppressed):
-        warnings = convert.warning_messages((*planned.warnings[: limits.REPORTED - 1], _SUPPRESSED), prefix)
-        return user_service_pb2.UpdateUserResponse(warnings=warnings, suppressed=True)
-    return outcome
+    return suppressed_response(planned, prefix) if isinstance(outcome, Suppressed) else outcome
+
+
+def suppressed_response(planned: PlannedUpdate, prefix: str) -> user_service_pb2.UpdateUserResponse:
+    """The response to an update that is dropped."""
+    warnings = convert.warning_messages((*planned.warnings[: limits.REPORTED - 1], _SUPPRESSED), prefix)
+    return user_service_pb2.UpdateUserResponse(warnings=warnings, suppressed=True)

@@ -2,14 +2,14 @@
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
+from google.protobuf.unknown_fields import UnknownFieldSet
 from userfold.v1 import campaign_pb2, campaign_service_pb2, user_agent_pb2, user_pb2, user_service_pb2, warning_pb2
 
 from server import limits
-from server.errors import EtagNotSupported
 from server.model import (
     CampaignGroup,
     JsonObject,
@@ -18,18 +18,27 @@ from server.model import (
     Profile,
     ReportRequest,
     StoredUser,
+    Suppression,
     UpdateWarning,
     UserUpdate,
+    WouldErase,
 )
 from server.services.metadata_from_json import object_from_json
 from server.services.metadata_from_struct import object_from_struct
 from server.services.timestamp import nanoseconds
+from server.users.addresses import MAX_LENGTH
 from server.users.lookup import KEY_BYTES
+
+_ADDRESSES_IN_0_1: Final = 2
+"""The number of the field `client_addresses` that a BatchUpdateUsersRequest had in version 0.1."""
+
+_FRAMING: Final = 8
+"""The upper bound of what protobuf adds to one update and one address: a tag and a length each."""
 
 # Fields of a user that are copied unchanged.
 _COPIED = (
     *("user_id", "company_id", "ip_address", "user_agent_string", "anonymous_id"),
-    *("alias_count", "avatar_url", "email_domain", "company_domain", "observed_ip_address"),
+    *("alias_count", "avatar_url", "email_domain", "company_domain", "observed_ip_address", "etag"),
 )
 
 # What users can be looked up by.
@@ -40,12 +49,7 @@ _CAMPAIGN: Sequence[Any] = tuple(campaign_pb2.Campaign.DESCRIPTOR.fields_by_name
 
 
 def update_from_message(message: user_pb2.UserUpdate, client_address: str | None) -> UserUpdate:
-    """The update in a message.
-
-    Raises EtagNotSupported, or InvalidRequest for a value that protobuf allows and JSON does not.
-    """
-    if message.etag:
-        raise EtagNotSupported
+    """The update in a message. Raises InvalidRequest for a value that protobuf allows and JSON does not."""
     return UserUpdate(
         user_id=message.user_id,
         company_id=message.company_id if message.HasField("company_id") else None,
@@ -58,6 +62,7 @@ def update_from_message(message: user_pb2.UserUpdate, client_address: str | None
         campaign=_campaign(message.campaign) if message.HasField("campaign") else None,
         anonymous_id=message.anonymous_id or None,
         client_address=client_address,
+        etag=message.etag or None,
         # One more than the limit, so that the plan refuses it without all of them being copied.
         clear_fields=message.clear_fields[: limits.CLEAR_FIELDS + 1] if message.clear_fields else (),
     )
@@ -138,6 +143,8 @@ def metadata_json_of(message: Message) -> Sequence[bytes]:
     """The `metadata_json` of all users in a message."""
     if isinstance(message, user_pb2.User):
         return [message.metadata_json]
+    if isinstance(message, user_service_pb2.UpdateUserResponse):
+        return [message.user.metadata_json]
     if not isinstance(message, user_pb2.UserExport):
         return []
     return [message.user.metadata_json, *(visitor.visitor.metadata_json for visitor in message.visitors)]
@@ -151,9 +158,44 @@ def _user_agent_message(facts: Mapping[str, Mapping[str, str]]) -> user_agent_pb
     )
 
 
+def suppression_message(suppression: Suppression) -> user_service_pb2.Suppression:
+    """The message of a suppression."""
+    message = user_service_pb2.Suppression(user_id_digest=suppression.user_id_digest)
+    message.end_time.FromDatetime(suppression.end_time)
+    if suppression.start_time is not None:
+        message.start_time.FromDatetime(suppression.start_time)
+    return message
+
+
+def erased_message(erased: bool | WouldErase) -> user_service_pb2.DeleteUserResponse:
+    """The message of what an erasure did, or would do."""
+    if isinstance(erased, bool):
+        return user_service_pb2.DeleteUserResponse(deleted=erased)
+    return user_service_pb2.DeleteUserResponse(
+        deleted=erased.is_stored, alias_count=erased.aliases, visitor_count=erased.visitors
+    )
+
+
 def warning_messages(warnings: Iterable[UpdateWarning], prefix: str = "") -> list[warning_pb2.Warning]:
     """The messages of warnings. `prefix`, such as `users[3].`, is put before the names of fields."""
     return [
         warning_pb2.Warning(field=prefix + warning.field, reason=warning.reason, description=warning.description)
         for warning in warnings
+    ]
+
+
+def addresses_from_gateway_0_1(request: user_service_pb2.BatchUpdateUsersRequest) -> list[str]:
+    """The client addresses that a gateway of version 0.1 sends beside the updates of its clients.
+
+    Empty where there are none, or where the request holds more unknown fields than these addresses could be: to read
+    them costs, and a request may hold a hundred thousand.
+    """
+    size_beside_users = request.ByteSize() - sum(user.ByteSize() for user in request.users)
+    if size_beside_users > len(request.users) * (MAX_LENGTH + _FRAMING):
+        return []
+    unknown: Iterable[Any] = UnknownFieldSet(request)  # type: ignore[assignment]  # The stubs leave out that it iterates.
+    return [
+        field.data.decode("latin-1")
+        for field in unknown
+        if field.field_number == _ADDRESSES_IN_0_1 and isinstance(field.data, bytes)
     ]

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import orjson
 from google.protobuf.message import Message
-from userfold.v1 import campaign_service_pb2, user_pb2
+from userfold.v1 import campaign_service_pb2, user_pb2, user_service_pb2
 
 from runtime.turns import Turns
 from server import limits
@@ -62,6 +62,15 @@ class ResponseBuilder:
         """Fill the message of a user."""
         await self._decode(fetched)
         await self._translate(fetched.profile(), message)
+
+    async def preview(self, profile: Profile, size: int, response: user_service_pb2.UpdateUserResponse) -> bool:
+        """Fill the user in the response of a dry run, of which `size` bytes of BSON were decoded. Returns whether it
+        fits, as the first always does.
+        """
+        is_first = not self._bytes
+        await self._spend(_PROFILE_WORK + size // _BYTES_PER_STEP)
+        await self._translate(profile, response.user)
+        return self._add_size(response) or is_first
 
     async def export(self, fetched: Fetched, message: user_pb2.UserExport) -> bool:
         """Fill the message of an export of a user. Returns whether it fits, as the first always does."""

@@ -5,7 +5,7 @@ from typing import Any, Final
 from userfold.v1 import campaign_pb2, user_pb2
 
 from server import limits
-from server.errors import EtagNotSupported, InvalidRequest, Violation
+from server.errors import InvalidRequest, Violation
 from server.model import UserUpdate
 from server.services.metadata_from_json import object_from_json
 from server.services.timestamp import nanoseconds
@@ -25,10 +25,7 @@ _STRING_OR_NULL: Final = (str, type(None))
 
 
 def update_from_json(data: bytes, client_address: str | None) -> UserUpdate:
-    """The update in a JSON object in UTF-8.
-
-    Raises EtagNotSupported, or InvalidRequest for anything that is not the JSON of an update.
-    """
+    """The update in a JSON object in UTF-8. Raises InvalidRequest for anything that is not the JSON of an update."""
     sent: dict[str, Any] = object_from_json(data, "user")
     get = sent.get
     for name in _STRINGS:
@@ -44,8 +41,6 @@ def update_from_json(data: bytes, client_address: str | None) -> UserUpdate:
         _require_campaign(campaign)
     if clear_fields is not None:
         _require_strings(clear_fields)
-    if get("etag"):
-        raise EtagNotSupported
     return UserUpdate(
         user_id=get("user_id") or "",
         company_id=get("company_id"),
@@ -59,6 +54,7 @@ def update_from_json(data: bytes, client_address: str | None) -> UserUpdate:
         anonymous_id=get("anonymous_id") or None,
         client_address=client_address,
         clear_fields=clear_fields or (),
+        etag=get("etag") or None,
     )
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 
 from userfold.v1 import user_service_pb2 as pb
@@ -12,26 +13,31 @@ from server.commit.write_batcher import WriteBatcher
 from server.errors import BatchTooLarge, ServerStopping, UserfoldError
 from server.model import PlannedUpdate
 from server.rpc.call import Call
+from server.rpc.observing.refusal_log import status_of_refusal
 from server.rpc.parsing import ParsedRequest
-from server.rpc.refusal_log import status_of_refusal
 from server.services.batch_updates import (
     REFUSED_IN_ONE_TURN,
     Planned,
+    SentUpdates,
+    count_warnings,
     messages,
     plan_batch,
     response_of,
     slices_of,
     writes_of,
 )
+from server.services.dry_runs.updates import Results as DryRunResults
+from server.services.dry_runs.updates import UpdateDryRuns
 from server.users.ports import Outcome
 
 
 @dataclass(frozen=True, slots=True)
 class _Settled:
-    """The updates of one request, or a part of them, with their outcomes. `number` is that of the first."""
+    """The updates of one request, or a part of them, with the outcomes of those that are written. `number` is that of
+    the first. Those of a dry run have their responses already."""
 
     number: int
-    planned: Planned
+    planned: Planned | DryRunResults
     outcomes: asyncio.Future[Sequence[Outcome]]
 
 
@@ -41,12 +47,14 @@ class UpdateStream:
     def __init__(
         self,
         profiles: WriteBatcher,
+        dry_runs: UpdateDryRuns,
         call: Call,
         clock: Callable[[], int],
         stopping: asyncio.Event,
         turns: Turns,
     ) -> None:
         self._profiles = profiles
+        self._dry_runs = dry_runs
         self._call = call
         self._application_id = call.application_id
         self._client_address = call.client_address()
@@ -61,8 +69,8 @@ class UpdateStream:
     async def acknowledge(self, requests: AsyncIterable[ParsedRequest]) -> AsyncIterator[pb.StreamUpdateUsersResponse]:
         """Acknowledge the updates of the requests. Each response acknowledges all updates that are settled by then.
 
-        After every update that was read is acknowledged, raises BatchTooLarge, ServerStopping or what
-        `refuse_validate_only` raises, where one of these ended the stream.
+        After every update that was read is acknowledged, raises BatchTooLarge or ServerStopping, or ScopeMissing of a
+        dry run, where one of these ended the stream.
         """
         reading = asyncio.ensure_future(self._read(requests))
         reading.add_done_callback(lambda _: self._progress.set())
@@ -89,10 +97,13 @@ class UpdateStream:
     async def _read(self, requests: AsyncIterable[ParsedRequest]) -> None:
         number = 0
         async for request, oversized in requests:
-            self._call.refuse_validate_only(request)
             count = len(request.users)
             if count > limits.BATCH_UPDATES:
                 raise BatchTooLarge
+            if request.validate_only:
+                await self._dry_run(number, messages(request.users), oversized)
+                number += count
+                continue
             addresses = [self._client_address] * count
             planned = await plan_batch(
                 self._application_id, messages(request.users), addresses, self._clock(), self._turns, oversized
@@ -104,6 +115,25 @@ class UpdateStream:
                 await self._submit(number, planned[start : start + size])
                 start += size
                 number += size
+
+    async def _dry_run(self, number: int, updates: SentUpdates, oversized: frozenset[int]) -> None:
+        """Compute what updates would do after all that are before them."""
+        # Only one response with profiles is held at a time.
+        await self._until_acknowledged()
+        async with aclosing(self._dry_runs.update_stream(updates, self._call, oversized)) as parts:
+            async for part in parts:
+                outcomes: asyncio.Future[Sequence[Outcome]] = asyncio.get_running_loop().create_future()
+                outcomes.set_result(())
+                self._unacknowledged += len(part)
+                self._settled.append(_Settled(number, part, outcomes))
+                self._progress.set()
+                number += len(part)
+                await self._until_acknowledged()
+
+    async def _until_acknowledged(self) -> None:
+        while self._unacknowledged:
+            self._acknowledged.clear()
+            await self._acknowledged.wait()
 
     async def _submit(self, number: int, planned: Planned) -> None:
         """Submit updates as soon as there is room for them."""
@@ -123,6 +153,7 @@ class UpdateStream:
 
     async def _response(self, settled: Sequence[_Settled]) -> pb.StreamUpdateUsersResponse:
         response = pb.StreamUpdateUsersResponse()
+        warned: list[pb.UpdateUserResponse] = []
         refused = 0
         for part in settled:
             outcomes = iter(part.outcomes.result())
@@ -133,7 +164,13 @@ class UpdateStream:
                     refused += 1
                     if refused % REFUSED_IN_ONE_TURN == 0:
                         await self._turns.turn(self._application_id)
-                    acknowledgement.error.CopyFrom(status_of_refusal("StreamUpdateUsers", result))
+                    call = self._call
+                    status = status_of_refusal("StreamUpdateUsers", result, call.origin, refusals=call.refusals)
+                    acknowledgement.error.CopyFrom(status)
                 else:
+                    if result.warnings:
+                        warned.append(result)
                     acknowledgement.response.CopyFrom(result)
+        if warned:
+            count_warnings("StreamUpdateUsers", warned, self._call)
         return response

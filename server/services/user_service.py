@@ -1,43 +1,46 @@
 """The methods of UserService: translate, plan, store, translate back."""
 
 import asyncio
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Sequence
-from typing import Any, Final, TypeVar
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Sequence
+from typing import TypeVar
 
-from google.protobuf.unknown_fields import UnknownFieldSet
 from userfold.v1 import user_service_pb2 as pb
 
 from runtime.turns import Turns
 from server.commit.lookup_batcher import LookupBatcher
 from server.commit.write_batcher import WriteBatcher
 from server.errors import GatewayTooOld, UserfoldError, UserNotFound
-from server.model import PlannedUpdate
+from server.model import Erasure, PlannedUpdate, WouldErase
 from server.query.field_mask import parse_mask
 from server.query.page_token import PageTokens
 from server.rpc.call import Call, is_from_gateway_0_1
+from server.rpc.observing.refusal_log import status_of_refusal
 from server.rpc.parsing import ParsedRequest
-from server.rpc.refusal_log import status_of_refusal
 from server.services import convert
 from server.services.batch_reads import fill_read_results
-from server.services.batch_updates import BatchUpdater, messages, outcomes_of, plan_each, require_batch, response_of
+from server.services.batch_updates import (
+    BatchUpdater,
+    count_warnings,
+    messages,
+    outcomes_of,
+    plan_each,
+    require_batch,
+    response_of,
+)
+from server.services.dry_runs.updates import UpdateDryRuns
 from server.services.sliced_responses import ResponseBuilder
 from server.services.update_stream import UpdateStream
-from server.users.addresses import MAX_LENGTH
 from server.users.count import plan_count
-from server.users.delete import plan_delete, plan_suppression
 from server.users.export import plan_export
 from server.users.get import plan_get
 from server.users.list_users import plan_list, subject_of_list
 from server.users.lookup import LATEST_FIRST, plan_lookup, subject_of_lookup
-from server.users.ports import ProfileErasure, ProfileQueries
-from server.users.remove_alias import plan_remove_alias
+from server.users.ports import Erased, ProfileErasure, ProfileQueries, Suppressions
+from server.users.removal.delete import plan_delete, plan_suppression
+from server.users.removal.remove_alias import plan_remove_alias
+from server.users.removal.suppressions import next_page_token, plan_lift, plan_suppressions
+from server.users.suggest import merged, plan_suggestions, user_id_of
 from server.users.update import plan_update
-
-_ADDRESSES_IN_0_1: Final = 2
-"""The number of the field `client_addresses` that a BatchUpdateUsersRequest had in version 0.1."""
-
-_FRAMING: Final = 8
-"""The upper bound of what protobuf adds to one update and one address: a tag and a length each."""
 
 _Outcome = TypeVar("_Outcome")
 
@@ -53,8 +56,10 @@ class UserService:
         self,
         profiles: WriteBatcher,
         updater: BatchUpdater,
+        dry_runs: UpdateDryRuns,
         queries: ProfileQueries,
         erasure: ProfileErasure,
+        suppressions: Suppressions,
         tokens: PageTokens,
         clock: Callable[[], int],
         stopping: asyncio.Event,
@@ -62,37 +67,45 @@ class UserService:
     ) -> None:
         self._profiles = profiles
         self._updater = updater
+        self._dry_runs = dry_runs
         self._queries = queries
         self._lookups = LookupBatcher(queries)
         self._erasure = erasure
+        self._suppressions = suppressions
         self._tokens = tokens
         self._clock = clock
         self._stopping = stopping
         self._turns = turns
 
     async def UpdateUser(self, request: pb.UpdateUserRequest, call: Call) -> pb.UpdateUserResponse:
-        call.refuse_validate_only(request)
+        if request.validate_only:
+            return await self._dry_runs.update(request, call)
         application_id, now, address = call.application_id, self._clock(), call.client_address()
 
         def plan() -> PlannedUpdate:
             return plan_update(application_id, convert.update_from_message(request.user, address), now)
 
         planned, outcome = await self._profiles.submit_unplanned(application_id, call.size_bytes, plan)
-        return _unless_error(response_of(planned, outcome))
+        response = _unless_error(response_of(planned, outcome))
+        if planned.warnings or response.suppressed:
+            count_warnings("UpdateUser", [response], call)
+        return response
 
     async def BatchUpdateUsers(self, request: pb.BatchUpdateUsersRequest, call: Call) -> pb.BatchUpdateUsersResponse:
-        call.refuse_validate_only(request)
-        require_batch(request.users)
         response = pb.BatchUpdateUsersResponse()
+        if request.validate_only:
+            await self._dry_runs.update_batch(messages(request.users), call, response.results)
+            return response
+        require_batch(request.users)
         await self._updater.update(
-            messages(request.users), _addresses_from_gateway_0_1(request), call, response.results
+            messages(request.users), convert.addresses_from_gateway_0_1(request), call, response.results
         )
         return response
 
     async def StreamUpdateUsers(
         self, requests: AsyncIterable[ParsedRequest], call: Call
     ) -> AsyncIterator[pb.StreamUpdateUsersResponse]:
-        stream = UpdateStream(self._profiles, call, self._clock, self._stopping, self._turns)
+        stream = UpdateStream(self._profiles, self._dry_runs, call, self._clock, self._stopping, self._turns)
         async for response in stream.acknowledge(requests):
             yield response
 
@@ -113,7 +126,7 @@ class UserService:
             response.results,
             fetched,
             lambda user, message: builder.next_user(user, message.user),
-            call.application_id,
+            call,
             self._turns,
         )
         return response
@@ -132,6 +145,17 @@ class UserService:
             response.next_page_token = self._tokens.seal(position, subject_of_lookup(lookup), now)
         return response
 
+    async def SuggestUsers(self, request: pb.SuggestUsersRequest, call: Call) -> pb.SuggestUsersResponse:
+        prefixes = plan_suggestions(call.application_id, request.text, request.page_size)
+        by_id, *by_email = [await self._queries.starting_with(prefix) for prefix in prefixes]
+        found = merged(by_id, by_email[0] if by_email else (), user_id_of, prefixes[0].limit)
+        response, builder = pb.SuggestUsersResponse(), self._builder(call)
+        for matched_field, users in zip(("user_id", "metadata.email"), found, strict=True):
+            for user in users:
+                suggestion = response.suggestions.add(matched_field=matched_field)
+                await builder.user(user, suggestion.user)
+        return response
+
     async def RemoveAlias(self, request: pb.RemoveAliasRequest, call: Call) -> pb.RemoveAliasResponse:
         removal = plan_remove_alias(call.application_id, request.user_id, request.session_token)
         (removed,) = await self._erasure.remove_aliases([removal])
@@ -147,32 +171,59 @@ class UserService:
         results = []
         for index, removed in enumerate(await outcomes_of(planned, self._erasure.remove_aliases)):
             if isinstance(removed, UserfoldError):
-                error = status_of_refusal("BatchRemoveAliases", removed, f"requests[{index}].")
+                prefix = f"requests[{index}]."
+                error = status_of_refusal("BatchRemoveAliases", removed, call.origin, prefix, call.refusals)
                 results.append(pb.RemoveAliasResult(error=error))
             else:
                 results.append(pb.RemoveAliasResult(response=pb.RemoveAliasResponse(removed=removed)))
         return pb.BatchRemoveAliasesResponse(results=results)
 
     async def DeleteUser(self, request: pb.DeleteUserRequest, call: Call) -> pb.DeleteUserResponse:
-        call.refuse_validate_only(request)
         until = plan_suppression(request.suppress_days, self._clock())
-        (deleted,) = await self._erasure.erase([plan_delete(call.application_id, "user_id", request.user_id, until)])
-        return pb.DeleteUserResponse(deleted=_unless_error(deleted))
+        erasure = plan_delete(call.application_id, "user_id", request.user_id, until)
+        (erased,) = await self._erase([erasure], call, is_dry_run=request.validate_only)
+        if isinstance(erased, UserfoldError):
+            raise erased
+        return convert.erased_message(erased)
 
     async def BatchDeleteUsers(self, request: pb.BatchDeleteUsersRequest, call: Call) -> pb.BatchDeleteUsersResponse:
-        call.refuse_validate_only(request)
         require_batch(request.user_ids)
         application_id, until = call.application_id, plan_suppression(request.suppress_days, self._clock())
         planned = plan_each(
             lambda index, user_id: plan_delete(application_id, f"user_ids[{index}]", user_id, until), request.user_ids
         )
         results = []
-        for deleted in await outcomes_of(planned, self._erasure.erase):
-            if isinstance(deleted, UserfoldError):
-                results.append(pb.DeleteUserResult(error=status_of_refusal("BatchDeleteUsers", deleted)))
+        for erased in await outcomes_of(
+            planned, lambda erasures: self._erase(erasures, call, is_dry_run=request.validate_only)
+        ):
+            if isinstance(erased, UserfoldError):
+                error = status_of_refusal("BatchDeleteUsers", erased, call.origin, refusals=call.refusals)
+                results.append(pb.DeleteUserResult(error=error))
             else:
-                results.append(pb.DeleteUserResult(response=pb.DeleteUserResponse(deleted=deleted)))
+                results.append(pb.DeleteUserResult(response=convert.erased_message(erased)))
         return pb.BatchDeleteUsersResponse(results=results)
+
+    async def _erase(
+        self, erasures: Sequence[Erasure], call: Call, *, is_dry_run: bool
+    ) -> Sequence[Erased | WouldErase]:
+        if is_dry_run:
+            call.require_reader()
+            return await self._erasure.preview(erasures)
+        return await self._erasure.erase(erasures)
+
+    async def ListSuppressions(self, request: pb.ListSuppressionsRequest, call: Call) -> pb.ListSuppressionsResponse:
+        application_id, user_id, now = call.application_id, request.user_id, self._clock()
+        page = plan_suppressions(application_id, user_id, request.page_size, request.page_token, self._tokens, now)
+        suppressions, has_more = await self._suppressions.list_page(page)
+        response = pb.ListSuppressionsResponse(suppressions=map(convert.suppression_message, suppressions))
+        if has_more:
+            last = suppressions[-1].user_id_digest
+            response.next_page_token = next_page_token(application_id, user_id, last, self._tokens, now)
+        return response
+
+    async def LiftSuppression(self, request: pb.LiftSuppressionRequest, call: Call) -> pb.LiftSuppressionResponse:
+        lifted = await self._suppressions.lift(plan_lift(call.application_id, request.user_id))
+        return pb.LiftSuppressionResponse(lifted=_unless_error(lifted))
 
     async def ExportUser(self, request: pb.ExportUserRequest, call: Call) -> pb.ExportUserResponse:
         application_id = call.application_id
@@ -192,7 +243,7 @@ class UserService:
             response.results,
             fetched,
             lambda user, message: builder.export(user, message.user_export),
-            application_id,
+            call,
             self._turns,
         )
         return response
@@ -228,20 +279,3 @@ def _unless_error(outcome: _Outcome | UserfoldError) -> _Outcome:
     if isinstance(outcome, UserfoldError):
         raise outcome
     return outcome
-
-
-def _addresses_from_gateway_0_1(request: pb.BatchUpdateUsersRequest) -> list[str]:
-    """The client addresses that a gateway of version 0.1 sends beside the updates of its clients.
-
-    Empty where there are none, or where the request holds more unknown fields than these addresses could be: to read
-    them costs, and a request may hold a hundred thousand.
-    """
-    size_beside_users = request.ByteSize() - sum(user.ByteSize() for user in request.users)
-    if size_beside_users > len(request.users) * (MAX_LENGTH + _FRAMING):
-        return []
-    unknown: Iterable[Any] = UnknownFieldSet(request)  # type: ignore[assignment]  # The stubs leave out that it iterates.
-    return [
-        field.data.decode("latin-1")
-        for field in unknown
-        if field.field_number == _ADDRESSES_IN_0_1 and isinstance(field.data, bytes)
-    ]

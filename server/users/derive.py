@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+import string
 from collections.abc import Iterable
 from functools import cache, lru_cache
 from typing import Final, NamedTuple, cast
@@ -31,11 +32,12 @@ _FREE_MAIL_NAMES = frozenset({"gmail", "gmx", "hotmail", "live", "outlook", "yah
 
 
 class EmailFacts(NamedTuple):
-    """The Gravatar picture of an email address, its domain, and the company's domain of a work address."""
+    """The Gravatar picture of an email address, its domain, the company's domain of a work address, and its key."""
 
     avatar_url: str
     email_domain: str
     company_domain: str | None
+    email_key: str
 
 
 # The usual form of an address. Whether it is valid depends only on its domain, which is cached.
@@ -61,8 +63,19 @@ def _facts_of(email: str) -> EmailFacts | None:
     if domain is None:
         return None
     picture = hashlib.sha256(address.lower().encode()).hexdigest()
-    return EmailFacts(f"https://www.gravatar.com/avatar/{picture}", domain, _company_domain(domain))
+    url = f"https://www.gravatar.com/avatar/{picture}"
+    return EmailFacts(url, domain, _company_domain(domain), email_key(address))
 
+
+def email_key(address: str) -> str:
+    """The form by which the beginning of an address is compared: without blanks around it, ASCII letters in lower case.
+
+    Other letters stay as they are: MongoDB, which migrates stored addresses, has no lower case of them.
+    """
+    return address.strip().translate(_ASCII_LOWER)
+
+
+_ASCII_LOWER: Final = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 
 _cached_facts = lru_cache(maxsize=10_000)(_facts_of)
 

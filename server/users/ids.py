@@ -12,12 +12,27 @@ def profile_id(application_id: str, user_id: str) -> str:
 
     It is a digest, because an erasure that suppresses later updates keeps the `_id`.
     """
-    return f"{application_id}/u/{_digest(application_id, 'u', user_id)}"
+    return users_prefix(application_id) + _digest(application_id, "u", user_id)
+
+
+def users_prefix(application_id: str) -> str:
+    """What the `_id` of every user of an application begins with. The digest follows."""
+    return f"{application_id}/u/"
 
 
 def visitor_id(application_id: str, anonymous_id: str) -> str:
     """The `_id` of the profile of a visitor without a user id."""
     return f"{application_id}/a/{_digest(application_id, 'a', anonymous_id)}"
+
+
+def sampled_ids(application_id: str) -> tuple[str, str]:
+    """The first `_id` of a sample of the users of an application, and its end. It holds one user in 256."""
+    return f"{application_id}/u/00", f"{application_id}/u/01"
+
+
+def middle_id(application_id: str) -> str:
+    """An `_id` that halves the users of an application: digests are evenly distributed."""
+    return f"{application_id}/u/8"
 
 
 def alias_digest(application_id: str, session_token: str) -> bytes:

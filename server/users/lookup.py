@@ -1,4 +1,4 @@
-"""LookupUsers: which stored field the users of a session token, an email address or a company have in common."""
+"""LookupUsers: which stored field the users of a token, an address, a company or an anonymous id have in common."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -23,19 +23,20 @@ KEY_BYTES: Final = {
     "session_token": limits.TEXT_BYTES,
     "email": limits.TEXT_BYTES,
     "company_id": limits.ID_BYTES,
+    "anonymous_id": limits.ID_BYTES,
 }
 """What users can be looked up by, and how many bytes each may take: as many as in an update. No email address is as
 long."""
 
 
 def plan_lookup(application_id: str, request: LookupRequest, tokens: PageTokens, now: int) -> Lookup:
-    """The look-up of one page, by one of session_token, email and company_id, at the time `now`.
+    """The look-up of one page, by one of `KEY_BYTES`, at the time `now`.
 
     `now` is in nanoseconds since 1970-01-01 UTC. Raises InvalidRequest.
     """
     violations = []
     if len(request.known) != 1:
-        text = "exactly one of session_token, email and company_id must be set"
+        text = "exactly one of session_token, email, company_id and anonymous_id must be set"
         violations.append(Violation("session_token", "NOT_EXACTLY_ONE", text))
     for name, text in request.known.items():
         if violation := text_violation(name, text, KEY_BYTES[name]):

@@ -1,6 +1,6 @@
 """What the service needs of a profile store, and what a store must guarantee."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 from typing import Final, Protocol, TypeAlias
 
 from server.errors import UserfoldError
@@ -10,13 +10,18 @@ from server.model import (
     Erasure,
     Fetched,
     Lookup,
+    Prefix,
+    Preview,
     ProfileWrite,
     Stored,
     Suppressed,
+    Suppression,
+    WouldErase,
 )
 from server.query.conditions import UserQuery
 from server.query.field_mask import Mask
 from server.users.list_users import Listing
+from server.users.removal.suppressions import SuppressionPage
 from server.users.report_campaigns import Report
 
 Outcome: TypeAlias = UserfoldError | Suppressed | Stored
@@ -41,7 +46,23 @@ class ProfileStore(Protocol):
 
         A failure must not affect another write. Must return STORED only for a durable write. Must not raise for an
         error of the database. Returns AGAIN for a write that turns out to be slow: the caller applies it again, before
-        any later write of its profile, with few slow writes.
+        any later write of its profile, with few slow writes. A write with an `etag`, with which only such writes are
+        applied, has the outcome EtagMismatch where the profile has another etag when it is written.
+        """
+
+
+Previewed: TypeAlias = Preview | UserfoldError | Suppressed
+"""What a write would do."""
+
+
+class ProfilePreviews(Protocol):
+    """Where it is computed what writes would do."""
+
+    def preview(self, writes: Sequence[ProfileWrite]) -> AsyncGenerator[Previewed, None]:
+        """Compute what each write would do after all that are before it, and write nothing.
+
+        The profiles are those that are stored now. Must hold no more of them than the caller has been given, but for a
+        few, and must raise DatabaseUnavailable if the database does not respond.
         """
 
 
@@ -75,6 +96,9 @@ class ProfileQueries(Protocol):
         None for a look-up whose users are too large for it. None for all if the users are too many.
         """
 
+    async def starting_with(self, prefix: Prefix) -> Sequence[Fetched]:
+        """The users of a prefix in its order, with the fields of `SUGGESTED` alone and their strings cut."""
+
     async def list_users(self, listing: Listing) -> tuple[Sequence[Fetched], bool]:
         """The users of one page, and whether more match. Must raise QueryTooSlow after its time."""
 
@@ -103,5 +127,21 @@ class ProfileErasure(Protocol):
         After an interrupted erasure, the next one must find all that is left.
         """
 
+    async def preview(self, erasures: Sequence[Erasure]) -> Sequence[WouldErase]:
+        """What `erase` would do now. Must raise DatabaseUnavailable if the database does not respond."""
+
     async def remove_aliases(self, removals: Sequence[AliasRemoval]) -> Sequence[Erased]:
         """Remove aliases. Returns for each whether it was stored, or UserNotFound if there is no profile."""
+
+
+class Suppressions(Protocol):
+    """How the suppressions that erasures begin are listed and lifted."""
+
+    async def list_page(self, page: SuppressionPage) -> tuple[Sequence[Suppression], bool]:
+        """The suppressions of one page that have not ended, and whether there are more.
+
+        Must raise DatabaseUnavailable if the database does not respond.
+        """
+
+    async def lift(self, profile_id: str) -> Erased:
+        """End a suppression, durably. Returns whether there was one. Must not raise for an error of the database."""

@@ -1,12 +1,15 @@
-"""ReportCampaigns: which users are reported, and how they are grouped."""
+"""ReportCampaigns: which users are reported, how they are grouped, and how the parts of a large report are merged."""
 
-from collections.abc import Sequence
+import math
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from fractions import Fraction
+from typing import Final, TypeAlias
 
 from server import limits
 from server.errors import InvalidRequest, Violation
-from server.model import ReportRequest
+from server.model import CampaignGroup, CampaignReport, FetchedGroup, ReportRequest
 from server.query.conditions import StoredPath, UserQuery
 from server.query.fields import CAMPAIGN_FIELDS, CAMPAIGNS, FieldKind, field_at
 from server.query.grammar import Path, parse_filter, parse_paths, refusal
@@ -14,6 +17,9 @@ from server.query.strings import paths_text
 from server.users.filter_conditions import time_condition, users_matching
 
 _DEFAULT_GROUP_BY: Final = "initial_campaign.utm_source"
+
+SAMPLE_SHARE: Final = 256
+"""A sample of a report reads one user in so many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +38,95 @@ class Report:
     def names(self) -> Sequence[str]:
         """The names of the fields in `group_by`."""
         return [".".join(path) for path in self.group_by]
+
+
+@dataclass(frozen=True, slots=True)
+class ReportSample:
+    """The users of a report among those whose ids have a digest in one of `SAMPLE_SHARE` ranges of equal size.
+
+    They are in `groups` groups, of which `lone` hold one user, and were created within `days` days.
+    """
+
+    users: int
+    groups: int
+    lone: int
+    days: int
+
+    @property
+    def is_of_parts(self) -> bool:
+        """Whether the report has so many users that it should be read in parts, and so few groups that it can be."""
+        # As many users are expected in groups of which the sample has none. Each could be a group of its own.
+        unseen = self.lone * SAMPLE_SHARE
+        rows = self.groups * self.days + unseen
+        return self.users * SAMPLE_SHARE >= limits.REPORT_IN_PARTS_USERS and rows <= limits.REPORT_PART_GROUPS
+
+
+GroupKey: TypeAlias = tuple[str | None, ...]
+"""The texts of a group, or None where there is none. The key of the total is empty."""
+
+
+@dataclass(frozen=True, slots=True)
+class GroupPart:
+    """The users of one part of a report who are in one group."""
+
+    key: GroupKey
+    users: int
+    fetched: FetchedGroup
+
+
+class _MergedGroup:
+    """A FetchedGroup of all parts of a group, which are merged when it is asked for."""
+
+    def __init__(self) -> None:
+        self.users = self.size = 0
+        self._parts: list[FetchedGroup] = []
+
+    def add(self, part: GroupPart) -> None:
+        self.users += part.users
+        self.size += part.fetched.size
+        self._parts.append(part.fetched)
+
+    def group(self) -> CampaignGroup:
+        parts = [part.group() for part in self._parts]
+        days: Counter[str] = Counter()
+        for part in parts:
+            days.update(dict(part.days))
+        return CampaignGroup(
+            campaign=parts[0].campaign,
+            users=self.users,
+            days=sorted(days.items()),
+            value_sum=_sum([part.value_sum for part in parts]),
+            value_count=sum(part.value_count for part in parts),
+        )
+
+
+def merge_parts(parts: Iterable[GroupPart], limit: int) -> CampaignReport:
+    """The report of which these are all groups of all parts, of whose groups at most `limit` are wanted."""
+    merged: dict[GroupKey, _MergedGroup] = {}
+    for part in parts:
+        merged.setdefault(part.key, _MergedGroup()).add(part)
+    total = merged.pop((), None)
+    first = sorted(merged.items(), key=_rank)[: limit + 1]
+    return CampaignReport([group for _, group in first[:limit]], len(first) > limit, total)
+
+
+def _rank(item: tuple[GroupKey, _MergedGroup]) -> tuple[int, Sequence[tuple[bool, bytes]]]:
+    key, group = item
+    # As MongoDB sorts: nothing first, then texts by their bytes.
+    return -group.users, [(text is not None, (text or "").encode()) for text in key]
+
+
+def _sum(sums: Sequence[float]) -> float:
+    """The sum of MongoDB's sums, rounded once: of integers, an integer where it has 64 bits, and else a double."""
+    if not all(map(math.isfinite, sums)):
+        return sum(sums)
+    exact = sum(map(Fraction, sums))
+    if -(2**63) <= exact < 2**63 and all(isinstance(each, int) for each in sums):
+        return int(exact)
+    try:
+        return float(exact)
+    except OverflowError:
+        return math.inf if exact > 0 else -math.inf
 
 
 def plan_report(application_id: str, request: ReportRequest) -> Report:

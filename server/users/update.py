@@ -60,11 +60,12 @@ def plan_update(application_id: str, update: UserUpdate, now: int) -> PlannedUpd
         on_insert={"application_id": application_id, **names, "created_time": created_time},
         change=change if tree is None else {**change.patch(), "metadata": tree},
         aliases=(alias_digest(application_id, update.session_token),) if update.session_token else (),
-        exact=plan.exact,
+        exact=plan.exact or update.etag is not None,
         leaves=plan.paths,
         size=plan.size,
         values=plan.values - plan.removed,
         first_campaign=first_campaign,
+        etag=update.etag,
     )
     return PlannedUpdate(write, plan.warnings[: limits.REPORTED])
 
@@ -170,6 +171,8 @@ class _Plan(MetadataPlan):
                 self.removes.append("user_agent")
             else:
                 sets["user_agent"] = facts
+        if update.etag:
+            self.text("etag", update.etag, limits.ETAG_BYTES)
         if update.campaign:
             self.campaign(update.campaign)
 
@@ -243,10 +246,12 @@ class _Plan(MetadataPlan):
         if facts is None:
             if email is not None:
                 self.warn("metadata.email", "NOT_AN_EMAIL_ADDRESS", "kept as sent; nothing is derived from it")
-            self.removes += ("avatar_url", "email_domain", "company_domain")
+            self.removes += ("avatar_url", "email_domain", "company_domain", "email_key")
             return
-        self.size += len(facts.avatar_url) + 2 * len(facts.email_domain)
+        # A character has at most four bytes.
+        self.size += len(facts.avatar_url) + 2 * len(facts.email_domain) + 4 * len(facts.email_key)
         self.sets["avatar_url"], self.sets["email_domain"] = facts.avatar_url, facts.email_domain
+        self.sets["email_key"] = facts.email_key
         if facts.company_domain:
             self.sets["company_domain"] = facts.company_domain
         else:

@@ -14,7 +14,7 @@ from pymongo.errors import BulkWriteError, PyMongoError
 from server.errors import BackupFailed
 from server.mongo import client as mongodb
 from server.mongo.backups.archive import ArchiveReader, ArchiveWriter
-from server.mongo.client import Collection, Database, unusable
+from server.mongo.client import REFUSALS, Collection, Database, unusable
 from server.mongo.schema import KEY, SCHEMA, SERVERS, oldest_serving, require_served
 from server.mongo.writes.bulk import DUPLICATE_KEY
 from server.users.ids import visitor_id
@@ -29,6 +29,9 @@ _RAW = CodecOptions(document_class=RawBSONDocument)
 _SNAPSHOT_TOO_OLD = 239
 _KEPT = ("profiles", "applications", "credentials")
 """A database is empty if these collections are."""
+
+_OPERATIONAL = frozenset({SERVERS, REFUSALS})
+"""Collections that describe how the database is used. A backup does not hold them."""
 
 _PROFILE = {"suppressed_until": {"$exists": False}}
 """Matches every document but tombstones."""
@@ -46,13 +49,19 @@ def _errors(database: Database) -> Iterator[None]:
         ) from error
 
 
-async def dump(database: Database, file: IO[bytes]) -> Counts:
+async def dump(database: Database, file: IO[bytes], *, allow_empty: bool) -> Counts:
     """Write a backup of the database as it is now, while others write to it. Only a slice is held in memory.
 
-    Raises BackupFailed or InvalidSetting.
+    Raises BackupFailed, also for an empty database that is not allowed, or InvalidSetting.
     """
     with _errors(database):
-        return await _dump(database, file)
+        counts = await _dump(database, file)
+    if not (allow_empty or any(counts.get(name) for name in _KEPT)):
+        raise BackupFailed(
+            f"the database {database.name!r} is empty: check USERFOLD_MONGODB_URI, USERFOLD_DATABASE and"
+            " USERFOLD_DATA_DIR, or allow a backup of nothing with --allow-empty"
+        )
+    return counts
 
 
 async def _dump(database: Database, file: IO[bytes]) -> Counts:
@@ -62,7 +71,7 @@ async def _dump(database: Database, file: IO[bytes]) -> Counts:
     names = [
         name
         for name in sorted(await database.list_collection_names())
-        if name != SERVERS and not name.startswith("system.")
+        if name not in _OPERATIONAL and not name.startswith("system.")
     ]
     counts = Counter(dict.fromkeys(names, 0))
     archive = ArchiveWriter(file, {"created_time": datetime.now(UTC), "least": schema.get("least", 1)})

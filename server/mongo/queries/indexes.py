@@ -7,7 +7,7 @@ from typing import Final
 from server.query.conditions import AllOf, AnyOf, Compared, Condition, IsStored, JsonCompared, StoredPath, UserQuery
 from server.query.declared_paths import MODIFIED_TIME, is_declarable
 
-_INDEXED: Final = frozenset({("_id",), ("company_id",), ("avatar_url",), ("created_time",)})
+_INDEXED: Final = frozenset({("_id",), ("company_id",), ("avatar_url",), ("anonymous_id",), ("created_time",)})
 _ORDERED: Final = frozenset({"created_time", "user_id"})
 
 
@@ -17,6 +17,12 @@ def is_served(query: UserQuery, declared: AbstractSet[StoredPath]) -> bool:
     `declared` are the paths of the application whose indexes are ready.
     """
     return any(_is_served(condition, declared) for condition in _conjuncts(query.conditions))
+
+
+def is_served_in_parts(query: UserQuery, declared: AbstractSet[StoredPath]) -> bool:
+    """Whether half of the users of a query are found in half the time: no index finds them but by `created_time`."""
+    others = [each for each in _conjuncts(query.conditions) if _path_of(each) != ("created_time",)]
+    return not is_served(UserQuery(query.application_id, others), declared)
 
 
 def reads_all(query: UserQuery, order: str | None, declared: AbstractSet[StoredPath]) -> bool:

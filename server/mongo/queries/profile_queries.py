@@ -7,27 +7,29 @@ from datetime import UTC, datetime
 from operator import itemgetter
 from typing import Any
 
-from bson import decode
 from bson.codec_options import CodecOptions
 from bson.raw_bson import RawBSONDocument
 from pymongo import timeout
+from pymongo.errors import ConnectionFailure, ServerSelectionTimeoutError
 
 from server import limits
 from server.errors import IndexRequired, QueryTooSlow, ResponseTooLarge, UserfoldError, UserNotFound
-from server.model import CampaignGroup, CampaignReport, Fetched, Lookup
-from server.mongo.client import BY_USER_ID, Cursor, Database
+from server.model import CampaignReport, Fetched, Lookup, Prefix
+from server.mongo.client import BY_ANONYMOUS_ID, BY_EMAIL_KEY, BY_USER_ID, Database
 from server.mongo.declared_indexes import DeclaredIndexes
 from server.mongo.documents import FetchedDocument
 from server.mongo.driver import READ_SECONDS
 from server.mongo.failures import read_failures
+from server.mongo.queries.cursors import ANSWER_SECONDS, read_documents
 from server.mongo.queries.indexes import is_served, path_to_declare, reads_all
-from server.mongo.queries.projections import Projection, projection
-from server.mongo.queries.report_pipelines import group_from_document, report_pipeline
+from server.mongo.queries.projections import Projection, cut_projection, projection
+from server.mongo.queries.reports import CampaignReports
 from server.mongo.queries.user_queries import (
     Query,
     all_users,
     lookup_query,
     page_query,
+    prefix_query,
     user_query,
     users_of,
 )
@@ -39,8 +41,11 @@ from server.users.list_users import Listing
 from server.users.lookup import TOKENS
 from server.users.ports import Found
 from server.users.report_campaigns import Report
+from server.users.suggest import SUGGESTED
 
 _WHOLE = projection(WHOLE)
+_SUGGESTED = cut_projection(SUGGESTED, limits.SUGGESTED_CHARACTERS)
+_PREFIX_INDEXES = {"user_id": BY_USER_ID, "email_key": BY_EMAIL_KEY}
 _MILLISECONDS = 1_000 * limits.QUERY_SECONDS
 # As `lookup.LATEST_FIRST`. MongoDB sorts a missing value as null, which is before every date.
 _SORT = [("stored_time", -1), ("_id", 1)]
@@ -51,9 +56,6 @@ _LARGE_AT_ONCE = 20
 
 # How many users more than tokens a query for many tokens may find.
 _SHARING = 100
-
-# How long a response may take beyond the time that MongoDB may work on a query.
-_ANSWER_SECONDS = 2.0
 
 _IS_LARGE = {"$gt": [{"$bsonSize": "$metadata"}, limits.GROUPED_METADATA_BYTES]}
 _GROUPED = _WHOLE | {
@@ -68,11 +70,11 @@ class MongoProfileQueries:
 
     def __init__(self, database: Database, indexes: DeclaredIndexes | None = None) -> None:
         self._indexes = indexes
-        self._client = database.client
         self._profiles = database.get_collection("profiles")
         self._options: CodecOptions[Any] = self._profiles.codec_options
         # As bytes, so that the size of a document is known before it is decoded.
         self._raw = self._profiles.with_options(self._options.with_options(document_class=RawBSONDocument))
+        self._reports = CampaignReports(database)
 
     async def find(self, profile_id: str) -> Fetched | None:
         with read_failures(), timeout(READ_SECONDS):
@@ -129,17 +131,22 @@ class MongoProfileQueries:
 
     async def look_up(self, lookup: Lookup) -> Found:
         cursor = self._raw.find(lookup_query(lookup), projection=_WHOLE, max_time_ms=_MILLISECONDS)
-        documents, has_more = await self._read(cursor.sort(_SORT).limit(lookup.limit + 1), lookup.limit)
+        if lookup.field == "anonymous_id":
+            # Of indexes that seem equally good, MongoDB would prefer an older one, which has all users.
+            cursor.hint(BY_ANONYMOUS_ID)
+        documents, has_more = await read_documents(cursor.sort(_SORT).limit(lookup.limit + 1), lookup.limit)
         return [self._fetched(document) for document in documents], has_more
 
     async def look_up_tokens(self, lookups: Sequence[Lookup]) -> Sequence[Found | None] | None:
+        if len(lookups) == 1:
+            return [await self._look_up_token(lookups[0])]
         digests = [*{lookup.value for lookup in lookups}]
         # Only the index of aliases can serve this query, so MongoDB need not compare plans.
         query = {TOKENS: {"$in": digests}, "user_id": {"$exists": True}}
         fields = _GROUPED | {"asked": {"$setIntersection": ["$" + TOKENS, digests]}}
         limit = len(digests) + _SHARING
         cursor = self._raw.find(query, projection=fields, max_time_ms=_MILLISECONDS)
-        documents, has_more = await self._read(cursor.limit(limit + 1), limit, limits.GROUP_LOOKUP_BYTES)
+        documents, has_more = await read_documents(cursor.limit(limit + 1), limit, limits.GROUP_LOOKUP_BYTES)
         if has_more:
             return None
         documents = sorted(documents, key=itemgetter("_id"))
@@ -150,12 +157,47 @@ class MongoProfileQueries:
                 found.setdefault((document["application_id"], digest), []).append(document)
         return [self._found(found.get((lookup.application_id, lookup.value), ()), lookup.limit) for lookup in lookups]
 
+    async def _look_up_token(self, lookup: Lookup) -> Found | None:
+        """The user of a lone look-up of a session token, found in as few steps of MongoDB and the driver as possible.
+
+        None if the look-up must have a query of its own.
+        """
+        command: dict[str, Any] = {
+            "find": self._profiles.name,
+            "filter": {TOKENS: lookup.value, "user_id": {"$exists": True}},
+            # The order of several users, and whether there are more, would take another kind of query.
+            "limit": 2,
+            "singleBatch": True,
+            "maxTimeMS": _MILLISECONDS,
+            "readConcern": self._profiles.read_concern.document,
+        }
+        with read_failures():
+            async with asyncio.timeout(limits.QUERY_SECONDS + ANSWER_SECONDS):
+                try:
+                    result = await self._profiles.database.command(command, codec_options=self._raw.codec_options)
+                except ConnectionFailure as error:
+                    if isinstance(error, ServerSelectionTimeoutError):
+                        raise
+                    # The driver repeats a query, unlike this command.
+                    return None
+        documents: Sequence[RawBSONDocument] = result["cursor"]["firstBatch"]
+        if len(documents) > 1 or sum(len(document.raw) for document in documents) > limits.GROUPED_LOOKUP_BYTES:
+            return None
+        own = (document for document in documents if document["application_id"] == lookup.application_id)
+        return [self._fetched(document) for document in own], False
+
     def _found(self, documents: Sequence[RawBSONDocument], limit: int) -> Found | None:
         page = documents[:limit]
         size = sum(len(document.raw) for document in page)
         if size > limits.GROUPED_LOOKUP_BYTES or any(document["is_large"] for document in page):
             return None
         return [self._fetched(document) for document in page], len(documents) > limit
+
+    async def starting_with(self, prefix: Prefix) -> Sequence[Fetched]:
+        cursor = self._raw.find(prefix_query(prefix), projection=_SUGGESTED, max_time_ms=_MILLISECONDS)
+        cursor.sort(prefix.field, 1).limit(prefix.limit).hint(_PREFIX_INDEXES[prefix.field])
+        documents, _ = await read_documents(cursor, prefix.limit)
+        return [FetchedDocument(document, self._options, mask=SUGGESTED) for document in documents]
 
     async def list_users(self, listing: Listing) -> tuple[Sequence[Fetched], bool]:
         declared = self._declared(listing.query.application_id)
@@ -168,13 +210,13 @@ class MongoProfileQueries:
         cursor.sort([(key, direction) for key in listing.keys]).limit(listing.limit + 1)
         if by_user_id:
             cursor.hint(BY_USER_ID)
-        documents, has_more = await self._read(cursor, listing.limit)
+        documents, has_more = await read_documents(cursor, listing.limit)
         return [FetchedDocument(document, self._options, mask=listing.mask) for document in documents], has_more
 
     async def count(self, query: UserQuery) -> int:
         await self._require_time(query, None, self._declared(query.application_id))
         with read_failures():
-            async with asyncio.timeout(limits.QUERY_SECONDS + _ANSWER_SECONDS):
+            async with asyncio.timeout(limits.QUERY_SECONDS + ANSWER_SECONDS):
                 if query.conditions:
                     return await self._profiles.count_documents(user_query(query), maxTimeMS=_MILLISECONDS)
                 # No profile is read: the index alone counts.
@@ -183,16 +225,7 @@ class MongoProfileQueries:
                 )
 
     async def report(self, report: Report) -> CampaignReport:
-        milliseconds = 1_000 * limits.REPORT_SECONDS
-        with read_failures():
-            async with asyncio.timeout(limits.REPORT_SECONDS + _ANSWER_SECONDS):
-                async with await self._client.start_session(snapshot=True) as session:
-                    cursor = self._raw.aggregate(
-                        report_pipeline(report), session=session, allowDiskUse=True, maxTimeMS=milliseconds
-                    )
-                    read, has_more = await self._read(cursor, report.limit + 1, seconds=limits.REPORT_SECONDS)
-        found = [_FetchedGroup(document, self._options, report.names) for document in read]
-        return CampaignReport(found[1:], has_more, found[0] if found else None)
+        return await self._reports.report(report, self._declared(report.query.application_id))
 
     async def _require_time(self, query: UserQuery, order: str | None, declared: AbstractSet[StoredPath]) -> None:
         """Raise IndexRequired for a query that reads all users of an application that has too many."""
@@ -200,7 +233,7 @@ class MongoProfileQueries:
             return
         limit = limits.UNINDEXED_USERS
         with read_failures():
-            async with asyncio.timeout(limits.QUERY_SECONDS + _ANSWER_SECONDS):
+            async with asyncio.timeout(limits.QUERY_SECONDS + ANSWER_SECONDS):
                 if await self._profiles.estimated_document_count(maxTimeMS=_MILLISECONDS) <= limit:
                     return
                 users = await self._profiles.count_documents(
@@ -215,36 +248,3 @@ class MongoProfileQueries:
 
     def _fetched(self, document: RawBSONDocument) -> Fetched:
         return FetchedDocument(document, self._options)
-
-    async def _read(
-        self, cursor: Cursor, limit: int, max_bytes: int | None = None, seconds: float | None = None
-    ) -> tuple[Sequence[RawBSONDocument], bool]:
-        """The first documents, up to `limit` and `max_bytes`, and whether there are more."""
-        documents: list[RawBSONDocument] = []
-        size, max_bytes = 0, max_bytes or limits.ANSWER_BYTES
-        with read_failures():
-            # Not the driver's timeout, which would also be MongoDB's: MongoDB must report that its time has expired.
-            async with asyncio.timeout((seconds or limits.QUERY_SECONDS) + _ANSWER_SECONDS):
-                async for document in cursor.batch_size(limit + 1):
-                    size += len(document.raw)
-                    if len(documents) == limit or (documents and size > max_bytes):
-                        await cursor.close()
-                        return documents, True
-                    documents.append(document)
-        return documents, False
-
-
-class _FetchedGroup:
-    """A FetchedGroup over the bytes of a document."""
-
-    def __init__(self, document: RawBSONDocument, options: CodecOptions[Any], names: Sequence[str]) -> None:
-        self._raw = document.raw
-        self._options = options
-        self._names = names
-
-    @property
-    def size(self) -> int:
-        return len(self._raw)
-
-    def group(self) -> CampaignGroup:
-        return group_from_document(self._names, decode(self._raw, self._options))

@@ -3,13 +3,15 @@
 from typing import Any, Final
 
 from server.merge.field_names import escape_key
-from server.query.field_mask import Mask
+from server.mongo.etags import LAST_ALIAS
+from server.query.field_mask import WHOLE, Mask
 
 Projection = dict[str, Any]
 
 # No mask leaves out who it is, nor what a list may be ordered by.
 _ALWAYS: Final = ("user_id", "created_time", "modified_time", "modified_nanos")
 _ALIAS_COUNT: Final = {"$size": {"$ifNull": ["$aliases", []]}}
+_LAST_ALIAS: Final = {"$ifNull": [{"$last": "$aliases"}, "$$REMOVE"]}
 
 
 def projection(mask: Mask) -> Projection:
@@ -22,4 +24,16 @@ def projection(mask: Mask) -> Projection:
             projected |= {"ip_address": 1, "observed_ip_address": 1}
         else:
             projected[".".join((path[0], *map(escape_key, path[1:])))] = 1
+    if mask is WHOLE:
+        projected[LAST_ALIAS] = _LAST_ALIAS
+    return projected
+
+
+def cut_projection(mask: Mask, characters: int) -> Projection:
+    """As `projection`, with at most so many characters of each string below metadata, and nothing else there."""
+    projected = projection(mask)
+    for path in projected:
+        if path.startswith("metadata."):
+            is_string = {"$eq": [{"$type": f"${path}"}, "string"]}
+            projected[path] = {"$cond": [is_string, {"$substrCP": [f"${path}", 0, characters]}, "$$REMOVE"]}
     return projected

@@ -3,10 +3,12 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from server import limits
 from server.model import CampaignGroup
-from server.mongo.queries.user_queries import user_query
+from server.mongo.queries.user_queries import Query, user_query
 from server.query.conditions import StoredPath
-from server.users.report_campaigns import Report
+from server.users.ids import middle_id, sampled_ids
+from server.users.report_campaigns import GroupKey, Report, ReportSample
 
 Pipeline = list[dict[str, object]]
 
@@ -19,12 +21,60 @@ def report_pipeline(report: Report) -> Pipeline:
 
     Each profile is read once. The days of a document are in no order.
     """
-    # The key is a document, which MongoDB compares field by field: it would sort an array by its smallest element.
-    key = {f"field{index}": _text(path) for index, path in enumerate(report.group_by)}
-    day = {"$dateToString": {"date": "$created_time", "format": "%Y-%m-%d"}}
     return [
         {"$match": user_query(report.query)},
-        {"$group": {"_id": {"key": key, "day": day}, "users": {"$sum": 1}, **_values(report.value)}},
+        *_groups(report),
+        # No group has more users than the total, which is before one that has as many.
+        {"$sort": {"users": -1, "_id": 1}},
+        {"$limit": report.limit + 2},
+    ]
+
+
+def part_pipelines(report: Report) -> Sequence[Pipeline]:
+    """For each part of a report the total and the groups, in no order, and one more than a part may have.
+
+    The parts are halves: each user is in one of them, for good, because ids are digests.
+    """
+    # The index of the report holds `_id`, so a part reads the profiles of its own users only.
+    first: Query = {"_id": {"$lt": middle_id(report.query.application_id)}}
+    return [
+        [{"$match": user_query(report.query) | part}, *_groups(report), {"$limit": limits.REPORT_PART_GROUPS + 2}]
+        for part in (first, {"$nor": [first]})
+    ]
+
+
+def sample_pipeline(report: Report) -> Pipeline:
+    """One document with what `sample_from_document` takes, or none if the sample has no user."""
+    first, end = sampled_ids(report.query.application_id)
+    sampled = user_query(report.query) | {"_id": {"$gte": first, "$lt": end}}
+    created = {"first": {"$min": "$created_time"}, "last": {"$max": "$created_time"}}
+    return [
+        {"$match": sampled},
+        {"$group": {"_id": _key(report), "users": {"$sum": 1}, **created}},
+        {
+            "$group": {
+                "_id": None,
+                "users": {"$sum": "$users"},
+                "groups": {"$sum": 1},
+                "lone": {"$sum": {"$cond": [{"$eq": ["$users", 1]}, 1, 0]}},
+                "first": {"$min": "$first"},
+                "last": {"$max": "$last"},
+            }
+        },
+    ]
+
+
+def sample_from_document(document: Mapping[str, Any]) -> ReportSample:
+    """The sample of a document that `sample_pipeline` returns."""
+    days = (document["last"] - document["first"]).days + 2
+    return ReportSample(document["users"], document["groups"], document["lone"], days)
+
+
+def _groups(report: Report) -> Pipeline:
+    """Stages that group users: a document for each group, and one for the total."""
+    day = {"$dateToString": {"date": "$created_time", "format": "%Y-%m-%d"}}
+    return [
+        {"$group": {"_id": {"key": _key(report), "day": day}, "users": {"$sum": 1}, **_values(report.value)}},
         # Each of these counts for its group and for the total.
         {"$set": {"of": [{"key": "$_id.key"}, _TOTAL]}},
         {"$unwind": "$of"},
@@ -37,15 +87,22 @@ def report_pipeline(report: Report) -> Pipeline:
                 **_SUMS,
             }
         },
-        # No group has more users than the total, which is before one that has as many.
-        {"$sort": {"users": -1, "_id": 1}},
-        {"$limit": report.limit + 2},
     ]
+
+
+def _key(report: Report) -> object:
+    # A document, which MongoDB compares field by field: it would sort an array by its smallest element.
+    return {f"field{index}": _text(path) for index, path in enumerate(report.group_by)}
+
+
+def key_of_group(document: Mapping[str, Any]) -> GroupKey:
+    """The key of the group of a document that a pipeline returns."""
+    return tuple(document["_id"].get("key", {}).values())
 
 
 def group_from_document(names: Sequence[str], document: Mapping[str, Any]) -> CampaignGroup:
     """The group of a document that a pipeline returns."""
-    texts = zip(names, document["_id"].get("key", {}).values(), strict=False)
+    texts = zip(names, key_of_group(document), strict=False)
     return CampaignGroup(
         campaign={name: text for name, text in texts if text is not None},
         users=document["users"],

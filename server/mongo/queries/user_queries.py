@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
-from server.model import Lookup
+from server.model import Lookup, Prefix
 from server.mongo.client import STRING
 from server.query.conditions import (
     AllOf,
@@ -22,6 +22,7 @@ from server.query.conditions import (
     StoredPath,
     UserQuery,
 )
+from server.query.strings import end_of_prefix
 from server.users.list_users import Listing
 
 Query = dict[str, object]
@@ -64,6 +65,15 @@ def lookup_query(lookup: Lookup) -> Query:
     """The users of a page of a look-up, and of the pages after it."""
     query: Query = {**users_of(lookup.application_id), lookup.field: {"$eq": lookup.value}}
     return query if lookup.after is None else {**query, "$or": _after_lookup(*lookup.after)}
+
+
+def prefix_query(prefix: Prefix) -> Query:
+    """The users whose stored field begins with a text, as one range of the index of that field."""
+    bounds: Query = {"$gte": prefix.text}
+    # Without an end, the range ends with the last string.
+    if (end := end_of_prefix(prefix.text)) is not None:
+        bounds["$lt"] = end
+    return {**users_of(prefix.application_id), prefix.field: bounds}
 
 
 def _after(keys: Sequence[str], position: Sequence[object], descending: bool) -> Query:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
 from pymongo import DeleteOne, UpdateOne, timeout
-from pymongo.errors import BulkWriteError, ConnectionFailure, DocumentTooLarge, PyMongoError
+from pymongo.errors import BulkWriteError, ConnectionFailure, DocumentTooLarge, PyMongoError, WriteConcernError
 
 from server.errors import ProfileTooLarge, UserfoldError, WriteOutcomeUnknown, WriteRejected
 from server.mongo.client import Collection
@@ -44,10 +44,15 @@ class Upsert(UpdateOne):
     __slots__ = ("_statement",)
 
     def __init__(self, document_id: str, update: object) -> None:
-        self._statement = {"q": {"_id": document_id}, "u": update, "multi": False, "upsert": True}
+        self._statement: dict[str, Any] = {"q": {"_id": document_id}, "u": update, "multi": False, "upsert": True}
 
     def _add_to_bulk(self, bulkobj: Any) -> None:
         bulkobj.ops.append((_UPDATE, self._statement))
+
+    async def write_alone(self, collection: Collection) -> int:
+        """Apply the upsert without a bulk, which costs more. Returns how many documents matched or were created."""
+        result = await collection.update_one(self._statement["q"], self._statement["u"], upsert=True)
+        return result.matched_count + (result.upserted_id is not None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +80,8 @@ async def write_in_bulk(collection: Collection, operations: Sequence[Operation])
 async def _write(collection: Collection, operations: Sequence[Operation]) -> BulkResult:
     everything = range(len(operations))
     try:
+        if len(operations) == 1 and isinstance(operations[0], Upsert):
+            return BulkResult({}, (), await operations[0].write_alone(collection))
         result = await collection.bulk_write(operations, ordered=False)
         return BulkResult({}, (), result.matched_count + result.upserted_count + result.deleted_count)
     except BulkWriteError as error:
@@ -85,7 +92,8 @@ async def _write(collection: Collection, operations: Sequence[Operation]) -> Bul
             everything if details["writeConcernErrors"] else (),
             details["nMatched"] + details["nUpserted"] + details["nRemoved"],
         )
-    except ConnectionFailure:
+    except (ConnectionFailure, WriteConcernError):
+        # The majority did not confirm a write that is not in a bulk.
         return BulkResult({}, everything, 0)
     except Exception as error:
         code = _code_of(error)
@@ -109,6 +117,11 @@ def _code_of(error: Exception) -> int:
         return getattr(error, "code", None) or _NOT_ENCODED
     # The encoder raises errors of Python, such as OverflowError and UnicodeEncodeError.
     return _NOT_ENCODED
+
+
+def is_too_large(error: Exception) -> bool:
+    """Whether a document, or a command, was too large."""
+    return _code_of(error) in _TOO_LARGE
 
 
 def failure_of(code: int) -> UserfoldError:

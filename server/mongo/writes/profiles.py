@@ -21,6 +21,7 @@ from server.mongo.writes.bulk import (
     failure_of,
     write_in_bulk,
 )
+from server.mongo.writes.conditional import ConditionalWrites
 from server.mongo.writes.full_aliases import FullAliases
 from server.mongo.writes.update_document import dotted_update, exact_update
 from server.mongo.writes.values import FIELD, READ_SECONDS, Recount, add_values, add_values_exactly, may_add
@@ -50,9 +51,12 @@ class MongoProfileStore:
         # The document that refused a write may not have reached a majority yet.
         self._latest = self._profiles.with_options(read_concern=ReadConcern("local"))
         self._recount = Recount(self._profiles)
+        self._conditional = ConditionalWrites(self._profiles, self._recount)
         self._full_aliases = FullAliases()
 
     async def apply(self, writes: Sequence[ProfileWrite]) -> Sequence[Outcome | Again]:
+        if writes and writes[0].etag is not None:
+            return await self._conditional.apply(writes)
         if len({write.profile_id for write in writes}) == len(writes):
             return await self._write(writes)
         outcomes: list[Outcome | Again] = [WriteOutcomeUnknown()] * len(writes)

@@ -10,7 +10,8 @@ its values. A profile that thousands of such writes fill may therefore exceed th
 
 import asyncio
 import random
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from typing import Any, Final
 
 from pymongo import UpdateOne, timeout
@@ -91,35 +92,51 @@ class Recount:
 
         Returns None, and writes nothing, if there is no such profile any more.
         """
+        async with self.turn():
+            for _ in range(_ATTEMPTS):
+                try:
+                    with timeout(READ_SECONDS):
+                        stored = await self._latest.find_one({"_id": write.profile_id}, projection=_READ)
+                except PyMongoError:
+                    return DatabaseUnavailable()
+                if stored is None:
+                    return None
+                if "suppressed_until" in stored:
+                    return SUPPRESSED
+                outcome = await self._write(write, stored)
+                if outcome is not None:
+                    return outcome
+        return Overloaded()
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[None]:
+        """In the block, no other profile is counted. Each block begins a pause after the one before."""
         loop = asyncio.get_running_loop()
         async with self._one_at_a_time:
             await asyncio.sleep(max(0.0, self._next - loop.time()))
             try:
-                for _ in range(_ATTEMPTS):
-                    try:
-                        with timeout(READ_SECONDS):
-                            stored = await self._latest.find_one({"_id": write.profile_id}, projection=_READ)
-                    except PyMongoError:
-                        return DatabaseUnavailable()
-                    if stored is None:
-                        return None
-                    if "suppressed_until" in stored:
-                        return SUPPRESSED
-                    outcome = await self._write(write, stored)
-                    if outcome is not None:
-                        return outcome
+                yield
             finally:
                 self._next = loop.time() + PAUSE_SECONDS
-        return Overloaded()
+
+    async def counted_update(self, write: ProfileWrite, metadata: Mapping[str, Any]) -> Pipeline | None:
+        """The update of a profile with this metadata, which also sets the true number of its values.
+
+        None if the profile would then hold more than `PROFILE_VALUES`, and more than before.
+        """
+        # In a thread, so that the event loop can run meanwhile.
+        values, before = await asyncio.to_thread(_counts, metadata, write.patch)
+        if values > max(limits.PROFILE_VALUES, before):
+            return None
+        update = exact_update(write)
+        update.append({"$set": {FIELD: min(values, limits.PROFILE_VALUES)}})
+        return update
 
     async def _write(self, write: ProfileWrite, stored: Mapping[str, Any]) -> UserfoldError | Stored | None:
         """Apply a write to the profile that was read. Returns None if it has changed since."""
-        # In a thread, so that the event loop can run meanwhile.
-        values, before = await asyncio.to_thread(_counts, stored.get("metadata", {}), write.patch)
-        if values > max(limits.PROFILE_VALUES, before):
+        update = await self.counted_update(write, stored.get("metadata", {}))
+        if update is None:
             return ProfileTooLarge()
-        update = exact_update(write)
-        update.append({"$set": {FIELD: min(values, limits.PROFILE_VALUES)}})
         as_read = {name: stored.get(name) for name in _CHANGED}
         result = await write_in_bulk(self._profiles, [UpdateOne({"_id": write.profile_id, **as_read}, update)])
         if result.codes:

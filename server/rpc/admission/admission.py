@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, contextmanager
 from typing import Final, TypeAlias
 
-from server import limits
+from server import limits, metrics
 from server.errors import Overloaded
 from server.rpc.admission.gate import Gate
 from server.rpc.admission.rate_limit import TokenBuckets
@@ -17,6 +17,8 @@ _GATES: Final[Mapping[Work, tuple[int, int]]] = {
     Work.LOOKUP: (limits.LOOK_UPS, limits.LOOK_UPS),
     Work.QUERY: (limits.QUERIES, limits.QUERIES_AT_ONCE),
     Work.CHANGE: (limits.CHANGES, limits.CHANGES_AT_ONCE),
+    # It waits for MongoDB hardly ever, and never for long.
+    Work.STATUS: (limits.LOOK_UPS, limits.LOOK_UPS_AT_ONCE),
 }
 """The limit and the concurrency of each gate."""
 
@@ -33,6 +35,11 @@ class Admission:
         self._gates = {work: Gate(limit, concurrency) for work, (limit, concurrency) in _GATES.items()}
         self.calls = SharedCapacity(limits.CALLS, limits.CALL_BYTES)
         self._unverified = 0
+
+    def note_load(self) -> None:
+        """Set the gauges of calls in flight."""
+        metrics.CALLS.set(limits.CALLS - self.calls.free)
+        metrics.CALL_BYTES.set(limits.CALL_BYTES - self.calls.free_bytes)
 
     def require_room_for_unverified(self) -> None:
         """Raise Overloaded where too many calls wait until an unknown credential is looked up."""

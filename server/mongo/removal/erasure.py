@@ -1,18 +1,21 @@
 """Erases profiles, and removes aliases."""
 
 from collections.abc import Hashable, Iterable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from pymongo import DeleteOne, UpdateOne, timeout
 from pymongo.errors import PyMongoError
 
 from server.errors import DatabaseUnavailable, UserfoldError, UserNotFound, WriteOutcomeUnknown
-from server.model import AliasRemoval, Erasure
+from server.model import AliasRemoval, Erasure, WouldErase
 from server.mongo.client import Database
-from server.mongo.driver import WRITE_SECONDS
+from server.mongo.driver import READ_SECONDS, WRITE_SECONDS
+from server.mongo.failures import read_failures
 from server.mongo.writes.bulk import DUPLICATE_KEY, Operation, failure_of, write_in_bulk
 from server.users.ids import visitor_id
 from server.users.ports import Erased
+
+_ALIAS_COUNT: Final = {"$size": {"$ifNull": ["$aliases", []]}}
 
 _Key = TypeVar("_Key", bound=Hashable)
 
@@ -20,9 +23,10 @@ _Key = TypeVar("_Key", bound=Hashable)
 class MongoProfileErasure:
     """Erasure in the collection `profiles` of a MongoDB database.
 
-    To suppress later updates, a tombstone replaces the profile's document: its `_id`, which is a digest, and
-    `suppressed_until`. A later write upserts on `_id`, so it meets the tombstone, and the validator of the collection
-    refuses it. MongoDB deletes the tombstone within about a minute of its end.
+    To suppress later updates, a tombstone replaces the profile's document: its `_id`, which is a digest, and the
+    start and the end of the suppression, `suppressed_time` and `suppressed_until`. A later write upserts on `_id`, so
+    it meets the tombstone, and the validator of the collection refuses it. MongoDB deletes the tombstone within about a
+    minute of its end.
 
     Nothing here uses findAndModify: to be able to retry it, MongoDB would keep the profile in another collection.
     """
@@ -74,6 +78,26 @@ class MongoProfileErasure:
         if not all_matched:
             return {**failures, **failed}
         return {**{key: key in found for key in erasures}, **failures, **failed}
+
+    async def preview(self, erasures: Sequence[Erasure]) -> Sequence[WouldErase]:
+        wanted = {each.profile_id: each for each in erasures}
+        with read_failures(), timeout(READ_SECONDS):
+            users = await self._counted({"_id": {"$in": list(wanted)}, "suppressed_until": {"$exists": False}})
+            named = {key: user["anonymous_id"] for key, user in users.items() if "anonymous_id" in user}
+            visitor_ids = {key: visitor_id(wanted[key].application_id, name) for key, name in named.items()}
+            visitors = await self._counted({"_id": {"$in": list(visitor_ids.values())}}) if visitor_ids else {}
+        previews = []
+        for each in erasures:
+            # As of an erasure, the second outcome of a user is that nothing is stored.
+            gone = [users.pop(each.profile_id, None), visitors.pop(visitor_ids.get(each.profile_id, ""), None)]
+            aliases = sum(document["alias_count"] for document in gone if document)
+            previews.append(WouldErase(gone[0] is not None, aliases, int(gone[1] is not None)))
+        return previews
+
+    async def _counted(self, query: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+        """The visitors' names and the numbers of aliases of the profiles that match, by `_id`."""
+        cursor = self._profiles.find(query, projection={"anonymous_id": 1, "alias_count": _ALIAS_COUNT})
+        return {document["_id"]: document async for document in cursor}
 
     async def remove_aliases(self, removals: Sequence[AliasRemoval]) -> Sequence[Erased]:
         with timeout(WRITE_SECONDS):
@@ -138,9 +162,10 @@ def _upsert_tombstone(erasure: Erasure) -> Operation:
 
 
 def _tombstone(erasure: Erasure) -> list[dict[str, Any]]:
-    """The update that makes a document a tombstone, with the later end of two."""
+    """The update that makes a document a tombstone, with the earlier start and the later end of two."""
+    start = {"$ifNull": ["$suppressed_time", "$$NOW"]}
     end = {"$max": ["$suppressed_until", erasure.suppressed_until]}
-    return [{"$replaceWith": {"_id": "$_id", "suppressed_until": end}}]
+    return [{"$replaceWith": {"_id": "$_id", "suppressed_time": start, "suppressed_until": end}}]
 
 
 def _once_each(keys: Iterable[_Key], outcomes: Mapping[_Key, Erased]) -> Sequence[Erased]:

@@ -1,0 +1,1 @@
+"""Applications and their credentials in MongoDB, which stores only digests."""

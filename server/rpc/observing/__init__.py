@@ -1,0 +1,1 @@
+"""What operators see of calls: refusals, lines in the log, and spans."""

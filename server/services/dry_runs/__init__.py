@@ -1,0 +1,1 @@
+"""Dry runs: what updates would do. Nothing is written."""

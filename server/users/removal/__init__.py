@@ -1,0 +1,1 @@
+"""What is removed on request: users, session tokens, and suppressions after an erasure."""
