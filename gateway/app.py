@@ -1,38 +1,54 @@
 """The application: matches the head of each request to the exchange that answers it."""
 
 import asyncio
+import time
 from collections.abc import Mapping, Sequence
 from typing import Final
 
 from google.protobuf.descriptor import ServiceDescriptor
 from userfold.internal.v1 import user_update_service_pb2
-from userfold.v1 import campaign_service_pb2, user_service_pb2
+from userfold.v1 import (
+    application_service_pb2,
+    campaign_service_pb2,
+    credential_service_pb2,
+    metadata_service_pb2,
+    refusal_service_pb2,
+    status_service_pb2,
+    user_service_pb2,
+)
 
+from gateway import metrics
 from gateway.calls.transcoder import Transcoder
 from gateway.endpoints import client_config, health
 from gateway.endpoints.health import READY, Readiness
 from gateway.endpoints.unstored_calls import BODY_BYTES, USERS_BELONG_ELSEWHERE, UnstoredCall, UnstoredCalls
 from gateway.errors.answer import NO_ROOM, Answer, answer_from_refusal
 from gateway.errors.rendering import Refusal, refusal
-from gateway.errors.reports import NO_ROUTE, Reports, answer_from_rejection
+from gateway.errors.reports import Reports, answer_from_rejection
 from gateway.errors.violations import NOT_UTF8, Finding
 from gateway.exchange import AdmittedExchange, Endpoint, FixedExchange, Shared, TurnedAway
 from gateway.http.cors import Preflight
 from gateway.http.forwarded import TrustedProxies
 from gateway.http.handler import Body, Exchange, Respond
-from gateway.http.messages import Rejection
+from gateway.http.messages import Rejection, library_in
+from gateway.metrics import NO_METHOD, NO_ROUTE, method_label
 from gateway.routing import http_rules
 from gateway.routing.admission import Gate
 from gateway.routing.router import Routes
 from gateway.settings import Settings
 from gateway.upstream.channel import Channel
 from gateway.upstream.credential_cache import Verifier, caller_of
-from runtime.observations import Observations
+from gateway.upstream.refusal_reporter import RefusalReporter
 from runtime.turns import Turns
 
 SERVICES: Final = (
     user_service_pb2.DESCRIPTOR.services_by_name["UserService"],
     campaign_service_pb2.DESCRIPTOR.services_by_name["CampaignService"],
+    refusal_service_pb2.DESCRIPTOR.services_by_name["RefusalService"],
+    metadata_service_pb2.DESCRIPTOR.services_by_name["MetadataService"],
+    status_service_pb2.DESCRIPTOR.services_by_name["StatusService"],
+    application_service_pb2.DESCRIPTOR.services_by_name["ApplicationService"],
+    credential_service_pb2.DESCRIPTOR.services_by_name["CredentialService"],
 )
 """The services whose methods are served over HTTP. Readiness is that of the first."""
 
@@ -65,7 +81,8 @@ class Application:
     ) -> None:
         bindings = http_rules.bindings_of(services, internal)
         turns = Turns()
-        updates, batches, reads = self._gates = Gate(_UPDATES), Gate(_BATCHES), Gate(_READS)
+        updates, batches, reads = Gate(_UPDATES), Gate(_BATCHES), Gate(_READS)
+        self._gates = {"update": updates, "batch": batches, "read": reads}
         self._transcoders = {
             binding: Transcoder(
                 binding,
@@ -82,12 +99,19 @@ class Application:
         self._routes = Routes(bindings, (*self._constants, *self._unstored, READY), settings.path_prefix)
         self._readiness = Readiness(channel, services[0].full_name)
         self._verifier = Verifier(channel)
-        self._reports = Reports(_TURN_AWAY_SECONDS)
+        self._refusals = RefusalReporter(channel, time.time)
+        requests = metrics.request_metrics()
+        self._reports = Reports(_TURN_AWAY_SECONDS, requests)
         self._loop = asyncio.get_running_loop()
         self._shared = Shared(
-            TrustedProxies(settings.trusted_proxies), self._verifier, self._reports, Observations(), self.turn_away
+            TrustedProxies(settings.trusted_proxies),
+            self._verifier,
+            self._reports,
+            requests,
+            self._refusals,
+            self._turn_away,
+            settings.request_log,
         )
-        self._turned_away = TurnedAway(self.turn_away)
         self._missing = refusal("CREDENTIAL_MISSING")
 
     def begin(self, method: str, path: bytes, headers: Mapping[bytes, bytes]) -> Exchange:
@@ -98,30 +122,42 @@ class Application:
             match = self._routes.find(method, path)
         except http_rules.InvalidPath as error:
             violation = Finding(error.field, *NOT_UTF8)
-            return self._fixed(NO_ROUTE, answer_from_refusal(refusal("INVALID_REQUEST", violations=[violation])))
+            answer = answer_from_refusal(refusal("INVALID_REQUEST", violations=[violation]))
+            return self._fixed(method, NO_ROUTE, answer)
         if isinstance(match, http_rules.Match):
             return self._admit(self._transcoders[match.binding], match.fields, headers)
         if isinstance(match, str):
             return self._begin_at(match, method, headers)
         if isinstance(match, http_rules.MethodNotAllowed):
-            return self._fixed(NO_ROUTE, _not_allowed(match.allowed))
+            return self._fixed(method, NO_ROUTE, _not_allowed(match.allowed))
         not_found = answer_from_refusal(refusal("ROUTE_NOT_FOUND"), path=self._routes.loggable(method, path))
-        return self._fixed(NO_ROUTE, not_found)
+        return self._fixed(method, NO_ROUTE, not_found)
 
     def reject(self, rejection: Rejection) -> Exchange:
         """Begin the exchange of a request that its connection refuses."""
-        return FixedExchange(self._shared, NO_ROUTE, answer_from_rejection(rejection), Body.UNWANTED)
+        return FixedExchange(self._shared, NO_METHOD, NO_ROUTE, answer_from_rejection(rejection), Body.UNWANTED)
 
     def turn_away(self, respond: Respond) -> None:
-        """Answer that there is no room.
+        """Answer that there is no room, before the head of the request is matched."""
+        self._refuse_room(respond, self._reports.turned_away())
+
+    def _turn_away(self, respond: Respond, endpoint: Endpoint, application: str) -> None:
+        self._refuse_room(respond, self._reports.turned_away(endpoint.method, endpoint.route, application))
+
+    def _refuse_room(self, respond: Respond, earlier: int) -> None:
+        """Answer that there is no room. `earlier` requests were refused so in the same period.
 
         This is work as well, and there may be thousands of such requests in a second. A client that waits for its
         response sends nothing more on its connection: beyond a number that is cheap, responses wait for a second.
         """
-        if self._reports.turned_away() < _TURNED_AWAY_AT_ONCE or self._readiness.is_stopping:
+        if earlier < _TURNED_AWAY_AT_ONCE or self._readiness.is_stopping:
             respond(NO_ROOM.response)
         else:
             self._loop.call_later(_TURN_AWAY_SECONDS, respond, NO_ROOM.response)
+
+    async def watch(self) -> None:
+        """Log when the gateway is not ready, and when it is again, until cancelled."""
+        await self._readiness.watch()
 
     def stop(self) -> None:
         """Report that the gateway is no longer ready."""
@@ -132,9 +168,18 @@ class Application:
     async def finished(self) -> None:
         """Wait until no request is in flight, those of clients that have gone included."""
         await self._verifier.finished()
-        for gate in self._gates:
+        for gate in self._gates.values():
             await gate.emptied()
         self.flush()
+        await self._refusals.finished()
+
+    def note_load(self) -> None:
+        """Set the gauges of requests in flight and of queued updates."""
+        queued = [each.queued for each in self._transcoders.values()]
+        metrics.QUEUED_UPDATES.set(sum(items for items, _ in queued))
+        metrics.QUEUED_BYTES.set(sum(size for _, size in queued))
+        for kind, gate in self._gates.items():
+            metrics.IN_FLIGHT.labels(kind).set(gate.taken)
 
     def flush(self) -> None:
         """Log what is counted now."""
@@ -147,12 +192,12 @@ class Application:
             if method == "POST":
                 return self._admit(endpoint, {}, headers)
             reason = "USERS_BELONG_ELSEWHERE" if path == USERS_BELONG_ELSEWHERE else "METHOD_NOT_ALLOWED"
-            return self._fixed(path, _not_allowed(http_rules.allow({"POST"}), reason))
+            return self._fixed(method, path, _not_allowed(http_rules.allow({"POST"}), reason))
         if method not in ("GET", "HEAD"):
-            return self._fixed(path, _not_allowed(http_rules.allow({"GET"})))
+            return self._fixed(method, path, _not_allowed(http_rules.allow({"GET"})))
         if path == READY:
             return self._readiness
-        return self._fixed(path, self._constants[path])
+        return self._fixed(method, path, self._constants[path])
 
     def _admit(self, endpoint: Endpoint, fields: Mapping[str, str], headers: Mapping[bytes, bytes]) -> Exchange:
         """Check the credential as far as that needs no call to the server, and whether there is room."""
@@ -161,18 +206,20 @@ class Application:
             return self._refused(endpoint, self._missing)
         if self._verifier.recognize(caller):
             if endpoint.gate is not None and not endpoint.gate.has_room(caller.application):
-                return self._turned_away
+                self._refusals.add(endpoint.route, NO_ROOM, caller, library_in(headers))
+                return TurnedAway(self._turn_away, endpoint, caller.application)
         elif refused := self._verifier.refusal(caller):
             return self._refused(endpoint, refused)
         elif not self._verifier.has_room(caller):
-            return self._turned_away
+            return TurnedAway(self._turn_away, endpoint, "")
         return AdmittedExchange(self._shared, endpoint, caller, fields)
 
-    def _fixed(self, route: str, answer: Answer) -> Exchange:
-        return FixedExchange(self._shared, route, answer)
+    def _fixed(self, method: str, route: str, answer: Answer) -> Exchange:
+        return FixedExchange(self._shared, method_label(method), route, answer)
 
     def _refused(self, endpoint: Endpoint, refused: Refusal) -> Exchange:
-        return FixedExchange(self._shared, endpoint.route, answer_from_refusal(refused), Body.UNWANTED)
+        answer = answer_from_refusal(refused)
+        return FixedExchange(self._shared, endpoint.method, endpoint.route, answer, Body.UNWANTED)
 
 
 def _not_allowed(allowed: tuple[str, ...], reason: str = "METHOD_NOT_ALLOWED") -> Answer:

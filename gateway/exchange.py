@@ -3,9 +3,9 @@
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeAlias
 
-from gateway import metrics
+from gateway import spans
 from gateway.errors.answer import NO_ROOM, Abandon, Answer, Complete, answer_from_refusal
 from gateway.errors.rendering import Refusal
 from gateway.errors.reports import Reports, defect
@@ -14,12 +14,20 @@ from gateway.http.forwarded import TrustedProxies
 from gateway.http.handler import Body, Respond
 from gateway.http.messages import Request
 from gateway.routing.admission import Gate
-from gateway.upstream.credential_cache import Caller, Verifier
-from runtime.observations import Observations
+from gateway.upstream.credential_cache import Account, Caller, Verifier
+from gateway.upstream.refusal_reporter import RefusalReporter
+from runtime.metrics.requests import RequestMetrics
+from runtime.reporting import traces
+from runtime.reporting.origin import Origin
+from runtime.reporting.request_log import RequestLog
 
 
 class Endpoint(Protocol):
     """What answers the requests of one route that need a credential."""
+
+    @property
+    def method(self) -> str:
+        """The HTTP method."""
 
     @property
     def route(self) -> str:
@@ -41,6 +49,10 @@ class Endpoint(Protocol):
         """Start to answer a request with these path fields. Must call `complete` once, at any time."""
 
 
+TurnAway: TypeAlias = Callable[[Respond, Endpoint, str], None]
+"""Refuses a request of an endpoint and an application, for which there is no room. The application may be empty."""
+
+
 @dataclass(frozen=True, slots=True)
 class Shared:
     """What the exchanges of one application share."""
@@ -48,15 +60,55 @@ class Shared:
     proxies: TrustedProxies
     verifier: Verifier
     reports: Reports
-    durations: Observations
-    turn_away: Callable[[Respond], None]
+    requests: RequestMetrics
+    refusals: RefusalReporter
+    turn_away: TurnAway
+    request_log: RequestLog
 
-    def finish(self, route: str, answer: Answer, started: float, respond: Respond) -> None:
-        """Report what is refused, respond, and observe the duration: the end of every exchange."""
-        if answer.refused:
-            self.reports.add(route, answer)
+    def finish(
+        self,
+        method: str,
+        route: str,
+        caller: Caller | None,
+        request: Request,
+        answer: Answer,
+        started: float,
+        respond: Respond,
+    ) -> None:
+        """Report what is refused, respond, and count the request: the end of every exchange.
+
+        `caller` is None where the application of the request is not known.
+        """
+        application = "" if caller is None else caller.application
+        if answer.refused or answer.warned:
+            self.reports.add(route, answer, self._origin(request, caller))
+            if caller is not None:
+                self.refusals.add(route, answer, caller, request.origin.client_library)
         respond(answer.response)
-        self.durations.add(metrics.requests(route, answer.http_status), time.perf_counter() - started)
+        seconds = time.perf_counter() - started
+        self.requests.add((method, route, answer.http_status), application, seconds)
+        if self.request_log.is_on and self.request_log.has_line(request.origin.request_id):
+            self.request_log.write(
+                self._origin(request, caller),
+                method=request.method,
+                route=route,
+                http_status=answer.http_status,
+                reasons=_reasons(answer),
+                body_bytes=len(request.body),
+                milliseconds=round(seconds * 1e3, 3),
+            )
+        if request.span is not None:
+            spans.end_request(request, answer.http_status, _reasons(answer), application)
+
+    def _origin(self, request: Request, caller: Caller | None) -> Origin:
+        address = self.request_log.addresses.shown(request.client)
+        if caller is None:
+            return request.origin.of("", "", address)
+        return request.origin.of(caller.application, caller.credential, address)
+
+
+def _reasons(answer: Answer) -> list[str]:
+    return sorted({refused.reason for refused in answer.refused})
 
 
 class AdmittedExchange:
@@ -101,6 +153,8 @@ class AdmittedExchange:
         self._request = request
         self._respond = respond
         request.client = self._shared.proxies.client(request.client, request.headers)
+        if (tracer := traces.active()) is not None:
+            spans.begin_request(tracer, request, self._endpoint.route)
         caller, verifier = self._caller, self._shared.verifier
         # A credential may have been verified, or refused, while the body was arriving.
         if caller.application or verifier.recognize(caller):
@@ -108,22 +162,27 @@ class AdmittedExchange:
         elif refused := verifier.refusal(caller):
             self.complete(refused)
         elif not verifier.has_room(caller):
-            self._shared.turn_away(respond)
+            spans.end_request(request, NO_ROOM.http_status, _reasons(NO_ROOM), "")
+            self._shared.turn_away(respond, self._endpoint, "")
         else:
-            verifier.verify(caller, self._verified)
+            verifier.verify(caller, request.origin, self._verified)
 
-    def _verified(self, outcome: str | Exception) -> None:
+    def _verified(self, outcome: Account | Exception) -> None:
         if isinstance(outcome, Exception):
             self.complete(outcome)
         else:
-            self._caller.application = outcome
+            self._caller.application, self._caller.credential = outcome
             self._start()
 
     def _start(self) -> None:
         gate = self._endpoint.gate
         if gate is not None:
             if not gate.enter(self._caller.application):
-                self._shared.reports.turned_away()
+                endpoint = self._endpoint
+                self._shared.reports.turned_away(endpoint.method, endpoint.route, self._caller.application)
+                library = self._request.origin.client_library
+                self._shared.refusals.add(endpoint.route, NO_ROOM, self._caller, library)
+                spans.end_request(self._request, NO_ROOM.http_status, _reasons(NO_ROOM), self._caller.application)
                 self._respond(NO_ROOM.response)
                 return
             self._gate = gate
@@ -145,14 +204,14 @@ class AdmittedExchange:
         gate, self._gate = self._gate, None
         if gate is not None:
             gate.leave(self._caller.application)
-        route = self._endpoint.route
+        endpoint, route = self._endpoint, self._endpoint.route
         if isinstance(answer, Refusal):
             answer = answer_from_refusal(answer)
         elif isinstance(answer, Exception):
             answer = defect(answer, route)
         if answer.http_status == 401:
             self._shared.verifier.forget(self._caller)
-        self._shared.finish(route, answer, self._started, self._respond)
+        self._shared.finish(endpoint.method, route, self._caller, self._request, answer, self._started, self._respond)
         self._is_complete = True
 
     def abandon(self) -> None:
@@ -167,32 +226,41 @@ class FixedExchange:
 
     body_limit: Final = content_encoding.OBJECT_BYTES
 
-    def __init__(self, shared: Shared, route: str, answer: Answer, body: Body = Body.DISCARDED) -> None:
+    def __init__(self, shared: Shared, method: str, route: str, answer: Answer, body: Body = Body.DISCARDED) -> None:
         self.body: Final = body
         self._shared = shared
+        self._method = method
         self._route = route
         self._answer = answer
 
-    def handle(self, _request: Request, respond: Respond) -> None:
+    def handle(self, request: Request, respond: Respond) -> None:
         """Respond."""
-        self._shared.finish(self._route, self._answer, time.perf_counter(), respond)
+        request.client = self._shared.proxies.client(request.client, request.headers)
+        if (tracer := traces.active()) is not None:
+            spans.begin_request(tracer, request, self._route)
+        caller = self._shared.verifier.recognized(request.headers) if self._answer.refused else None
+        self._shared.finish(self._method, self._route, caller, request, self._answer, time.perf_counter(), respond)
 
     def abandon(self) -> None:
         """There is no work to stop."""
 
 
 class TurnedAway:
-    """The exchange of every request for which there is no room."""
+    """A request for which there is no room, as is known from its head."""
 
     body: Final = Body.UNWANTED
     body_limit: Final = 0
 
-    def __init__(self, turn_away: Callable[[Respond], None]) -> None:
+    __slots__ = ("_application", "_endpoint", "_turn_away")
+
+    def __init__(self, turn_away: TurnAway, endpoint: Endpoint, application: str) -> None:
         self._turn_away = turn_away
+        self._endpoint = endpoint
+        self._application = application
 
     def handle(self, _request: Request, respond: Respond) -> None:
         """Respond, now or later."""
-        self._turn_away(respond)
+        self._turn_away(respond, self._endpoint, self._application)
 
     def abandon(self) -> None:
         """There is no work to stop."""

@@ -3,18 +3,22 @@
 import ipaddress
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from runtime.certificates import NO_FILES, CertificateFiles
+from runtime.logs import Format
+from runtime.reporting.origin import Addresses
+from runtime.reporting.request_log import NO_REQUESTS, RequestLog
+from runtime.settings import InvalidSetting, Switch, log_level, one_of, share
 
-_LOG_LEVELS = ("info", "warning", "error")
+__all__ = ["InvalidSetting", "Settings", "split_address"]
+
 _WORKERS_LIMIT = 64
 _CONNECTIONS_LIMIT = 100_000
+_OFF = "off"
+_GRAVATAR = "USERFOLD_CONSOLE_GRAVATAR"
+_TOKEN = re.compile(r"[A-Za-z0-9._~+/=-]{16,512}")
 _SEGMENTS = re.compile(r"(?:/[A-Za-z0-9._~-]+)*")
-
-
-class InvalidSetting(Exception):
-    """An environment variable has a value that cannot be used. The message names the variable, for the operator."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +31,11 @@ class Settings:
     up after 10 s. A call that reads has `read_seconds`: a report may take MongoDB 20 s. `workers` is the number of
     processes, 1 to 64, and the number of servers that the gateway expects behind the gRPC address. `http_connections`
     is the limit of open connections of each process, 1 to 100,000. Log events below `log_level` are dropped.
+    `request_log` says which requests are logged, and how much of the addresses of clients.
+
+    The admin listener is at `admin_address`, if there is one, and speaks https only with a certificate in `admin_tls`.
+    It serves metrics only where there is a `metrics_token`, which requests must send. Its console
+    shows pictures of users with `gravatar`: browsers load them from there.
 
     With a certificate in `http_tls`, the gateway speaks https only. With authorities in `grpc_tls`, it calls the server
     over TLS, expects `grpc_server_name`, or the host of the address, in the server's certificate, and presents its own
@@ -35,19 +44,25 @@ class Settings:
 
     http_address: str = "127.0.0.1:8080"
     grpc_address: str = "127.0.0.1:50051"
+    admin_address: str | None = "127.0.0.1:8081"
     path_prefix: str = ""
     trusted_proxies: tuple[str, ...] = ()
     region: str = "local"
     metrics_address: str | None = None
+    metrics_token: str | None = field(default=None, repr=False)
+    gravatar: bool = False
     rpc_seconds: float = 9.0
     read_seconds: float = 25.0
     workers: int = 1
     http_connections: int = 4096
     drain_seconds: float = 0.0
     http_tls: CertificateFiles = NO_FILES
+    admin_tls: CertificateFiles = NO_FILES
     grpc_tls: CertificateFiles = NO_FILES
     grpc_server_name: str | None = None
     log_level: str = "info"
+    log_format: Format = Format.AUTO
+    request_log: RequestLog = NO_REQUESTS
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> "Settings":
@@ -58,10 +73,13 @@ class Settings:
         settings = cls(
             http_address=environment.get("USERFOLD_HTTP_ADDRESS") or cls().http_address,
             grpc_address=environment.get("USERFOLD_GRPC_ADDRESS") or cls().grpc_address,
+            admin_address=_admin_address(environment.get("USERFOLD_ADMIN_ADDRESS") or cls().admin_address),
             path_prefix=_prefix(environment.get("USERFOLD_PATH_PREFIX", "")),
             trusted_proxies=_networks(environment.get("USERFOLD_TRUSTED_PROXIES", "")),
             region=environment.get("USERFOLD_REGION") or cls().region,
             metrics_address=environment.get("USERFOLD_GATEWAY_METRICS_ADDRESS") or None,
+            metrics_token=_token("USERFOLD_METRICS_TOKEN", environment.get("USERFOLD_METRICS_TOKEN") or None),
+            gravatar=one_of(Switch, _GRAVATAR, environment.get(_GRAVATAR) or Switch.OFF) is Switch.ON,
             workers=_number(environment, "USERFOLD_WORKERS", cls().workers, _WORKERS_LIMIT),
             http_connections=_number(
                 environment, "USERFOLD_HTTP_CONNECTIONS", cls().http_connections, _CONNECTIONS_LIMIT
@@ -70,6 +88,9 @@ class Settings:
             http_tls=CertificateFiles.from_environment(
                 environment, certificate="USERFOLD_HTTP_TLS_CERTIFICATE", key="USERFOLD_HTTP_TLS_KEY"
             ),
+            admin_tls=CertificateFiles.from_environment(
+                environment, certificate="USERFOLD_ADMIN_TLS_CERTIFICATE", key="USERFOLD_ADMIN_TLS_KEY"
+            ),
             grpc_tls=CertificateFiles.from_environment(
                 environment,
                 certificate="USERFOLD_GRPC_TLS_CLIENT_CERTIFICATE",
@@ -77,7 +98,16 @@ class Settings:
                 authorities="USERFOLD_GRPC_TLS_CA",
             ),
             grpc_server_name=environment.get("USERFOLD_GRPC_TLS_SERVER_NAME") or None,
-            log_level=_log_level(environment.get("USERFOLD_LOG_LEVEL") or cls().log_level),
+            log_level=log_level(environment.get("USERFOLD_LOG_LEVEL") or cls().log_level),
+            log_format=one_of(Format, "USERFOLD_LOG_FORMAT", environment.get("USERFOLD_LOG_FORMAT") or "auto"),
+            request_log=RequestLog(
+                share("USERFOLD_ACCESS_LOG", environment.get("USERFOLD_ACCESS_LOG") or "0"),
+                one_of(
+                    Addresses,
+                    "USERFOLD_LOG_CLIENT_ADDRESS",
+                    environment.get("USERFOLD_LOG_CLIENT_ADDRESS") or "none",
+                ),
+            ),
         )
         split_address("USERFOLD_HTTP_ADDRESS", settings.http_address)
         if ":" not in settings.grpc_address:
@@ -103,6 +133,21 @@ def split_address(name: str, address: str) -> tuple[str, int]:
     return host, int(port)
 
 
+def _admin_address(address: str | None) -> str | None:
+    if address is None or address == _OFF:
+        return None
+    split_address("USERFOLD_ADMIN_ADDRESS", address)
+    return address
+
+
+def _token(name: str, token: str | None) -> str | None:
+    if token is not None and not _TOKEN.fullmatch(token):
+        raise InvalidSetting(
+            f"{name} must have 16 to 512 letters, digits and ._~+/=-, such as `openssl rand -hex 32` prints"
+        )
+    return token
+
+
 def _prefix(text: str) -> str:
     prefix = re.sub("/+", "/", f"/{text}").rstrip("/")
     if not _SEGMENTS.fullmatch(prefix):
@@ -120,13 +165,6 @@ def _networks(text: str) -> tuple[str, ...]:
             "USERFOLD_TRUSTED_PROXIES must be addresses or networks, such as 10.0.0.5,192.168.0.0/16"
         ) from None
     return networks
-
-
-def _log_level(text: str) -> str:
-    # There is no `debug`: libraries log values of requests at that level.
-    if text not in _LOG_LEVELS:
-        raise InvalidSetting(f"USERFOLD_LOG_LEVEL must be one of {', '.join(_LOG_LEVELS)}")
-    return text
 
 
 def _seconds(name: str, text: str, limit: int) -> float:

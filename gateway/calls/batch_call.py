@@ -50,6 +50,9 @@ _SLICE: Final = 32 * 1024
 _ITEM_COST: Final = 256
 """Bytes of JSON that are decoded in one turn, and what each item counts in addition to its own."""
 
+_VALIDATE_ONLY: Final = "validate_only"
+"""The field of a request that makes it a dry run."""
+
 _RESULTS_PER_TURN: Final = 50
 """Results with a non-empty response or an error that are read in one turn."""
 
@@ -132,10 +135,14 @@ class _Run:
         self._metadata = metadata
         self._own_last_start = _now() + SECONDS - batch.rpc_seconds
         self._name = batch.binding.body
-        self._outcome = Outcome(self._name, 0, batch.decoder.descriptor)
+        self._outcome = self._outcome_of(0)
         self._is_accepted = False
         """The server has answered an RPC without an error."""
         self._begin_rpc()
+
+    def _outcome_of(self, total: int) -> Outcome:
+        is_dry_run = bool(self._common.get(_VALIDATE_ONLY))
+        return Outcome(self._name, total, self._batch.decoder.descriptor, is_dry_run=is_dry_run)
 
     @property
     def last_start(self) -> float:
@@ -187,7 +194,7 @@ class _Run:
         self, total: int, parsed: Callable[[int, Findings], Any], size_of: Callable[[int], int]
     ) -> Answer:
         """Send so many items. `parsed` returns the value of an item, or adds a violation; `size_of` its bytes."""
-        self._outcome = outcome = Outcome(self._name, total, self._batch.decoder.descriptor)
+        self._outcome = outcome = self._outcome_of(total)
         work = 0
         for index in range(total):
             work += _ITEM_COST + size_of(index)
@@ -222,7 +229,8 @@ class _Run:
         if findings.violations:
             self._outcome.refuse_invalid(index, findings.violations)
             return None
-        self._outcome.warn(findings.warnings)
+        if findings.warnings:
+            self._outcome.warn(findings.warnings)
         return payload
 
     def _begin_rpc(self) -> None:
@@ -239,8 +247,8 @@ class _Run:
             return
         try:
             response = await self._batch.call(request, timeout=self._batch.rpc_seconds, metadata=self._metadata)
-        except grpc.aio.AioRpcError as error:
-            refused = refusal_from_rpc(error, is_write=True)
+        except (grpc.aio.AioRpcError, Refusal) as error:
+            refused = error if isinstance(error, Refusal) else refusal_from_rpc(error, is_write=True)
             if not self._is_accepted:
                 # Nothing of the batch was sent before, and nothing will be.
                 raise refused from None

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any, Final
 
@@ -12,9 +12,12 @@ from google.rpc import code_pb2
 from google.rpc.status_pb2 import Status
 
 from gateway.errors import rendering
-from gateway.errors.answer import Answer, Refused, refused_from_status
+from gateway.errors.answer import Answer, Refused, named_violations, refused_from_status, warned_from_warnings
 from gateway.errors.violations import FINDINGS_LIMIT, Finding, schema_name
 from gateway.upstream.result import outcome_of
+
+PREVIEWS_BYTES: Final = 8 * 1024 * 1024
+"""The limit of what one answer to a dry run lists, as JSON. Further results are only counted."""
 
 REFUSED_BYTES: Final = 1024 * 1024
 """The limit of the refused items that one answer lists, as JSON. Further ones are only counted."""
@@ -27,18 +30,19 @@ _GRAVEST_FIRST = (
     code_pb2.DATA_LOSS,
     code_pb2.CANCELLED,
     code_pb2.RESOURCE_EXHAUSTED,
-    code_pb2.ABORTED,
 )
 """Codes of failures that are not the caller's. The first that an item has is the code of the whole batch."""
+
+_PREVIEW: Final = ("user", "changed_paths", "suppressed")
 
 _WORTH_A_RETRY = (code_pb2.UNAVAILABLE, code_pb2.DEADLINE_EXCEEDED)
 
 
 class Outcome:
     """The outcome of the items of the repeated field `name`, whose type is `message`. All items that are not refused
-    are saved or suppressed."""
+    are saved or suppressed, or would be in a dry run."""
 
-    def __init__(self, name: str, total: int, message: Descriptor) -> None:
+    def __init__(self, name: str, total: int, message: Descriptor, *, is_dry_run: bool = False) -> None:
         self._name = name
         self._total = total
         self._message = message
@@ -47,7 +51,11 @@ class Outcome:
         self._refused: Counter[Refused] = Counter()
         self._codes: set[int] = set()
         self._warnings: list[dict[str, Any]] = []
+        self._warned: Counter[tuple[str, str]] = Counter()
         self._suppressed = 0
+        self._is_dry_run = is_dry_run
+        self._previews: list[orjson.Fragment] = []
+        self._room_for_previews = PREVIEWS_BYTES
 
     def refuse(self, index: int, refused: Status) -> None:
         """Refuse an item with a Status, whose fields are named from the body."""
@@ -78,14 +86,16 @@ class Outcome:
             self.refuse(index, rendering.status_of_item(violations))
         else:
             # There may be nearly as many items as the body has bytes: a Status of each would take much longer.
-            fields = sorted({schema_name(each.field, self._message) for each in violations})
-            self._refused[Refused("INVALID_REQUEST", 400, tuple(fields))] += 1
+            named = named_violations([(each.field, each.reason) for each in violations], self._message)
+            self._refused[Refused("INVALID_REQUEST", 400, named)] += 1
             self._codes.add(code_pb2.INVALID_ARGUMENT)
 
-    def warn(self, warnings: Iterable[Finding]) -> None:
+    def warn(self, warnings: Sequence[Finding]) -> None:
         """Add the warnings of decoding an item."""
-        if len(self._warnings) < FINDINGS_LIMIT:
-            self._warnings += map(asdict, warnings)
+        if warnings:
+            self._warned.update([(schema_name(each.field, self._message), each.reason) for each in warnings])
+            if len(self._warnings) < FINDINGS_LIMIT:
+                self._warnings += map(asdict, warnings)
 
     def add_result(self, result: Any, indexes: Sequence[int], place: int) -> None:
         """Add the server's result for one item of an RPC.
@@ -98,8 +108,19 @@ class Outcome:
             self.refuse(indexes[place], outcome.status)
             return
         self._suppressed += "suppressed" in outcome
-        if len(self._warnings) < FINDINGS_LIMIT:
-            self._warnings += outcome.get("warnings", [])
+        if self._is_dry_run:
+            self._preview({"index": indexes[place]} | {name: outcome[name] for name in _PREVIEW if name in outcome})
+        if warnings := outcome.get("warnings"):
+            self._warned.update(warned_from_warnings(warnings, self._message))
+            if len(self._warnings) < FINDINGS_LIMIT:
+                self._warnings += warnings
+
+    def _preview(self, entry: dict[str, Any]) -> None:
+        if self._room_for_previews > 0:
+            encoded = orjson.dumps(entry)
+            self._room_for_previews -= len(encoded)
+            if self._room_for_previews >= 0:
+                self._previews.append(orjson.Fragment(encoded))
 
     def answer(self) -> Answer:
         """201 where nothing is refused. Else an error that lists what is: with 400, or the status of the gravest
@@ -110,9 +131,11 @@ class Outcome:
         counted = {"saved_count": saved}
         if self._suppressed:
             counted["suppressed_count"] = self._suppressed
-        warned = {"warnings": self._warnings[:FINDINGS_LIMIT]} if self._warnings else {}
+        listed: dict[str, Any] = {"warnings": self._warnings[:FINDINGS_LIMIT]} if self._warnings else {}
+        if self._previews:
+            listed["previews"] = self._previews
         if not failed:
-            return Answer(201, counted | warned)
+            return Answer(201, counted | listed, warned=self._warned)
         whole = rendering.refusal(
             "BATCH_PARTLY_REFUSED",
             refused=failed,
@@ -126,13 +149,16 @@ class Outcome:
         refused = [entry for _, entry in sorted(self._listed, key=lambda each: each[0])]
         return Answer(
             http_status,
-            rendering.as_json(whole) | counted | {"failed_count": failed, "refused": refused} | warned,
+            rendering.as_json(whole) | counted | {"failed_count": failed, "refused": refused} | listed,
             rendering.headers_for(http_status, whole),
             {refused_from_status(whole, http_status): 1, **self._refused},
+            self._warned,
         )
 
     def _rest(self, saved: int) -> str:
         """The outcome of the items that are not refused, in words."""
+        if self._is_dry_run:
+            return "; this was a dry run"
         if self._suppressed:
             return f"; {saved:,} are saved, and {self._suppressed:,} were dropped, as they are suppressed"
         return "; the others are saved" if saved else ""

@@ -10,7 +10,7 @@ import grpc
 from google.protobuf.message import Message
 
 from gateway.calls.batch_call import BatchCall
-from gateway.errors.answer import Abandon, Answer, Complete, answer_from_refusal
+from gateway.errors.answer import Abandon, Answer, Complete, Warned, answer_from_refusal, warned_from_warnings
 from gateway.errors.rendering import Refusal, refusal, refusal_from_rpc
 from gateway.errors.violations import FINDINGS_LIMIT, Finding, Findings, Path
 from gateway.http import content_encoding
@@ -28,6 +28,7 @@ from gateway.upstream.batch_client import BatchClient
 from gateway.upstream.batcher import Limits
 from gateway.upstream.channel import Channel
 from gateway.upstream.credential_cache import CONTRACT, Caller, Metadata
+from gateway.upstream.refusal_reporter import REPORTS_REFUSALS
 from runtime.turns import Turns
 
 _Decoded = TypeVar("_Decoded")
@@ -40,6 +41,9 @@ _NO_BODY: Final = (b"", b"{}", b"[]", b"null")
 
 _UNKNOWN_BODY: Final = "UNKNOWN_FIELD", "must be empty: this method takes no body"
 
+_NO_STORE: Final = {"cache-control": "no-store"}
+"""The headers of responses that may hold secrets or personal values: of all but the client libraries' routes."""
+
 _SAVED: Final = Answer(201, {})
 _GONE: Final = Answer(499, {})  # The client has gone: nobody reads it.
 
@@ -50,6 +54,7 @@ class Transcoder:
     body: Final = Body.KEPT
 
     def __init__(self, binding: Binding, channel: Channel, rpc_seconds: float, turns: Turns, gate: Gate) -> None:
+        self.method = binding.method
         self.route = binding.template
         self.gate = gate
         self.body_limit = (
@@ -84,6 +89,11 @@ class Transcoder:
             response_deserializer=binding.response.FromString,
         )
 
+    @property
+    def queued(self) -> tuple[int, int]:
+        """The updates that wait for their group, and the bytes of their bodies."""
+        return self._batch_client.queued if self._batch_client else (0, 0)
+
     def stop(self) -> None:
         """Send no further parts of batches after a while: the gateway stops."""
         if self._batch:
@@ -101,7 +111,7 @@ class Transcoder:
                 body = self._inflated(request)
                 decode = functools.partial(self._decoded, self._decoder.as_json, body, warnings)
                 complete_batched = functools.partial(self._complete_batched, warnings, complete)
-                self._batch_client.send(caller, len(body), decode, request.client, complete_batched)
+                self._batch_client.send(caller, len(body), decode, request, complete_batched)
                 return None
         except Refusal as refused:
             complete(answer_from_refusal(refused, self._described))
@@ -135,7 +145,14 @@ class Transcoder:
     async def _call_server(
         self, request: Request, caller: Caller, arguments: dict[str, Any], warnings: list[Finding]
     ) -> Answer:
-        metadata = (*caller.metadata, (CLIENT_ADDRESS, request.client), CONTRACT, json_encoder.METADATA_FORMAT)
+        metadata = (
+            *caller.metadata,
+            (CLIENT_ADDRESS, request.client),
+            CONTRACT,
+            json_encoder.METADATA_FORMAT,
+            REPORTS_REFUSALS,
+            *request.origin.metadata(),
+        )
         try:
             if self._batch is not None:
                 return await self._batch.answer(caller.application, request, arguments, metadata)
@@ -203,10 +220,13 @@ class Transcoder:
         """The answer with the members of the server's response, and the warnings of decoding before its own."""
         name = self._binding.response_body
         value: dict[str, Any] = response.get(name, {}) if name else response
+        warned: Warned = {}
         if warnings or "warnings" in response:
             joined = [asdict(each) for each in warnings] + response.get("warnings", [])
             value = value | {"warnings": joined[:FINDINGS_LIMIT]}
-        return Answer(201 if self._binding.method == "POST" and not self._binding.has_verb else 200, value)
+            warned = warned_from_warnings(joined, self._described)
+        http_status = 201 if self._binding.method == "POST" and not self._binding.has_verb else 200
+        return Answer(http_status, value, {} if self._binding.is_lenient else _NO_STORE, warned=warned)
 
 
 def _joined(of_path: Mapping[str, Any], of_body: Mapping[str, Any]) -> dict[str, Any]:

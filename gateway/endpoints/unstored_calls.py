@@ -47,6 +47,7 @@ ANSWER: Final = Answer(
             }
         ]
     },
+    warned={("", "NOT_STORED"): 1},
 )
 
 SECONDS: Final = 60.0
@@ -59,6 +60,7 @@ _APPLICATIONS: Final = 10_000
 class UnstoredCall:
     """The endpoint of one path. Takes a request that has a credential, and counts it."""
 
+    method: Final = "POST"
     gate: Final = None
     body: Final = Body.DISCARDED
 
@@ -85,7 +87,7 @@ class UnstoredCalls:
 
     def add(self, route: str, application: str) -> None:
         """Count a call."""
-        metrics.unstored_calls(route, application).inc()
+        metrics.count_unstored(route, application)
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(SECONDS, self.flush)
         if (counted := self._calls.get(application)) is not None:

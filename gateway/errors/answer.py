@@ -1,6 +1,7 @@
 """What the gateway answers: a JSON value for the client, and for the operator what was refused."""
 
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Final, TypeAlias
@@ -18,27 +19,37 @@ _JSON: Final = {"content-type": "application/json"}
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """A refusal for logs and metrics, without any text of a caller's.
+    """A refusal for logs, metrics and counts, without any text of a caller's.
 
-    `fields` are names of the schema. `path` is that of a request without a route, in which `*` stands for each segment
-    that no route has.
+    `violations` are pairs of a name of the schema and the reason of the field. `path` is that of a request without a
+    route, in which `*` stands for each segment that no route has.
     """
 
     reason: str
     http_status: int
-    fields: tuple[str, ...]
+    violations: tuple[tuple[str, str], ...] = ()
     error_id: str | None = None
     path: str | None = None
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """The names of the fields, each once."""
+        return tuple(sorted({field for field, _ in self.violations}))
+
+
+Warned: TypeAlias = Mapping[tuple[str, str], int]
+"""How often which warning is in an answer: pairs of a name of the schema, which may be empty, and a reason."""
 
 
 @dataclass(frozen=True)
 class Answer:
-    """A JSON value with its HTTP status and headers, and how often which refusal is in it."""
+    """A JSON value with its HTTP status and headers, and how often which refusal and which warning is in it."""
 
     http_status: int
     value: Any
     headers: Mapping[str, str] = field(default_factory=dict)
     refused: Mapping[Refused, int] = field(default_factory=dict)
+    warned: Warned = field(default_factory=dict)
 
     @cached_property
     def response(self) -> Response:
@@ -64,10 +75,20 @@ def answer_from_refusal(
 def refused_from_status(
     status: Status, http_status: int, message: Descriptor | None = None, path: str | None = None
 ) -> Refused:
-    """What logs and metrics report of a Status."""
+    """What is reported of a Status."""
     info = rendering.info_of(status)
-    fields = sorted({schema_name(each, message) for each in rendering.fields_of(status)})
-    return Refused(rendering.reason_of(status), http_status, tuple(fields), info.metadata.get("error_id"), path)
+    violations = named_violations(rendering.violations_of(status), message)
+    return Refused(rendering.reason_of(status), http_status, violations, info.metadata.get("error_id"), path)
+
+
+def named_violations(violations: Iterable[tuple[str, str]], message: Descriptor | None) -> tuple[tuple[str, str], ...]:
+    """Violations by the names of the schema, in order, each once."""
+    return tuple(sorted({(schema_name(field, message), reason) for field, reason in violations}))
+
+
+def warned_from_warnings(warnings: Iterable[Mapping[str, str]], message: Descriptor | None) -> Counter[tuple[str, str]]:
+    """How often which of these warnings, as they are sent, is there."""
+    return Counter((schema_name(each["field"], message), each["reason"]) for each in warnings)
 
 
 NO_ROOM: Final = answer_from_refusal(rendering.refusal("OVERLOADED"))

@@ -51,10 +51,10 @@ OWN: Final[Mapping[str, Row]] = {
         code_pb2.UNIMPLEMENTED, "This path takes no users. A list of users is sent to POST /v1/users/batch.", 405
     ),
     "BATCH_TOO_LARGE": Row(
-        code_pb2.INVALID_ARGUMENT, "A batch holds at most {limit:,} {items}; none of this one was written."
+        code_pb2.INVALID_ARGUMENT, "A batch holds at most {limit:,} {items}; none of this one was processed."
     ),
     "BATCH_PARTLY_REFUSED": Row(code_pb2.INVALID_ARGUMENT, "{refused:,} of {total:,} {items} were refused{rest}."),
-    "INVALID_REQUEST": Row(code_pb2.INVALID_ARGUMENT, "Fields of the request break rules; nothing of it was written."),
+    "INVALID_REQUEST": Row(code_pb2.INVALID_ARGUMENT, "{first}"),
     "HTTP_MALFORMED": Row(code_pb2.INVALID_ARGUMENT, "This is not a valid HTTP/1.1 request."),
     "HEAD_TOO_LARGE": Row(code_pb2.INVALID_ARGUMENT, "The head of the request is too large.", 431),
     "REQUEST_TOO_SLOW": Row(code_pb2.DEADLINE_EXCEEDED, "The request took too long to arrive; nothing was read.", 408),
@@ -70,7 +70,9 @@ OWN: Final[Mapping[str, Row]] = {
     ),
     "CREDENTIAL_UNKNOWN": Row(code_pb2.UNAUTHENTICATED, "The credential belongs to no application."),
     "OVERLOADED": Row(
-        code_pb2.RESOURCE_EXHAUSTED, "The gateway has no room for more requests; nothing was written.", retry_after=1
+        code_pb2.RESOURCE_EXHAUSTED,
+        "The gateway has no room for more requests, and did not begin this one.",
+        retry_after=1,
     ),
     "TOO_MANY_CONNECTIONS": Row(
         code_pb2.UNAVAILABLE, "The gateway has too many connections; nothing was read.", retry_after=1
@@ -78,6 +80,11 @@ OWN: Final[Mapping[str, Row]] = {
     "WRITE_OUTCOME_UNKNOWN": Row(
         code_pb2.UNAVAILABLE,
         "The server did not answer, and the write may have been applied. Sending it again is safe.",
+        retry_after=1,
+    ),
+    "SERVER_UNAVAILABLE": Row(
+        code_pb2.UNAVAILABLE,
+        "The gateway cannot reach a server; the request was not sent to one. Send it again later.",
         retry_after=1,
     ),
     "SERVER_TOO_OLD": Row(

@@ -1,6 +1,6 @@
 """Errors as the client reads them: `google.rpc.Status` as JSON, with messages that the gateway chose."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
 import grpc
@@ -138,21 +138,25 @@ def reason_of(status: Status) -> str:
     return info_of(status).reason or f"CODE_{status.code}"
 
 
-def fields_of(status: Status) -> list[str]:
-    """The paths of the fields in a Status's violations."""
+def violations_of(status: Status) -> list[tuple[str, str]]:
+    """The paths of the fields in a Status's violations, each with its reason."""
     bad_request = detail(status, BadRequest)
-    return [violation.field for violation in bad_request.field_violations] if bad_request else []
+    # The installed message has `reason`; its published type stubs do not yet.
+    found: Any = bad_request.field_violations if bad_request else ()
+    return [(violation.field, violation.reason) for violation in found]
 
 
 def with_fields_renamed(status: Status, rename: Callable[[str], str]) -> Status:
-    """The same Status, with each field's path renamed."""
+    """The same Status, with each field's path renamed, also that in the message."""
     renamed = Status(code=status.code, message=status.message)
     for each in status.details:
         packed = renamed.details.add()
         packed.CopyFrom(each)
         if each.Is(BadRequest.DESCRIPTOR) and (bad_request := detail(Status(details=[each]), BadRequest)):
-            for violation in bad_request.field_violations:
-                violation.field = rename(violation.field)
+            for place, violation in enumerate(bad_request.field_violations):
+                name, violation.field = violation.field, rename(violation.field)
+                if place == 0 and status.message.startswith(f"{name}: "):
+                    renamed.message = violation.field + status.message.removeprefix(name)
             packed.Pack(bad_request)
     return renamed
 
@@ -177,7 +181,9 @@ def _status(
     error_id: str = "",
 ) -> Status:
     metadata = {"error_id": error_id} if error_id else None
-    status = Status(code=row.code, message=row.message.format(**(facts or {})))
+    violations = tuple(violations)
+    named = {"first": _first_of(violations)} if violations else {}
+    status = Status(code=row.code, message=row.message.format(**named, **(facts or {})))
     status.details.add().Pack(ErrorInfo(reason=reason, domain=DOMAIN, metadata=metadata))
     field_violations = [
         # The installed message has `reason`; its published type stubs do not yet.
@@ -187,6 +193,14 @@ def _status(
     if field_violations:
         status.details.add().Pack(BadRequest(field_violations=field_violations[:FINDINGS_LIMIT]))
     return status if row.retry_after is None else with_code(status, row.code, retry_after=row.retry_after)
+
+
+def _first_of(violations: Sequence[Finding]) -> str:
+    """The first violation and the number of the rest, as `metadata.email: must be a string (and 2 more)`."""
+    first, more = violations[0], len(violations) - 1
+    # Not all are counted.
+    least = "at least " if more >= FINDINGS_LIMIT - 1 else ""
+    return f"{first.field}: {first.description}" + (f" (and {least}{more} more)" if more else "")
 
 
 def _sent_status(error: grpc.aio.AioRpcError) -> Status | None:

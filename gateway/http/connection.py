@@ -141,7 +141,7 @@ class HttpConnection(Incoming):
         request = answered[1]
         is_last = not self._queue and (self._has_last or self._connections.is_stopping)
         closes = is_last or "connection" in response.headers
-        data = response.to_bytes(self._connections.date, closes=closes, is_head=request.method == "HEAD")
+        data = response.to_bytes(self._connections.date, request.tag, closes=closes, is_head=request.method == "HEAD")
         if len(data) > limits.LARGE_BYTES and response.status == 200 and not self._connections.has_room(len(data)):
             # A refusal is better than a part of the response. Only a read has one that is so large.
             self._answering = answered

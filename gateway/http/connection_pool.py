@@ -72,6 +72,11 @@ class Connections:
         """Each connection closes as soon as no request is in flight on it."""
         self._closed_one = asyncio.Event()
 
+    @property
+    def held(self) -> int:
+        """The bytes of requests and responses that all connections hold."""
+        return self._held
+
     def tick(self, date: str) -> None:
         """Set the value of the Date header, and let connections expire whose deadline has passed."""
         self.date = f"date: {date}\r\n".encode()

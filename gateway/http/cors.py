@@ -8,7 +8,9 @@ from gateway.http.handler import Body, Respond
 from gateway.http.messages import Request, Response
 
 _METHODS = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
-_HEADERS = "authorization, content-encoding, content-type, x-moesif-application-id, x-moesif-sdk"
+_HEADERS = (
+    "authorization, content-encoding, content-type, traceparent, x-moesif-application-id, x-moesif-sdk, x-request-id"
+)
 
 
 class Preflight:

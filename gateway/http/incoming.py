@@ -9,7 +9,7 @@ import math
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Final, TypeAlias, cast
+from typing import Any, TypeAlias, cast
 
 import httptools
 
@@ -20,9 +20,6 @@ from gateway.http.messages import Fault, Rejection, Request
 
 Queued: TypeAlias = tuple[Exchange, Request]
 """A request that is not answered yet, with its exchange."""
-
-_NO_HEAD: Final = Request("", b"")
-"""In place of a request whose head was not read."""
 
 
 class Incoming(asyncio.Protocol, ABC):
@@ -277,7 +274,10 @@ class Incoming(asyncio.Protocol, ABC):
         if not self._has_last:
             self._has_last = True
             self.since = self.deadline = math.inf
-            self._queue.append((exchange, Request(self._method, b"") if self._has_head else _NO_HEAD))
+            # Only the head is known of it, or nothing.
+            request = Request(self._method, b"", headers=self._headers) if self._has_head else Request("", b"")
+            request.client = self._client
+            self._queue.append((exchange, request))
 
     def _limit_arrival(self, seconds: float) -> None:
         """Set how long the rest of the request may take to arrive."""

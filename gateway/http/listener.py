@@ -2,15 +2,14 @@
 
 import asyncio
 import contextlib
-import ctypes
 import resource
 import socket
 import ssl
-import struct
 from collections.abc import Callable, Mapping
 from email.utils import formatdate
 from typing import Final
 
+from gateway.http.acceptor import BACKLOG, Acceptor
 from gateway.http.connection_pool import Connections
 from gateway.http.handler import Exchange, Handler
 from gateway.http.handshake import Handshake
@@ -19,12 +18,8 @@ from gateway.http.messages import Fault, Rejection
 STOP_SECONDS: Final = 26
 """How long all requests in flight may take to end when the listener stops: a report may take 25."""
 
-_BACKLOG = 2048
-_SO_ATTACH_FILTER = 26
-_ACCEPTED_PER_TURN = 100  # Of the event loop.
 _REFUSED = 100  # Connections beyond the limit that are read from, since only those can get a response.
 _OTHER_FILES = 256  # That the process needs besides its connections.
-_PAUSE_SECONDS = 0.1
 _TICK_SECONDS = 1.0
 _STOPPING_TICK_SECONDS = 0.1  # An operator waits for the end.
 
@@ -53,7 +48,12 @@ class Listener:
         self._stopped = asyncio.Event()
         self._limit = connection_limit(connections)
         self._connections = Connections(self._limit, count_cut=count_cut)
-        self._is_accepting = True
+        self._acceptor = Acceptor(listening, self._take)
+
+    @property
+    def load(self) -> tuple[int, int, int]:
+        """Open connections, their limit, and the bytes of requests and responses that they hold."""
+        return len(self._connections.open), self._limit, self._connections.held
 
     def stop(self) -> None:
         """Report "not ready", after `drain_seconds` accept no more connections, and let the requests in flight end."""
@@ -63,8 +63,7 @@ class Listener:
         """Serve, then let the requests in flight end."""
         loop = asyncio.get_running_loop()
         ticking = loop.create_task(self._tick())
-        self._listening.setblocking(False)
-        self._resume_accepting()
+        self._acceptor.start()
         host, port = self._listening.getsockname()[:2]
         self._ready(listener_url(host, port, "https" if self._tls else "http"))
         await self._stopped.wait()
@@ -73,7 +72,7 @@ class Listener:
         self._connections.is_stopping = True
         await asyncio.sleep(self._drain_seconds)
         until = loop.time() + STOP_SECONDS
-        await self._stop_accepting(until)
+        await self._acceptor.stop(until - STOP_SECONDS / 2)
         self._connections.stop()
         await self._connections.closed(until)
         with contextlib.suppress(TimeoutError):
@@ -81,52 +80,13 @@ class Listener:
                 await self._handler.finished()
         ticking.cancel()
 
-    async def _stop_accepting(self, until: float) -> None:
-        """Accept the connections in the backlog, which the kernel would reset, and close the socket."""
-        loop = asyncio.get_running_loop()
-        self._is_accepting = False
-        loop.remove_reader(self._listening)
-        _connect_no_more(self._listening)
-        # Clients that keep connecting must not keep it open.
-        for _ in range(2 * _BACKLOG // _ACCEPTED_PER_TURN):
-            accepted = self._accept_some()
-            if accepted is None and loop.time() < until - STOP_SECONDS / 2:
-                await asyncio.sleep(_PAUSE_SECONDS)
-            elif accepted is None or accepted < _ACCEPTED_PER_TURN:
-                break
-            await asyncio.sleep(0)
-        self._listening.close()
-
-    def _resume_accepting(self) -> None:
-        if self._is_accepting:
-            asyncio.get_running_loop().add_reader(self._listening, self._accept)
-
-    def _accept(self) -> None:
-        if self._accept_some() is None:
-            loop = asyncio.get_running_loop()
-            loop.remove_reader(self._listening)
-            loop.call_later(_PAUSE_SECONDS, self._resume_accepting)
-
-    def _accept_some(self) -> int | None:
-        """How many connections were accepted: the maximum of one turn, or fewer where no more are pending; None where
-        the machine has no file descriptors or no memory left."""
-        # asyncio's own server has no limit of connections.
-        for number in range(_ACCEPTED_PER_TURN):
-            try:
-                accepted, _ = self._listening.accept()
-            except BlockingIOError:
-                return number
-            except ConnectionError:  # The client has gone already.
-                continue
-            except OSError:
-                return None
-            if self._connections.make_room():
-                Handshake(self._handler, self._connections, accepted, self._tls)
-            elif len(self._connections.open) < self._limit + _REFUSED:
-                Handshake(_Refusing(self._handler), self._connections, accepted, self._tls)
-            else:
-                accepted.close()
-        return _ACCEPTED_PER_TURN
+    def _take(self, accepted: socket.socket) -> None:
+        if self._connections.make_room():
+            Handshake(self._handler, self._connections, accepted, self._tls)
+        elif len(self._connections.open) < self._limit + _REFUSED:
+            Handshake(_Refusing(self._handler), self._connections, accepted, self._tls)
+        else:
+            accepted.close()
 
     async def _tick(self) -> None:
         while True:
@@ -145,15 +105,6 @@ class _Refusing:
 
     def begin(self, method: str, path: bytes, headers: Mapping[bytes, bytes]) -> Exchange:
         return self.reject(Rejection(Fault.TOO_MANY_CONNECTIONS))
-
-
-def _connect_no_more(listening: socket.socket) -> None:
-    """Let no further client connect, while connections in the backlog can still be accepted. On Linux alone: elsewhere
-    a client that connects between the last accept and the close is cut off."""
-    # A packet filter of one instruction: drop every packet. A client tries again, and its connection is refused.
-    instruction = ctypes.create_string_buffer(struct.pack("HBBI", 0x06, 0, 0, 0))
-    with contextlib.suppress(OSError):
-        listening.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, struct.pack("HP", 1, ctypes.addressof(instruction)))
 
 
 def connection_limit(wanted: int) -> int:
@@ -181,7 +132,7 @@ def bind(host: str, port: int, *, shares_address: bool = False) -> socket.socket
     listening = socket.create_server(
         (host, port),
         family=family,
-        backlog=_BACKLOG,
+        backlog=BACKLOG,
         reuse_port=shares_address,
         # `[::]` is every address of the machine, those of IPv4 included.
         dualstack_ipv6=family == socket.AF_INET6 and socket.has_dualstack_ipv6(),

@@ -2,12 +2,12 @@
 
 import ssl
 
-from runtime.certificates import CertificateFiles, Pem, Reloaded
+from runtime.certificates import CertificateFiles, NoteEnds, Pem, Reloaded, note_nothing
 
 
-def server_context(files: CertificateFiles) -> ssl.SSLContext | None:
+def server_context(files: CertificateFiles, note_ends: NoteEnds = note_nothing) -> ssl.SSLContext | None:
     """A context for TLS 1.2 or later, which reads the certificate's files again after they have changed; None where no
-    certificate is set. Raises CertificateUnusable."""
+    certificate is set. `note_ends` is as in Reloaded. Raises CertificateUnusable."""
     if files.certificate is None or files.key is None:
         return None
     certificate, key = files.certificate, files.key
@@ -19,7 +19,7 @@ def server_context(files: CertificateFiles) -> ssl.SSLContext | None:
         context.load_cert_chain(certificate.path, key.path)
         return context
 
-    contexts = Reloaded(files, make)
+    contexts = Reloaded(files, make, note_ends)
 
     def use_current(connection: ssl.SSLObject, _name: str | None, _context: ssl.SSLContext) -> None:
         connection.context = contexts.current()

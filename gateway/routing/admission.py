@@ -12,9 +12,14 @@ class Gate:
     """
 
     def __init__(self, places: int) -> None:
-        self._free = places
+        self._places = self._free = places
         self._held: Counter[str] = Counter()
         self._place_returned = asyncio.Event()
+
+    @property
+    def taken(self) -> int:
+        """The number of requests in flight."""
+        return self._places - self._free
 
     def has_room(self, application_id: str) -> bool:
         """Whether `enter` would give a place to a request of this application."""

@@ -27,6 +27,9 @@ from gateway.routing.descriptors import (
 CLIENT_ADDRESSES: Final = "client_addresses"
 """The field of a batch's request with the client address of each item."""
 
+ORIGINS: Final = "origins"
+"""The field of a batch's request with the origin of each item."""
+
 _JSON: Final = "_json"
 """How the name of the field with the items ends."""
 
@@ -43,7 +46,8 @@ class BatchStream:
 class BatchMethod:
     """The RPC that does for many bodies what the RPC of a binding does for one.
 
-    Its request has a `body` as JSON in each item of the repeated field `items_json`, and as many `client_addresses`.
+    Its request has a `body` as JSON in each item of the repeated field `items_json`, and as many `client_addresses` and
+    `origins`.
     Its response has `results`, each with the `outcome` of one body: its response or its error. The `stream`, if it has
     one, takes the same messages.
     """
@@ -106,8 +110,9 @@ def _batch_method(method: MethodDescriptor, batch: MethodDescriptor, stream: Met
     items = [field.name for field in batch.input_type.fields if field.is_repeated and field.type == field.TYPE_BYTES]
     if len(items) != 1 or not items[0].endswith(_JSON):
         raise UnsupportedBinding(f"{batch.full_name}: its request needs one repeated bytes field, named ..._json")
-    if not is_repeated_string(batch.input_type.fields_by_name.get(CLIENT_ADDRESSES)):
-        raise UnsupportedBinding(f"{batch.full_name}: its request needs repeated string {CLIENT_ADDRESSES}")
+    for name in (CLIENT_ADDRESSES, ORIGINS):
+        if not is_repeated_string(batch.input_type.fields_by_name.get(name)):
+            raise UnsupportedBinding(f"{batch.full_name}: its request needs repeated string {name}")
     if response_of_result(batch) is not (response := method.output_type):
         raise UnsupportedBinding(
             f"{batch.full_name}: its results need a oneof outcome of a {response.full_name} response and an error each"

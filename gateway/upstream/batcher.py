@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Final, Generic, TypeAlias, TypeVar
 
+from gateway import metrics
 from runtime.batcher import AdaptiveBatcher
 
 _Key = TypeVar("_Key", bound=Hashable)
@@ -127,6 +128,10 @@ class Batcher(Generic[_Key, _Prepared, _Result]):
         self.queued_bytes += size
         queue.append(item)
 
+    def waited(self, deadline: float) -> float:
+        """How long an item with this deadline has been here, in seconds."""
+        return self._loop.time() - deadline + self.limits.seconds
+
     def forget(self, key: _Key) -> None:
         """Keep nothing of a key that has no items."""
         del self._by_key[key]
@@ -176,6 +181,8 @@ class _KeyBatcher(AdaptiveBatcher, Generic[_Key, _Prepared, _Result]):
         queued_bytes = batcher.queued_bytes
         while self._may_start() and (group := self._next_group()):
             self._group_started(len(group))
+            metrics.GROUP_ITEMS.add(len(group))
+            metrics.GROUP_WAIT.add(batcher.waited(group[0].deadline))
             task = asyncio.get_running_loop().create_task(self._exchange(group))
             batcher.tasks.add(task)
             task.add_done_callback(batcher.tasks.discard)

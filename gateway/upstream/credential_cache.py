@@ -9,19 +9,28 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 
 import grpc
 from userfold.internal.v1.credential_service_pb2 import CheckCredentialRequest, CheckCredentialResponse
 
 from gateway.errors.rendering import Refusal, refusal, refusal_from_rpc
 from gateway.upstream.channel import Channel
+from runtime.reporting.origin import Origin
 
 Metadata: TypeAlias = tuple[tuple[str, str], ...]
 """The credential headers of a request as the metadata of a call."""
 
-Verified: TypeAlias = Callable[[str | Exception], object]
-"""Is called with the id of a credential's application, or with a Refusal or a defect."""
+
+class Account(NamedTuple):
+    """The id of an application, and that of the credential that belongs to it."""
+
+    application: str
+    credential: str
+
+
+Verified: TypeAlias = Callable[[Account | Exception], object]
+"""Is called with the account of a credential, or with a Refusal or a defect."""
 
 CONTRACT_VERSION: Final = 2
 """The version of the contract by which the gateway reads the server's responses."""
@@ -55,11 +64,13 @@ _HEADER_CHARACTERS: Final = 4096
 # Not frozen: one is created for every request, and assigning the fields of a frozen dataclass is slower.
 @dataclass(slots=True)
 class Caller:
-    """Who sent a request: the credential headers, their SHA-256 digest, and the id of the verified application."""
+    """Who sent a request: the credential headers, their SHA-256 digest, and, once it is verified, the ids of the
+    application and the credential."""
 
     digest: bytes
     metadata: Metadata
     application: str = ""
+    credential: str = ""
 
 
 def caller_of(headers: Mapping[bytes, bytes]) -> Caller | None:
@@ -88,7 +99,7 @@ class Verifier:
             request_serializer=CheckCredentialRequest.SerializeToString,
             response_deserializer=CheckCredentialResponse.FromString,
         )
-        self._known: OrderedDict[bytes, str] = OrderedDict()
+        self._known: OrderedDict[bytes, Account] = OrderedDict()
         self._refused: dict[bytes, tuple[float, Refusal]] = {}
         self._checking: dict[bytes, list[Verified]] = {}
         self._waiting = 0
@@ -97,12 +108,17 @@ class Verifier:
 
     def recognize(self, caller: Caller) -> bool:
         """Set the application of a caller whose credential is verified. Returns whether it is."""
-        application = self._known.get(caller.digest)
-        if application is None:
+        account = self._known.get(caller.digest)
+        if account is None:
             return False
         self._known.move_to_end(caller.digest)
-        caller.application = application
+        caller.application, caller.credential = account
         return True
+
+    def recognized(self, headers: Mapping[bytes, bytes]) -> Caller | None:
+        """The caller by the headers of a request, where the credential is verified."""
+        caller = caller_of(headers)
+        return caller if caller is not None and self.recognize(caller) else None
 
     def refusal(self, caller: Caller) -> Refusal | None:
         """Why a new credential is refused, where that is known without asking the server."""
@@ -116,14 +132,15 @@ class Verifier:
         """Whether one more request may wait for a check of its credential."""
         return self._waiting < _WAITING and (caller.digest in self._checking or len(self._checking) < _CHECKS)
 
-    def verify(self, caller: Caller, verified: Verified) -> None:
-        """Check a new credential, for which there must be room. Requests with the same credential share one check."""
+    def verify(self, caller: Caller, origin: Origin, verified: Verified) -> None:
+        """Check a new credential, for which there must be room. Requests with the same credential share one check, that
+        of the first."""
         self._waiting += 1
         if caller.digest in self._checking:
             self._checking[caller.digest].append(verified)
             return
         self._checking[caller.digest] = [verified]
-        task = self._loop.create_task(self._check_credential(caller))
+        task = self._loop.create_task(self._check_credential(caller, origin))
         self._tasks.add(task)
         task.add_done_callback(functools.partial(self._finish, caller.digest))
 
@@ -136,10 +153,11 @@ class Verifier:
         while self._tasks:
             await asyncio.wait(self._tasks)
 
-    async def _check_credential(self, caller: Caller) -> str:
-        """The application of a credential. Raises Refusal."""
+    async def _check_credential(self, caller: Caller, origin: Origin) -> Account:
+        """The account of a credential. Raises Refusal."""
+        metadata = (*caller.metadata, *origin.metadata())
         try:
-            response = await self._check(CheckCredentialRequest(), timeout=_CHECK_SECONDS, metadata=caller.metadata)
+            response = await self._check(CheckCredentialRequest(), timeout=_CHECK_SECONDS, metadata=metadata)
         except grpc.aio.AioRpcError as error:
             # The check is a read, whatever the request is.
             refused = refusal_from_rpc(error, is_write=False)
@@ -148,11 +166,10 @@ class Verifier:
             raise refused from None
         if response.contract < CONTRACT_VERSION:
             raise refusal("SERVER_TOO_OLD")
-        application: str = response.application_id
-        self._known[caller.digest] = application
+        account = self._known[caller.digest] = Account(response.application_id, response.credential_id)
         if len(self._known) > _KNOWN:
             self._known.popitem(last=False)
-        return application
+        return account
 
     def _remember_refused(self, digest: bytes, refused: Refusal) -> None:
         self._refused.pop(digest, None)
@@ -160,7 +177,7 @@ class Verifier:
             del self._refused[next(iter(self._refused))]
         self._refused[digest] = self._loop.time(), refused
 
-    def _finish(self, digest: bytes, task: asyncio.Task[str]) -> None:
+    def _finish(self, digest: bytes, task: asyncio.Task[Account]) -> None:
         self._tasks.discard(task)
         error = task.exception()
         outcome = error if isinstance(error, Exception) else task.result()

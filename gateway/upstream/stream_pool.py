@@ -18,6 +18,7 @@ from gateway.routing.batch_methods import BatchMethod
 from gateway.upstream.batcher import NotAnsweredInTime
 from gateway.upstream.channel import Channel
 from gateway.upstream.credential_cache import Caller
+from gateway.upstream.refusal_reporter import REPORTS_REFUSALS
 
 _STREAMS: Final = 32
 """The limit of open streams of one gateway. A server accepts those of many: `BATCH_STREAMS` in `server/limits.py`."""
@@ -27,9 +28,6 @@ _CALLERS: Final = 1000
 
 _IDLE_SECONDS: Final = 30.0
 """After so long without a message, the streams of a caller are closed, and the caller is forgotten."""
-
-_AGE_SECONDS: Final = 300.0
-"""An older stream gets no more messages, so that a load balancer can direct a new one to a new server."""
 
 _RETRY_SECONDS: Final = 10.0
 """How long no stream is opened after the server has refused one, as an older or a stopping server does."""
@@ -41,7 +39,6 @@ class _Stream:
 
     call: Any
     generation: int
-    opened_at: float
 
 
 @dataclass(slots=True)
@@ -70,16 +67,18 @@ class StreamPool:
     async def send(self, caller: Caller, message: bytes, seconds: float) -> Message:
         """Send one message, and return the server's response.
 
-        Raises AioRpcError where the call or its stream fails, Refusal where the server responds with an error, and
-        NotAnsweredInTime.
+        Raises AioRpcError where the call or its stream fails, Refusal where the server responds with an error or cannot
+        be reached, and NotAnsweredInTime.
         """
         deadline = self._loop.time() + seconds
         streams = self._callers.get(caller.digest)
         stream = self._take(streams, caller) if streams else None
+        is_maybe_sent = False
         if streams and stream:
             try:
                 reply = await self._send_on(stream, message, deadline)
-            except _NotBegun:
+            except _NotBegun as end:
+                is_maybe_sent = end.is_maybe_sent
                 self._close(streams, stream)
                 self._no_stream_before = self._loop.time() + _RETRY_SECONDS
             except BaseException:
@@ -88,7 +87,16 @@ class StreamPool:
             else:
                 streams.idle.append(stream)
                 return _response_in(reply)
-        response: Message = await self._call(message, timeout=deadline - self._loop.time(), metadata=caller.metadata)
+        try:
+            seconds = deadline - self._loop.time()
+            response: Message = await self._call(
+                message, timeout=seconds, metadata=(*caller.metadata, REPORTS_REFUSALS)
+            )
+        except Refusal:
+            # The call was not sent, but the stream may have delivered the message.
+            if is_maybe_sent:
+                raise refusal("WRITE_OUTCOME_UNKNOWN") from None
+            raise
         # Only now: the server knows this credential.
         self._remember(caller.digest)
         return response
@@ -98,9 +106,11 @@ class StreamPool:
             async with asyncio.timeout_at(deadline):
                 try:
                     await stream.call.write(message)
-                except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
-                    # The server cannot read a partial message. Why the stream has ended is not always known here.
+                except asyncio.InvalidStateError:
                     raise _NotBegun from None
+                except grpc.aio.AioRpcError:
+                    # The server cannot read a partial message. Why the stream has ended is not always known here.
+                    raise _NotBegun(is_maybe_sent=True) from None
                 reply = await stream.call.read()
         except TimeoutError:
             raise NotAnsweredInTime from None
@@ -115,23 +125,20 @@ class StreamPool:
     def _take(self, streams: _Streams, caller: Caller) -> _Stream | None:
         now = streams.used_at = self._loop.time()
         generation = self._channel.renewed()
-        while streams.idle and not self._is_usable(streams.idle[0], generation, now):
+        while streams.idle and not _is_usable(streams.idle[0], generation):
             self._close(streams, streams.idle.popleft())
         # One for each process that a connection may reach; more only where all of those are in use.
         if streams.idle and streams.open >= self._channel.streams:
             return streams.idle.popleft()
         if self._stream and self._open < _STREAMS and now >= self._no_stream_before:
-            call = self._channel.stream_stream(
+            open_stream = self._channel.stream_stream(
                 self._stream.rpc, request_serializer=bytes, response_deserializer=self._stream.response.FromString
             )
-            streams.open += 1
-            self._open += 1
-            return _Stream(call(metadata=caller.metadata), generation, now)
+            if call := open_stream(metadata=(*caller.metadata, REPORTS_REFUSALS)):
+                streams.open += 1
+                self._open += 1
+                return _Stream(call, generation)
         return streams.idle.popleft() if streams.idle else None
-
-    def _is_usable(self, stream: _Stream, generation: int, now: float) -> bool:
-        is_young = now - stream.opened_at <= _AGE_SECONDS
-        return is_young and stream.generation == generation and not stream.call.done()
 
     def _close(self, streams: _Streams, stream: _Stream) -> None:
         stream.call.cancel()
@@ -156,6 +163,10 @@ class StreamPool:
             self._loop.call_later(_IDLE_SECONDS, self._forget_idle)
 
 
+def _is_usable(stream: _Stream, generation: int) -> bool:
+    return stream.generation == generation and not stream.call.done()
+
+
 def _response_in(reply: Any) -> Message:
     if reply.HasField("error"):
         raise Refusal(reply.error)
@@ -166,4 +177,8 @@ def _response_in(reply: Any) -> Message:
 
 
 class _NotBegun(Exception):
-    """The server has not begun with the message, which therefore has no effect."""
+    """The server has not begun with the message, so that it can be sent again. `is_maybe_sent`: nearly certainly."""
+
+    def __init__(self, *, is_maybe_sent: bool = False) -> None:
+        super().__init__()
+        self.is_maybe_sent = is_maybe_sent
