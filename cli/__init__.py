@@ -1,0 +1,1 @@
+"""`userfold`, the command line."""

@@ -1,0 +1,1 @@
+"""The commands: a module for each group, with a Typer named `app`. `cli/main.py` names them all."""

@@ -1,0 +1,267 @@
+"""`userfold users`: profiles of users, over gRPC."""
+
+import sys
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any, Final, TypeAlias
+
+import orjson
+import typer
+from userfold.v1.user_pb2 import User
+from userfold.v1.user_service_pb2 import (
+    BatchDeleteUsersRequest,
+    CountUsersRequest,
+    DeleteUserResult,
+    ExportUserRequest,
+    GetUserRequest,
+    ListUsersRequest,
+    LookupUsersRequest,
+    RemoveAliasRequest,
+    SuggestUsersRequest,
+)
+
+from cli.connection import connected
+from cli.failures import CommandFailed, ExitStatus
+from cli.output import Json, note, print_fields, print_json, print_json_line, print_table
+from cli.refusals import line_of
+from gateway.transcoding.json_encoder import plain
+from server.errors import InvalidRequest
+from server.query.grammar import parse_paths
+
+app = typer.Typer(no_args_is_help=True)
+
+_PAGE: Final = 1000
+"""The largest page, and the largest batch of deletions, that the server takes."""
+
+_Page: TypeAlias = Callable[[int, str], tuple[Sequence[User], str]]
+"""Requests a page of so many users, after the page that returned this token. Returns it, and the next token."""
+
+Columns: TypeAlias = dict[str, tuple[str, ...]]
+"""The fields that are printed, each with the names on the way to it."""
+
+
+def columns_of(text: str) -> Columns:
+    """The columns of a list of fields such as `company_id,metadata."a.b"`. `user_id` is always the first."""
+    try:
+        listed = parse_paths(text, "fields")
+    except InvalidRequest as error:
+        raise typer.BadParameter(error.violations[0].description) from None
+    ends = [each.column - 1 for each in listed[1:]] + [len(text)]
+    names = [text[each.column - 1 : end].strip(" ,") for each, end in zip(listed, ends, strict=True)]
+    return {"user_id": ("user_id",)} | {name: each.path for name, each in zip(names, listed, strict=True)}
+
+
+_COLUMNS: Final = columns_of("company_id,metadata.email,created_time,modified_time")
+
+UserId: TypeAlias = Annotated[str, typer.Argument(metavar="USER_ID", help="The id of the user, as updates carry it.")]
+Filter: TypeAlias = Annotated[
+    str,
+    typer.Option(
+        metavar="FILTER", help="Only users that match, such as 'metadata.plan = \"pro\"'.", show_default=False
+    ),
+]
+Fields: TypeAlias = Annotated[
+    Any,
+    typer.Option(
+        metavar="FIELD,...",
+        parser=columns_of,
+        help="The fields to print, such as company_id,metadata.plan. With --json and without this: all.",
+    ),
+]
+Limit: TypeAlias = Annotated[
+    int, typer.Option(min=0, metavar="USERS", help="The largest number of users to print; 0: all.")
+]
+
+
+@app.callback()
+def _users() -> None:
+    """Read, count and delete the profiles of users. Needs USERFOLD_TOKEN."""
+
+
+@app.command()
+def get(user_id: UserId, as_json: Json = False) -> None:
+    """Print the profile of a user, as JSON."""
+    with connected() as connection:
+        response = connection.call(connection.users.GetUser, GetUserRequest(user_id=user_id))
+    print_json(plain(response.user))
+
+
+@app.command("list")
+def list_(
+    filter: Filter = "",
+    order_by: Annotated[
+        str, typer.Option(metavar="ORDER", help="created_time, modified_time or user_id; with ' desc': reversed.")
+    ] = "created_time",
+    fields: Fields = None,
+    limit: Limit = 100,
+    as_json: Json = False,
+) -> None:
+    """List the users that a filter matches. With --json: one JSON object on each line."""
+    columns: Columns = fields or _COLUMNS
+    wanted = [] if as_json and fields is None else list(columns)
+    with connected() as connection:
+
+        def page(size: int, token: str) -> tuple[Sequence[User], str]:
+            response = connection.call(
+                connection.users.ListUsers,
+                ListUsersRequest(
+                    filter=filter,
+                    order_by=order_by,
+                    page_size=size,
+                    page_token=token,
+                    fields=wanted,
+                ),
+            )
+            return response.users, response.next_page_token
+
+        _print_users(page, limit, columns, as_json)
+
+
+@app.command()
+def lookup(
+    session_token: Annotated[
+        str | None,
+        typer.Option(metavar="TOKEN", help="A session or API token; - reads it from standard input."),
+    ] = None,
+    email: Annotated[str | None, typer.Option(metavar="ADDRESS", help="An email address, in any case.")] = None,
+    company_id: Annotated[str | None, typer.Option(metavar="COMPANY_ID", help="The id of a company.")] = None,
+    anonymous_id: Annotated[
+        str | None, typer.Option(metavar="ANONYMOUS_ID", help="An anonymous id that users' profiles name.")
+    ] = None,
+    limit: Limit = 100,
+    as_json: Json = False,
+) -> None:
+    """List the users of a session token, an email address, a company or an anonymous id, the latest first."""
+    known = {"email": email, "company_id": company_id, "anonymous_id": anonymous_id}
+    if sum(value is not None for value in (session_token, *known.values())) != 1:
+        options = "--session-token, --email, --company-id and --anonymous-id"
+        raise typer.BadParameter(f"exactly one of {options} is needed")
+    known["session_token"] = _secret(session_token)
+    with connected() as connection:
+
+        def page(size: int, page_token: str) -> tuple[Sequence[User], str]:
+            request = LookupUsersRequest(**known, page_size=size, page_token=page_token)
+            response = connection.call(connection.users.LookupUsers, request)
+            return response.users, response.next_page_token
+
+        _print_users(page, limit, _COLUMNS, as_json)
+
+
+@app.command()
+def search(
+    text: Annotated[
+        str, typer.Argument(metavar="TEXT", help="The beginning of a user id, or of an email address in any case.")
+    ],
+    limit: Annotated[int, typer.Option(min=1, max=50, metavar="USERS", help="The largest number of users.")] = 10,
+    as_json: Json = False,
+) -> None:
+    """List the first users whose id or email address begins with a text. With --json: one JSON object on each line."""
+    with connected() as connection:
+        request = SuggestUsersRequest(text=text, page_size=limit)
+        suggestions = connection.call(connection.users.SuggestUsers, request).suggestions
+    if as_json:
+        for suggestion in suggestions:
+            print_json_line(plain(suggestion))
+        return
+    columns = columns_of("company_id,metadata.email,metadata.name")
+    rows = [[*(_cell(plain(each.user), path) for path in columns.values()), each.matched_field] for each in suggestions]
+    print_table([*(column.upper() for column in columns), "MATCHED_FIELD"], rows)
+
+
+@app.command()
+def count(filter: Filter = "", as_json: Json = False) -> None:
+    """Count the users that a filter matches."""
+    with connected() as connection:
+        response = connection.call(connection.users.CountUsers, CountUsersRequest(filter=filter))
+    if as_json:
+        print_json({"count": response.count})
+    else:
+        print(response.count)
+
+
+@app.command()
+def export(user_id: UserId) -> None:
+    """Print everything that is stored about a user, as JSON."""
+    with connected() as connection:
+        response = connection.call(connection.users.ExportUser, ExportUserRequest(user_id=user_id))
+    print_json(plain(response.user_export))
+
+
+@app.command()
+def delete(
+    user_ids: Annotated[list[str], typer.Argument(metavar="USER_ID...", help="The ids of the users.")],
+    suppress_days: Annotated[
+        int,
+        typer.Option(min=0, max=3650, metavar="DAYS", help="For how long later updates of them are dropped."),
+    ] = 0,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Erase users: their profiles, aliases, and all that is derived from them."""
+    if not yes:
+        if not sys.stdin.isatty():
+            raise CommandFailed("an erasure cannot be undone: confirm it with --yes", ExitStatus.USAGE)
+        typer.confirm(f"Erase {len(user_ids)} users for good?", abort=True, err=True)
+    results: list[DeleteUserResult] = []
+    with connected() as connection:
+        for start in range(0, len(user_ids), _PAGE):
+            request = BatchDeleteUsersRequest(user_ids=user_ids[start : start + _PAGE], suppress_days=suppress_days)
+            results += connection.call(connection.users.BatchDeleteUsers, request).results
+    if as_json:
+        print_json([{"user_id": user_id} | plain(result) for user_id, result in zip(user_ids, results, strict=True)])
+    for user_id, result in zip(user_ids, results, strict=True):
+        if result.HasField("error"):
+            note(f"{user_id}: {line_of(result.error)}")
+        elif not as_json:
+            print_fields({"erased" if result.response.deleted else "not found": user_id})
+    failed = sum(result.HasField("error") for result in results)
+    if failed:
+        raise CommandFailed(f"{failed} of {len(results)} users are not erased")
+
+
+@app.command()
+def remove_alias(
+    user_id: UserId,
+    session_token: Annotated[str, typer.Argument(metavar="TOKEN", help="The token; - reads it from standard input.")],
+    as_json: Json = False,
+) -> None:
+    """Remove a session token from a user, for example after it has leaked."""
+    request = RemoveAliasRequest(user_id=user_id, session_token=_secret(session_token) or "")
+    with connected() as connection:
+        response = connection.call(connection.users.RemoveAlias, request)
+    if as_json:
+        print_json({"removed": response.removed})
+    else:
+        print("removed" if response.removed else "the user does not have this token")
+
+
+def _secret(text: str | None) -> str | None:
+    """A secret of the command line, where `-` means the first line of standard input."""
+    return sys.stdin.readline().rstrip("\r\n") if text == "-" else text
+
+
+def _print_users(page: _Page, limit: int, columns: Columns, as_json: bool) -> None:
+    rows, token, left = [], "", limit
+    while True:
+        users, token = page(min(left, _PAGE) if limit else _PAGE, token)
+        for user in users:
+            if as_json:
+                print_json_line(plain(user))
+            else:
+                profile = plain(user)
+                rows.append([_cell(profile, path) for path in columns.values()])
+        left -= len(users)
+        if not token or (limit and left <= 0):
+            break
+    if not as_json:
+        print_table([column.upper() for column in columns], rows)
+    if token:
+        note("There are more users: a higher --limit prints further ones, and --limit 0 all.")
+
+
+def _cell(profile: Any, path: tuple[str, ...]) -> str | None:
+    """The value at a path, as JSON where it is not a string."""
+    for name in path:
+        profile = profile.get(name) if isinstance(profile, dict) else None
+    if profile is None or profile == "":
+        return None
+    return profile if isinstance(profile, str) else orjson.dumps(profile).decode()

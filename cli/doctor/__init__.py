@@ -1,0 +1,1 @@
+"""`userfold doctor`: facts about MongoDB and this machine, and what each means for Userfold."""

@@ -1,0 +1,1 @@
+"""`userfold export`: the users of an application, as a file that `userfold import` takes."""

@@ -1,0 +1,1 @@
+"""`userfold import`: rows of a file become updates of users, each of which is stored or refused."""
