@@ -1,0 +1,70 @@
+// The fields of a user outside metadata, as filters and lists of users name them.
+
+import { parsePath, pathText, type Path } from "./paths";
+
+/** What a field holds: outside metadata always the same, below it any JSON. */
+export type FieldKind = "text" | "count" | "time" | "json";
+
+export interface Field {
+  readonly path: string;
+  readonly label: string;
+  readonly kind: FieldKind;
+}
+
+const CAMPAIGN = ["utm_source", "utm_medium", "utm_campaign", "utm_term", "utm_content", "referrer", "referring_domain", "gclid"];
+
+function campaign(name: string, label: string): Field[] {
+  return CAMPAIGN.map((field) => ({ path: `${name}.${field}`, label: `${label}: ${field}`, kind: "text" }));
+}
+
+const text = (path: string, label: string): Field => ({ path, label, kind: "text" });
+
+export const FIELDS: readonly Field[] = [
+  text("user_id", "User id"),
+  text("company_id", "Company id"),
+  { path: "stored_time", label: "Last update", kind: "time" },
+  { path: "created_time", label: "First seen", kind: "time" },
+  { path: "modified_time", label: "Modified", kind: "time" },
+  text("anonymous_id", "Anonymous id"),
+  text("email_domain", "Domain of the email"),
+  text("company_domain", "Domain of the company"),
+  text("ip_address", "IP address"),
+  text("observed_ip_address", "Observed IP address"),
+  text("avatar_url", "Avatar"),
+  { path: "alias_count", label: "Session tokens", kind: "count" },
+  ...campaign("campaign", "Campaign"),
+  ...campaign("initial_campaign", "First campaign"),
+  text("user_agent.browser.name", "Browser"),
+  text("user_agent.browser.version", "Version of the browser"),
+  text("user_agent.os.name", "Operating system"),
+  text("user_agent.os.version", "Version of the system"),
+  text("user_agent.device.name", "Device"),
+  text("user_agent.device.brand", "Brand of the device"),
+  text("user_agent.device.model", "Model of the device"),
+];
+
+const BY_PATH = new Map(FIELDS.map((field) => [field.path, field]));
+
+export function fieldAt(path: string): Field | undefined {
+  return BY_PATH.get(path);
+}
+
+/** The levels of metadata, which is the first of them. */
+const METADATA_LEVELS = 20;
+
+/** What a path holds that a filter may compare; undefined where it may not. */
+export function kindAt(path: Path): FieldKind | undefined {
+  if (path[0] === "metadata") return path.length > 1 && path.length <= METADATA_LEVELS + 1 ? "json" : undefined;
+  return fieldAt(path.join("."))?.kind;
+}
+
+/** The keys of a path that somebody typed, in any notation that filters take; undefined if it cannot be read. */
+export function typedPath(text: string): Path | undefined {
+  const bracketed = text.replace(/\.("(?:[^"\\]|\\.)*")/g, "[$1]");
+  try {
+    const keys = parsePath(bracketed);
+    return pathText(keys) === bracketed.replace(/\["([A-Za-z_][\w-]*)"\]/g, ".$1") ? keys : undefined;
+  } catch {
+    return undefined;
+  }
+}
