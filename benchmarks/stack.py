@@ -24,8 +24,8 @@ from benchmarks.contenders.clients import (
 from benchmarks.environment.machine import CACHE, CORES
 from benchmarks.environment.paths import NODE, PARSE, PEERS_PACKAGES, PEERS_PYTHON
 from benchmarks.environment.processes import Service, free_port
-from server import applications
 from server.accounts import credentials
+from server.local.demo import DemoApplication
 from server.local.mongod import EmbeddedMongod
 from server.mongo import client as mongodb
 from server.mongo.replica_set import initiate
@@ -105,6 +105,7 @@ class Stack:
             [*python, "gateway"],
             USERFOLD_GRPC_ADDRESS=grpc,
             USERFOLD_HTTP_ADDRESS="127.0.0.1:0",
+            USERFOLD_ADMIN_ADDRESS="127.0.0.1:0",
             USERFOLD_WORKERS=str(workers),
         )
         return self.new_application(Userfold, gateway.ready_field("http"), [server, gateway], database), grpc
@@ -115,7 +116,7 @@ class Stack:
         """Create an application in a running Userfold, and return a client with its credentials."""
         application, key = credentials.generate_application_id(), credentials.generate_collector_key()
         token = credentials.generate_management_token()
-        applications.ensure(self.uri, database, application, "Benchmark", key, token)
+        DemoApplication(application, key, token).register(self.uri, database)
         return client(
             application,
             url,

@@ -53,6 +53,8 @@ _FLOODED = f"{_LONE} in another application's flood of batches"
 _LOOK_UP = "gRPC `LookupUsers` of a token among many profiles"
 _ALIASES = "an update of a user with 1,000 aliases"
 
+_PERCENTILES: Final[tuple[tuple[str, Quantity], ...]] = (("median", "p50_ms"), ("99th percentile", "p99_ms"))
+
 ROWS: Final = (
     Row(_SINGLE, "single/userfold", ("single/plain",), "rate", 4.0, 5.0),
     Row(_SINGLE, "single/userfold", ("single/plain_schema",), "rate"),
@@ -121,6 +123,20 @@ ROWS: Final = (
             ("a report of all campaigns", "report", 10, 5000),
             ("the first page by `modified_time desc`, declared,", "modified", 1.5, 100),
         )
+    ),
+    *(
+        Row(
+            f"suggestions for {text} with many profiles, {title}",
+            f"reads-{key}/many",
+            (f"reads-{key}/tenth",),
+            quantity,
+            2,
+            None,
+            "a tenth",
+            100,
+        )
+        for text, key in (("one letter", "suggest-1"), ("three letters", "suggest-3"), ("a whole id", "suggest"))
+        for title, quantity in _PERCENTILES
     ),
     Row(f"{_SINGLE}, CPU time of the gateway", "single/userfold", ("single/uvicorn",), "gateway_us"),
     # The reason for an HTTP server of our own: it must save at least 10 %.

@@ -27,8 +27,11 @@ class User(Protocol):
     modified_time: datetime | None
     ip_address: str | None
     user_agent_string: str | None
-    campaign: Campaign | None
     metadata: dict[str, Any] | None
+
+    @property
+    def campaign(self) -> Campaign | None:
+        """The campaign, if there is one."""
 
 
 def flatten(values: Mapping[str, Any], prefix: str, paths: dict[str, Any]) -> None:
@@ -66,6 +69,7 @@ def schema_operation(user: User, client_address: str | None) -> Operation:
     if email := (user.metadata or {}).get("email"):
         digest = hashlib.sha256(str(email).strip().lower().encode()).hexdigest()
         update["$set"]["avatar_url"] = f"https://www.gravatar.com/avatar/{digest}"
+        update["$set"]["email_key"] = str(email).strip().lower()
     if user.campaign and (campaign := user.campaign.model_dump(exclude_none=True)):
         # $slice keeps the first element that was ever pushed.
         update["$push"] = {"initial_campaign": {"$each": [campaign], "$slice": 1}}

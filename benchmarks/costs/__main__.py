@@ -1,7 +1,8 @@
 """`python -m benchmarks.costs`: what an update costs, and what it takes to serve many. `make costs` runs it, on Linux.
 
-The tables: the CPU time of each kind of thread, the cost of an exchange between two gRPC programs, the cost of a group
-of updates for MongoDB, rates with several workers, and memory per connection, queued update and cached credential.
+The tables: the CPU time of each kind of thread and of each stage of an update, the cost of an exchange between two gRPC
+programs, the cost of a group of updates for MongoDB, rates with several workers, and memory per connection, queued
+update and cached credential.
 """
 
 import argparse
@@ -19,6 +20,7 @@ from benchmarks.costs.exchanges import exchanges
 from benchmarks.costs.groups import groups
 from benchmarks.costs.memory import memory
 from benchmarks.costs.report import markdown
+from benchmarks.costs.stages import stages
 from benchmarks.costs.threads import runs
 from benchmarks.costs.workers import workers
 from benchmarks.environment.machine import machine
@@ -40,6 +42,7 @@ def main() -> int:
     try:
         with Stack(directory, peers=False) as stack:
             of_threads = runs(stack)
+            of_stages = uvloop.run(stages(stack))
             of_groups = groups(stack)
             of_workers = workers(stack)
             of_memory = memory(stack)
@@ -52,6 +55,7 @@ def main() -> int:
         shutil.rmtree(directory)
     results = {
         "runs": [asdict(run) for run in of_threads],
+        "stages": of_stages,
         "exchanges": {name: asdict(exchange) for name, exchange in of_exchanges.items()},
         "groups": of_groups,
         "workers": of_workers,
@@ -65,6 +69,7 @@ def main() -> int:
     (output / "costs.md").write_text(markdown(results))
     if options.publish:
         quote("capacity.md")
+        quote("performance.md")
     print(markdown(results))
     return 0
 

@@ -24,6 +24,7 @@ def markdown(results: Mapping[str, Any]) -> str:
         by_cost = sorted(run["ran"].items(), key=lambda item: -item[1])
         lines += [f"| {key} | {us:.0f} us | {run['waited'][key]:.0f} us |" for key, us in by_cost if us >= 1]
         lines.append("")
+    lines += _stages(results.get("stages", {}))
     size = f"{MESSAGE_BYTES:,} bytes, {PAUSE_SECONDS * 1000:g} ms apart"
     lines += [f"| {size} | client | server | latency |", "| --- | ---: | ---: | ---: |"]
     lines += [
@@ -40,6 +41,13 @@ def markdown(results: Mapping[str, Any]) -> str:
     lines += _memory(results.get("memory", {}))
     shared = f"{about['cpu']}, {about['cores']} cores shared by all, the load included"
     return "\n".join([*lines, "", f"{shared}; {described(results)}{results['date']}.", ""])
+
+
+def _stages(measured: Mapping[str, float]) -> list[str]:
+    """The cost of an update in the server by stage."""
+    lines = [f"| {stage} | {us:.1f} us |" for stage, us in measured.items()]
+    head = ["| an update in a batch of 100, in the server | CPU time |", "| --- | ---: |"]
+    return [*head, *lines, ""] if lines else []
 
 
 def _workers(measured: Sequence[Mapping[str, Any]]) -> list[str]:
