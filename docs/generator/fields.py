@@ -46,7 +46,7 @@ def field_list(api: Api, message: DescriptorProto, *, as_json: bool, without: Co
         comment = api.comments[f"{message.name}.{field.name}"]
         kind = _type(message, field, as_json=as_json)
         lines.append(f"{' ' * indent}- **`{field.name}`** ({kind}): {_indented(comment, indent + 2)}")
-    return "\n".join(lines)
+    return "\n".join(lines) or "No fields."
 
 
 def link_to(name: str) -> str:

@@ -40,9 +40,12 @@ QUOTED: Final[Mapping[str, tuple[Quoted, ...]]] = {
         Quoted("updates a second", "benchmarks/results/latest.md", _whole),
         Quoted("stored profiles", "benchmarks/results/latest.md", _whole),
     ),
+    "console.md": (Quoted("among 1,000,000 users", "benchmarks/results/console.md", _whole),),
+    "importing.md": (Quoted("file", "benchmarks/results/importing.md", _whole),),
     "performance.md": (
         Quoted("measure", "benchmarks/results/latest.md", _without_rounds),
         Quoted("offered, one update per request", "benchmarks/results/latest.md", _whole),
+        Quoted("an update in a batch of 100, in the server", "benchmarks/results/costs.md", _whole),
     ),
 }
 """The tables by page of docs/."""

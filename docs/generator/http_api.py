@@ -15,9 +15,6 @@ from docs.generator.fields import field_list, link_to
 _SUMMARIES: Final = {"BatchUpdateUsers": "BatchUpdateUsersSummary"}
 """Methods whose response the gateway writes in a form of its own."""
 
-_CREATING: Final = frozenset({"UpdateUser", "BatchUpdateUsers"})
-"""Methods that answer 201, as client libraries expect it."""
-
 
 def page(api: Api, contract: Contract, examples: Examples, service: str, subject: str) -> Iterator[str]:
     """The parts of the page of a service."""
@@ -53,6 +50,8 @@ def _request(api: Api, message: DescriptorProto, routes: list[Route]) -> Iterato
             yield "In the query:"
             yield field_list(api, message, as_json=True, without={*in_path, route.body})
         return
+    if not message.field:
+        yield "Nothing but the credential."
     if in_path:
         yield "In the path:"
         yield field_list(api, message, as_json=True, without={f.name for f in message.field} - {*in_path})
@@ -68,7 +67,8 @@ def _request(api: Api, message: DescriptorProto, routes: list[Route]) -> Iterato
 
 def _response(api: Api, method: str, message: DescriptorProto, route: Route) -> Iterator[str]:
     yield f"### Response of {method}"
-    status = 201 if method in _CREATING else 200
+    # A POST that has no verb.
+    status = 201 if route.method == "POST" and ":" not in route.path else 200
     if method in _SUMMARIES:
         message = api.messages[_SUMMARIES[method]]
         yield api.comments[message.name]

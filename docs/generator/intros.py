@@ -33,13 +33,79 @@ The routes of the gateway for reports of campaigns. Queries, bodies and credenti
 
 ```sh
 curl -s -X POST http://127.0.0.1:8080/v1/users \\
-  -H "X-Moesif-Application-Id: $application_id" \\
+  -H "X-Moesif-Application-Id: $collector_key" \\
   -d '{{"user_id":"12345","campaign":{{"utm_source":"google","utm_medium":"cpc"}},"metadata":{{"value":24000}}}}'
 ```
 
 ```json
 {{}}
 ```""",
+    "metadata": f"""\
+The route of the gateway for the [catalogue of metadata](../finding-users.md#what-metadata-there-is). Credentials are
+described in [the HTTP API](../http-api.md), errors in [errors](../errors.md), and the types that are linked in
+[messages](messages.md).
+
+{_KEYS.strip()}
+
+```sh
+curl -s -X POST http://127.0.0.1:8080/v1/users \\
+  -H "X-Moesif-Application-Id: $collector_key" \\
+  -d '{{"user_id":"12345","metadata":{{"plan":"DE-123","lifetime_value":24000,"tags":["vip"]}}}}'
+```
+
+```json
+{{}}
+```""",
+    "status": f"""\
+The route of the gateway for the [status of a server](../operations.md#the-status-of-a-server). Credentials are
+described in [the HTTP API](../http-api.md), errors in [errors](../errors.md), and the types that are linked in
+[messages](messages.md).
+
+{_KEYS.strip()}""",
+    "refusals": f"""\
+The route of the gateway for refusals. Credentials are described in [the HTTP API](../http-api.md), errors in
+[errors](../errors.md), and the types that are linked in [messages](messages.md).
+
+{_KEYS.strip()}
+
+```sh
+curl -s -X POST http://127.0.0.1:8080/v1/users \\
+  -H "X-Moesif-Application-Id: $collector_key" \\
+  -d '{{"user_id":12345,"ip_address":[]}}'
+```
+
+```json
+{{
+  "code": 3,
+  "status": "INVALID_ARGUMENT",
+  "message": "ip_address: must be a string",
+  "details": [
+    {{"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": "INVALID_REQUEST", "domain": "userfold"}},
+    {{
+      "@type": "type.googleapis.com/google.rpc.BadRequest",
+      "field_violations": [{{"field": "ip_address", "description": "must be a string", "reason": "WRONG_TYPE"}}]
+    }}
+  ]
+}}
+```
+
+Refusals are stored every two seconds, by the gateway and then by the server:
+
+```sh
+sleep 6
+```""",
+    "applications": f"""\
+The routes of the gateway for [applications](../applications.md). Credentials are described in
+[the HTTP API](../http-api.md), errors in [errors](../errors.md), and the types that are linked in
+[messages](messages.md).
+
+{_KEYS.strip()}""",
+    "credentials": f"""\
+The routes of the gateway for [credentials](../applications.md). Credentials of calls are described in
+[the HTTP API](../http-api.md), errors in [errors](../errors.md), and the types that are linked in
+[messages](messages.md).
+
+{_KEYS.strip()}""",
 }
 
 _STUB: Final = """\
@@ -85,6 +151,50 @@ update = user_pb2.UserUpdate(user_id="12345", campaign=campaign, metadata={"valu
 request = user_service_pb2.UpdateUserRequest(user=update)
 UserServiceStub(channel).UpdateUser(request, timeout=5, metadata=credential)
 ```""",
+    "metadata": _STUB.format(
+        modules="metadata_service_pb2, user_pb2, user_service_pb2",
+        service="metadata_service",
+        stub="MetadataServiceStub",
+        name="catalogues",
+    )
+    + """
+
+```python
+from userfold.v1.user_service_pb2_grpc import UserServiceStub
+
+update = user_pb2.UserUpdate(user_id="12345", metadata={"plan": "DE-123", "lifetime_value": 24000})
+request = user_service_pb2.UpdateUserRequest(user=update)
+UserServiceStub(channel).UpdateUser(request, timeout=5, metadata=credential)
+```""",
+    "status": _STUB.format(
+        modules="status_service_pb2", service="status_service", stub="StatusServiceStub", name="statuses"
+    ),
+    "refusals": _STUB.format(
+        modules="refusal_service_pb2, user_pb2, user_service_pb2",
+        service="refusal_service",
+        stub="RefusalServiceStub",
+        name="refusals",
+    )
+    + """
+
+```python
+import time
+
+from userfold.v1.user_service_pb2_grpc import UserServiceStub
+
+request = user_service_pb2.BatchUpdateUsersRequest(users=[user_pb2.UserUpdate(company_id="67890")])
+UserServiceStub(channel).BatchUpdateUsers(request, timeout=5, metadata=credential)
+time.sleep(4)  # Refusals are stored every two seconds.
+```""",
+    "applications": _STUB.format(
+        modules="application_service_pb2",
+        service="application_service",
+        stub="ApplicationServiceStub",
+        name="applications",
+    ),
+    "credentials": _STUB.format(
+        modules="credential_service_pb2", service="credential_service", stub="CredentialServiceStub", name="credentials"
+    ),
 }
 
 MESSAGES: Final = """\

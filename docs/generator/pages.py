@@ -11,7 +11,15 @@ from docs.generator.descriptors import Api, message_of, streams
 from docs.generator.examples import Examples
 from docs.generator.fields import field_list, link_to
 
-_SERVICES: Final = {"UserService": "users", "CampaignService": "campaigns"}
+SUBJECTS: Final = {
+    "UserService": "users",
+    "CampaignService": "campaigns",
+    "RefusalService": "refusals",
+    "MetadataService": "metadata",
+    "StatusService": "status",
+    "ApplicationService": "applications",
+    "CredentialService": "credentials",
+}
 """The services, and what their pages are called by."""
 
 
@@ -19,7 +27,7 @@ def pages() -> Mapping[str, str]:
     """The text of each page by its file name in docs/reference/."""
     api, contract = Api(), Contract()
     written = {"messages.md": _joined(_messages(api)), "field-reasons.md": _joined(_field_reasons(api))}
-    for service, subject in _SERVICES.items():
+    for service, subject in SUBJECTS.items():
         examples = Examples(f"http-{subject}.toml", "sh")
         written[f"http-{subject}.md"] = _joined(http_api.page(api, contract, examples, service, subject))
         examples = Examples(f"grpc-{subject}.toml", "python")
