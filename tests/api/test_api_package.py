@@ -61,7 +61,10 @@ def test_the_wheel_holds_only_the_stubs_their_types_and_the_protos(wheel: Path) 
     expected = {f"{name}{kind}" for name in names for kind in kinds}
     # The internal ones are included because the programs of Userfold install this package as well.
     packages = ("userfold", "userfold/v1", "userfold/internal", "userfold/internal/v1")
-    expected |= {f"{package}/__init__.py" for package in packages} | {"userfold/py.typed"}
+    expected |= {f"{package}/__init__.py" for package in packages} | {
+        "userfold/py.typed",
+        "userfold/v1/service_config.json",
+    }
     with zipfile.ZipFile(wheel) as archive:
         assert {name for name in archive.namelist() if ".dist-info/" not in name} == expected
         for proto in protos:
@@ -104,6 +107,7 @@ def test_the_first_example_of_the_packages_readme_updates_and_reads_a_user(
     printed.ClearField("created_time")
     printed.ClearField("modified_time")
     printed.ClearField("stored_time")
+    printed.ClearField("etag")
     expected = User(user_id="12345", ip_address="127.0.0.1", observed_ip_address="127.0.0.1", alias_count=0)
     expected.metadata["title"] = "Software Engineer"
     assert printed == expected
@@ -118,7 +122,7 @@ def test_the_producer_of_the_packages_readme_streams_and_prints_what_is_refused(
     broken = source.replace("str(number)", '"x" * (513 * (number == 7)) or str(number)')
     assert broken != source
     printed = run([python, "-I", "-c", broken], cwd=tmp_path)
-    assert printed == f"refused: {'x' * 513} Fields of the request break rules; nothing of it was written.\n"
+    assert printed == f"refused: {'x' * 513} user_id: longer than 512 bytes in UTF-8\n"
 
 
 def test_type_checkers_know_the_fields_of_a_message(python: Path, tmp_path: Path) -> None:
@@ -147,5 +151,17 @@ def test_type_checkers_know_the_fields_of_a_message(python: Path, tmp_path: Path
 def test_every_package_of_the_programs_is_in_their_wheel() -> None:
     root = Path(__file__).parents[2]
     named = tomllib.loads((root / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
-    found = [path.parent for top in ("server", "gateway", "runtime") for path in (root / top).rglob("__init__.py")]
+    found = [
+        path.parent for top in ("cli", "server", "gateway", "runtime") for path in (root / top).rglob("__init__.py")
+    ]
     assert sorted(named) == sorted(".".join(each.relative_to(root).parts) for each in found)
+
+
+def test_every_file_that_the_gateway_serves_is_in_its_wheel() -> None:
+    root = Path(__file__).parents[2]
+    patterns = tomllib.loads((root / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"][
+        "gateway.admin"
+    ]
+    folder = root / "gateway" / "admin"
+    files = {path for path in folder.rglob("*") if path.is_file() and path.suffix not in (".py", ".pyc")}
+    assert files == {path for pattern in patterns for path in folder.glob(pattern) if path.is_file()}

@@ -125,14 +125,25 @@ def _repeated(found: re.Match[str]) -> str:
 def _status(item: Mapping[str, Any]) -> dict[str, Any]:
     reason = item.get("refused", "INVALID_REQUEST")
     shape = _SHAPES[reason]
+    reason = shape.get("reason", reason)
     facts = item.get("facts", {})
-    metadata = {"metadata": {"scope": facts["scope"]}} if "scope" in facts else {}
+    named = {name: facts[name] for name in ("scope", "column") if name in facts}
+    metadata = {"metadata": named} if named else {}
     details: list[dict[str, Any]] = [{"@type": f"{_TYPES}ErrorInfo", "reason": reason, "domain": "userfold"} | metadata]
     if item.get("violations"):
         violations = [_named(each, "field", "reason", "description") for each in item["violations"]]
         details.append({"@type": f"{_TYPES}BadRequest", "field_violations": violations})
-    message = shape["message"].format(**facts)
+    message = shape["message"].format(**facts, first=_first(item.get("violations", ())))
     return {"code": shape["code"], "status": shape["status"], "message": message, "details": details}
+
+
+def _first(violations: Sequence[Sequence[str]]) -> str:
+    """How a message names the first violation."""
+    if not violations:
+        return ""
+    more = len(violations) - 1
+    rest = f" (and {'at least ' if more == 19 else ''}{more} more)" if more else ""
+    return f"{filled(violations[0][0])}: {filled(violations[0][2])}{rest}"
 
 
 def _named(texts: Sequence[str], *names: str) -> dict[str, str]:

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.long
 _ROWS = rows()
 
 # Fields that are ignored unless the row names them.
-_BESIDE = ("created_time", "modified_time", "stored_time", "ip_address", "observed_ip_address")
+_BESIDE = ("created_time", "modified_time", "stored_time", "ip_address", "observed_ip_address", "etag")
 _NOTHING = {"alias_count": 0, "metadata": {}}
 
 

@@ -55,7 +55,7 @@ async def test_the_plain_application_with_the_same_schema_keeps_the_first_campai
     assert stored["initial_campaign"] == [{"utm_source": "a"}]
     assert stored["campaign"] == {"utm_source": "b"}
     # The fields of Userfold's indexes.
-    assert {"application_id", "user_id", "created_time", "company_id", "avatar_url"} <= {*stored}
+    assert {"application_id", "user_id", "created_time", "company_id", "avatar_url", "email_key"} <= {*stored}
 
 
 @pytest.fixture

@@ -51,10 +51,11 @@ def profile(user_id: str, **fields: Any) -> dict[str, Any]:
 
 
 def returned_profile(api: Api, user_id: str) -> Any:
-    """The profile without its times, which must be those of a user who was created just now."""
+    """The profile without its etag and its times, which must be those of a user who was created just now."""
     answer = api.get(user_id)
     assert answer.status_code == 200, answer.text
     profile_of_api = answer.json()
+    assert profile_of_api.pop("etag")
     for name in ("created_time", "modified_time", "stored_time"):
         assert is_now(profile_of_api.pop(name))
     return profile_of_api

@@ -80,7 +80,8 @@ def _taker(node: ast.ClassDef | Function) -> _Taker | None:
         names = [
             each.target.id
             for each in node.body
-            if isinstance(each, ast.AnnAssign) and isinstance(each.target, ast.Name)
+            # One with a default is given by its name.
+            if isinstance(each, ast.AnnAssign) and isinstance(each.target, ast.Name) and each.value is None
         ]
     else:
         names = [each.arg for each in node.args.args]

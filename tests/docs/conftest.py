@@ -47,8 +47,8 @@ def new_reader(running: Running, tmp_path: Path) -> NewReader:
         return reader_with(
             running,
             tmp_path,
-            application.application_id,
-            application_id=application.collector_key,
+            application_id=application.application_id,
+            collector_key=application.collector_key,
             management_token=application.management_token,
         )
 
@@ -58,15 +58,26 @@ def new_reader(running: Running, tmp_path: Path) -> NewReader:
 def demo_reader(running: Running) -> Reader:
     """A reader in the folder of the stack, with the keys of the demo application."""
     keys = dict(re.findall(r"^(\w+)=(\S+)$", running.folder.joinpath(".userfold/demo.env").read_text(), re.MULTILINE))
-    return reader_with(running, running.folder, keys.pop("application"), **keys)
+    return reader_with(running, running.folder, **keys)
 
 
-def reader_with(
-    running: Running, folder: Path, application: str, *, application_id: str, management_token: str
-) -> Reader:
-    """A reader with these keys, which are in `.userfold/demo.env` of the folder."""
-    keys = {"application": application, "application_id": application_id, "management_token": management_token}
+def reader_with(running: Running, folder: Path, **keys: str) -> Reader:
+    """A reader with these keys, which are in `.userfold/demo.env` of the folder, as `make run` writes them."""
+    keys["export USERFOLD_TOKEN"] = keys["management_token"]
     (folder / ".userfold").mkdir(exist_ok=True)
     (folder / ".userfold/demo.env").write_text("".join(f"{name}={value}\n" for name, value in keys.items()))
     ready = running.ready
-    return Reader(folder, ready["http"], ready["grpc"], ready["mongodb"], application_id, management_token)
+    return Reader(
+        folder,
+        ready["http"],
+        ready["admin"],
+        ready["grpc"],
+        ready["mongodb"],
+        keys["collector_key"],
+        keys["management_token"],
+        variables={
+            "USERFOLD_GRPC_ADDRESS": ready["grpc"],
+            "USERFOLD_HTTP_ADDRESS": ready["http"].removeprefix("http://"),
+            "USERFOLD_DATA_DIR": str(running.folder / ".userfold"),
+        },
+    )

@@ -1,7 +1,8 @@
 """Runs the examples of a page from top to bottom, as a reader would: one shell, one Python, one stack.
 
 A block of `sh` or `python` is run. A block of `json` or `text` behind it is what it prints. Two things are not compared
-exactly: what differs from run to run (times, days, digests), and members that a page does not show: `"…": "…"`.
+exactly: what differs from run to run (times, days, digests, ids, versions), and members that a page does not show, as
+in `"…": "…"`.
 """
 
 import contextlib
@@ -22,10 +23,23 @@ from tests.support.programs import environment
 _RUN: Final = frozenset({"sh", "python"})
 _PRINTED: Final = frozenset({"json", "text"})
 _LEFT_OUT: Final = "…"
+_OF_A_STATUS: Final = "|".join(
+    (
+        *("used", "queued_count", "groups_in_flight", "recent_group_count", "pending_refusal_count"),
+        *("schema_version", "supported_schema_version"),
+    )
+)
 _VARYING: Final = (
     (re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z"), "A-TIME"),
     (re.compile(r"\b\d{4}-\d\d-\d\d\b"), "A-DAY"),
     (re.compile(r"\b[0-9a-f]{64}\b"), "A-DIGEST"),
+    (re.compile(r"\buf([cm])_[\w-]{64}"), r"A-SECRET-\1"),
+    (re.compile(r'"(application_id|credential_id)": ?"[0-9a-f]{12,16}"'), r'"\1": "AN-ID"'),
+    (re.compile(r'"etag": ?"[\w-]{22}"'), '"etag": "AN-ETAG"'),
+    # What a status says of this machine, and of what others do meanwhile.
+    (re.compile(r'"(version|gateway_version|instance)": ?"[^"]+"'), r'"\1": "A-NAME"'),
+    (re.compile(rf'"({_OF_A_STATUS})": ?[0-9.e-]+(?=[,}}\s])'), r'"\1": 0'),
+    (re.compile(r"\b(curl|grpc-python)/[0-9.]+"), r"\1/A-VERSION"),
 )
 
 
@@ -33,25 +47,29 @@ _VARYING: Final = (
 class Reader:
     """Someone who follows a page in `folder`, beside a stack with these addresses and the keys of an application.
 
-    `others` are further parts of examples that are different here, and what they are.
+    `others` are further parts of examples that are different here, and what they are. `variables` are those of the
+    environment that stand for the defaults of the page: the ports of this stack, and its data directory.
     """
 
     folder: Path
     http: str
+    admin: str
     grpc: str
     mongodb: str
-    application_id: str
+    collector_key: str
     management_token: str
     others: Mapping[str, str] = field(default_factory=dict)
+    variables: Mapping[str, str] = field(default_factory=dict)
 
     def adapted(self, text: str) -> str:
         """An example with the addresses and keys that this reader has in place of those of the page."""
         for shown, real in (
             ("http://127.0.0.1:8080", self.http),
+            ("http://127.0.0.1:8081", self.admin),
             ("127.0.0.1:50051", self.grpc),
             ("mongodb://127.0.0.1:PORT/?directConnection=true", self.mongodb),
             ("MANAGEMENT_TOKEN", self.management_token),
-            ("APPLICATION_ID", self.application_id),
+            ("COLLECTOR_KEY", self.collector_key),
             *self.others.items(),
         ):
             text = text.replace(shown, real)
@@ -65,7 +83,8 @@ class Conversation:
         self._reader = reader
         self._names: dict[str, Any] = {"__name__": "__main__"}
         path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-        self.environment = environment({"PATH": path})
+        # The tests of the commands measure their lines in less time.
+        self.environment = environment({"PATH": path, **reader.variables}, measured=False)
 
     def run(self, block: Block) -> str | None:
         """Run a block, and return what it prints; None where it is only `make`. An example that fails raises."""

@@ -9,16 +9,21 @@ from tests.docs.conftest import NewReader
 from tests.docs.conversation import follow
 from tests.docs.markdown import DOCS, PAGES, Block, blocks, name_of
 
+pytestmark = pytest.mark.long
+
 _RUN = {"sh", "python"}
 _OF_OPERATORS = {DOCS / name for name in ("deploying.md", "operations.md", "security.md")}
 """What these examples start and stop takes a test of its own: test_operator_pages.py."""
 
 _WITH_EXAMPLES = [page for page in PAGES if page.is_relative_to(DOCS) and _RUN & {b.language for b in blocks(page)}]
 _LANGUAGES = {
-    "protos/README.md": {"", "python", "text", "typescript", "java", "go"},
+    "protos/README.md": {"", "sh", "python", "json", "text", "typescript", "java", "go"},
     "docs/security.md": {"sh", "json", "text"},
+    "docs/admin.md": {"sh", "json", "yaml"},
+    "docs/metrics.md": {"yaml", "text"},
 }
-"""Of pages with blocks that other tests run: test_api_package.py, test_mongodb_access.py and those of tests/stubs/."""
+"""Of pages with blocks that other tests run: test_api_package.py, test_mongodb_access.py, test_monitoring.py, those of
+tests/stubs/."""
 
 
 @pytest.mark.parametrize("page", sorted({*_WITH_EXAMPLES} - _OF_OPERATORS), ids=name_of)

@@ -1,4 +1,4 @@
-"""The programs in Python of protos/README.md, from top to bottom: the last of them over TLS."""
+"""The programs in Python of protos/README.md, from top to bottom, one over TLS, and the calls from a shell."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -27,6 +27,6 @@ def test_the_programs_print_what_the_readme_of_the_protos_shows(
     try:
         port = server.ready["grpc"].rpartition(":")[2]
         others = {"server-host:50051": f"localhost:{port}", '"ca.pem"': f'"{authority.path}"'}
-        assert follow(ROOT / "protos" / "README.md", replace(new_reader(), others=others)) == 6
+        assert follow(ROOT / "protos" / "README.md", replace(new_reader(), others=others)) == 10
     finally:
         assert server.stop() == 0

@@ -16,8 +16,8 @@ _GRPC, _HTTP = "USERFOLD_GRPC_ADDRESS", "USERFOLD_HTTP_ADDRESS"
 
 
 def _with_variables(text: str) -> tuple[dict[str, str], str]:
-    """The variables in front of `python -m PROGRAM`, and the program."""
-    assignments, program = text.removesuffix(" &").split("python -m ")
+    """The variables in front of `userfold PROGRAM`, and the program."""
+    assignments, program = text.removesuffix(" &").split("userfold ")
     return dict(each.split("=", 1) for each in assignments.split()), program
 
 
@@ -29,7 +29,7 @@ def test_the_programs_of_a_deployment_start_and_serve_as_shown(new_reader: NewRe
     )
     created = conversation.run(Block("sh", f"{export}\n{create}\n", block.line))
     assert created
-    key = re.findall(r"^application_id +(\S+)", created, re.MULTILINE)[0]
+    key = re.findall(r"^collector_key +(\S+)", created, re.MULTILINE)[0]
     variables, name = _with_variables(server_line)
     assert variables == {_GRPC: "0.0.0.0:50051"}
     uri = conversation.environment["USERFOLD_MONGODB_URI"]
@@ -51,12 +51,13 @@ def test_the_programs_of_a_deployment_start_and_serve_as_shown(new_reader: NewRe
 
 
 def test_a_backup_is_made_and_verified_as_shown(new_reader: NewReader, running: Running, tmp_path: Path) -> None:
-    assert "$(BIN)/python -m server.backup create $(or $(FILE)" in ROOT.joinpath("Makefile").read_text()
-    reader = replace(
-        new_reader(), others={"make backup FILE=": "python -m server.backup create ", "/backups": str(tmp_path)}
+    assert (
+        "$(BIN)/userfold backup create $(if $(ALLOW_EMPTY),--allow-empty) $(or $(FILE)"
+        in ROOT.joinpath("Makefile").read_text()
     )
+    reader = replace(new_reader(), others={"make backup FILE=": "userfold backup create ", "/backups": str(tmp_path)})
     variables = {"USERFOLD_MONGODB_URI": running.ready["mongodb"], "management_token": reader.management_token}
-    assert follow(DOCS / "operations.md", reader, variables) == 4
+    assert follow(DOCS / "operations.md", reader, variables) == 5
     assert tmp_path.joinpath("userfold-monday").stat().st_mode & 0o77 == 0
 
 
@@ -68,7 +69,11 @@ def test_the_variables_of_tls_bring_a_stack_that_speaks_it(new_reader: NewReader
     (block,) = (block for block in blocks(DOCS / "security.md") if block.language == "sh")
     assert block.text.endswith("\nmake run\n")
     conversation.run(block)
-    variables = {name: value for name, value in conversation.environment.items() if name.startswith("USERFOLD_")}
+    variables = {
+        name: value
+        for name, value in conversation.environment.items()
+        if name.startswith("USERFOLD_") and "_TLS_" in name
+    }
     assert len(variables) == 8
     own = {_GRPC: "localhost:0", _HTTP: "localhost:0", "USERFOLD_DATA_DIR": str(tmp_path / "data")}
     stack = Program("server.local.run", variables | own)

@@ -30,9 +30,9 @@ class _Requests(HTMLParser):
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of the site."""
-    folder = tmp_path_factory.mktemp("site")
+def site() -> Path:
+    """The folder of the site. What `make docs` has built of it is not built again."""
+    folder = DOCS.parent / "build" / "docs"
     options = ["--quiet", "--fail-on-warning", "--keep-going", "--doctree-dir", str(folder / ".doctrees")]
     built = subprocess.run(
         [sys.executable, "-m", "sphinx", *options, DOCS, folder], capture_output=True, text=True, check=False

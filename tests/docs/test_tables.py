@@ -7,6 +7,7 @@ import pytest
 
 from docs.generator.figures import QUOTED, with_figures
 from gateway.settings import Settings as GatewaySettings
+from runtime.settings import SETTINGS
 from server.settings import Settings as ServerSettings
 from tests.docs.markdown import DOCS, README, ROOT, section, table
 
@@ -34,49 +35,42 @@ def test_the_scopes_are_those_of_the_methods() -> None:
     rows = table((DOCS / "applications.md").read_text(), "scope")
     shown = {(row[0].strip("`"), method) for row in rows for method in re.findall(r"`(\w+)`", row[1])}
     expected = {
-        (fact["scope"], name.rpartition(".")[2])
+        (fact["scope"] or "any management token", name.rpartition(".")[2])
         for name, fact in _CONTRACT["methods"].items()
         if name.startswith(_OURS)
     }
     assert shown == expected
 
 
-def test_the_variables_are_those_that_the_programs_read() -> None:
+def _variables() -> list[list[str]]:
+    """The rows of the table of configuration.md, without links and without backquotes around whole cells."""
     rows = table((DOCS / "configuration.md").read_text(), "variable")
-    shown = [row[0].strip("`") for row in rows]
-    read = {
-        name
-        for top in ("server", "gateway", "runtime")
-        for path in (ROOT / top).rglob("*.py")
-        for name in re.findall(r'"(USERFOLD_[A-Z_]+)"', path.read_text())
-    }
-    assert sorted(shown) == sorted(read)
+    return [[re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", cell) for cell in row] for row in rows]
+
+
+def test_the_variables_are_those_of_the_table_of_settings() -> None:
+    shown = [(name.strip("`"), default.strip("`"), program) for name, default, program, _ in _variables()]
+    assert shown == [(each.name, each.default, each.program) for each in SETTINGS]
+    for (*_, meaning), setting in zip(_variables(), SETTINGS, strict=True):
+        assert meaning.startswith(setting.meaning), setting.name
 
 
 def test_the_programs_of_the_variables_are_those_whose_settings_read_them() -> None:
-    settings = {name: (ROOT / name / "settings.py").read_text() for name in ("server", "gateway")}
-    for variable, _, program, _ in table((DOCS / "configuration.md").read_text(), "variable"):
-        readers = {name for name, text in settings.items() if f'"{variable.strip("`")}"' in text}
-        assert readers == ({"server", "gateway"} if program == "both" else {program}), variable
+    texts = {name: (ROOT / name / "settings.py").read_text() for name in ("server", "gateway")}
+    read = {name for text in texts.values() for name in re.findall(r'"(USERFOLD_[A-Z_]+)"', text)}
+    assert read == {each.name for each in SETTINGS if each.program != "command line"}
+    for setting in SETTINGS:
+        readers = {name for name, text in texts.items() if f'"{setting.name}"' in text}
+        expected = {"both": {"server", "gateway"}, "command line": set()}.get(setting.program, {setting.program})
+        assert readers == expected, setting.name
 
 
-def test_the_defaults_of_the_variables_are_those_of_the_settings() -> None:
-    defaults = {**_defaults(ServerSettings.from_environment({})), **_defaults(GatewaySettings.from_environment({}))}
-    shown = {row[0].strip("`"): row[1].strip("`") for row in table((DOCS / "configuration.md").read_text(), "variable")}
-    assert {name: shown[name] for name in defaults} == defaults
-
-
-def _defaults(settings: ServerSettings | GatewaySettings) -> dict[str, str]:
-    """The default of each variable whose setting has its name in lower case."""
-    names = {
-        **dict.fromkeys(("database", "data_dir", "grpc_address", "http_address", "workers", "log_level"), ""),
-        **dict.fromkeys(("rate_limit", "drain_seconds", "http_connections", "region"), ""),
-    }
-    values = {name: getattr(settings, name) for name in names if hasattr(settings, name)}
-    return {
-        f"USERFOLD_{name.upper()}": f"{value:g}" if isinstance(value, float) else str(value)
-        for name, value in values.items()
-    }
+def test_a_default_in_the_table_is_what_an_unset_variable_means() -> None:
+    values = {each.name: each.default for each in SETTINGS if each.default and " " not in each.default}
+    values = {name: value for name, value in values.items() if value != "none"}
+    assert len(values) >= 11
+    assert ServerSettings.from_environment(values) == ServerSettings.from_environment({})
+    assert GatewaySettings.from_environment(values) == GatewaySettings.from_environment({})
 
 
 def test_the_limits_of_the_readme_are_those_of_the_contract() -> None:

@@ -26,7 +26,7 @@ _PATIENCE = 11.0  # More than the gateway's deadline, as in client libraries.
 _IN_DOUBT = frozenset({"WRITE_OUTCOME_UNKNOWN", "INTERNAL", ""})
 _PAUSE = 0.25  # After a round in which nothing was acknowledged.
 
-_OPTIONS = (
+OPTIONS = (
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.min_reconnect_backoff_ms", 500),
     ("grpc.max_reconnect_backoff_ms", 500),
@@ -184,7 +184,7 @@ class GrpcSingle(Client):
         super().__init__(number, application, traffic)
         first = number % len(traffic.servers)
         servers = [*traffic.servers[first:], *traffic.servers[:first]]
-        self._channel = grpc.aio.insecure_channel(f"ipv4:{','.join(servers)}", options=_OPTIONS)
+        self._channel = grpc.aio.insecure_channel(f"ipv4:{','.join(servers)}", options=OPTIONS)
         self._stub: Any = UserServiceStub(self._channel)
         self._metadata = (("x-moesif-application-id", application.collector_key),)
 
@@ -201,11 +201,11 @@ class GrpcSingle(Client):
         except asyncio.InvalidStateError:
             return  # The server ended the stream while it was written to.
         except grpc.aio.AioRpcError as error:
-            status = _sent_status(error)
-            outcomes[:] = [_from_status(status) if each is Outcome.UNKNOWN and status else each for each in outcomes]
+            outcome = outcome_of_error(error)
+            outcomes[:] = [outcome if each is Outcome.UNKNOWN else each for each in outcomes]
 
     async def _call(self, operations: Sequence[Operation], outcomes: list[Outcome], **options: Any) -> None:
-        await self._stub.UpdateUser(pb.UpdateUserRequest(user=_message(operations[0])), **options)
+        await self._stub.UpdateUser(pb.UpdateUserRequest(user=message_of(operations[0])), **options)
         outcomes[0] = Outcome.ACKNOWLEDGED
 
 
@@ -216,7 +216,7 @@ class GrpcBatch(GrpcSingle):
     users = 10
 
     async def _call(self, operations: Sequence[Operation], outcomes: list[Outcome], **options: Any) -> None:
-        request = pb.BatchUpdateUsersRequest(users=map(_message, operations))
+        request = pb.BatchUpdateUsersRequest(users=map(message_of, operations))
         response = await self._stub.BatchUpdateUsers(request, **options)
         outcomes[:] = [_from_result(result) for result in response.results]
 
@@ -231,22 +231,12 @@ class GrpcStream(GrpcSingle):
     async def _call(self, operations: Sequence[Operation], outcomes: list[Outcome], **options: Any) -> None:
         call = self._stub.StreamUpdateUsers(**options)
         for start in range(0, len(operations), self.of_message):
-            users = map(_message, operations[start : start + self.of_message])
+            users = map(message_of, operations[start : start + self.of_message])
             await call.write(pb.StreamUpdateUsersRequest(users=users))
         await call.done_writing()
         async for response in call:
             for each in response.acknowledgements:
                 outcomes[each.sequence_number] = _from_result(each)
-
-
-def clients_of(applications: Sequence[Application], traffic: Traffic, factor: int = 1) -> Sequence[Client]:
-    """Clients of every kind, distributed equally over the applications, gateways and servers."""
-    numbers = {HttpSingle: 16, HttpBatch: 4, GrpcSingle: 16, GrpcBatch: 4, GrpcStream: 4}
-    return [
-        kind(number, applications[number // 2 % len(applications)], traffic)
-        for kind, count in numbers.items()
-        for number in range(count * factor)
-    ]
 
 
 def _user(operation: Operation) -> dict[str, Any]:
@@ -257,7 +247,7 @@ def _user(operation: Operation) -> dict[str, Any]:
     }
 
 
-def _message(operation: Operation) -> UserUpdate:
+def message_of(operation: Operation) -> UserUpdate:
     metadata = f'{{"counter":{operation.counter}}}'.encode()
     return UserUpdate(user_id=operation.user_id, session_token=operation.token, metadata_json=metadata)
 
@@ -279,6 +269,12 @@ def _from_result(result: Any) -> Outcome:
 def _from_status(status: Status) -> Outcome:
     info = ErrorInfo()
     return _from_reason(info.reason if status.details and status.details[0].Unpack(info) else "")
+
+
+def outcome_of_error(error: grpc.aio.AioRpcError) -> Outcome:
+    """The outcome of what a call with this error had to do."""
+    status = _sent_status(error)
+    return _from_status(status) if status else Outcome.UNKNOWN
 
 
 def _sent_status(error: grpc.aio.AioRpcError) -> Status | None:

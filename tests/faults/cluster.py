@@ -15,8 +15,9 @@ from pymongo import MongoClient, WriteConcern
 from pymongo.read_concern import ReadConcern
 
 from server.accounts.credentials import generate_collector_key
-from tests.faults.clients import Traffic, clients_of
+from tests.faults.clients import Traffic
 from tests.faults.history import History, Stored
+from tests.faults.kinds import clients_of
 from tests.faults.links import Links
 from tests.faults.replica_set import ReplicaSet
 from tests.support.applications import Application, register

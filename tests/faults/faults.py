@@ -299,5 +299,6 @@ SEEDED: Final[Mapping[str, Do]] = {
     "drop-duplicate-key": _fails(_DUPLICATE_KEY, seconds=1),
     "wrong-application": lambda *_: None,
     "w-1": _killed_unreplicated,
+    "lost-condition": lambda *_: None,
 }
 """The fault under which each bug of `seeded` shows."""

@@ -16,6 +16,10 @@ LATE     No error, but counted: the counter is that of an operation of unknown o
          later one was acknowledged. A request in the socket of a frozen MongoDB is executed when MongoDB resumes.
 
 An operation of unknown outcome may be stored or not.
+
+A conditional operation names the profile that was read, by its etag. At its commit, the profile must hold as many
+aliases as were read; else it was applied to a profile that has changed, and is a PHANTOM. It is never LATE, but STALE.
+A rival is sent at the same time as a conditional operation, in no known order, and sets no counter.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -34,7 +38,10 @@ class Outcome(Enum):
 
 @dataclass(slots=True)
 class Operation:
-    """One update. `alias` is stored for `token`. `is_doubtful` if the outcome of any attempt was unknown."""
+    """One update. `alias` is stored for `token`. `is_doubtful` if the outcome of any attempt was unknown.
+
+    `base` is the number of aliases that a conditional update was based on.
+    """
 
     profile: str
     user_id: str
@@ -44,6 +51,8 @@ class Operation:
     outcome: Outcome = Outcome.UNKNOWN
     is_doubtful: bool = True
     settled: float = 0.0
+    base: int | None = None
+    is_rival: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,20 +126,23 @@ def check(operations: Iterable[Operation], stored: Mapping[str, Stored]) -> Verd
 
 def _check_profile(profile: str, sent: Sequence[Operation], stored: Stored, verdict: Verdict) -> None:
     by_alias = {operation.alias: operation for operation in sent}
-    by_counter = {operation.counter: operation for operation in sent}
+    by_counter = {operation.counter: operation for operation in sent if not operation.is_rival}
     present = set(stored.aliases)
+    places = {alias: place for place, alias in enumerate(stored.aliases)}
     for operation in sent:
         name = f"{operation.user_id} #{operation.counter}"
         if operation.outcome is Outcome.ACKNOWLEDGED and operation.alias not in present:
             verdict.lost.append(name)
         elif operation.outcome is Outcome.REFUSED and operation.alias in present:
             verdict.phantom.append(f"{name} was refused")
+        if operation.base is not None and places.get(operation.alias, operation.base) != operation.base:
+            verdict.phantom.append(f"{name} was applied to a profile that had changed")
     if len(present) != len(stored.aliases):
         verdict.phantom.append(f"{profile} holds an alias twice")
     verdict.phantom += [f"{profile} holds an alias of no one's" for alias in stored.aliases if alias not in by_alias]
     last = 0
     for operation in [by_alias[alias] for alias in stored.aliases if alias in by_alias]:
-        if operation.outcome is Outcome.ACKNOWLEDGED and not operation.is_doubtful:
+        if operation.outcome is Outcome.ACKNOWLEDGED and not operation.is_doubtful and not operation.is_rival:
             if operation.counter < last:
                 verdict.stale.append(f"{operation.user_id} #{operation.counter} came after #{last}")
             last = max(last, operation.counter)
@@ -140,9 +152,11 @@ def _check_profile(profile: str, sent: Sequence[Operation], stored: Stored, verd
 def _check_counter(
     profile: str, sent: Sequence[Operation], stored: Stored, by_counter: Mapping[int, Operation], verdict: Verdict
 ) -> None:
-    acknowledged = max((each.counter for each in sent if each.outcome is Outcome.ACKNOWLEDGED), default=0)
+    acknowledged = max(
+        (each.counter for each in sent if not each.is_rival and each.outcome is Outcome.ACKNOWLEDGED), default=0
+    )
     if stored.counter is None:
-        if stored.aliases:
+        if {*stored.aliases} - {each.alias for each in sent if each.is_rival}:
             verdict.phantom.append(f"{profile} has aliases and no counter")
         return
     written = by_counter.get(stored.counter)
@@ -151,6 +165,7 @@ def _check_counter(
     elif written.alias not in stored.aliases:
         verdict.phantom.append(f"{written.user_id} #{written.counter} is there by half")
     elif stored.counter < acknowledged:
-        (verdict.late if written.is_doubtful else verdict.stale).append(
+        is_late = written.is_doubtful and written.base is None
+        (verdict.late if is_late else verdict.stale).append(
             f"{written.user_id} #{written.counter} instead of #{acknowledged}"
         )

@@ -16,7 +16,7 @@ from pymongo.errors import BulkWriteError
 from server.__main__ import main
 from server.model import STORED, PlannedUpdate, ProfileWrite, UserUpdate
 from server.mongo import client
-from server.mongo.writes import bulk, profiles
+from server.mongo.writes import bulk, conditional, profiles
 from server.mongo.writes.bulk import DUPLICATE_KEY, BulkResult, Operation, write_in_bulk
 from server.mongo.writes.profiles import MongoProfileStore
 from server.services import batch_updates, user_service
@@ -28,8 +28,8 @@ from tests.faults.cluster import VARIABLE
 _MIXED_UP = 50
 
 # Typed so that names in these modules can be replaced.
-_batch, _service, _bulk, _database, _profiles = cast(
-    Sequence[Any], (batch_updates, user_service, bulk, client, profiles)
+_batch, _service, _bulk, _database, _profiles, _conditional = cast(
+    Sequence[Any], (batch_updates, user_service, bulk, client, profiles, conditional)
 )
 
 _applied = MongoProfileStore.apply
@@ -78,12 +78,25 @@ def _do_not_wait_for_the_majority() -> None:
     _database._WRITE_CONCERN = WriteConcern(w=1)
 
 
+def _write_to_any_document() -> None:
+    update = _conditional.ConditionalWrites._update
+
+    async def slowly(self: Any, *arguments: Any) -> Any:
+        # Rivals have time to be first.
+        await asyncio.sleep(0.05)
+        return await update(self, *arguments)
+
+    _conditional.ConditionalWrites._update = slowly
+    _conditional._only = lambda profile_id, _: {"_id": profile_id}
+
+
 BUGS: Final[Mapping[str, Callable[[], None]]] = {
     "acknowledge-before-write": _acknowledge_before_the_write,
     "ignore-write-concern-errors": _ignore_write_concern_errors,
     "drop-duplicate-key": _drop_duplicate_keys,
     "wrong-application": _mix_applications_up,
     "w-1": _do_not_wait_for_the_majority,
+    "lost-condition": _write_to_any_document,
 }
 
 if __name__ == "__main__":

@@ -82,3 +82,30 @@ def test_the_longest_gap_counts_from_the_start_and_to_the_end() -> None:
     assert history.longest_gap(0.0, 7.0) == 4.0
     assert history.longest_gap(0.0, 20.0) == 15.0
     assert history.longest_gap(-9.0, 5.5) == 10.0
+
+
+def _conditional(base: int | None, outcome: Outcome, *, is_rival: bool = False, counter: int = 2) -> Operation:
+    sent = operation(counter, outcome)
+    sent.base, sent.is_rival = base, is_rival
+    return sent
+
+
+@pytest.mark.parametrize(
+    ("base", "outcome", "aliases", "counter", "expected"),
+    [
+        (1, A, [1, 2], 2, {}),
+        (1, R, [1, 3], 1, {}),
+        (1, U, [1, 2], 2, {}),
+        (1, U, [1], 1, {}),
+        # The rival came first, and the other one was applied nevertheless.
+        (1, A, [1, 3, 2], 2, {"phantom": 1}),
+        (1, U, [1, 3, 2], 2, {"phantom": 1}),
+        (1, A, [1, 2, 3], 2, {}),
+        (1, A, [1, 3], 1, {"lost": 1, "stale": 1}),
+    ],
+)
+def test_a_conditional_operation_is_applied_to_what_was_read_or_not_at_all(
+    base: int, outcome: Outcome, aliases: list[int], counter: int, expected: dict[str, int]
+) -> None:
+    sent = [operation(1, A), _conditional(base, outcome), _conditional(None, U, is_rival=True, counter=3)]
+    assert kinds(check(sent, {"p": Stored([b"%d" % alias for alias in aliases], counter)})) == expected

@@ -11,6 +11,8 @@ from google.rpc.status_pb2 import Status
 from userfold.internal.v1 import user_update_service_pb2 as internal_pb
 from userfold.internal.v1.credential_service_pb2 import CheckCredentialResponse
 from userfold.internal.v1.credential_service_pb2_grpc import CredentialServiceServicer
+from userfold.internal.v1.refusal_report_service_pb2 import ReportRefusalsResponse
+from userfold.internal.v1.refusal_report_service_pb2_grpc import RefusalReportServiceServicer
 from userfold.internal.v1.user_update_service_pb2_grpc import UserUpdateServiceServicer
 from userfold.v1 import user_service_pb2 as pb
 from userfold.v1.campaign_service_pb2 import ReportCampaignsResponse
@@ -54,6 +56,7 @@ class FakeUserService(UserServiceServicer):
 
     def reset(self) -> None:
         self.checks: list[str] = []
+        self.check_metadata: list[Mapping[str, str]] = []
         self.unknown: set[str] = set()
         self.check_failure: Failure | None = None
         self.contract = CONTRACT_VERSION
@@ -63,6 +66,10 @@ class FakeUserService(UserServiceServicer):
         self.batches: list[Any] = []
         self.outcomes: dict[str, pb.UpdateUserResult] = {}
         self.reply: Message | Failure | None = None
+        self.reports: list[tuple[str, Any]] = []
+        """The reports of refusals, each with its collector key."""
+        self.report_failures: dict[str, grpc.StatusCode] = {}
+        """The code with which the reports with a collector key fail."""
         self.seconds = 0.0
         self.arrived = asyncio.Event()
         self.may_answer = asyncio.Event()
@@ -181,6 +188,20 @@ class FakeCampaignService(CampaignServiceServicer):
         return await self._service.take(request, context, ReportCampaignsResponse())
 
 
+class FakeRefusalReportService(RefusalReportServiceServicer):
+    """Keeps the reports of refusals in the fake."""
+
+    def __init__(self, service: FakeUserService) -> None:
+        self._service = service
+
+    async def ReportRefusals(self, request: Any, context: Any) -> Any:
+        key = dict(context.invocation_metadata())["x-moesif-application-id"]
+        self._service.reports.append((key, request))
+        if code := self._service.report_failures.get(key):
+            await context.abort(code)
+        return ReportRefusalsResponse()
+
+
 class FakeCredentialService(CredentialServiceServicer):
     """Knows every credential that is not in `unknown`: the key `a` belongs to `app-a`. Keeps them in `checks`.
 
@@ -194,6 +215,7 @@ class FakeCredentialService(CredentialServiceServicer):
         metadata = dict(context.invocation_metadata())
         key = metadata.get("x-moesif-application-id") or metadata.get("authorization", "")
         self._service.checks.append(key)
+        self._service.check_metadata.append(metadata)
         if self._service.checking:
             await self._service.checking.wait()
         if key in self._service.unknown:
@@ -201,4 +223,6 @@ class FakeCredentialService(CredentialServiceServicer):
         if failure := self._service.check_failure:
             trailers = () if failure.trailer is None else (("grpc-status-details-bin", failure.trailer),)
             await context.abort(failure.code, failure.details, trailers)
-        return CheckCredentialResponse(application_id=f"app-{key}", contract=self._service.contract)
+        return CheckCredentialResponse(
+            application_id=f"app-{key}", contract=self._service.contract, credential_id=f"id-{key}"
+        )

@@ -11,6 +11,7 @@ import grpc
 import httpx2
 import orjson
 from userfold.internal.v1.credential_service_pb2_grpc import add_CredentialServiceServicer_to_server
+from userfold.internal.v1.refusal_report_service_pb2_grpc import add_RefusalReportServiceServicer_to_server
 from userfold.internal.v1.user_update_service_pb2_grpc import add_UserUpdateServiceServicer_to_server
 from userfold.v1.campaign_service_pb2_grpc import add_CampaignServiceServicer_to_server
 from userfold.v1.user_service_pb2_grpc import add_UserServiceServicer_to_server
@@ -25,6 +26,7 @@ from server.rpc.transport import OPTIONS
 from tests.gateway.fakes import (
     FakeCampaignService,
     FakeCredentialService,
+    FakeRefusalReportService,
     FakeUserService,
     FakeUserUpdateService,
 )
@@ -76,8 +78,8 @@ class Backend:
 
 
 @contextlib.asynccontextmanager
-async def running_backend() -> AsyncIterator[Backend]:
-    """A server on a free port."""
+async def running_backend(port: int = 0) -> AsyncIterator[Backend]:
+    """A server on this port, or on a free one."""
     # The real server's options: by default, gRPC ends connections with as many pings as the gateway sends.
     server = grpc.aio.server(options=OPTIONS)
     backend = Backend("")
@@ -85,7 +87,8 @@ async def running_backend() -> AsyncIterator[Backend]:
     add_UserUpdateServiceServicer_to_server(FakeUserUpdateService(backend.service), server)
     add_CampaignServiceServicer_to_server(FakeCampaignService(backend.service), server)
     add_CredentialServiceServicer_to_server(FakeCredentialService(backend.service), server)
-    backend.address = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
+    add_RefusalReportServiceServicer_to_server(FakeRefusalReportService(backend.service), server)
+    backend.address = f"127.0.0.1:{server.add_insecure_port(f'127.0.0.1:{port}')}"
     await server.start()
     try:
         yield backend

@@ -1,6 +1,7 @@
 """One request from its head to its response: when it takes a place, and that it gives it back once."""
 
 import asyncio
+import time
 from collections.abc import Callable, Mapping
 
 import pytest
@@ -8,14 +9,16 @@ from structlog.testing import capture_logs
 
 from gateway.errors.answer import Answer, Complete
 from gateway.errors.reports import Reports
-from gateway.exchange import AdmittedExchange, Shared
+from gateway.exchange import AdmittedExchange, Endpoint, Shared
 from gateway.http.forwarded import TrustedProxies
 from gateway.http.handler import Body, Respond
 from gateway.http.messages import Request, Response
+from gateway.metrics import request_metrics
 from gateway.routing.admission import Gate
 from gateway.upstream.channel import Channel
 from gateway.upstream.credential_cache import Caller, Verifier
-from runtime.observations import Observations
+from gateway.upstream.refusal_reporter import RefusalReporter
+from runtime.reporting.request_log import NO_REQUESTS
 
 REQUEST = Request("POST", b"/v1/users")
 
@@ -23,6 +26,7 @@ REQUEST = Request("POST", b"/v1/users")
 class FakeEndpoint:
     """Keeps what completes each request, and calls `does` with it."""
 
+    method = "POST"
     route = "/v1/users"
     body = Body.KEPT
     body_limit = 10
@@ -49,8 +53,15 @@ class Exchanges:
     def __init__(self, channel: Channel) -> None:
         self.endpoint = FakeEndpoint(Gate(2))
         self.responses: list[Response] = []
+        requests = request_metrics()
         self._shared = Shared(
-            TrustedProxies(()), Verifier(channel), Reports(1.0), Observations(), turn_away=self._turn_away
+            TrustedProxies(()),
+            Verifier(channel),
+            Reports(1.0, requests),
+            requests,
+            RefusalReporter(channel, time.time),
+            self._turn_away,
+            NO_REQUESTS,
         )
 
     def begin(self) -> AdmittedExchange:
@@ -69,7 +80,7 @@ class Exchanges:
     def statuses(self) -> list[int]:
         return [response.status for response in self.responses]
 
-    def _turn_away(self, respond: Respond) -> None:
+    def _turn_away(self, respond: Respond, endpoint: Endpoint, application: str) -> None:
         raise AssertionError
 
 

@@ -36,12 +36,18 @@ def program(**environment: str) -> Iterator[subprocess.Popen[bytes]]:
             process.kill()
 
 
-def url_of(process: subprocess.Popen[bytes]) -> str:
+def ready(process: subprocess.Popen[bytes]) -> dict[str, str]:
+    """The URLs in the ready line."""
     assert process.stdout
     line = process.stdout.readline().decode()
-    prefix = "userfold-gateway ready http="
+    prefix = "userfold-gateway ready "
     assert line.startswith(prefix)
-    return line.removeprefix(prefix).rstrip("\n")
+    assert line.endswith("\n")
+    return dict(word.split("=", 1) for word in line.removeprefix(prefix).split())
+
+
+def url_of(process: subprocess.Popen[bytes]) -> str:
+    return ready(process)["http"]
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -81,7 +87,7 @@ def test_it_serves_metrics() -> None:
         with urllib.request.urlopen(f"http://{metrics}/metrics", timeout=10) as answer:
             text = answer.read().decode()
         assert 'userfold_gateway_refusals_total{reason="ROUTE_NOT_FOUND",route="none"} 1.0' in text
-        assert 'userfold_gateway_request_seconds_count{route="none",status="404"} 1.0' in text
+        assert 'userfold_gateway_request_seconds_count{code="404",method="GET",route="none"} 1.0' in text
         process.terminate()
         _, err = process.communicate(timeout=20)
     (line,) = err.splitlines()
@@ -89,7 +95,35 @@ def test_it_serves_metrics() -> None:
     assert (event["event"], event["reason"], event["http_status"]) == ("refused", "ROUTE_NOT_FOUND", 404)
 
 
-@pytest.mark.parametrize("name", ["USERFOLD_HTTP_ADDRESS", "USERFOLD_GATEWAY_METRICS_ADDRESS"])
+def test_the_admin_listener_serves_until_it_stops_with_the_gateway() -> None:
+    with program(USERFOLD_METRICS_TOKEN="0123456789abcdef") as process:
+        urls = ready(process)
+        assert list(urls) == ["http", "admin"]
+        with urllib.request.urlopen(f"{urls['admin']}/health/probe", timeout=10) as answer:  # noqa: S310  # Ours.
+            assert orjson.loads(answer.read()) == {"status": True, "region": "local"}
+        with urllib.request.urlopen(f"{urls['http']}/v1/rules", timeout=10) as answer:  # noqa: S310  # Ours.
+            assert answer.status == 200
+        authorized = urllib.request.Request(  # noqa: S310  # Ours.
+            f"{urls['admin']}/metrics", headers={"Authorization": "Bearer 0123456789abcdef"}
+        )
+        with urllib.request.urlopen(authorized, timeout=10) as answer:  # noqa: S310  # Ours.
+            text = answer.read().decode()
+        # Both listeners are one application: its requests are counted together.
+        assert 'userfold_gateway_request_seconds_count{code="200",method="GET",route="/health/probe"} 1.0' in text
+        assert 'userfold_gateway_request_seconds_count{code="200",method="GET",route="/v1/rules"} 1.0' in text
+        process.terminate()
+        out, err = process.communicate(timeout=20)
+    assert (process.returncode, out, err) == (0, b"", b"")
+
+
+def test_the_admin_listener_can_be_switched_off() -> None:
+    with program(USERFOLD_ADMIN_ADDRESS="off") as process:
+        assert list(ready(process)) == ["http"]
+
+
+@pytest.mark.parametrize(
+    "name", ["USERFOLD_HTTP_ADDRESS", "USERFOLD_ADMIN_ADDRESS", "USERFOLD_GATEWAY_METRICS_ADDRESS"]
+)
 def test_an_address_in_use_is_one_line_that_names_the_variable(name: str) -> None:
     with (
         socket.create_server(("127.0.0.1", 0)) as taken,

@@ -13,6 +13,7 @@ def test_the_defaults_hold_where_nothing_is_set() -> None:
     assert settings == Settings(
         http_address="127.0.0.1:8080",
         grpc_address="127.0.0.1:50051",
+        admin_address="127.0.0.1:8081",
         path_prefix="",
         trusted_proxies=(),
         region="local",
@@ -27,6 +28,9 @@ def test_everything_can_be_set() -> None:
         {
             "USERFOLD_HTTP_ADDRESS": "[::1]:0",
             "USERFOLD_GRPC_ADDRESS": "unix:/run/userfold.sock",
+            "USERFOLD_ADMIN_ADDRESS": "0.0.0.0:0",
+            "USERFOLD_METRICS_TOKEN": "0123456789abcdef",
+            "USERFOLD_CONSOLE_GRAVATAR": "on",
             "USERFOLD_PATH_PREFIX": "api//userfold/",
             "USERFOLD_TRUSTED_PROXIES": "10.0.0.1, 192.168.0.0/16,::1,",
             "USERFOLD_REGION": "eu",
@@ -36,6 +40,8 @@ def test_everything_can_be_set() -> None:
             "USERFOLD_LOG_LEVEL": "warning",
             "USERFOLD_HTTP_TLS_CERTIFICATE": "/tls/http.pem",
             "USERFOLD_HTTP_TLS_KEY": "/tls/http.key",
+            "USERFOLD_ADMIN_TLS_CERTIFICATE": "/tls/admin.pem",
+            "USERFOLD_ADMIN_TLS_KEY": "/tls/admin.key",
             "USERFOLD_GRPC_TLS_CA": "/tls/ca.pem",
             "USERFOLD_GRPC_TLS_CLIENT_CERTIFICATE": "/tls/client.pem",
             "USERFOLD_GRPC_TLS_CLIENT_KEY": "/tls/client.key",
@@ -44,6 +50,9 @@ def test_everything_can_be_set() -> None:
     ) == Settings(
         http_address="[::1]:0",
         grpc_address="unix:/run/userfold.sock",
+        admin_address="0.0.0.0:0",
+        metrics_token="0123456789abcdef",
+        gravatar=True,
         path_prefix="/api/userfold",
         trusted_proxies=("10.0.0.1", "192.168.0.0/16", "::1"),
         region="eu",
@@ -54,6 +63,10 @@ def test_everything_can_be_set() -> None:
         http_tls=CertificateFiles(
             PemFile("USERFOLD_HTTP_TLS_CERTIFICATE", Path("/tls/http.pem")),
             PemFile("USERFOLD_HTTP_TLS_KEY", Path("/tls/http.key")),
+        ),
+        admin_tls=CertificateFiles(
+            PemFile("USERFOLD_ADMIN_TLS_CERTIFICATE", Path("/tls/admin.pem")),
+            PemFile("USERFOLD_ADMIN_TLS_KEY", Path("/tls/admin.key")),
         ),
         grpc_tls=CertificateFiles(
             PemFile("USERFOLD_GRPC_TLS_CLIENT_CERTIFICATE", Path("/tls/client.pem")),
@@ -73,6 +86,11 @@ def test_everything_can_be_set() -> None:
         ("USERFOLD_HTTP_ADDRESS", "localhost:65536"),
         ("USERFOLD_HTTP_ADDRESS", "::1:8080"),
         ("USERFOLD_HTTP_ADDRESS", "[localhost]:8080"),
+        ("USERFOLD_ADMIN_ADDRESS", "8081"),
+        ("USERFOLD_ADMIN_ADDRESS", "none"),
+        ("USERFOLD_METRICS_TOKEN", "0123456789abcde"),
+        ("USERFOLD_CONSOLE_GRAVATAR", "yes"),
+        ("USERFOLD_METRICS_TOKEN", "0123456789 abcdef"),
         ("USERFOLD_GRPC_ADDRESS", "localhost"),
         ("USERFOLD_PATH_PREFIX", "/a b"),
         ("USERFOLD_PATH_PREFIX", "/a?b"),
@@ -93,6 +111,17 @@ def test_everything_can_be_set() -> None:
 def test_an_invalid_value_names_its_variable(name: str, value: str) -> None:
     with pytest.raises(InvalidSetting, match=name):
         Settings.from_environment({name: value})
+
+
+def test_the_admin_listener_can_be_switched_off() -> None:
+    assert Settings.from_environment({"USERFOLD_ADMIN_ADDRESS": "off"}).admin_address is None
+
+
+def test_the_token_of_metrics_is_never_printed() -> None:
+    assert "0123456789" not in repr(Settings.from_environment({"USERFOLD_METRICS_TOKEN": "0123456789abcdef"}))
+    with pytest.raises(InvalidSetting) as caught:
+        Settings.from_environment({"USERFOLD_METRICS_TOKEN": "0123456789"})
+    assert "0123456789" not in str(caught.value)
 
 
 def test_an_address_is_a_host_and_a_port() -> None:

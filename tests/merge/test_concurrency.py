@@ -12,6 +12,8 @@ from tests.support.stack import Api, Stack, running_stack
 
 _WRITERS = 16
 _ROUNDS = 8
+_RIVALS = 8
+_INCREMENTS = 4
 
 
 @pytest.fixture(scope="module")
@@ -56,3 +58,30 @@ def test_sixteen_writers_race_to_create_one_user_and_lose_nothing(
         f"w{writer}": {f"k{number}": number for number in range(_ROUNDS)} | {"last": _ROUNDS - 1}
         for writer in range(_WRITERS)
     }
+
+
+def test_conditional_increments_lose_none_and_of_two_that_conflict_one_is_stored(
+    stack: Stack, second_stack: Stack, api: Api
+) -> None:
+    api.stored({"metadata": {"n": 0}}, user_id="counted")
+    start = threading.Barrier(_RIVALS)
+
+    def increment(writer: int) -> tuple[int, int]:
+        """How many increments were stored, and how many refused."""
+        stored = refused = 0
+        own = Api((stack, second_stack)[writer % 2].http, api.application)
+        with own.client:
+            start.wait()
+            while stored < _INCREMENTS:
+                read = own.get("counted").json()
+                update = {"user_id": "counted", "etag": read["etag"], "metadata": {"n": read["metadata"]["n"] + 1}}
+                answer = own.batch([update]) if writer % 4 == 3 else own.update(update)
+                assert answer.status_code in (201, 400, 409), answer.text
+                stored += answer.status_code == 201
+                refused += answer.status_code != 201
+        return stored, refused
+
+    with ThreadPoolExecutor(_RIVALS) as pool:
+        counts = list(pool.map(increment, range(_RIVALS)))
+    assert api.get("counted").json()["metadata"] == {"n": _RIVALS * _INCREMENTS}
+    assert sum(refused for _, refused in counts)

@@ -28,11 +28,6 @@ _numbers = itertools.count()
 _settings = settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
-@pytest.fixture(scope="module")
-def stack(unmeasured_stack: Stack) -> Stack:
-    return unmeasured_stack
-
-
 @pytest.fixture
 def read_over_grpc(stack: Stack, api: Api) -> Callable[[str], User]:
     def read(user_id: str) -> User:

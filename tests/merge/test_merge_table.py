@@ -19,7 +19,7 @@ def _metadata(api: Api, *metadata: dict[str, Any]) -> Any:
 
 def _untimed(profile: dict[str, Any]) -> dict[str, Any]:
     """The profile without the times that every update sets."""
-    return {name: value for name, value in profile.items() if name not in ("modified_time", "stored_time")}
+    return {name: value for name, value in profile.items() if name not in ("modified_time", "stored_time", "etag")}
 
 
 @pytest.mark.parametrize("absent", [{}, {"company_id": None, "campaign": None, "metadata": None, "ip_address": None}])
@@ -209,7 +209,7 @@ def test_a_cleared_field_is_removed_with_the_fields_derived_from_it(api: Api, na
         before["ip_address"] = before["observed_ip_address"]
     # To clear a field that is not stored is no error.
     after = api.stored({"clear_fields": [name]} | exact, {"clear_fields": [name]} | exact)
-    times = {"modified_time", "stored_time"}
+    times = {"modified_time", "stored_time", "etag"}
     gone = {name} - {"ip_address"} | _DERIVED.get(name, set())
     assert before.keys() - after.keys() == gone
     assert {key: before[key] for key in before.keys() - gone - times} == {
@@ -238,7 +238,8 @@ def test_a_field_that_is_cleared_and_sent_is_replaced_as_a_whole(api: Api, exact
 
 def test_clearing_a_field_of_an_unknown_user_creates_an_empty_profile(api: Api) -> None:
     profile = api.stored({"clear_fields": ["campaign", "observed_ip_address"]})
-    assert profile.keys() == {"user_id", "created_time", "modified_time", "stored_time", "metadata", "alias_count"}
+    always = {"user_id", "created_time", "modified_time", "stored_time", "etag", "metadata", "alias_count"}
+    assert profile.keys() == always
 
 
 def test_every_field_of_a_visitor_but_its_key_can_be_cleared(api: Api, database: Database[dict[str, Any]]) -> None:
@@ -324,7 +325,7 @@ def test_updates_of_different_fields_commute(api: Api) -> None:
     ]
     one = api.stored(*updates, user_id="one")
     other = api.stored(*reversed(updates), user_id="other")
-    own = ("user_id", "created_time", "modified_time", "stored_time")
+    own = ("user_id", "created_time", "modified_time", "stored_time", "etag")
     assert {k: v for k, v in one.items() if k not in own} == {k: v for k, v in other.items() if k not in own}
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from server import __main__
 from server.mongo import migrations
-from server.mongo.migrations import Migration
+from server.mongo.migrations import MIGRATIONS, Migration
 from server.users import update
 
 MIGRATION = Migration(
@@ -23,7 +23,7 @@ MIGRATION = Migration(
 
 if __name__ == "__main__":
     changed: Any = migrations
-    changed.MIGRATIONS = (MIGRATION,)
+    changed.MIGRATIONS = (*MIGRATIONS, MIGRATION)
     changed.SLICE, changed.BEAT_SECONDS, changed.LEASE_MS = 100, 0.2, 1000
     planner: Any = update._Plan
     envelope = planner.envelope

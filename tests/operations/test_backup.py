@@ -1,18 +1,12 @@
-"""`python -m server.backup`: backups under concurrent writes, refusals, and restored databases."""
+"""`userfold backup` and `userfold restore`: backups under concurrent writes, refusals, and restored databases."""
 
 import gzip
-import io
-import os
 import stat
-import subprocess
 import tempfile
 import threading
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
 import grpc
 import pytest
@@ -23,9 +17,10 @@ from userfold.v1 import user_service_pb2 as pb
 from userfold.v1.user_pb2 import UserUpdate
 from userfold.v1.user_service_pb2_grpc import UserServiceStub
 
-from server import backup
 from server.accounts.credentials import generate_collector_key
 from server.local.mongod import EmbeddedMongod
+from server.mongo.migrations import MIGRATIONS, version_after
+from tests.cli.conftest import Run, run_userfold
 from tests.support.applications import Application, register
 from tests.support.programs import Program, run_program
 from tests.support.stack import Api
@@ -41,17 +36,11 @@ class Command:
     def __init__(self, mongod: EmbeddedMongod) -> None:
         self._uri = mongod.uri
 
-    def __call__(self, *arguments: object, database: str) -> subprocess.CompletedProcess[str]:
-        environment = {"USERFOLD_MONGODB_URI": self._uri, "USERFOLD_DATABASE": database}
-        words = [str(word) for word in arguments]
-        with (
-            ThreadPoolExecutor(1) as thread,  # A thread without an event loop.
-            patch.dict(os.environ, environment),
-            redirect_stdout(io.StringIO()) as stdout,
-            redirect_stderr(io.StringIO()) as stderr,
-        ):
-            status = thread.submit(backup.main, words).result()
-        return subprocess.CompletedProcess(words, status, stdout.getvalue(), stderr.getvalue())
+    def __call__(self, name: str, *arguments: object, database: str) -> Run:
+        words = ("restore",) if name == "restore" else ("backup", name)
+        return run_userfold(
+            *words, *arguments, variables={"USERFOLD_MONGODB_URI": self._uri, "USERFOLD_DATABASE": database}
+        )
 
 
 @pytest.fixture
@@ -85,8 +74,10 @@ def saved(command: Command, source: Database[dict[str, Any]], tmp_path: Path) ->
 
 
 def _everything(database: Database[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    """All documents but those that a running server writes, and without the time that it writes to credentials."""
     names = set(database.list_collection_names()) - {"servers"}
-    return {name: list(database[name].find().sort("_id")) for name in names if database[name].find_one()}
+    found = {name: list(database[name].find({}, {"last_used_time": 0}).sort("_id")) for name in names}
+    return {name: documents for name, documents in found.items() if documents}
 
 
 def test_a_backup_is_a_snapshot_under_concurrent_writes(
@@ -117,7 +108,7 @@ def test_a_backup_is_a_snapshot_under_concurrent_writes(
     finally:
         stopped.set()
         writer.join()
-    assert run.stdout == f"backed up         {_PROFILES + 1:,} profiles, 1 applications, 0 credentials\n"
+    assert run.stdout == f"backed up  {_PROFILES + 1:,} profiles, 1 applications, 0 credentials\n"
     assert command("restore", path, database=target.name).returncode == 0
     first, last = target.applications.find_one() or {}, target.profiles.find_one({"_id": "last"}) or {}
     written = source.profiles.find_one({"_id": "last"}) or {}
@@ -162,6 +153,27 @@ def test_a_backup_that_fails_leaves_no_file(command: Command, source: Database[d
     assert list(tmp_path.iterdir()) == []
 
 
+def test_an_empty_database_is_backed_up_only_if_that_is_asked_for(
+    command: Command, source: Database[dict[str, Any]], tmp_path: Path
+) -> None:
+    # What a server creates at its start is nothing to keep.
+    source.schema.insert_one({"_id": "schema", "version": 1, "clean": 1, "least": 1, "newest": 1})
+    path = tmp_path / "backup"
+    run = command("create", path, database=source.name)
+    assert (run.returncode, run.stdout) == (1, "")
+    assert f"{source.name!r} is empty" in run.stderr
+    assert "USERFOLD_DATABASE" in run.stderr
+    assert list(tmp_path.iterdir()) == []
+    run = command("create", "--allow-empty", path, database=source.name)
+    assert (run.returncode, run.stdout) == (
+        0,
+        "backed up  0 profiles, 0 applications, 0 credentials\n",
+    )
+    path.unlink()
+    source.credentials.insert_one({"_id": b"x", "credential_id": "x"})
+    assert command("create", path, database=source.name).returncode == 0
+
+
 def test_a_damaged_backup_is_refused_before_anything_is_written(
     command: Command, saved: Path, source: Database[dict[str, Any]]
 ) -> None:
@@ -184,16 +196,17 @@ def test_a_damaged_backup_is_refused_before_anything_is_written(
             assert run.stderr.startswith(("userfold: this is no backup", "userfold: the backup "))
     assert _everything(source) == before
     saved.write_bytes(whole)
-    assert command("verify", saved, database="none").stdout.startswith("whole             1 profiles")
+    assert command("verify", saved, database="none").stdout.startswith("whole  1 profiles")
 
 
 def test_a_backup_of_a_newer_schema_is_refused(command: Command, source: Database[dict[str, Any]], saved: Path) -> None:
     saved.unlink()
-    source.schema.update_one({}, {"$set": {"least": 2}})
+    newer = version_after(MIGRATIONS) + 1
+    source.schema.update_one({}, {"$set": {"least": newer}})
     assert command("create", saved, database=source.name).returncode == 0
     run = command("restore", saved, database="userfold_restore")
     assert run.returncode == 1
-    assert "it takes one that knows version 2 of the schema" in run.stderr
+    assert f"it takes one that knows version {newer} of the schema" in run.stderr
 
 
 def test_a_database_in_use_or_with_data_is_not_restored_into(
@@ -247,15 +260,15 @@ def test_a_user_erased_after_the_backup_is_not_restored(
     try:
         database.client[name].profiles.insert_many(database.profiles.find(mine))
         run = command("restore", path, "--replace", database=name)
-        assert run.stdout.splitlines()[1] == "left out          1 users, who are erased in the database"
+        assert run.stdout.splitlines()[1] == "left out  1 users, who are erased in the database"
         assert list(database.client[name].profiles.find(mine).sort("_id")) == left
     finally:
         database.client.drop_database(name)
 
 
 def test_the_embedded_database_is_backed_up_while_it_runs_and_restored_elsewhere() -> None:
-    def run(*arguments: object, data_dir: Path) -> subprocess.CompletedProcess[str]:
-        return run_program("server.backup", *arguments, variables={"USERFOLD_DATA_DIR": str(data_dir)})
+    def run(*arguments: object, data_dir: Path) -> Run:
+        return run_program("cli.main", *arguments, variables={"USERFOLD_DATA_DIR": str(data_dir)})
 
     def call(server: Program, method: str, request: Any, *credential: tuple[str, str]) -> Any:
         with grpc.insecure_channel(server.ready["grpc"]) as channel:
@@ -274,12 +287,12 @@ def test_the_embedded_database_is_backed_up_while_it_runs_and_restored_elsewhere
                 call(server, "UpdateUser", pb.UpdateUserRequest(user=update), writer)
             call(server, "DeleteUser", pb.DeleteUserRequest(user_id="c", suppress_days=9), reader)
             page = call(server, "ListUsers", pb.ListUsersRequest(page_size=1), reader)
-            made = run("create", path, data_dir=here)
+            made = run("backup", "create", path, data_dir=here)
             assert (made.returncode, made.stderr) == (0, "")
             stored = _everything(client.userfold)
         assert server.stop() == 0
         restored = run("restore", path, data_dir=there)
-        assert (restored.returncode, restored.stdout) == (0, made.stdout.replace("backed up", "restored "))
+        assert (restored.returncode, restored.stdout) == (0, made.stdout.replace("backed up", "restored"))
 
         server = Program("server", {"USERFOLD_DATA_DIR": str(there), "USERFOLD_GRPC_ADDRESS": "127.0.0.1:0"})
         with MongoClient[dict[str, Any]]((there / "mongodb.uri").read_text(), tz_aware=True) as client:

@@ -15,6 +15,7 @@ from userfold.v1.user_service_pb2_grpc import UserServiceStub
 from server.accounts.credentials import generate_collector_key
 from server.local.mongod import EmbeddedMongod
 from server.mongo.client import connect, open_database
+from server.mongo.migrations import MIGRATIONS, version_after
 from server.mongo.schema import prepare
 from server.settings import InvalidSetting
 from tests.operations.newer_server import MIGRATION
@@ -26,6 +27,9 @@ from tests.support.waiting import wait_until
 pytestmark = pytest.mark.long
 
 _PROFILES = 1000
+
+_OLD = version_after(MIGRATIONS)
+"""The version of the present server, which is the old one here."""
 
 
 class Writer(threading.Thread):
@@ -102,7 +106,8 @@ def test_old_and_new_servers_serve_while_one_migrates(
         for name in ("old", "new"):
             for first in range(0, _PROFILES, 500):
                 seed.send({f"u{number}-{name}": f"SEED-{number}" for number in range(first, first + 500)})
-        assert (schema()["version"], left()) == (1, 2 * _PROFILES)
+        wait_until(lambda: schema()["version"] == _OLD)
+        assert left() == 2 * _PROFILES
 
         by_old = write("old", old)
         by_old.start()
@@ -122,19 +127,19 @@ def test_old_and_new_servers_serve_while_one_migrates(
         wait_until(lambda: "position" not in schema())
         count = len(by_old.acknowledged)
         wait_until(lambda: len(by_old.acknowledged) > count + 20)
-        assert schema()["version"] == 1
+        assert schema()["version"] == _OLD
         assert left() > 0
 
         by_old.stop()
         assert old.stop() == 0
-        wait_until(lambda: schema()["version"] == 2)
+        wait_until(lambda: schema()["version"] == _OLD + 1)
         assert left() == 0
         # After a return to the old version, the migration runs again.
         back = start("server")
-        assert schema()["version"] == 1
+        assert schema()["version"] == _OLD
         write("back", back).send({"u1-old": "BACK", "u0-back": "BACK"})
         assert back.stop() == 0
-        wait_until(lambda: schema()["version"] == 2)
+        wait_until(lambda: schema()["version"] == _OLD + 1)
         by_new.stop()
 
     expected: dict[str, str] = {}
@@ -152,7 +157,7 @@ def test_old_and_new_servers_serve_while_one_migrates(
     ("schema", "message"),
     [
         ({"least": 2}, "it takes one that knows version 2 of the schema, and this one knows version 1"),
-        ({"restoring": True}, "run `python -m server.backup restore` again"),
+        ({"restoring": True}, "run `userfold restore` again"),
     ],
 )
 async def test_a_server_refuses_a_database_that_it_cannot_serve(
@@ -170,12 +175,13 @@ async def test_a_server_refuses_a_database_that_it_cannot_serve(
 def test_an_older_server_does_not_change_what_a_newer_one_has_prepared(
     mongod: EmbeddedMongod, fresh: Database[dict[str, Any]]
 ) -> None:
-    fresh.schema.insert_one({"_id": "schema", "newest": 2, "least": 1, "version": 2, "clean": 2})
+    newest = _OLD + 1
+    fresh.schema.insert_one({"_id": "schema", "newest": newest, "least": 1, "version": newest, "clean": newest})
     newer = {"$jsonSchema": {"description": "of the newer version"}}
     fresh.create_collection("profiles", validator=newer)
     server = start_server(mongod.uri, fresh.name)
     assert fresh.get_collection("profiles").options()["validator"] == newer
-    assert (fresh.schema.find_one() or {})["version"] == 1
-    assert fresh.servers.count_documents({"version": 1}) == 1
+    assert (fresh.schema.find_one() or {})["version"] == _OLD
+    assert fresh.servers.count_documents({"version": _OLD}) == 1
     assert server.stop() == 0
     assert fresh.servers.count_documents({}) == 0

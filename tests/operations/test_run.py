@@ -7,6 +7,8 @@ import signal
 import socket
 import ssl
 import stat
+import subprocess
+import sys
 import tempfile
 import time
 import urllib.request
@@ -29,7 +31,8 @@ pytestmark = pytest.mark.long
 
 READY = re.compile(
     r"userfold ready http=(?P<http>https?://127\.0\.0\.1:[1-9]\d*) grpc=(?P<grpc>127\.0\.0\.1:[1-9]\d*) "
-    r"mongodb=(?P<mongodb>\S+) application_id=(?P<application_id>ufc_\S{64}) management_token=(?P<token>ufm_\S{64})\n"
+    r"admin=(?P<admin>https?://127\.0\.0\.1:[1-9]\d*) mongodb=(?P<mongodb>\S+) "
+    r"application_id=(?P<application_id>ufc_\S{64}) management_token=(?P<token>ufm_\S{64})\n"
 )
 PROGRAMS = ["gateway", "mongod", "server"]
 
@@ -127,11 +130,16 @@ def test_it_starts_serves_stops_and_starts_again_with_the_same_keys(start: Start
     assert answer.status == health_pb2.HealthCheckResponse.SERVING
     with urllib.request.urlopen(f"{first['http']}/health/probe", timeout=5) as response:  # noqa: S310 - it is http
         assert json.load(response)["status"] is True
+    with urllib.request.urlopen(f"{first['admin']}/readyz", timeout=5) as response:  # noqa: S310 - it is http
+        assert json.load(response) == {"status": "ready"}
     socket_file = Path(stack.server_of_the_gateway().removeprefix("unix:"))
     assert stat.S_ISSOCK(socket_file.stat().st_mode)
     assert not socket_file.stat().st_mode & 0o077
     keys = home / "data" / "demo.env"
     assert stat.S_IMODE(keys.stat().st_mode) == 0o600
+    command = ["/bin/sh", "-c", f". {keys}; command -v userfold"]
+    sourced = subprocess.run(command, env={"PATH": "/usr/bin:/bin"}, capture_output=True, text=True, check=True)
+    assert sourced.stdout == f"{Path(sys.executable).parent}/userfold\n"
 
     stack.process.send_signal(signal.SIGTERM)
     status, stdout, stderr = stack.ended()
@@ -139,13 +147,17 @@ def test_it_starts_serves_stops_and_starts_again_with_the_same_keys(start: Start
     assert "Traceback" not in stderr
     assert first["application_id"] not in stderr
     assert first["token"] not in stderr
+    assert f"  . {keys}\n" in stderr
+    assert f"  curl {first['http']}/v1/users -H" in stderr
     assert are_gone(children)
     assert not socket_file.parent.exists()
 
     stack = start()
     second = stack.ready()
     children = stack.children()
-    assert (second["application_id"], second["token"]) == (first["application_id"], first["token"])
+    assert [second[name] for name in ("application_id", "token", "mongodb")] == [
+        first[name] for name in ("application_id", "token", "mongodb")
+    ]
     # A second Ctrl-C.
     stack.process.send_signal(signal.SIGINT)
     time.sleep(0.1)
@@ -228,7 +240,7 @@ def test_no_program_outlives_a_killed_launcher(start: Start) -> None:
     wait_until(lambda: are_gone(children))
 
 
-@pytest.mark.parametrize(("variable", "program"), [("GRPC", "server"), ("HTTP", "gateway")])
+@pytest.mark.parametrize(("variable", "program"), [("GRPC", "server"), ("HTTP", "gateway"), ("ADMIN", "gateway")])
 def test_a_port_in_use_is_reported(start: Start, variable: str, program: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]

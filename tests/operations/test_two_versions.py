@@ -206,9 +206,9 @@ def test_profiles_are_the_same_through_servers_of_both_versions(
 def test_a_backup_of_an_older_server_is_restored_and_served(
     older_server: str, older: dict[str, Any], mongod: EmbeddedMongod, application: Application, tmp_path: Path
 ) -> None:
-    def command(database: str, *arguments: object, **environment: str) -> None:
+    def command(module: str, database: str, *arguments: object, **environment: str) -> None:
         ended = run_program(
-            "server.backup",
+            module,
             *arguments,
             variables={"USERFOLD_MONGODB_URI": mongod.uri, "USERFOLD_DATABASE": database, **environment},
         )
@@ -223,8 +223,9 @@ def test_a_backup_of_an_older_server_is_restored_and_served(
     finally:
         assert gateway.stop() == 0
     restored, file = f"{DATABASE}_restored", tmp_path / "backup"
-    command(DATABASE, "create", file, **older)
-    command(restored, "restore", file)
+    # The older one has no `userfold`.
+    command("server.backup", DATABASE, "create", file, **older)
+    command("cli.main", restored, "restore", file)
     with running_stack(mongod.uri, restored) as stack:
         after = Api(stack.http, application)
         with after.client:

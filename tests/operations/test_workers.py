@@ -23,6 +23,8 @@ from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.long
 
+TOKEN = "0123456789abcdef"
+
 _ESTABLISHED, _LISTENING = "01", "0A"
 
 
@@ -108,6 +110,7 @@ def gateway(server: WorkerProgram) -> Iterator[WorkerProgram]:
         "gateway",
         "USERFOLD_HTTP_ADDRESS",
         USERFOLD_GRPC_ADDRESS=server.program.ready["grpc"],
+        USERFOLD_METRICS_TOKEN=TOKEN,
     )
     yield program
     assert program.stop() == 0
@@ -144,7 +147,7 @@ def test_two_workers_of_each_program_serve_one_address(
     server: WorkerProgram, gateway: WorkerProgram, application: Application, clients: list[httpx2.Client]
 ) -> None:
     updates = server.metric("userfold_server_updates_total")
-    requests = gateway.metric('userfold_gateway_request_seconds_count{route="/v1/users",status="201"}')
+    requests = gateway.metric('userfold_gateway_request_seconds_count{code="201",method="POST",route="/v1/users"}')
     update_from_each(gateway, application, clients, "together")
     assert len(gateway.sockets(_ESTABLISHED)) == 2
     assert sum(gateway.sockets(_ESTABLISHED).values()) == len(clients)
@@ -152,10 +155,40 @@ def test_two_workers_of_each_program_serve_one_address(
     assert set(server.sockets(_LISTENING)) == server.workers()
     # Two workers of the gateway, each connected to a worker of the server that the kernel chose.
     assert sum(server.sockets(_ESTABLISHED).values()) == 4
-    # The parent reports the sum of both workers.
+    # The parent reports the sum of both workers, and each of their processes.
     assert server.metric("userfold_server_updates_total") - updates == len(clients)
-    counted = gateway.metric('userfold_gateway_request_seconds_count{route="/v1/users",status="201"}')
+    counted = gateway.metric('userfold_gateway_request_seconds_count{code="201",method="POST",route="/v1/users"}')
     assert counted - requests == len(clients)
+    labels = f'{{application="{application.application_id}",code="201",method="POST",route="/v1/users"}}'
+    assert gateway.metric(f"userfold_gateway_requests_total{labels}") == len(clients)
+    for program in (server, gateway):
+        for worker in (1, 2):
+            assert program.metric(f'process_resident_memory_bytes{{worker="{worker}"}}') > 0
+    wait_until(lambda: server.metric("userfold_server_ready") == 2)
+    wait_until(lambda: gateway.metric("userfold_gateway_open_connections ") == len(clients))
+
+
+def test_each_worker_serves_the_admin_listener_with_the_metrics_of_all(
+    gateway: WorkerProgram, application: Application, clients: list[httpx2.Client]
+) -> None:
+    update_from_each(gateway, application, clients, "counted")
+    counted = gateway.metric("userfold_gateway_request_seconds_count")
+    headers = {"Authorization": f"Bearer {TOKEN}"}
+    # As many connections as in `clients`: each worker gets some.
+    answers = [
+        httpx2.get(f"{gateway.program.ready['admin']}/metrics", headers=headers, trust_env=False) for _ in range(30)
+    ]
+    for answer in answers:
+        lines = [line for line in answer.text.splitlines() if line.startswith("userfold_gateway_request_seconds_count")]
+        assert sum(float(line.rpartition(" ")[2]) for line in lines) == counted
+
+
+def test_no_other_gateway_can_listen_on_the_admin_address(gateway: WorkerProgram) -> None:
+    address = gateway.program.ready["admin"].removeprefix("http://")
+    other = WorkerProgram("gateway", "USERFOLD_HTTP_ADDRESS", USERFOLD_ADMIN_ADDRESS=address)
+    assert other.program.process.wait(30) == 1
+    assert "USERFOLD_ADMIN_ADDRESS: cannot listen there: Address already in use" in other.logged()
+    other.stop()
 
 
 @pytest.mark.parametrize("name", ["server", "gateway"])

@@ -105,11 +105,6 @@ class Clients:
 
 
 @pytest.fixture(scope="module")
-def stack(unmeasured_stack: Stack) -> Stack:
-    return unmeasured_stack
-
-
-@pytest.fixture(scope="module")
 def gateway(stack: Stack) -> Iterator[Program]:
     gateway = start_gateway(stack.grpc, {"USERFOLD_HTTP_CONNECTIONS": str(_CONNECTIONS)}, measured=False)
     yield gateway

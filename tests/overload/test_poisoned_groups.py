@@ -52,11 +52,6 @@ _POISONS: Final[Mapping[str, dict[str, Any]]] = {
 }
 
 
-@pytest.fixture(scope="module")
-def stack(unmeasured_stack: Stack) -> Stack:
-    return unmeasured_stack
-
-
 @pytest.mark.parametrize("name", _POISONS)
 async def test_every_update_of_the_other_application_is_stored(
     name: str, stack: Stack, application: Application, database: Database[dict[str, Any]]

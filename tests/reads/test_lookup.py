@@ -116,17 +116,34 @@ def test_a_page_token_is_valid_only_for_the_same_request_and_holds_no_secret(api
     assert api.client.get("/v1/users", params={"page_token": token}, headers=api.reader).status_code == 400
 
 
+def test_an_anonymous_id_finds_the_users_whose_profiles_name_it(
+    api: Api, application: Application, database: Database[dict[str, Any]]
+) -> None:
+    for second, (user_id, update) in enumerate(
+        [("a", {"anonymous_id": "v"}), ("b", {"anonymous_id": "v"}), ("other", {"anonymous_id": "V"}), ("without", {})]
+    ):
+        api.stored(update, user_id=user_id)
+        stored_at(database, application, user_id, second)
+    assert found(api, anonymous_id="v") == ["b", "a"]
+    first = look_up(api, anonymous_id="v", page_size=1).json()
+    assert found(api, anonymous_id="v", page_token=first["next_page_token"]) == ["a"]
+    api.stored({"anonymous_id": "w"}, user_id="b")
+    assert (found(api, anonymous_id="v"), found(api, anonymous_id="w")) == (["a"], ["b"])
+    api.stored({"clear_fields": ["anonymous_id"]}, user_id="a")
+    assert found(api, anonymous_id="v") == []
+
+
 def test_a_visitor_without_a_user_id_is_not_found(api: Api) -> None:
     assert api.update({"anonymous_id": "a", "company_id": "c", "session_token": "t"}).status_code == 201
-    assert (found(api, company_id="c"), found(api, session_token="t")) == ([], [])
+    assert (found(api, company_id="c"), found(api, session_token="t"), found(api, anonymous_id="a")) == ([], [], [])
 
 
 def test_an_application_finds_no_user_of_another(api: Api, stack: Stack, database: Database[dict[str, Any]]) -> None:
-    update = {"session_token": "t", "company_id": "c", "metadata": {"email": "john@acme.com"}}
+    update = {"session_token": "t", "company_id": "c", "anonymous_id": "a", "metadata": {"email": "john@acme.com"}}
     api.stored(update)
     other = Api(stack.http, register(database, "the other one's"))
     with other.client:
-        for asked in ({"session_token": "t"}, {"company_id": "c"}, {"email": "john@acme.com"}):
+        for asked in ({"session_token": "t"}, {"company_id": "c"}, {"anonymous_id": "a"}, {"email": "john@acme.com"}):
             assert look_up(other, **asked).json() == {"users": [], "next_page_token": ""}
 
 

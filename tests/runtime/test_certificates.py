@@ -1,6 +1,7 @@
 """Certificates in files: what is refused, by the name of its variable, and what happens when they change."""
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -112,3 +113,25 @@ def test_unusable_files_at_the_start_raise(environment: dict[str, str]) -> None:
     Path(environment["USERFOLD_CA"]).write_bytes(b"")
     with pytest.raises(CertificateUnusable, match="USERFOLD_CA"):
         Reloaded(files_in(environment), lambda pem: pem)
+
+
+def test_the_ends_are_those_of_the_certificates_in_use(
+    environment: dict[str, str], authority: Authority, tmp_path: Path
+) -> None:
+    # The first certificate of a chain to expire counts.
+    chain = Path(environment["USERFOLD_CERTIFICATE"])
+    longer = authority.issue(tmp_path, "longer", days=9).certificate.read_bytes()
+    chain.write_bytes(chain.read_bytes() + longer)
+    noted: list[Mapping[str, float]] = []
+    reloaded = Reloaded(files_in(environment), lambda pem: pem, noted.append)
+
+    def days() -> list[dict[str, int]]:
+        return [{name: round((end - time.time()) / 86_400) for name, end in each.items()} for each in noted]
+
+    assert days() == [{"USERFOLD_CERTIFICATE": 1, "USERFOLD_CA": 1}]
+    chain.write_bytes(b"nonsense")
+    reloaded.current()
+    assert len(noted) == 1
+    authority.issue(tmp_path, "server", days=5)
+    reloaded.current()
+    assert days()[1:] == [{"USERFOLD_CERTIFICATE": 5, "USERFOLD_CA": 1}]

@@ -1,6 +1,7 @@
 import asyncio
 import json
 import logging
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -8,14 +9,15 @@ import pytest
 import structlog
 
 from runtime import logs
+from runtime.reporting.events import EVENTS
 
 
 @contextmanager
-def configured(level: str = "info") -> Iterator[None]:
+def configured(level: str = "info", form: logs.Format = logs.Format.AUTO, program: str = "") -> Iterator[None]:
     root = logging.getLogger()
     before = root.handlers[:], root.level
     try:
-        logs.configure(level)
+        logs.configure(level, form, program)
         yield
     finally:
         structlog.reset_defaults()
@@ -64,3 +66,28 @@ def test_events_below_the_level_are_not_logged(capsys: pytest.CaptureFixture[str
         assert "".join(each["event"] for each in reported if "logger" not in each) == expected
         # Libraries are logged from `warning`.
         assert "".join(each["event"] for each in reported if "logger" in each) == expected.removeprefix("i")
+
+
+def test_a_line_names_the_program_and_a_warning_what_to_do(capsys: pytest.CaptureFixture[str]) -> None:
+    with configured(program="gateway"):
+        structlog.get_logger().error("certificates not reloaded", why="it holds no certificate")
+        structlog.get_logger().info("certificates reloaded")
+    first, second = (json.loads(line) for line in capsys.readouterr().err.splitlines())
+    assert (first["program"], first["why"]) == ("gateway", "it holds no certificate")
+    assert first["to_do"] == EVENTS["certificates not reloaded"].to_do
+    assert (second["program"], "to_do" in second) == ("gateway", False)
+
+
+@pytest.mark.parametrize(
+    ("form", "is_terminal", "is_json"),
+    [("auto", False, True), ("auto", True, False), ("json", True, True), ("human", False, False)],
+)
+def test_lines_are_for_people_on_a_terminal_unless_the_settings_say_otherwise(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, form: str, is_terminal: bool, is_json: bool
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: is_terminal)
+    with configured(form=logs.Format(form)):
+        structlog.get_logger().info("ready", grpc="127.0.0.1:50051")
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "ready" in line
+    assert line.startswith("{") is is_json

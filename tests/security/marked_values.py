@@ -12,6 +12,7 @@ from tests.support.example_requests import UserIds
 
 class ValueKind(Enum):
     SECRET = "secret"
+    ISSUED = "secret that a response shows once"
     PAGE_TOKEN = "page token"
     PERSONAL = "personal value"
     KEY = "key of metadata"

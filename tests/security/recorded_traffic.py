@@ -12,7 +12,7 @@ from typing import Any
 import httpx2
 from pymongo.database import Database
 
-from tests.security.marked_values import MarkedIds, MarkedValues
+from tests.security.marked_values import MarkedIds, MarkedValues, ValueKind
 from tests.support.applications import Application
 from tests.support.example_requests import REQUESTS
 from tests.support.needs import NEEDS
@@ -30,6 +30,8 @@ _PARAMETERS = (
     *("page_size", "suppress_days", "group_by", "filter", "page_token", "order_by", "fields", "value_path"),
     *("validate_only", "max_groups", "start_time"),
 )
+_MARKED_SECRETS = 12
+_ISSUED = re.compile(rb"uf[cm]_[\w-]{64}")
 _COMMANDS = ["find", "aggregate", "update", "insert", "delete", "findAndModify", "getMore"]
 
 
@@ -151,7 +153,17 @@ class RecordingClient:
         self._evidence.responses.append(response)
         with suppress(KeyError, ValueError, TypeError, IndexError):
             self._evidence.reasons.add(transport.reason(response)[0])
+        self._mark_issued(response)
         return response
+
+    def _mark_issued(self, response: RawResponse) -> None:
+        """Mark the first secrets that a response shows."""
+        values = self._evidence.values
+        if response[0] not in ("OK", 200, 201):
+            return
+        for secret in _ISSUED.findall(b"".join(each for each in response if isinstance(each, bytes))):
+            if (number := len(values.names(ValueKind.ISSUED))) < _MARKED_SECRETS:
+                values.mark(ValueKind.ISSUED, f"issued {number}", secret.decode())
 
 
 def _too_long(ids: MarkedIds) -> MarkedIds:

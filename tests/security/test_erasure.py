@@ -61,7 +61,9 @@ def test_nothing_of_an_erased_user_remains(
     left = everything(database)
     assert [trace for trace in traces if trace in left] == []
     own = {"_id": {"$regex": f"^{application.application_id}/"}}
-    assert [set(each) for each in database.profiles.find(own)] == ([{"_id", "suppressed_until"}] if query else [])
+    assert [set(each) for each in database.profiles.find(own)] == (
+        [{"_id", "suppressed_time", "suppressed_until"}] if query else []
+    )
 
 
 @pytest.mark.parametrize("user_id", ["a/b", "auth0|12", "%2F", "é", "x" * 512])
@@ -129,7 +131,7 @@ async def test_no_late_update_restores_a_suppressed_user(
     assert after
     assert all(each == [SUPPRESSED] for each in after)
     own = {"_id": {"$regex": f"^{application.application_id}/"}}
-    assert [set(each) for each in database.profiles.find(own)] == [{"_id", "suppressed_until"}]
+    assert [set(each) for each in database.profiles.find(own)] == [{"_id", "suppressed_time", "suppressed_until"}]
 
 
 def test_a_batch_of_users_is_erased_with_a_result_for_each(api: Api) -> None:

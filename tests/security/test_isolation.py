@@ -6,7 +6,7 @@ The methods come from the descriptors, the routes from their annotations.
 
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
-from typing import Any, cast
+from typing import Any, Final, cast
 
 import grpc
 import httpx2
@@ -18,9 +18,9 @@ from gateway.app import INTERNAL, SERVICES
 from gateway.routing.http_rules import bindings_of
 from server.accounts.credentials import generate_collector_key, generate_management_token
 from server.model import CredentialKind, Scope
-from tests.support.applications import Application, grant, register
+from tests.support.applications import Application, grant, make_room, register
 from tests.support.example_requests import REQUESTS, UserIds
-from tests.support.needs import NEEDS
+from tests.support.needs import ABOUT_ITSELF, ABOUT_THE_SERVER, NEEDS
 from tests.support.stack import Stack
 from tests.support.transports import (
     BINDINGS,
@@ -32,6 +32,8 @@ from tests.support.transports import (
     RawResponse,
     Transport,
 )
+
+_ABOUT_USERS: Final = [method for method in METHODS if method not in ABOUT_ITSELF | ABOUT_THE_SERVER]
 
 
 @pytest.fixture(scope="module")
@@ -56,9 +58,19 @@ class Applications:
         return _bearer(secret)
 
     def store(self, application: Application, ids: UserIds) -> None:
-        """Store the user. The update must succeed without warnings, whatever other applications did before."""
+        """Store the user, a suppression, and a refusal. The update must succeed without warnings, whatever other
+        applications did before.
+        """
         request = pb.UpdateUserRequest(user=ids.update())
         assert self._grpc.call("UpdateUser", request, _key(application.collector_key)) == ("OK", b"")
+        erasure = pb.DeleteUserRequest(user_id=ids.erased, suppress_days=1)
+        assert self._grpc.call("DeleteUser", erasure, _bearer(application.management_token))[0] == "OK"
+        refusal = {
+            "application_id": application.application_id,
+            **{"reason": "INVALID_REQUEST", "is_warning": False, "method": "", "fields": [], "client_library": ""},
+            **{"count": 1, "first_time": datetime.now(UTC), "last_time": datetime.now(UTC)},
+        }
+        self._database.refusals.insert_one(refusal)
 
     def seen_by(self, application: Application, ids: UserIds) -> list[RawResponse]:
         """The responses of every read of a user by its own application."""
@@ -111,7 +123,7 @@ def test_every_method_of_the_contract_has_example_requests() -> None:
     assert len(bindings_of(SERVICES, INTERNAL)) == sum(map(len, ROUTES.values()))
 
 
-@pytest.mark.parametrize(("transport", "method"), _every(METHODS))
+@pytest.mark.parametrize(("transport", "method"), _every(_ABOUT_USERS))
 def test_another_application_sees_and_changes_no_user(
     transports: Mapping[str, Transport], applications: Applications, transport: str, method: str
 ) -> None:
@@ -146,7 +158,7 @@ def test_no_call_of_another_application_changes_a_user(
     stored, seen = applications.stored(application), applications.seen_by(application, ids)
     applications.store(other, ids)
     bearer = _bearer(other.management_token)
-    for method in METHODS:
+    for method in _ABOUT_USERS:
         for request in REQUESTS[method](ids):
             assert transports["grpc"].call(method, request, bearer)[0] in ("OK", "NOT_FOUND"), method
         assert (applications.stored(application), applications.seen_by(application, ids)) == (stored, seen), method
@@ -172,28 +184,38 @@ def test_a_page_token_of_another_application_returns_none_of_its_users(
 
 @pytest.mark.parametrize(("transport", "method"), _every(METHODS))
 def test_no_credential_exceeds_its_scopes(
-    transports: Mapping[str, Transport], applications: Applications, transport: str, method: str
+    transports: Mapping[str, Transport],
+    applications: Applications,
+    database: Database[dict[str, Any]],
+    transport: str,
+    method: str,
 ) -> None:
     application = applications.new_application()
     ids = UserIds(application.application_id)
     applications.store(application, ids)
     stored = applications.stored(application)
     need = NEEDS[method]
-    denied = [
+    if method == "CreateApplication":
+        make_room(database, application)
+    tokens = [
         applications.token(application),
         applications.token(application, *(set(Scope) - {need.scope, Scope.ADMIN})),
     ]
-    denied += [applications.token(application, scope) for scope in Scope if scope not in (need.scope, Scope.ADMIN)]
+    tokens += [applications.token(application, scope) for scope in Scope if scope not in (need.scope, Scope.ADMIN)]
+    denied, allowed = (tokens, [applications.token(application, need.scope)]) if need.scope else ([], tokens)
+    reason = ("SCOPE_MISSING", need.scope) if need.scope else ("MANAGEMENT_TOKEN_REQUIRED", "")
     if not need.collector_key:
         denied.append(_key(application.collector_key))
     (*_, request) = REQUESTS[method](ids)
     for credential in denied:
         response = transports[transport].call(method, request, credential)
         assert response[0] in ("PERMISSION_DENIED", 403)
-        assert transports[transport].reason(response) == ("SCOPE_MISSING", need.scope)
+        assert transports[transport].reason(response) == reason
     assert applications.stored(application) == stored
-    for credential in (applications.token(application, need.scope), *_credentials(method, application)):
-        assert transports[transport].call(method, request, credential)[0] in ("OK", 200, 201)
+    for credential in (*allowed, *_credentials(method, application)):
+        code = transports[transport].call(method, request, credential)[0]
+        # What these are about need not be there.
+        assert code in ("OK", 200, 201) or (method in ABOUT_ITSELF and code in ("NOT_FOUND", 404))
 
 
 @pytest.mark.parametrize(("transport", "method"), _every(METHODS))
@@ -208,12 +230,18 @@ def test_every_unknown_credential_gets_the_same_response(
     unknown = transports[transport].call(method, request, _bearer("unknown"))
     assert unknown[0] in ("UNAUTHENTICATED", 401)
     assert transports[transport].reason(unknown) == ("CREDENTIAL_UNKNOWN", "")
-    for credential in (
-        _key("unknown"),
-        _bearer(application.collector_key),
-        _key(application.management_token),
-        applications.token(application, Scope.ADMIN, expire_time=datetime.now(UTC)),
+    assert transports[transport].call(method, request, _key("unknown")) == unknown
+    # One of an application, and a made-up one of the same form: a response depends on the form alone.
+    for credential, made_up in (
+        (_bearer(application.collector_key), _bearer(generate_collector_key())),
+        (_key(application.management_token), _key(generate_management_token())),
+        (
+            applications.token(application, Scope.ADMIN, expire_time=datetime.now(UTC)),
+            _bearer(generate_management_token()),
+        ),
     ):
-        assert transports[transport].call(method, request, credential) == unknown
+        response = transports[transport].call(method, request, credential)
+        assert response == transports[transport].call(method, request, made_up)
+        assert transports[transport].reason(response) == ("CREDENTIAL_UNKNOWN", "")
     assert transports[transport].reason(transports[transport].call(method, request, {})) == ("CREDENTIAL_MISSING", "")
     assert applications.stored(application) == stored

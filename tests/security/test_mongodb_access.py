@@ -21,9 +21,13 @@ from userfold.v1.user_pb2 import UserUpdate
 from userfold.v1.user_service_pb2_grpc import UserServiceStub
 
 from server.local.mongod import EmbeddedMongod
+from server.mongo.migrations import MIGRATIONS, version_after
 from server.mongo.replica_set import initiate
 from tests.support.certificates import Authority
 from tests.support.programs import Program, run_program
+from tests.support.waiting import wait_until
+
+pytestmark = pytest.mark.long
 
 _HOME = Path(__file__).parents[2]
 _COMMANDS = re.findall(r"^```json\n(.*?)^```$", (_HOME / "docs/security.md").read_text(), re.DOTALL | re.MULTILINE)
@@ -81,34 +85,45 @@ def printed_values(mongodb: SecuredMongod, module: str, *arguments: object) -> d
 
 
 def test_a_user_of_the_documented_role_runs_everything(mongodb: SecuredMongod) -> None:
-    created = printed_values(mongodb, "server.applications", "create", "Product")
+    created = printed_values(mongodb, "cli.main", "applications", "create", "Product")
     # The server builds this index when it starts.
-    printed_values(mongodb, "server.applications", "declare-index", created["application"], "modified_time")
+    printed_values(mongodb, "cli.main", "applications", "declare-index", created["application_id"], "modified_time")
     with tempfile.TemporaryFile() as errors:
         environment = {"USERFOLD_MONGODB_URI": mongodb.uri, "USERFOLD_GRPC_ADDRESS": "127.0.0.1:0"}
         server = Program("server", environment, stderr=errors)
         try:
             with grpc.insecure_channel(server.ready["grpc"]) as channel:
                 call_all(UserServiceStub(channel), CampaignServiceStub(channel), created["management_token"])
+            with MongoClient[dict[str, Any]](mongodb.uri) as client:
+                wait_until(lambda: client.userfold.schema.find_one({"version": version_after(MIGRATIONS)}))
         finally:
             assert server.stop() == 0
         errors.seek(0)
         events = [json.loads(line) for line in errors]
     # No failure was logged, and nothing of the URI.
-    assert [each["event"] for each in events] == ["ready", "stopping"]
+    assert {each["level"] for each in events} == {"info"}
+    assert {"migrated", "migrating", "ready", "stopping"} < {each["event"] for each in events}
     assert quote_plus(_PASSWORD) not in str(events)
 
     token = printed_values(
-        mongodb, "server.applications", "create-token", created["application"], "--name", "x", "--scopes", "admin"
+        mongodb,
+        "cli.main",
+        "applications",
+        "create-token",
+        created["application_id"],
+        "--name",
+        "x",
+        "--scopes",
+        "admin",
     )
     for command in ("declare-index", "withdraw-index"):
-        printed_values(mongodb, "server.applications", command, created["application"], "metadata.a")
-    rotated = printed_values(mongodb, "server.applications", "rotate", token["credential"])
-    printed_values(mongodb, "server.applications", "revoke", rotated["credential"])
+        printed_values(mongodb, "cli.main", "applications", command, created["application_id"], "metadata.a")
+    rotated = printed_values(mongodb, "cli.main", "applications", "rotate", token["credential_id"])
+    printed_values(mongodb, "cli.main", "applications", "revoke", rotated["credential_id"])
     backup = mongodb.directory / "backup"
-    printed_values(mongodb, "server.backup", "create", backup)
-    printed_values(mongodb, "server.backup", "restore", backup, "--replace")
-    assert created["application"] in run(mongodb, "server.applications", "list").stdout
+    printed_values(mongodb, "cli.main", "backup", "create", backup)
+    printed_values(mongodb, "cli.main", "restore", backup, "--replace")
+    assert created["application_id"] in run(mongodb, "cli.main", "applications", "list").stdout
 
 
 def call_all(users: Any, campaigns: Any, token: str) -> None:
@@ -126,8 +141,10 @@ def call_all(users: Any, campaigns: Any, token: str) -> None:
     streamed = users.StreamUpdateUsers(iter([pb.StreamUpdateUsersRequest(users=[update])]), **given)
     assert len([*streamed]) == 1
     assert users.GetUser(pb.GetUserRequest(user_id="u"), **given).user.company_id == "c"
-    for lookup in (pb.LookupUsersRequest(session_token="t"), pb.LookupUsersRequest(company_id="c")):
+    request = pb.LookupUsersRequest
+    for lookup in (request(session_token="t"), request(company_id="c"), request(anonymous_id="v")):
         assert len(users.LookupUsers(lookup, **given).users) == 1
+    assert len(users.SuggestUsers(pb.SuggestUsersRequest(text="u"), **given).suggestions) == 1
     assert len(users.ListUsers(pb.ListUsersRequest(page_size=1), **given).users) == 1
     assert users.CountUsers(pb.CountUsersRequest(filter="metadata.a:*"), **given).count == 1
     report = ReportCampaignsRequest(group_by=["campaign.utm_source"])
@@ -174,7 +191,7 @@ def test_without_tls_no_connection_is_accepted(mongodb: SecuredMongod) -> None:
 
 
 def test_a_wrong_password_is_reported_in_one_line_without_the_password(mongodb: SecuredMongod) -> None:
-    done = run(mongodb, "server.applications", "list", uri=mongodb.uri.replace("word", "w0rd"))
+    done = run(mongodb, "cli.main", "applications", "list", uri=mongodb.uri.replace("word", "w0rd"))
     assert (done.returncode, done.stdout) == (1, "")
     assert "the MongoDB of USERFOLD_MONGODB_URI cannot be used (OperationFailure, code 18)" in done.stderr
     assert "w0rd" not in done.stderr

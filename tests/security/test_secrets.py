@@ -29,8 +29,9 @@ import pytest
 from pymongo import MongoClient
 from pymongo.database import Database
 from userfold.v1 import user_service_pb2 as pb
+from userfold.v1.credential_service_pb2 import RevokeCredentialRequest, RotateCredentialRequest
 
-from server import applications, backup
+from cli.main import main
 from server.accounts.credentials import digest
 from server.limits import MESSAGE_BYTES
 from server.local.mongod import EmbeddedMongod
@@ -108,7 +109,7 @@ def _command(main: Callable[[list[str]], int], uri: str, *arguments: str) -> byt
         redirect_stdout(io.StringIO()) as stdout,
         redirect_stderr(io.StringIO()) as stderr,
     ):
-        assert thread.submit(main, list(arguments)).result() == 0
+        assert thread.submit(main, list(arguments)).result() == 0, stderr.getvalue()
     return (stdout.getvalue() + stderr.getvalue()).encode()
 
 
@@ -121,6 +122,20 @@ def _command_lines() -> bytes:
     return b"\n".join(lines)
 
 
+def _manage_credentials(client: RecordingClient, traffic: RecordedTraffic, database: Database[dict[str, Any]]) -> None:
+    """Create and rotate credentials, and have what is refused of them refused."""
+    client.http(client.key, method="GET", url="/v1/application")
+    tokens = {"display_name": "x", "kind": "management_token", "scopes": ["admin"]}
+    (_, body, *_) = client.http(client.token, method="POST", url="/v1/credentials", json=tokens)
+    credential_id = json.loads(body)["credential"]["credential_id"]  # type: ignore[arg-type]
+    for _ in range(2):
+        client.call("RotateCredential", RotateCredentialRequest(credential_id=credential_id, overlap_hours=1))
+    own = database.credentials.find_one({"_id": digest(traffic.application.management_token)}) or {}
+    others = {"_id": {"$ne": own["_id"]}, "application_id": traffic.application.application_id, "scopes": Scope.ADMIN}
+    database.credentials.delete_many(others)
+    client.call("RevokeCredential", RevokeCredentialRequest(credential_id=own["credential_id"], allow_self=True))
+
+
 def _drive(client: RecordingClient, traffic: RecordedTraffic, database: Database[dict[str, Any]]) -> None:
     values, ids = traffic.values, traffic.ids
     client.call_every_method(MarkedIds(values, faulty_server.WORD))
@@ -128,6 +143,8 @@ def _drive(client: RecordingClient, traffic: RecordedTraffic, database: Database
     for credential in _wrong_credentials(client, traffic, database):
         client.call_every_method(ids, credential)
     client.send_every_invalid_request(ids)
+
+    _manage_credentials(client, traffic, database)
 
     update = ids.update()
     for number in range(3):
@@ -170,9 +187,10 @@ def _drive(client: RecordingClient, traffic: RecordedTraffic, database: Database
     unset.metadata.fields[ids.key].Clear()
     client.call("UpdateUser", pb.UpdateUserRequest(user=unset))
     conditional = ids.update()
-    conditional.etag = ids.email
+    conditional.user_id, conditional.etag = update.user_id, ids.email
     client.call("UpdateUser", pb.UpdateUserRequest(user=conditional))
-    client.http(client.key, method="POST", url="/v1/users", json={"user_id": ids.user_id, "etag": ids.email})
+    client.call("UpdateUser", pb.UpdateUserRequest(user=update, validate_only=True))
+    client.http(client.key, method="POST", url="/v1/users", json={"user_id": update.user_id, "etag": ids.email})
     client.call("DeleteUser", pb.DeleteUserRequest(user_id=ids.user_id, validate_only=True))
     client.call("BatchDeleteUsers", pb.BatchDeleteUsersRequest(user_ids=[ids.user_id] * 1001))
     for code in (13, 50, 121, 11000):
@@ -240,8 +258,8 @@ def traffic() -> Iterator[RecordedTraffic]:
         for name, address in metrics.items():
             outputs[name] = urllib.request.urlopen(f"http://{address}/metrics?token={token}").read()
         outputs["command lines"] = _command_lines()
-        outputs["list of applications"] = _command(applications.main, uri, "list")
-        outputs["output of the backup command"] = _command(backup.main, uri, "create", str(directory / "backup"))
+        outputs["list of applications"] = _command(main, uri, "applications", "list")
+        outputs["output of the backup command"] = _command(main, uri, "backup", "create", str(directory / "backup"))
         outputs[_BACKUP] = gzip.decompress((directory / "backup").read_bytes())
         outputs |= dump(mongodb)
         # The server has stopped.
@@ -265,7 +283,7 @@ def traffic() -> Iterator[RecordedTraffic]:
 
 def test_every_kind_of_error_occurred(traffic: RecordedTraffic) -> None:
     codes = {response[0] for response in traffic.responses}
-    never = {"UNKNOWN", "ALREADY_EXISTS", "ABORTED", "OUT_OF_RANGE", "DATA_LOSS"}
+    never = {"UNKNOWN", "ALREADY_EXISTS", "OUT_OF_RANGE", "DATA_LOSS"}
     assert codes >= {code.name for code in grpc.StatusCode} - never
     assert codes >= {200, 201, 400, 401, 403, 404, 405, 413, 415, 500, 503}
     # These need many calls, very many users, a stopping server, minutes of waiting, a repeated header, or an older
@@ -279,6 +297,8 @@ def test_every_kind_of_error_occurred(traffic: RecordedTraffic) -> None:
         "STREAM_IDLE",
         "CREDENTIAL_AMBIGUOUS",
         "GATEWAY_TOO_OLD",
+        "TOO_MANY_APPLICATIONS",
+        "TOO_MANY_CREDENTIALS",
     }
     assert {answer.reason for answer in ERROR_STATUSES.values()} | {"INTERNAL"} <= traffic.reasons | elsewhere
     for name in ("server", "gateway"):
@@ -296,6 +316,7 @@ def test_marked_values_are_found_where_they_are_stored_and_returned(traffic: Rec
         assert values.found(traffic.outputs[output], *_STORED) >= stored
     assert values.found(traffic.outputs[_TO_READERS], *_STORED) >= stored
     assert values.found(traffic.outputs[_TO_READERS], ValueKind.PAGE_TOKEN)
+    assert len(values.found(traffic.outputs[_TO_READERS], ValueKind.ISSUED)) == 12
     assert alias_digest(traffic.application.application_id, ids.session_token) in traffic.outputs[_PROFILES]
     for secret in (traffic.application.collector_key, traffic.application.management_token):
         assert digest(secret) in traffic.outputs[f"{DATABASE}.credentials"]
@@ -310,7 +331,7 @@ def test_no_marked_value_is_found_elsewhere(traffic: RecordedTraffic) -> None:
         if output in (_PROFILES, _BACKUP, OPLOG, _TO_READERS):
             kinds -= {*_STORED}
         if output == _TO_READERS:
-            kinds -= {ValueKind.PAGE_TOKEN}
+            kinds -= {ValueKind.PAGE_TOKEN, ValueKind.ISSUED}
         if output == _ERRORS:
             # The path of a field contains the client's own keys.
             kinds -= {ValueKind.KEY}
@@ -331,7 +352,7 @@ def test_the_search_finds_a_value_in_every_encoding(shift: int) -> None:
 def test_a_failed_start_does_not_print_the_password_of_the_database() -> None:
     for uri in ("mongodb://user:c4n4ry@127.0.0.1:port/", "mongo://u:c4n4ry@x:y:z"):
         run = subprocess.run(
-            [sys.executable, "-m", "server.applications", "create", "x"],
+            [sys.executable, "-m", "cli.main", "applications", "create", "x"],
             env={"USERFOLD_MONGODB_URI": uri, "PYTHONPATH": ":".join(sys.path)},
             capture_output=True,
             text=True,

@@ -2,13 +2,16 @@
 
 import contextlib
 import http.client
+import re
 import ssl
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
 import grpc
+import httpx2
 import orjson
 import pytest
 from userfold.v1 import user_service_pb2 as pb
@@ -17,7 +20,7 @@ from userfold.v1.user_service_pb2_grpc import UserServiceStub
 from server.local.mongod import EmbeddedMongod
 from tests.support.applications import Application
 from tests.support.certificates import Authority
-from tests.support.programs import Program
+from tests.support.programs import Program, free_port
 from tests.support.stack import DATABASE, start_gateway, start_server
 
 
@@ -30,9 +33,11 @@ class Stack:
         self.server_pair = self.authority.issue(directory, "server")
         self.gateway_pair = self.authority.issue(directory, "gateway")
         client = self.clients.issue(directory, "client")
+        self.metrics = [f"127.0.0.1:{free_port()}" for _ in range(2)]
         self.server = start_server(
             mongod.uri,
             variables={
+                "USERFOLD_SERVER_METRICS_ADDRESS": self.metrics[0],
                 "USERFOLD_GRPC_TLS_CERTIFICATE": str(self.server_pair.certificate),
                 "USERFOLD_GRPC_TLS_KEY": str(self.server_pair.key),
                 "USERFOLD_GRPC_TLS_CLIENT_CA": str(self.clients.path),
@@ -42,6 +47,7 @@ class Stack:
         self.gateway = start_gateway(
             self.server.ready["grpc"],
             {
+                "USERFOLD_GATEWAY_METRICS_ADDRESS": self.metrics[1],
                 "USERFOLD_HTTP_TLS_CERTIFICATE": str(self.gateway_pair.certificate),
                 "USERFOLD_HTTP_TLS_KEY": str(self.gateway_pair.key),
                 "USERFOLD_GRPC_TLS_CA": str(self.authority.path),
@@ -58,6 +64,14 @@ class Stack:
         connection = http.client.HTTPSConnection("localhost", port, context=trusted, timeout=20)
         connection.connect()
         return connection
+
+    def days_left(self) -> dict[str, int]:
+        """The days until the certificates in use expire, rounded, by the variables of their files."""
+        texts = [httpx2.get(f"http://{address}/metrics").text for address in self.metrics]
+        found = re.findall(
+            r"^userfold_\w+_certificate_expiry_timestamp_seconds{variable=.(\w+).} (\S+)$", "\n".join(texts), re.M
+        )
+        return {variable: round((float(end) - time.time()) / 86_400) for variable, end in found}
 
 
 def serial_number(connection: http.client.HTTPSConnection) -> int:
@@ -104,16 +118,20 @@ def test_certificates_are_replaced_while_updates_are_served_over_tls(
     stack: Stack, application: Application, tmp_path: Path, errors: IO[bytes]
 ) -> None:
     assert stack.gateway.ready["http"].startswith("https://")
+    variables = ("CERTIFICATE", "CLIENT_CA", "CA", "CLIENT_CERTIFICATE")
+    first = {"USERFOLD_HTTP_TLS_CERTIFICATE": 1} | {f"USERFOLD_GRPC_TLS_{name}": 1 for name in variables}
+    assert stack.days_left() == first
     with contextlib.closing(stack.connection()) as old:
         assert status(old, application) == 201
         # All files are replaced, also the authority of the server's clients.
         stack.clients = Authority(tmp_path, "clients")
         stack.clients.issue(tmp_path, "client")
         stack.authority.issue(tmp_path, "server")
-        second = stack.authority.issue(tmp_path, "gateway")
+        second = stack.authority.issue(tmp_path, "gateway", days=9)
         with contextlib.closing(stack.connection()) as new:
             assert (serial_number(new), serial_number(old)) == (second.serial_number, stack.gateway_pair.serial_number)
             assert (status(new, application), status(old, application)) == (201, 201)
+    assert stack.days_left() == first | {"USERFOLD_HTTP_TLS_CERTIFICATE": 9}
     assert code_without_certificate(stack) is grpc.StatusCode.UNAVAILABLE
     errors.seek(0)
     events = {orjson.loads(line)["event"] for line in errors if line.startswith(b"{")}

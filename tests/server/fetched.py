@@ -1,8 +1,10 @@
 """Users and groups as fakes of the queries return them."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 
-from server.model import CampaignGroup, Profile, StoredUser
+from server.errors import ProfileTooLarge
+from server.model import CampaignGroup, Profile, ProfileWrite, StoredUser
+from server.users.ports import Previewed
 
 
 class FetchedProfile:
@@ -33,3 +35,12 @@ class FetchedReportGroup:
 
     def group(self) -> CampaignGroup:
         return self._group
+
+
+class NoPreviews:
+    """ProfilePreviews for tests without dry runs."""
+
+    async def preview(self, writes: Sequence[ProfileWrite]) -> AsyncGenerator[Previewed, None]:
+        assert not writes
+        for _ in writes:
+            yield ProfileTooLarge()

@@ -1,7 +1,7 @@
 """The gRPC edge around fake services: a real gRPC server in the process of the test, with a fake clock."""
 
 import asyncio
-from collections.abc import AsyncIterable, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
@@ -11,15 +11,25 @@ import pytest
 from google.protobuf.descriptor import ServiceDescriptor
 from google.rpc.error_details_pb2 import ErrorInfo, RetryInfo
 from google.rpc.status_pb2 import Status
-from userfold.internal.v1 import credential_service_pb2, user_update_service_pb2
+from userfold.internal.v1 import credential_service_pb2 as internal_credential_service_pb2
+from userfold.internal.v1 import refusal_report_service_pb2, user_update_service_pb2
 from userfold.internal.v1.credential_service_pb2_grpc import CredentialServiceStub
 from userfold.internal.v1.user_update_service_pb2_grpc import UserUpdateServiceStub
-from userfold.v1 import campaign_service_pb2
+from userfold.v1 import (
+    application_service_pb2,
+    campaign_service_pb2,
+    credential_service_pb2,
+    metadata_service_pb2,
+    refusal_service_pb2,
+    status_service_pb2,
+)
 from userfold.v1 import user_service_pb2 as pb
 from userfold.v1.user_service_pb2_grpc import UserServiceStub
 
-from runtime.observations import Observations
+from runtime.refusal_counts import Counts, RefusalCounts
+from runtime.reporting.request_log import NO_REQUESTS, RequestLog
 from runtime.turns import Turns
+from server import metrics
 from server.accounts.credentials import StoredCredential, digest
 from server.accounts.scopes import COLLECTOR_SCOPES
 from server.errors import Overloaded
@@ -33,13 +43,29 @@ from server.rpc.open_streams import Streams
 from server.rpc.parsing import ParsedRequest
 from server.rpc.served_method import Shared
 from server.rpc.transport import OPTIONS
-from server.services.credential_service import CredentialService
+from server.services.accounts.credential_check import CredentialCheckService
+from server.services.refusal_service import RefusalReportService
 
 SERVICE = pb.DESCRIPTOR.services_by_name["UserService"]
 UPDATES = user_update_service_pb2.DESCRIPTOR.services_by_name["UserUpdateService"]
 CAMPAIGNS = campaign_service_pb2.DESCRIPTOR.services_by_name["CampaignService"]
+CREDENTIAL_CHECKS = internal_credential_service_pb2.DESCRIPTOR.services_by_name["CredentialService"]
+APPLICATIONS = application_service_pb2.DESCRIPTOR.services_by_name["ApplicationService"]
 CREDENTIALS = credential_service_pb2.DESCRIPTOR.services_by_name["CredentialService"]
+METADATA = metadata_service_pb2.DESCRIPTOR.services_by_name["MetadataService"]
+STATUS = status_service_pb2.DESCRIPTOR.services_by_name["StatusService"]
+REFUSALS = refusal_service_pb2.DESCRIPTOR.services_by_name["RefusalService"]
+REFUSAL_REPORTS = refusal_report_service_pb2.DESCRIPTOR.services_by_name["RefusalReportService"]
 KEY = (("x-moesif-application-id", "key"),)
+
+
+def unstored_counts() -> RefusalCounts:
+    """Counts of refusals that are passed on to nothing."""
+
+    async def discard(_: Mapping[str, Counts]) -> Mapping[str, Counts]:
+        return {}
+
+    return RefusalCounts(discard, lambda: 0.0)
 
 
 class FakeService:
@@ -76,21 +102,25 @@ class FakeService:
 
 
 class FakeUpdateService:
-    """Passes batches on to the fake service."""
+    """Passes batches on to `update_batch`, or to the fake service."""
 
-    def __init__(self, service: FakeService) -> None:
-        self._service = service
+    def __init__(self, served: "Served") -> None:
+        self._served = served
 
     async def BatchUpdateUsers(self, request: Any, call: Call) -> Any:
-        await self._service.BatchUpdateUsers(request, call)
+        if self._served.update_batch:
+            return await self._served.update_batch(request, call)
+        await self._served.service.BatchUpdateUsers(request, call)
         return user_update_service_pb2.BatchUpdateUsersResponse()
 
 
 class Served:
     """The served fakes: their stubs, the one credential in their database, and the time of their clock in seconds."""
 
-    def __init__(self) -> None:
+    def __init__(self, request_log: RequestLog = NO_REQUESTS) -> None:
+        self.request_log = request_log
         self.service = FakeService()
+        self.update_batch: Callable[[Any, Call], Awaitable[Any]] | None = None
         self.credential: StoredCredential | None = StoredCredential(
             digest("key"), "c", "app", CredentialKind.COLLECTOR, "", COLLECTOR_SCOPES, datetime.now(UTC)
         )
@@ -109,6 +139,9 @@ class Served:
         self.stopping = asyncio.Event()
         self.authenticator = Authenticator(self, lambda: self.seconds, lambda: 0.0)
         self.streams = Streams(self.authenticator, lambda: self.seconds, self.stopping)
+        self.refusals = RefusalCounts(self.store, lambda: self.seconds)
+        self.refused: dict[str, Counts] = {}
+        """The refusals that were passed on, by application."""
 
     def method(self, name: str) -> Any:
         """A method of one of the stubs."""
@@ -119,13 +152,26 @@ class Served:
         return {
             SERVICE: self.service,
             CAMPAIGNS: self.service,
-            UPDATES: FakeUpdateService(self.service),
-            CREDENTIALS: CredentialService(),
+            UPDATES: FakeUpdateService(self),
+            CREDENTIAL_CHECKS: CredentialCheckService(),
+            APPLICATIONS: self.service,
+            CREDENTIALS: self.service,
+            REFUSALS: self.service,
+            METADATA: self.service,
+            STATUS: self.service,
+            REFUSAL_REPORTS: RefusalReportService(self.refusals, lambda: self.seconds),
         }
 
     def shared(self) -> Shared:
         """What their calls share."""
-        return Shared(self.authenticator, self.admission, self.streams, Turns(), Observations())
+        requests = metrics.request_metrics()
+        return Shared(
+            self.authenticator, self.admission, self.streams, Turns(), requests, self.refusals, self.request_log
+        )
+
+    async def store(self, counts: Mapping[str, Counts]) -> Mapping[str, Counts]:
+        self.refused.update(counts)
+        return {}
 
     def require_room(self, application_id: str) -> None:
         if self.is_full:
@@ -139,9 +185,9 @@ class Served:
 
 
 @asynccontextmanager
-async def serving() -> AsyncIterator[Served]:
+async def serving(request_log: RequestLog = NO_REQUESTS) -> AsyncIterator[Served]:
     """Fake services that are served until the end of the block."""
-    served = Served()
+    served = Served(request_log)
     server = grpc.aio.server(options=OPTIONS)
     server.add_generic_rpc_handlers([Dispatcher(served.servicers(), served.shared())])
     port = server.add_insecure_port("127.0.0.1:0")

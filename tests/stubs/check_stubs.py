@@ -81,7 +81,7 @@ def test_the_program_in_typescript_updates_and_reads_a_user(stack: Stack, applic
     _run([node.node, "node_modules/typescript/bin/tsc"], folder)
     assert _run([node.node, "out/program.js"], folder).splitlines() == [
         "12345 { title: 'Software Engineer' }",
-        "1 Fields of the request break rules; nothing of it was written.",
+        "1 users[1].user_id: a user_id is required: any string of 1 to 512 bytes",
         "NotFound true",
     ]
 

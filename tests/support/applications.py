@@ -16,7 +16,7 @@ from server.accounts.credentials import (
 )
 from server.accounts.scopes import COLLECTOR_SCOPES
 from server.model import CredentialKind, Scope
-from server.mongo.accounts import document_from_credential
+from server.mongo.accounts.documents import document_from_credential
 
 
 @dataclass(frozen=True)
@@ -28,13 +28,19 @@ class Application:
     management_token: str
 
 
-def register(database: Database[dict[str, Any]], collector_key: str) -> Application:
-    """Register a new application with this collector key and a management token."""
+def register(database: Database[dict[str, Any]], collector_key: str, name: str = "Demo") -> Application:
+    """Register a new application with this collector key and a management token, named as the demo application is."""
     application = Application(generate_application_id(), collector_key, generate_management_token())
-    database.applications.insert_one({"_id": application.application_id, "name": "test"})
+    registered = {"_id": application.application_id, "name": name, "created_time": datetime.now(UTC)}
+    database.applications.insert_one(registered)
     grant(database, application, CredentialKind.COLLECTOR, collector_key, COLLECTOR_SCOPES)
-    grant(database, application, CredentialKind.MANAGEMENT, application.management_token, {Scope.ADMIN})
+    grant(database, application, CredentialKind.MANAGEMENT, application.management_token, {Scope.ADMIN}, name="first")
     return application
+
+
+def make_room(database: Database[dict[str, Any]], application: Application) -> None:
+    """Let applications be created: tests register more than there may be. Those of other tests have ended."""
+    database.applications.delete_many({"_id": {"$ne": application.application_id}})
 
 
 def grant(
@@ -44,6 +50,7 @@ def grant(
     secret: str,
     scopes: Iterable[Scope],
     expire_time: datetime | None = None,
+    name: str = "",
 ) -> None:
     """Give an application another credential."""
     credential = StoredCredential(
@@ -51,7 +58,7 @@ def grant(
         credential_id=generate_credential_id(),
         application_id=application.application_id,
         kind=kind,
-        name="",
+        name=name,
         scopes=frozenset(scopes),
         created_time=datetime.now(UTC),
         expire_time=expire_time,

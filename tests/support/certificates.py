@@ -22,10 +22,10 @@ class Authority:
         self.path = directory / f"{name}.pem"
         self.path.write_bytes(_pem(self._sign(self._name, self._key.public_key(), is_authority=True)))
 
-    def issue(self, directory: Path, name: str, *hosts: x509.GeneralName) -> "Pair":
-        """Issue a certificate for these hosts, and write it over the files of this name."""
+    def issue(self, directory: Path, name: str, *hosts: x509.GeneralName, days: int = 1) -> "Pair":
+        """Issue a certificate for these hosts and so many days, and write it over the files of this name."""
         key = ec.generate_private_key(ec.SECP256R1())
-        certificate = self._sign(_name(name), key.public_key(), hosts or HOSTS)
+        certificate = self._sign(_name(name), key.public_key(), hosts or HOSTS, days=days)
         pair = Pair(directory / f"{name}.pem", directory / f"{name}.key", certificate.serial_number)
         pair.key.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
         pair.certificate.write_bytes(_pem(certificate))
@@ -38,6 +38,7 @@ class Authority:
         hosts: tuple[x509.GeneralName, ...] = HOSTS,
         *,
         is_authority: bool = False,
+        days: int = 1,
     ) -> x509.Certificate:
         now = datetime.now(UTC)
         return (
@@ -47,7 +48,7 @@ class Authority:
             .public_key(key)
             .serial_number(x509.random_serial_number())
             .not_valid_before(now - timedelta(days=1))
-            .not_valid_after(now + timedelta(days=1))
+            .not_valid_after(now + timedelta(days=days))
             .add_extension(x509.BasicConstraints(is_authority, None), critical=True)
             .add_extension(x509.SubjectAlternativeName(hosts), critical=False)
             .sign(self._key, hashes.SHA256())

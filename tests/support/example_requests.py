@@ -5,7 +5,14 @@ from collections.abc import Callable, Mapping, Sequence
 from google.protobuf import struct_pb2
 from google.protobuf.message import Message
 from userfold.internal.v1 import user_update_service_pb2 as internal_pb
-from userfold.v1 import campaign_service_pb2
+from userfold.v1 import (
+    application_service_pb2,
+    campaign_service_pb2,
+    credential_service_pb2,
+    metadata_service_pb2,
+    refusal_service_pb2,
+    status_service_pb2,
+)
 from userfold.v1 import user_service_pb2 as pb
 from userfold.v1.campaign_pb2 import Campaign
 from userfold.v1.user_pb2 import UserUpdate
@@ -18,11 +25,14 @@ class UserIds:
 
     def __init__(self, marker: str) -> None:
         self.user_id = f"user-{marker}"
+        self.erased = f"erased-{marker}"
         self.company_id = f"company-{marker}"
         self.anonymous_id = f"visitor-{marker}"
         self.session_token = f"token-{marker}"
         self.email = f"{marker}@acme.com"
         self.utm_source = f"source-{marker}"
+        self.credential_id = f"credential-{marker}"
+        self.application_id = marker
 
     def update(self) -> UserUpdate:
         """An update with all of them, the same each time."""
@@ -43,7 +53,7 @@ class UserIds:
         return [*named, f'campaign.utm_source = "{self.utm_source}"', f'metadata.email = "{self.email}"', ""]
 
 
-# Except for updates, the response to each depends on whether the user exists.
+# Except for updates, the response to each depends on whether the user exists, and `erased` is suppressed.
 REQUESTS: Mapping[str, Callable[[UserIds], Sequence[Message]]] = {
     "UpdateUser": lambda ids: [pb.UpdateUserRequest(user=ids.update())],
     "BatchUpdateUsers": lambda ids: [pb.BatchUpdateUsersRequest(users=[ids.update()])],
@@ -57,7 +67,9 @@ REQUESTS: Mapping[str, Callable[[UserIds], Sequence[Message]]] = {
         pb.LookupUsersRequest(session_token=ids.session_token),
         pb.LookupUsersRequest(email=ids.email),
         pb.LookupUsersRequest(company_id=ids.company_id),
+        pb.LookupUsersRequest(anonymous_id=ids.anonymous_id),
     ],
+    "SuggestUsers": lambda ids: [pb.SuggestUsersRequest(text=text) for text in (ids.user_id, ids.email, ids.email[0])],
     "RemoveAlias": lambda ids: [pb.RemoveAliasRequest(user_id=ids.user_id, session_token=ids.session_token)],
     "BatchRemoveAliases": lambda ids: [
         pb.BatchRemoveAliasesRequest(
@@ -70,6 +82,28 @@ REQUESTS: Mapping[str, Callable[[UserIds], Sequence[Message]]] = {
     "BatchDeleteUsers": lambda ids: [pb.BatchDeleteUsersRequest(user_ids=[ids.user_id], suppress_days=1)],
     "ExportUser": lambda ids: [pb.ExportUserRequest(user_id=ids.user_id)],
     "BatchExportUsers": lambda ids: [pb.BatchExportUsersRequest(user_ids=[ids.user_id])],
+    "ListSuppressions": lambda ids: [pb.ListSuppressionsRequest(user_id=ids.erased), pb.ListSuppressionsRequest()],
+    "LiftSuppression": lambda ids: [pb.LiftSuppressionRequest(user_id=ids.erased)],
+    "GetApplication": lambda _: [application_service_pb2.GetApplicationRequest()],
+    "RenameApplication": lambda _: [application_service_pb2.RenameApplicationRequest(display_name="New name")],
+    "DeleteApplication": lambda ids: [
+        application_service_pb2.DeleteApplicationRequest(application_id=ids.application_id, validate_only=True)
+    ],
+    "CreateApplication": lambda _: [application_service_pb2.CreateApplicationRequest(display_name="Another")],
+    "GetCurrentCredential": lambda _: [credential_service_pb2.GetCurrentCredentialRequest()],
+    "ListCredentials": lambda _: [credential_service_pb2.ListCredentialsRequest()],
+    "CreateCredential": lambda _: [
+        credential_service_pb2.CreateCredentialRequest(
+            display_name="Support desk", kind="management_token", scopes=["read:users"]
+        )
+    ],
+    "RotateCredential": lambda ids: [
+        credential_service_pb2.RotateCredentialRequest(credential_id=ids.credential_id, overlap_hours=1)
+    ],
+    "RevokeCredential": lambda ids: [credential_service_pb2.RevokeCredentialRequest(credential_id=ids.credential_id)],
+    "GetMetadataCatalogue": lambda _: [metadata_service_pb2.GetMetadataCatalogueRequest()],
+    "GetStatus": lambda _: [status_service_pb2.GetStatusRequest()],
+    "ListRefusals": lambda _: [refusal_service_pb2.ListRefusalsRequest()],
     "ReportCampaigns": lambda ids: [
         campaign_service_pb2.ReportCampaignsRequest(
             filter=text, group_by=["campaign.utm_source"], value_path="metadata.value"

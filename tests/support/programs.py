@@ -21,13 +21,15 @@ _ports = itertools.cycle(_FIRST_PORT + (os.getpid() * 37 + number) % _PORTS for 
 
 
 def environment(variables: Mapping[str, str], *, measured: bool = True) -> dict[str, str]:
-    """The environment of this process without settings of Userfold, and with these variables.
+    """The environment of this process without settings of Userfold, and with these variables. The admin listener is on
+    a free port, as many gateways run at the same time.
 
     `measured=False` also removes coverage's variables. Tracing more than doubles the CPU time of a program, so a test
     that sends much data leaves the lines to the tests that send little.
     """
     removed = ("USERFOLD_",) if measured else ("USERFOLD_", "COVERAGE_")
-    return {name: value for name, value in os.environ.items() if not name.startswith(removed)} | {**variables}
+    own = {name: value for name, value in os.environ.items() if not name.startswith(removed)}
+    return own | {"USERFOLD_ADMIN_ADDRESS": "127.0.0.1:0"} | {**variables}
 
 
 def start_program(

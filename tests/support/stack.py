@@ -20,6 +20,7 @@ class Stack:
 
     http: str
     grpc: str
+    admin: str
 
 
 def start_server(
@@ -65,7 +66,7 @@ def running_stack(mongodb_uri: str, database: str = DATABASE, *, measured: bool 
     try:
         gateway = start_gateway(server.ready["grpc"], measured=measured)
         try:
-            yield Stack(http=gateway.ready["http"], grpc=server.ready["grpc"])
+            yield Stack(http=gateway.ready["http"], grpc=server.ready["grpc"], admin=gateway.ready["admin"])
         finally:
             assert gateway.stop() == 0
     finally:

@@ -2,7 +2,7 @@
 
 import json
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol, cast
 
 import grpc
@@ -44,7 +44,13 @@ BINDINGS = {
 """One route of each, a GET where there is one."""
 
 RawResponse = tuple[object, ...]
-"""Everything that a client receives: the status, then the details or the body, then the trailers or headers."""
+"""Everything that a client receives: the status, then the details or the body, then the trailers or headers, but for
+those that differ each time."""
+
+
+def _same(headers: Iterable[tuple[str, Any]]) -> list[tuple[str, Any]]:
+    return sorted((name, value) for name, value in headers if name not in ("date", "x-request-id"))
+
 
 Credential = Mapping[str, str]
 """The header, or the metadata, that a call is sent with."""
@@ -97,7 +103,7 @@ class GrpcTransport:
             return ("CANCELLED",)
         except grpc.RpcError as refusal:
             error: Any = refusal
-            return (error.code().name, error.details(), *sorted(error.trailing_metadata()))
+            return (error.code().name, error.details(), *_same(error.trailing_metadata()))
 
     def reason(self, response: RawResponse) -> tuple[str, str]:
         trailers: Any = response[2:]
@@ -117,8 +123,7 @@ class HttpTransport:
     def send(self, credential: Credential, **request: Any) -> RawResponse:
         """The complete response to a request, given as the arguments of httpx."""
         response = self._client.request(headers=dict(credential), **request)
-        headers = sorted((name, value) for name, value in response.headers.items() if name != "date")
-        return (response.status_code, response.content, *headers)
+        return (response.status_code, response.content, *_same(response.headers.items()))
 
     def reason(self, response: RawResponse) -> tuple[str, str]:
         body: Any = json.loads(cast(bytes, response[1]))

@@ -20,7 +20,7 @@ _RECORDED: Final[dict[str, Any]] = json.loads(_FOLDER.joinpath("userfold-0.2.0-r
 def client(mongod: EmbeddedMongod) -> Iterator[httpx2.Client]:
     """A client of programs that serve the restored database."""
     variables = {"USERFOLD_MONGODB_URI": mongod.uri, "USERFOLD_DATABASE": "userfold_stored_by_0_2"}
-    restored = run_program("server.backup", "restore", _FOLDER / "userfold-0.2.0.backup", variables=variables)
+    restored = run_program("cli.main", "restore", _FOLDER / "userfold-0.2.0.backup", variables=variables)
     assert restored.returncode == 0, restored.stderr
     server = Program("server", {"USERFOLD_GRPC_ADDRESS": "127.0.0.1:0", **variables})
     gateway = start_gateway(server.ready["grpc"])
@@ -41,7 +41,7 @@ def test_each_read_returns_what_version_0_2_returned(client: httpx2.Client, reco
     response = client.request(recorded["method"], recorded["path"], json=recorded["body"])
     assert response.status_code == recorded["status"]
     # The message of an error may change.
-    assert response.json() | {"message": None} == recorded["response"] | {"message": None}
+    assert _without_etags(response.json()) | {"message": None} == recorded["response"] | {"message": None}
 
 
 def test_an_erased_user_stays_suppressed_and_a_profile_takes_updates(client: httpx2.Client) -> None:
@@ -53,3 +53,10 @@ def test_an_erased_user_stays_suppressed_and_a_profile_takes_updates(client: htt
     found = client.post("/v1/users:lookup", json={"session_token": "s-ada-1"}).json()["users"]
     assert {user["user_id"] for user in found} == {"ada", "later"}
     assert client.delete("/v1/users/later").json() == {"deleted": True}
+
+
+def _without_etags(value: Any) -> Any:
+    """A response without what version 0.2.0 did not return. No recorded metadata has such a key."""
+    if isinstance(value, dict):
+        return {name: _without_etags(inner) for name, inner in value.items() if name != "etag"}
+    return [_without_etags(inner) for inner in value] if isinstance(value, list) else value

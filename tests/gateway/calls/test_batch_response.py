@@ -8,9 +8,10 @@ import pytest
 from google.protobuf import json_format
 from google.rpc import code_pb2
 from userfold.v1 import user_service_pb2 as pb
+from userfold.v1.user_pb2 import User
 from userfold.v1.warning_pb2 import Warning
 
-from gateway.calls import batch_call
+from gateway.calls import batch_call, batch_response
 from gateway.errors.rendering import ERROR_BYTES
 from gateway.transcoding import json_array
 from tests.gateway.fakes import Failure, FakeUserService
@@ -58,7 +59,7 @@ async def test_the_limit_of_items_is_checked_before_any_item_is_sent(
     monkeypatch.setattr(json_array, "ITEMS", 20_000)
     answer = await gateway.post("/v1/users/batch", b"[" + b'{"user_id":"1"},' * 20_000 + b"{}]")
     assert (answer.status_code, reasons(answer.json())) == (400, ["BATCH_TOO_LARGE"])
-    assert answer.json()["message"] == "A batch holds at most 20,000 users; none of this one was written."
+    assert answer.json()["message"] == "A batch holds at most 20,000 users; none of this one was processed."
     assert service.requests == []
 
 
@@ -111,7 +112,7 @@ async def test_a_batch_without_permission_is_refused_as_a_whole(gateway: Gateway
         ([code_pb2.INVALID_ARGUMENT, code_pb2.INTERNAL], 500, code_pb2.INTERNAL, None),
         ([code_pb2.INTERNAL, code_pb2.UNAVAILABLE], 503, code_pb2.UNAVAILABLE, "1"),
         ([code_pb2.DEADLINE_EXCEEDED, code_pb2.UNKNOWN], 504, code_pb2.DEADLINE_EXCEEDED, None),
-        ([code_pb2.ABORTED], 409, code_pb2.ABORTED, None),
+        ([code_pb2.ABORTED], 400, code_pb2.INVALID_ARGUMENT, None),
     ],
 )
 async def test_the_gravest_failure_of_the_server_is_the_status_of_the_batch(
@@ -187,6 +188,29 @@ async def test_a_message_describes_the_answer_to_a_batch(gateway: Gateway, servi
     assert (summary.saved_count, summary.suppressed_count, summary.failed_count) == (1, 1, 1)
     assert [(each.index, each.status.code) for each in summary.refused] == [(2, 3)]
     assert [each.reason for each in summary.warnings] == ["KEPT_AS_TEXT"]
+
+
+async def test_a_dry_run_lists_what_each_update_would_do(gateway: Gateway, service: FakeUserService) -> None:
+    user = User(user_id="1", metadata_json=b'{"a": [1]}')
+    service.reply = results({"user": user, "changed_paths": ["metadata.a"]}, {"error": INVALID}, {"suppressed": True})
+    answer = await gateway.post("/v1/users/batch?validate_only=true", [{"user_id": "1"}] * 3)
+    body = answer.json()
+    assert (answer.status_code, body["message"]) == (400, "1 of 3 users were refused; this was a dry run.")
+    assert [body[name] for name in ("saved_count", "suppressed_count", "failed_count")] == [1, 1, 1]
+    assert body["previews"] == [
+        {"index": 0, "user": {"user_id": "1", "metadata": {"a": [1]}}, "changed_paths": ["metadata.a"]},
+        {"index": 2, "suppressed": True},
+    ]
+
+
+async def test_a_dry_run_lists_no_more_than_an_answer_may_have(
+    gateway: Gateway, service: FakeUserService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batch_response, "PREVIEWS_BYTES", 250)
+    users = [User(user_id="1", company_id="x" * size) for size in (100, 100, 1)]
+    service.reply = results(*({"user": user} for user in users))
+    body = (await gateway.post("/v1/users/batch?validate_only=true", [{"user_id": "1"}] * 3)).json()
+    assert (body["saved_count"], [each["index"] for each in body["previews"]]) == (3, [0])
 
 
 async def test_a_batch_of_12_mib_is_sent(gateway: Gateway, service: FakeUserService) -> None:

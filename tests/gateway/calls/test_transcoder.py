@@ -43,7 +43,7 @@ async def test_one_user_arrives_as_sent_and_is_answered_201(gateway: Gateway, se
     [("POST", "/v1/users", EXAMPLE), ("POST", "/v1/users/batch", [EXAMPLE]), ("GET", "/v1/users/1", None)],
     ids=["gathered", "a batch", "without a body"],
 )
-async def test_only_credentials_and_the_client_address_are_passed_on(
+async def test_only_credentials_the_client_address_and_the_origin_are_passed_on(
     gateway: Gateway, service: FakeUserService, method: str, path: str, body: object
 ) -> None:
     headers = {
@@ -60,6 +60,7 @@ async def test_only_credentials_and_the_client_address_are_passed_on(
         "User-Agent": "evil/1",
         "X-Forwarded-For": "9.9.9.9",
         "X-Moesif-SDK": "x",
+        "X-Request-Id": "r-1",
         "X-Userfold-Client-Address": "9.9.9.9",
     }
     answer = await gateway.client.request(method, path, json=body, headers=headers)
@@ -68,11 +69,22 @@ async def test_only_credentials_and_the_client_address_are_passed_on(
     addresses = {metadata["x-userfold-client-address"]} if not service.batches else {*service.client_addresses}
     assert addresses == {"127.0.0.1"}
     assert "evil" not in metadata["user-agent"]
+    of_items = {origin for batch in service.batches for origin in batch.origins}
+    trace = headers["Traceparent"]
+    assert of_items == ({f"r-1 other {trace}"} if service.batches else set())
     assert service.batches or metadata["x-userfold-metadata-format"] == "json"
-    ours = {"user-agent", "x-userfold-client-address", "x-userfold-contract", "x-userfold-metadata-format"}
+    origin = {"x-request-id": "r-1", "traceparent": trace}
+    ours = {
+        "user-agent",
+        "x-userfold-client-address",
+        "x-userfold-contract",
+        "x-userfold-metadata-format",
+        "x-userfold-reports-refusals",
+    }
     assert {name: metadata[name] for name in metadata.keys() - ours} == {
         "x-moesif-application-id": "a key with spaces",
         "authorization": "Bearer T",
+        **({} if service.batches else {**origin, "x-userfold-client-library": "other"}),
     }
 
 
@@ -208,7 +220,7 @@ async def test_a_user_with_violations_is_refused_without_a_call(gateway: Gateway
     assert answer.json() == {
         "code": 3,
         "status": "INVALID_ARGUMENT",
-        "message": "Fields of the request break rules; nothing of it was written.",
+        "message": "user_id: must be a string (and 2 more)",
         "details": [
             {
                 "@type": "type.googleapis.com/google.rpc.ErrorInfo",

@@ -200,7 +200,7 @@ def test_unknown_details_are_left_out() -> None:
         "CODE_99",
         ErrorInfo(),
     )
-    assert rendering.fields_of(rendering.with_fields_renamed(strange, str.upper)) == []
+    assert rendering.violations_of(rendering.with_fields_renamed(strange, str.upper)) == []
 
 
 def test_every_fault_of_a_connection_is_in_the_catalogue() -> None:

@@ -57,11 +57,12 @@ async def test_every_form_of_a_target_is_a_path(peer: Peer, target: bytes, path:
 
 
 async def test_a_response_has_a_date_a_length_and_no_body_for_head(peer: Peer) -> None:
-    peer.send(b"HEAD / HTTP/1.1\r\nHost: x\r\n\r\n")
+    peer.send(b"HEAD / HTTP/1.1\r\nHost: x\r\nX-Request-Id: 1\r\n\r\n")
     await peer.handler.answer(Response(200, {**JSON, "allow": "GET"}, b'{"a":1}'))
     assert peer.transport.written == (
         b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nallow: GET\r\ncontent-length: 7\r\n"
-        b"access-control-expose-headers: allow\r\naccess-control-allow-origin: *\r\ndate: DATE\r\n\r\n"
+        b"access-control-expose-headers: x-request-id, traceparent, allow\r\naccess-control-allow-origin: *\r\n"
+        b"x-request-id: 1\r\ndate: DATE\r\n\r\n"
     )
 
 

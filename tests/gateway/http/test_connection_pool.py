@@ -228,7 +228,8 @@ async def test_a_process_without_file_descriptors_accepts_later(
     narrow: Gateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     failures: Iterator[OSError] = iter([OSError(24, "Too many open files"), ConnectionAbortedError()])
-    listening: Any = narrow.listener._listening
+    acceptor = narrow.listener._acceptor
+    listening: Any = acceptor._listening
 
     class Exhausted:
         """A socket that fails to accept."""
@@ -245,7 +246,7 @@ async def test_a_process_without_file_descriptors_accepts_later(
         def close(self) -> None:
             listening.close()
 
-    monkeypatch.setattr(narrow.listener, "_listening", Exhausted())
+    monkeypatch.setattr(acceptor, "_listening", Exhausted())
     assert (await narrow.client.get("/v1/rules")).status_code == 200
     assert list(failures) == []
 

@@ -316,8 +316,8 @@ async def test_readiness_is_answered_to_get_and_head_only(gateway: Gateway, path
 async def test_pages_may_read_the_headers_of_an_error(gateway: Gateway, service: FakeUserService) -> None:
     answer = await gateway.post("/v1/users", b"", **{"Content-Encoding": "br"})
     assert (answer.status_code, answer.headers["accept-encoding"]) == (415, "gzip")
-    assert answer.headers["access-control-expose-headers"] == "accept-encoding"
+    assert answer.headers["access-control-expose-headers"] == "x-request-id, traceparent, accept-encoding"
     answer = await gateway.client.get("/readyz")
     assert "retry-after" in answer.headers["access-control-expose-headers"]
     answer = await gateway.client.delete("/v1/rules")
-    assert answer.headers["access-control-expose-headers"] == "allow"
+    assert answer.headers["access-control-expose-headers"] == "x-request-id, traceparent, allow"

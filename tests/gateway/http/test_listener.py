@@ -117,7 +117,7 @@ def test_no_client_connects_between_the_last_accept_and_the_end(
 
     async def stop() -> None:
         async with place() as running:
-            accept = running.listener._accept_some
+            accept = running.listener._acceptor._accept_some
 
             def accept_and_connect() -> int | None:
                 accepted = accept()
@@ -125,7 +125,7 @@ def test_no_client_connects_between_the_last_accept_and_the_end(
                     late.connect_ex(running.address)
                 return accepted
 
-            monkeypatch.setattr(running.listener, "_accept_some", accept_and_connect)
+            monkeypatch.setattr(running.listener._acceptor, "_accept_some", accept_and_connect)
             running.listener.stop()
             await running.serving
             await asyncio.to_thread(select.select, [], [late], [], 20)

@@ -12,14 +12,15 @@ from tests.gateway.protos import OUTCOME_OF_ITEM, grouped_services
 
 PUT = HttpRule(post="/v1", body="item")
 ADDRESSES = ("client_addresses", Field.TYPE_STRING, "repeated")
+ORIGINS = ("origins", Field.TYPE_STRING, "repeated")
 MANY = ("things_json", Field.TYPE_BYTES, "repeated")
 RESULT = [("response", "Response"), ("error", "google.rpc.Status")]
 STREAMED = [("response", "BatchResponse"), ("error", "google.rpc.Status")]
 GROUPED: dict[str, Any] = {
     "rule": PUT,
-    "batch_request": [MANY, ADDRESSES],
+    "batch_request": [MANY, ADDRESSES, ORIGINS],
     "result": RESULT,
-    "stream_request": [MANY, ADDRESSES],
+    "stream_request": [MANY, ADDRESSES, ORIGINS],
     "stream_response": STREAMED,
 }
 
@@ -42,7 +43,7 @@ def test_the_method_declared_as_the_batch_carries_the_bodies() -> None:
 
 
 def test_a_batch_needs_no_stream() -> None:
-    (found,) = _bound(rule=PUT, batch_request=[MANY, ADDRESSES], result=RESULT)
+    (found,) = _bound(rule=PUT, batch_request=[MANY, ADDRESSES, ORIGINS], result=RESULT)
     assert found.batch_method
     assert found.batch_method.stream is None
 
@@ -56,14 +57,15 @@ def test_a_batch_needs_no_stream() -> None:
         ({"server_streaming": True}, "one of them is a stream"),
         ({"batch_request": [MANY]}, "needs repeated string client_addresses"),
         ({"batch_request": [MANY, ADDRESSES[:2]]}, "needs repeated string client_addresses"),
+        ({"batch_request": [MANY, ADDRESSES]}, "needs repeated string origins"),
         (
             {"batch_request": [MANY, ("client_addresses", Field.TYPE_INT32, "repeated")]},
             "needs repeated string client_addresses",
         ),
-        ({"batch_request": [("things", "Item"), ADDRESSES]}, "one repeated bytes field"),
-        ({"batch_request": [("things", Field.TYPE_BYTES, "repeated"), ADDRESSES]}, "one repeated bytes field"),
+        ({"batch_request": [("things", "Item"), ADDRESSES, ORIGINS]}, "one repeated bytes field"),
+        ({"batch_request": [("things", Field.TYPE_BYTES, "repeated"), ADDRESSES, ORIGINS]}, "one repeated bytes field"),
         (
-            {"batch_request": [MANY, ("others_json", Field.TYPE_BYTES, "repeated"), ADDRESSES]},
+            {"batch_request": [MANY, ("others_json", Field.TYPE_BYTES, "repeated"), ADDRESSES, ORIGINS]},
             "one repeated bytes field",
         ),
         ({"result": RESULT[:1]}, "its results need"),
@@ -85,9 +87,12 @@ def test_a_batch_needs_no_stream() -> None:
         ({"stream_of": "Service.PutThing"}, "there is no method .*PutThing"),
         ({"stream_of": "Internal.Nothing"}, "there is no method .*Nothing"),
         ({"stream_options": {"client_streaming": True}}, "streams both ways"),
-        ({"stream_request": [ADDRESSES, MANY]}, "needs the fields of .*BatchRequest"),
+        ({"stream_request": [ADDRESSES, MANY, ORIGINS]}, "needs the fields of .*BatchRequest"),
         ({"stream_request": [MANY]}, "needs the fields of .*BatchRequest"),
-        ({"stream_request": [("things", "Result", "repeated"), ADDRESSES]}, "needs the fields of .*BatchRequest"),
+        (
+            {"stream_request": [("things", "Result", "repeated"), ADDRESSES, ORIGINS]},
+            "needs the fields of .*BatchRequest",
+        ),
         ({"stream_response": STREAMED[:1]}, "its response needs"),
         ({"stream_response": STREAMED[1:]}, "its response needs"),
         ({"stream_response": RESULT}, "its response needs"),

@@ -18,8 +18,23 @@ ID = [("id", Field.TYPE_STRING)]
 
 def test_the_routes_of_the_services() -> None:
     assert [(each.method, each.template, each.rpc.removeprefix("/userfold.v1."), each.body) for each in BOUND] == [
+        ("POST", "/v1/application:delete", "ApplicationService/DeleteApplication", "*"),
+        ("POST", "/v1/application:rename", "ApplicationService/RenameApplication", "*"),
+        ("GET", "/v1/application", "ApplicationService/GetApplication", ""),
+        ("POST", "/v1/applications", "ApplicationService/CreateApplication", "*"),
         ("GET", "/v1/campaigns:report", "CampaignService/ReportCampaigns", ""),
         ("POST", "/v1/campaigns:report", "CampaignService/ReportCampaigns", "*"),
+        ("GET", "/v1/credentials:current", "CredentialService/GetCurrentCredential", ""),
+        ("POST", "/v1/credentials/{credential_id}:revoke", "CredentialService/RevokeCredential", "*"),
+        ("POST", "/v1/credentials/{credential_id}:rotate", "CredentialService/RotateCredential", "*"),
+        ("GET", "/v1/credentials", "CredentialService/ListCredentials", ""),
+        ("POST", "/v1/credentials", "CredentialService/CreateCredential", "*"),
+        ("GET", "/v1/metadata:catalogue", "MetadataService/GetMetadataCatalogue", ""),
+        ("GET", "/v1/refusals", "RefusalService/ListRefusals", ""),
+        ("GET", "/v1/status", "StatusService/GetStatus", ""),
+        ("POST", "/v1/suppressions:lift", "UserService/LiftSuppression", "*"),
+        ("POST", "/v1/suppressions:search", "UserService/ListSuppressions", "*"),
+        ("GET", "/v1/suppressions", "UserService/ListSuppressions", ""),
         ("POST", "/v1/users/batch", "UserService/BatchUpdateUsers", "users"),
         ("POST", "/v1/users:batchDelete", "UserService/BatchDeleteUsers", "*"),
         ("POST", "/v1/users:batchExport", "UserService/BatchExportUsers", "*"),
@@ -29,6 +44,7 @@ def test_the_routes_of_the_services() -> None:
         ("POST", "/v1/users:count", "UserService/CountUsers", "*"),
         ("POST", "/v1/users:lookup", "UserService/LookupUsers", "*"),
         ("POST", "/v1/users:search", "UserService/ListUsers", "*"),
+        ("POST", "/v1/users:suggest", "UserService/SuggestUsers", "*"),
         ("GET", "/v1/users/{user_id}:export", "UserService/ExportUser", ""),
         ("POST", "/v1/users/{user_id}:removeAlias", "UserService/RemoveAlias", "*"),
         ("DELETE", "/v1/users/{user_id}", "UserService/DeleteUser", ""),
@@ -53,6 +69,13 @@ def test_the_bindings_describe_their_methods() -> None:
         ("POST", "/v1/users:batchRemoveAliases"),
         ("DELETE", "/v1/users/{user_id}"),
         ("POST", "/v1/users:batchDelete"),
+        ("POST", "/v1/suppressions:lift"),
+        ("POST", "/v1/applications"),
+        ("POST", "/v1/application:rename"),
+        ("POST", "/v1/application:delete"),
+        ("POST", "/v1/credentials"),
+        ("POST", "/v1/credentials/{credential_id}:rotate"),
+        ("POST", "/v1/credentials/{credential_id}:revoke"),
     }
     assert [each for each in BOUND if each.is_batch] == [batch]
     assert {each.rpc for each in BOUND if each.batch_method} == {update.rpc, batch.rpc}
@@ -73,6 +96,7 @@ def test_the_bindings_describe_their_methods() -> None:
         ("POST", "/v1/users"): ["validate_only"],
         ("POST", "/v1/users/batch"): ["validate_only"],
         ("DELETE", "/v1/users/{user_id}"): ["suppress_days", "validate_only"],
+        ("GET", "/v1/suppressions"): ["user_id", "page_size", "page_token"],
         ("GET", "/v1/users"): ["filter", "order_by", "page_size", "page_token", "fields"],
         ("GET", "/v1/users:count"): ["filter"],
         ("GET", "/v1/campaigns:report"): [

@@ -102,7 +102,7 @@ def test_a_result_has_its_response_or_its_error_in_the_shape_of_every_error_or_n
     error = {"code": 5, "status": "NOT_FOUND", "message": "gone", "details": []}
     assert value == {"results": [{"response": {"deleted": False}}, {"error": error}, {}]}
     result = pb.UpdateUserResult(response=pb.UpdateUserResponse())
-    assert json_encoder.plain(result) == {"response": {"warnings": [], "suppressed": False}}
+    assert json_encoder.plain(result) == {"response": {"warnings": [], "suppressed": False, "changed_paths": []}}
 
 
 def test_a_sparse_message_leaves_out_empty_members_at_the_top_only() -> None:

@@ -20,7 +20,8 @@ from gateway.http.messages import Request
 from gateway.settings import Settings
 from gateway.upstream import credential_cache
 from gateway.upstream.channel import Channel
-from gateway.upstream.credential_cache import CONTRACT_VERSION, Caller, Verifier, caller_of
+from gateway.upstream.credential_cache import CONTRACT_VERSION, Account, Caller, Verifier, caller_of
+from runtime.reporting.origin import Origin
 from tests.gateway.fakes import Failure, FakeUserService
 from tests.gateway.messages import error_info, reasons, status_with
 from tests.gateway.running import Backend, Gateway, running_gateway
@@ -152,9 +153,9 @@ async def test_a_refused_credential_is_remembered_for_a_while(
         now = 103.1
         assert (verifier.refusal(caller), verifier.recognize(caller)) == (None, False)
         service.check_failure = None
-        assert await verified(verifier, caller) == "app-Bearer x"
+        assert await verified(verifier, caller) == ("app-Bearer x", "id-Bearer x")
         assert verifier.recognize(caller)
-        assert caller.application == "app-Bearer x"
+        assert (caller.application, caller.credential) == ("app-Bearer x", "id-Bearer x")
         assert caller.digest not in repr(caller.metadata).encode()
 
 
@@ -245,7 +246,7 @@ async def test_the_number_of_requests_that_wait_for_one_check_has_a_limit(
         caller, other = Caller(b"a", ()), Caller(b"b", ())
         for _ in range(100):
             assert verifier.has_room(caller)
-            verifier.verify(caller, outcomes.append)
+            verifier.verify(caller, Origin("r"), outcomes.append)
         assert (verifier.has_room(caller), verifier.has_room(other)) == (False, False)
         service.checking.set()
         await verifier.finished()
@@ -271,7 +272,7 @@ async def test_unknown_credentials_evict_no_verified_one_and_verified_ones_have_
 
         for key in ("a", "b", *service.unknown, "a", "c", "a"):
             await check(key)
-        assert sorted(verifier._known.values()) == ["app-a", "app-c"]
+        assert sorted(verifier._known.values()) == [("app-a", "id-a"), ("app-c", "id-c")]
         assert len(verifier._refused) == 3
         assert service.checks.count("a") == 1
 
@@ -303,7 +304,7 @@ async def test_the_last_10_000_verified_and_1_000_refused_credentials_are_rememb
 
     async def verify(*keys: str) -> None:
         for key in keys:
-            verifier.verify(caller(key), lambda _: None)
+            verifier.verify(caller(key), Origin("r"), lambda _: None)
         await verifier.finished()
 
     await verify(*(str(number) for number in range(10_000)))
@@ -366,9 +367,9 @@ def test_callers_differ_by_all_of_their_credentials(one: dict[bytes, bytes], oth
     assert callers[0].digest != callers[1].digest
 
 
-async def verified(verifier: Verifier, caller: Caller) -> str | Exception:
-    done: asyncio.Future[str | Exception] = asyncio.get_running_loop().create_future()
-    verifier.verify(caller, done.set_result)
+async def verified(verifier: Verifier, caller: Caller) -> Account | Exception:
+    done: asyncio.Future[Account | Exception] = asyncio.get_running_loop().create_future()
+    verifier.verify(caller, Origin("r"), done.set_result)
     return await done
 
 

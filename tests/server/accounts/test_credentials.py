@@ -3,7 +3,6 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from server.accounts.credentials import StoredCredential, digest, rotate
-from server.accounts.inventory import lines_of
 from server.errors import CredentialReplaced
 from server.model import CredentialKind, Scope
 
@@ -44,14 +43,3 @@ def test_a_credential_is_rotated_once() -> None:
 
 def test_a_credential_never_shows_its_digest() -> None:
     assert "digest" not in repr(_token())
-
-
-def test_the_list_is_a_table() -> None:
-    key = StoredCredential(digest("k"), "c2", "a1", CredentialKind.COLLECTOR, "", frozenset(), _CREATED, _NOW + _DAY)
-    applications = [("a1", "My product", [_token(_NOW), key]), ("a22", "Bare", [])]
-    assert list(lines_of(applications, _NOW)) == [
-        "APPLICATION  APPLICATION NAME  CREDENTIAL  KIND              NAME     SCOPES                   CREATED           EXPIRES",  # noqa: E501 - The width of the table.
-        "a1           My product        c1          management token  Support  delete:users,read:users  2026-01-01 10:30  expired 2026-03-01 00:00",  # noqa: E501
-        "a1           My product        c2          collector key     -        -                        2026-01-01 10:30  2026-03-02 00:00",  # noqa: E501
-        "a22          Bare              -           -                 -        -                        -                 -",  # noqa: E501
-    ]

@@ -3,7 +3,7 @@
 import pytest
 
 from server.accounts.scopes import Need, granted, require
-from server.errors import ScopeMissing
+from server.errors import ManagementTokenRequired, ScopeMissing
 from server.model import Application, CredentialKind, Scope
 
 
@@ -17,3 +17,10 @@ def test_a_scope_meets_the_need_for_itself_and_admin_meets_every_need(held: Scop
         with pytest.raises(ScopeMissing) as missing:
             require(Need(needed), application)
         assert missing.value.scope is needed
+
+
+@pytest.mark.parametrize("scopes", [frozenset(), frozenset({Scope.READ_USERS}), frozenset({Scope.WRITE_USERS})])
+def test_any_management_token_meets_a_need_without_a_scope_and_no_collector_key_does(scopes: frozenset[Scope]) -> None:
+    require(Need(None), Application("app", CredentialKind.MANAGEMENT, scopes))
+    with pytest.raises(ManagementTokenRequired):
+        require(Need(None), Application("app", CredentialKind.COLLECTOR, scopes))

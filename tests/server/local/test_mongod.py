@@ -2,8 +2,9 @@
 
 import importlib.util
 import os
+import shutil
 import signal
-import socket
+import socketserver
 import stat
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -21,7 +23,7 @@ from pymongo.uri_parser import parse_uri
 from server.local.mongod import EmbeddedMongod, MongodUnavailable
 from server.mongo import replica_set
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 PARENT = """
 import sys, time
@@ -63,18 +65,29 @@ def executable(directory: Path, text: str) -> None:
     path.chmod(0o755)
 
 
-def test_data_survives_a_restart_on_another_port(data_dir: Path) -> None:
+def test_a_data_directory_has_one_port_unless_another_program_takes_it(data_dir: Path) -> None:
     with EmbeddedMongod(data_dir) as mongod:
         replica_set.initiate(mongod.uri)
         first = mongod.uri
         assert written(first) == [1]
-    with socket.socket() as taken:
-        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        taken.bind(parse_uri(first)["nodelist"][0])
-        with EmbeddedMongod(data_dir) as mongod:
+    with EmbeddedMongod(data_dir) as mongod:
+        assert (mongod.uri, mongod.moved_from) == (first, None)
+    host, port = parse_uri(first)["nodelist"][0]
+    # It closes each connection: mongod would wait for one that never responds.
+    with socketserver.TCPServer((host, port), socketserver.BaseRequestHandler) as other:
+        Thread(target=other.serve_forever, daemon=True).start()
+        mongod = EmbeddedMongod(data_dir)
+        with mongod:
             replica_set.initiate(mongod.uri)
             assert mongod.uri != first
+            assert mongod.moved_from == port
             assert written(mongod.uri) == [1, 2]
+        other.shutdown()
+    assert (data_dir / "mongodb.port").read_text() == f"{parse_uri(mongod.uri)['nodelist'][0][1]}\n"
+    (data_dir / "mongodb.port").write_text("99999999999")
+    with EmbeddedMongod(data_dir) as mongod:
+        replica_set.initiate(mongod.uri)
+        assert written(mongod.uri) == [1, 2, 3]
 
 
 def test_it_is_a_replica_set_on_the_loopback_interface_in_a_private_directory(data_dir: Path) -> None:
@@ -181,3 +194,17 @@ def test_a_mongod_that_never_listens_is_stopped_and_reported(tmp_path: Path, mon
 def test_a_wrong_argument_is_reported_with_the_error_of_mongod(data_dir: Path) -> None:
     with pytest.raises(MongodUnavailable, match="noSuchOption"):
         EmbeddedMongod(data_dir, ["--noSuchOption"]).start()
+
+
+def test_a_full_disk_is_named_before_mongod_starts(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    usage = shutil.disk_usage(data_dir.parent)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=349 * 2**20))
+    with pytest.raises(MongodUnavailable, match="349 MiB are free, and the embedded MongoDB needs 350 MiB") as caught:
+        EmbeddedMongod(data_dir).start()
+    assert str(data_dir) in str(caught.value)
+    assert "USERFOLD_DATA_DIR" in str(caught.value)
+    # An existing database needs less.
+    (data_dir / "mongodb" / "WiredTiger").touch()
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=63 * 2**20))
+    with pytest.raises(MongodUnavailable, match="63 MiB are free, and the embedded MongoDB needs 64 MiB"):
+        EmbeddedMongod(data_dir).start()

@@ -12,7 +12,7 @@ from server import limits
 from server.errors import ApplicationNotFound, IndexRequired, QueryTooSlow, TooManyIndexes
 from server.local.mongod import EmbeddedMongod
 from server.model import ListRequest, ReportRequest
-from server.mongo.accounts import MongoApplicationStore
+from server.mongo.accounts.applications import MongoApplicationStore
 from server.mongo.client import Database, connect, open_database, prepare
 from server.mongo.declared_indexes import DeclaredIndexes
 from server.mongo.queries.profile_queries import MongoProfileQueries

@@ -7,6 +7,7 @@ from server import limits
 from server.commit import lookup_batcher, write_batcher
 from server.mongo.client import connect
 from server.mongo.driver import CREDENTIAL_SECONDS, THREADS, WRITE_SECONDS, options_for
+from server.mongo.writes import conditional
 
 
 def test_a_write_is_answered_before_client_libraries_give_up() -> None:
@@ -41,6 +42,7 @@ def test_no_kind_of_call_waits_for_another_ones_threads() -> None:
     at_once = limits.QUERIES_AT_ONCE + limits.CHANGES_AT_ONCE
     # Single users, and look-ups with a query of their own; then the groups.
     at_once += 2 * limits.LOOK_UPS_AT_ONCE + write_batcher.GROUPS + lookup_batcher.GROUPS
+    at_once += limits.DRY_RUNS_AT_ONCE + conditional.AT_ONCE
     # A credential, MongoDB's health, the schema.
     assert at_once + 3 < THREADS
     assert max_workers == THREADS

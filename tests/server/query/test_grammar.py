@@ -1,6 +1,7 @@
 """The grammar of filters, as trees."""
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -121,6 +122,9 @@ def test_an_invalid_filter_is_refused_with_a_column(text: str, description: str)
 def _refused(text: str) -> list[tuple[str, str, str]]:
     with pytest.raises(InvalidRequest) as refused:
         parse_filter(text)
+    for each in refused.value.violations:
+        described = re.match(r"column (\d+): ", each.description)
+        assert each.column == (int(described[1]) if described else None)
     return [(each.field, each.reason, each.description) for each in refused.value.violations]
 
 

@@ -94,7 +94,7 @@ async def test_a_credential_is_cached_for_thirty_seconds_and_no_longer() -> None
     authenticator = _authenticator(credentials, clock)
     for clock.now in (1000.0, 1029.9):
         assert await _found(authenticator, _COLLECTOR) == Application(
-            "app", CredentialKind.COLLECTOR, frozenset({Scope.WRITE_USERS})
+            "app", CredentialKind.COLLECTOR, frozenset({Scope.WRITE_USERS}), "c0"
         )
     assert len(credentials.queries) == 1
     credentials.known.clear()
@@ -235,7 +235,7 @@ async def test_a_caller_that_goes_away_does_not_cancel_the_look_up_for_the_remai
     second = asyncio.ensure_future(_found(authenticator, _COLLECTOR))
     await asyncio.sleep(0)
     first.cancel()
-    assert await second == Application("app", CredentialKind.COLLECTOR, frozenset({Scope.WRITE_USERS}))
+    assert await second == Application("app", CredentialKind.COLLECTOR, frozenset({Scope.WRITE_USERS}), "c0")
 
 
 @pytest.mark.parametrize(

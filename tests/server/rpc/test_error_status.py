@@ -31,21 +31,14 @@ _TABLE: list[tuple[UserfoldError, int, str, str, list[object]]] = [
         errors.InvalidRequest([_VIOLATION]),
         3,
         "INVALID_REQUEST",
-        "Fields of the request break rules; nothing of it was written.",
+        "users[3].metadata.email: must be a string",
         list(_FIELDS),
     ),
     (
-        errors.EtagNotSupported(),
-        12,
-        "ETAG_NOT_SUPPORTED",
-        "An etag in an update is not supported yet; nothing of the update was written. Send it without.",
-        [],
-    ),
-    (
-        errors.ValidateOnlyNotSupported(),
-        12,
-        "VALIDATE_ONLY_NOT_SUPPORTED",
-        "validate_only is not supported yet; nothing was written or erased.",
+        errors.EtagMismatch(),
+        10,
+        "ETAG_MISMATCH",
+        "The profile does not have this etag, and nothing of the update was written. Read the profile again.",
         [],
     ),
     (
@@ -59,7 +52,7 @@ _TABLE: list[tuple[UserfoldError, int, str, str, list[object]]] = [
         errors.BatchTooLarge(),
         3,
         "BATCH_TOO_LARGE",
-        "A batch holds at most 1,000 users; none of this one was written.",
+        "A batch holds at most 1,000 users; none of this one was processed.",
         [],
     ),
     (
@@ -92,10 +85,67 @@ _TABLE: list[tuple[UserfoldError, int, str, str, list[object]]] = [
     ),
     (errors.CredentialUnknown(), 16, "CREDENTIAL_UNKNOWN", "The credential belongs to no application.", []),
     (
+        errors.CollectorKeyAsToken(),
+        16,
+        "CREDENTIAL_UNKNOWN",
+        "This is a collector key, which is sent as X-Moesif-Application-Id: a bearer token must be a management token.",
+        [],
+    ),
+    (
+        errors.TokenAsCollectorKey(),
+        16,
+        "CREDENTIAL_UNKNOWN",
+        "This is a management token, which is sent as Authorization: Bearer. X-Moesif-Application-Id carries a"
+        " collector key.",
+        [],
+    ),
+    (
         errors.ScopeMissing(Scope.READ_CAMPAIGNS),
         7,
         "SCOPE_MISSING",
         "The credential may not do this: it takes a management token with the scope that the metadata names.",
+        [],
+    ),
+    (
+        errors.ManagementTokenRequired(),
+        7,
+        "MANAGEMENT_TOKEN_REQUIRED",
+        "This takes a management token, whatever its scopes are, and the credential is a collector key.",
+        [],
+    ),
+    (
+        errors.CredentialNotFound(),
+        5,
+        "CREDENTIAL_NOT_FOUND",
+        "The application has no credential with this credential_id.",
+        [],
+    ),
+    (
+        errors.CredentialReplaced("9b1d0c7e5a2f"),
+        9,
+        "CREDENTIAL_ALREADY_ROTATED",
+        "The credential was rotated before: rotate the one that replaced it, which the metadata names.",
+        [],
+    ),
+    (
+        errors.TooManyCredentials(),
+        9,
+        "TOO_MANY_CREDENTIALS",
+        "The application has 1,000 credentials, of which none has expired: revoke one first.",
+        [],
+    ),
+    (
+        errors.TooManyApplications(),
+        9,
+        "TOO_MANY_APPLICATIONS",
+        "There are as many applications as there may be, or as this one may create: an operator can create more.",
+        [],
+    ),
+    (
+        errors.LastAdminToken(),
+        9,
+        "LAST_ADMIN_TOKEN",
+        "No other management token with the scope admin would be left: create one first.",
         [],
     ),
     (
@@ -117,14 +167,14 @@ _TABLE: list[tuple[UserfoldError, int, str, str, list[object]]] = [
         errors.Overloaded(),
         8,
         "OVERLOADED",
-        "The server has no room for more requests; nothing was written. Send it again later.",
+        "The server has no room for more requests, and did not begin this one. Send it again later.",
         list(_RETRY),
     ),
     (
         errors.RateLimited(1.25),
         8,
         "RATE_LIMITED",
-        "The application sends more than it may; nothing was written. Send it again later.",
+        "The application sends more than it may; this request was not begun. Send it again later.",
         [{"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "1.250s"}],
     ),
     (
@@ -145,7 +195,7 @@ _TABLE: list[tuple[UserfoldError, int, str, str, list[object]]] = [
         errors.DatabaseUnavailable(),
         14,
         "DATABASE_UNAVAILABLE",
-        "The database does not answer; nothing was written. Send it again later.",
+        "The database does not answer; the request has had no effect. Send it again later.",
         list(_RETRY),
     ),
     (
@@ -175,6 +225,8 @@ def test_an_error_becomes_its_status(
         info["metadata"] = {"scope": "read:campaigns"}
     if isinstance(error, errors.IndexRequired):
         info["metadata"] = {"path": "metadata.stage"}
+    if isinstance(error, errors.CredentialReplaced):
+        info["metadata"] = {"replaced_by": "9b1d0c7e5a2f"}
     assert json_format.MessageToDict(status) == {"code": code, "message": message, "details": [info, *details]}
 
 
@@ -183,6 +235,18 @@ def test_the_table_has_every_error() -> None:
     facts = {kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, UserfoldError)}
     # A rejected write is a defect, and so INTERNAL.
     assert facts - set(ERROR_STATUSES) == {UserfoldError, errors.WriteRejected}
+
+
+@pytest.mark.parametrize(
+    ("columns", "metadata"), [((12,), {"column": "12"}), ((None, 3), {}), ((1, 3), {"column": "1"})]
+)
+def test_the_column_of_the_first_violation_is_in_the_metadata(
+    columns: tuple[int | None, ...], metadata: dict[str, str]
+) -> None:
+    error = errors.InvalidRequest([Violation("filter", "INVALID_FILTER", "x", column=column) for column in columns])
+    info = error_details_pb2.ErrorInfo()
+    status_from_error(error).details[0].Unpack(info)
+    assert dict(info.metadata) == metadata
 
 
 @pytest.mark.parametrize("error", [errors.WriteRejected(13), ValueError("a value"), KeyError("secret")])
@@ -208,3 +272,30 @@ def test_at_most_twenty_fields_are_named() -> None:
     bad_request = error_details_pb2.BadRequest()
     assert status.details[1].Unpack(bad_request)
     assert len(bad_request.field_violations) == 20
+
+
+@pytest.mark.parametrize(
+    ("number", "message"),
+    [
+        (1, "users[3].a: must be a string"),
+        (3, "users[3].a: must be a string (and 2 more)"),
+        (20, "users[3].a: must be a string (and at least 19 more)"),
+    ],
+)
+def test_the_message_of_an_invalid_request_names_the_first_field(number: int, message: str) -> None:
+    violations = [Violation(chr(ord("a") + index), "WRONG_TYPE", "must be a string") for index in range(number)]
+    assert status_from_error(errors.InvalidRequest(violations), "users[3].").message == message
+
+
+_OF_WRITES = {
+    errors.EtagMismatch,
+    errors.ProfileTooLarge,
+    errors.ServerStopping,
+    errors.WriteOutcomeUnknown,
+}
+"""Errors of methods that write, and of no other."""
+
+
+def test_no_error_that_a_read_may_get_says_that_nothing_was_written() -> None:
+    said = {kind for kind, row in ERROR_STATUSES.items() if "writ" in row.message}
+    assert said <= _OF_WRITES

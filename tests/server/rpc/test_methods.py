@@ -5,24 +5,60 @@ from pathlib import Path
 
 import pytest
 from google.protobuf.descriptor import MethodDescriptor
-from userfold.internal.v1 import credential_service_pb2, options_pb2, user_update_service_pb2
-from userfold.v1 import campaign_service_pb2, user_service_pb2
+from userfold.internal.v1 import credential_service_pb2 as internal_credential_service_pb2
+from userfold.internal.v1 import options_pb2, refusal_report_service_pb2, user_update_service_pb2
+from userfold.v1 import (
+    application_service_pb2,
+    campaign_service_pb2,
+    credential_service_pb2,
+    metadata_service_pb2,
+    refusal_service_pb2,
+    status_service_pb2,
+    user_service_pb2,
+)
 
 from server.accounts.scopes import COLLECTOR_SCOPES, Need, require
-from server.errors import ScopeMissing
+from server.errors import ManagementTokenRequired, ScopeMissing
 from server.model import Application, CredentialKind, Scope
 from server.rpc.methods import METHODS, MOVED, require_rules
+from server.services.accounts.application_service import ApplicationService
+from server.services.accounts.credential_check import CredentialCheckService
+from server.services.accounts.credential_service import CredentialService
 from server.services.campaign_service import CampaignService
-from server.services.credential_service import CredentialService
+from server.services.overview.metadata_service import MetadataService
+from server.services.overview.status_service import StatusService
+from server.services.refusal_service import RefusalReportService, RefusalService
 from server.services.update_service import UserUpdateService
 from server.services.user_service import UserService
 
 _SERVICES = [
     service
-    for module in (user_service_pb2, campaign_service_pb2, user_update_service_pb2, credential_service_pb2)
+    for module in (
+        user_service_pb2,
+        campaign_service_pb2,
+        refusal_service_pb2,
+        metadata_service_pb2,
+        status_service_pb2,
+        application_service_pb2,
+        credential_service_pb2,
+        user_update_service_pb2,
+        internal_credential_service_pb2,
+        refusal_report_service_pb2,
+    )
     for service in module.DESCRIPTOR.services_by_name.values()
 ]
-_SERVICERS = (UserService, CampaignService, UserUpdateService, CredentialService)
+_SERVICERS = (
+    UserService,
+    CampaignService,
+    RefusalService,
+    MetadataService,
+    StatusService,
+    ApplicationService,
+    CredentialService,
+    UserUpdateService,
+    CredentialCheckService,
+    RefusalReportService,
+)
 _DESCRIPTORS = {method.full_name: method for service in _SERVICES for method in service.methods}
 _PROTOS = Path(__file__).parents[3] / "protos"
 
@@ -47,11 +83,14 @@ def test_every_method_needs_what_its_comment_says() -> None:
         for comment, name in re.findall(r"((?:^  //.*\n)+)^  rpc (\w+)\(", text, re.MULTILINE):
             sentence = " ".join(line.strip(" /") for line in comment.splitlines())
             needs = re.findall(r"Needs (a collector key, or )?the scope `([a-z:]+)`", sentence)
-            promised[f"{service.full_name}.{name}"] = [Need(Scope(scope), bool(key)) for key, scope in needs]
+            any_token = [Need(None)] * sentence.count("Needs a management token, whatever its scopes are.")
+            promised[f"{service.full_name}.{name}"] = any_token + [
+                Need(Scope(scope), bool(key)) for key, scope in needs
+            ]
     assert promised == {name: [rule.need] if rule.need else [] for name, rule in METHODS.items()}
 
 
-def test_a_collector_key_may_send_updates_and_check_itself_and_nothing_else() -> None:
+def test_a_collector_key_may_send_updates_and_reports_and_check_itself_and_nothing_else() -> None:
     application = Application("app", CredentialKind.COLLECTOR, COLLECTOR_SCOPES)
     allowed = set()
     for name, rule in METHODS.items():
@@ -59,7 +98,7 @@ def test_a_collector_key_may_send_updates_and_check_itself_and_nothing_else() ->
             if rule.need:
                 require(rule.need, application)
             allowed.add(name.removeprefix("userfold."))
-        except ScopeMissing:
+        except (ManagementTokenRequired, ScopeMissing):
             pass
     assert allowed == {
         "v1.UserService.UpdateUser",
@@ -68,6 +107,7 @@ def test_a_collector_key_may_send_updates_and_check_itself_and_nothing_else() ->
         "internal.v1.UserUpdateService.BatchUpdateUsers",
         "internal.v1.UserUpdateService.StreamBatchUpdateUsers",
         "internal.v1.CredentialService.CheckCredential",
+        "internal.v1.RefusalReportService.ReportRefusals",
     }
 
 

@@ -7,8 +7,10 @@ from typing import Any
 
 import grpc
 import pytest
+from google.rpc import code_pb2
 from structlog.testing import capture_logs
 
+from gateway.errors.rendering import Refusal
 from gateway.upstream.channel import Channel
 from runtime.certificates import NO_FILES, CertificateFiles, PemFile
 from server.rpc.transport import OPTIONS, credentials
@@ -46,6 +48,8 @@ async def response_of(channel: Channel | grpc.aio.Channel) -> str:
         response: bytes = await call(b"", timeout=5)
     except grpc.aio.AioRpcError as error:
         return error.code().name
+    except Refusal as refused:
+        return code_pb2.Code.Name(refused.status.code)  # type: ignore[arg-type]  # A code, as an int.
     return response.decode()
 
 

@@ -10,13 +10,19 @@ from userfold.v1 import user_service_pb2 as pb
 from runtime.turns import Turns
 from server import metrics
 from server.errors import InvalidRequest, ResponseTooLarge, UserfoldError, UserNotFound, Violation
-from server.model import Fetched, Profile
+from server.model import Application, CredentialKind, Fetched, Profile
+from server.rpc.call import Call
 from server.rpc.error_status import status_from_error
 from server.services.batch_reads import fill_read_results
 from tests.server.fetched import FetchedProfile
+from tests.server.served import unstored_counts
 
 _TOO_LARGE = status_from_error(ResponseTooLarge())
 _NOT_FOUND = status_from_error(UserNotFound())
+
+
+_APPLICATION = Application("app", CredentialKind.MANAGEMENT, frozenset())
+_CALL = Call(_APPLICATION, (), lambda: "unix:", unstored_counts())
 
 
 def _user(user_id: str) -> Fetched:
@@ -33,7 +39,7 @@ async def _results(users: Sequence[Fetched | UserfoldError], room: int) -> list[
         return len(filled) <= room
 
     response = pb.BatchGetUsersResponse()
-    await fill_read_results("BatchGetUsers", response.results, users, fill, "app", Turns())
+    await fill_read_results("BatchGetUsers", response.results, users, fill, _CALL, Turns())
     # Users after the first that does not fit are not translated.
     assert len(filled) <= room + 1
     assert all(result.WhichOneof("outcome") for result in response.results)

@@ -15,6 +15,7 @@ from server.model import Application, CampaignGroup, CredentialKind, Profile
 from server.rpc.call import Call
 from server.services.sliced_responses import ResponseBuilder
 from tests.server.fetched import FetchedProfile, FetchedReportGroup
+from tests.server.served import unstored_counts
 
 _APPLICATION = Application("app", CredentialKind.MANAGEMENT, frozenset())
 _JSON = (("x-userfold-metadata-format", "json"),)
@@ -38,7 +39,7 @@ def turns() -> CountingTurns:
 
 
 def _builder(turns: Turns, metadata: Any = ()) -> ResponseBuilder:
-    return ResponseBuilder(Call(_APPLICATION, metadata, lambda: "unix:"), turns)
+    return ResponseBuilder(Call(_APPLICATION, metadata, lambda: "unix:", unstored_counts()), turns)
 
 
 def _profile(metadata: dict[str, Any], **fields: Any) -> Profile:

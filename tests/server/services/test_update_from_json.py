@@ -11,7 +11,7 @@ from userfold.v1.user_pb2 import UserUpdate as Message
 from gateway.errors.violations import Findings
 from gateway.transcoding.json_decoder import ObjectDecoder
 from server import limits
-from server.errors import EtagNotSupported, InvalidRequest
+from server.errors import InvalidRequest
 from server.model import UserUpdate
 from server.services.batch_updates import json_objects
 from server.services.convert import update_from_message
@@ -98,10 +98,9 @@ def test_more_names_to_clear_than_allowed_are_not_visited() -> None:
     assert len(update.clear_fields) > limits.CLEAR_FIELDS
 
 
-def test_an_etag_is_refused() -> None:
-    with pytest.raises(EtagNotSupported):
-        update_from_json(b'{"user_id":"u","etag":"x"}', None)
-    assert update_from_json(b'{"user_id":"u","etag":""}', None).user_id == "u"
+@pytest.mark.parametrize(("sent", "etag"), [(b'"x"', "x"), (b'""', None), (b"null", None)])
+def test_an_empty_etag_is_the_same_as_none(sent: bytes, etag: str | None) -> None:
+    assert update_from_json(b'{"user_id":"u","etag":%s}' % sent, None).etag == etag
 
 
 def test_the_size_of_an_update_is_that_of_its_json() -> None:

@@ -15,12 +15,15 @@ from server.model import STORED, Application, CredentialKind, ProfileWrite, Scop
 from server.rpc.call import Call
 from server.rpc.parsing import ParsedRequest
 from server.services.batch_updates import REFUSED_IN_ONE_TURN
+from server.services.dry_runs.updates import UpdateDryRuns
 from server.services.update_stream import UpdateStream
 from server.users.ports import Outcome
+from tests.server.fetched import NoPreviews
+from tests.server.served import unstored_counts
 from tests.support.waiting import turns
 
 _APPLICATION = Application("app", CredentialKind.COLLECTOR, frozenset({Scope.WRITE_USERS}))
-_CALL = Call(_APPLICATION, (), lambda: "unix:")
+_CALL = Call(_APPLICATION, (), lambda: "unix:", unstored_counts())
 
 
 class FakeProfileStore:
@@ -58,7 +61,8 @@ async def _sent(messages: Sequence[pb.StreamUpdateUsersRequest]) -> AsyncIterato
 
 
 async def _acknowledged(grouped: WriteBatcher, *messages: pb.StreamUpdateUsersRequest) -> list[int]:
-    stream = UpdateStream(grouped, _CALL, lambda: 0, asyncio.Event(), Turns())
+    dry_runs = UpdateDryRuns(NoPreviews(), lambda: 0, Turns())
+    stream = UpdateStream(grouped, dry_runs, _CALL, lambda: 0, asyncio.Event(), Turns())
     responses = [response async for response in stream.acknowledge(_sent(messages))]
     return [item.sequence_number for response in responses for item in response.acknowledgements]
 

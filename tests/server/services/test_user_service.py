@@ -78,10 +78,13 @@ def _status_json(status: Status) -> Any:
     return json_format.MessageToDict(status, preserving_proto_field_name=True)
 
 
-def _expected(error: type[errors.UserfoldError], *details: object, **info: object) -> Any:
+def _expected(error: type[errors.UserfoldError], *details: dict[str, Any], **info: object) -> Any:
     row = ERROR_STATUSES[error]
     info = {"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": row.reason, "domain": "userfold"} | info
-    return {"code": row.code.value[0], "message": row.message, "details": [info, *details]}
+    # The message of a request that breaks one rule is that of the field.
+    named = [field for detail in details for field in detail.get("field_violations", ())]
+    message = f"{named[0]['field']}: {named[0]['description']}" if named else row.message
+    return {"code": row.code.value[0], "message": message, "details": [info, *details]}
 
 
 def _fields(*violations: tuple[str, str, str]) -> dict[str, Any]:
@@ -100,7 +103,7 @@ async def test_an_update_is_stored_and_read_back(client: Client) -> None:
     assert user.modified_time == Timestamp(seconds=1, nanos=2)
     assert user.stored_time == user.created_time
     assert not user.HasField("observed_ip_address")
-    assert not user.HasField("etag")
+    assert len(user.etag) == 22
     assert user.HasField("metadata")
     assert not user.HasField("campaign")
 

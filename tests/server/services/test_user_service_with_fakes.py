@@ -38,9 +38,12 @@ from server.model import (
     Erasure,
     Fetched,
     Lookup,
+    Prefix,
     Profile,
     ProfileWrite,
     Scope,
+    Suppression,
+    WouldErase,
 )
 from server.query.conditions import UserQuery
 from server.query.field_mask import Mask
@@ -49,12 +52,15 @@ from server.rpc.call import Call
 from server.rpc.error_status import status_from_error
 from server.services.batch_updates import BatchUpdater
 from server.services.campaign_service import CampaignService
+from server.services.dry_runs.updates import UpdateDryRuns
 from server.services.user_service import UserService
 from server.users.ids import profile_id
 from server.users.list_users import Listing
 from server.users.ports import Outcome
+from server.users.removal.suppressions import SuppressionPage, plan_lift
 from server.users.report_campaigns import Report
-from tests.server.fetched import FetchedProfile, FetchedReportGroup
+from tests.server.fetched import FetchedProfile, FetchedReportGroup, NoPreviews
+from tests.server.served import unstored_counts
 
 _SERVICES: Final = (
     pb.DESCRIPTOR.services_by_name["UserService"],
@@ -87,6 +93,9 @@ class FakeProfileErasure:
     async def erase(self, erasures: Sequence[Erasure]) -> Sequence[bool | UserfoldError]:
         self.erased += erasures
         return [False] * len(erasures)
+
+    async def preview(self, erasures: Sequence[Erasure]) -> Sequence[WouldErase]:
+        return [WouldErase(False, 0, 0)] * len(erasures)
 
     async def remove_aliases(self, removals: Sequence[AliasRemoval]) -> Sequence[bool | UserfoldError]:
         self.removed += removals
@@ -122,6 +131,9 @@ class FakeProfileQueries:
     async def look_up_tokens(self, lookups: Sequence[Lookup]) -> None:
         return None
 
+    async def starting_with(self, prefix: Prefix) -> Sequence[Fetched]:
+        return []
+
     async def list_users(self, listing: Listing) -> tuple[Sequence[Fetched], bool]:
         self.listings.append(listing)
         profile = Profile(user_id="u", created_time=_NOW, modified_time=0, metadata={}, alias_count=0)
@@ -135,8 +147,20 @@ class FakeProfileQueries:
         return self.reported
 
 
+class FakeSuppressions:
+    """Holds 1,500 suppressions."""
+
+    async def list_page(self, page: SuppressionPage) -> tuple[Sequence[Suppression], bool]:
+        digests = [f"{number:064}" for number in range(1_500)]
+        after = [digest for digest in digests if digest > page.after]
+        return [Suppression(digest, None, _NOW) for digest in after[: page.limit]], len(after) > page.limit
+
+    async def lift(self, profile_id: str) -> bool:
+        return profile_id == plan_lift("app", "suppressed")
+
+
 def _call(peer: str = "ipv4:127.0.0.1:1") -> Call:
-    return Call(_APPLICATION, (), lambda: peer)
+    return Call(_APPLICATION, (), lambda: peer, unstored_counts())
 
 
 @pytest.fixture
@@ -168,7 +192,11 @@ def clock() -> Clock:
 def service(store: FakeProfileStore, queries: FakeProfileQueries, clock: Clock) -> UserService:
     tokens, turns, profiles = PageTokens(Fernet.generate_key()), Turns(), WriteBatcher(store)
     updater = BatchUpdater(profiles, clock, turns)
-    return UserService(profiles, updater, queries, FakeProfileErasure(), tokens, clock, asyncio.Event(), turns)
+    erasure, suppressions = FakeProfileErasure(), FakeSuppressions()
+    dry_runs = UpdateDryRuns(NoPreviews(), clock, turns)
+    return UserService(
+        profiles, updater, dry_runs, queries, erasure, suppressions, tokens, clock, asyncio.Event(), turns
+    )
 
 
 class SynchronousServicer:
@@ -294,6 +322,24 @@ def test_a_batch_of_reads_has_results_in_the_order_of_the_user_ids(server: Any, 
     assert mask.paths == (("metadata",), ("user_id",), ("company_id",))
 
 
+def test_suppressions_are_listed_page_by_page(server: Any) -> None:
+    response = _invoke(server, "ListSuppressions", pb.ListSuppressionsRequest())
+    digests = [each.user_id_digest for each in response.suppressions]
+    assert (len(digests), response.suppressions[0].HasField("start_time")) == (100, False)
+    assert response.suppressions[0].end_time.ToDatetime(UTC) == _NOW
+    while response.next_page_token:
+        request = pb.ListSuppressionsRequest(page_size=5000, page_token=response.next_page_token)
+        response = _invoke(server, "ListSuppressions", request)
+        digests += [each.user_id_digest for each in response.suppressions]
+    assert digests == [f"{number:064}" for number in range(1_500)]
+
+
+def test_a_suppression_is_lifted_by_the_user_id(server: Any) -> None:
+    for user_id, expected in (("suppressed", True), ("other", False)):
+        response = _invoke(server, "LiftSuppression", pb.LiftSuppressionRequest(user_id=user_id))
+        assert response.lifted is expected
+
+
 def test_every_field_of_a_profile_is_returned(server: Any, queries: FakeProfileQueries) -> None:
     queries.profiles[profile_id("app", "u")] = Profile(
         user_id="u",
@@ -317,10 +363,11 @@ def test_every_field_of_a_profile_is_returned(server: Any, queries: FakeProfileQ
         company_domain="acme.com",
         observed_ip_address="5.6.7.8",
         stored_time=_NOW,
+        etag="e",
     )
     user: User = _invoke(server, "GetUser", pb.GetUserRequest(user_id="u")).user
-    # `metadata_json` replaces `metadata` where the call requests it; `etag` is not supported yet.
-    expected = {field.name for field in User.DESCRIPTOR.fields} - {"metadata_json", "etag"}
+    # `metadata_json` replaces `metadata` where the call requests it.
+    expected = {field.name for field in User.DESCRIPTOR.fields} - {"metadata_json"}
     assert {field.name for field, _ in user.ListFields()} == expected
     assert (user.modified_time.seconds, user.modified_time.nanos) == (1, 2)
     assert user.created_time.ToDatetime(tzinfo=UTC) == user.stored_time.ToDatetime(tzinfo=UTC) == _NOW

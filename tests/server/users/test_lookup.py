@@ -15,7 +15,12 @@ from server.users.lookup import plan_lookup, subject_of_lookup
 _KEY = Fernet.generate_key()
 _TOKENS = PageTokens(_KEY)
 _TIME = datetime(2026, 1, 2, 3, 4, 5, 678_000, tzinfo=UTC)
-_ASKED: Mapping[str, str] = {"session_token": "secret", "email": "john@acme.com", "company_id": "acme"}
+_ASKED: Mapping[str, str] = {
+    "session_token": "secret",
+    "email": "john@acme.com",
+    "company_id": "acme",
+    "anonymous_id": "v",
+}
 
 
 def _plan(

@@ -9,7 +9,7 @@ from userfold.v1 import user_service_pb2 as pb
 
 from tests.stalls.calls import Call, Grpc, Http, Who
 from tests.stalls.rows.payloads import COMPANY, TOKEN, USERS, batch, grpc_batch, message, row, stream, user
-from tests.stalls.rows.row import BUSY, READ, Row, one
+from tests.stalls.rows.row import BUSY, LATE, READ, WRITE, Row, one
 
 _IDS = [f"d{number}" for number in range(USERS)]
 
@@ -50,6 +50,7 @@ _READS: Final[dict[str, tuple[str, Callable[[Who], Call]]]] = {
     "exports": ("an export of all", _post("/v1/users:batchExport", {"user_ids": _IDS})),
     "exports-rpc": ("BatchExportUsers", _rpc("BatchExportUsers", pb.BatchExportUsersRequest(user_ids=_IDS))),
     "count": ("a count by a filter", _get("/v1/users:count?filter=metadata.a:7")),
+    "catalogue": ("a catalogue of metadata", _get("/v1/metadata:catalogue")),
     "report": ("a report", _get("/v1/campaigns:report?group_by=campaign.utm_source&value_path=metadata.a")),
 }
 
@@ -57,11 +58,11 @@ _ASKED: Final[dict[str, Sequence[str]]] = {
     "nulls": list(_READS),
     "numbers": ("get", "list", "company"),
     "control characters": ("list", "company", "exports"),
-    "paths": ("get", "list", "exports-rpc"),
+    "paths": ("get", "list", "exports-rpc", "catalogue"),
     "public nulls": ("get", "list", "token-rpc", "exports"),
     "public numbers": ("list",),
     "public control characters": ("list", "exports"),
-    "public paths": ("list-rpc",),
+    "public paths": ("list-rpc", "catalogue"),
 }
 
 
@@ -82,6 +83,15 @@ def _exact_messages(count: int) -> list[Any]:
     return updates
 
 
+def _conditional(count: int) -> list[dict[str, Any]]:
+    """Updates with an etag, each of which reads and digests the whole profile."""
+    return [update | {"etag": "another"} for update in _plain(count)]
+
+
+def _preview(users: object) -> Callable[[Who], Call]:
+    return _post("/v1/users/batch?validate_only=true", users)
+
+
 def _plain(count: int) -> list[dict[str, Any]]:
     return [{"user_id": f"d{number % USERS}", "metadata": {"plain": number}} for number in range(count)]
 
@@ -100,6 +110,15 @@ _UPDATES: Final = [
 ROWS: Final = [
     *(_row(of, name) for of, names in _ASKED.items() for name in names),
     *_UPDATES,
+    *(
+        row(f"{of.replace(' ', '-')}-{name}", f"{what}, of 34 profiles of {of}", make, may=may, of=of)
+        for of in ("nulls", "public nulls")
+        for name, what, make, may in (
+            ("conditional", "a batch of 100 conditional updates", lambda: batch(_conditional(100)), (*WRITE, *LATE)),
+            # The response would be too large, or take too long.
+            ("dry-run", "a dry run of 100 exact updates", lambda: _preview(_exact(100)), (*READ, *BUSY, *LATE)),
+        )
+    ),
     Row("tokens-four", "four look-ups of a token that dense users share", one(_READS["token"][1], 4, 4), READ, "nulls"),
     Row(
         "pages-two",

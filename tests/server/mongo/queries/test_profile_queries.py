@@ -10,9 +10,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
 import pytest
+from bson import encode
+from bson.raw_bson import RawBSONDocument
 from cryptography.fernet import Fernet
 from pymongo import MongoClient
-from pymongo.monitoring import CommandFailedEvent, CommandListener, CommandStartedEvent, CommandSucceededEvent
 
 from server import limits
 from server.errors import DatabaseUnavailable, QueryTooSlow, UserfoldError
@@ -23,6 +24,7 @@ from server.model import (
     ListRequest,
     Lookup,
     LookupRequest,
+    Prefix,
     Profile,
     ProfileWrite,
     ReportRequest,
@@ -45,7 +47,7 @@ from server.users.lookup import LATEST_FIRST, plan_lookup, subject_of_lookup
 from server.users.ports import Found
 from server.users.report_campaigns import plan_report
 from server.users.update import plan_update
-from tests.support.plans import stages_of
+from tests.support.plans import Commands, explained, stages_of
 
 pytestmark = pytest.mark.long
 
@@ -73,8 +75,8 @@ def queries(opened: Database) -> MongoProfileQueries:
 @contextmanager
 def _failing(mongod: EmbeddedMongod, **data: Any) -> Iterator[None]:
     with MongoClient[dict[str, Any]](mongod.uri) as client:
-        # The driver retries once.
-        failure = {"configureFailPoint": "failCommand", "mode": {"times": 2}}
+        # The driver retries once. A report reads a sample before, and is read as a whole where that fails.
+        failure = {"configureFailPoint": "failCommand", "mode": {"times": 3}}
         commands = ["find", "aggregate"]
         client.admin.command(failure | {"data": {"failCommands": commands, "appName": _NAME} | data})
         try:
@@ -95,7 +97,9 @@ _ASKED: dict[str, Any] = {
     "export": lambda queries: queries.export("app", [profile_id("app", "u")]),
     "look_up": lambda queries: queries.look_up(Lookup("app", "company_id", "c", 1)),
     "look_up_tokens": lambda queries: queries.look_up_tokens([Lookup("app", "aliases", b"", 1)] * 2),
+    "look_up_token": lambda queries: queries.look_up_tokens([Lookup("app", "aliases", b"", 1)]),
     "list_users": lambda queries: queries.list_users(_LISTING),
+    "starting_with": lambda queries: queries.starting_with(Prefix("app", "user_id", "u", 1)),
     "count": lambda queries: queries.count(plan_count("app", "")),
     "report": lambda queries: queries.report(plan_report("app", ReportRequest())),
 }
@@ -119,6 +123,8 @@ async def test_the_error_of_a_query_is_raised(
         if name in _BY_ID and ("closeConnection" in failure or failure["errorCode"] == 262):
             # The driver retries until its time has expired.
             await _ASKED[name](queries)
+        elif name == "look_up_token" and "closeConnection" in failure:
+            assert await _ASKED[name](queries) == [None]
         else:
             with pytest.raises(error):
                 await _ASKED[name](queries)
@@ -132,7 +138,8 @@ async def test_a_database_that_is_silent_is_unavailable_and_not_slow(
     monkeypatch.setattr("server.mongo.queries.profile_queries.READ_SECONDS", 0.2)
     for limit in ("QUERY_SECONDS", "REPORT_SECONDS"):
         monkeypatch.setattr(limits, limit, 0.2)
-    monkeypatch.setattr("server.mongo.queries.profile_queries._ANSWER_SECONDS", 0.0)
+    for module in ("cursors", "profile_queries", "reports"):
+        monkeypatch.setattr(f"server.mongo.queries.{module}.ANSWER_SECONDS", 0.0)
     with _failing(mongod, blockConnection=True, blockTimeMS=3_000):
         started = time.monotonic()
         with pytest.raises(DatabaseUnavailable):
@@ -215,8 +222,31 @@ async def test_a_look_up_of_many_tokens_finds_what_single_look_ups_find(
     found = await queries.look_up_tokens(asked)
     assert found is not None
     assert [each and _whole(each) for each in found] == expected
+    lone = [await queries.look_up_tokens([lookup]) for lookup in asked]
+    # Several users with one token need a query of their own.
+    assert [each and each[0] and _whole(each[0]) for each in lone] == [
+        None if len(users) > 1 or has_more else (users, has_more) for users, has_more in expected
+    ]
+    assert {len(users) for users, has_more in expected if not has_more} >= {0, 1, 3}
     monkeypatch.setattr(limits, "GROUP_LOOKUP_BYTES", 1)
     assert await queries.look_up_tokens(asked) is None
+    monkeypatch.setattr(limits, "GROUPED_LOOKUP_BYTES", 100)
+    assert await queries.look_up_tokens([_lookup("tokens", "t0")]) == [None]
+
+
+async def test_a_lone_look_up_that_meets_an_election_needs_a_query_of_its_own(
+    mongod: EmbeddedMongod, queries: MongoProfileQueries
+) -> None:
+    with _failing(mongod, closeConnection=True):
+        assert await queries.look_up_tokens([_lookup("app", "t")]) == [None]
+
+
+def test_a_whole_document_has_as_many_aliases_as_it_holds(opened: Database) -> None:
+    options = opened.codec_options
+    document = _documents("app", "u", range(1))[0]
+    for aliases, expected in (([b"1", b"2"], 2), (None, 0)):
+        raw = RawBSONDocument(encode(document if aliases is None else document | {"aliases": aliases}))
+        assert FetchedDocument(raw, options).profile().alias_count == expected
 
 
 def _whole(found: Found) -> tuple[list[Profile], bool]:
@@ -263,26 +293,6 @@ async def test_a_look_up_pages_through_all_users_the_latest_first_and_those_of_v
         pages = await _looked_up(queries, known, size)
         assert [user_id for page in pages for user_id in page] == expected
         assert {len(page) for page in pages[:-1]} <= {size}
-
-
-class Commands(CommandListener):
-    """Records the commands that a client sends."""
-
-    def __init__(self) -> None:
-        self.commands: list[dict[str, Any]] = []
-
-    @property
-    def names(self) -> list[str]:
-        return [next(iter(command)) for command in self.commands]
-
-    def started(self, event: CommandStartedEvent) -> None:
-        self.commands.append(dict(event.command))
-
-    def succeeded(self, event: CommandSucceededEvent) -> None:
-        pass
-
-    def failed(self, event: CommandFailedEvent) -> None:
-        pass
 
 
 _AVATAR = cast(EmailFacts, email_facts("john@acme.com")).avatar_url
@@ -406,18 +416,7 @@ _SHAPES: dict[str, tuple[dict[str, object], str]] = {
 
 
 async def _explained(mongod: EmbeddedMongod, ask: Callable[[MongoProfileQueries], Awaitable[object]]) -> Any:
-    """The plan of the last query that a call sends, with the numbers of its execution."""
-    commands = Commands()
-    client = connect(mongod.uri, event_listeners=[commands])
-    opened = open_database(client, _NAME)
-    await ask(MongoProfileQueries(opened))
-    query = next(each for each in reversed(commands.commands) if next(iter(each)) in ("find", "aggregate"))
-    of_driver = {"lsid", "$db", "$clusterTime", "readConcern", "maxTimeMS"}
-    plan = await opened.command(
-        "explain", {name: value for name, value in query.items() if name not in of_driver}, verbosity="executionStats"
-    )
-    client.close()
-    return plan
+    return await explained(mongod.uri, _NAME, ask)
 
 
 def _assert_served_by(winning: Any, field: str) -> list[dict[str, Any]]:
@@ -443,8 +442,7 @@ async def profiles_of_others(opened: Database) -> None:
             "_id": f"others/u/{number}",
             "application_id": "others",
             "user_id": str(number),
-            "company_id": "others",
-            "avatar_url": "others",
+            **dict.fromkeys(("company_id", "avatar_url", "anonymous_id", "email_key"), "others"),
             "aliases": [b"others"],
             "created_time": datetime(2020, 1, 1, tzinfo=UTC),
         }
@@ -458,6 +456,17 @@ async def test_an_index_serves_every_promised_query(opened: Database, name: str)
     query, field = _SHAPES[name]
     plan = await opened.get_collection("profiles").find(query).explain()
     _assert_served_by(plan["queryPlanner"]["winningPlan"], field)
+
+
+@pytest.mark.usefixtures("profiles_of_others")
+@pytest.mark.parametrize("after", [None, (datetime.now(UTC), "id"), (None, "id")], ids=["first", "later", "last"])
+async def test_an_index_serves_look_ups_of_anonymous_ids(
+    mongod: EmbeddedMongod, after: tuple[datetime | None, str] | None
+) -> None:
+    lookup = Lookup("others", "anonymous_id", "of one", 1, after)
+    plan = await _explained(mongod, lambda queries: queries.look_up(lookup))
+    _assert_served_by(plan["queryPlanner"]["winningPlan"], "anonymous_id")
+    assert plan["executionStats"]["totalDocsExamined"] == 0
 
 
 @pytest.mark.parametrize("order_by", ["created_time", "created_time desc"])

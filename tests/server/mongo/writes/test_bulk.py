@@ -11,7 +11,7 @@ from pymongo.synchronous.bulk import _Bulk
 from server.errors import ProfileTooLarge, WriteOutcomeUnknown, WriteRejected
 from server.local.mongod import EmbeddedMongod
 from server.mongo.client import Collection, Database, connect, open_database
-from server.mongo.writes.bulk import Upsert, failure_of, write_in_bulk
+from server.mongo.writes.bulk import PATH_MEETS_NON_OBJECT, Upsert, failure_of, write_in_bulk
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +39,16 @@ def test_an_upsert_is_the_statement_that_the_driver_builds() -> None:
     assert bulk.ops == built.ops
     assert vars(bulk) == vars(built)
     client.close()
+
+
+async def test_an_upsert_alone_has_the_result_of_a_bulk(opened: Database) -> None:
+    collection = opened.get_collection("alone")
+    for update, effective in (({"$set": {"a": 1}}, 1), ({"$set": {"a": 1}}, 1), ([{"$set": {"a": 2}}], 1)):
+        result = await write_in_bulk(collection, [Upsert("u", update)])
+        assert (result.codes, list(result.unknown), result.effective) == ({}, [], effective)
+    assert await collection.find_one({}) == {"_id": "u", "a": 2}
+    result = await write_in_bulk(collection, [Upsert("u", {"$set": {"a.b": 1}})])
+    assert (result.codes, list(result.unknown), result.effective) == ({0: PATH_MEETS_NON_OBJECT}, [], 0)
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from pymongo import MongoClient
+from pymongo.synchronous.bulk import _Bulk
 
 from server.errors import DatabaseUnavailable, ProfileTooLarge, WriteOutcomeUnknown, WriteRejected
 from server.local.mongod import EmbeddedMongod
@@ -187,12 +188,14 @@ async def test_racing_first_writes_of_one_user_all_arrive(
     assert await _metadata(queries, user) == {f"k{n}": n for n in range(64)}
 
 
+@pytest.mark.parametrize("count", [1, 2])
+@pytest.mark.parametrize("code", [64, 79])
 async def test_a_write_that_the_majority_did_not_confirm_is_of_unknown_outcome(
-    store: MongoProfileStore, mongod: EmbeddedMongod, user: str
+    store: MongoProfileStore, mongod: EmbeddedMongod, user: str, count: int, code: int
 ) -> None:
-    with _failing(mongod, 1, writeConcernError={"code": 64, "errmsg": "waiting for replication timed out"}):
-        outcomes = await applied(store, [_write(user, metadata={"a": 1}), _write(f"{user}2", metadata={"a": 1})])
-    assert _kinds(outcomes) == [WriteOutcomeUnknown] * 2
+    with _failing(mongod, 1, writeConcernError={"code": code, "errmsg": "not confirmed"}):
+        outcomes = await applied(store, [_write(f"{user}{number}", metadata={"a": 1}) for number in range(count)])
+    assert _kinds(outcomes) == [WriteOutcomeUnknown] * count
 
 
 async def test_write_errors_and_write_concern_errors_have_different_outcomes(
@@ -202,6 +205,16 @@ async def test_write_errors_and_write_concern_errors_have_different_outcomes(
     with _failing(mongod, 1, writeConcernError={"code": 64, "errmsg": "waiting for replication timed out"}):
         outcomes = await applied(store, [large, _write(f"{user}2", metadata={"a": 1})])
     assert _kinds(outcomes) == [ProfileTooLarge, WriteOutcomeUnknown]
+    with _failing(mongod, 1, writeConcernError={"code": 64, "errmsg": "waiting for replication timed out"}):
+        assert _kinds(await applied(store, [large])) == [ProfileTooLarge]
+
+
+async def test_a_lone_write_is_retried_as_one_and_not_in_a_bulk(
+    store: MongoProfileStore, mongod: EmbeddedMongod, user: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_Bulk, "execute", None)
+    with _failing(mongod, 1, closeConnection=True):
+        assert await applied(store, [_write(user, metadata={"a": 1})]) == [STORED]
 
 
 @pytest.mark.parametrize("code", [50, 64, 262, 11602, 14031])

@@ -47,7 +47,13 @@ def test_at_most_1000_calls_wait_until_their_credential_is_looked_up(admission: 
     admission.require_room_for_unverified()
 
 
-_SHARES = {Work.READ: (100, 3), Work.LOOKUP: (100, 100), Work.QUERY: (16, 2), Work.CHANGE: (50, 3)}
+_SHARES = {
+    Work.READ: (100, 3),
+    Work.LOOKUP: (100, 100),
+    Work.QUERY: (16, 2),
+    Work.CHANGE: (50, 3),
+    Work.STATUS: (100, 3),
+}
 """How many calls one application alone may have in flight, and have served concurrently."""
 
 
@@ -60,6 +66,7 @@ def test_each_method_passes_a_gate_or_sends_updates_or_causes_no_work() -> None:
         "internal.v1.UserUpdateService.BatchUpdateUsers": Work.UPDATE,
         "internal.v1.UserUpdateService.StreamBatchUpdateUsers": Work.UPDATE,
         "internal.v1.CredentialService.CheckCredential": Work.NONE,
+        "internal.v1.RefusalReportService.ReportRefusals": Work.NONE,
     }
 
 

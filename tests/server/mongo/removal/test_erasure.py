@@ -22,7 +22,7 @@ from server.errors import (
 from server.local.mongod import EmbeddedMongod
 from server.model import STORED, SUPPRESSED, AliasRemoval, Erasure, UserUpdate
 from server.mongo.client import Database, connect, open_database, prepare
-from server.mongo.erasure import MongoProfileErasure
+from server.mongo.removal.erasure import MongoProfileErasure
 from server.mongo.writes import bulk
 from server.mongo.writes.profiles import MongoProfileStore
 from server.users.ids import alias_digest, profile_id, visitor_id
@@ -82,12 +82,15 @@ async def test_nothing_is_left_of_a_profile_and_its_visitor(
     assert (await stored(opened, profile_id("app", user)))["metadata"] == {"b": 1}
 
 
-async def test_a_tombstone_holds_nothing_but_its_end_and_takes_no_update(
+async def test_a_tombstone_holds_nothing_but_its_period_and_takes_no_update(
     opened: Database, erasure: MongoProfileErasure, store: MongoProfileStore, user: str
 ) -> None:
     await update(store, user, metadata={"a": 1}, session_token="t")
     assert await erasure.erase([erasure_of(user, _LATER)]) == [True]
-    tombstone: Any = {"_id": profile_id("app", user), "suppressed_until": _LATER}
+    tombstone = await stored(opened, profile_id("app", user))
+    assert datetime.now(UTC) - tombstone.pop("suppressed_time") < timedelta(minutes=1)
+    assert tombstone == {"_id": profile_id("app", user), "suppressed_until": _LATER}
+    tombstone = await stored(opened, profile_id("app", user))
     later: list[dict[str, Any]] = [{}, {"metadata": {"a": {}}}, {"session_token": "t"}, {"metadata": {"a": {"b": 1}}}]
     for fields in later:
         assert await update(store, user, **fields) is SUPPRESSED
@@ -116,6 +119,8 @@ async def test_each_of_many_updates_has_its_own_outcome(
 async def test_a_period_is_prolonged_and_never_shortened(
     opened: Database, erasure: MongoProfileErasure, user: str
 ) -> None:
+    await erasure.erase([erasure_of(user, _LATER)])
+    start = (await stored(opened, profile_id("app", user)))["suppressed_time"]
     for until, expected in (
         (_LATER, _LATER),
         (_LATER - timedelta(days=1), _LATER),
@@ -123,7 +128,8 @@ async def test_a_period_is_prolonged_and_never_shortened(
         (_LATER + timedelta(days=1), _LATER + timedelta(days=1)),
     ):
         assert await erasure.erase([erasure_of(user, until)]) == [False]
-        assert (await stored(opened, profile_id("app", user)))["suppressed_until"] == expected
+        tombstone = await stored(opened, profile_id("app", user))
+        assert (tombstone["suppressed_time"], tombstone["suppressed_until"]) == (start, expected)
 
 
 async def test_a_user_can_be_stored_again_after_the_suppression_ends(
@@ -156,7 +162,7 @@ async def test_the_visitor_that_the_profile_names_last_is_erased_despite_concurr
             named = {visitor for visitor in visitors if await stored(opened, visitor_id("app", visitor))}
             # Of those that are left, each was never named, or is named by a profile that came later.
             assert profile is None or "modified_time" not in profile or profile["anonymous_id"] in visitors
-            assert until is None or profile == {"_id": profile_id("app", user), "suppressed_until": until}
+            assert until is None or {*profile} == {"_id", "suppressed_time", "suppressed_until"}
             assert named <= set(visitors)
 
     await asyncio.gather(write(), erase())
@@ -220,7 +226,7 @@ async def test_nothing_is_written_if_the_profiles_cannot_be_read(
 ) -> None:
     await update(store, user, session_token="t")
     removal = AliasRemoval(profile_id("app", user), alias_digest("app", "t"))
-    monkeypatch.setattr("server.mongo.erasure.WRITE_SECONDS", 0.3)
+    monkeypatch.setattr("server.mongo.removal.erasure.WRITE_SECONDS", 0.3)
     started = time.monotonic()
     with _failing(mongod, "find", **failure):
         outcomes: Any = [await erasure.erase([erasure_of(user)]), await erasure.remove_aliases([removal])]

@@ -1,66 +1,56 @@
-"""`python -m server.applications`, and what it stores."""
+"""`userfold applications`, and what it stores."""
 
-import io
-import os
+import json
 import re
-import subprocess
 import time
 from collections.abc import AsyncIterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, nullcontext, redirect_stderr, redirect_stdout
-from dataclasses import dataclass, field
+from contextlib import asynccontextmanager, nullcontext
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
 import pytest
 from pymongo.database import Database
 
-from server import applications
-from server.accounts.credentials import credential_from_metadata, digest, generate_collector_key
+from server.accounts.credentials import (
+    credential_from_metadata,
+    digest,
+    generate_collector_key,
+    generate_management_token,
+)
 from server.errors import CredentialUnknown
 from server.local.mongod import EmbeddedMongod
-from server.mongo.accounts import MongoApplicationStore
+from server.mongo.accounts.credentials import MongoCredentialStore
 from server.mongo.client import connect, open_database
 from server.rpc.authentication import Authenticator
+from tests.cli.conftest import Run, run_userfold
 from tests.support.applications import Application
-from tests.support.programs import environment, run_program
 from tests.support.stack import DATABASE, Api, Stack
 
 
-def _run(mongod: EmbeddedMongod | None, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run the command in a thread without an event loop."""
-    variables = {"USERFOLD_MONGODB_URI": mongod.uri, "USERFOLD_DATABASE": DATABASE} if mongod else {}
-    with (
-        ThreadPoolExecutor(1) as thread,
-        patch.dict(os.environ, environment(variables), clear=True),
-        redirect_stdout(io.StringIO()) as stdout,
-        redirect_stderr(io.StringIO()) as stderr,
-    ):
-        try:
-            status = thread.submit(applications.main, arguments).result()
-        except SystemExit as end:
-            status = int(end.code or 0)
-    return subprocess.CompletedProcess(arguments, status, stdout.getvalue(), stderr.getvalue())
+def _run(mongod: EmbeddedMongod | None, *arguments: str) -> Run:
+    settings = {"USERFOLD_MONGODB_URI": mongod.uri, "USERFOLD_DATABASE": DATABASE} if mongod else {}
+    return run_userfold("applications", *arguments, variables={"USERFOLD_DATA_DIR": "/nothing"} | settings)
 
 
-def _printed(run: subprocess.CompletedProcess[str]) -> Application:
-    words = [line.split() for line in run.stdout.splitlines()]
-    assert [line[0] for line in words] == ["application", "application_id", "management_token"]
-    return Application(words[0][1], words[1][1], words[2][1])
+def _json(mongod: EmbeddedMongod, *arguments: str) -> Any:
+    run = _run(mongod, *arguments, "--json")
+    assert run.returncode == 0, run.stderr
+    return json.loads(run.stdout)
+
+
+def _printed(run: Run) -> Application:
+    assert run.returncode == 0, run.stderr
+    values = dict(line.split("  ", 1) for line in run.stdout.splitlines())
+    assert list(values) == ["application_id", "name", "collector_key", "management_token"]
+    return Application(*(values[name].strip() for name in ("application_id", "collector_key", "management_token")))
 
 
 def test_a_created_application_can_write_and_read(
     mongod: EmbeddedMongod, stack: Stack, database: Database[dict[str, Any]]
 ) -> None:
-    run = run_program(
-        "server.applications",
-        "create",
-        "My product",
-        variables={"USERFOLD_MONGODB_URI": mongod.uri, "USERFOLD_DATABASE": DATABASE},
-    )
-    assert run.returncode == 0, run.stderr
-    application = _printed(run)
+    application = _printed(_run(mongod, "create", "My product"))
     assert len(application.collector_key) >= 50
     api = Api(stack.http, application)
     with api.client:
@@ -75,11 +65,11 @@ def test_a_created_application_can_write_and_read(
     }
 
 
-def test_deployed_clients_keep_their_application_id(mongod: EmbeddedMongod, stack: Stack) -> None:
+def test_deployed_clients_keep_the_key_that_they_send(mongod: EmbeddedMongod, stack: Stack) -> None:
     key = f"My Moesif Application Id {generate_collector_key()}"
     run = _run(mongod, "create", "Moved here", "--collector-key", key)
     assert run.returncode == 0, run.stderr
-    assert f"application_id    {key}\n" in run.stdout
+    assert f"collector_key     {key}\n" in run.stdout
     token = run.stdout.split()[-1]
     api = Api(stack.http, Application("", key, token))
     with api.client:
@@ -92,12 +82,12 @@ def test_deployed_clients_keep_their_application_id(mongod: EmbeddedMongod, stac
 def test_a_key_that_no_header_can_carry_is_refused(mongod: EmbeddedMongod, key: str) -> None:
     run = _run(mongod, "create", "x", "--collector-key", key)
     assert run.returncode == 2
-    assert "printable ASCII" in run.stderr
+    assert "printable ASCII" in " ".join(run.stderr.split())
 
 
 def test_without_a_database_the_error_names_the_variable() -> None:
     run = _run(None, "create", "x")
-    assert run.returncode == 1
+    assert run.returncode == 2
     assert run.stderr.startswith("userfold: set USERFOLD_MONGODB_URI")
 
 
@@ -118,9 +108,9 @@ class Printed:
     secret: str = field(repr=False)
 
 
-def _credential_in(run: subprocess.CompletedProcess[str]) -> Printed:
+def _credential_in(run: Run) -> Printed:
     assert run.returncode == 0, run.stderr
-    (_, credential_id, *_), (label, secret) = (line.split() for line in run.stdout.splitlines())
+    (_, credential_id), *_, (label, secret) = (line.split(maxsplit=1) for line in run.stdout.splitlines())
     assert secret not in run.stderr
     return Printed(credential_id, label, secret)
 
@@ -148,7 +138,7 @@ def test_a_token_allows_what_its_scopes_allow(mongod: EmbeddedMongod, stack: Sta
     ):
         run = _run(mongod, "create-token", registered.application_id, "--name", "Support", "--scopes", scopes)
         printed = _credential_in(run)
-        assert (printed.label, run.stdout.split()[2]) == ("management_token", "Support")
+        assert (printed.label, run.stdout.split()[3]) == ("management_token", "Support")
         assert _statuses(stack, registered, printed.secret) == expected, scopes
 
 
@@ -165,7 +155,7 @@ def test_an_application_may_have_several_collector_keys(mongod: EmbeddedMongod, 
     printed = _credential_in(_run(mongod, "create-key", api.application.application_id))
     chosen = f"chosen {generate_collector_key()}"
     run = _run(mongod, "create-key", api.application.application_id, "--collector-key", chosen)
-    assert run.stdout.splitlines()[1] == f"application_id    {chosen}"
+    assert run.stdout.splitlines()[1] == f"collector_key  {chosen}"
     for number, key in enumerate((printed.secret, chosen)):
         response = api.update({"user_id": "u", "metadata": {f"k{number}": 1}}, **{"X-Moesif-Application-Id": key})
         assert response.status_code == 201
@@ -191,7 +181,8 @@ async def test_a_rotated_credential_and_its_successor_both_work_until_the_overla
             found = await authenticator.authenticate(credential_from_metadata(_metadata(kind, new.secret)))
             assert found.application_id == application.application_id
             with nullcontext() if known else pytest.raises(CredentialUnknown):
-                assert await authenticator.authenticate(credential_from_metadata(_metadata(kind, old.secret))) == found
+                same = await authenticator.authenticate(credential_from_metadata(_metadata(kind, old.secret)))
+                assert same == replace(found, credential_id=old.credential_id)
     again = _run(mongod, "rotate", old.credential_id)
     assert (again.returncode, again.stderr) == (
         1,
@@ -222,7 +213,7 @@ class _Clock:
 async def _authenticating(mongod: EmbeddedMongod, hours: float = 0) -> AsyncIterator[Authenticator]:
     """The authenticator of a server whose clock is so many hours ahead."""
     client = connect(mongod.uri)
-    store = MongoApplicationStore(open_database(client, DATABASE))
+    store = MongoCredentialStore(open_database(client, DATABASE))
     yield Authenticator(store, lambda: _Clock.seconds, lambda: time.time() + hours * 3600)
     client.close()
 
@@ -243,7 +234,7 @@ def test_the_list_shows_every_credential_and_no_secret(
     shown = [re.split(r"  +", line) for line in run.stdout.splitlines() if application_id in line]
     assert [cells[3:6] for cells in shown] == [
         ["collector key", "-", "write:users"],
-        ["management token", "-", "admin"],
+        ["management token", "first", "admin"],
         ["management token", "Support desk", "delete:users,read:users"],
     ]
     assert shown[2][2] == token.credential_id
@@ -283,19 +274,23 @@ _TOKEN = ["create-token", "x", "--name", "x", "--scopes", "admin"]
         (["rotate", "x", "--overlap", "soon"], "must be a number from 0 to 8,760"),
         (["create-token", "x", "--scopes", "admin"], "--name"),
         ([], "COMMAND"),
+        (["create", "x", "--collector-key", f"ufm_{'x' * 64}"], "a management token in place of a collector key"),
+        (["revoke", f"ufm_{'x' * 64}"], "a management token in place of an id"),
+        (["create-key", f"ufc_{'x' * 64}"], "a collector key in place of an id"),
     ],
 )
 def test_invalid_arguments_are_refused(words: list[str], error: str) -> None:
     run = _run(None, *words)
     assert run.returncode == 2
     assert error in " ".join(run.stderr.split())
+    assert "xxx" not in run.stderr
 
 
 def test_a_database_that_fails_is_reported(mongod: EmbeddedMongod, database: Database[dict[str, Any]]) -> None:
     failing = {"failCommands": ["delete"], "errorCode": 13, "appName": "userfold"}
     database.client.admin.command({"configureFailPoint": "failCommand", "mode": {"times": 1}, "data": failing})
     run = _run(mongod, "revoke", "x")
-    assert (run.returncode, run.stderr) == (1, "userfold: the MongoDB of USERFOLD_MONGODB_URI does not answer\n")
+    assert (run.returncode, run.stderr) == (3, "userfold: the MongoDB of USERFOLD_MONGODB_URI does not answer\n")
 
 
 def test_paths_are_declared_listed_and_withdrawn(
@@ -303,13 +298,13 @@ def test_paths_are_declared_listed_and_withdrawn(
 ) -> None:
     application_id = application.application_id
     declared = _run(mongod, "declare-index", application_id, 'metadata."sales"["a.b"]')
-    assert (declared.returncode, declared.stdout) == (0, 'declared          metadata.sales["a.b"]\n')
+    assert (declared.returncode, declared.stdout) == (0, 'declared  metadata.sales["a.b"]\n')
     assert _run(mongod, "list-indexes", application_id).stdout == declared.stdout
     document = database.applications.find_one({"_id": application_id})
     assert document is not None
     assert [each["path"] for each in document["indexes"]] == ['metadata.sales["a.b"]']
     withdrawn = _run(mongod, "withdraw-index", application_id, 'metadata.sales["a.b"]')
-    assert (withdrawn.returncode, withdrawn.stdout) == (0, 'withdrawn         metadata.sales["a.b"]\n')
+    assert (withdrawn.returncode, withdrawn.stdout) == (0, 'withdrawn  metadata.sales["a.b"]\n')
     assert _run(mongod, "list-indexes", application_id).stdout == ""
 
 
@@ -320,3 +315,56 @@ def test_what_cannot_be_declared_is_refused(mongod: EmbeddedMongod, application:
     assert "expected a field of filters that has no index yet" in refused.stderr
     unknown = _run(mongod, command, "nobody", "metadata.a")
     assert (unknown.returncode, unknown.stderr) == (1, "userfold: no application has this id\n")
+
+
+def test_an_application_is_ensured_once(
+    mongod: EmbeddedMongod, stack: Stack, database: Database[dict[str, Any]], tmp_path: Path
+) -> None:
+    key, token, other = generate_collector_key(), generate_management_token(), generate_management_token()
+    key_file, token_file = tmp_path / "key", tmp_path / "token"
+    key_file.write_text(f"{key}\n")
+    token_file.write_text(token)
+    application_id = f"ensured-{key[4:12]}"
+    words = ("ensure", application_id, "Ensured", "--collector-key-file", str(key_file))
+    for secret in (token, other):
+        token_file.write_text(secret)
+        run = _run(mongod, *words, "--management-token-file", str(token_file))
+        assert (run.returncode, run.stdout, run.stderr) == (0, f"registered  {application_id}\n", "")
+    api = Api(stack.http, Application(application_id, key, token))
+    with api.client:
+        assert api.stored({})["user_id"] == "u"
+    assert database.credentials.find_one({"_id": digest(other)}) is None
+    token_file.write_text(key)
+    run = _run(mongod, *words, "--management-token-file", str(token_file))
+    assert (run.returncode, "must hold a management token" in run.stderr, key in run.stderr) == (1, True, False)
+
+
+def test_an_application_is_shown_with_its_credentials_and_indexes(
+    mongod: EmbeddedMongod, application: Application
+) -> None:
+    application_id = application.application_id
+    _run(mongod, "declare-index", application_id, "metadata.plan")
+    shown = _run(mongod, "show", application_id)
+    assert shown.returncode == 0, shown.stderr
+    assert f"application_id  {application_id}\n" in shown.stdout
+    assert "indexes         metadata.plan\n" in shown.stdout
+    assert shown.stdout.count("write:users") == 1
+    parsed = _json(mongod, "show", application_id)
+    assert parsed["indexes"] == ["metadata.plan"]
+    assert [each["kind"] for each in parsed["credentials"]] == ["collector_key", "management_token"]
+    listed = _json(mongod, "list")
+    (own,) = (each for each in listed if each["application_id"] == application_id)
+    assert own | {"indexes": ["metadata.plan"]} == parsed
+    assert _run(mongod, "show", "nobody").stderr == "userfold: no application has this id\n"
+
+
+def test_new_credentials_are_printed_as_json(mongod: EmbeddedMongod) -> None:
+    created = _json(mongod, "create", "x")
+    assert created.keys() == {"application_id", "name", "collector_key", "management_token"}
+    key = _json(mongod, "create-key", created["application_id"])
+    assert key.keys() == {"credential_id", "collector_key"}
+    rotated = _json(mongod, "rotate", key["credential_id"])
+    assert rotated.keys() == key.keys()
+    revoked = _json(mongod, "revoke", rotated["credential_id"])
+    assert revoked == {"revoked": rotated["credential_id"]}
+    assert _json(mongod, "list-indexes", created["application_id"]) == []
