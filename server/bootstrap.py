@@ -34,7 +34,7 @@ from server.mongo.refusals import MongoRefusals
 from server.mongo.removal.continued_deletions import ContinuedDeletions
 from server.mongo.schema import prepare
 from server.mongo.secrets import page_token_key
-from server.mongo.writes.profiles import MongoProfileStore
+from server.mongo.writes.by_kind import MongoProfileStores
 from server.rpc.admission.admission import Admission
 from server.rpc.admission.rate_limit import TokenBuckets
 from server.rpc.authentication import Authenticator
@@ -113,7 +113,7 @@ async def serve(
         credentials = MongoCredentialStore(opened)
         usage = CredentialUsage(credentials.note_used, time.time)
         authenticator = Authenticator(credentials, time.monotonic, time.time, usage.note)
-        profiles = WriteBatcher(MongoProfileStore(opened))
+        profiles = WriteBatcher(MongoProfileStores(opened))
         secret = await page_token_key(opened)
         indexes = DeclaredIndexes(opened)
         admission = Admission(profiles.require_room, TokenBuckets(rate_limit, time.monotonic))

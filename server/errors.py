@@ -1,9 +1,10 @@
 """What can go wrong. `rpc/error_status` maps each error to a gRPC status."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
-from server.model import Scope
+from server.model import COMPANIES, USERS, ProfileKind, Scope
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +107,14 @@ class ResponseTooLarge(UserfoldError):
 
 class UserNotFound(UserfoldError):
     """No update of that user was ever stored."""
+
+
+class CompanyNotFound(UserfoldError):
+    """No update of that company was ever stored."""
+
+
+NOT_FOUND: Final[Mapping[ProfileKind, type[UserfoldError]]] = {USERS: UserNotFound, COMPANIES: CompanyNotFound}
+"""The error of a profile of each kind that is not stored."""
 
 
 class CredentialMissing(UserfoldError):

@@ -3,7 +3,8 @@
 from server.model.accounts import Application, CredentialKind, Scope
 from server.model.changes import AliasRemoval, Erasure, Suppression, WouldErase
 from server.model.deployment import DatabaseFacts, Member
-from server.model.profiles import Fetched, Preview, Profile, StoredUser
+from server.model.kinds import COMPANIES, KINDS, USERS, ProfileKind
+from server.model.profiles import Fetched, JsonObject, Preview, Profile, StoredUser
 from server.model.reads import (
     CampaignGroup,
     CampaignReport,
@@ -18,10 +19,11 @@ from server.model.updates import (
     REMOVE,
     STORED,
     SUPPRESSED,
+    CompanyUpdate,
     DotPaths,
-    JsonObject,
     Patch,
     PlannedUpdate,
+    ProfileUpdate,
     ProfileWrite,
     Remove,
     Stored,
@@ -32,13 +34,17 @@ from server.model.updates import (
 )
 
 __all__ = [
+    "COMPANIES",
+    "KINDS",
     "REMOVE",
     "STORED",
     "SUPPRESSED",
+    "USERS",
     "AliasRemoval",
     "Application",
     "CampaignGroup",
     "CampaignReport",
+    "CompanyUpdate",
     "CredentialKind",
     "DatabaseFacts",
     "DotPaths",
@@ -55,6 +61,8 @@ __all__ = [
     "Prefix",
     "Preview",
     "Profile",
+    "ProfileKind",
+    "ProfileUpdate",
     "ProfileWrite",
     "Remove",
     "ReportRequest",

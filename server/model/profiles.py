@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from server.model.updates import JsonObject
+JsonObject = dict[str, object]
+"""A JSON object. `object` stands for any JSON value."""
 
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """The stored profile of one user, or of a visitor, whose `user_id` is empty.
+    """The stored profile of one user, or of a visitor or a company, whose `user_id` is empty.
 
     `modified_time` is in nanoseconds since 1970-01-01 UTC. `ip_address` is the one of an update or, if none sent any,
     `observed_ip_address`, the client address of a request. `stored_time` is when the latest update was stored. A

@@ -2,34 +2,54 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final, cast
+from typing import ClassVar, Final, cast
 
-JsonObject = dict[str, object]
-"""A JSON object. `object` stands for any JSON value."""
+from server.model.kinds import COMPANIES, USERS, ProfileKind
+from server.model.profiles import JsonObject
 
 
 # The values of an update are not changed. They are not frozen, because creating a frozen instance takes longer.
-@dataclass(slots=True)
-class UserUpdate:
-    """What a caller sends about one user. None means "not sent": the stored field does not change.
+@dataclass(slots=True, kw_only=True)
+class ProfileUpdate:
+    """What a caller sends about one profile of a `kind`. None means "not sent": the stored field does not change.
 
     `modified_time` is in nanoseconds since 1970-01-01 UTC. `metadata` holds JSON values with the caller's keys.
     `clear_fields` are names of stored fields, which are removed before the other fields are applied. `client_address`
     is the address that sent the request. `etag` is the one that the stored profile must have.
     """
 
-    user_id: str = ""
-    company_id: str | None = None
+    kind: ClassVar[ProfileKind]
+
     modified_time: int | None = None
     ip_address: str | None = None
     session_token: str | None = field(default=None, repr=False)
     user_agent_string: str | None = None
     metadata: JsonObject | None = None
     campaign: Mapping[str, str] | None = None
-    anonymous_id: str | None = None
     client_address: str | None = None
     clear_fields: Sequence[str] = ()
     etag: str | None = None
+
+
+@dataclass(slots=True)
+class UserUpdate(ProfileUpdate):
+    """An update of a user or, without a `user_id`, of a visitor."""
+
+    kind: ClassVar[ProfileKind] = USERS
+
+    user_id: str = ""
+    company_id: str | None = None
+    anonymous_id: str | None = None
+
+
+@dataclass(slots=True)
+class CompanyUpdate(ProfileUpdate):
+    """An update of a company."""
+
+    kind: ClassVar[ProfileKind] = COMPANIES
+
+    company_id: str = ""
+    company_domain: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +124,7 @@ class ProfileWrite:
     add, including those inside arrays. `first_campaign` is stored if the profile has none. It is None if the patch
     itself changes `initial_campaign`, since MongoDB refuses two changes of one path. `recount` is true if the profile
     may hold too many values with the write, and must be counted (see `mongo/writes/values.py`). A write with an `etag`
-    is conditional: it is applied if the profile has that etag. It is `exact` too.
+    is conditional: it is applied if the profile has that etag. It is `exact` too. `kind` is that of the profile.
     """
 
     profile_id: str
@@ -118,6 +138,7 @@ class ProfileWrite:
     values: int = 0
     recount: bool = False
     etag: str | None = None
+    kind: ProfileKind = USERS
 
     @property
     def patch(self) -> Patch:

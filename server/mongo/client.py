@@ -20,6 +20,7 @@ from pymongo.errors import CollectionInvalid, OperationFailure, PyMongoError
 from pymongo.read_concern import ReadConcern
 
 from server.limits import ALIASES, PROFILE_BYTES, PROFILE_VALUES
+from server.model import KINDS
 from server.mongo.driver import WRITE_SECONDS, options_for
 from server.settings import InvalidSetting
 
@@ -66,6 +67,9 @@ _REFUSALS_SECONDS = 30 * 24 * 3600
 BY_USER_ID = ["application_id", "user_id"]
 """The index of all users by user id, without visitors and without what an erasure leaves."""
 
+BY_COMPANY_ID = ["application_id", "company_id"]
+"""The index of all companies by their ids."""
+
 BY_EMAIL_KEY = ["application_id", "email_key"]
 """The index of all users with an email address, by its key. Visitors are not in it, however many have an address."""
 
@@ -73,8 +77,8 @@ BY_ANONYMOUS_ID = ["application_id", "anonymous_id"]
 """The index of all users whose profiles name an anonymous id. Visitors are not in it."""
 
 BY_CREATED_TIME = ["application_id", "created_time", "_id"]
-"""The index of all users by the time of their creation: the order of lists, and what reports read. `_id` makes the
-order unique."""
+"""The index of all users, or companies, by the time of their creation: the order of lists, and what reports read. `_id`
+makes the order unique."""
 
 STRING: Document = {"$gte": ""}
 """Any string. Unlike `$exists`, an index alone can decide it."""
@@ -110,6 +114,11 @@ INDEXES: Final = (
         "profiles",
         BY_ANONYMOUS_ID,
         {"partialFilterExpression": {"anonymous_id": {"$exists": True}, "user_id": {"$exists": True}}},
+    ),
+    NeededIndex("companies", BY_CREATED_TIME, {}),
+    NeededIndex("companies", BY_COMPANY_ID, {}),
+    NeededIndex(
+        "companies", ["application_id", "domain_key"], {"partialFilterExpression": {"domain_key": {"$exists": True}}}
     ),
     NeededIndex("credentials", ["credential_id"], {"unique": True}),
     NeededIndex("credentials", ["application_id"], {}),
@@ -167,22 +176,8 @@ def unusable(database: Database, error: PyMongoError) -> InvalidSetting:
 
 
 async def _create_what_is_missing(database: Database) -> None:
-    storage: dict[str, Any] = {"storageEngine": _PROFILE_STORAGE}
-    for options in (storage, {}):
-        try:
-            await database.create_collection("profiles", validator=PROFILE_VALIDATOR, **options)
-            break
-        except CollectionInvalid:
-            exists = True
-        except OperationFailure as error:
-            exists = error.code == _NAMESPACE_EXISTS
-            if not (exists or options):
-                raise
-        if exists:
-            # The validator may be of an older version. An equal one changes nothing.
-            await database.command("collMod", "profiles", validator=PROFILE_VALIDATOR)
-            break
-        # Storage engines other than WiredTiger refuse the option.
+    for kind in KINDS:
+        await _create_collection(database, kind.collection)
     # To build an index, MongoDB reads the whole collection, and responds when it is ready.
     with pymongo.timeout(_INDEX_SECONDS):
         for index in INDEXES:
@@ -194,6 +189,26 @@ async def _create_what_is_missing(database: Database) -> None:
         except OperationFailure as error:
             if error.code not in NOT_THERE:
                 raise
+
+
+async def _create_collection(database: Database, name: str) -> None:
+    """Create a collection of profiles, or set its validator."""
+    storage: dict[str, Any] = {"storageEngine": _PROFILE_STORAGE}
+    for options in (storage, {}):
+        try:
+            await database.create_collection(name, validator=PROFILE_VALIDATOR, **options)
+            return
+        except CollectionInvalid:
+            exists = True
+        except OperationFailure as error:
+            exists = error.code == _NAMESPACE_EXISTS
+            if not (exists or options):
+                raise
+        if exists:
+            # The validator may be of an older version. An equal one changes nothing.
+            await database.command("collMod", name, validator=PROFILE_VALIDATOR)
+            return
+        # Storage engines other than WiredTiger refuse the option.
 
 
 async def answers(database: Database) -> bool:

@@ -45,8 +45,9 @@ class FetchedDocument:
         if "aliases" in document:
             # The whole document was read: MongoDB need not count them.
             document["alias_count"] = len(document["aliases"])
-        if self._mask is WHOLE:
-            document.setdefault("alias_count", 0)
+        if self._mask.is_whole:
+            if self._mask.kind.has_aliases:
+                document.setdefault("alias_count", 0)
             return profile_from_document(document, etag_of(document))
         return masked(profile_from_document(document), self._mask)
 
@@ -63,7 +64,7 @@ class FetchedDocument:
 def _stored_user(document: Mapping[str, Any], visitor: StoredUser | None = None) -> StoredUser:
     aliases = document.get("aliases", ())
     return StoredUser(
-        profile=profile_from_document({"user_id": "", **document, "alias_count": len(aliases)}, etag_of(document)),
+        profile=profile_from_document({**document, "alias_count": len(aliases)}, etag_of(document)),
         aliases=[bytes(alias) for alias in aliases],
         visitor=visitor,
     )
@@ -77,7 +78,7 @@ def profile_from_document(document: Mapping[str, Any], etag: str | None = None) 
     same = ("company_id", "user_agent_string", "user_agent", "campaign", "anonymous_id")
     ours = ("avatar_url", "email_domain", "company_domain", "observed_ip_address", "stored_time")
     return Profile(
-        user_id=document["user_id"],
+        user_id=document.get("user_id", ""),
         created_time=document["created_time"],
         modified_time=milliseconds * 1_000_000 + document["modified_nanos"],
         metadata=document.get("metadata", {}),

@@ -1,8 +1,10 @@
-"""Which users a query finds: conditions on stored fields, as plain values."""
+"""Which profiles a query finds: conditions on stored fields, as plain values."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
+
+from server.model import USERS, ProfileKind
 
 Operator: TypeAlias = Literal["=", "<", "<=", ">", ">="]
 
@@ -74,15 +76,16 @@ class Not:
 
 Condition: TypeAlias = Compared | JsonCompared | JsonHasNull | ElementCount | IsStored | AllOf | AnyOf | Not
 
-NO_USER: Final = AnyOf(())
+NO_PROFILE: Final = AnyOf(())
 
 
 @dataclass(frozen=True, slots=True)
-class UserQuery:
-    """The users of an application who meet all conditions.
+class ProfileQuery:
+    """The profiles of one kind of an application that meet all conditions.
 
-    Visitors without a user id, and what an erasure leaves, are not among them.
+    Visitors without a user id, and what an erasure leaves, are not among the users.
     """
 
     application_id: str
     conditions: Sequence[Condition] = ()
+    kind: ProfileKind = USERS

@@ -1,4 +1,4 @@
-"""The fields of a user, by the paths that callers write: their kind, and where they are stored."""
+"""The fields of profiles, by the paths that callers write: their kind, and where they are stored."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,6 +7,7 @@ from typing import Final
 
 from server import limits
 from server.merge.field_names import escape_key
+from server.model import USERS, ProfileKind
 
 CAMPAIGN_FIELDS: Final = (
     *("utm_source", "utm_medium", "utm_campaign", "utm_term", "utm_content"),
@@ -32,7 +33,7 @@ class FieldKind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """A field of a user. `stored` is its path in the stored document."""
+    """A field of a profile. `stored` is its path in the stored document."""
 
     kind: FieldKind
     stored: tuple[str, ...]
@@ -63,8 +64,8 @@ _FIELDS: Final[dict[tuple[str, ...], Field]] = {
 }
 
 
-def field_at(path: Sequence[str]) -> Field | None:
-    """The field at a path, or None if a filter cannot use one there."""
+def field_at(path: Sequence[str], kind: ProfileKind = USERS) -> Field | None:
+    """The field at a path in profiles of a kind, or None if a filter cannot use one there."""
     if path[0] == "metadata" and 1 < len(path) <= limits.METADATA_LEVELS + 1:
         return Field(FieldKind.JSON, ("metadata", *map(escape_key, path[1:])))
-    return _FIELDS.get(tuple(path))
+    return _FIELDS.get(tuple(path)) if path[0] in kind.fields else None

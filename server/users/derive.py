@@ -80,6 +80,16 @@ _ASCII_LOWER: Final = str.maketrans(string.ascii_uppercase, string.ascii_lowerca
 _cached_facts = lru_cache(maxsize=10_000)(_facts_of)
 
 
+def domain_key(domain: str) -> str:
+    """The form in which the domain of a company equals `EmailFacts.company_domain`: lower case and ASCII (IDNA).
+
+    Text that is no domain has its letters in lower case, and is found by nothing.
+    """
+    text = domain.strip()
+    valid = _domain_of_plain(text) if len(text) <= _PLAIN_LENGTH else None
+    return valid or text.lower()
+
+
 @lru_cache(maxsize=10_000)
 def _domain_of_plain(domain: str) -> str | None:
     return _domain(f"a@{domain}")

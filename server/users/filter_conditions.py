@@ -10,8 +10,9 @@ from typing import Final, TypeGuard
 
 from server.merge.numbers import stored_double, stored_number
 from server.merge.times import stored_time
+from server.model import USERS, ProfileKind
 from server.query.conditions import (
-    NO_USER,
+    NO_PROFILE,
     AllOf,
     AnyOf,
     Compared,
@@ -22,12 +23,12 @@ from server.query.conditions import (
     JsonHasNull,
     Not,
     Operator,
-    UserQuery,
+    ProfileQuery,
 )
 from server.query.fields import Field, FieldKind, field_at
 from server.query.grammar import ANYTHING, And, Comparison, Filter, Or, refusal
 from server.query.timestamps import nanoseconds_from_text
-from server.users.ids import profile_id
+from server.users.ids import id_of
 
 _OPERATORS: Final[dict[str, Operator]] = {"=": "=", ":": "=", "<": "<", "<=": "<=", ">": ">", ">=": ">="}
 # For a value that lies between two stored ones, before which it is rounded.
@@ -35,9 +36,10 @@ _BETWEEN: Final[dict[str, Operator]] = {"<": "<=", "<=": "<=", ">": ">", ">=": "
 _STRICT: Final[dict[str, Operator]] = {"<": "<", "<=": "<", ">": ">", ">=": ">"}
 
 
-def users_matching(application_id: str, tree: Filter | None) -> UserQuery:
-    """The users of an application that a filter matches, or all if there is none. Raises InvalidRequest."""
-    return UserQuery(application_id, () if tree is None else (_condition(application_id, tree),))
+def profiles_matching(application_id: str, tree: Filter | None, kind: ProfileKind = USERS) -> ProfileQuery:
+    """The profiles of an application that a filter matches, or all if there is none. Raises InvalidRequest."""
+    every = ProfileQuery(application_id, kind=kind)
+    return every if tree is None else replace(every, conditions=(_condition(every, tree),))
 
 
 def time_condition(field: str, operator: str, nanoseconds: int) -> Condition:
@@ -50,27 +52,28 @@ def time_condition(field: str, operator: str, nanoseconds: int) -> Condition:
         # Stored to the millisecond: no stored time equals one with a remainder.
         if not remainder:
             return Compared((field,), _OPERATORS[operator], date)
-        return NO_USER if operator == "=" else Compared((field,), _BETWEEN[operator], date)
+        return NO_PROFILE if operator == "=" else Compared((field,), _BETWEEN[operator], date)
     same = AllOf((Compared((field,), "=", date), Compared(("modified_nanos",), _OPERATORS[operator], remainder)))
     return same if operator == "=" else AnyOf((Compared((field,), _STRICT[operator], date), same))
 
 
-def _condition(application_id: str, tree: Filter) -> Condition:
+def _condition(every: ProfileQuery, tree: Filter) -> Condition:
+    """The condition of a part of a filter on all profiles that are there to be chosen from."""
     if isinstance(tree, Comparison):
-        return _comparison(application_id, tree)
+        return _comparison(every, tree)
     if isinstance(tree, And | Or):
-        operands = [_condition(application_id, operand) for operand in tree.operands]
+        operands = [_condition(every, operand) for operand in tree.operands]
         return AllOf(operands) if isinstance(tree, And) else AnyOf(operands)
-    return Not(_condition(application_id, tree.operand))
+    return Not(_condition(every, tree.operand))
 
 
-def _comparison(application_id: str, comparison: Comparison) -> Condition:
-    field = field_at(comparison.path)
+def _comparison(every: ProfileQuery, comparison: Comparison) -> Condition:
+    field = field_at(comparison.path, every.kind)
     if field is None:
-        raise refusal("filter", comparison.column, "expected a field that users can be chosen by")
+        raise refusal("filter", comparison.column, "expected a field that profiles can be chosen by")
     operator, value = comparison.operator, comparison.value
     if operator == "!=":
-        return Not(_comparison(application_id, replace(comparison, operator="=")))
+        return Not(_comparison(every, replace(comparison, operator="=")))
     if value is ANYTHING:
         return _is_stored(field)
     if value is None or isinstance(value, bool):
@@ -82,7 +85,7 @@ def _comparison(application_id: str, comparison: Comparison) -> Condition:
         if operator not in ("=", ":"):
             operator, value = _compared_with_double(operator, value)
         elif field.kind is FieldKind.COUNT:
-            return NO_USER
+            return NO_PROFILE
         else:
             value = str(value)
     if field.kind is FieldKind.JSON:
@@ -92,7 +95,7 @@ def _comparison(application_id: str, comparison: Comparison) -> Condition:
     if field.kind is FieldKind.COUNT and isinstance(value, int | float) and not isinstance(value, bool):
         return ElementCount(field.stored, _OPERATORS[operator], value)
     if field.kind is FieldKind.TEXT and isinstance(value, str):
-        return _text(application_id, field, _OPERATORS[operator], value)
+        return _text(every, field, _OPERATORS[operator], value)
     if field.kind is FieldKind.TIME and isinstance(value, str):
         nanoseconds = nanoseconds_from_text(value)
         if nanoseconds is not None:
@@ -116,10 +119,10 @@ def _compared_with_double(operator: str, integer: int) -> tuple[str, float]:
     return ">=", stored_double(nearest if nearest > integer else math.nextafter(nearest, math.inf))
 
 
-def _text(application_id: str, field: Field, operator: Operator, value: str) -> Condition:
-    if field.stored == ("user_id",) and operator == "=":
+def _text(every: ProfileQuery, field: Field, operator: Operator, value: str) -> Condition:
+    if field.stored == (every.kind.key,) and operator == "=":
         # The `_id` has an index.
-        return Compared(("_id",), "=", profile_id(application_id, value))
+        return Compared(("_id",), "=", id_of(every.kind, every.application_id, value))
     if field.stored == ("ip_address",):
         # If no update gave an address, the observed one takes its place.
         observed = AllOf((Not(IsStored(("ip_address",))), Compared(("observed_ip_address",), operator, value)))

@@ -4,15 +4,21 @@ import hashlib
 
 from server import limits
 from server.errors import InvalidRequest
+from server.model import USERS, ProfileKind
 from server.query.strings import text_violation
 
 
 def profile_id(application_id: str, user_id: str) -> str:
-    """The `_id` of a user's profile.
+    """The `_id` of a user's profile."""
+    return id_of(USERS, application_id, user_id)
+
+
+def id_of(kind: ProfileKind, application_id: str, key: str) -> str:
+    """The `_id` of the profile of a kind that callers know by `key`.
 
     It is a digest, because an erasure that suppresses later updates keeps the `_id`.
     """
-    return users_prefix(application_id) + _digest(application_id, "u", user_id)
+    return f"{application_id}/{kind.letter}/{_digest(application_id, kind.letter, key)}"
 
 
 def users_prefix(application_id: str) -> str:
@@ -44,10 +50,10 @@ def alias_digest(application_id: str, session_token: str) -> bytes:
     return hashlib.sha256(f"{application_id}\0{session_token}".encode()).digest()
 
 
-def requested_profile_id(application_id: str, field: str, user_id: str) -> str:
-    """The `_id` of the profile whose user id is in `field`. Raises InvalidRequest, which names the field."""
-    require_text(field, user_id, limits.ID_BYTES)
-    return profile_id(application_id, user_id)
+def requested_profile_id(application_id: str, field: str, key: str, kind: ProfileKind = USERS) -> str:
+    """The `_id` of the profile whose id is in `field`. Raises InvalidRequest, which names the field."""
+    require_text(field, key, limits.ID_BYTES)
+    return id_of(kind, application_id, key)
 
 
 def require_text(field: str, text: str, max_bytes: int) -> None:

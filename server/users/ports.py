@@ -18,7 +18,7 @@ from server.model import (
     Suppression,
     WouldErase,
 )
-from server.query.conditions import UserQuery
+from server.query.conditions import ProfileQuery
 from server.query.field_mask import Mask
 from server.users.list_users import Listing
 from server.users.removal.suppressions import SuppressionPage
@@ -102,7 +102,7 @@ class ProfileQueries(Protocol):
     async def list_users(self, listing: Listing) -> tuple[Sequence[Fetched], bool]:
         """The users of one page, and whether more match. Must raise QueryTooSlow after its time."""
 
-    async def count(self, query: UserQuery) -> int:
+    async def count(self, query: ProfileQuery) -> int:
         """How many users match. Must raise QueryTooSlow after its time."""
 
     async def report(self, report: Report) -> CampaignReport:

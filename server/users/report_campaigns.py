@@ -10,11 +10,11 @@ from typing import Final, TypeAlias
 from server import limits
 from server.errors import InvalidRequest, Violation
 from server.model import CampaignGroup, CampaignReport, FetchedGroup, ReportRequest
-from server.query.conditions import StoredPath, UserQuery
+from server.query.conditions import ProfileQuery, StoredPath
 from server.query.fields import CAMPAIGN_FIELDS, CAMPAIGNS, FieldKind, field_at
 from server.query.grammar import Path, parse_filter, parse_paths, refusal
 from server.query.strings import paths_text
-from server.users.filter_conditions import time_condition, users_matching
+from server.users.filter_conditions import profiles_matching, time_condition
 
 _DEFAULT_GROUP_BY: Final = "initial_campaign.utm_source"
 
@@ -29,7 +29,7 @@ class Report:
     At most `limit` groups are wanted. `value` is the path of the numbers that are summed, if any.
     """
 
-    query: UserQuery
+    query: ProfileQuery
     group_by: Sequence[StoredPath]
     value: StoredPath | None
     limit: int
@@ -140,14 +140,14 @@ def plan_report(application_id: str, request: ReportRequest) -> Report:
     return Report(query, group_by, value, request.max_groups or limits.REPORT_GROUPS_BY_DEFAULT)
 
 
-def _query(application_id: str, request: ReportRequest) -> UserQuery:
+def _query(application_id: str, request: ReportRequest) -> ProfileQuery:
     start, end = request.start_time, request.end_time
     if start is not None and end is not None and end <= start:
         raise InvalidRequest([Violation("end_time", "NOT_AFTER_START_TIME", "must be after start_time")])
     bounds = ((">=", start), ("<", end))
     created = [time_condition("created_time", operator, time) for operator, time in bounds if time is not None]
-    query = users_matching(application_id, parse_filter(request.filter))
-    return UserQuery(application_id, (*query.conditions, *created))
+    query = profiles_matching(application_id, parse_filter(request.filter))
+    return ProfileQuery(application_id, (*query.conditions, *created))
 
 
 def _group_by(text: str) -> Sequence[Path]:

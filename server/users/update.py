@@ -1,4 +1,4 @@
-"""UpdateUser and all other updates: from an update and a time to the description of one write.
+"""UpdateUser, UpdateCompany and all other updates: from an update and a time to the description of one write.
 
 This is the merge table of the README as a pure function.
 """
@@ -6,16 +6,25 @@ This is the merge table of the README as a pure function.
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from itertools import chain
-from typing import Final
 
 from server import limits
 from server.errors import InvalidRequest
 from server.merge.patch import compose, needs_exact
 from server.merge.times import stored_time
-from server.model import REMOVE, DotPaths, JsonObject, Patch, PlannedUpdate, ProfileWrite, UserUpdate
+from server.model import (
+    REMOVE,
+    CompanyUpdate,
+    DotPaths,
+    JsonObject,
+    Patch,
+    PlannedUpdate,
+    ProfileUpdate,
+    ProfileWrite,
+    UserUpdate,
+)
 from server.users.addresses import is_ip_address
-from server.users.derive import email_facts, user_agent_facts
-from server.users.ids import alias_digest, profile_id, visitor_id
+from server.users.derive import domain_key, email_facts, user_agent_facts
+from server.users.ids import alias_digest, id_of, visitor_id
 from server.users.metadata.flat import FlatMetadata, NotUsual
 from server.users.metadata.tree import MetadataPlan, too_large
 
@@ -24,20 +33,14 @@ from server.users.metadata.tree import MetadataPlan, too_large
 _OPERATION_BYTES = 1472
 _CAMPAIGN_FIELD_BYTES = 128
 
-_CLEARED: Final[Mapping[str, Sequence[str]]] = {
-    **{name: (name,) for name in ("company_id", "ip_address", "observed_ip_address", "anonymous_id")},
-    **{name: (name,) for name in ("campaign", "initial_campaign")},
-    "user_agent_string": ("user_agent_string", "user_agent"),
-}
-"""The stored fields that a name in `clear_fields` removes."""
 
-
-def plan_update(application_id: str, update: UserUpdate, now: int) -> PlannedUpdate:
+def plan_update(application_id: str, update: ProfileUpdate, now: int) -> PlannedUpdate:
     """The write that folds `update` into its profile at the time `now` (in nanoseconds since 1970-01-01 UTC).
 
     Raises InvalidRequest, which names every field that breaks a rule, up to 20.
     """
     plan = _Plan(_OPERATION_BYTES + 2 * len(application_id))
+    kind = update.kind
     profile_id, names = plan.identity(application_id, update)
     # The server's own time is stored to the millisecond.
     created_time, _ = stored_time(now)
@@ -49,7 +52,8 @@ def plan_update(application_id: str, update: UserUpdate, now: int) -> PlannedUpd
         first_campaign = None if "initial_campaign" in plan.cleared else first_campaign
     tree = plan.metadata_tree(update.metadata) if update.metadata else None
     if update.metadata and not plan.violations:
-        plan.derive_from_email(update.metadata)
+        if kind.derives_from_email:
+            plan.derive_from_email(update.metadata)
         if plan.size > limits.UPDATE_BYTES:
             plan.violations.append(too_large())
     if plan.violations:
@@ -59,13 +63,16 @@ def plan_update(application_id: str, update: UserUpdate, now: int) -> PlannedUpd
         profile_id=profile_id,
         on_insert={"application_id": application_id, **names, "created_time": created_time},
         change=change if tree is None else {**change.patch(), "metadata": tree},
-        aliases=(alias_digest(application_id, update.session_token),) if update.session_token else (),
+        aliases=(alias_digest(application_id, update.session_token),)
+        if update.session_token and kind.has_aliases
+        else (),
         exact=plan.exact or update.etag is not None,
         leaves=plan.paths,
         size=plan.size,
         values=plan.values - plan.removed,
         first_campaign=first_campaign,
         etag=update.etag,
+        kind=kind,
     )
     return PlannedUpdate(write, plan.warnings[: limits.REPORTED])
 
@@ -100,6 +107,7 @@ def fold(writes: Sequence[ProfileWrite]) -> tuple[ProfileWrite, int]:
         size=size,
         first_campaign=campaign,
         values=values,
+        kind=first.kind,
     ), count
 
 
@@ -127,33 +135,31 @@ class _Plan(MetadataPlan):
         self.removes: list[str] = []
         self.cleared: dict[str, None] = {}
 
-    def identity(self, application_id: str, update: UserUpdate) -> tuple[str, dict[str, object]]:
-        """The `_id` of the profile, and the fields of a new profile that name the user or visitor."""
-        if update.user_id:
-            if not self.text("user_id", update.user_id, limits.ID_BYTES):
+    def identity(self, application_id: str, update: ProfileUpdate) -> tuple[str, dict[str, object]]:
+        """The `_id` of the profile, and the fields of a new profile that name the user, visitor or company."""
+        kind = update.kind
+        key: str = getattr(update, kind.key)
+        if key:
+            if not self.text(kind.key, key, limits.ID_BYTES):
                 return "", {}
-            return profile_id(application_id, update.user_id), {"user_id": update.user_id}
-        if update.anonymous_id:
+            return id_of(kind, application_id, key), {kind.key: key}
+        if isinstance(update, UserUpdate) and update.anonymous_id:
             if not self.text("anonymous_id", update.anonymous_id, limits.ID_BYTES):
                 return "", {}
             return visitor_id(application_id, update.anonymous_id), {"anonymous_id": update.anonymous_id}
-        self.refuse("user_id", "REQUIRED", "a user_id is required: any string of 1 to 512 bytes")
+        self.refuse(kind.key, "REQUIRED", f"a {kind.key} is required: any string of 1 to 512 bytes")
         return "", {}
 
-    def envelope(self, update: UserUpdate, now: datetime) -> None:
+    def envelope(self, update: ProfileUpdate, now: datetime) -> None:
         time, nanos = (now, 0) if update.modified_time is None else stored_time(update.modified_time)
         sets = self.sets
         sets["modified_time"], sets["modified_nanos"], sets["stored_time"] = time, nanos, now
         if update.clear_fields:
             self.clear(update)
-        if update.company_id is not None and self.text(
-            "company_id", update.company_id, limits.ID_BYTES, warn_if_empty=True
-        ):
-            sets["company_id"] = update.company_id
-        if update.anonymous_id and update.user_id and self.text("anonymous_id", update.anonymous_id, limits.ID_BYTES):
-            sets["anonymous_id"] = update.anonymous_id
-        if update.session_token:
-            self.text("session_token", update.session_token, limits.TEXT_BYTES)
+        if isinstance(update, UserUpdate):
+            self.links_of_user(update)
+        elif isinstance(update, CompanyUpdate):
+            self.domain(update)
         if update.ip_address and self.text("ip_address", update.ip_address, limits.IP_ADDRESS_BYTES):
             sets["ip_address"] = update.ip_address
             if not is_ip_address(update.ip_address):
@@ -176,6 +182,27 @@ class _Plan(MetadataPlan):
         if update.campaign:
             self.campaign(update.campaign)
 
+    def links_of_user(self, update: UserUpdate) -> None:
+        """Set the ids of a user other than the user's own, and check the session token."""
+        if update.company_id is not None and self.text(
+            "company_id", update.company_id, limits.ID_BYTES, warn_if_empty=True
+        ):
+            self.sets["company_id"] = update.company_id
+        if update.anonymous_id and update.user_id and self.text("anonymous_id", update.anonymous_id, limits.ID_BYTES):
+            self.sets["anonymous_id"] = update.anonymous_id
+        if update.session_token:
+            self.text("session_token", update.session_token, limits.TEXT_BYTES)
+
+    def domain(self, update: CompanyUpdate) -> None:
+        """Set the domain of a company, and ignore a session token."""
+        domain = update.company_domain
+        if domain is not None and self.text("company_domain", domain, limits.ID_BYTES, warn_if_empty=True):
+            key = domain_key(domain)
+            self.sets["company_domain"], self.sets["domain_key"] = domain, key
+            self.size += len(key.encode())
+        if update.session_token:
+            self.warn("session_token", "IGNORED", "is ignored: a company has no session tokens")
+
     def campaign(self, campaign: Mapping[str, str]) -> None:
         """Set the fields of the campaign."""
         texts = 0
@@ -187,14 +214,14 @@ class _Plan(MetadataPlan):
             self.sets[f"campaign.{name}"] = value
         self.size += 2 * texts + _CAMPAIGN_FIELD_BYTES * len(campaign)
 
-    def clear(self, update: UserUpdate) -> None:
+    def clear(self, update: ProfileUpdate) -> None:
         """Remove the fields in `clear_fields`."""
         if len(update.clear_fields) > limits.CLEAR_FIELDS:
             self.refuse("clear_fields", "TOO_MANY", f"more than {limits.CLEAR_FIELDS} names")
             return
         for index, name in enumerate(update.clear_fields):
-            stored = _CLEARED.get(name, ())
-            if name == "anonymous_id" and not update.user_id:
+            stored = update.kind.clearable.get(name, ())
+            if name == "anonymous_id" and isinstance(update, UserUpdate) and not update.user_id:
                 self.refuse(f"clear_fields[{index}]", "NOT_CLEARABLE", "a visitor is known by its anonymous_id alone")
             elif stored:
                 self.cleared |= dict.fromkeys(stored)

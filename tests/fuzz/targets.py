@@ -24,7 +24,7 @@ from runtime.turns import Turns
 from server.errors import InvalidRequest
 from server.model import ListRequest, ReportRequest
 from server.mongo.queries.projections import projection
-from server.mongo.queries.user_queries import user_query
+from server.mongo.queries.user_queries import profile_query
 from server.query.field_mask import parse_mask
 from server.query.page_token import PageTokens
 from server.rpc.error_status import status_from_error
@@ -97,7 +97,7 @@ def choose(data: bytes) -> None:
     try:
         match part % 6:
             case 0:
-                require_legal_query(user_query(plan_count(APPLICATION, text)))
+                require_legal_query(profile_query(plan_count(APPLICATION, text)))
             case 1:
                 for path in projection(parse_mask([text])):
                     require_legal_path(path)

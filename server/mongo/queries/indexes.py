@@ -4,14 +4,15 @@ from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Final
 
-from server.query.conditions import AllOf, AnyOf, Compared, Condition, IsStored, JsonCompared, StoredPath, UserQuery
+from server.model import KINDS
+from server.query.conditions import AllOf, AnyOf, Compared, Condition, IsStored, JsonCompared, ProfileQuery, StoredPath
 from server.query.declared_paths import MODIFIED_TIME, is_declarable
 
 _INDEXED: Final = frozenset({("_id",), ("company_id",), ("avatar_url",), ("anonymous_id",), ("created_time",)})
-_ORDERED: Final = frozenset({"created_time", "user_id"})
+_ORDERED: Final = frozenset({"created_time", *(kind.key for kind in KINDS)})
 
 
-def is_served(query: UserQuery, declared: AbstractSet[StoredPath]) -> bool:
+def is_served(query: ProfileQuery, declared: AbstractSet[StoredPath]) -> bool:
     """Whether an index finds the users of a query without reading all of the application.
 
     `declared` are the paths of the application whose indexes are ready.
@@ -19,13 +20,13 @@ def is_served(query: UserQuery, declared: AbstractSet[StoredPath]) -> bool:
     return any(_is_served(condition, declared) for condition in _conjuncts(query.conditions))
 
 
-def is_served_in_parts(query: UserQuery, declared: AbstractSet[StoredPath]) -> bool:
+def is_served_in_parts(query: ProfileQuery, declared: AbstractSet[StoredPath]) -> bool:
     """Whether half of the users of a query are found in half the time: no index finds them but by `created_time`."""
     others = [each for each in _conjuncts(query.conditions) if _path_of(each) != ("created_time",)]
-    return not is_served(UserQuery(query.application_id, others), declared)
+    return not is_served(ProfileQuery(query.application_id, others), declared)
 
 
-def reads_all(query: UserQuery, order: str | None, declared: AbstractSet[StoredPath]) -> bool:
+def reads_all(query: ProfileQuery, order: str | None, declared: AbstractSet[StoredPath]) -> bool:
     """Whether a query has to read all users of the application before its first result.
 
     `order` is the stored field of the order, or None for a count.
@@ -37,7 +38,7 @@ def reads_all(query: UserQuery, order: str | None, declared: AbstractSet[StoredP
     return not (order in _ORDERED or (order,) in declared)
 
 
-def path_to_declare(query: UserQuery, order: str | None) -> StoredPath | None:
+def path_to_declare(query: ProfileQuery, order: str | None) -> StoredPath | None:
     """The path with which an index would serve a query that reads all users, or None if there is none."""
     if order is not None:
         return MODIFIED_TIME

@@ -13,9 +13,9 @@ from pymongo import timeout
 from pymongo.errors import ConnectionFailure, ServerSelectionTimeoutError
 
 from server import limits
-from server.errors import IndexRequired, QueryTooSlow, ResponseTooLarge, UserfoldError, UserNotFound
-from server.model import CampaignReport, Fetched, Lookup, Prefix
-from server.mongo.client import BY_ANONYMOUS_ID, BY_EMAIL_KEY, BY_USER_ID, Database
+from server.errors import NOT_FOUND, IndexRequired, QueryTooSlow, ResponseTooLarge, UserfoldError
+from server.model import COMPANIES, USERS, CampaignReport, Fetched, Lookup, Prefix, ProfileKind
+from server.mongo.client import BY_ANONYMOUS_ID, BY_COMPANY_ID, BY_EMAIL_KEY, BY_USER_ID, Database
 from server.mongo.declared_indexes import DeclaredIndexes
 from server.mongo.documents import FetchedDocument
 from server.mongo.driver import READ_SECONDS
@@ -26,16 +26,16 @@ from server.mongo.queries.projections import Projection, cut_projection, project
 from server.mongo.queries.reports import CampaignReports
 from server.mongo.queries.user_queries import (
     Query,
-    all_users,
+    all_by_key,
     lookup_query,
     page_query,
     prefix_query,
-    user_query,
-    users_of,
+    profile_query,
+    profiles_of,
 )
-from server.query.conditions import StoredPath, UserQuery
+from server.query.conditions import ProfileQuery, StoredPath
 from server.query.declared_paths import text_of
-from server.query.field_mask import WHOLE, Mask
+from server.query.field_mask import WHOLE, Mask, whole
 from server.users.ids import visitor_id
 from server.users.list_users import Listing
 from server.users.lookup import TOKENS
@@ -45,6 +45,7 @@ from server.users.suggest import SUGGESTED
 
 _WHOLE = projection(WHOLE)
 _SUGGESTED = cut_projection(SUGGESTED, limits.SUGGESTED_CHARACTERS)
+_BY_KEY = {USERS: BY_USER_ID, COMPANIES: BY_COMPANY_ID}
 _PREFIX_INDEXES = {"user_id": BY_USER_ID, "email_key": BY_EMAIL_KEY}
 _MILLISECONDS = 1_000 * limits.QUERY_SECONDS
 # As `lookup.LATEST_FIRST`. MongoDB sorts a missing value as null, which is before every date.
@@ -66,11 +67,14 @@ _GROUPED = _WHOLE | {
 
 
 class MongoProfileQueries:
-    """The queries of the collection `profiles` of a MongoDB database."""
+    """The queries of the profiles of one kind in a MongoDB database. Look-ups, suggestions and reports are of users."""
 
-    def __init__(self, database: Database, indexes: DeclaredIndexes | None = None) -> None:
+    def __init__(self, database: Database, indexes: DeclaredIndexes | None = None, kind: ProfileKind = USERS) -> None:
         self._indexes = indexes
-        self._profiles = database.get_collection("profiles")
+        self._kind = kind
+        self._whole = whole(kind)
+        self._whole_projection = projection(self._whole)
+        self._profiles = database.get_collection(kind.collection)
         self._options: CodecOptions[Any] = self._profiles.codec_options
         # As bytes, so that the size of a document is known before it is decoded.
         self._raw = self._profiles.with_options(self._options.with_options(document_class=RawBSONDocument))
@@ -78,9 +82,9 @@ class MongoProfileQueries:
 
     async def find(self, profile_id: str) -> Fetched | None:
         with read_failures(), timeout(READ_SECONDS):
-            document: Any = await self._raw.find_one({"_id": profile_id}, projection=_WHOLE)
+            document: Any = await self._raw.find_one({"_id": profile_id}, projection=self._whole_projection)
         # A tombstone is no user.
-        return self._fetched(document) if document is not None and "user_id" in document else None
+        return self._fetched(document) if document is not None and self._kind.key in document else None
 
     async def find_many(self, profile_ids: Sequence[str], mask: Mask) -> Sequence[Fetched | UserfoldError]:
         found: list[Fetched | UserfoldError] = []
@@ -95,8 +99,8 @@ class MongoProfileQueries:
                 large = await self._documents({"_id": {"$in": left}}, fields) if left else {}
                 for key in ids:
                     document = large.get(key, small.get(key))
-                    if document is None or "user_id" not in document:
-                        found.append(UserNotFound())
+                    if document is None or self._kind.key not in document:
+                        found.append(NOT_FOUND[self._kind]())
                         continue
                     each = FetchedDocument(document, self._options, mask=mask)
                     room -= each.size
@@ -111,7 +115,7 @@ class MongoProfileQueries:
         with read_failures(), timeout(READ_SECONDS):
             for start in range(0, len(profile_ids), _LARGE_AT_ONCE):
                 ids = profile_ids[start : start + _LARGE_AT_ONCE]
-                users = await self._documents(users_of(application_id) | {"_id": {"$in": ids}})
+                users = await self._documents(profiles_of(application_id, self._kind) | {"_id": {"$in": ids}})
                 named = {key: user["anonymous_id"] for key, user in users.items() if "anonymous_id" in user}
                 visitor_ids = {key: visitor_id(application_id, name) for key, name in named.items()}
                 visitors = await self._documents({"_id": {"$in": [*visitor_ids.values()]}}) if visitor_ids else {}
@@ -121,7 +125,7 @@ class MongoProfileQueries:
                     room -= each.size if each else 0
                     if room < 0 and any(isinstance(before, FetchedDocument) for before in found):
                         return found + [ResponseTooLarge()] * (len(profile_ids) - len(found))
-                    found.append(each or UserNotFound())
+                    found.append(each or NOT_FOUND[self._kind]())
         return found
 
     async def _documents(self, query: Query, fields: Projection | None = None) -> Mapping[str, RawBSONDocument]:
@@ -204,31 +208,31 @@ class MongoProfileQueries:
         await self._require_time(listing.query, listing.keys[0], declared)
         direction = -1 if listing.descending else 1
         # The order helps where no index finds the users.
-        by_user_id = listing.keys[0] == "user_id" and not is_served(listing.query, declared)
-        query = page_query(listing, by_user_id=by_user_id)
+        by_key = listing.keys[0] == self._kind.key and not is_served(listing.query, declared)
+        query = page_query(listing, by_key=by_key)
         cursor = self._raw.find(query, projection=projection(listing.mask), max_time_ms=_MILLISECONDS)
         cursor.sort([(key, direction) for key in listing.keys]).limit(listing.limit + 1)
-        if by_user_id:
-            cursor.hint(BY_USER_ID)
+        if by_key:
+            cursor.hint(_BY_KEY[self._kind])
         documents, has_more = await read_documents(cursor, listing.limit)
         return [FetchedDocument(document, self._options, mask=listing.mask) for document in documents], has_more
 
-    async def count(self, query: UserQuery) -> int:
+    async def count(self, query: ProfileQuery) -> int:
         await self._require_time(query, None, self._declared(query.application_id))
         with read_failures():
             async with asyncio.timeout(limits.QUERY_SECONDS + ANSWER_SECONDS):
                 if query.conditions:
-                    return await self._profiles.count_documents(user_query(query), maxTimeMS=_MILLISECONDS)
+                    return await self._profiles.count_documents(profile_query(query), maxTimeMS=_MILLISECONDS)
                 # No profile is read: the index alone counts.
                 return await self._profiles.count_documents(
-                    all_users(query.application_id), maxTimeMS=_MILLISECONDS, hint=BY_USER_ID
+                    all_by_key(query.application_id, self._kind), maxTimeMS=_MILLISECONDS, hint=_BY_KEY[self._kind]
                 )
 
     async def report(self, report: Report) -> CampaignReport:
         return await self._reports.report(report, self._declared(report.query.application_id))
 
-    async def _require_time(self, query: UserQuery, order: str | None, declared: AbstractSet[StoredPath]) -> None:
-        """Raise IndexRequired for a query that reads all users of an application that has too many."""
+    async def _require_time(self, query: ProfileQuery, order: str | None, declared: AbstractSet[StoredPath]) -> None:
+        """Raise IndexRequired, or QueryTooSlow, for a query that reads all profiles of an application with too many."""
         if not reads_all(query, order, declared):
             return
         limit = limits.UNINDEXED_USERS
@@ -236,15 +240,18 @@ class MongoProfileQueries:
             async with asyncio.timeout(limits.QUERY_SECONDS + ANSWER_SECONDS):
                 if await self._profiles.estimated_document_count(maxTimeMS=_MILLISECONDS) <= limit:
                     return
-                users = await self._profiles.count_documents(
-                    all_users(query.application_id), limit=limit + 1, maxTimeMS=_MILLISECONDS, hint=BY_USER_ID
+                profiles = await self._profiles.count_documents(
+                    all_by_key(query.application_id, self._kind),
+                    limit=limit + 1,
+                    maxTimeMS=_MILLISECONDS,
+                    hint=_BY_KEY[self._kind],
                 )
-        if users > limit:
-            path = path_to_declare(query, order)
+        if profiles > limit:
+            path = path_to_declare(query, order) if self._kind.has_declared_paths else None
             raise QueryTooSlow if path is None else IndexRequired(text_of(path))
 
     def _declared(self, application_id: str) -> AbstractSet[StoredPath]:
         return frozenset() if self._indexes is None else self._indexes.of(application_id)
 
     def _fetched(self, document: RawBSONDocument) -> Fetched:
-        return FetchedDocument(document, self._options)
+        return FetchedDocument(document, self._options, mask=self._whole)

@@ -4,19 +4,19 @@ from typing import Any, Final
 
 from server.merge.field_names import escape_key
 from server.mongo.etags import LAST_ALIAS
-from server.query.field_mask import WHOLE, Mask
+from server.query.field_mask import Mask
 
 Projection = dict[str, Any]
 
-# No mask leaves out who it is, nor what a list may be ordered by.
-_ALWAYS: Final = ("user_id", "created_time", "modified_time", "modified_nanos")
+# No mask leaves out what a list may be ordered by, nor the id.
+_ALWAYS: Final = ("created_time", "modified_time", "modified_nanos")
 _ALIAS_COUNT: Final = {"$size": {"$ifNull": ["$aliases", []]}}
 _LAST_ALIAS: Final = {"$ifNull": [{"$last": "$aliases"}, "$$REMOVE"]}
 
 
 def projection(mask: Mask) -> Projection:
     """What MongoDB returns of a document."""
-    projected: Projection = dict.fromkeys(_ALWAYS, 1)
+    projected: Projection = dict.fromkeys((mask.kind.key, *_ALWAYS), 1)
     for path in mask.paths:
         if path == ("alias_count",):
             projected["alias_count"] = _ALIAS_COUNT
@@ -24,7 +24,7 @@ def projection(mask: Mask) -> Projection:
             projected |= {"ip_address": 1, "observed_ip_address": 1}
         else:
             projected[".".join((path[0], *map(escape_key, path[1:])))] = 1
-    if mask is WHOLE:
+    if mask.is_whole and mask.kind.has_aliases:
         projected[LAST_ALIAS] = _LAST_ALIAS
     return projected
 

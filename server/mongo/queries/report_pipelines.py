@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from server import limits
 from server.model import CampaignGroup
-from server.mongo.queries.user_queries import Query, user_query
+from server.mongo.queries.user_queries import Query, profile_query
 from server.query.conditions import StoredPath
 from server.users.ids import middle_id, sampled_ids
 from server.users.report_campaigns import GroupKey, Report, ReportSample
@@ -22,7 +22,7 @@ def report_pipeline(report: Report) -> Pipeline:
     Each profile is read once. The days of a document are in no order.
     """
     return [
-        {"$match": user_query(report.query)},
+        {"$match": profile_query(report.query)},
         *_groups(report),
         # No group has more users than the total, which is before one that has as many.
         {"$sort": {"users": -1, "_id": 1}},
@@ -38,7 +38,7 @@ def part_pipelines(report: Report) -> Sequence[Pipeline]:
     # The index of the report holds `_id`, so a part reads the profiles of its own users only.
     first: Query = {"_id": {"$lt": middle_id(report.query.application_id)}}
     return [
-        [{"$match": user_query(report.query) | part}, *_groups(report), {"$limit": limits.REPORT_PART_GROUPS + 2}]
+        [{"$match": profile_query(report.query) | part}, *_groups(report), {"$limit": limits.REPORT_PART_GROUPS + 2}]
         for part in (first, {"$nor": [first]})
     ]
 
@@ -46,7 +46,7 @@ def part_pipelines(report: Report) -> Sequence[Pipeline]:
 def sample_pipeline(report: Report) -> Pipeline:
     """One document with what `sample_from_document` takes, or none if the sample has no user."""
     first, end = sampled_ids(report.query.application_id)
-    sampled = user_query(report.query) | {"_id": {"$gte": first, "$lt": end}}
+    sampled = profile_query(report.query) | {"_id": {"$gte": first, "$lt": end}}
     created = {"first": {"$min": "$created_time"}, "last": {"$max": "$created_time"}}
     return [
         {"$match": sampled},

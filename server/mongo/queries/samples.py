@@ -14,7 +14,7 @@ from server.model import JsonObject
 from server.mongo.client import Database
 from server.mongo.failures import read_failures
 from server.mongo.queries.cursors import ANSWER_SECONDS
-from server.mongo.queries.user_queries import users_of
+from server.mongo.queries.user_queries import profiles_of
 from server.users.catalogue.sample import SAMPLE_BYTES, SAMPLE_SECONDS, SAMPLE_USERS, Sample, SamplePlan
 
 _AT_ONCE: Final = 100
@@ -68,7 +68,7 @@ class MongoMetadataSamples:
         """Append the documents of a plan, in its order. Returns whether they are all users of the application."""
         started, size = self._clock(), 0
         for first, end in plan.ranges:
-            query = users_of(plan.application_id) | {"_id": {"$gte": first, "$lt": end}}
+            query = profiles_of(plan.application_id) | {"_id": {"$gte": first, "$lt": end}}
             cursor = self._raw.find(query, projection=["metadata"], max_time_ms=1_000 * limits.QUERY_SECONDS)
             cursor.sort("_id", 1).hint("_id_").limit(SAMPLE_USERS + 1).batch_size(_AT_ONCE)
             async for document in cursor:

@@ -1,4 +1,4 @@
-"""Queries of users as MongoDB's documents.
+"""Queries of profiles as MongoDB's documents.
 
 MongoDB's comparisons look into arrays, on the way to a value and in the value itself. So wherever metadata may hold an
 array, the document says that there is none. Values stand below explicit operators, so no value is read as an operator.
@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
-from server.model import Lookup, Prefix
+from server.model import USERS, Lookup, Prefix, ProfileKind
 from server.mongo.client import STRING
 from server.query.conditions import (
     AllOf,
@@ -19,8 +19,8 @@ from server.query.conditions import (
     IsStored,
     JsonCompared,
     JsonHasNull,
+    ProfileQuery,
     StoredPath,
-    UserQuery,
 )
 from server.query.strings import end_of_prefix
 from server.users.list_users import Listing
@@ -32,30 +32,30 @@ _NOBODY: Final[Query] = {"_id": {"$in": []}}
 _NO_ARRAY: Final[Query] = {"$not": {"$type": "array"}}
 
 
-def users_of(application_id: str) -> Query:
-    """All users of an application, without visitors and without what an erasure leaves."""
-    return {"application_id": {"$eq": application_id}, "user_id": {"$exists": True}}
+def profiles_of(application_id: str, kind: ProfileKind = USERS) -> Query:
+    """All profiles of a kind of an application. Visitors, and what an erasure leaves, are not among the users."""
+    return {"application_id": {"$eq": application_id}, kind.key: {"$exists": True}}
 
 
-def user_query(query: UserQuery) -> Query:
-    """The users who meet all conditions."""
-    users = users_of(query.application_id)
-    return {**users, "$and": [_query(condition) for condition in query.conditions]} if query.conditions else users
+def profile_query(query: ProfileQuery) -> Query:
+    """The profiles that meet all conditions."""
+    every = profiles_of(query.application_id, query.kind)
+    return {**every, "$and": [_query(condition) for condition in query.conditions]} if query.conditions else every
 
 
-def all_users(application_id: str) -> Query:
-    """All users of an application, in the form that the index `BY_USER_ID` serves."""
-    return {"application_id": {"$eq": application_id}, "user_id": STRING}
+def all_by_key(application_id: str, kind: ProfileKind = USERS) -> Query:
+    """All profiles of a kind of an application, in the form that the index of their ids serves."""
+    return {"application_id": {"$eq": application_id}, kind.key: STRING}
 
 
-def page_query(listing: Listing, *, by_user_id: bool = False) -> Query:
-    """The users of a page of a list, and of the pages after it.
+def page_query(listing: Listing, *, by_key: bool = False) -> Query:
+    """The profiles of a page of a list, and of the pages after it.
 
-    With `by_user_id`, the index `BY_USER_ID` serves the query.
+    With `by_key`, the index of their ids serves the query.
     """
-    query = user_query(listing.query)
-    if by_user_id:
-        query = query | all_users(listing.query.application_id)
+    query = profile_query(listing.query)
+    if by_key:
+        query = query | all_by_key(listing.query.application_id, listing.query.kind)
     if listing.after is None:
         return query
     return {"$and": [query, _after(listing.keys, listing.after, listing.descending)]}
@@ -63,7 +63,7 @@ def page_query(listing: Listing, *, by_user_id: bool = False) -> Query:
 
 def lookup_query(lookup: Lookup) -> Query:
     """The users of a page of a look-up, and of the pages after it."""
-    query: Query = {**users_of(lookup.application_id), lookup.field: {"$eq": lookup.value}}
+    query: Query = {**profiles_of(lookup.application_id), lookup.field: {"$eq": lookup.value}}
     return query if lookup.after is None else {**query, "$or": _after_lookup(*lookup.after)}
 
 
@@ -73,7 +73,7 @@ def prefix_query(prefix: Prefix) -> Query:
     # Without an end, the range ends with the last string.
     if (end := end_of_prefix(prefix.text)) is not None:
         bounds["$lt"] = end
-    return {**users_of(prefix.application_id), prefix.field: bounds}
+    return {**profiles_of(prefix.application_id), prefix.field: bounds}
 
 
 def _after(keys: Sequence[str], position: Sequence[object], descending: bool) -> Query:

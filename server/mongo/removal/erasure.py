@@ -7,7 +7,7 @@ from pymongo import DeleteOne, UpdateOne, timeout
 from pymongo.errors import PyMongoError
 
 from server.errors import DatabaseUnavailable, UserfoldError, UserNotFound, WriteOutcomeUnknown
-from server.model import AliasRemoval, Erasure, WouldErase
+from server.model import USERS, AliasRemoval, Erasure, ProfileKind, WouldErase
 from server.mongo.client import Database
 from server.mongo.driver import READ_SECONDS, WRITE_SECONDS
 from server.mongo.failures import read_failures
@@ -21,7 +21,7 @@ _Key = TypeVar("_Key", bound=Hashable)
 
 
 class MongoProfileErasure:
-    """Erasure in the collection `profiles` of a MongoDB database.
+    """Erasure of the profiles of one kind in a MongoDB database. Aliases, and visitors, are those of users.
 
     To suppress later updates, a tombstone replaces the profile's document: its `_id`, which is a digest, and the
     start and the end of the suppression, `suppressed_time` and `suppressed_until`. A later write upserts on `_id`, so
@@ -31,8 +31,8 @@ class MongoProfileErasure:
     Nothing here uses findAndModify: to be able to retry it, MongoDB would keep the profile in another collection.
     """
 
-    def __init__(self, database: Database) -> None:
-        self._profiles = database.get_collection("profiles")
+    def __init__(self, database: Database, kind: ProfileKind = USERS) -> None:
+        self._profiles = database.get_collection(kind.collection)
 
     async def erase(self, erasures: Sequence[Erasure]) -> Sequence[Erased]:
         pending = {each.profile_id: each for each in erasures}

@@ -12,7 +12,7 @@ from pymongo.errors import DocumentTooLarge, PyMongoError
 
 from server import limits
 from server.errors import EtagMismatch, ProfileTooLarge, UserfoldError
-from server.model import SUPPRESSED, Fetched, Preview, ProfileWrite, Suppressed
+from server.model import SUPPRESSED, USERS, Fetched, Preview, ProfileKind, ProfileWrite, Suppressed
 from server.mongo.client import Database
 from server.mongo.documents import FetchedDocument
 from server.mongo.driver import READ_SECONDS
@@ -21,6 +21,7 @@ from server.mongo.failures import read_failures
 from server.mongo.writes.bulk import is_too_large
 from server.mongo.writes.update_document import exact_update
 from server.mongo.writes.values import values_in
+from server.query.field_mask import whole
 from server.users.ports import Previewed
 
 _Result = TypeVar("_Result")
@@ -36,14 +37,15 @@ _BYTES_PER_VALUE: Final = 3
 
 
 class MongoProfilePreviews:
-    """The previews of writes to the collection `profiles` of a MongoDB database."""
+    """The previews of writes of the profiles of one kind in a MongoDB database."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, kind: ProfileKind = USERS) -> None:
+        self._mask = whole(kind)
         self._options: CodecOptions[Any] = database.codec_options
         # As bytes, since what is decoded and encoded again need not be the same.
         raw: Any = self._options.with_options(document_class=RawBSONDocument)
         self._database = database.with_options(codec_options=raw)
-        self._profiles = self._database.get_collection("profiles")
+        self._profiles = self._database.get_collection(kind.collection)
 
     async def preview(self, writes: Sequence[ProfileWrite]) -> AsyncGenerator[Previewed, None]:
         """As of ProfilePreviews."""
@@ -147,7 +149,7 @@ class MongoProfilePreviews:
         return await asyncio.to_thread(lambda: function(decode(document.raw, self._options)))
 
     def _fetched(self, document: RawBSONDocument) -> Fetched:
-        return FetchedDocument(document, self._options)
+        return FetchedDocument(document, self._options, mask=self._mask)
 
 
 def _of_different_profiles(writes: Sequence[ProfileWrite], start: int) -> Sequence[ProfileWrite]:

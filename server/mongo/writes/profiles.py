@@ -11,7 +11,7 @@ from pymongo.read_concern import ReadConcern
 
 from server import limits
 from server.errors import DatabaseUnavailable, ProfileTooLarge, WriteOutcomeUnknown
-from server.model import STORED, SUPPRESSED, ProfileWrite
+from server.model import STORED, SUPPRESSED, USERS, ProfileKind, ProfileWrite
 from server.mongo.client import Database
 from server.mongo.writes.bulk import (
     DUPLICATE_KEY,
@@ -44,10 +44,10 @@ _REASONS: dict[str, Any] = {
 
 
 class MongoProfileStore:
-    """The profile store in the collection `profiles` of a MongoDB database."""
+    """The store of the profiles of one kind in a MongoDB database."""
 
-    def __init__(self, database: Database) -> None:
-        self._profiles = database.get_collection("profiles")
+    def __init__(self, database: Database, kind: ProfileKind = USERS) -> None:
+        self._profiles = database.get_collection(kind.collection)
         # The document that refused a write may not have reached a majority yet.
         self._latest = self._profiles.with_options(read_concern=ReadConcern("local"))
         self._recount = Recount(self._profiles)

@@ -1,17 +1,19 @@
-"""DeleteUser and BatchDeleteUsers: which profile is erased, and until when later updates of the user are suppressed."""
+"""DeleteUser, DeleteCompany and BatchDeleteUsers: which profile is erased, and until when updates are suppressed."""
 
 from datetime import datetime, timedelta
 
 from server import limits
 from server.errors import InvalidRequest, Violation
 from server.merge.times import stored_time
-from server.model import Erasure
+from server.model import USERS, Erasure, ProfileKind
 from server.users.ids import requested_profile_id
 
 
-def plan_delete(application_id: str, field: str, user_id: str, suppressed_until: datetime | None) -> Erasure:
-    """The erasure of the user whose id is in `field`. Raises InvalidRequest, which names the field."""
-    return Erasure(application_id, requested_profile_id(application_id, field, user_id), suppressed_until)
+def plan_delete(
+    application_id: str, field: str, key: str, suppressed_until: datetime | None, kind: ProfileKind = USERS
+) -> Erasure:
+    """The erasure of the profile whose id is in `field`. Raises InvalidRequest, which names the field."""
+    return Erasure(application_id, requested_profile_id(application_id, field, key, kind), suppressed_until)
 
 
 def plan_suppression(days: int, now: int) -> datetime | None:

@@ -21,7 +21,10 @@ async def _prepared(mongod: EmbeddedMongod, name: str, *, servers: int = 1) -> d
             client.close()
     with MongoClient[dict[str, Any]](mongod.uri) as sync:
         (found,) = sync[name].list_collections(filter={"name": "profiles"})
+        (companies,) = sync[name].list_collections(filter={"name": "companies"})
         options: dict[str, Any] = found["options"]
+        # The one that did not exist, or whose options were not refused.
+        assert companies["options"]["validator"] == options["validator"]
         return options
 
 

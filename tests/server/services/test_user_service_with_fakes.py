@@ -45,7 +45,7 @@ from server.model import (
     Suppression,
     WouldErase,
 )
-from server.query.conditions import UserQuery
+from server.query.conditions import ProfileQuery
 from server.query.field_mask import Mask
 from server.query.page_token import SECONDS, PageTokens, Position
 from server.rpc.call import Call
@@ -139,7 +139,7 @@ class FakeProfileQueries:
         profile = Profile(user_id="u", created_time=_NOW, modified_time=0, metadata={}, alias_count=0)
         return [FetchedProfile(profile, self.position or ())], self.position is not None
 
-    async def count(self, query: UserQuery) -> int:
+    async def count(self, query: ProfileQuery) -> int:
         return 2**40
 
     async def report(self, report: Report) -> CampaignReport:

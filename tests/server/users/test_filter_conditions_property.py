@@ -17,10 +17,10 @@ from server.model import STORED, Profile, UserUpdate
 from server.mongo.client import Database, connect, open_database, prepare
 from server.mongo.queries.profile_queries import MongoProfileQueries
 from server.mongo.writes.profiles import MongoProfileStore
-from server.query.conditions import UserQuery
+from server.query.conditions import ProfileQuery
 from server.query.field_mask import WHOLE
 from server.query.grammar import ANYTHING, And, Comparison, Filter, Literal, Not, Or, parse_filter
-from server.users.filter_conditions import users_matching
+from server.users.filter_conditions import profiles_matching
 from server.users.list_users import Listing
 from server.users.update import plan_update
 from tests.support.expected_filter_result import matches
@@ -149,18 +149,18 @@ async def _check(opened: Database, updates: Iterable[UserUpdate], trees: Iterabl
     writes = [plan_update(application, update, _NOW).write for update in [*updates, visitor]]
     assert set(await MongoProfileStore(opened).apply(writes)) == {STORED}
     queries = MongoProfileQueries(opened)
-    everybody = await _listed(queries, users_matching(application, None))
+    everybody = await _listed(queries, profiles_matching(application, None))
     assert {profile.user_id for profile in everybody} == {write.on_insert.get("user_id") for write in writes[:-1]}
     for tree in trees:
         text = text_of(tree)
-        query = users_matching(application, parse_filter(text))
+        query = profiles_matching(application, parse_filter(text))
         found = await _listed(queries, query)
         chosen = [profile.user_id for profile in everybody if matches(profile, tree)]
         assert [profile.user_id for profile in found] == chosen, text
         assert await queries.count(query) == len(chosen)
 
 
-async def _listed(queries: MongoProfileQueries, query: UserQuery) -> list[Profile]:
+async def _listed(queries: MongoProfileQueries, query: ProfileQuery) -> list[Profile]:
     listing = Listing(query, ("user_id",), descending=False, limit=1000, mask=WHOLE)
     fetched, _ = await queries.list_users(listing)
     profiles = [each.profile() for each in fetched]

@@ -34,7 +34,7 @@ from server.mongo.client import Database, connect, open_database, prepare
 from server.mongo.documents import FetchedDocument
 from server.mongo.queries.profile_queries import MongoProfileQueries
 from server.mongo.queries.report_pipelines import report_pipeline
-from server.mongo.queries.user_queries import lookup_query, page_query, user_query
+from server.mongo.queries.user_queries import lookup_query, page_query, profile_query
 from server.mongo.secrets import page_token_key
 from server.mongo.writes.profiles import MongoProfileStore
 from server.query.field_mask import WHOLE, parse_mask
@@ -382,7 +382,7 @@ async def test_all_servers_seal_with_one_key(opened: Database) -> None:
 
 
 def _filtered(text: str) -> dict[str, object]:
-    return user_query(plan_count("app", text))
+    return profile_query(plan_count("app", text))
 
 
 def _paged(order_by: str) -> tuple[dict[str, object], list[tuple[str, int]]]:

@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 import pytest
 
 from server.model import Lookup
-from server.mongo.queries.user_queries import Query, all_users, lookup_query, page_query, user_query, users_of
-from server.query.conditions import Compared, UserQuery
+from server.mongo.queries.user_queries import Query, all_by_key, lookup_query, page_query, profile_query, profiles_of
+from server.query.conditions import Compared, ProfileQuery
 from server.query.field_mask import WHOLE
 from server.users.list_users import Listing
 
@@ -14,7 +14,7 @@ _TIME = datetime(2026, 1, 2, 3, 4, 5, 678_000, tzinfo=UTC)
 
 
 def test_profiles_without_a_stored_time_come_after_all_that_have_one() -> None:
-    whole = {**users_of("app"), "company_id": {"$eq": "c"}}
+    whole = {**profiles_of("app"), "company_id": {"$eq": "c"}}
     assert lookup_query(Lookup("app", "company_id", "c", 1)) == whole
     same_time = {"stored_time": {"$eq": _TIME}, "_id": {"$gt": "k"}}
     earlier = {"stored_time": {"$lt": _TIME}}
@@ -49,14 +49,14 @@ def test_a_page_begins_where_the_one_before_ended(key: str, descending: bool, be
         },
         "user_id": {"user_id": {f"{beyond}e": "john@acme.com"}, "$or": [{"user_id": {beyond: "john@acme.com"}}]},
     }
-    query = UserQuery("app", (Compared(("company_id",), "=", "c"),))
+    query = ProfileQuery("app", (Compared(("company_id",), "=", "c"),))
     position = positions[key]
     listing = Listing(query, [*position], descending, 10, WHOLE, [*position.values()])
-    assert page_query(listing) == {"$and": [user_query(query), after[key]]}
-    assert user_query(query) == {**users_of("app"), "$and": [{"company_id": {"$eq": "c"}}]}
+    assert page_query(listing) == {"$and": [profile_query(query), after[key]]}
+    assert profile_query(query) == {**profiles_of("app"), "$and": [{"company_id": {"$eq": "c"}}]}
 
 
 def test_the_first_page_begins_with_the_first_user() -> None:
-    assert page_query(Listing(UserQuery("app"), ["created_time", "_id"], False, 10, WHOLE)) == users_of("app")
-    by_user_id = Listing(UserQuery("app"), ["user_id"], False, 10, WHOLE)
-    assert page_query(by_user_id, by_user_id=True) == all_users("app")
+    assert page_query(Listing(ProfileQuery("app"), ["created_time", "_id"], False, 10, WHOLE)) == profiles_of("app")
+    by_user_id = Listing(ProfileQuery("app"), ["user_id"], False, 10, WHOLE)
+    assert page_query(by_user_id, by_key=True) == all_by_key("app")
