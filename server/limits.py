@@ -33,6 +33,15 @@ PROFILE_BYTES = 1024 * 1024
 ALIASES = 1000
 """Session tokens of one profile. A new one replaces the oldest."""
 
+ANONYMOUS_IDS = 100
+"""Anonymous ids that one profile keeps. A new one replaces the oldest."""
+
+MERGED_USERS = 100
+"""Ids of users who were merged into one that its profile keeps. A new one replaces the oldest."""
+
+ABSORPTIONS = 100
+"""Absorptions that a profile remembers, so that none is repeated after an interruption."""
+
 CLEAR_FIELDS = 20
 """Names in one update's `clear_fields`."""
 

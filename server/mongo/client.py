@@ -19,7 +19,7 @@ from pymongo import ReadPreference, WriteConcern
 from pymongo.errors import CollectionInvalid, OperationFailure, PyMongoError
 from pymongo.read_concern import ReadConcern
 
-from server.limits import ALIASES, PROFILE_BYTES, PROFILE_VALUES
+from server.limits import ALIASES, ANONYMOUS_IDS, PROFILE_BYTES, PROFILE_VALUES
 from server.model import KINDS
 from server.mongo.driver import WRITE_SECONDS, options_for
 from server.settings import InvalidSetting
@@ -50,9 +50,12 @@ PROFILE_VALIDATOR: Document = {
     f"aliases.{ALIASES}": {"$exists": False},
     # An upper bound, which writes raise (see `values.py`). Profiles of version 0.1 do not have it.
     "values": {"$not": {"$gt": PROFILE_VALUES}},
-    # Each update sets the other field. So MongoDB refuses a late update of an erased user within the write itself, and
-    # no read before it is needed.
-    "$or": [{"suppressed_until": {"$exists": False}}, {"modified_time": {"$exists": False}}],
+    f"anonymous_ids.{ANONYMOUS_IDS}": {"$exists": False},
+    # Each update sets the modified time. So MongoDB refuses a late update of an erased user, and one that meets a
+    # pointer (see `identity/pointers.py`), within the write itself, and no read before it is needed.
+    "$nor": [
+        {field: {"$exists": True}, "modified_time": {"$exists": True}} for field in ("suppressed_until", "pointer")
+    ],
 }
 
 TOMBSTONES = [("_id", 1), ("suppressed_until", 1)]
@@ -120,6 +123,8 @@ INDEXES: Final = (
     NeededIndex(
         "companies", ["application_id", "domain_key"], {"partialFilterExpression": {"domain_key": {"$exists": True}}}
     ),
+    # The pointers to a profile, and those whose profile is not absorbed yet.
+    *(NeededIndex("profiles", [field], {"sparse": True}) for field in ("pointer", "absorption")),
     NeededIndex("credentials", ["credential_id"], {"unique": True}),
     NeededIndex("credentials", ["application_id"], {}),
     NeededIndex(REFUSALS, ["application_id", "last_time"], {}),

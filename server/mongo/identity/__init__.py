@@ -1,0 +1,1 @@
+"""Visitors who become users, and users who become one: pointers, and what is absorbed."""

@@ -1,0 +1,1 @@
+"""What a profile gets of another one that becomes a part of it."""

@@ -1,0 +1,100 @@
+"""Absorption: what a user's profile gets of the profile of a visitor, or of another user, who becomes that user.
+
+These are the rules of docs/identity.md as a pure function of two stored documents.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final, cast
+
+from server import limits
+from server.model import JsonObject
+
+ABSORPTIONS: Final = "absorptions"
+"""The stored field with the ids of the latest absorptions, which are repeated after an interruption."""
+
+MERGED_USER_IDS: Final = "merged_user_ids"
+ANONYMOUS_IDS: Final = "anonymous_ids"
+
+_ALONE: Final = ("company_id", "ip_address", "observed_ip_address", "anonymous_id")
+_TOGETHER: Final = (("user_agent_string", "user_agent"),)
+_OF_EMAIL: Final = ("avatar_url", "email_domain", "company_domain", "email_key")
+
+
+def fill(user: Mapping[str, Any], absorbed: Mapping[str, Any], absorption: object) -> dict[str, Any]:
+    """The fields of a user's document that change when it absorbs another document, with their new values.
+
+    The id of the `absorption` is added. Nothing of the user is lost but the oldest of what has a limited number.
+    """
+    filled = {
+        **_filled_fields(user, absorbed),
+        **_first_touch(user, absorbed),
+        **_united(user, "aliases", absorbed.get("aliases", ()), limits.ALIASES),
+        **_united(user, ANONYMOUS_IDS, anonymous_ids_of(absorbed), limits.ANONYMOUS_IDS),
+        **_united(user, MERGED_USER_IDS, _user_ids_of(absorbed), limits.MERGED_USERS),
+        **_united(user, ABSORPTIONS, [*absorbed.get(ABSORPTIONS, ()), absorption], limits.ABSORPTIONS),
+    }
+    for name in ("metadata", "campaign"):
+        stored, other = user.get(name, {}), absorbed.get(name, {})
+        if (merged := filled_object(stored, other)) is not stored:
+            filled[name] = merged
+    if "email" in absorbed.get("metadata", {}) and "email" not in user.get("metadata", {}):
+        filled |= {name: absorbed[name] for name in _OF_EMAIL if name in absorbed}
+    if (stored_time := _latest(user.get("stored_time"), absorbed.get("stored_time"))) != user.get("stored_time"):
+        filled["stored_time"] = stored_time
+    return filled
+
+
+def filled_object(stored: JsonObject, other: JsonObject) -> JsonObject:
+    """The stored object with what it lacks of the other one, at every depth. The same object if it lacks nothing."""
+    added: JsonObject = {}
+    for key, value in other.items():
+        if key not in stored:
+            added[key] = value
+        elif isinstance(inner := stored[key], dict) and isinstance(value, dict):
+            merged = filled_object(inner, value)
+            if merged is not inner:
+                added[key] = merged
+    return {**stored, **added} if added else stored
+
+
+def anonymous_ids_of(document: Mapping[str, Any]) -> Sequence[str]:
+    """The anonymous ids of a stored user or visitor, the latest last. A document of version 0.4 has only one."""
+    ids: Sequence[str] = document.get(ANONYMOUS_IDS, ())
+    last = document.get("anonymous_id")
+    return ids if last is None or last in ids else [*ids, last]
+
+
+def _user_ids_of(document: Mapping[str, Any]) -> Sequence[str]:
+    own = [document["user_id"]] if "user_id" in document else []
+    return [*document.get(MERGED_USER_IDS, ()), *own]
+
+
+def _filled_fields(user: Mapping[str, Any], absorbed: Mapping[str, Any]) -> dict[str, Any]:
+    filled = {name: absorbed[name] for name in _ALONE if name in absorbed and name not in user}
+    for names in _TOGETHER:
+        if names[0] not in user:
+            filled |= {name: absorbed[name] for name in names if name in absorbed}
+    return filled
+
+
+def _first_touch(user: Mapping[str, Any], absorbed: Mapping[str, Any]) -> dict[str, Any]:
+    """The earlier time of creation, and the campaign of the older first touch."""
+    changed: dict[str, Any] = {}
+    if absorbed["created_time"] < user["created_time"]:
+        changed["created_time"] = absorbed["created_time"]
+    first = absorbed.get("initial_campaign")
+    if first and (not user.get("initial_campaign") or absorbed["created_time"] < user["created_time"]):
+        changed["initial_campaign"] = first
+    return changed
+
+
+def _united(user: Mapping[str, Any], name: str, older: Iterable[Any], limit: int) -> dict[str, Any]:
+    """The values of a field with those of the absorbed profile, which are before those of the user, the latest last."""
+    own: Sequence[Any] = user.get(name, ())
+    known = set(own)
+    added = [value for value in dict.fromkeys(older) if value not in known]
+    return {name: [*added, *own][-limit:]} if added else {}
+
+
+def _latest(one: Any, other: Any) -> Any:
+    return cast(Any, other if one is None or (other is not None and other > one) else one)
