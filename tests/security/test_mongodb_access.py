@@ -2,7 +2,6 @@
 
 import json
 import re
-import subprocess
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -22,9 +21,9 @@ from userfold.v1.user_service_pb2_grpc import UserServiceStub
 
 from server.local.mongod import EmbeddedMongod
 from server.mongo.migrations import MIGRATIONS, version_after
-from server.mongo.replica_set import initiate
+from tests.cli.conftest import Run, run_userfold
 from tests.support.certificates import Authority
-from tests.support.programs import Program, run_program
+from tests.support.programs import Program
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.long
@@ -53,18 +52,20 @@ def mongodb() -> Iterator[SecuredMongod]:
         key_file = directory / "key"
         key_file.write_text("a" * 64)
         key_file.chmod(0o600)
-        # The first users are created while authentication is off.
-        with EmbeddedMongod(directory / "data") as open_mongod:
-            initiate(open_mongod.uri)
-            with MongoClient[dict[str, Any]](open_mongod.uri) as client:
-                client.admin.command({"createUser": "owner", "pwd": _PASSWORD, "roles": ["root"]})
-                for text in _COMMANDS:
-                    client.userfold.command(json.loads(text.replace("PASSWORD", _PASSWORD)))
         arguments = ["--keyFile", str(key_file), "--tlsMode", "requireTLS", "--tlsCAFile", str(authority.path)]
         arguments += ["--tlsCertificateKeyFile", str(both), "--tlsAllowConnectionsWithoutCertificates"]
         with EmbeddedMongod(directory / "data", arguments) as mongod:
             secured = f"{mongod.uri}&tls=true&tlsCAFile={authority.path}"
-            initiate(_as("owner", f"{secured}&authSource=admin"))
+            # From the same machine, MongoDB lets anybody create the first user of all.
+            with MongoClient[dict[str, Any]](secured) as anybody:
+                host = "{}:{}".format(*anybody.address or ())
+                members = [{"_id": 0, "host": host}]
+                anybody.admin.command("replSetInitiate", {"_id": "userfold", "members": members})
+                wait_until(lambda: anybody.admin.command("hello")["isWritablePrimary"])
+                anybody.admin.command({"createUser": "owner", "pwd": _PASSWORD, "roles": ["root"]})
+            with MongoClient[dict[str, Any]](_as("owner", f"{secured}&authSource=admin")) as owner:
+                for text in _COMMANDS:
+                    owner.userfold.command(json.loads(text.replace("PASSWORD", _PASSWORD)))
             yield SecuredMongod(_as("userfold", f"{secured}&authSource=userfold"), directory)
 
 
@@ -72,30 +73,38 @@ def _as(user: str, uri: str) -> str:
     return uri.replace("://", f"://{user}:{quote_plus(_PASSWORD)}@")
 
 
-def run(mongodb: SecuredMongod, module: str, *arguments: object, uri: str = "") -> subprocess.CompletedProcess[str]:
+@pytest.fixture(scope="module")
+def client(mongodb: SecuredMongod) -> Iterator[MongoClient[dict[str, Any]]]:
+    """A client of the user of the role."""
+    with MongoClient[dict[str, Any]](mongodb.uri) as client:
+        yield client
+
+
+def run(mongodb: SecuredMongod, *arguments: object, uri: str = "") -> Run:
     """Run a command as the user of the role."""
-    return run_program(module, *arguments, variables={"USERFOLD_MONGODB_URI": uri or mongodb.uri}, cwd=_HOME)
+    return run_userfold(*arguments, variables={"USERFOLD_MONGODB_URI": uri or mongodb.uri})
 
 
-def printed_values(mongodb: SecuredMongod, module: str, *arguments: object) -> dict[str, str]:
+def printed_values(mongodb: SecuredMongod, *arguments: object) -> dict[str, str]:
     """The labelled values that a successful command prints."""
-    done = run(mongodb, module, *arguments)
+    done = run(mongodb, *arguments)
     assert done.returncode == 0, done.stderr
     return {words[0]: words[1] for line in done.stdout.splitlines() if len(words := line.split()) > 1}
 
 
-def test_a_user_of_the_documented_role_runs_everything(mongodb: SecuredMongod) -> None:
-    created = printed_values(mongodb, "cli.main", "applications", "create", "Product")
+def test_a_user_of_the_documented_role_runs_everything(
+    mongodb: SecuredMongod, client: MongoClient[dict[str, Any]]
+) -> None:
+    created = printed_values(mongodb, "applications", "create", "Product")
     # The server builds this index when it starts.
-    printed_values(mongodb, "cli.main", "applications", "declare-index", created["application_id"], "modified_time")
+    printed_values(mongodb, "applications", "declare-index", created["application_id"], "modified_time")
     with tempfile.TemporaryFile() as errors:
         environment = {"USERFOLD_MONGODB_URI": mongodb.uri, "USERFOLD_GRPC_ADDRESS": "127.0.0.1:0"}
-        server = Program("server", environment, stderr=errors)
+        server = Program("server", environment, stderr=errors, measured=False)
         try:
             with grpc.insecure_channel(server.ready["grpc"]) as channel:
                 call_all(UserServiceStub(channel), CampaignServiceStub(channel), created["management_token"])
-            with MongoClient[dict[str, Any]](mongodb.uri) as client:
-                wait_until(lambda: client.userfold.schema.find_one({"version": version_after(MIGRATIONS)}))
+            wait_until(lambda: client.userfold.schema.find_one({"version": version_after(MIGRATIONS)}))
         finally:
             assert server.stop() == 0
         errors.seek(0)
@@ -105,25 +114,16 @@ def test_a_user_of_the_documented_role_runs_everything(mongodb: SecuredMongod) -
     assert {"migrated", "migrating", "ready", "stopping"} < {each["event"] for each in events}
     assert quote_plus(_PASSWORD) not in str(events)
 
-    token = printed_values(
-        mongodb,
-        "cli.main",
-        "applications",
-        "create-token",
-        created["application_id"],
-        "--name",
-        "x",
-        "--scopes",
-        "admin",
-    )
+    options = ("--name", "x", "--scopes", "admin")
+    token = printed_values(mongodb, "applications", "create-token", created["application_id"], *options)
     for command in ("declare-index", "withdraw-index"):
-        printed_values(mongodb, "cli.main", "applications", command, created["application_id"], "metadata.a")
-    rotated = printed_values(mongodb, "cli.main", "applications", "rotate", token["credential_id"])
-    printed_values(mongodb, "cli.main", "applications", "revoke", rotated["credential_id"])
+        printed_values(mongodb, "applications", command, created["application_id"], "metadata.a")
+    rotated = printed_values(mongodb, "applications", "rotate", token["credential_id"])
+    printed_values(mongodb, "applications", "revoke", rotated["credential_id"])
     backup = mongodb.directory / "backup"
-    printed_values(mongodb, "cli.main", "backup", "create", backup)
-    printed_values(mongodb, "cli.main", "restore", backup, "--replace")
-    assert created["application_id"] in run(mongodb, "cli.main", "applications", "list").stdout
+    printed_values(mongodb, "backup", "create", backup)
+    printed_values(mongodb, "restore", backup, "--replace")
+    assert created["application_id"] in run(mongodb, "applications", "list").stdout
 
 
 def call_all(users: Any, campaigns: Any, token: str) -> None:
@@ -177,11 +177,12 @@ def call_all(users: Any, campaigns: Any, token: str) -> None:
     ],
     ids=lambda each: each if isinstance(each, str) else next(iter(each)),
 )
-def test_the_role_allows_nothing_else(mongodb: SecuredMongod, database: str, command: dict[str, Any]) -> None:
-    with MongoClient[dict[str, Any]](mongodb.uri) as client:
-        with pytest.raises(OperationFailure) as caught:
-            client[database].command(command)
-        assert caught.value.code == 13
+def test_the_role_allows_nothing_else(
+    client: MongoClient[dict[str, Any]], database: str, command: dict[str, Any]
+) -> None:
+    with pytest.raises(OperationFailure) as caught:
+        client[database].command(command)
+    assert caught.value.code == 13
 
 
 def test_without_tls_no_connection_is_accepted(mongodb: SecuredMongod) -> None:
@@ -191,7 +192,7 @@ def test_without_tls_no_connection_is_accepted(mongodb: SecuredMongod) -> None:
 
 
 def test_a_wrong_password_is_reported_in_one_line_without_the_password(mongodb: SecuredMongod) -> None:
-    done = run(mongodb, "cli.main", "applications", "list", uri=mongodb.uri.replace("word", "w0rd"))
+    done = run(mongodb, "applications", "list", uri=mongodb.uri.replace("word", "w0rd"))
     assert (done.returncode, done.stdout) == (1, "")
     assert "the MongoDB of USERFOLD_MONGODB_URI cannot be used (OperationFailure, code 18)" in done.stderr
     assert "w0rd" not in done.stderr
