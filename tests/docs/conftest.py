@@ -1,7 +1,10 @@
 """The stack of `make run` in a folder of its own, and readers of it."""
 
 import re
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -12,14 +15,15 @@ from pymongo import MongoClient
 from server.accounts.credentials import generate_collector_key
 from tests.docs.conversation import Reader
 from tests.support.applications import register
-from tests.support.programs import Program
+from tests.support.programs import Program, environment
 
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A running stack: its folder, and its ready line with what that names."""
+    """A running stack: its folder, and its ready line with what that names. `programs` has the program `userfold`."""
 
     folder: Path
+    programs: Path
     line: str
     ready: dict[str, str]
 
@@ -29,9 +33,24 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """The stack of a new user."""
     folder = tmp_path_factory.mktemp("user")
     addresses = {"USERFOLD_GRPC_ADDRESS": "127.0.0.1:0", "USERFOLD_HTTP_ADDRESS": "127.0.0.1:0"}
-    stack = Program("server.local.run", addresses | {"USERFOLD_DATA_DIR": str(folder / ".userfold")})
-    yield Running(folder, stack.printed.decode(), stack.ready)
+    settings = addresses | {"USERFOLD_DATA_DIR": str(folder / ".userfold")}
+    stack = Program("server.local.run", settings, measured=False)
+    with forking_userfold(tmp_path_factory.mktemp("programs")) as programs:
+        yield Running(folder, programs, stack.printed.decode(), stack.ready)
     assert stack.stop() == 0
+
+
+@contextmanager
+def forking_userfold(directory: Path) -> Iterator[Path]:
+    """A directory with a `userfold` that starts at once, until the end of the block."""
+    command = [sys.executable, "-m", "tests.docs.forked_userfold", str(directory)]
+    with subprocess.Popen(command, env=environment({}, measured=False), stdout=subprocess.PIPE) as process:
+        assert process.stdout
+        try:
+            assert process.stdout.readline() == b"ready\n"
+            yield directory
+        finally:
+            process.kill()
 
 
 NewReader: TypeAlias = Callable[[], Reader]
@@ -69,6 +88,7 @@ def reader_with(running: Running, folder: Path, **keys: str) -> Reader:
     ready = running.ready
     return Reader(
         folder,
+        running.programs,
         ready["http"],
         ready["admin"],
         ready["grpc"],

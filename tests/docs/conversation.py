@@ -47,11 +47,13 @@ _VARYING: Final = (
 class Reader:
     """Someone who follows a page in `folder`, beside a stack with these addresses and the keys of an application.
 
-    `others` are further parts of examples that are different here, and what they are. `variables` are those of the
-    environment that stand for the defaults of the page: the ports of this stack, and its data directory.
+    `programs` has the program `userfold`. `others` are further parts of examples that are different here, and what they
+    are. `variables` are those of the environment that stand for the defaults of the page: the ports of this stack, and
+    its data directory.
     """
 
     folder: Path
+    programs: Path
     http: str
     admin: str
     grpc: str
@@ -82,7 +84,7 @@ class Conversation:
     def __init__(self, reader: Reader) -> None:
         self._reader = reader
         self._names: dict[str, Any] = {"__name__": "__main__"}
-        path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+        path = os.pathsep.join([str(reader.programs), str(Path(sys.executable).parent), os.environ["PATH"]])
         # The tests of the commands measure their lines in less time.
         self.environment = environment({"PATH": path, **reader.variables}, measured=False)
 
