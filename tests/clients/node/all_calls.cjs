@@ -1,5 +1,6 @@
 // What a program does that uses both packages: users, companies, subscriptions, actions and events, first with
 // callbacks, then as promises that nobody awaits, as the middleware's documentation shows. A rejected one ends Node.
+// USERS and COMPANIES have the updates of each package, as JSON in the form of the HTTP API.
 // Prints "NAME STATUS" of each callback, then "alive" when all of it is over.
 const http = require('http');
 const moesif = require('moesif-nodejs');
@@ -19,8 +20,16 @@ const event = () => new moesifapi.EventModel({
   response: { time: new Date().toISOString(), status: 200, headers: {}, body: { a: 1 } },
   userId: '12345',
 });
-const user = (userId) => ({ userId, metadata: { email: 'john@acmeinc.com' } });
-const company = { companyId: '67890', companyDomain: 'acmeinc.com', metadata: { plan: 'free' } };
+const inCamelCase = (object) => Object.fromEntries(Object.entries(object).map(
+  ([name, value]) => [name.replace(/_(.)/g, (_, letter) => letter.toUpperCase()), value],
+));
+const fieldsOf = (update) => ({
+  ...inCamelCase(update),
+  ...(update.campaign && { campaign: inCamelCase(update.campaign) }),
+});
+const [users, companies] = ['USERS', 'COMPANIES'].map((name) => Object.fromEntries(
+  Object.entries(JSON.parse(process.env[name])).map(([key, updates]) => [key, updates.map(fieldsOf)]),
+));
 const subscription = { subscriptionId: 's', companyId: '67890', status: 'active' };
 const action = { actionName: 'Clicked', userId: '12345', request: { uri: 'https://shop.example/x' }, metadata: {} };
 
@@ -32,9 +41,12 @@ const called = (name, model) => new Promise((resolve) => {
 });
 
 async function main() {
-  await called('updateUser', new moesifapi.UserModel(user('12345')));
-  await called('updateCompany', new moesifapi.CompanyModel(company));
-  await called('updateCompaniesBatch', [new moesifapi.CompanyModel(company)]);
+  const [user, ...furtherUsers] = users.moesifapi.map((fields) => new moesifapi.UserModel(fields));
+  const [company, ...furtherCompanies] = companies.moesifapi.map((fields) => new moesifapi.CompanyModel(fields));
+  await called('updateUser', user);
+  await called('updateUsersBatch', furtherUsers);
+  await called('updateCompany', company);
+  await called('updateCompaniesBatch', furtherCompanies);
   await called('updateSubscription', new moesifapi.SubscriptionModel(subscription));
   await called('updateSubscriptionsBatch', [new moesifapi.SubscriptionModel(subscription)]);
   await called('sendAction', new moesifapi.ActionModel(action));
@@ -42,10 +54,10 @@ async function main() {
   await called('createEvent', event());
   await called('createEventsBatch', [event(), event()]);
 
-  middleware.updateUser(user('not awaited'));
-  middleware.updateUsersBatch([user('nor this'), user('nor that')]);
-  middleware.updateCompany(company);
-  middleware.updateCompaniesBatch([company]);
+  middleware.updateUser(users['moesif-nodejs'][0]);
+  middleware.updateUsersBatch(users['moesif-nodejs'].slice(1));
+  middleware.updateCompany(companies['moesif-nodejs'][0]);
+  middleware.updateCompaniesBatch(companies['moesif-nodejs'].slice(1));
   middleware.updateSubscription(subscription);
   middleware.updateSubscriptionsBatch([subscription]);
   middleware.sendAction(action);
@@ -61,7 +73,7 @@ async function main() {
   // By then whatever is under way is answered, and the middleware's batch of events is sent: an end of the process
   // would have come.
   for (let number = 0; number < 20; number += 1) {
-    await middleware.updateUser(user('last'));
+    await middleware.updateUser({ userId: 'last' });
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
   console.log('alive');
