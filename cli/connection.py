@@ -11,6 +11,7 @@ from userfold.v1.campaign_service_pb2_grpc import CampaignServiceStub
 from userfold.v1.metadata_service_pb2_grpc import MetadataServiceStub
 from userfold.v1.refusal_service_pb2_grpc import RefusalServiceStub
 from userfold.v1.user_service_pb2_grpc import UserServiceStub
+from userfold.v1.visitor_service_pb2_grpc import VisitorServiceStub
 
 from cli.failures import CommandFailed, ExitStatus
 from cli.refusals import failure_of
@@ -85,6 +86,7 @@ class Connection:
     def __init__(self, target: Target, channel: grpc.Channel) -> None:
         self.metadata: Final = target.metadata
         self.users: Final = UserServiceStub(channel)
+        self.visitors: Final = VisitorServiceStub(channel)
         self.campaigns: Final = CampaignServiceStub(channel)
         self.metadata_catalogues: Final = MetadataServiceStub(channel)
         self.refusals: Final = RefusalServiceStub(channel)

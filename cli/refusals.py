@@ -18,6 +18,7 @@ _REMEDIES: Final[Mapping[str, str]] = {
     "SCOPE_MISSING": "`userfold applications create-token` makes a token with the scope {scope}",
     "INDEX_REQUIRED": "`userfold applications declare-index` with the path {path} lets the servers build an index",
     "QUERY_TOO_SLOW": "narrow the filter",
+    "VISITOR_IDENTIFIED": "`userfold users lookup --anonymous-id` finds the user",
     "DATABASE_UNAVAILABLE": "check the server's MongoDB, then try again",
     "OVERLOADED": "try again later",
     "RATE_LIMITED": "try again later",

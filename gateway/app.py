@@ -15,6 +15,7 @@ from userfold.v1 import (
     refusal_service_pb2,
     status_service_pb2,
     user_service_pb2,
+    visitor_service_pb2,
 )
 
 from gateway import metrics
@@ -43,6 +44,7 @@ from runtime.turns import Turns
 
 SERVICES: Final = (
     user_service_pb2.DESCRIPTOR.services_by_name["UserService"],
+    visitor_service_pb2.DESCRIPTOR.services_by_name["VisitorService"],
     campaign_service_pb2.DESCRIPTOR.services_by_name["CampaignService"],
     refusal_service_pb2.DESCRIPTOR.services_by_name["RefusalService"],
     metadata_service_pb2.DESCRIPTOR.services_by_name["MetadataService"],

@@ -61,6 +61,7 @@ SETTINGS: Final = (
     Setting("USERFOLD_ADMIN_ADDRESS", "127.0.0.1:8081", "gateway", "where the gateway serves its admin listener"),
     Setting("USERFOLD_WORKERS", "1", "both", "processes of the program on its one address"),
     Setting("USERFOLD_RATE_LIMIT", "0", "server", "users that one application may update in a second"),
+    Setting("USERFOLD_VISITOR_DAYS", "180", "server", "how many days a visitor is kept without updates"),
     Setting("USERFOLD_DRAIN_SECONDS", "0", "both", "how long a program still serves after SIGTERM"),
     Setting("USERFOLD_LOG_LEVEL", "info", "both", "the lowest level that is logged"),
     Setting("USERFOLD_LOG_FORMAT", "auto", "both", "the form of a log line"),

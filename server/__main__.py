@@ -162,6 +162,7 @@ async def _run(settings: Settings, uri: str) -> None:
         tls=settings.tls,
         shares_address=is_worker(),
         rate_limit=settings.rate_limit,
+        visitor_days=settings.visitor_days,
         request_log=settings.request_log,
         drain_seconds=settings.drain_seconds,
     )

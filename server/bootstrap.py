@@ -32,6 +32,7 @@ from server.mongo.monitoring import listeners
 from server.mongo.queries.profile_queries import MongoProfileQueries
 from server.mongo.refusals import MongoRefusals
 from server.mongo.removal.continued_deletions import ContinuedDeletions
+from server.mongo.removal.expiry import VisitorExpiry
 from server.mongo.schema import prepare
 from server.mongo.secrets import page_token_key
 from server.mongo.writes.by_kind import MongoProfileStores
@@ -76,6 +77,7 @@ async def serve(
     tls: CertificateFiles = NO_FILES,
     shares_address: bool = False,
     rate_limit: float = 0.0,
+    visitor_days: int = 0,
     drain_seconds: float = 0.0,
     request_log: RequestLog = NO_REQUESTS,
 ) -> None:
@@ -148,10 +150,12 @@ async def serve(
                 metrics.READY.set(health_servicer.is_ready)
 
             deletions = ContinuedDeletions(opened)
+            expiry = VisitorExpiry(opened, visitor_days, time.time_ns)
             tasks = (
                 health_servicer.watch_database(),
                 indexes.run(),
                 deletions.run(),
+                expiry.run(),
                 sample(note_load, metrics.LATENESS),
             )
             watches = [asyncio.create_task(each) for each in tasks]

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from server.model import COMPANIES, USERS, ProfileKind, Scope
+from server.model import COMPANIES, USERS, VISITORS, ProfileKind, Scope
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +113,19 @@ class CompanyNotFound(UserfoldError):
     """No update of that company was ever stored."""
 
 
-NOT_FOUND: Final[Mapping[ProfileKind, type[UserfoldError]]] = {USERS: UserNotFound, COMPANIES: CompanyNotFound}
+class VisitorNotFound(UserfoldError):
+    """No update of that visitor was ever stored, or it was erased, or it has expired."""
+
+
+class VisitorIdentified(UserfoldError):
+    """The visitor was identified: its profile is a part of a user's. Nothing was erased."""
+
+
+NOT_FOUND: Final[Mapping[ProfileKind, type[UserfoldError]]] = {
+    USERS: UserNotFound,
+    COMPANIES: CompanyNotFound,
+    VISITORS: VisitorNotFound,
+}
 """The error of a profile of each kind that is not stored."""
 
 

@@ -22,6 +22,15 @@ EVENTS: Final[Mapping[str, Event]] = {
     ),
     "users erased": Event("a call erased users: of `items` that it named, `deleted` had a profile"),
     "users exported": Event("a call exported users: of `items` that it named, `exported`"),
+    "visitors erased": Event("a call erased visitors: of `items` that it named, `deleted` had a profile"),
+    "visitors exported": Event("a call exported visitors: of `items` that it named, `exported`"),
+    "visitors expired": Event(
+        "`deleted` visitors had no update for the days of USERFOLD_VISITOR_DAYS, and are deleted"
+    ),
+    "expiry waiting": Event(
+        "visitors that have expired cannot be deleted now; servers try again every minute",
+        "see `database unavailable`; with another `error`, look at MongoDB's log",
+    ),
     "aliases removed": Event(
         "a call removed session tokens from users: of `items` that it named, `removed` were there"
     ),

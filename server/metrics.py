@@ -32,6 +32,9 @@ UPDATES: Final = Counter("userfold_server_updates", "Updates that were stored.")
 SUPPRESSED: Final = Counter(
     "userfold_server_suppressed_updates", "Updates of erased users that were accepted and not stored."
 )
+EXPIRED_VISITORS: Final = Counter(
+    "userfold_server_expired_visitors", "Visitors that were deleted, because they had no update for a period."
+)
 GROUP_ITEMS: Final = ManyHistogram(
     "userfold_server_group_items",
     "Writes, or look-ups of session tokens, that were sent to MongoDB together.",

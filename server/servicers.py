@@ -16,18 +16,22 @@ from userfold.v1 import (
     refusal_service_pb2,
     status_service_pb2,
     user_service_pb2,
+    visitor_service_pb2,
 )
 
 from server.commit.write_batcher import WriteBatcher
+from server.model import VISITORS
 from server.mongo.accounts.applications import MongoApplicationStore
 from server.mongo.accounts.credentials import MongoCredentialStore
 from server.mongo.client import Database
 from server.mongo.queries.profile_queries import MongoProfileQueries
 from server.mongo.queries.samples import MongoMetadataSamples
+from server.mongo.queries.visitors import MongoVisitorQueries
 from server.mongo.refusals import MongoRefusals
 from server.mongo.removal.deletion import ApplicationDeletion
 from server.mongo.removal.erasure import MongoProfileErasure
 from server.mongo.removal.suppressions import MongoSuppressions
+from server.mongo.removal.visitor_erasure import MongoVisitorErasure
 from server.mongo.status import MongoStatus
 from server.mongo.writes.previews import MongoProfilePreviews
 from server.query.page_token import PageTokens
@@ -44,8 +48,10 @@ from server.services.overview.status_service import Process, StatusService
 from server.services.refusal_service import RefusalReportService, RefusalService
 from server.services.update_service import UserUpdateService
 from server.services.user_service import UserService
+from server.services.visitor_service import VisitorService
 
 USERS: Final = user_service_pb2.DESCRIPTOR.services_by_name["UserService"]
+_VISITORS: Final = visitor_service_pb2.DESCRIPTOR.services_by_name["VisitorService"]
 _CAMPAIGNS: Final = campaign_service_pb2.DESCRIPTOR.services_by_name["CampaignService"]
 _REFUSALS: Final = refusal_service_pb2.DESCRIPTOR.services_by_name["RefusalService"]
 _METADATA: Final = metadata_service_pb2.DESCRIPTOR.services_by_name["MetadataService"]
@@ -53,7 +59,7 @@ _STATUS: Final = status_service_pb2.DESCRIPTOR.services_by_name["StatusService"]
 _APPLICATIONS: Final = application_service_pb2.DESCRIPTOR.services_by_name["ApplicationService"]
 _CREDENTIALS: Final = credential_service_pb2.DESCRIPTOR.services_by_name["CredentialService"]
 
-PUBLIC: Final = (USERS, _CAMPAIGNS, _REFUSALS, _METADATA, _STATUS, _APPLICATIONS, _CREDENTIALS)
+PUBLIC: Final = (USERS, _VISITORS, _CAMPAIGNS, _REFUSALS, _METADATA, _STATUS, _APPLICATIONS, _CREDENTIALS)
 """The services that reflection lists: all but the internal ones."""
 
 _UPDATES: Final = user_update_service_pb2.DESCRIPTOR.services_by_name["UserUpdateService"]
@@ -78,6 +84,7 @@ def servicers(
     updater = BatchUpdater(profiles, time.time_ns, turns)
     dry_runs = UpdateDryRuns(MongoProfilePreviews(database), time.time_ns, turns)
     applications = MongoApplicationStore(database)
+    tokens = PageTokens(secret)
     return {
         USERS: UserService(
             profiles,
@@ -86,9 +93,17 @@ def servicers(
             queries,
             MongoProfileErasure(database),
             MongoSuppressions(database),
-            PageTokens(secret),
+            tokens,
             time.time_ns,
             stopping,
+            turns,
+        ),
+        _VISITORS: VisitorService(
+            MongoVisitorQueries(database),
+            MongoProfileQueries(database, kind=VISITORS),
+            MongoVisitorErasure(database),
+            tokens,
+            time.time_ns,
             turns,
         ),
         _CAMPAIGNS: CampaignService(queries, turns),

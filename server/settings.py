@@ -15,6 +15,7 @@ from runtime.settings import InvalidSetting, log_level, one_of, share
 __all__ = ["SOCKET_BYTES", "InvalidSetting", "Settings", "split_address"]
 
 _MAX_WORKERS: Final = 64
+_MAX_DAYS: Final = 36_500
 
 SOCKET_BYTES: Final = 100
 """The limit of the path of a Unix socket. Linux allows 107, other systems 103."""
@@ -29,8 +30,9 @@ class Settings:
     `workers`, 1 to 64, is the number of processes that serve. With a certificate in `tls`, gRPC requires TLS; with
     authorities, clients need a certificate that one of them signed.
 
-    `rate_limit` is in items per second for each application; 0: no limit. For `drain_seconds` after the signal to stop,
-    the server reports that it is not ready, and still serves. Events below `log_level` are not logged.
+    `rate_limit` is in items per second for each application; 0: no limit. Visitors without updates for `visitor_days`
+    are deleted; 0: never. For `drain_seconds` after the signal to stop, the server reports that it is not ready, and
+    still serves. Events below `log_level` are not logged.
     `request_log` says which requests are, and how much of the addresses of clients.
     """
 
@@ -42,6 +44,7 @@ class Settings:
     workers: int
     tls: CertificateFiles = NO_FILES
     rate_limit: float = 0.0
+    visitor_days: int = 180
     drain_seconds: float = 0.0
     log_level: str = "info"
     log_format: Format = Format.AUTO
@@ -62,6 +65,7 @@ class Settings:
             metrics_address=environment.get("USERFOLD_SERVER_METRICS_ADDRESS") or None,
             workers=_workers(environment.get("USERFOLD_WORKERS") or "1"),
             rate_limit=_number("USERFOLD_RATE_LIMIT", environment.get("USERFOLD_RATE_LIMIT") or "0", 1_000_000),
+            visitor_days=_days(environment.get("USERFOLD_VISITOR_DAYS") or "180"),
             drain_seconds=_number("USERFOLD_DRAIN_SECONDS", environment.get("USERFOLD_DRAIN_SECONDS") or "0", 60),
             log_level=log_level(environment.get("USERFOLD_LOG_LEVEL") or "info"),
             log_format=one_of(Format, "USERFOLD_LOG_FORMAT", environment.get("USERFOLD_LOG_FORMAT") or "auto"),
@@ -105,6 +109,12 @@ def _number(name: str, text: str, maximum: int) -> float:
     if not re.fullmatch(r"[0-9]{1,7}(\.[0-9]{1,3})?", text) or float(text) > maximum:
         raise InvalidSetting(f"{name} must be a number from 0 to {maximum:,}")
     return float(text)
+
+
+def _days(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) <= len(str(_MAX_DAYS)) and int(text) <= _MAX_DAYS):
+        raise InvalidSetting(f"USERFOLD_VISITOR_DAYS must be a number of days from 0 to {_MAX_DAYS:,}")
+    return int(text)
 
 
 def _workers(text: str) -> int:

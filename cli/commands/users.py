@@ -1,10 +1,9 @@
 """`userfold users`: profiles of users, over gRPC."""
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Annotated, Any, Final, TypeAlias
 
-import orjson
 import typer
 from userfold.v1.user_pb2 import User
 from userfold.v1.user_service_pb2 import (
@@ -20,37 +19,20 @@ from userfold.v1.user_service_pb2 import (
 )
 
 from cli.connection import connected
-from cli.failures import CommandFailed, ExitStatus
+from cli.failures import CommandFailed
+from cli.listings import PAGE, Columns, cell_of, columns_of, confirm_erasure, print_profiles
 from cli.output import Json, note, print_fields, print_json, print_json_line, print_table
 from cli.refusals import line_of
 from gateway.transcoding.json_encoder import plain
-from server.errors import InvalidRequest
-from server.query.grammar import parse_paths
 
 app = typer.Typer(no_args_is_help=True)
 
-_PAGE: Final = 1000
-"""The largest page, and the largest batch of deletions, that the server takes."""
 
-_Page: TypeAlias = Callable[[int, str], tuple[Sequence[User], str]]
-"""Requests a page of so many users, after the page that returned this token. Returns it, and the next token."""
-
-Columns: TypeAlias = dict[str, tuple[str, ...]]
-"""The fields that are printed, each with the names on the way to it."""
+def _columns_of(text: str) -> Columns:
+    return columns_of(text, "user_id")
 
 
-def columns_of(text: str) -> Columns:
-    """The columns of a list of fields such as `company_id,metadata."a.b"`. `user_id` is always the first."""
-    try:
-        listed = parse_paths(text, "fields")
-    except InvalidRequest as error:
-        raise typer.BadParameter(error.violations[0].description) from None
-    ends = [each.column - 1 for each in listed[1:]] + [len(text)]
-    names = [text[each.column - 1 : end].strip(" ,") for each, end in zip(listed, ends, strict=True)]
-    return {"user_id": ("user_id",)} | {name: each.path for name, each in zip(names, listed, strict=True)}
-
-
-_COLUMNS: Final = columns_of("company_id,metadata.email,created_time,modified_time")
+_COLUMNS: Final = _columns_of("company_id,metadata.email,created_time,modified_time")
 
 UserId: TypeAlias = Annotated[str, typer.Argument(metavar="USER_ID", help="The id of the user, as updates carry it.")]
 Filter: TypeAlias = Annotated[
@@ -63,7 +45,7 @@ Fields: TypeAlias = Annotated[
     Any,
     typer.Option(
         metavar="FIELD,...",
-        parser=columns_of,
+        parser=_columns_of,
         help="The fields to print, such as company_id,metadata.plan. With --json and without this: all.",
     ),
 ]
@@ -113,7 +95,7 @@ def list_(
             )
             return response.users, response.next_page_token
 
-        _print_users(page, limit, columns, as_json)
+        print_profiles(page, limit, columns, as_json, "users")
 
 
 @app.command()
@@ -143,7 +125,7 @@ def lookup(
             response = connection.call(connection.users.LookupUsers, request)
             return response.users, response.next_page_token
 
-        _print_users(page, limit, _COLUMNS, as_json)
+        print_profiles(page, limit, _COLUMNS, as_json, "users")
 
 
 @app.command()
@@ -162,8 +144,10 @@ def search(
         for suggestion in suggestions:
             print_json_line(plain(suggestion))
         return
-    columns = columns_of("company_id,metadata.email,metadata.name")
-    rows = [[*(_cell(plain(each.user), path) for path in columns.values()), each.matched_field] for each in suggestions]
+    columns = _columns_of("company_id,metadata.email,metadata.name")
+    rows = [
+        [*(cell_of(plain(each.user), path) for path in columns.values()), each.matched_field] for each in suggestions
+    ]
     print_table([*(column.upper() for column in columns), "MATCHED_FIELD"], rows)
 
 
@@ -197,14 +181,11 @@ def delete(
     as_json: Json = False,
 ) -> None:
     """Erase users: their profiles, aliases, and all that is derived from them."""
-    if not yes:
-        if not sys.stdin.isatty():
-            raise CommandFailed("an erasure cannot be undone: confirm it with --yes", ExitStatus.USAGE)
-        typer.confirm(f"Erase {len(user_ids)} users for good?", abort=True, err=True)
+    confirm_erasure(f"{len(user_ids)} users", yes)
     results: list[DeleteUserResult] = []
     with connected() as connection:
-        for start in range(0, len(user_ids), _PAGE):
-            request = BatchDeleteUsersRequest(user_ids=user_ids[start : start + _PAGE], suppress_days=suppress_days)
+        for start in range(0, len(user_ids), PAGE):
+            request = BatchDeleteUsersRequest(user_ids=user_ids[start : start + PAGE], suppress_days=suppress_days)
             results += connection.call(connection.users.BatchDeleteUsers, request).results
     if as_json:
         print_json([{"user_id": user_id} | plain(result) for user_id, result in zip(user_ids, results, strict=True)])
@@ -237,31 +218,3 @@ def remove_alias(
 def _secret(text: str | None) -> str | None:
     """A secret of the command line, where `-` means the first line of standard input."""
     return sys.stdin.readline().rstrip("\r\n") if text == "-" else text
-
-
-def _print_users(page: _Page, limit: int, columns: Columns, as_json: bool) -> None:
-    rows, token, left = [], "", limit
-    while True:
-        users, token = page(min(left, _PAGE) if limit else _PAGE, token)
-        for user in users:
-            if as_json:
-                print_json_line(plain(user))
-            else:
-                profile = plain(user)
-                rows.append([_cell(profile, path) for path in columns.values()])
-        left -= len(users)
-        if not token or (limit and left <= 0):
-            break
-    if not as_json:
-        print_table([column.upper() for column in columns], rows)
-    if token:
-        note("There are more users: a higher --limit prints further ones, and --limit 0 all.")
-
-
-def _cell(profile: Any, path: tuple[str, ...]) -> str | None:
-    """The value at a path, as JSON where it is not a string."""
-    for name in path:
-        profile = profile.get(name) if isinstance(profile, dict) else None
-    if profile is None or profile == "":
-        return None
-    return profile if isinstance(profile, str) else orjson.dumps(profile).decode()

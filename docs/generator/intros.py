@@ -24,6 +24,22 @@ are described in [the HTTP API](../http-api.md), errors in [errors](../errors.md
 [messages](messages.md).
 
 {_KEYS.strip()}""",
+    "visitors": f"""\
+The routes of the gateway for [visitors](../visitors.md), each with the gRPC method that serves it. Paths, queries,
+bodies and credentials are described in [the HTTP API](../http-api.md), errors in [errors](../errors.md), and the types
+that are linked in [messages](messages.md).
+
+{_KEYS.strip()}
+
+```sh
+curl -s -X POST http://127.0.0.1:8080/v1/users \\
+  -H "X-Moesif-Application-Id: $collector_key" \\
+  -d '{{"anonymous_id":"visitor-7","session_token":"XXXXXXXXXX","campaign":{{"utm_source":"google"}}}}'
+```
+
+```json
+{{}}
+```""",
     "campaigns": f"""\
 The routes of the gateway for reports of campaigns. Queries, bodies and credentials are described in
 [the HTTP API](../http-api.md), errors in [errors](../errors.md), and the types that are linked in
@@ -135,6 +151,22 @@ GRPC: Final[Mapping[str, str]] = {
     "users": _STUB.format(
         modules="user_pb2, user_service_pb2", service="user_service", stub="UserServiceStub", name="users"
     ),
+    "visitors": _STUB.format(
+        modules="campaign_pb2, user_pb2, user_service_pb2, visitor_service_pb2",
+        service="visitor_service",
+        stub="VisitorServiceStub",
+        name="visitors",
+    )
+    + """
+
+```python
+from userfold.v1.user_service_pb2_grpc import UserServiceStub
+
+campaign = campaign_pb2.Campaign(utm_source="google")
+update = user_pb2.UserUpdate(anonymous_id="visitor-7", session_token="XXXXXXXXXX", campaign=campaign)
+request = user_service_pb2.UpdateUserRequest(user=update)
+UserServiceStub(channel).UpdateUser(request, timeout=5, metadata=credential)
+```""",
     "campaigns": _STUB.format(
         modules="campaign_pb2, campaign_service_pb2, user_pb2, user_service_pb2",
         service="campaign_service",

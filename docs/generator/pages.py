@@ -13,6 +13,7 @@ from docs.generator.fields import field_list, link_to
 
 SUBJECTS: Final = {
     "UserService": "users",
+    "VisitorService": "visitors",
     "CampaignService": "campaigns",
     "RefusalService": "refusals",
     "MetadataService": "metadata",

@@ -3,7 +3,7 @@
 from server.model.accounts import Application, CredentialKind, Scope
 from server.model.changes import AliasRemoval, Erasure, Suppression, WouldErase
 from server.model.deployment import DatabaseFacts, Member
-from server.model.kinds import COMPANIES, KINDS, USERS, ProfileKind
+from server.model.kinds import COMPANIES, KINDS, USERS, VISITORS, ProfileKind
 from server.model.profiles import Fetched, JsonObject, Preview, Profile, StoredUser
 from server.model.reads import (
     CampaignGroup,
@@ -40,6 +40,7 @@ __all__ = [
     "STORED",
     "SUPPRESSED",
     "USERS",
+    "VISITORS",
     "AliasRemoval",
     "Application",
     "CampaignGroup",

@@ -56,4 +56,15 @@ COMPANIES: Final = ProfileKind(
     clearable={**_CLEARABLE, "company_domain": ("company_domain", "domain_key")},
 )
 
-KINDS: Final = (USERS, COMPANIES)
+VISITORS: Final = ProfileKind(
+    collection="profiles",
+    key="anonymous_id",
+    letter="a",
+    fields=_FIELDS - {"user_id"},
+    clearable=_CLEARABLE,
+    has_aliases=True,
+    derives_from_email=True,
+)
+"""Visitors without a user id. Their updates are those of users, which name no user."""
+
+KINDS: Final = (USERS, COMPANIES, VISITORS)

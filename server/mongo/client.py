@@ -5,6 +5,7 @@ file, and annotations in the rest of this package.
 """
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple, TypeAlias
 
 import pymongo
@@ -61,8 +62,14 @@ PROFILE_VALIDATOR: Document = {
 TOMBSTONES = [("_id", 1), ("suppressed_until", 1)]
 """The index of all tombstones. Profiles are not in it."""
 
+POINTER = "pointer"
+"""The field of a visitor who was identified: the `_id` of the user that the visitor is a part of."""
+
 REFUSALS = "refusals"
 """The collection of refusals."""
+
+LEASES = "leases"
+"""The collection of what one server at a time does."""
 
 _REFUSALS_SECONDS = 30 * 24 * 3600
 """How long a kind of refusals is stored after it happened last."""
@@ -83,8 +90,19 @@ BY_CREATED_TIME = ["application_id", "created_time", "_id"]
 """The index of all users, or companies, by the time of their creation: the order of lists, and what reports read. `_id`
 makes the order unique."""
 
+BY_VISITOR = ["application_id", "user_id", "created_time", "_id"]
+"""The index of all visitors by the time of their creation. It costs no update of a user anything, because no update
+changes one of these fields. The user id of a visitor is null, and makes the index alone decide what is a visitor.
+"""
+
+VISITORS_QUERY: Document = {"user_id": {"$eq": None}, "created_time": {"$exists": True}}
+"""Matches visitors: neither users, nor what an erasure leaves, nor visitors who were identified."""
+
 STRING: Document = {"$gte": ""}
 """Any string. Unlike `$exists`, an index alone can decide it."""
+
+DATE: Document = {"$gte": datetime.min.replace(tzinfo=UTC)}
+"""Any date, likewise."""
 
 
 class NeededIndex(NamedTuple):
@@ -125,6 +143,7 @@ INDEXES: Final = (
     ),
     # The pointers to a profile, and those whose profile is not absorbed yet.
     *(NeededIndex("profiles", [field], {"sparse": True}) for field in ("pointer", "absorption")),
+    NeededIndex("profiles", BY_VISITOR, {"partialFilterExpression": VISITORS_QUERY}),
     NeededIndex("credentials", ["credential_id"], {"unique": True}),
     NeededIndex("credentials", ["application_id"], {}),
     NeededIndex(REFUSALS, ["application_id", "last_time"], {}),
@@ -181,8 +200,8 @@ def unusable(database: Database, error: PyMongoError) -> InvalidSetting:
 
 
 async def _create_what_is_missing(database: Database) -> None:
-    for kind in KINDS:
-        await _create_collection(database, kind.collection)
+    for name in dict.fromkeys(kind.collection for kind in KINDS):
+        await _create_collection(database, name)
     # To build an index, MongoDB reads the whole collection, and responds when it is ready.
     with pymongo.timeout(_INDEX_SECONDS):
         for index in INDEXES:

@@ -125,6 +125,14 @@ ERROR_STATUSES: Final[Mapping[type[errors.UserfoldError], ErrorStatus]] = {
     errors.UserNotFound: ErrorStatus(
         StatusCode.NOT_FOUND, "USER_NOT_FOUND", "The application has no user with this user_id."
     ),
+    errors.VisitorNotFound: ErrorStatus(
+        StatusCode.NOT_FOUND, "VISITOR_NOT_FOUND", "The application has no visitor with this anonymous_id."
+    ),
+    errors.VisitorIdentified: ErrorStatus(
+        StatusCode.NOT_FOUND,
+        "VISITOR_IDENTIFIED",
+        "The visitor was identified and is a part of a user: look the user up by this anonymous_id.",
+    ),
     errors.WriteOutcomeUnknown: ErrorStatus(
         StatusCode.UNAVAILABLE,
         "WRITE_OUTCOME_UNKNOWN",

@@ -87,6 +87,11 @@ METHODS: Final[Mapping[str, MethodRule]] = {
     ),
     "userfold.v1.UserService.ListSuppressions": MethodRule(_DELETE_USERS, Work.QUERY),
     "userfold.v1.UserService.LiftSuppression": MethodRule(_DELETE_USERS, Work.CHANGE),
+    "userfold.v1.VisitorService.GetVisitor": MethodRule(_READ_USERS, Work.READ),
+    "userfold.v1.VisitorService.ListVisitors": MethodRule(_READ_USERS, Work.QUERY),
+    "userfold.v1.VisitorService.CountVisitors": MethodRule(_READ_USERS, Work.QUERY),
+    "userfold.v1.VisitorService.DeleteVisitor": MethodRule(_DELETE_USERS, Work.CHANGE),
+    "userfold.v1.VisitorService.ExportVisitor": MethodRule(_READ_USERS, Work.READ),
     "userfold.v1.CampaignService.ReportCampaigns": MethodRule(_READ_CAMPAIGNS, Work.QUERY),
     "userfold.internal.v1.UserUpdateService.BatchUpdateUsers": MethodRule(
         _SEND_UPDATES, Work.UPDATE, items="users_json"

@@ -7,7 +7,15 @@ from typing import Any, Final
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 from google.protobuf.unknown_fields import UnknownFieldSet
-from userfold.v1 import campaign_pb2, campaign_service_pb2, user_agent_pb2, user_pb2, user_service_pb2, warning_pb2
+from userfold.v1 import (
+    campaign_pb2,
+    campaign_service_pb2,
+    user_agent_pb2,
+    user_pb2,
+    user_service_pb2,
+    visitor_service_pb2,
+    warning_pb2,
+)
 
 from server import limits
 from server.model import (
@@ -92,7 +100,9 @@ def lookup_request_from_message(message: user_service_pb2.LookupUsersRequest) ->
     return LookupRequest(known, message.page_size, message.page_token)
 
 
-def list_request_from_message(message: user_service_pb2.ListUsersRequest) -> ListRequest:
+def list_request_from_message(
+    message: user_service_pb2.ListUsersRequest | visitor_service_pb2.ListVisitorsRequest,
+) -> ListRequest:
     """The list that a message requests."""
     return ListRequest(message.filter, message.order_by, message.page_size, message.page_token, message.fields)
 

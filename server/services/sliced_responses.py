@@ -13,7 +13,7 @@ from userfold.v1 import campaign_service_pb2, user_pb2, user_service_pb2
 
 from runtime.turns import Turns
 from server import limits
-from server.model import Fetched, FetchedGroup, Profile
+from server.model import Fetched, FetchedGroup, Profile, StoredUser
 from server.rpc.call import Call
 from server.services import convert
 from server.services.stored_metadata import AsJson, AsStruct, Translation
@@ -80,10 +80,17 @@ class ResponseBuilder:
         convert.fill_export(stored, message)
         await self._translate(stored.profile, message.user)
         if stored.visitor is not None:
-            visitor = message.visitors.add()
-            convert.fill_export(stored.visitor, visitor)
-            await self._translate(stored.visitor.profile, visitor.visitor)
+            await self._fill_visitor(stored.visitor, message.visitors.add())
         return self._add_size(message) or is_first
+
+    async def visitor_export(self, fetched: Fetched, message: user_pb2.VisitorExport) -> None:
+        """Fill the message of an export of a visitor."""
+        await self._decode(fetched)
+        await self._fill_visitor(fetched.stored_user(), message)
+
+    async def _fill_visitor(self, stored: StoredUser, message: user_pb2.VisitorExport) -> None:
+        convert.fill_export(stored, message)
+        await self._translate(stored.profile, message.visitor)
 
     async def groups(self, fetched: Sequence[FetchedGroup], messages: Any) -> int:
         """Add groups of a report to the repeated field `messages`. Returns how many fit: at least the first."""

@@ -66,7 +66,7 @@ def subject_of_list(application_id: str, request: ListRequest, kind: ProfileKind
     """What a page token is bound to: which profiles are listed, and in which order."""
     subject = application_id, request.filter, request.order_by
     # Servers of earlier versions, which list users alone, must understand the tokens of these.
-    return subject if kind is USERS else (*subject, kind.collection)
+    return subject if kind is USERS else (*subject, kind.key)
 
 
 def _values(keys: Sequence[str], position: Position) -> Sequence[object]:

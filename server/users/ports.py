@@ -134,6 +134,26 @@ class ProfileErasure(Protocol):
         """Remove aliases. Returns for each whether it was stored, or UserNotFound if there is no profile."""
 
 
+class VisitorQueries(Protocol):
+    """Where single visitors are read."""
+
+    async def find(self, visitor_id: str) -> Fetched:
+        """Everything that is stored about a visitor, with every write that was acknowledged before the call.
+
+        Must raise VisitorNotFound, VisitorIdentified, or DatabaseUnavailable if the database does not respond.
+        """
+
+
+class VisitorErasure(Protocol):
+    """How visitors are erased. Both methods must raise VisitorIdentified for a visitor who is a part of a user."""
+
+    async def erase(self, visitor_id: str) -> bool:
+        """Erase a visitor, durably. Returns whether there was a profile. Must raise what a failed write means."""
+
+    async def preview(self, visitor_id: str) -> WouldErase:
+        """What `erase` would do now. Must raise DatabaseUnavailable if the database does not respond."""
+
+
 class Suppressions(Protocol):
     """How the suppressions that erasures begin are listed and lifted."""
 

@@ -93,6 +93,9 @@ def _prepare(api: Api, subject: str) -> None:
         campaign = {"utm_source": "google", "utm_medium": "cpc"}
         update = {"user_id": "1", "campaign": campaign, "metadata": {"value": 24000}}
         assert api.update(update).status_code == 201
+    elif subject == "visitors":
+        update = {"anonymous_id": "visitor-7", "session_token": "XXXXXXXXXX", "campaign": {"utm_source": "google"}}
+        assert api.update(update).status_code == 201
     elif subject == "metadata":
         metadata = {"plan": "DE-123", "lifetime_value": 24000, "tags": ["vip"]}
         assert api.update({"user_id": "12345", "metadata": metadata}).status_code == 201
@@ -128,6 +131,7 @@ def test_every_operation_of_a_method_has_an_example_or_its_other_route_has() -> 
     without = {key for key, each in _OPERATIONS.items() if each.described["security"] and not [*_examples(each)]}
     assert {key.removesuffix("ByPost") for key in without if key.endswith("ByPost")} == {
         "countUsers",
+        "countVisitors",
         "reportCampaigns",
     }
     assert all(key.endswith("ByPost") for key in without)
@@ -141,6 +145,7 @@ _REST: Final[dict[str, dict[str, Any]]] = {
     "GetUserRequest": {"user_id": "u"},
     "ExportUserRequest": {"user_id": "u"},
     "DeleteUserRequest": {"user_id": "u"},
+    **{f"{name}VisitorRequest": {"anonymous_id": "v"} for name in ("Get", "Export", "Delete")},
     "LookupUsersRequest.page_size": {"company_id": "c"},
     "LookupUsersRequest.page_token": {"company_id": "c"},
     "SuggestUsersRequest.page_size": {"text": "a"},
@@ -152,8 +157,8 @@ _REST: Final[dict[str, dict[str, Any]]] = {
 """What requests with a field, or any field of a message, must have besides."""
 
 _OF_LENGTH: Final = {
-    "filter": ("user_id = u", " "),
-    "order_by": ("user_id", " "),
+    "filter": ("company_id = u", " "),
+    "order_by": ("created_time", " "),
     "value_path": ("metadata.", "a"),
 }
 """How a long value begins, and what fills it."""

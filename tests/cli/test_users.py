@@ -58,7 +58,7 @@ def test_users_are_listed_as_a_table(userfold: Userfold, users: Api) -> None:
 
 
 def test_all_pages_are_read_up_to_the_limit(userfold: Userfold, users: Api) -> None:
-    with patch("cli.commands.users._PAGE", 2):
+    with patch("cli.listings.PAGE", 2):
         for limit, expected in ((0, 7), (3, 3), (7, 7), (8, 7)):
             run = userfold("users", "list", "--json", "--limit", limit)
             assert [each["user_id"] for each in _lines(run)] == [f"u{number}" for number in range(1, expected + 1)]

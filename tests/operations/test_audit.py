@@ -12,6 +12,7 @@ from pymongo.database import Database
 from userfold.v1 import application_service_pb2 as applications_pb
 from userfold.v1 import credential_service_pb2 as credentials_pb
 from userfold.v1 import user_service_pb2 as pb
+from userfold.v1 import visitor_service_pb2 as visitor_pb
 from userfold.v1.user_pb2 import UserUpdate
 
 from server.local.mongod import EmbeddedMongod
@@ -81,6 +82,16 @@ _CALLS: Mapping[str, tuple[Message, str, dict[str, int]]] = {
         "users erased",
         {"items": 3, "deleted": 1, "refused": 1},
     ),
+    "an export of a visitor": (
+        visitor_pb.ExportVisitorRequest(anonymous_id="secret-visitor"),
+        "visitors exported",
+        {"items": 1, "exported": 1, "refused": 0},
+    ),
+    "an erasure of a visitor": (
+        visitor_pb.DeleteVisitorRequest(anonymous_id="secret-visitor"),
+        "visitors erased",
+        {"items": 1, "deleted": 1, "refused": 0},
+    ),
     "a suppression": (pb.LiftSuppressionRequest(user_id="secret-user"), "suppression lifted", {"lifted": 0}),
 }
 
@@ -91,6 +102,7 @@ def test_each_call_has_one_line_with_who_did_it_and_how_many(
 ) -> None:
     request, event, numbers = _CALLS[name]
     server.call(pb.UpdateUserRequest(user=UserUpdate(user_id="secret-user", session_token="secret-session")))
+    server.call(pb.UpdateUserRequest(user=UserUpdate(anonymous_id="secret-visitor")))
     server.call(request)
     (line,) = server.lines()
     assert {**numbers, "event": event}.items() <= line.items()

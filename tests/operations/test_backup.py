@@ -75,7 +75,7 @@ def saved(command: Command, source: Database[dict[str, Any]], tmp_path: Path) ->
 
 def _everything(database: Database[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
     """All documents but those that a running server writes, and without the time that it writes to credentials."""
-    names = set(database.list_collection_names()) - {"servers"}
+    names = set(database.list_collection_names()) - {"servers", "leases"}
     found = {name: list(database[name].find({}, {"last_used_time": 0}).sort("_id")) for name in names}
     return {name: documents for name, documents in found.items() if documents}
 

@@ -62,7 +62,8 @@ class MarkedIds(UserIds):
 
     def __init__(self, values: MarkedValues, prefix: str = "") -> None:
         super().__init__("")
-        for name in ("user_id", "company_id", "anonymous_id", "utm_source", "name", "phone", "value", "agent"):
+        personal = ("user_id", "company_id", "anonymous_id", "unknown_visitor", "utm_source", "name", "phone")
+        for name in (*personal, "value", "agent"):
             setattr(self, name, prefix + values.make(ValueKind.PERSONAL, f"{prefix}{name}"))
         self.key = prefix + values.make(ValueKind.KEY, f"{prefix}key")
         self.session_token = prefix + values.make(ValueKind.SECRET, f"{prefix}session token")

@@ -58,11 +58,12 @@ class Applications:
         return _bearer(secret)
 
     def store(self, application: Application, ids: UserIds) -> None:
-        """Store the user, a suppression, and a refusal. The update must succeed without warnings, whatever other
-        applications did before.
+        """Store the user, a visitor, a suppression, and a refusal. The updates must succeed without warnings, whatever
+        other applications did before.
         """
-        request = pb.UpdateUserRequest(user=ids.update())
-        assert self._grpc.call("UpdateUser", request, _key(application.collector_key)) == ("OK", b"")
+        for update in (ids.update(), ids.visit()):
+            request = pb.UpdateUserRequest(user=update)
+            assert self._grpc.call("UpdateUser", request, _key(application.collector_key)) == ("OK", b"")
         erasure = pb.DeleteUserRequest(user_id=ids.erased, suppress_days=1)
         assert self._grpc.call("DeleteUser", erasure, _bearer(application.management_token))[0] == "OK"
         refusal = {

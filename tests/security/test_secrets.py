@@ -29,6 +29,7 @@ import pytest
 from pymongo import MongoClient
 from pymongo.database import Database
 from userfold.v1 import user_service_pb2 as pb
+from userfold.v1 import visitor_service_pb2 as visitor_pb
 from userfold.v1.credential_service_pb2 import RevokeCredentialRequest, RotateCredentialRequest
 
 from cli.main import main
@@ -40,7 +41,7 @@ from server.mongo.client import connect, open_database, prepare
 from server.mongo.replica_set import initiate
 from server.rpc.error_status import ERROR_STATUSES
 from server.settings import InvalidSetting
-from server.users.ids import alias_digest
+from server.users.ids import alias_digest, profile_id, visitor_id
 from tests.security import faulty_gateway, faulty_server
 from tests.security.marked_values import MarkedIds, MarkedValues, ValueKind
 from tests.security.recorded_traffic import RecordedTraffic, RecordingClient
@@ -205,6 +206,15 @@ def _drive(client: RecordingClient, traffic: RecordedTraffic, database: Database
     # The user is erased by now, so store another one.
     ids.user_id = values.make(ValueKind.PERSONAL, "another user_id")
     client.call("UpdateUser", pb.UpdateUserRequest(user=ids.update()))
+    client.call("UpdateUser", pb.UpdateUserRequest(user=ids.visit()))
+    client.call("ExportVisitor", visitor_pb.ExportVisitorRequest(anonymous_id=ids.unknown_visitor))
+    application_id = traffic.application.application_id
+    pointer = {
+        "_id": visitor_id(application_id, ids.anonymous_id),
+        "pointer": profile_id(application_id, ids.user_id),
+    }
+    database.profiles.insert_one(pointer)
+    client.call("GetVisitor", visitor_pb.GetVisitorRequest(anonymous_id=ids.anonymous_id))
     client.http(client.key, method="POST", url="/v1/users", json={"user_id": f"{ids.user_id}-seen"})
     for user_id in (ids.user_id, f"{ids.user_id}-seen"):
         client.call("ExportUser", pb.ExportUserRequest(user_id=user_id))

@@ -22,6 +22,7 @@ from userfold.v1 import (
     metadata_service_pb2,
     refusal_service_pb2,
     status_service_pb2,
+    visitor_service_pb2,
 )
 from userfold.v1 import user_service_pb2 as pb
 from userfold.v1.user_service_pb2_grpc import UserServiceStub
@@ -48,6 +49,7 @@ from server.services.refusal_service import RefusalReportService
 
 SERVICE = pb.DESCRIPTOR.services_by_name["UserService"]
 UPDATES = user_update_service_pb2.DESCRIPTOR.services_by_name["UserUpdateService"]
+VISITORS = visitor_service_pb2.DESCRIPTOR.services_by_name["VisitorService"]
 CAMPAIGNS = campaign_service_pb2.DESCRIPTOR.services_by_name["CampaignService"]
 CREDENTIAL_CHECKS = internal_credential_service_pb2.DESCRIPTOR.services_by_name["CredentialService"]
 APPLICATIONS = application_service_pb2.DESCRIPTOR.services_by_name["ApplicationService"]
@@ -151,6 +153,7 @@ class Served:
         """The fakes by the services that they serve."""
         return {
             SERVICE: self.service,
+            VISITORS: self.service,
             CAMPAIGNS: self.service,
             UPDATES: FakeUpdateService(self),
             CREDENTIAL_CHECKS: CredentialCheckService(),

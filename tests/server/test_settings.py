@@ -83,6 +83,17 @@ def test_the_rate_limit_and_the_drain_time_are_numbers() -> None:
     assert (settings.rate_limit, settings.drain_seconds) == (250.5, 60)
 
 
+def test_the_days_of_visitors_are_a_whole_number() -> None:
+    days = [Settings.from_environment({"USERFOLD_VISITOR_DAYS": value}).visitor_days for value in ("", "0", "36500")]
+    assert days == [180, 0, 36_500]
+
+
+@pytest.mark.parametrize("value", ["-1", "36501", "1.5", "1e3", "many", "٣", "9" * 9999])
+def test_an_invalid_number_of_days_is_refused(value: str) -> None:
+    with pytest.raises(InvalidSetting, match=r"USERFOLD_VISITOR_DAYS .* from 0 to 36,500"):
+        Settings.from_environment({"USERFOLD_VISITOR_DAYS": value})
+
+
 @pytest.mark.parametrize("name", ["USERFOLD_RATE_LIMIT", "USERFOLD_DRAIN_SECONDS"])
 @pytest.mark.parametrize("value", ["-1", "1000001", "1e3", "nan", "many", "٣"])
 def test_an_invalid_number_is_refused_with_the_name_of_its_variable(name: str, value: str) -> None:

@@ -14,6 +14,7 @@ from userfold.v1 import (
     status_service_pb2,
 )
 from userfold.v1 import user_service_pb2 as pb
+from userfold.v1 import visitor_service_pb2 as visitor_pb
 from userfold.v1.campaign_pb2 import Campaign
 from userfold.v1.user_pb2 import UserUpdate
 
@@ -28,6 +29,7 @@ class UserIds:
         self.erased = f"erased-{marker}"
         self.company_id = f"company-{marker}"
         self.anonymous_id = f"visitor-{marker}"
+        self.unknown_visitor = f"unknown-visitor-{marker}"
         self.session_token = f"token-{marker}"
         self.email = f"{marker}@acme.com"
         self.utm_source = f"source-{marker}"
@@ -47,10 +49,21 @@ class UserIds:
         update.modified_time.FromSeconds(1)
         return update
 
+    def visit(self) -> UserUpdate:
+        """An update of the visitor whose user id is not known, the same each time."""
+        update = self.update()
+        update.ClearField("user_id")
+        update.anonymous_id = self.unknown_visitor
+        return update
+
     def filters(self) -> list[str]:
         """Filters that match the user. The last one is empty."""
         named = [f'{name} = "{getattr(self, name)}"' for name in ("user_id", "company_id", "anonymous_id")]
         return [*named, f'campaign.utm_source = "{self.utm_source}"', f'metadata.email = "{self.email}"', ""]
+
+
+def _visitor_filters(ids: UserIds) -> list[str]:
+    return [f'anonymous_id = "{ids.unknown_visitor}"', *ids.filters()[3:]]
 
 
 # Except for updates, the response to each depends on whether the user exists, and `erased` is suppressed.
@@ -82,6 +95,11 @@ REQUESTS: Mapping[str, Callable[[UserIds], Sequence[Message]]] = {
     "BatchDeleteUsers": lambda ids: [pb.BatchDeleteUsersRequest(user_ids=[ids.user_id], suppress_days=1)],
     "ExportUser": lambda ids: [pb.ExportUserRequest(user_id=ids.user_id)],
     "BatchExportUsers": lambda ids: [pb.BatchExportUsersRequest(user_ids=[ids.user_id])],
+    "GetVisitor": lambda ids: [visitor_pb.GetVisitorRequest(anonymous_id=ids.unknown_visitor)],
+    "ListVisitors": lambda ids: [visitor_pb.ListVisitorsRequest(filter=text) for text in _visitor_filters(ids)],
+    "CountVisitors": lambda ids: [visitor_pb.CountVisitorsRequest(filter=text) for text in _visitor_filters(ids)],
+    "DeleteVisitor": lambda ids: [visitor_pb.DeleteVisitorRequest(anonymous_id=ids.unknown_visitor)],
+    "ExportVisitor": lambda ids: [visitor_pb.ExportVisitorRequest(anonymous_id=ids.unknown_visitor)],
     "ListSuppressions": lambda ids: [pb.ListSuppressionsRequest(user_id=ids.erased), pb.ListSuppressionsRequest()],
     "LiftSuppression": lambda ids: [pb.LiftSuppressionRequest(user_id=ids.erased)],
     "GetApplication": lambda _: [application_service_pb2.GetApplicationRequest()],

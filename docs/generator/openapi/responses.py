@@ -19,6 +19,11 @@ _OF_USERS: Final = frozenset({"GetUser", "ExportUser", "RemoveAlias"})
 _OF_QUERIES: Final = frozenset({"ListUsers", "CountUsers", "ReportCampaigns"})
 _OF_UPDATES: Final = frozenset({"UpdateUser", "BatchUpdateUsers"})
 _OF_METHODS: Final[Mapping[str, tuple[str, ...]]] = {
+    "GetVisitor": ("VISITOR_NOT_FOUND", "VISITOR_IDENTIFIED"),
+    "ListVisitors": ("QUERY_TOO_SLOW",),
+    "CountVisitors": ("QUERY_TOO_SLOW",),
+    "DeleteVisitor": ("VISITOR_IDENTIFIED",),
+    "ExportVisitor": ("VISITOR_NOT_FOUND", "VISITOR_IDENTIFIED"),
     "DeleteApplication": ("QUERY_TOO_SLOW",),
     "CreateApplication": ("TOO_MANY_APPLICATIONS",),
     "CreateCredential": ("TOO_MANY_CREDENTIALS",),

@@ -14,7 +14,7 @@ from pymongo.errors import BulkWriteError, PyMongoError
 from server.errors import BackupFailed
 from server.mongo import client as mongodb
 from server.mongo.backups.archive import ArchiveReader, ArchiveWriter
-from server.mongo.client import REFUSALS, Collection, Database, unusable
+from server.mongo.client import LEASES, REFUSALS, Collection, Database, unusable
 from server.mongo.schema import KEY, SCHEMA, SERVERS, oldest_serving, require_served
 from server.mongo.writes.bulk import DUPLICATE_KEY
 from server.users.ids import visitor_id
@@ -30,7 +30,7 @@ _SNAPSHOT_TOO_OLD = 239
 _KEPT = ("profiles", "applications", "credentials")
 """A database is empty if these collections are."""
 
-_OPERATIONAL = frozenset({SERVERS, REFUSALS})
+_OPERATIONAL = frozenset({SERVERS, REFUSALS, LEASES})
 """Collections that describe how the database is used. A backup does not hold them."""
 
 _PROFILE = {"suppressed_until": {"$exists": False}}

@@ -4,12 +4,12 @@ from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Final
 
-from server.model import KINDS
+from server.model import COMPANIES, USERS
 from server.query.conditions import AllOf, AnyOf, Compared, Condition, IsStored, JsonCompared, ProfileQuery, StoredPath
 from server.query.declared_paths import MODIFIED_TIME, is_declarable
 
 _INDEXED: Final = frozenset({("_id",), ("company_id",), ("avatar_url",), ("anonymous_id",), ("created_time",)})
-_ORDERED: Final = frozenset({"created_time", *(kind.key for kind in KINDS)})
+_ORDERED: Final = frozenset({"created_time", USERS.key, COMPANIES.key})
 
 
 def is_served(query: ProfileQuery, declared: AbstractSet[StoredPath]) -> bool:

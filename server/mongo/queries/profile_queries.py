@@ -14,8 +14,8 @@ from pymongo.errors import ConnectionFailure, ServerSelectionTimeoutError
 
 from server import limits
 from server.errors import NOT_FOUND, IndexRequired, QueryTooSlow, ResponseTooLarge, UserfoldError
-from server.model import COMPANIES, USERS, CampaignReport, Fetched, Lookup, Prefix, ProfileKind
-from server.mongo.client import BY_ANONYMOUS_ID, BY_COMPANY_ID, BY_EMAIL_KEY, BY_USER_ID, Database
+from server.model import COMPANIES, USERS, VISITORS, CampaignReport, Fetched, Lookup, Prefix, ProfileKind
+from server.mongo.client import BY_ANONYMOUS_ID, BY_COMPANY_ID, BY_EMAIL_KEY, BY_USER_ID, BY_VISITOR, Database
 from server.mongo.declared_indexes import DeclaredIndexes
 from server.mongo.documents import FetchedDocument
 from server.mongo.driver import READ_SECONDS
@@ -45,7 +45,7 @@ from server.users.suggest import SUGGESTED
 
 _WHOLE = projection(WHOLE)
 _SUGGESTED = cut_projection(SUGGESTED, limits.SUGGESTED_CHARACTERS)
-_BY_KEY = {USERS: BY_USER_ID, COMPANIES: BY_COMPANY_ID}
+_EVERY = {USERS: BY_USER_ID, COMPANIES: BY_COMPANY_ID, VISITORS: BY_VISITOR}
 _PREFIX_INDEXES = {"user_id": BY_USER_ID, "email_key": BY_EMAIL_KEY}
 _MILLISECONDS = 1_000 * limits.QUERY_SECONDS
 # As `lookup.LATEST_FIRST`. MongoDB sorts a missing value as null, which is before every date.
@@ -213,7 +213,7 @@ class MongoProfileQueries:
         cursor = self._raw.find(query, projection=projection(listing.mask), max_time_ms=_MILLISECONDS)
         cursor.sort([(key, direction) for key in listing.keys]).limit(listing.limit + 1)
         if by_key:
-            cursor.hint(_BY_KEY[self._kind])
+            cursor.hint(_EVERY[self._kind])
         documents, has_more = await read_documents(cursor, listing.limit)
         return [FetchedDocument(document, self._options, mask=listing.mask) for document in documents], has_more
 
@@ -225,7 +225,7 @@ class MongoProfileQueries:
                     return await self._profiles.count_documents(profile_query(query), maxTimeMS=_MILLISECONDS)
                 # No profile is read: the index alone counts.
                 return await self._profiles.count_documents(
-                    all_by_key(query.application_id, self._kind), maxTimeMS=_MILLISECONDS, hint=_BY_KEY[self._kind]
+                    all_by_key(query.application_id, self._kind), maxTimeMS=_MILLISECONDS, hint=_EVERY[self._kind]
                 )
 
     async def report(self, report: Report) -> CampaignReport:
@@ -244,7 +244,7 @@ class MongoProfileQueries:
                     all_by_key(query.application_id, self._kind),
                     limit=limit + 1,
                     maxTimeMS=_MILLISECONDS,
-                    hint=_BY_KEY[self._kind],
+                    hint=_EVERY[self._kind],
                 )
         if profiles > limit:
             path = path_to_declare(query, order) if self._kind.has_declared_paths else None

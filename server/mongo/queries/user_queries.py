@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
-from server.model import USERS, Lookup, Prefix, ProfileKind
-from server.mongo.client import STRING
+from server.model import USERS, VISITORS, Lookup, Prefix, ProfileKind
+from server.mongo.client import DATE, STRING, VISITORS_QUERY
 from server.query.conditions import (
     AllOf,
     AnyOf,
@@ -34,7 +34,8 @@ _NO_ARRAY: Final[Query] = {"$not": {"$type": "array"}}
 
 def profiles_of(application_id: str, kind: ProfileKind = USERS) -> Query:
     """All profiles of a kind of an application. Visitors, and what an erasure leaves, are not among the users."""
-    return {"application_id": {"$eq": application_id}, kind.key: {"$exists": True}}
+    identified: Query = {**VISITORS_QUERY} if kind is VISITORS else {kind.key: {"$exists": True}}
+    return {"application_id": {"$eq": application_id}, **identified}
 
 
 def profile_query(query: ProfileQuery) -> Query:
@@ -44,8 +45,9 @@ def profile_query(query: ProfileQuery) -> Query:
 
 
 def all_by_key(application_id: str, kind: ProfileKind = USERS) -> Query:
-    """All profiles of a kind of an application, in the form that the index of their ids serves."""
-    return {"application_id": {"$eq": application_id}, kind.key: STRING}
+    """All profiles of a kind of an application, in the form that the index of their ids, or of visitors, serves."""
+    identified: Query = {**VISITORS_QUERY, "created_time": DATE} if kind is VISITORS else {kind.key: STRING}
+    return {"application_id": {"$eq": application_id}, **identified}
 
 
 def page_query(listing: Listing, *, by_key: bool = False) -> Query:

@@ -17,11 +17,13 @@ from pymongo.errors import PyMongoError
 
 from server.accounts.ports import Counts
 from server.errors import ApplicationNotFound, DatabaseUnavailable
+from server.model import VISITORS
 from server.mongo.accounts.transactions import write_errors
-from server.mongo.client import BY_USER_ID, REFUSALS, STRING, TOMBSTONES, Database
+from server.mongo.client import BY_USER_ID, BY_VISITOR, REFUSALS, STRING, TOMBSTONES, Database
 from server.mongo.declared_indexes import drop
 from server.mongo.driver import CREDENTIAL_SECONDS, WRITE_SECONDS
 from server.mongo.failures import read_failures
+from server.mongo.queries.user_queries import all_by_key
 from server.mongo.schema import oldest_serving
 
 SETTLE_SECONDS: Final = 60.0
@@ -67,7 +69,9 @@ class ApplicationDeletion:
         with read_failures(), timeout(seconds):
             counts = {
                 "users": await self._profiles.count_documents(users, hint=[(field, 1) for field in BY_USER_ID]),
-                "visitors": await self._profiles.count_documents(_profiles_of(application_id, "a")),
+                "visitors": await self._profiles.count_documents(
+                    all_by_key(application_id, VISITORS), hint=[(field, 1) for field in BY_VISITOR]
+                ),
                 "suppressions": await self._profiles.count_documents(
                     {**_profiles_of(application_id, "u"), "suppressed_until": {"$exists": True}}, hint=TOMBSTONES
                 ),

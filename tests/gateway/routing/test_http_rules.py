@@ -51,6 +51,13 @@ def test_the_routes_of_the_services() -> None:
         ("GET", "/v1/users/{user_id}", "UserService/GetUser", ""),
         ("GET", "/v1/users", "UserService/ListUsers", ""),
         ("POST", "/v1/users", "UserService/UpdateUser", "user"),
+        ("GET", "/v1/visitors:count", "VisitorService/CountVisitors", ""),
+        ("POST", "/v1/visitors:count", "VisitorService/CountVisitors", "*"),
+        ("POST", "/v1/visitors:search", "VisitorService/ListVisitors", "*"),
+        ("GET", "/v1/visitors/{anonymous_id}:export", "VisitorService/ExportVisitor", ""),
+        ("DELETE", "/v1/visitors/{anonymous_id}", "VisitorService/DeleteVisitor", ""),
+        ("GET", "/v1/visitors/{anonymous_id}", "VisitorService/GetVisitor", ""),
+        ("GET", "/v1/visitors", "VisitorService/ListVisitors", ""),
     ]
 
 
@@ -68,6 +75,7 @@ def test_the_bindings_describe_their_methods() -> None:
         ("POST", "/v1/users/{user_id}:removeAlias"),
         ("POST", "/v1/users:batchRemoveAliases"),
         ("DELETE", "/v1/users/{user_id}"),
+        ("DELETE", "/v1/visitors/{anonymous_id}"),
         ("POST", "/v1/users:batchDelete"),
         ("POST", "/v1/suppressions:lift"),
         ("POST", "/v1/applications"),
@@ -99,6 +107,9 @@ def test_the_bindings_describe_their_methods() -> None:
         ("GET", "/v1/suppressions"): ["user_id", "page_size", "page_token"],
         ("GET", "/v1/users"): ["filter", "order_by", "page_size", "page_token", "fields"],
         ("GET", "/v1/users:count"): ["filter"],
+        ("DELETE", "/v1/visitors/{anonymous_id}"): ["validate_only"],
+        ("GET", "/v1/visitors"): ["filter", "order_by", "page_size", "page_token", "fields"],
+        ("GET", "/v1/visitors:count"): ["filter"],
         ("GET", "/v1/campaigns:report"): [
             "start_time",
             "end_time",

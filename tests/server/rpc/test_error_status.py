@@ -156,6 +156,14 @@ _TABLE: list[tuple[UserfoldError, int, str, str, list[object]]] = [
         [],
     ),
     (errors.UserNotFound(), 5, "USER_NOT_FOUND", "The application has no user with this user_id.", []),
+    (errors.VisitorNotFound(), 5, "VISITOR_NOT_FOUND", "The application has no visitor with this anonymous_id.", []),
+    (
+        errors.VisitorIdentified(),
+        5,
+        "VISITOR_IDENTIFIED",
+        "The visitor was identified and is a part of a user: look the user up by this anonymous_id.",
+        [],
+    ),
     (
         errors.WriteOutcomeUnknown(),
         14,

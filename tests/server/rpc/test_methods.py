@@ -15,6 +15,7 @@ from userfold.v1 import (
     refusal_service_pb2,
     status_service_pb2,
     user_service_pb2,
+    visitor_service_pb2,
 )
 
 from server.accounts.scopes import COLLECTOR_SCOPES, Need, require
@@ -30,11 +31,13 @@ from server.services.overview.status_service import StatusService
 from server.services.refusal_service import RefusalReportService, RefusalService
 from server.services.update_service import UserUpdateService
 from server.services.user_service import UserService
+from server.services.visitor_service import VisitorService
 
 _SERVICES = [
     service
     for module in (
         user_service_pb2,
+        visitor_service_pb2,
         campaign_service_pb2,
         refusal_service_pb2,
         metadata_service_pb2,
@@ -49,6 +52,7 @@ _SERVICES = [
 ]
 _SERVICERS = (
     UserService,
+    VisitorService,
     CampaignService,
     RefusalService,
     MetadataService,
