@@ -28,7 +28,8 @@ def _campaigns() -> None:
 @app.command()
 def report(
     group_by: Annotated[
-        str, typer.Option(metavar="FIELD,...", help="Fields of campaign or initial_campaign, at most 4.")
+        str,
+        typer.Option(metavar="FIELD,...", help="Fields of initial_campaign, latest_campaign or campaign, at most 4."),
     ] = "initial_campaign.utm_source",
     value_path: Annotated[
         str, typer.Option(metavar="PATH", help="A number in metadata to sum, such as metadata.lifetime_value.")

@@ -18,7 +18,8 @@ from server.query.grammar import parse_paths
 
 ALL_COLUMNS: Final = (
     *("user_id", "company_id", "anonymous_id", "ip_address", "observed_ip_address", "user_agent_string"),
-    *("created_time", "modified_time", "campaign:json", "initial_campaign:json", "metadata:json"),
+    *("created_time", "modified_time", "campaign:json", "initial_campaign:json", "initial_campaign_time"),
+    *("latest_campaign:json", "latest_campaign_time", "metadata:json"),
 )
 """The columns of CSV where the user names none: everything that an import takes back."""
 

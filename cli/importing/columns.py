@@ -23,16 +23,16 @@ REFUSED: Final = ("refused_row", "refused_reason", "refused_field", "refused_mes
 
 _IDS: Final = ("user_id", "anonymous_id")
 _FIELDS: Final = frozenset(UserUpdate.DESCRIPTOR.fields_by_name) - {"metadata_json", "etag"}
-_OBJECTS: Final = ("metadata", "campaign", "initial_campaign")
-"""Fields that a column may hold whole, as JSON. The last one is in exports."""
+_OBJECTS: Final = ("metadata", "campaign", "initial_campaign", "latest_campaign")
+"""Fields that a column may hold whole, as JSON. `initial_campaign` is in exports."""
+
+_OF_EXPORTS: Final = ("initial_campaign_time", "observed_ip_address")
+"""Other columns of exports that an import takes. An `ip_address` that equals the observed one was never sent."""
 
 _DERIVED: Final = frozenset(
     {"created_time", "stored_time", "alias_count", "avatar_url", "email_domain", "company_domain", "user_agent"}
 )
 """Fields of users that are read, which no update has. Columns with these names are ignored."""
-
-_OBSERVED: Final = "observed_ip_address"
-"""An `ip_address` that equals it was never sent, and is not imported."""
 
 _LISTED: Final = 5
 
@@ -143,11 +143,11 @@ def _known(name: str) -> tuple[Path, str] | None:
             return (spelling,), _kind(kind, "json" if spelling == "clear_fields" else "string", name)
     if plain in _OBJECTS:
         return _field(f"{plain}:{kind}" if kind else plain, name)
-    if plain == _OBSERVED:
+    if plain in _OF_EXPORTS:
         return (plain,), "string"
     if plain.partition(".")[0] in _DERIVED:
         return (), ""
-    if plain.startswith(("metadata.", "metadata[", "campaign.")):
+    if plain.startswith(("metadata.", "metadata[", "campaign.", "latest_campaign.")):
         return _field(name, name)
     return None
 
@@ -168,7 +168,7 @@ def _field(text: str, column: str) -> tuple[Path, str]:
     is_field = (
         (len(path) == 1 and path[0] in _FIELDS)
         or (path[0] == "metadata" and len(path) > 1)
-        or (path[0] == "campaign" and len(path) == 2 and path[1] in CAMPAIGN_FIELDS)
+        or (path[0] in ("campaign", "latest_campaign") and len(path) == 2 and path[1] in CAMPAIGN_FIELDS)
     )
     if not is_field:
         raise _unusable(

@@ -40,22 +40,22 @@ class UpdateReader:
     def updates(self, row: Row) -> Sequence[UserUpdate] | Refusal:
         """The updates of a row, or why it is refused.
 
-        It is one, or two where a user of an export has an `initial_campaign`: the first then carries that campaign, so
-        that a new profile has it as its first one.
+        It is one, or two where a user of an export has an `initial_campaign`: the first then carries that campaign and
+        its time, so that a new profile has it as its first one.
         """
         if row.refusal is not None:
             return row.refusal
         value = self._columns.object(row.original) if self._columns else _parsed(row)  # type: ignore[arg-type]  # Cells.
         if isinstance(value, Refusal):
             return value
-        first = value.pop("initial_campaign", None)
+        first, time = value.pop("initial_campaign", None), value.pop("initial_campaign_time", None)
+        campaign, modified_time = value.get("campaign"), value.get("modified_time")
+        is_same = first == campaign and time in (None, modified_time)
         # An update with an etag is of a profile that is stored, and has its first campaign.
-        if not isinstance(first, dict) or not first or first == value.get("campaign") or value.get("etag"):
+        if not isinstance(first, dict) or not first or is_same or value.get("etag"):
             return self._messages([value])
-        same: dict[str, Any] = {
-            name: value[name] for name in ("user_id", "anonymous_id", "modified_time") if name in value
-        }
-        campaign = value.get("campaign")
+        same: dict[str, Any] = {name: value[name] for name in ("user_id", "anonymous_id") if name in value}
+        same["modified_time"] = time or modified_time
         if not isinstance(campaign, dict) or not first.keys() <= campaign.keys():
             # Fields of the first campaign that the user does not have any more.
             value["clear_fields"] = [*(value.get("clear_fields") or ()), "campaign"]

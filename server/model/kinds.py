@@ -29,6 +29,7 @@ class ProfileKind:
 
 _CLEARABLE: Final[Mapping[str, Sequence[str]]] = {
     **{name: (name,) for name in ("ip_address", "observed_ip_address", "campaign", "initial_campaign")},
+    "latest_campaign": ("latest_campaign", "latest_campaign_time"),
     "user_agent_string": ("user_agent_string", "user_agent"),
 }
 

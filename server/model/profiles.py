@@ -14,7 +14,8 @@ class Profile:
     """The stored profile of one user, or of a visitor or a company, whose `user_id` is empty.
 
     `modified_time` is in nanoseconds since 1970-01-01 UTC. `ip_address` is the one of an update or, if none sent any,
-    `observed_ip_address`, the client address of a request. `stored_time` is when the latest update was stored. A
+    `observed_ip_address`, the client address of a request. The times of campaigns are those of the updates that carried
+    them, to the millisecond. `stored_time` is when the latest update was stored. A
     profile that version 0.1 wrote last has none. The keys in `metadata` are as they are stored: unescaping them may
     take long, so it is done in slices when the response is built. A field is None if it is not stored or not
     requested. The `etag` is None unless the whole profile was read.
@@ -31,6 +32,9 @@ class Profile:
     user_agent: Mapping[str, Mapping[str, str]] | None = None
     campaign: Mapping[str, str] | None = None
     initial_campaign: Mapping[str, str] | None = None
+    initial_campaign_time: datetime | None = None
+    latest_campaign: Mapping[str, str] | None = None
+    latest_campaign_time: datetime | None = None
     anonymous_id: str | None = None
     avatar_url: str | None = None
     email_domain: str | None = None

@@ -13,9 +13,10 @@ from server.model.profiles import JsonObject
 class ProfileUpdate:
     """What a caller sends about one profile of a `kind`. None means "not sent": the stored field does not change.
 
-    `modified_time` is in nanoseconds since 1970-01-01 UTC. `metadata` holds JSON values with the caller's keys.
-    `clear_fields` are names of stored fields, which are removed before the other fields are applied. `client_address`
-    is the address that sent the request. `etag` is the one that the stored profile must have.
+    Times are in nanoseconds since 1970-01-01 UTC. With a `latest_campaign`, `campaign` is all campaigns merged.
+    `metadata` holds JSON values with the caller's keys. `clear_fields` are names of stored fields, which are removed
+    before the other fields are applied. `client_address` is the address that sent the request. `etag` is the one that
+    the stored profile must have.
     """
 
     kind: ClassVar[ProfileKind]
@@ -26,6 +27,8 @@ class ProfileUpdate:
     user_agent_string: str | None = None
     metadata: JsonObject | None = None
     campaign: Mapping[str, str] | None = None
+    latest_campaign: Mapping[str, str] | None = None
+    latest_campaign_time: int | None = None
     client_address: str | None = None
     clear_fields: Sequence[str] = ()
     etag: str | None = None
@@ -121,10 +124,11 @@ class ProfileWrite:
     its dot-paths where they express it. `aliases` are digests that are added. `exact` is true if dot-paths cannot
     express the patch (see `patch.needs_exact`). `leaves` and `size`, an upper bound of the bytes of the MongoDB
     operation in either form, limit how many writes are folded into one. `values` counts all values that the write may
-    add, including those inside arrays. `first_campaign` is stored if the profile has none. It is None if the patch
-    itself changes `initial_campaign`, since MongoDB refuses two changes of one path. `recount` is true if the profile
-    may hold too many values with the write, and must be counted (see `mongo/writes/values.py`). A write with an `etag`
-    is conditional: it is applied if the profile has that etag. It is `exact` too. `kind` is that of the profile.
+    add, including those inside arrays. `first_campaign`, a campaign and its time, is stored if the profile has none. It
+    is None if the patch itself changes `initial_campaign`, since MongoDB refuses two changes of one path. `recount` is
+    true if the profile may hold too many values with the write, and must be counted (see `mongo/writes/values.py`). A
+    write with an `etag` is conditional: it is applied if the profile has that etag. It is `exact` too. `kind` is that
+    of the profile.
     """
 
     profile_id: str
@@ -134,7 +138,7 @@ class ProfileWrite:
     exact: bool
     leaves: int
     size: int
-    first_campaign: Mapping[str, str] | None = None
+    first_campaign: Sequence[object] | None = None
     values: int = 0
     recount: bool = False
     etag: str | None = None

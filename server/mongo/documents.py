@@ -12,6 +12,7 @@ from server.model import Profile, StoredUser
 from server.mongo.etags import etag_of
 from server.query.field_mask import WHOLE, Mask, masked
 from server.query.page_token import Position
+from server.users.campaigns import first_campaign_of
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -73,10 +74,18 @@ def _stored_user(document: Mapping[str, Any], visitor: StoredUser | None = None)
 def profile_from_document(document: Mapping[str, Any], etag: str | None = None) -> Profile:
     """The profile of a stored document, or of a part of it. Only a whole document has an etag."""
     modified: datetime = document["modified_time"]
+    initial_campaign, initial_campaign_time = first_campaign_of(document)
     since_epoch = modified - _EPOCH
     milliseconds = (since_epoch.days * 86_400 + since_epoch.seconds) * 1_000 + since_epoch.microseconds // 1_000
-    same = ("company_id", "user_agent_string", "user_agent", "campaign", "anonymous_id")
-    ours = ("avatar_url", "email_domain", "company_domain", "observed_ip_address", "stored_time")
+    same = ("company_id", "user_agent_string", "user_agent", "campaign", "latest_campaign", "anonymous_id")
+    ours = (
+        "avatar_url",
+        "email_domain",
+        "company_domain",
+        "observed_ip_address",
+        "stored_time",
+        "latest_campaign_time",
+    )
     return Profile(
         user_id=document.get("user_id", ""),
         created_time=document["created_time"],
@@ -84,8 +93,8 @@ def profile_from_document(document: Mapping[str, Any], etag: str | None = None) 
         metadata=document.get("metadata", {}),
         ip_address=document.get("ip_address", document.get("observed_ip_address")),
         alias_count=document.get("alias_count"),
-        # Stored as an array of one, because a write can then keep the first one.
-        initial_campaign=next(iter(document.get("initial_campaign", ())), None),
+        initial_campaign=initial_campaign,
+        initial_campaign_time=initial_campaign_time,
         etag=etag,
         **{name: document.get(name) for name in same + ours},
     )

@@ -24,6 +24,9 @@ _FIELDS: Final = (
     *("avatar_url", "email_domain", "company_domain", "metadata"),
 )
 
+# A profile that does not have these has the etag that versions without them compute.
+_LATER_FIELDS: Final = ("latest_campaign", "latest_campaign_time")
+
 
 def etag_of(document: Mapping[str, Any]) -> str:
     """The etag of a profile's document, whole or as the projection of `WHOLE` returns it.
@@ -36,6 +39,7 @@ def etag_of(document: Mapping[str, Any]) -> str:
     count = len(aliases) if aliases else get("alias_count", 0)
     content = [get(name) for name in _FIELDS]
     content += (count, last.hex() if last else None)
+    content += [document[name] for name in _LATER_FIELDS if name in document]
     # Unlike BSON, JSON holds the same for a field that any version stores and another one computes. Numbers keep their
     # digits and the sign of zero, objects the order of their keys.
     digest = hashlib.sha256(orjson.dumps(content, default=repr)).digest()[:_BYTES]

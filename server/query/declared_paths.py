@@ -7,13 +7,15 @@ from server.errors import InvalidRequest, PathNotDeclarable
 from server.merge.field_names import unescape_key
 from server.merge.paths import field_path
 from server.query.conditions import StoredPath
-from server.query.fields import FieldKind, field_at
+from server.query.fields import FIRST_CAMPAIGN_TIME, FieldKind, field_at
 from server.query.grammar import parse_paths
 
 MODIFIED_TIME: Final = ("modified_time",)
 
 # These have an index in every application, or are not stored as one value.
-_NOT_DECLARED: Final = frozenset({("user_id",), ("company_id",), ("avatar_url",), ("created_time",), ("ip_address",)})
+_NOT_DECLARED: Final = frozenset(
+    {("user_id",), ("company_id",), ("avatar_url",), ("created_time",), ("ip_address",), FIRST_CAMPAIGN_TIME}
+)
 _TEXT_LENGTH: Final = 160
 
 

@@ -13,7 +13,11 @@ CAMPAIGN_FIELDS: Final = (
     *("utm_source", "utm_medium", "utm_campaign", "utm_term", "utm_content"),
     *("referrer", "referring_domain", "gclid"),
 )
-CAMPAIGNS: Final = ("campaign", "initial_campaign")
+CAMPAIGNS: Final = ("campaign", "initial_campaign", "latest_campaign")
+FIRST_CAMPAIGN: Final = "initial_campaign"
+"""The stored field with the first campaign and its time, in an array. Another value may be in the time's place."""
+
+FIRST_CAMPAIGN_TIME: Final = (FIRST_CAMPAIGN, "1")
 
 _USER_AGENT: Final = {
     "browser": ("name", "version"),
@@ -52,9 +56,12 @@ _FIELDS: Final[dict[tuple[str, ...], Field]] = {
             *("email_domain", "company_domain", "avatar_url"),
         )
     },
-    **{(name,): Field(FieldKind.TIME, (name,)) for name in ("created_time", "modified_time", "stored_time")},
+    **{
+        (name,): Field(FieldKind.TIME, (name,))
+        for name in ("created_time", "modified_time", "stored_time", "latest_campaign_time")
+    },
+    ("initial_campaign_time",): Field(FieldKind.TIME, FIRST_CAMPAIGN_TIME),
     ("alias_count",): Field(FieldKind.COUNT, ("aliases",)),
-    # The first campaign is in an array of one, through which a stored path leads.
     **{(campaign, name): Field(FieldKind.TEXT, (campaign, name)) for campaign in CAMPAIGNS for name in CAMPAIGN_FIELDS},
     **{
         ("user_agent", part, name): Field(FieldKind.TEXT, ("user_agent", part, name))

@@ -31,6 +31,7 @@ from server.model import (
     UserUpdate,
     WouldErase,
 )
+from server.query.fields import CAMPAIGNS
 from server.services.metadata_from_json import object_from_json
 from server.services.metadata_from_struct import object_from_struct
 from server.services.timestamp import nanoseconds
@@ -48,6 +49,9 @@ _COPIED = (
     *("user_id", "company_id", "ip_address", "user_agent_string", "anonymous_id"),
     *("alias_count", "avatar_url", "email_domain", "company_domain", "observed_ip_address", "etag"),
 )
+
+# Times that are stored to the millisecond.
+_TIMES = ("created_time", "stored_time", "initial_campaign_time", "latest_campaign_time")
 
 # What users can be looked up by.
 _LOOKUP_KEYS: Sequence[Any] = tuple(KEY_BYTES)
@@ -68,6 +72,8 @@ def update_from_message(message: user_pb2.UserUpdate, client_address: str | None
         user_agent_string=message.user_agent_string or None,
         metadata=_metadata(message),
         campaign=_campaign(message.campaign) if message.HasField("campaign") else None,
+        latest_campaign=_campaign(message.latest_campaign) if message.HasField("latest_campaign") else None,
+        latest_campaign_time=_nanoseconds(message, "latest_campaign_time"),
         anonymous_id=message.anonymous_id or None,
         client_address=client_address,
         etag=message.etag or None,
@@ -133,15 +139,14 @@ def fill_user(profile: Profile, user: user_pb2.User) -> None:
             setattr(user, name, value)
     if profile.user_agent:
         user.user_agent.CopyFrom(_user_agent_message(profile.user_agent))
-    for name in ("campaign", "initial_campaign"):
+    for name in CAMPAIGNS:
         if campaign := getattr(profile, name):
             getattr(user, name).CopyFrom(campaign_pb2.Campaign(**campaign))
-    if profile.created_time is not None:
-        user.created_time.FromDatetime(profile.created_time)
+    for name in _TIMES:
+        if (time := getattr(profile, name)) is not None:
+            getattr(user, name).FromDatetime(time)
     if profile.modified_time is not None:
         user.modified_time.FromNanoseconds(profile.modified_time)
-    if profile.stored_time is not None:
-        user.stored_time.FromDatetime(profile.stored_time)
 
 
 def fill_export(stored: StoredUser, export: user_pb2.UserExport | user_pb2.VisitorExport) -> None:

@@ -37,20 +37,25 @@ def update_from_json(data: bytes, client_address: str | None) -> UserUpdate:
     modified_time, clear_fields = get("modified_time"), get("clear_fields")
     if metadata is not None and type(metadata) is not dict:
         raise _wrong_type("metadata")
+    latest, latest_time = get("latest_campaign"), get("latest_campaign_time")
     if campaign is not None:
-        _require_campaign(campaign)
+        _require_campaign("campaign", campaign)
+    if latest is not None:
+        _require_campaign("latest_campaign", latest)
     if clear_fields is not None:
         _require_strings(clear_fields)
     return UserUpdate(
         user_id=get("user_id") or "",
         company_id=get("company_id"),
-        modified_time=None if modified_time is None else _nanoseconds(modified_time),
+        modified_time=None if modified_time is None else _nanoseconds("modified_time", modified_time),
         # An empty string is the same as an absent one.
         ip_address=get("ip_address") or None,
         session_token=get("session_token") or None,
         user_agent_string=get("user_agent_string") or None,
         metadata=metadata,
         campaign=campaign,
+        latest_campaign=latest,
+        latest_campaign_time=None if latest_time is None else _nanoseconds("latest_campaign_time", latest_time),
         anonymous_id=get("anonymous_id") or None,
         client_address=client_address,
         clear_fields=clear_fields or (),
@@ -58,12 +63,12 @@ def update_from_json(data: bytes, client_address: str | None) -> UserUpdate:
     )
 
 
-def _require_campaign(campaign: object) -> None:
+def _require_campaign(name: str, campaign: object) -> None:
     if type(campaign) is not dict or not campaign.keys() <= _CAMPAIGN:
-        raise _wrong_type("campaign")
+        raise _wrong_type(name)
     for value in campaign.values():
         if type(value) is not str:
-            raise _wrong_type("campaign")
+            raise _wrong_type(name)
 
 
 def _require_strings(names: object) -> None:
@@ -72,10 +77,10 @@ def _require_strings(names: object) -> None:
         raise _wrong_type("clear_fields")
 
 
-def _nanoseconds(time: object) -> int:
+def _nanoseconds(name: str, time: object) -> int:
     if type(time) is not list or [type(part) for part in time[:3]] != [int, int]:
-        raise _wrong_type("modified_time")
-    return nanoseconds("modified_time", *time)
+        raise _wrong_type(name)
+    return nanoseconds(name, *time)
 
 
 def _wrong_type(name: str) -> InvalidRequest:

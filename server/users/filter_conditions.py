@@ -6,6 +6,7 @@ exact opposite of `=` and of their operand.
 
 import math
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Final, TypeGuard
 
 from server.merge.numbers import stored_double, stored_number
@@ -24,12 +25,15 @@ from server.query.conditions import (
     Not,
     Operator,
     ProfileQuery,
+    StoredPath,
 )
-from server.query.fields import Field, FieldKind, field_at
+from server.query.declared_paths import MODIFIED_TIME
+from server.query.fields import FIRST_CAMPAIGN_TIME, Field, FieldKind, field_at
 from server.query.grammar import ANYTHING, And, Comparison, Filter, Or, refusal
 from server.query.timestamps import nanoseconds_from_text
 from server.users.ids import id_of
 
+_EARLIEST: Final = datetime.min.replace(tzinfo=UTC)
 _OPERATORS: Final[dict[str, Operator]] = {"=": "=", ":": "=", "<": "<", "<=": "<=", ">": ">", ">=": ">="}
 # For a value that lies between two stored ones, before which it is rounded.
 _BETWEEN: Final[dict[str, Operator]] = {"<": "<=", "<=": "<=", ">": ">", ">=": ">"}
@@ -42,19 +46,16 @@ def profiles_matching(application_id: str, tree: Filter | None, kind: ProfileKin
     return every if tree is None else replace(every, conditions=(_condition(every, tree),))
 
 
-def time_condition(field: str, operator: str, nanoseconds: int) -> Condition:
-    """The condition that a time compares with a number of nanoseconds since 1970-01-01 UTC.
-
-    `field` is `created_time`, `stored_time` or `modified_time`.
-    """
+def time_condition(path: StoredPath, operator: str, nanoseconds: int) -> Condition:
+    """The condition that the time at a path compares with a number of nanoseconds since 1970-01-01 UTC."""
     date, remainder = stored_time(nanoseconds)
-    if field != "modified_time":
+    if path != MODIFIED_TIME:
         # Stored to the millisecond: no stored time equals one with a remainder.
         if not remainder:
-            return Compared((field,), _OPERATORS[operator], date)
-        return NO_PROFILE if operator == "=" else Compared((field,), _BETWEEN[operator], date)
-    same = AllOf((Compared((field,), "=", date), Compared(("modified_nanos",), _OPERATORS[operator], remainder)))
-    return same if operator == "=" else AnyOf((Compared((field,), _STRICT[operator], date), same))
+            return Compared(path, _OPERATORS[operator], date)
+        return NO_PROFILE if operator == "=" else Compared(path, _BETWEEN[operator], date)
+    same = AllOf((Compared(path, "=", date), Compared(("modified_nanos",), _OPERATORS[operator], remainder)))
+    return same if operator == "=" else AnyOf((Compared(path, _STRICT[operator], date), same))
 
 
 def _condition(every: ProfileQuery, tree: Filter) -> Condition:
@@ -99,7 +100,7 @@ def _comparison(every: ProfileQuery, comparison: Comparison) -> Condition:
     if field.kind is FieldKind.TIME and isinstance(value, str):
         nanoseconds = nanoseconds_from_text(value)
         if nanoseconds is not None:
-            return time_condition(field.path, operator, nanoseconds)
+            return time_condition(field.stored, operator, nanoseconds)
     raise refusal("filter", comparison.value_column, f"expected {field.kind.value}")
 
 
@@ -136,6 +137,9 @@ def _is_stored(field: Field) -> Condition:
         return IsStored(("user_id",))
     if field.stored == ("ip_address",):
         return AnyOf((IsStored(("ip_address",)), IsStored(("observed_ip_address",))))
+    if field.stored == FIRST_CAMPAIGN_TIME:
+        # What else may be there is no time.
+        return Compared(field.stored, ">=", _EARLIEST)
     return IsStored(field.stored)
 
 

@@ -145,7 +145,7 @@ def _query(application_id: str, request: ReportRequest) -> ProfileQuery:
     if start is not None and end is not None and end <= start:
         raise InvalidRequest([Violation("end_time", "NOT_AFTER_START_TIME", "must be after start_time")])
     bounds = ((">=", start), ("<", end))
-    created = [time_condition("created_time", operator, time) for operator, time in bounds if time is not None]
+    created = [time_condition(("created_time",), operator, time) for operator, time in bounds if time is not None]
     query = profiles_matching(application_id, parse_filter(request.filter))
     return ProfileQuery(application_id, (*query.conditions, *created))
 
@@ -154,7 +154,7 @@ def _group_by(text: str) -> Sequence[Path]:
     listed = parse_paths(text, "group_by")
     for each in listed:
         if len(each.path) != 2 or each.path[0] not in CAMPAIGNS or each.path[1] not in CAMPAIGN_FIELDS:
-            raise refusal("group_by", each.column, "expected a field of campaign or initial_campaign")
+            raise refusal("group_by", each.column, "expected a field of campaign, initial_campaign or latest_campaign")
     paths = [each.path for each in listed]
     if len(paths) > limits.REPORT_FIELDS or len(set(paths)) < len(paths):
         description = f"must be 1 to {limits.REPORT_FIELDS} different fields"

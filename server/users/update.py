@@ -23,15 +23,15 @@ from server.model import (
     UserUpdate,
 )
 from server.users.addresses import is_ip_address
+from server.users.campaigns import CampaignPlan
 from server.users.derive import domain_key, email_facts, user_agent_facts
 from server.users.ids import alias_digest, id_of, visitor_id
 from server.users.metadata.flat import FlatMetadata, NotUsual
-from server.users.metadata.tree import MetadataPlan, too_large
+from server.users.metadata.tree import too_large
 
-# Upper bounds of the operation's bytes, in either form, beside metadata and strings: of the envelope with its field
-# names and the filter; of a field of a campaign, which may also be stored as the initial campaign.
-_OPERATION_BYTES = 1472
-_CAMPAIGN_FIELD_BYTES = 128
+# An upper bound of the operation's bytes, in either form, beside metadata, campaigns and strings: of the envelope with
+# its field names and the filter.
+_OPERATION_BYTES = 1600
 
 
 def plan_update(application_id: str, update: ProfileUpdate, now: int) -> PlannedUpdate:
@@ -45,8 +45,7 @@ def plan_update(application_id: str, update: ProfileUpdate, now: int) -> Planned
     # The server's own time is stored to the millisecond.
     created_time, _ = stored_time(now)
     plan.envelope(update, created_time)
-    # A campaign without any text does not count as the first one.
-    first_campaign = update.campaign if update.campaign and any(update.campaign.values()) else None
+    first_campaign = plan.campaigns(update) if update.campaign or update.latest_campaign else None
     if plan.cleared:
         plan.finish_clearing(update.campaign, first_campaign)
         first_campaign = None if "initial_campaign" in plan.cleared else first_campaign
@@ -111,9 +110,9 @@ def fold(writes: Sequence[ProfileWrite]) -> tuple[ProfileWrite, int]:
     ), count
 
 
-def _first_campaign(folded: Sequence[ProfileWrite], patch: Patch) -> Mapping[str, str] | None:
+def _first_campaign(folded: Sequence[ProfileWrite], patch: Patch) -> Sequence[object] | None:
     """The first campaign of folded writes. If one of them clears it, `patch` holds the campaign that follows."""
-    first: Mapping[str, str] | None = None
+    first: Sequence[object] | None = None
     is_cleared = False
     for write in folded:
         if "initial_campaign" in write.patch:
@@ -122,16 +121,15 @@ def _first_campaign(folded: Sequence[ProfileWrite], patch: Patch) -> Mapping[str
         elif write.first_campaign and not first:
             first = write.first_campaign
             if is_cleared and patch["initial_campaign"] is REMOVE:
-                patch["initial_campaign"] = [first]
+                patch["initial_campaign"] = first
     return None if is_cleared else first
 
 
-class _Plan(MetadataPlan):
+class _Plan(CampaignPlan):
     """The plan of one update. `sets` and `removes` are its dot-paths; `cleared` has the fields in `clear_fields`."""
 
     def __init__(self, size: int) -> None:
         super().__init__(size)
-        self.sets: dict[str, object] = {}
         self.removes: list[str] = []
         self.cleared: dict[str, None] = {}
 
@@ -179,8 +177,6 @@ class _Plan(MetadataPlan):
                 sets["user_agent"] = facts
         if update.etag:
             self.text("etag", update.etag, limits.ETAG_BYTES)
-        if update.campaign:
-            self.campaign(update.campaign)
 
     def links_of_user(self, update: UserUpdate) -> None:
         """Set the ids of a user other than the user's own, and check the session token."""
@@ -203,17 +199,6 @@ class _Plan(MetadataPlan):
         if update.session_token:
             self.warn("session_token", "IGNORED", "is ignored: a company has no session tokens")
 
-    def campaign(self, campaign: Mapping[str, str]) -> None:
-        """Set the fields of the campaign."""
-        texts = 0
-        for name, value in campaign.items():
-            size = len(value) if value.isascii() else len(value.encode())
-            texts += size
-            if size > limits.TEXT_BYTES:
-                self.too_long(f"campaign.{name}", limits.TEXT_BYTES)
-            self.sets[f"campaign.{name}"] = value
-        self.size += 2 * texts + _CAMPAIGN_FIELD_BYTES * len(campaign)
-
     def clear(self, update: ProfileUpdate) -> None:
         """Remove the fields in `clear_fields`."""
         if len(update.clear_fields) > limits.CLEAR_FIELDS:
@@ -228,14 +213,14 @@ class _Plan(MetadataPlan):
             else:
                 self.refuse(f"clear_fields[{index}]", "NOT_CLEARABLE", "is not a field that can be cleared")
 
-    def finish_clearing(self, campaign: Mapping[str, str] | None, first_campaign: Mapping[str, str] | None) -> None:
+    def finish_clearing(self, campaign: Mapping[str, str] | None, first_campaign: Sequence[object] | None) -> None:
         """Remove the cleared fields that the update does not set. A campaign that it sets replaces the stored one."""
         if campaign and "campaign" in self.cleared:
             for name in campaign:
                 del self.sets[f"campaign.{name}"]
             self.sets["campaign"] = {**campaign}
         if first_campaign and "initial_campaign" in self.cleared:
-            self.sets["initial_campaign"] = [first_campaign]
+            self.sets["initial_campaign"] = first_campaign
         self.removes += [name for name in self.cleared if name not in self.sets and name not in self.removes]
 
     def metadata_tree(self, metadata: JsonObject) -> Patch | None:
@@ -261,9 +246,6 @@ class _Plan(MetadataPlan):
         if size > max_bytes:
             self.too_long(field, max_bytes)
         return size <= max_bytes
-
-    def too_long(self, field: str, max_bytes: int) -> None:
-        self.refuse(field, "TOO_LONG", f"longer than {max_bytes:,} bytes in UTF-8")
 
     def derive_from_email(self, metadata: JsonObject) -> None:
         if "email" not in metadata:

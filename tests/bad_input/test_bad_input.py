@@ -21,7 +21,10 @@ pytestmark = pytest.mark.long
 _ROWS = rows()
 
 # Fields that are ignored unless the row names them.
-_BESIDE = ("created_time", "modified_time", "stored_time", "ip_address", "observed_ip_address", "etag")
+_BESIDE = (
+    *("created_time", "modified_time", "stored_time", "ip_address", "observed_ip_address", "etag"),
+    *("latest_campaign", "initial_campaign_time", "latest_campaign_time"),
+)
 _NOTHING = {"alias_count": 0, "metadata": {}}
 
 

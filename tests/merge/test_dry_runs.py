@@ -17,7 +17,9 @@ from tests.support.strategies import UPDATES
 
 pytestmark = pytest.mark.long
 
-_TIMES = ("created_time", "modified_time", "stored_time")
+# Where an update has no time, these are the server's, which goes on.
+_DEFAULTS = {"modified_time", "initial_campaign_time", "latest_campaign_time"}
+_TIMES = ("created_time", "stored_time", *_DEFAULTS)
 _RAW = CodecOptions(document_class=RawBSONDocument)
 
 _numbers = itertools.count()
@@ -65,9 +67,10 @@ def test_a_dry_run_shows_what_the_update_then_stores(
         after = _user(api, user_id)
         assert after is not None
         assert _untimed(preview["user"]) == _untimed(after)
-        changed = {*preview["changed_paths"]} - {"modified_time"}
-        assert changed == expected_changes(before, after) - {"modified_time"}
-        assert preview["changed_paths"] == sorted(preview["changed_paths"])
+        changed = {*preview.get("changed_paths", [])} - _DEFAULTS
+        assert changed == expected_changes(before, after) - _DEFAULTS
+        paths = preview.get("changed_paths", [])
+        assert paths == sorted(paths)
         assert ("created_time" in changed) is (before is None)
 
 
@@ -89,8 +92,8 @@ def test_in_a_batch_each_update_is_computed_on_those_before_it(
         after = _user(api, user["user_id"])
         assert after is not None
         assert _untimed(each["user"]) == _untimed(after)
-        changed = {*each.get("changed_paths", [])} - {"modified_time"}
-        assert changed == expected_changes(before[user["user_id"]], after) - {"modified_time"}
+        changed = {*each.get("changed_paths", [])} - _DEFAULTS
+        assert changed == expected_changes(before[user["user_id"]], after) - _DEFAULTS
         before[user["user_id"]] = after
 
 
@@ -110,6 +113,9 @@ def test_the_response_has_the_profile_as_it_would_be_and_what_would_change(
         "alias_count",
         "campaign.gclid",
         "initial_campaign.gclid",
+        "initial_campaign_time",
+        "latest_campaign.gclid",
+        "latest_campaign_time",
         "metadata.gone",
         'metadata["a.b"].c',
         'metadata["a.b"].new',

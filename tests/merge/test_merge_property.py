@@ -42,12 +42,24 @@ def read_over_grpc(stack: Stack, api: Api) -> Callable[[str], User]:
 def _check(profile: dict[str, Any], reference: ReferenceProfile) -> None:
     assert profile["metadata"] == reference.metadata
     assert profile.get("campaign", {}) == reference.campaign
-    assert profile.get("initial_campaign", {}) == reference.initial_campaign
+    for name in ("initial_campaign", "latest_campaign"):
+        assert profile.get(name, {}) == getattr(reference, name)
+        _check_campaign_time(profile, name, getattr(reference, f"{name}_time"))
     assert profile.get("alias_count", profile.get("aliasCount", 0)) == len(reference.tokens)
     for name in ("company_id", "user_agent_string", "anonymous_id"):
         assert profile.get(name) == reference.fields.get(name)
     assert profile.get("ip_address") == reference.fields.get("ip_address", reference.observed_ip_address)
     assert profile.get("observed_ip_address") == reference.observed_ip_address
+
+
+def _check_campaign_time(profile: dict[str, Any], name: str, sent: str | None) -> None:
+    time = profile.get(f"{name}_time")
+    if sent is None:
+        # The server's time.
+        assert (time is not None) == (name in profile)
+    else:
+        # It is stored to the millisecond.
+        assert time == sent.replace("901234Z", "Z")
 
 
 def _check_time(text: str, reference: ReferenceProfile) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from pymongo.database import Database
 
+from server.users.ids import profile_id
 from tests.support.stack import Api
 
 pytestmark = pytest.mark.long
@@ -117,6 +118,98 @@ def test_the_first_campaign_is_the_first_in_a_batch_and_in_the_exact_form_of_a_w
     }
 
 
+_FIRST_TIME, _SECOND_TIME = "2026-01-02T03:04:05.678901234Z", "2020-01-01T00:00:00Z"
+
+
+@pytest.mark.parametrize("exact", [{}, {"metadata": {"empty": {}}}], ids=["dotted", "exact"])
+def test_the_latest_campaign_is_stored_whole_with_the_time_of_its_update(api: Api, exact: dict[str, Any]) -> None:
+    def touches(profile: dict[str, Any]) -> dict[str, Any]:
+        return {name: value for name, value in profile.items() if "_campaign" in name}
+
+    before_any = api.stored({"modified_time": _FIRST_TIME} | exact)
+    assert touches(before_any) == {}
+    first = {"campaign": {"utm_source": "$google", "utm_medium": "cpc", "gclid": None}, "modified_time": _FIRST_TIME}
+    expected = {
+        "initial_campaign": {"utm_source": "$google", "utm_medium": "cpc"},
+        "initial_campaign_time": "2026-01-02T03:04:05.678Z",
+        "latest_campaign": {"utm_source": "$google", "utm_medium": "cpc"},
+        "latest_campaign_time": "2026-01-02T03:04:05.678Z",
+    }
+    assert touches(api.stored(first | exact)) == expected
+    # The one that is stored last is the latest one, however old its time is.
+    second = {"campaign": {"utm_source": "bing", "utm_term": ""}, "modified_time": _SECOND_TIME}
+    profile = api.stored(second | exact, {"campaign": {"utm_term": ""}} | exact, {"campaign": {}})
+    latest = {"latest_campaign": {"utm_source": "bing", "utm_term": ""}, "latest_campaign_time": _SECOND_TIME}
+    assert touches(profile) == expected | latest
+    assert profile["campaign"] == {"utm_source": "bing", "utm_medium": "cpc", "utm_term": ""}
+    before = datetime.now(UTC) - timedelta(milliseconds=1)
+    profile = api.stored({"campaign": {"gclid": "g"}} | exact)
+    assert profile["latest_campaign"] == {"gclid": "g"}
+    assert before <= datetime.fromisoformat(profile["latest_campaign_time"]) <= datetime.now(UTC)
+
+
+def test_a_campaign_beside_another_latest_one_is_all_campaigns_merged(api: Api) -> None:
+    api.stored({"campaign": {"utm_source": "google", "utm_medium": "cpc"}, "modified_time": _FIRST_TIME})
+    read = api.stored({"campaign": {"utm_source": "bing"}, "modified_time": _FIRST_TIME})
+    # Posted back as another user, it is the same but for what the first campaign was.
+    sent = {name: value for name, value in read.items() if name not in ("user_id", "etag")}
+    copy = api.stored(sent | {"modified_time": _SECOND_TIME}, user_id="copy")
+    for name in ("campaign", "latest_campaign", "latest_campaign_time"):
+        assert copy[name] == read[name]
+    assert (copy["initial_campaign"], copy["initial_campaign_time"]) == (read["campaign"], _SECOND_TIME)
+    # Without a time, it has that of the update. Without a text, it is none.
+    latest = {"latest_campaign": {"gclid": "g"}, "modified_time": _SECOND_TIME}
+    profile = api.stored(latest, user_id="copy")
+    assert (profile["latest_campaign"], profile["latest_campaign_time"]) == ({"gclid": "g"}, _SECOND_TIME)
+    assert profile["campaign"] == copy["campaign"]
+    profile = api.stored({"latest_campaign": {"gclid": ""}, "latest_campaign_time": _FIRST_TIME}, user_id="copy")
+    assert (profile["latest_campaign"], profile["latest_campaign_time"]) == ({"gclid": "g"}, _SECOND_TIME)
+    assert api.update({"user_id": "copy", "latest_campaign": {"utm_term": "x" * 8193}}).status_code == 400
+
+
+def test_the_latest_campaign_is_the_last_in_a_batch(api: Api) -> None:
+    campaigns: list[dict[str, Any]] = [{"gclid": "1"}, {"utm_term": "2"}, {}, {"gclid": ""}]
+    users = [{"user_id": "u", "campaign": each, "modified_time": _SECOND_TIME} for each in campaigns]
+    assert api.batch(users).status_code == 201
+    profile = api.get("u").json()
+    assert (profile["latest_campaign"], profile["initial_campaign"]) == ({"utm_term": "2"}, {"gclid": "1"})
+    assert profile["latest_campaign_time"] == profile["initial_campaign_time"] == _SECOND_TIME
+
+
+@pytest.mark.parametrize("exact", [{}, {"metadata": {"empty": {}}}], ids=["dotted", "exact"])
+def test_the_first_campaign_of_an_older_version_stays_without_a_time(
+    api: Api, database: Database[dict[str, Any]], exact: dict[str, Any]
+) -> None:
+    api.stored({"campaign": {"utm_source": "old"}})
+    as_before = {"$set": {"initial_campaign": [{"utm_source": "old"}]}}
+    gone = {"$unset": {"latest_campaign": "", "latest_campaign_time": ""}}
+    _id = profile_id(api.application.application_id, "u")
+    assert database.profiles.update_one({"_id": _id}, as_before | gone).modified_count == 1
+    profile = api.get("u").json()
+    assert not {"initial_campaign_time", "latest_campaign", "latest_campaign_time"} & profile.keys()
+    new = {"utm_source": "new", "utm_term": "t"}
+    for _ in range(2):
+        profile = api.stored({"campaign": new, "modified_time": _SECOND_TIME} | exact)
+        assert profile["initial_campaign"] == {"utm_source": "old"}
+        assert "initial_campaign_time" not in profile
+        assert (profile["latest_campaign"], profile["latest_campaign_time"]) == (new, _SECOND_TIME)
+
+    def found(text: str) -> list[Any]:
+        answer = api.client.get("/v1/users", params={"filter": text}, headers=api.reader)
+        return [user["user_id"] for user in answer.json()["users"]]
+
+    # What is behind the first campaign is not the first campaign.
+    assert (found("initial_campaign.utm_source = old"), found("initial_campaign.utm_source = new")) == (["u"], [])
+    assert (found("initial_campaign.utm_term = null"), found("initial_campaign.utm_term:*")) == (["u"], [])
+    assert (found("initial_campaign_time = null"), found("initial_campaign_time:*")) == (["u"], [])
+    assert (found("latest_campaign.utm_term = t latest_campaign_time:*")) == ["u"]
+    report = api.client.get("/v1/campaigns:report?group_by=initial_campaign.utm_term", headers=api.reader).json()
+    assert [group["campaign"] for group in report["groups"]] == [{}]
+    fields = {"fields": "initial_campaign.utm_term,initial_campaign_time"}
+    (user,) = api.client.get("/v1/users", params=fields, headers=api.reader).json()["users"]
+    assert user == {"user_id": "u"}
+
+
 @pytest.mark.parametrize("empty", [{}, []], ids=str)
 def test_an_empty_campaign_or_metadata_changes_nothing(api: Api, empty: Any) -> None:
     before = api.stored({"campaign": {"utm_source": "google"}, "metadata": {"a": 1}})
@@ -195,12 +288,16 @@ _ENVELOPE: dict[str, Any] = {
     "anonymous_id": "a",
     "campaign": {"utm_source": "google", "utm_medium": "cpc"},
 }
-_DERIVED = {"user_agent_string": {"user_agent"}, "campaign": set[str](), "company_id": set[str]()}
+_DERIVED = {
+    "user_agent_string": {"user_agent"},
+    "initial_campaign": {"initial_campaign_time"},
+    "latest_campaign": {"latest_campaign_time"},
+}
 _EXACT: list[dict[str, Any]] = [{}, {"metadata": {"empty": {}}}]
 
 
 @pytest.mark.parametrize("exact", _EXACT, ids=["dotted", "exact"])
-@pytest.mark.parametrize("name", [*_ENVELOPE, "observed_ip_address", "initial_campaign"])
+@pytest.mark.parametrize("name", [*_ENVELOPE, "observed_ip_address", "initial_campaign", "latest_campaign"])
 def test_a_cleared_field_is_removed_with_the_fields_derived_from_it(api: Api, name: str, exact: dict[str, Any]) -> None:
     before = api.stored({}, _ENVELOPE | exact)
     if name == "ip_address":
@@ -226,6 +323,11 @@ def test_a_field_that_is_cleared_and_sent_is_replaced_as_a_whole(api: Api, exact
     assert {name: after[name] for name in (*new, "campaign")} == new | new_campaign
     assert after["initial_campaign"] == {"gclid": "$g"}
     assert "user_agent" not in after
+    # The latest campaign is always replaced as a whole, and there is one if the update has one.
+    after = api.stored({"clear_fields": ["latest_campaign"]} | exact)
+    assert not {"latest_campaign", "latest_campaign_time"} & after.keys()
+    after = api.stored(new_campaign | {"clear_fields": ["latest_campaign"], "modified_time": _SECOND_TIME} | exact)
+    assert (after["latest_campaign"], after["latest_campaign_time"]) == ({"gclid": "$g"}, _SECOND_TIME)
     # Only `campaign`: `initial_campaign` stays.
     after = api.stored({"campaign": {"utm_term": "t"}, "clear_fields": ["campaign"]} | exact)
     assert (after["campaign"], after["initial_campaign"]) == ({"utm_term": "t"}, {"gclid": "$g"})
@@ -320,7 +422,7 @@ def test_updates_of_different_fields_commute(api: Api) -> None:
         {"company_id": "c"},
         {"metadata": {"a": {"b": 1}}},
         {"metadata": {"a": {"c": {}}}},
-        {"campaign": {"gclid": "g"}},
+        {"campaign": {"gclid": "g"}, "modified_time": _FIRST_TIME},
         {"session_token": "t"},
     ]
     one = api.stored(*updates, user_id="one")

@@ -34,10 +34,11 @@ def _seed(database: Database[dict[str, Any]], application_id: str) -> list[dict[
     """Random users, as the server stores them."""
     chance = random.Random(4)  # noqa: S311  # Test data.
     users = []
+    behind: list[list[Any]] = [[], [_START], [{"utm_source": "later", "utm_medium": "later"}]]
     for number in range(600):
         campaigns = {
             name: {field: text for field in ("utm_source", "utm_medium") if (text := chance.choice(_TEXTS)) is not None}
-            for name in ("campaign", "initial_campaign")
+            for name in ("campaign", "initial_campaign", "latest_campaign")
         }
         value, inner = chance.choice(_VALUES), chance.choice(_VALUES)
         metadata: Any = {"value": value} if number % 3 else {"sales": chance.choice([{"value": inner}, [{"value": 1}]])}
@@ -52,7 +53,9 @@ def _seed(database: Database[dict[str, Any]], application_id: str) -> list[dict[
                 "modified_nanos": 0,
                 "metadata": metadata,
                 **({"campaign": campaigns["campaign"]} if number % 5 else {}),
-                **({"initial_campaign": [campaigns["initial_campaign"]]} if number % 7 else {}),
+                # Behind the first campaign are its time, another campaign, or nothing.
+                **({"initial_campaign": [campaigns["initial_campaign"], *behind[number % 3]]} if number % 7 else {}),
+                **({"latest_campaign": campaigns["latest_campaign"]} if number % 2 else {}),
             }
         )
     database.profiles.insert_many(users)
@@ -121,7 +124,7 @@ def test_a_report_equals_an_independent_computation(
     users = _seed(database, application.application_id)
     end = "2026-01-07T12:00:00.0000005Z"
     for group_by in (
-        *("", "campaign.utm_source", "initial_campaign.utm_source,campaign.utm_medium"),
+        *("", "campaign.utm_source", "latest_campaign.utm_source", "initial_campaign.utm_source,campaign.utm_medium"),
         *("campaign.utm_source,campaign.utm_medium,initial_campaign.utm_source,initial_campaign.gclid",),
     ):
         names = group_by.split(",") if group_by else ["initial_campaign.utm_source"]

@@ -4,7 +4,7 @@ import json
 import re
 from typing import Any
 
-_OBJECTS = ("metadata", "campaign", "initial_campaign", "user_agent")
+_OBJECTS = ("metadata", "campaign", "initial_campaign", "latest_campaign", "user_agent")
 _NOTHING = object()
 
 

@@ -17,6 +17,10 @@ class ReferenceProfile:
         self.metadata: dict[str, Any] = {}
         self.campaign: dict[str, Any] = {}
         self.initial_campaign: dict[str, Any] = {}
+        self.latest_campaign: dict[str, Any] = {}
+        self.initial_campaign_time: str | None = None
+        self.latest_campaign_time: str | None = None
+        """Those that were sent as `modified_time`."""
         self.tokens: list[str] = []
         self.last_modified_time_was_sent = False
         self.observed_ip_address: str | None = None
@@ -28,7 +32,9 @@ class ReferenceProfile:
         if "campaign" in cleared:
             self.campaign = {}
         if "initial_campaign" in cleared:
-            self.initial_campaign = {}
+            self.initial_campaign, self.initial_campaign_time = {}, None
+        if "latest_campaign" in cleared:
+            self.latest_campaign, self.latest_campaign_time = {}, None
         if "observed_ip_address" in cleared:
             self.observed_ip_address = None
         elif not update.get("ip_address") and client_address:
@@ -41,8 +47,10 @@ class ReferenceProfile:
             if value is not None:
                 self.campaign[name] = value
         campaign = {name: value for name, value in dict(update.get("campaign") or {}).items() if value is not None}
-        if any(campaign.values()) and not self.initial_campaign:
-            self.initial_campaign = campaign
+        if any(campaign.values()):
+            self.latest_campaign, self.latest_campaign_time = campaign, update.get("modified_time")
+            if not self.initial_campaign:
+                self.initial_campaign, self.initial_campaign_time = campaign, update.get("modified_time")
         token = update.get("session_token")
         if token and token not in self.tokens:
             self.tokens = [*self.tokens, token][-1000:]

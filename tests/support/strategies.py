@@ -36,7 +36,7 @@ _CAMPAIGN = st.dictionaries(
     st.sampled_from(["utm_source", "utm_medium", "referrer", "gclid"]), st.sampled_from(["s", "é", "$x", "", None])
 )
 CLEARABLE = ["company_id", "ip_address", "observed_ip_address", "user_agent_string", "anonymous_id"]
-CLEARABLE += ["campaign", "initial_campaign", "campaign", "initial_campaign"]
+CLEARABLE += ["campaign", "initial_campaign", "latest_campaign"] * 2
 UPDATES: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
     {},
     optional={

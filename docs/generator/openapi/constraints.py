@@ -8,8 +8,8 @@ from server.accounts.credentials import KIND_NAMES
 from server.model import Scope
 
 _CLEARED: Final = (
-    *("anonymous_id", "campaign", "company_id", "initial_campaign", "ip_address", "observed_ip_address"),
-    "user_agent_string",
+    *("anonymous_id", "campaign", "company_id", "initial_campaign", "ip_address", "latest_campaign"),
+    *("observed_ip_address", "user_agent_string"),
 )
 _INT32: Final = 2**31 - 1
 

@@ -7,6 +7,7 @@ from server import limits
 from server.model import CampaignGroup
 from server.mongo.queries.user_queries import Query, profile_query
 from server.query.conditions import StoredPath
+from server.query.fields import FIRST_CAMPAIGN
 from server.users.ids import middle_id, sampled_ids
 from server.users.report_campaigns import GroupKey, Report, ReportSample
 
@@ -114,9 +115,11 @@ def group_from_document(names: Sequence[str], document: Mapping[str, Any]) -> Ca
 
 def _text(path: StoredPath) -> object:
     """The expression of a campaign's text; null where there is none."""
-    stored = f"${'.'.join(path)}"
-    # The first campaign is in an array of one, and so is what a path finds in it.
-    return {"$ifNull": [{"$first": stored} if path[0] == "initial_campaign" else stored, None]}
+    campaign, name = path
+    if campaign != FIRST_CAMPAIGN:
+        return {"$ifNull": [f"${campaign}.{name}", None]}
+    # A path would also lead through what is behind the first campaign.
+    return {"$ifNull": [{"$getField": {"field": name, "input": {"$first": f"${campaign}"}}}, None]}
 
 
 def _values(path: StoredPath | None) -> Mapping[str, object]:

@@ -22,6 +22,7 @@ from server.query.conditions import (
     ProfileQuery,
     StoredPath,
 )
+from server.query.fields import FIRST_CAMPAIGN, FIRST_CAMPAIGN_TIME
 from server.query.strings import end_of_prefix
 from server.users.list_users import Listing
 
@@ -99,14 +100,14 @@ def _after_lookup(time: datetime | None, key: str) -> Sequence[Query]:
 def _query(condition: Condition) -> Query:
     match condition:
         case Compared(path, operator, value):
-            return {".".join(path): {_OPERATORS[operator]: value}}
+            return _in_first({".".join(path): {_OPERATORS[operator]: value}}, path)
         case JsonCompared(path, operator, value, or_element):
             compared: Query = {_OPERATORS[operator]: value}
             return _in_no_array(path, compared if or_element else compared | _NO_ARRAY)
         case JsonHasNull(path):
             return _in_no_array(path, {"$elemMatch": {"$eq": None}})
         case IsStored(path):
-            return _in_no_array(path, {"$exists": True})
+            return _in_first(_in_no_array(path, {"$exists": True}), path)
         case ElementCount(path, operator, value):
             size = {"$size": {"$ifNull": [f"${'.'.join(path)}", []]}}
             return {"$expr": {_OPERATORS[operator]: [size, {"$literal": value}]}}
@@ -116,6 +117,15 @@ def _query(condition: Condition) -> Query:
             return {"$or": [_query(each) for each in conditions]} if conditions else _NOBODY
         case _:
             return {"$nor": [_query(condition.condition)]}
+
+
+def _in_first(query: Query, path: StoredPath) -> Query:
+    """The condition on a field of the first campaign; other conditions are returned as they are."""
+    if path[0] != FIRST_CAMPAIGN or path == FIRST_CAMPAIGN_TIME:
+        return query
+    # The path alone would also lead through what is behind the first campaign. An index of it serves both.
+    (condition,) = query.values()
+    return {**query, f"{FIRST_CAMPAIGN}.0.{path[1]}": condition}
 
 
 def _in_no_array(path: StoredPath, condition: Query) -> Query:

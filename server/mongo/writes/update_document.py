@@ -23,8 +23,9 @@ def dotted_update(write: ProfileWrite) -> UpdateDocument:
     if write.aliases:
         update["$addToSet"] = {"aliases": write.aliases[0] if len(write.aliases) == 1 else {"$each": write.aliases}}
     if write.first_campaign:
-        # $slice keeps the first element that was ever pushed.
-        update["$push"] = {"initial_campaign": {"$each": [write.first_campaign], "$slice": 1}}
+        # $slice keeps the first campaign that was ever pushed, and its time. Behind one that an older version stored
+        # without a time, the next campaign takes that place, and is no time either.
+        update["$push"] = {"initial_campaign": {"$each": write.first_campaign, "$slice": 2}}
     return update
 
 
@@ -62,7 +63,7 @@ def exact_update(write: ProfileWrite) -> Pipeline:
     if write.aliases:
         fields["aliases"] = _added_aliases(write.aliases)
     if write.first_campaign:
-        fields["initial_campaign"] = {"$ifNull": ["$initial_campaign", {"$literal": [write.first_campaign]}]}
+        fields["initial_campaign"] = {"$ifNull": ["$initial_campaign", {"$literal": write.first_campaign}]}
     pipeline: Pipeline = [{"$set": fields}]
     if removed:
         # In a second stage, because the first one makes sure that every path leads through objects.

@@ -8,10 +8,11 @@ from server.merge.difference import changed_paths
 from server.merge.field_names import unescape_key
 from server.merge.paths import whole_path
 from server.model import Profile
+from server.query.fields import CAMPAIGNS
 
 _NOT_COMPARED: Final = frozenset({"stored_time", "etag"})
 _NAMES: Final = tuple(field.name for field in fields(Profile) if field.name not in _NOT_COMPARED)
-_OBJECTS: Final = ("metadata", "campaign", "initial_campaign", "user_agent")
+_OBJECTS: Final = ("metadata", *CAMPAIGNS, "user_agent")
 
 
 def paths_between(before: Profile | None, after: Profile) -> list[str]:

@@ -8,6 +8,7 @@ from typing import Any, Final, cast
 
 from server import limits
 from server.model import JsonObject
+from server.users.campaigns import first_campaign_of
 
 ABSORPTIONS: Final = "absorptions"
 """The stored field with the ids of the latest absorptions, which are repeated after an interruption."""
@@ -28,6 +29,7 @@ def fill(user: Mapping[str, Any], absorbed: Mapping[str, Any], absorption: objec
     filled = {
         **_filled_fields(user, absorbed),
         **_first_touch(user, absorbed),
+        **_latest_touch(user, absorbed),
         **_united(user, "aliases", absorbed.get("aliases", ()), limits.ALIASES),
         **_united(user, ANONYMOUS_IDS, anonymous_ids_of(absorbed), limits.ANONYMOUS_IDS),
         **_united(user, MERGED_USER_IDS, _user_ids_of(absorbed), limits.MERGED_USERS),
@@ -82,10 +84,27 @@ def _first_touch(user: Mapping[str, Any], absorbed: Mapping[str, Any]) -> dict[s
     changed: dict[str, Any] = {}
     if absorbed["created_time"] < user["created_time"]:
         changed["created_time"] = absorbed["created_time"]
-    first = absorbed.get("initial_campaign")
-    if first and (not user.get("initial_campaign") or absorbed["created_time"] < user["created_time"]):
-        changed["initial_campaign"] = first
+    if absorbed.get("initial_campaign") and _is_first_touch_older(absorbed, user):
+        changed["initial_campaign"] = absorbed["initial_campaign"]
     return changed
+
+
+def _is_first_touch_older(absorbed: Mapping[str, Any], user: Mapping[str, Any]) -> bool:
+    if not user.get("initial_campaign"):
+        return True
+    (_, time), (_, users_time) = first_campaign_of(absorbed), first_campaign_of(user)
+    if time is not None and users_time is not None:
+        return time < users_time
+    # Of one of them, the time is not known.
+    return bool(absorbed["created_time"] < user["created_time"])
+
+
+def _latest_touch(user: Mapping[str, Any], absorbed: Mapping[str, Any]) -> dict[str, Any]:
+    """The later one of both latest campaigns, with its time."""
+    time, users_time = absorbed.get("latest_campaign_time"), user.get("latest_campaign_time")
+    if time is None or (users_time is not None and users_time >= time):
+        return {}
+    return {"latest_campaign": absorbed["latest_campaign"], "latest_campaign_time": time}
 
 
 def _united(user: Mapping[str, Any], name: str, older: Iterable[Any], limit: int) -> dict[str, Any]:

@@ -357,6 +357,9 @@ def test_every_field_of_a_profile_is_returned(server: Any, queries: FakeProfileQ
         },
         campaign={"utm_source": "google"},
         initial_campaign={"utm_source": "bing"},
+        initial_campaign_time=_NOW,
+        latest_campaign={"utm_source": "yahoo"},
+        latest_campaign_time=_NOW,
         anonymous_id="anon",
         avatar_url="https://example.com/a",
         email_domain="acme.com",
@@ -371,6 +374,8 @@ def test_every_field_of_a_profile_is_returned(server: Any, queries: FakeProfileQ
     assert {field.name for field, _ in user.ListFields()} == expected
     assert (user.modified_time.seconds, user.modified_time.nanos) == (1, 2)
     assert user.created_time.ToDatetime(tzinfo=UTC) == user.stored_time.ToDatetime(tzinfo=UTC) == _NOW
+    assert user.initial_campaign_time == user.latest_campaign_time == user.stored_time
+    assert user.latest_campaign.utm_source == "yahoo"
     assert (user.ip_address, user.observed_ip_address) == ("1.2.3.4", "5.6.7.8")
     assert user.user_agent.device.model == "T1"
     assert user.user_agent.os.name == "Linux"

@@ -19,6 +19,7 @@ from server.mongo.queries.profile_queries import MongoProfileQueries
 from server.mongo.writes.profiles import MongoProfileStore
 from server.query.conditions import ProfileQuery
 from server.query.field_mask import WHOLE
+from server.query.fields import CAMPAIGNS
 from server.query.grammar import ANYTHING, And, Comparison, Filter, Literal, Not, Or, parse_filter
 from server.users.filter_conditions import profiles_matching
 from server.users.list_users import Listing
@@ -89,16 +90,19 @@ _TEXT_PATHS = st.sampled_from(
         *(("user_id",), ("company_id",), ("anonymous_id",), ("ip_address",), ("observed_ip_address",)),
         *(("email_domain",), ("company_domain",)),
         *(("campaign", "utm_source"), ("initial_campaign", "utm_source"), ("initial_campaign", "gclid")),
+        *(("latest_campaign", "utm_source"), ("latest_campaign", "gclid")),
         *(("avatar_url",), ("user_agent", "browser", "name"), ("user_agent", "os", "version")),
     ]
 )
 _ORDERED = _SCALARS.filter(lambda value: not isinstance(value, bool))
+_TIME_PATHS: list[tuple[str, ...]] = [("created_time",), ("modified_time",), ("stored_time",)]
+_TIME_PATHS += [("initial_campaign_time",), ("latest_campaign_time",)]
 _COMPARISONS: st.SearchStrategy[Filter] = (
     _comparisons(_METADATA_PATHS, _ORDERED)
     | _comparisons(_METADATA_PATHS, _ORDERED)
     | st.builds(Comparison, _METADATA_PATHS, st.sampled_from(_EQUAL), st.booleans())
     | _comparisons(_TEXT_PATHS, _TEXTS)
-    | _comparisons(st.sampled_from([("created_time",), ("modified_time",), ("stored_time",)]), st.sampled_from(_TIMES))
+    | _comparisons(st.sampled_from(_TIME_PATHS), st.sampled_from(_TIMES))
     | _comparisons(st.just(("alias_count",)), st.sampled_from([0, 1, 2, 1.5]))
 )
 FILTERS: st.SearchStrategy[Filter] = st.recursive(
@@ -248,13 +252,12 @@ async def test_every_comparison_of_the_other_fields_chooses_among_all_users(open
     names = ["user_id", "company_id", "anonymous_id", "ip_address", "observed_ip_address", "email_domain"]
     names += ["company_domain", "avatar_url"]
     texts: list[tuple[str, ...]] = [(name,) for name in names]
-    texts += [(campaign, name) for campaign in ("campaign", "initial_campaign") for name in ("utm_source", "gclid")]
+    texts += [(campaign, name) for campaign in CAMPAIGNS for name in ("utm_source", "gclid")]
     texts += [("user_agent", "browser", "name"), ("user_agent", "os", "version")]
-    times: list[tuple[str, ...]] = [("created_time",), ("modified_time",), ("stored_time",)]
     extremes: list[Literal] = [None, ANYTHING]
     chosen_by: list[tuple[list[tuple[str, ...]], list[Literal]]] = [
         (texts, ["", "x", "y", "1.2.3.4", "acme.com", "Firefox", *extremes]),
-        (times, [*_TIMES, *extremes]),
+        (_TIME_PATHS, [*_TIMES, *extremes]),
         ([("alias_count",)], [0, 1, 1.5, 2, *extremes]),
     ]
     trees = [

@@ -49,6 +49,8 @@ def test_a_plan_is_one_write_on_dot_paths() -> None:
         "company_id": "c",
         "observed_ip_address": "192.0.2.1",
         "campaign.utm_source": "google",
+        "latest_campaign": {"utm_source": "google"},
+        "latest_campaign_time": datetime(2026, 1, 2, 3, 4, 5, 678_000, tzinfo=UTC),
         "metadata.a.b": 1,
         "metadata.a.x%2Ey": [{"%24z": None}],
     }
@@ -63,12 +65,12 @@ def test_a_plan_is_one_write_on_dot_paths() -> None:
 
 
 _ALL = ["company_id", "ip_address", "observed_ip_address", "user_agent_string", "anonymous_id"]
-_ALL += ["campaign", "initial_campaign"]
+_ALL += ["campaign", "initial_campaign", "latest_campaign"]
 
 
 def test_what_is_cleared_is_removed_and_no_path_is_changed_twice() -> None:
     update = dotted_update(_plan(clear_fields=[*_ALL, *_ALL[:5]], client_address="192.0.2.1").write)
-    assert update["$unset"] == dict.fromkeys([*_ALL, "user_agent"], "")
+    assert update["$unset"] == dict.fromkeys([*_ALL, "user_agent", "latest_campaign_time"], "")
     assert set(_paths(update)) == {"modified_time", "modified_nanos", "stored_time"}
     assert update.keys() == {"$set", "$unset", "$setOnInsert"}
 
@@ -77,12 +79,26 @@ def test_what_is_cleared_and_sent_is_what_was_sent() -> None:
     fields = {"company_id": "c", "ip_address": "1.2.3.4", "user_agent_string": "UA", "anonymous_id": "a"}
     update = dotted_update(_plan(**fields, campaign={"gclid": "g"}, clear_fields=_ALL).write)
     assert update["$unset"] == {"user_agent": "", "observed_ip_address": ""}
-    stored = {**fields, "campaign": {"gclid": "g"}, "initial_campaign": [{"gclid": "g"}]}
-    assert _paths(update) | stored == _paths(update)
+    campaign, time = {"gclid": "g"}, _paths(update)["modified_time"]
+    stored = {**fields, "campaign": campaign, "initial_campaign": [campaign, time], "latest_campaign": campaign}
+    assert _paths(update) | stored | {"latest_campaign_time": time} == _paths(update)
     assert "$push" not in update
     # A campaign without any text in it is not what brought the user.
     update = dotted_update(_plan(campaign={"gclid": ""}, clear_fields=["initial_campaign"]).write)
     assert update["$unset"] == {"initial_campaign": ""}
+
+
+def test_a_campaign_has_the_time_of_its_update_to_the_millisecond() -> None:
+    sent = _NOW - 86_400 * 10**9
+    update = dotted_update(_plan(campaign={"gclid": "g", "utm_term": ""}, modified_time=sent).write)
+    time = datetime(2026, 1, 1, 3, 4, 5, 678_000, tzinfo=UTC)
+    assert _paths(update)["latest_campaign_time"] == time
+    assert update["$push"] == {"initial_campaign": {"$each": [{"gclid": "g", "utm_term": ""}, time], "$slice": 2}}
+    # Without any text, it is merged, and neither the first nor the latest one.
+    update = dotted_update(_plan(campaign={"gclid": ""}).write)
+    assert _paths(update)["campaign.gclid"] == ""
+    assert "$push" not in update
+    assert not {"latest_campaign", "latest_campaign_time"} & _paths(update).keys()
 
 
 def test_the_address_of_an_update_that_clears_the_observed_one_does_not_take_its_place() -> None:

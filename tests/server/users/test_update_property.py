@@ -40,7 +40,7 @@ def _document(writes: list[ProfileWrite]) -> dict[str, Any]:
         assert dotted is None or dotted == applied, "the dotted update means something else than the patch"
         document = applied
         if write.first_campaign:
-            document.setdefault("initial_campaign", [write.first_campaign])
+            document.setdefault("initial_campaign", write.first_campaign)
     return document
 
 
@@ -87,7 +87,10 @@ def test_a_sequence_of_updates_adds_up_to_what_the_merge_table_says(updates: lis
     document = _document([_planned(update) for update in updates])
     assert unescape_object(document.get("metadata", {})) == reference.metadata
     assert document.get("campaign", {}) == reference.campaign
-    assert document.get("initial_campaign", [{}]) == [reference.initial_campaign]
+    first, *times = document.get("initial_campaign", [{}])
+    assert (first, len(times)) == (reference.initial_campaign, len(reference.initial_campaign) > 0)
+    assert document.get("latest_campaign", {}) == reference.latest_campaign
+    assert ("latest_campaign_time" in document) == (reference.latest_campaign != {})
     for name in ("company_id", "ip_address", "user_agent_string", "anonymous_id"):
         assert document.get(name) == reference.fields.get(name)
     assert document.get("observed_ip_address") == reference.observed_ip_address

@@ -43,7 +43,7 @@ _CAMPAIGN = ["utm_source", "utm_medium", "utm_campaign", "utm_term", "utm_conten
 _CAMPAIGN += ["referrer", "referring_domain", "gclid"]
 
 _CLEARED = ["observed_ip_address", "company_id", "ip_address", "user_agent_string", "anonymous_id"]
-_CLEARED += ["campaign", "initial_campaign"]
+_CLEARED += ["campaign", "initial_campaign", "latest_campaign"]
 
 _HOSTILE: list[JsonObject] = [
     {f"k{n}": {} for n in range(1000)},
