@@ -81,7 +81,7 @@ def database(mongod: EmbeddedMongod) -> Iterator[Database[dict[str, Any]]]:
 @pytest.fixture(scope="session")
 def stack(mongod: EmbeddedMongod) -> Iterator[Stack]:
     """A running server and gateway, which all tests share: without coverage, which would double their CPU time."""
-    with running_stack(mongod.uri, measured=False) as stack:
+    with running_stack(mongod.uri) as stack:
         yield stack
 
 

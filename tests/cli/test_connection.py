@@ -88,7 +88,6 @@ def test_the_server_is_called_over_tls_and_over_a_unix_socket(
             "USERFOLD_GRPC_TLS_CLIENT_CA": str(authority.path),
             "USERFOLD_GRPC_SOCKET": str(tmp_path / "s"),
         },
-        measured=False,
     )
     try:
         tls = {

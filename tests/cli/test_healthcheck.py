@@ -58,8 +58,8 @@ def test_a_program_that_speaks_tls_is_called_over_tls(mongod: EmbeddedMongod, tm
         "USERFOLD_GRPC_TLS_CLIENT_KEY": str(own.key),
     }
     http_tls = {"USERFOLD_HTTP_TLS_CERTIFICATE": str(own.certificate), "USERFOLD_HTTP_TLS_KEY": str(own.key)}
-    server = start_server(mongod.uri, variables=server_tls, measured=False)
-    gateway = start_gateway(server.ready["grpc"], caller_tls | http_tls, measured=False)
+    server = start_server(mongod.uri, variables=server_tls)
+    gateway = start_gateway(server.ready["grpc"], caller_tls | http_tls)
     try:
         listens = {"USERFOLD_GRPC_ADDRESS": server.ready["grpc"]}
         assert run_userfold("healthcheck", "server", variables=listens | server_tls).stdout == "ready\n"
@@ -78,7 +78,7 @@ def test_a_program_that_speaks_tls_is_called_over_tls(mongod: EmbeddedMongod, tm
 def _start(*words: str, variables: Mapping[str, str]) -> subprocess.Popen[bytes]:
     return start_child(
         [str(Path(sys.executable).with_name("userfold")), *words],
-        environment=environment(variables, measured=False),
+        environment=environment(variables),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )

@@ -16,9 +16,7 @@ _SCRIPT = Path(sys.executable).with_name("userfold")
 
 
 def _run_script(*words: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [_SCRIPT, *words], env=environment(variables, measured=False), capture_output=True, text=True, check=False
-    )
+    return subprocess.run([_SCRIPT, *words], env=environment(variables), capture_output=True, text=True, check=False)
 
 
 def test_the_installed_command_prints_its_version() -> None:

@@ -49,7 +49,7 @@ def main() -> int:
         mongod = stack.enter_context(EmbeddedMongod(Path(stack.enter_context(tempfile.TemporaryDirectory()))))
         initiate(mongod.uri)
         database = stack.enter_context(MongoClient[dict[str, Any]](mongod.uri, tz_aware=True))[DATABASE]
-        running = stack.enter_context(running_stack(mongod.uri, measured=False))
+        running = stack.enter_context(running_stack(mongod.uri))
         acme = create(database, running.http, node).acme
         spread_over_time(database, acme)
         wait_until(lambda: refusals_are_stored(database, acme))

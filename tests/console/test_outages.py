@@ -41,10 +41,10 @@ class Programs:
         self.stop(*reversed(self._running))
 
     def _start_server(self) -> Program:
-        return start_server(self._mongodb_uri, variables={"USERFOLD_GRPC_ADDRESS": self._grpc}, measured=False)
+        return start_server(self._mongodb_uri, variables={"USERFOLD_GRPC_ADDRESS": self._grpc})
 
     def _start_gateway(self) -> Program:
-        return start_gateway(self._grpc, {"USERFOLD_ADMIN_ADDRESS": self._admin}, measured=False)
+        return start_gateway(self._grpc, {"USERFOLD_ADMIN_ADDRESS": self._admin})
 
 
 @pytest.fixture(scope="module")

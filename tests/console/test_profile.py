@@ -280,7 +280,7 @@ async def test_a_profile_that_cannot_be_read_says_why(visit: Visit, acme: Produc
 async def test_pictures_are_those_of_gravatar_where_the_operator_allows_them(
     browser: Browser, acme: Product, stack: Stack
 ) -> None:
-    gateway = start_gateway(stack.grpc, {"USERFOLD_CONSOLE_GRAVATAR": "on"}, measured=False)
+    gateway = start_gateway(stack.grpc, {"USERFOLD_CONSOLE_GRAVATAR": "on"})
     context = await browser.new_context()
     try:
         picture = '<svg xmlns="http://www.w3.org/2000/svg" width="56" height="56"/>'

@@ -34,7 +34,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     folder = tmp_path_factory.mktemp("user")
     addresses = {"USERFOLD_GRPC_ADDRESS": "127.0.0.1:0", "USERFOLD_HTTP_ADDRESS": "127.0.0.1:0"}
     settings = addresses | {"USERFOLD_DATA_DIR": str(folder / ".userfold")}
-    stack = Program("server.local.run", settings, measured=False)
+    stack = Program("server.local.run", settings)
     with forking_userfold(tmp_path_factory.mktemp("programs")) as programs:
         yield Running(folder, programs, stack.printed.decode(), stack.ready)
     assert stack.stop() == 0
@@ -44,7 +44,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 def forking_userfold(directory: Path) -> Iterator[Path]:
     """A directory with a `userfold` that starts at once, until the end of the block."""
     command = [sys.executable, "-m", "tests.docs.forked_userfold", str(directory)]
-    with subprocess.Popen(command, env=environment({}, measured=False), stdout=subprocess.PIPE) as process:
+    with subprocess.Popen(command, env=environment({}), stdout=subprocess.PIPE) as process:
         assert process.stdout
         try:
             assert process.stdout.readline() == b"ready\n"

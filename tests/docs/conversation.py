@@ -86,7 +86,7 @@ class Conversation:
         self._names: dict[str, Any] = {"__name__": "__main__"}
         path = os.pathsep.join([str(reader.programs), str(Path(sys.executable).parent), os.environ["PATH"]])
         # The tests of the commands measure their lines in less time.
-        self.environment = environment({"PATH": path, **reader.variables}, measured=False)
+        self.environment = environment({"PATH": path, **reader.variables})
 
     def run(self, block: Block) -> str | None:
         """Run a block, and return what it prints; None where it is only `make`. An example that fails raises."""

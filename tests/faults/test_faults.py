@@ -14,7 +14,7 @@ def test_no_acknowledged_update_is_lost_and_the_checker_finds_a_seeded_bug() -> 
     chosen = "seeded-wrong-application,kill-primary,kill-server"
     ended = subprocess.run(
         [sys.executable, "-m", "tests.faults", "--only", chosen, "--seconds", "0.3"],
-        env=environment({"PYTHONWARNINGS": ""}, measured=False),
+        env=environment({"PYTHONWARNINGS": ""}),
         capture_output=True,
         text=True,
         check=False,

@@ -19,7 +19,7 @@ _INCREMENTS = 4
 @pytest.fixture(scope="module")
 def second_stack(mongod: EmbeddedMongod, stack: Stack) -> Iterator[Stack]:
     """Another server and gateway on the same MongoDB."""
-    with running_stack(mongod.uri, measured=False) as stack:
+    with running_stack(mongod.uri) as stack:
         yield stack
 
 

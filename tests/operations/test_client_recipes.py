@@ -76,7 +76,7 @@ def test_restarts_lose_no_update_of_the_producer_and_fail_no_call_with_the_servi
                 calls += 1
         return calls
 
-    server = start_server(mongod.uri, _DATABASE, variables, measured=False)
+    server = start_server(mongod.uri, _DATABASE, variables)
     try:
         with ThreadPoolExecutor(2) as threads:
             producing, calling = threads.submit(produce), threads.submit(call)
@@ -85,7 +85,7 @@ def test_restarts_lose_no_update_of_the_producer_and_fail_no_call_with_the_servi
                 wait_until(functools.partial(_has_more, stored, before))
                 server.process.send_signal(number)
                 server.stop()
-                server = start_server(mongod.uri, _DATABASE, variables, measured=False)
+                server = start_server(mongod.uri, _DATABASE, variables)
             producing.result(timeout=60)
             has_ended = True
             calls = calling.result(timeout=60)

@@ -45,14 +45,14 @@ def stored(mongod: EmbeddedMongod) -> Iterator[Database[dict[str, Any]]]:
 
 @pytest.fixture
 def server(mongod: EmbeddedMongod) -> Iterator[Program]:
-    running = start_server(mongod.uri, _DATABASE, {"USERFOLD_DRAIN_SECONDS": "0.5"}, measured=False)
+    running = start_server(mongod.uri, _DATABASE, {"USERFOLD_DRAIN_SECONDS": "0.5"})
     yield running
     running.stop()
 
 
 @pytest.fixture
 def gateway(server: Program) -> Iterator[Program]:
-    running = start_gateway(server.ready["grpc"], {"USERFOLD_DRAIN_SECONDS": "2"}, measured=False)
+    running = start_gateway(server.ready["grpc"], {"USERFOLD_DRAIN_SECONDS": "2"})
     yield running
     running.stop()
 

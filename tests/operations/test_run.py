@@ -85,7 +85,7 @@ class Stack:
 class Start(Protocol):
     """Starts a stack with a new data directory of this name."""
 
-    def __call__(self, name: str = "data", *, measured: bool = True, **environment: str) -> Stack: ...
+    def __call__(self, name: str = "data", *, measured: bool = False, **environment: str) -> Stack: ...
 
 
 @pytest.fixture
@@ -99,7 +99,7 @@ def home() -> Iterator[Path]:
 def start(home: Path) -> Iterator[Start]:
     with ExitStack() as stacks:
 
-        def start(name: str = "data", *, measured: bool = True, **environment: str) -> Stack:
+        def start(name: str = "data", *, measured: bool = False, **environment: str) -> Stack:
             stack = Stack(home / name, measured=measured, **environment)
             stacks.enter_context(stack.process)
             stacks.callback(stack.process.terminate)
@@ -120,7 +120,7 @@ def are_gone(pids: Mapping[str, int]) -> bool:
 
 
 def test_it_starts_serves_stops_and_starts_again_with_the_same_keys(start: Start, home: Path) -> None:
-    stack = start()
+    stack = start(measured=True)
     first = stack.ready()
     children = stack.children()
     assert sorted(children) == PROGRAMS
@@ -232,7 +232,7 @@ def test_when_a_program_dies_the_others_are_stopped(start: Start, victim: str) -
 
 
 def test_no_program_outlives_a_killed_launcher(start: Start) -> None:
-    stack = start(measured=False)
+    stack = start()
     stack.ready()
     children = stack.children()
     stack.process.kill()
@@ -320,6 +320,6 @@ def test_an_invalid_setting_is_reported(start: Start) -> None:
 def test_damaged_keys_are_reported(start: Start, home: Path) -> None:
     (home / "data").mkdir()
     (home / "data" / "demo.env").write_text("{")
-    status, _, stderr = start(USERFOLD_MONGODB_URI="mongodb://127.0.0.1:1").ended()
+    status, _, stderr = start(measured=True, USERFOLD_MONGODB_URI="mongodb://127.0.0.1:1").ended()
     assert status == 1
     assert stderr == f"userfold: {home}/data/demo.env is damaged: delete it to have new keys made\n"

@@ -110,9 +110,9 @@ async def test_a_server_is_not_ready_and_writes_nothing_until_mongodb_is_an_init
     log_path = tmp_path / "server.log"
     with log_path.open("wb") as log:
         server = start_program(
-            "server", {"USERFOLD_MONGODB_URI": mongod.uri, "USERFOLD_GRPC_ADDRESS": address}, stderr=log
+            "server", {"USERFOLD_MONGODB_URI": mongod.uri, "USERFOLD_GRPC_ADDRESS": address}, stderr=log, measured=True
         )
-    gateway = start_gateway(address)
+    gateway = start_gateway(address, measured=True)
     try:
         async with calls(address) as channel, httpx2.AsyncClient(base_url=gateway.ready["http"], timeout=60) as http:
             key = {"X-Moesif-Application-Id": generate_collector_key()}
@@ -170,7 +170,7 @@ def test_workers_wait_for_the_replica_set(mongod: Mongod, tmp_path: Path) -> Non
     log_path = tmp_path / "server.log"
     variables = {"USERFOLD_MONGODB_URI": mongod.uri, "USERFOLD_GRPC_ADDRESS": "127.0.0.1:0", "USERFOLD_WORKERS": "2"}
     with log_path.open("wb") as log:
-        server = start_program("server", variables, stderr=log, measured=False)
+        server = start_program("server", variables, stderr=log)
     try:
         wait_until(lambda: _NO_SET.encode() in log_path.read_bytes())
         mongod.start("--replSet", "rs0")

@@ -70,9 +70,9 @@ def traced(
             "USERFOLD_SERVER_METRICS_ADDRESS": metrics[1],
         }
         gateway_log, server_log = (stack.enter_context(path.open("wb")) for path in logs)
-        server = start_server(mongod.uri, variables=variables, stderr=server_log)
+        server = start_server(mongod.uri, variables=variables, stderr=server_log, measured=True)
         stack.callback(server.stop)
-        gateway = start_gateway(server.ready["grpc"], variables, stderr=gateway_log)
+        gateway = start_gateway(server.ready["grpc"], variables, stderr=gateway_log, measured=True)
         stack.callback(gateway.stop)
         api = Api(gateway.ready["http"], register(database, generate_collector_key()))
         stack.enter_context(api.client)

@@ -41,7 +41,7 @@ def older(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def older_gateway(stack: Stack, older: dict[str, Any]) -> Iterator[str]:
     """The URL of a gateway of version 0.1, behind a proxy, with a server of this version."""
-    gateway = start_gateway(stack.grpc, {"USERFOLD_TRUSTED_PROXIES": "127.0.0.1", **older}, measured=False)
+    gateway = start_gateway(stack.grpc, {"USERFOLD_TRUSTED_PROXIES": "127.0.0.1", **older})
     try:
         yield gateway.ready["http"]
     finally:
@@ -51,7 +51,7 @@ def older_gateway(stack: Stack, older: dict[str, Any]) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def older_server(mongod: EmbeddedMongod, stack: Stack, older: dict[str, Any]) -> Iterator[str]:
     """The address of a server of version 0.1, on the same database as a server of this version."""
-    server = start_server(mongod.uri, variables=older, measured=False)
+    server = start_server(mongod.uri, variables=older)
     try:
         yield server.ready["grpc"]
     finally:
@@ -183,7 +183,7 @@ def test_no_update_is_acknowledged_wrongly_while_a_gateway_has_servers_of_both_v
 def test_profiles_are_the_same_through_servers_of_both_versions(
     older_server: str, older: dict[str, Any], application: Application, api: Api
 ) -> None:
-    gateway = start_gateway(older_server, older, measured=False)
+    gateway = start_gateway(older_server, older)
     try:
         before = Api(gateway.ready["http"], application)
         with before.client:
@@ -214,7 +214,7 @@ def test_a_backup_of_an_older_server_is_restored_and_served(
         )
         assert ended.returncode == 0, ended.stderr
 
-    gateway = start_gateway(older_server, older, measured=False)
+    gateway = start_gateway(older_server, older)
     try:
         before = Api(gateway.ready["http"], application)
         with before.client:

@@ -31,7 +31,7 @@ _ESTABLISHED, _LISTENING = "01", "0A"
 class WorkerProgram:
     """A program with two workers."""
 
-    def __init__(self, name: str, address_variable: str, **environment: str) -> None:
+    def __init__(self, name: str, address_variable: str, *, measured: bool = False, **environment: str) -> None:
         self.errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - Closed by `stop`.
         self.metrics = f"127.0.0.1:{free_port()}"
         self.program = Program(
@@ -43,6 +43,7 @@ class WorkerProgram:
                 **environment,
             },
             stderr=self.errors,
+            measured=measured,
         )
 
     @property
@@ -97,6 +98,7 @@ def server(mongod: EmbeddedMongod) -> Iterator[WorkerProgram]:
     program = WorkerProgram(
         "server",
         "USERFOLD_GRPC_ADDRESS",
+        measured=True,
         USERFOLD_MONGODB_URI=mongod.uri,
         USERFOLD_DATABASE="userfold_workers_test",
     )
@@ -109,6 +111,7 @@ def gateway(server: WorkerProgram) -> Iterator[WorkerProgram]:
     program = WorkerProgram(
         "gateway",
         "USERFOLD_HTTP_ADDRESS",
+        measured=True,
         USERFOLD_GRPC_ADDRESS=server.program.ready["grpc"],
         USERFOLD_METRICS_TOKEN=TOKEN,
     )

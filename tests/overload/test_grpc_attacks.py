@@ -43,7 +43,7 @@ _MAX_MEGABYTES = 150
 @pytest.fixture(scope="module")
 def server(mongod: EmbeddedMongod, database: Database[dict[str, Any]]) -> Iterator[Program]:
     register(database, _KEY)
-    server = start_server(mongod.uri, measured=False)
+    server = start_server(mongod.uri)
     yield server
     assert server.stop() == 0
 

@@ -106,7 +106,7 @@ class Clients:
 
 @pytest.fixture(scope="module")
 def gateway(stack: Stack) -> Iterator[Program]:
-    gateway = start_gateway(stack.grpc, {"USERFOLD_HTTP_CONNECTIONS": str(_CONNECTIONS)}, measured=False)
+    gateway = start_gateway(stack.grpc, {"USERFOLD_HTTP_CONNECTIONS": str(_CONNECTIONS)})
     yield gateway
     assert gateway.stop() == 0
 

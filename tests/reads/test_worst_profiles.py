@@ -134,7 +134,7 @@ def profiles(mongod: EmbeddedMongod, database: Database[dict[str, Any]]) -> Iter
     # The size that the contract requires of a client.
     options = [("grpc.max_receive_message_length", limits.MESSAGE_BYTES)]
     with (
-        running_stack(mongod.uri, _DATABASE, measured=False) as stack,
+        running_stack(mongod.uri, _DATABASE) as stack,
         httpx2.Client(base_url=stack.http, timeout=60) as http,
         grpc.insecure_channel(stack.grpc, options=options) as channel,
     ):

@@ -100,7 +100,7 @@ def test_a_user_of_the_documented_role_runs_everything(
     printed_values(mongodb, "applications", "declare-index", created["application_id"], "modified_time")
     with tempfile.TemporaryFile() as errors:
         environment = {"USERFOLD_MONGODB_URI": mongodb.uri, "USERFOLD_GRPC_ADDRESS": "127.0.0.1:0"}
-        server = Program("server", environment, stderr=errors, measured=False)
+        server = Program("server", environment, stderr=errors)
         try:
             with grpc.insecure_channel(server.ready["grpc"]) as channel:
                 call_all(UserServiceStub(channel), CampaignServiceStub(channel), created["management_token"])

@@ -245,6 +245,7 @@ def traffic() -> Iterator[RecordedTraffic]:
             variables={"USERFOLD_SERVER_METRICS_ADDRESS": metrics["metrics of the server"], **verbose},
             module="tests.security.faulty_server",
             stderr=logs["server"],
+            measured=True,
         )
         stack.callback(server.stop)
         gateway = start_gateway(

@@ -43,6 +43,7 @@ class Stack:
                 "USERFOLD_GRPC_TLS_CLIENT_CA": str(self.clients.path),
             },
             stderr=errors,
+            measured=True,
         )
         self.gateway = start_gateway(
             self.server.ready["grpc"],
@@ -56,6 +57,7 @@ class Stack:
                 "USERFOLD_GRPC_TLS_SERVER_NAME": "localhost",
             },
             stderr=errors,
+            measured=True,
         )
 
     def connection(self) -> http.client.HTTPSConnection:

@@ -101,7 +101,7 @@ def programs(
     def started(name: str, **environment: str) -> Counted:
         file = folder / name
         environment |= {"COUNTED_FILE": str(file), "COUNTED_PROGRAM": name}
-        return Counted(Program("tests.stalls.call_counter", environment, measured=False), file)
+        return Counted(Program("tests.stalls.call_counter", environment), file)
 
     server = started(
         "server",

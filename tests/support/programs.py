@@ -20,12 +20,12 @@ _ports = itertools.cycle(_FIRST_PORT + (os.getpid() * 37 + number) % _PORTS for 
 """Each process begins at a different port, as several run tests on one machine."""
 
 
-def environment(variables: Mapping[str, str], *, measured: bool = True) -> dict[str, str]:
+def environment(variables: Mapping[str, str], *, measured: bool = False) -> dict[str, str]:
     """The environment of this process without settings of Userfold, and with these variables. The admin listener is on
     a free port, as many gateways run at the same time.
 
-    `measured=False` also removes coverage's variables. Tracing more than doubles the CPU time of a program, so a test
-    that sends much data leaves the lines to the tests that send little.
+    `measured=True` keeps coverage's variables. Tracing more than doubles the CPU time of a program, above all of its
+    start. So only programs are measured that run lines which no test runs in its own process.
     """
     removed = ("USERFOLD_",) if measured else ("USERFOLD_", "COVERAGE_")
     own = {name: value for name, value in os.environ.items() if not name.startswith(removed)}
@@ -37,7 +37,7 @@ def start_program(
     variables: Mapping[str, str],
     *,
     stderr: IO[bytes] | int | None = None,
-    measured: bool = True,
+    measured: bool = False,
 ) -> subprocess.Popen[bytes]:
     """Start `python -m MODULE`. Its stdout is a pipe."""
     return start_child(
@@ -49,12 +49,16 @@ def start_program(
 
 
 def run_program(
-    module: str, *arguments: object, variables: Mapping[str, str], cwd: Path | None = None
+    module: str,
+    *arguments: object,
+    variables: Mapping[str, str],
+    cwd: Path | None = None,
+    measured: bool = False,
 ) -> subprocess.CompletedProcess[str]:
     """Run `python -m MODULE` until it ends."""
     return subprocess.run(
         [sys.executable, "-m", module, *map(str, arguments)],
-        env=environment(variables),
+        env=environment(variables, measured=measured),
         cwd=cwd,
         capture_output=True,
         text=True,
@@ -69,7 +73,7 @@ class Program:
     """
 
     def __init__(
-        self, module: str, variables: Mapping[str, str], *, stderr: IO[bytes] | None = None, measured: bool = True
+        self, module: str, variables: Mapping[str, str], *, stderr: IO[bytes] | None = None, measured: bool = False
     ) -> None:
         self.process = start_program(module, variables, stderr=stderr, measured=measured)
         assert self.process.stdout

@@ -30,7 +30,7 @@ def start_server(
     *,
     module: str = "server",
     stderr: IO[bytes] | None = None,
-    measured: bool = True,
+    measured: bool = False,
 ) -> Program:
     """A server on a free port, unless the variables name one."""
     settings = {
@@ -48,7 +48,7 @@ def start_gateway(
     *,
     module: str = "gateway",
     stderr: IO[bytes] | None = None,
-    measured: bool = True,
+    measured: bool = False,
 ) -> Program:
     """A gateway on a free port, unless the variables name one."""
     settings = {
@@ -60,7 +60,7 @@ def start_gateway(
 
 
 @contextmanager
-def running_stack(mongodb_uri: str, database: str = DATABASE, *, measured: bool = True) -> Iterator[Stack]:
+def running_stack(mongodb_uri: str, database: str = DATABASE, *, measured: bool = False) -> Iterator[Stack]:
     """A server and a gateway until the end of the block. Both must stop with exit status 0."""
     server = start_server(mongodb_uri, database, measured=measured)
     try:

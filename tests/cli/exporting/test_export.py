@@ -150,7 +150,7 @@ def test_a_page_is_requested_again_when_the_server_is_there_again(
     filled: Api, mongod: EmbeddedMongod, tmp_path: Path
 ) -> None:
     address = f"127.0.0.1:{free_port()}"
-    server = start_server(mongod.uri, variables={"USERFOLD_GRPC_ADDRESS": address}, measured=False)
+    server = start_server(mongod.uri, variables={"USERFOLD_GRPC_ADDRESS": address})
     variables = {"USERFOLD_GRPC_ADDRESS": address, "USERFOLD_TOKEN": filled.application.management_token}
     pauses, sleep = 0, time.sleep
 
@@ -158,7 +158,7 @@ def test_a_page_is_requested_again_when_the_server_is_there_again(
         nonlocal server, pauses
         pauses += 1
         if pauses == 1:
-            server = start_server(mongod.uri, variables={"USERFOLD_GRPC_ADDRESS": address}, measured=False)
+            server = start_server(mongod.uri, variables={"USERFOLD_GRPC_ADDRESS": address})
         sleep(seconds)
 
     def stop_after_a_page(writer: Any, users: Any) -> bytes:
@@ -186,7 +186,7 @@ def test_a_page_is_requested_again_when_the_server_is_there_again(
 def test_stdout_has_the_users_and_nothing_else(stack: Stack, filled: Api) -> None:
     token = filled.application.management_token
     script = [str(Path(sys.executable).with_name("userfold")), "export"]
-    variables = environment({"USERFOLD_GRPC_ADDRESS": stack.grpc, "USERFOLD_TOKEN": token}, measured=False)
+    variables = environment({"USERFOLD_GRPC_ADDRESS": stack.grpc, "USERFOLD_TOKEN": token})
     run = subprocess.run(script, env=variables, capture_output=True, check=True)
     assert {json.loads(line)["user_id"] for line in run.stdout.splitlines()} == {"1", "2", "3"}
     assert run.stderr == b"exported 3 users\n"

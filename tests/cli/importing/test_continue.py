@@ -45,7 +45,7 @@ class _Process:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env=environment(variables, measured=False),
+            env=environment(variables),
         )
 
     def write(self, rows: bytes) -> None:
@@ -92,7 +92,7 @@ def test_an_import_goes_on_when_its_killed_server_is_there_again(
 ) -> None:
     monkeypatch.setattr("cli.importing.sender.QUIET_SECONDS", 0.0)
     address = {"USERFOLD_GRPC_ADDRESS": f"127.0.0.1:{free_port()}"}
-    server = start_server(mongod.uri, variables=address, measured=False)
+    server = start_server(mongod.uri, variables=address)
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     variables = address | {"USERFOLD_TOKEN": application.management_token}
@@ -105,7 +105,7 @@ def test_an_import_goes_on_when_its_killed_server_is_there_again(
                 server.process.kill()
                 server.stop()
                 rows.write(_rows(1000, 1000))
-                server = start_server(mongod.uri, variables=address, measured=False)
+                server = start_server(mongod.uri, variables=address)
             run = importing.result()
     finally:
         server.stop()
