@@ -100,6 +100,7 @@ async def test_the_head_alone_decides_whether_the_body_is_kept(backend: Backend,
         assert decided(b"/nowhere", {}) == (Body.DISCARDED, content_encoding.OBJECT_BYTES)
 
 
+@pytest.mark.unmeasured
 @pytest.mark.parametrize("call", ["update", "batch"])
 async def test_nothing_is_inflated_before_the_credential_is_verified(
     gateway: Gateway, service: FakeUserService, monkeypatch: pytest.MonkeyPatch, call: str
