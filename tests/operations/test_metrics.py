@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import grpc
@@ -13,6 +14,7 @@ import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 from pymongo.database import Database
+from pymongo.read_concern import ReadConcern
 from userfold.v1 import user_service_pb2 as pb
 from userfold.v1.user_pb2 import UserUpdate
 from userfold.v1.user_service_pb2_grpc import UserServiceStub
@@ -21,6 +23,7 @@ from runtime.metrics.applications import LIMIT, OTHER
 from server.accounts.credentials import generate_collector_key
 from server.local.mongod import EmbeddedMongod
 from server.mongo.migrations import MIGRATIONS, version_after
+from server.users.ids import visitor_id
 from tests.support.applications import Application, register
 from tests.support.programs import free_port
 from tests.support.stack import Api, start_gateway, start_server
@@ -78,6 +81,9 @@ def traffic(mongod: EmbeddedMongod, database: Database[dict[str, Any]]) -> Itera
     own = database.client[_DATABASE]
     one, other = (register(own, generate_collector_key()) for _ in range(2))
     server_address, gateway_address = (f"127.0.0.1:{free_port()}" for _ in range(2))
+    long_ago = dict.fromkeys(("created_time", "modified_time", "stored_time"), datetime(2000, 1, 1, tzinfo=UTC))
+    visitor = {"_id": visitor_id(one.application_id, "v"), "application_id": one.application_id, "anonymous_id": "v"}
+    own.profiles.insert_one(visitor | long_ago)
     with ExitStack() as stack:
         server = start_server(mongod.uri, _DATABASE, {"USERFOLD_SERVER_METRICS_ADDRESS": server_address})
         stack.callback(server.stop)
@@ -134,6 +140,16 @@ def _send(api: Api, second: Api, stub: UserServiceStub) -> None:
 def _called(server: Scraped) -> dict[Labels, float]:
     """The requests of the server, without those by which a gateway reports its refusals once a second."""
     return {labels: count for labels, count in server.values(*_SERVER).items() if labels[0] != "ReportRefusals"}
+
+
+def test_visitors_who_expire_are_counted(traffic: Traffic, database: Database[dict[str, Any]]) -> None:
+    def is_counted() -> bool:
+        traffic.scrape()
+        return traffic.server.value("userfold_server_expired_visitors_total") == 1
+
+    wait_until(is_counted)
+    stored = database.client.get_database(_DATABASE, read_concern=ReadConcern("majority")).profiles
+    assert stored.find_one({"_id": visitor_id(traffic.one.application_id, "v")}) is None
 
 
 def test_requests_are_counted_by_what_the_client_called(traffic: Traffic) -> None:

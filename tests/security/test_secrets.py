@@ -213,7 +213,7 @@ def _drive(client: RecordingClient, traffic: RecordedTraffic, database: Database
         "_id": visitor_id(application_id, ids.anonymous_id),
         "pointer": profile_id(application_id, ids.user_id),
     }
-    database.profiles.insert_one(pointer)
+    database.profiles.replace_one({"_id": pointer["_id"]}, pointer, upsert=True)
     client.call("GetVisitor", visitor_pb.GetVisitorRequest(anonymous_id=ids.anonymous_id))
     client.http(client.key, method="POST", url="/v1/users", json={"user_id": f"{ids.user_id}-seen"})
     for user_id in (ids.user_id, f"{ids.user_id}-seen"):

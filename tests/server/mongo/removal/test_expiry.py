@@ -46,9 +46,9 @@ class Visitors:
         """The time, in nanoseconds."""
         return _START + int(self.day * _DAY)
 
-    def expiry(self, days: int = 10) -> VisitorExpiry:
+    def expiry(self, days: int = 10, slice_size: int = 2) -> VisitorExpiry:
         """What a server has, whose clock shows the `day`."""
-        return VisitorExpiry(self.database, days, self.now, slice_size=2)
+        return VisitorExpiry(self.database, days, self.now, slice_size)
 
     async def update(self, *updates: UserUpdate) -> None:
         """Store updates on the `day`."""
@@ -91,6 +91,10 @@ async def test_visitors_without_updates_for_the_period_expire(visitors: Visitors
     await visitors.expiry().expire()
     assert await visitors.left() == await other.left() == ["b", "d", "new"]
     assert metrics.EXPIRED_VISITORS._value.get() - before == 6
+    # So are those who were updated later than they came.
+    visitors.day = 15
+    await visitors.expiry().expire()
+    assert await visitors.left() == await other.left() == ["b", "d", "new"]
 
 
 async def test_users_pointers_and_suppressions_never_expire(visitors: Visitors) -> None:
@@ -143,7 +147,7 @@ async def test_an_update_between_the_read_and_the_deletion_is_kept(
         return await write_in_bulk(*arguments)
 
     monkeypatch.setattr(module, "write_in_bulk", update_first)
-    await visitors.expiry().expire()
+    await visitors.expiry(slice_size=3).expire()
     assert raced
     assert await visitors.left() == ["a"]
     stored = await visitors.profiles.find_one({"_id": visitors.id("a")})
@@ -194,7 +198,8 @@ async def test_the_next_pass_is_a_day_after_the_last_one(visitors: Visitors) -> 
 
 
 async def test_nothing_expires_where_the_period_is_0(visitors: Visitors) -> None:
-    await visitors.expiry(days=0).run()
+    async with asyncio.timeout(10):
+        await visitors.expiry(days=0).run()
     assert await visitors.database.get_collection(LEASES).count_documents({}) == 0
 
 
