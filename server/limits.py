@@ -21,6 +21,12 @@ METADATA_LEAVES = 1000
 METADATA_VALUES = 10_000
 """Values of any kind in one update's `metadata`, including those inside arrays, and objects and arrays themselves."""
 
+METADATA_OPERATIONS = 100
+"""Operations on metadata in one update."""
+
+OPERATION_VALUES = 100
+"""Values that one operation adds to an array or removes from it. MongoDB compares each with each element there."""
+
 PROFILE_VALUES = 50_000
 """Values in a stored profile, counted like those of an update."""
 

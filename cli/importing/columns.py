@@ -29,6 +29,9 @@ _OBJECTS: Final = ("metadata", "campaign", "initial_campaign", "latest_campaign"
 _OF_EXPORTS: Final = ("initial_campaign_time", "observed_ip_address")
 """Other columns of exports that an import takes. An `ip_address` that equals the observed one was never sent."""
 
+_LISTS: Final = ("clear_fields", "metadata_operations")
+"""Fields that a column holds as JSON, whatever is said of it."""
+
 _DERIVED: Final = frozenset(
     {"created_time", "stored_time", "alias_count", "avatar_url", "email_domain", "company_domain", "user_agent"}
 )
@@ -140,7 +143,7 @@ def _known(name: str) -> tuple[Path, str] | None:
         if spelling in MOVED:
             return ("metadata", spelling), _kind(kind, "string", name)
         if spelling in _FIELDS and spelling not in _OBJECTS:
-            return (spelling,), _kind(kind, "json" if spelling == "clear_fields" else "string", name)
+            return (spelling,), _kind(kind, "json" if spelling in _LISTS else "string", name)
     if plain in _OBJECTS:
         return _field(f"{plain}:{kind}" if kind else plain, name)
     if plain in _OF_EXPORTS:
@@ -175,7 +178,7 @@ def _field(text: str, column: str) -> tuple[Path, str]:
             f"the column {column!r}: {written!r} is no field of an update: it takes one such as company_id,"
             ' campaign.utm_source, metadata.plan or metadata."Job title"'
         )
-    return path, _kind(kind, "json" if path == ("clear_fields",) else "string", column)
+    return path, _kind(kind, "json" if path[0] in _LISTS else "string", column)
 
 
 def _kind(kind: str | None, default: str, column: str) -> str:

@@ -26,6 +26,8 @@ _JSON: Final = {
     "int64": "number",
     "string": "string",
     "google.protobuf.Struct": "object",
+    "google.protobuf.Value": "any value",
+    "google.protobuf.ListValue": "array",
     "google.protobuf.Timestamp": "string, a time in RFC 3339",
 }
 

@@ -237,7 +237,7 @@ The messages that requests and responses are made of, with the types of the prot
 | `string`, `bool`, `double`, `int32` | a string, a boolean, a number |
 | `int64` | a number, which stays below 2^53 |
 | `google.protobuf.Timestamp` | a string in RFC 3339, such as `2026-01-02T03:04:05.678Z` |
-| `google.protobuf.Struct` | an object |
+| `google.protobuf.Struct`, `ListValue`, `Value` | an object, an array, any value |
 | `repeated` | an array |
 | `optional`, or a message | a member that is left out where it is not set |
 | `metadata_json` | none: `metadata` is an object over HTTP |

@@ -20,7 +20,7 @@ NOT_UTF8: Final = ("NOT_UTF8", "must be percent-encoded UTF-8")
 _PATH_CHARACTERS = 160
 _KEY_CHARACTERS = 64
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
-_ITEM = re.compile(r"\A[A-Za-z_]+\[\d+\]\.?")
+_ITEM = re.compile(r"\A([A-Za-z_]+)\[\d+\]\.?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,11 @@ def schema_name(path: str, message: Descriptor | None) -> str:
     Keys inside a Struct and unknown keys are chosen by a caller. A path of nothing else is `*`.
     """
     known: list[str] = []
-    for name in _ITEM.sub("", path).split("."):
+    item = _ITEM.match(path)
+    # The item of a batch is no field of the message.
+    if item and not (message is not None and item[1] in message.fields_by_name):
+        path = path[item.end() :]
+    for name in path.split("."):
         plain = name.partition("[")[0]
         field = message.fields_by_name.get(plain) if message is not None else None
         if field is None:

@@ -26,14 +26,14 @@ class _TooManyValues(Exception):
     pass
 
 
-def make_exact(value: dict[str, Any], path: Path, findings: Findings) -> bool:
+def make_exact(value: dict[str, Any] | list[Any], path: Path, findings: Findings, *, levels: int = LEVELS) -> bool:
     """Replace, in place, each integer that a double cannot hold by its decimal string, with a warning.
 
     Returns False, with a violation that names the field, where the value is nested too deep or holds too many values.
     It visits no more values than are allowed.
     """
     try:
-        _visit(value, path, findings, 1, VALUES)
+        _visit(value, path, findings, levels, VALUES)
     except _TooDeep:
         return False
     except _TooManyValues:
@@ -42,9 +42,11 @@ def make_exact(value: dict[str, Any], path: Path, findings: Findings) -> bool:
     return True
 
 
-def _visit(container: dict[str, Any] | list[Any], path: Path, findings: Findings, level: int, room: int) -> int:
-    """Visit a container for which there is room for so many values. Returns the room that is left."""
-    if level > LEVELS:
+def _visit(container: dict[str, Any] | list[Any], path: Path, findings: Findings, levels: int, room: int) -> int:
+    """Visit a container of at most so many levels for which there is room for so many values. Returns the room that is
+    left.
+    """
+    if not levels:
         findings.refuse(path, "TOO_DEEP", f"is nested deeper than {LEVELS} levels")
         raise _TooDeep
     room -= len(container)
@@ -53,7 +55,7 @@ def _visit(container: dict[str, Any] | list[Any], path: Path, findings: Findings
     items: Any = container.items() if isinstance(container, dict) else enumerate(container)
     for key, value in items:
         if isinstance(value, _CONTAINERS):
-            room = _visit(value, (*path, key), findings, level + 1, room)
+            room = _visit(value, (*path, key), findings, levels - 1, room)
         elif type(value) is LongInteger or (type(value) is int and not -_EXACT <= value <= _EXACT):
             container[key] = _exact(value)
             if isinstance(container[key], str):

@@ -10,6 +10,11 @@ A lenient decoder ignores unknown names, with a warning; of a field in both case
 warning; and it ignores names that the message reserves, which are those of output-only fields. A strict decoder reports
 all of these as violations.
 
+Of the fields of a `oneof`, a message has one.
+
+A `google.protobuf.Value` and a `ListValue` are any value and any array. They occur only in repeated messages, which
+together have the limits of a `Struct`.
+
 A `Struct` is sent as JSON where the message has a bytes field for that, with the Struct's name and `_json`: building a
 Struct and reading it again costs more than that.
 """
@@ -27,18 +32,20 @@ from userfold.v1.campaign_pb2 import Campaign
 
 from gateway.errors.violations import Findings, Path, short_key
 from gateway.routing.descriptors import SCALARS, UnsupportedBinding, is_timestamp
-from gateway.transcoding import timestamps
+from gateway.transcoding import exact_integers, timestamps
 from gateway.transcoding.json_values import (
     SCALAR_READERS,
     WRONG_TYPE,
     Reader,
     exact_json,
     members_of,
+    read_list_value,
     read_scalar_as_string,
     read_string,
     read_struct,
     read_struct_as_json,
     read_timestamp,
+    read_value,
     time_as_json,
 )
 
@@ -47,9 +54,17 @@ MOVED: Final = ("email", "name", "first_name", "last_name", "phone", "photo_url"
 
 UNKNOWN_FIELD: Final = "UNKNOWN_FIELD", "is unknown: there is no such field"
 REPEATED: Final = "REPEATED", "is given more than once"
-"""The reason and the description of a violation."""
+NOT_EXACTLY_ONE: Final = "NOT_EXACTLY_ONE"
+"""Reasons, with the descriptions, of violations."""
 
 _STRUCT = "google.protobuf.Struct"
+_ANY_VALUES: Final[Mapping[str, Reader]] = {
+    "google.protobuf.Value": read_value,
+    "google.protobuf.ListValue": read_list_value,
+}
+_LEVELS: Final = exact_integers.LEVELS + 2
+"""Levels of a list of messages: that of the list, those of the messages, and those of the values in them."""
+
 _SCALARS_AS_STRINGS = frozenset({Campaign.DESCRIPTOR.full_name})
 
 
@@ -87,6 +102,11 @@ class ObjectDecoder:
             for field in singular
             if (message := field.message_type) is not None and message.full_name in known
         }
+        self._oneofs = [
+            names
+            for oneof in descriptor.oneofs
+            if len(names := [field.name for field in oneof.fields if field.name in self._readers]) > 1
+        ]
         self._camel_case = {field.json_name: field.name for field in fields if field.json_name != field.name}
         metadata = descriptor.fields_by_name.get("metadata")
         has_metadata = metadata is not None and _is_struct(metadata)
@@ -144,6 +164,9 @@ class ObjectDecoder:
         named, moved = self._resolve_names(value, path, findings)
         if moved:
             named = self._with_metadata(named, moved, path, findings)
+        for names in self._oneofs:
+            if sum(named.get(name) is not None for name in names) > 1:
+                findings.refuse(path, NOT_EXACTLY_ONE, f"must have only one of {', '.join(names)}")
         arguments: dict[str, Any] = {}
         for name, sent in named.items():
             if type(sent) is str and name in self._string_fields:
@@ -219,10 +242,13 @@ def _reader(field: FieldDescriptor, is_strict: bool, known: dict[str, ObjectDeco
     single = _single_reader(field, is_strict, known)
     if not field.is_repeated:
         return single
+    has_any_values = field.message_type is not None and any(map(_any_value, field.message_type.fields))
 
     def read_list(value: Any, path: Path, findings: Findings) -> Any:
         if not isinstance(value, list):
             findings.refuse(path, WRONG_TYPE, "must be an array")
+            return None
+        if has_any_values and not exact_integers.make_exact(value, path, findings, levels=_LEVELS):
             return None
         return [single(item, (*path, index), findings) for index, item in enumerate(value)]
 
@@ -242,6 +268,8 @@ def _single_reader(field: FieldDescriptor, is_strict: bool, known: dict[str, Obj
         return read_struct
     if is_timestamp(field):
         return read_timestamp
+    if (reader := _any_value(field)) is not None:
+        return reader
     if message.full_name.startswith("google.") or message.GetOptions().map_entry:
         raise UnsupportedBinding(f"{field.full_name}: its type cannot be read from JSON")
     decoder = known.get(message.full_name) or ObjectDecoder(message, is_strict=is_strict, known=known)
@@ -255,3 +283,7 @@ def _single_reader(field: FieldDescriptor, is_strict: bool, known: dict[str, Obj
 
 def _is_struct(field: FieldDescriptor) -> bool:
     return field.message_type is not None and field.message_type.full_name == _STRUCT
+
+
+def _any_value(field: FieldDescriptor) -> Reader | None:
+    return None if field.message_type is None else _ANY_VALUES.get(field.message_type.full_name)

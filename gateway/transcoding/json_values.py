@@ -47,6 +47,25 @@ def read_struct_as_json(value: Any, path: Path, findings: Findings) -> bytes | N
     return orjson.dumps(members) if exact_integers.make_exact(members, path, findings) else None
 
 
+def read_value(value: Any, path: Path, findings: Findings) -> dict[str, Any]:
+    """A value for a `google.protobuf.Value`, by the name of its kind. Its size was checked before."""
+    if isinstance(value, str):
+        return {"string_value": value}
+    if isinstance(value, bool):
+        return {"bool_value": value}
+    if isinstance(value, int | float):
+        return {"number_value": value}
+    return {"struct_value" if isinstance(value, dict) else "list_value": value}
+
+
+def read_list_value(value: Any, path: Path, findings: Findings) -> list[Any] | None:
+    """An array for a `google.protobuf.ListValue`. Its size was checked before."""
+    if isinstance(value, list):
+        return value
+    findings.refuse(path, WRONG_TYPE, "must be an array")
+    return None
+
+
 def exact_json(value: dict[str, Any]) -> bytes | None:
     """The JSON of an object with few values, whose integers are exact; else None."""
     try:

@@ -4,6 +4,7 @@ from server.model.accounts import Application, CredentialKind, Scope
 from server.model.changes import AliasRemoval, Erasure, Suppression, WouldErase
 from server.model.deployment import DatabaseFacts, Member
 from server.model.kinds import COMPANIES, KINDS, USERS, VISITORS, ProfileKind
+from server.model.operations import MetadataOperation, OperationKind
 from server.model.profiles import Fetched, JsonObject, Preview, Profile, StoredUser
 from server.model.reads import (
     CampaignGroup,
@@ -57,6 +58,8 @@ __all__ = [
     "Lookup",
     "LookupRequest",
     "Member",
+    "MetadataOperation",
+    "OperationKind",
     "Patch",
     "PlannedUpdate",
     "Prefix",

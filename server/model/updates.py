@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar, Final, cast
 
 from server.model.kinds import COMPANIES, USERS, ProfileKind
+from server.model.operations import MetadataOperation
 from server.model.profiles import JsonObject
 
 
@@ -32,6 +33,7 @@ class ProfileUpdate:
     client_address: str | None = None
     clear_fields: Sequence[str] = ()
     etag: str | None = None
+    metadata_operations: Sequence[MetadataOperation] = ()
 
 
 @dataclass(slots=True)
@@ -84,8 +86,9 @@ class Whole:
 Patch = dict[str, object]
 """How a profile changes: a tree by stored (escaped) keys.
 
-A dict is merged into the stored value. `Whole`, a list or a scalar replaces it. REMOVE removes it. An empty dict, or
-one that only removes, makes sure that an object is stored.
+A dict is merged into the stored value. `Whole`, a list or a scalar replaces it. REMOVE removes it. An `Operation` of
+`merge.operations` changes it depending on what is stored. An empty dict, or one that only removes, makes sure that an
+object is stored.
 """
 
 

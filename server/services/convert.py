@@ -34,6 +34,7 @@ from server.model import (
 from server.query.fields import CAMPAIGNS
 from server.services.metadata_from_json import object_from_json
 from server.services.metadata_from_struct import object_from_struct
+from server.services.metadata_operations import operations_from_messages
 from server.services.timestamp import nanoseconds
 from server.users.addresses import MAX_LENGTH
 from server.users.lookup import KEY_BYTES
@@ -79,6 +80,7 @@ def update_from_message(message: user_pb2.UserUpdate, client_address: str | None
         etag=message.etag or None,
         # One more than the limit, so that the plan refuses it without all of them being copied.
         clear_fields=message.clear_fields[: limits.CLEAR_FIELDS + 1] if message.clear_fields else (),
+        metadata_operations=operations_from_messages(operations) if (operations := message.metadata_operations) else (),
     )
 
 

@@ -8,6 +8,7 @@ from server import limits
 from server.errors import InvalidRequest, Violation
 from server.model import UserUpdate
 from server.services.metadata_from_json import object_from_json
+from server.services.metadata_operations import operations_from_json
 from server.services.timestamp import nanoseconds
 
 _MEMBERS: Final = frozenset(user_pb2.UserUpdate.DESCRIPTOR.fields_by_name) - {"metadata_json"}
@@ -35,6 +36,7 @@ def update_from_json(data: bytes, client_address: str | None) -> UserUpdate:
         raise InvalidRequest([Violation("user", "UNKNOWN_FIELD", "has a member that is unknown")])
     metadata, campaign = get("metadata"), get("campaign")
     modified_time, clear_fields = get("modified_time"), get("clear_fields")
+    operations = get("metadata_operations")
     if metadata is not None and type(metadata) is not dict:
         raise _wrong_type("metadata")
     latest, latest_time = get("latest_campaign"), get("latest_campaign_time")
@@ -60,6 +62,7 @@ def update_from_json(data: bytes, client_address: str | None) -> UserUpdate:
         client_address=client_address,
         clear_fields=clear_fields or (),
         etag=get("etag") or None,
+        metadata_operations=operations_from_json(operations) if operations else (),
     )
 
 

@@ -27,6 +27,7 @@ from server.users.campaigns import CampaignPlan
 from server.users.derive import domain_key, email_facts, user_agent_facts
 from server.users.ids import alias_digest, id_of, visitor_id
 from server.users.metadata.flat import FlatMetadata, NotUsual
+from server.users.metadata.operations import OperationsPlan
 from server.users.metadata.tree import too_large
 
 # An upper bound of the operation's bytes, in either form, beside metadata, campaigns and strings: of the envelope with
@@ -49,7 +50,11 @@ def plan_update(application_id: str, update: ProfileUpdate, now: int) -> Planned
     if plan.cleared:
         plan.finish_clearing(update.campaign, first_campaign)
         first_campaign = None if "initial_campaign" in plan.cleared else first_campaign
-    tree = plan.metadata_tree(update.metadata) if update.metadata else None
+    tree = None
+    if update.metadata_operations:
+        tree = plan.metadata_with_operations(update.metadata or {}, update.metadata_operations)
+    elif update.metadata:
+        tree = plan.metadata_tree(update.metadata)
     if update.metadata and not plan.violations:
         if kind.derives_from_email:
             plan.derive_from_email(update.metadata)
@@ -79,7 +84,8 @@ def plan_update(application_id: str, update: ProfileUpdate, now: int) -> Planned
 def fold(writes: Sequence[ProfileWrite]) -> tuple[ProfileWrite, int]:
     """One write with the effect of the first N of `writes` in their order, and N, which is at least 1.
 
-    All are of one profile. Folding stops at the limits of one update. It takes time in proportion to what is folded.
+    All are of one profile. Folding stops at the limits of one update, and where an operation cannot be folded into
+    the writes before. It takes time in proportion to what is folded.
     """
     first = writes[0]
     leaves = size = values = count = 0
@@ -87,13 +93,14 @@ def fold(writes: Sequence[ProfileWrite]) -> tuple[ProfileWrite, int]:
         leaves, size, values = leaves + write.leaves, size + write.size, values + write.values
         exceeds = leaves > limits.METADATA_LEAVES or size > limits.UPDATE_BYTES or values > limits.METADATA_VALUES
         if count and exceeds:
-            leaves, size, values = leaves - write.leaves, size - write.size, values - write.values
             break
         count += 1
     if count == 1:
         return first, 1
+    patch, count = compose([write.patch for write in writes[:count]])
+    if count == 1:
+        return first, 1
     folded = writes[:count]
-    patch = compose(write.patch for write in folded)
     aliases = tuple(dict.fromkeys(chain.from_iterable(write.aliases for write in folded)))
     campaign = _first_campaign(folded, patch)
     return ProfileWrite(
@@ -102,10 +109,10 @@ def fold(writes: Sequence[ProfileWrite]) -> tuple[ProfileWrite, int]:
         change=patch,
         aliases=aliases,
         exact=needs_exact(patch),
-        leaves=leaves,
-        size=size,
+        leaves=sum(write.leaves for write in folded),
+        size=sum(write.size for write in folded),
         first_campaign=campaign,
-        values=values,
+        values=sum(write.values for write in folded),
         kind=first.kind,
     ), count
 
@@ -125,7 +132,7 @@ def _first_campaign(folded: Sequence[ProfileWrite], patch: Patch) -> Sequence[ob
     return None if is_cleared else first
 
 
-class _Plan(CampaignPlan):
+class _Plan(CampaignPlan, OperationsPlan):
     """The plan of one update. `sets` and `removes` are its dot-paths; `cleared` has the fields in `clear_fields`."""
 
     def __init__(self, size: int) -> None:

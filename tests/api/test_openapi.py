@@ -169,7 +169,17 @@ _ITEM: Final = {
     "scopes": "read:users",
     "requests": {"user_id": "u", "session_token": "t"},
     "clear_fields": "company_id",
+    "path": "k",
+    "union": 1,
+    "remove": 1,
 }
+
+
+def _items(name: str, count: int) -> list[Any]:
+    """So many elements of a list."""
+    if name == "metadata_operations":
+        return [{"path": [str(number)], "set_once": 1} for number in range(count)]
+    return [_ITEM[name]] * count
 
 
 def _operation_of(field: str) -> Operation:
@@ -183,6 +193,9 @@ def _request_with(api: Api, field: str, value: Any) -> httpx2.Response:
     message, name = field.split(".")
     if message == "Campaign":
         return api.update({"user_id": "u", "campaign": {name: value}})
+    if message == "MetadataOperation":
+        does = {"set_once": 1} if name == "path" else {}
+        return api.update({"user_id": "u", "metadata_operations": [{"path": ["a"], **does, name: value}]})
     members = {**_REST.get(field, _REST.get(message, {})), name: value}
     if message == "UserUpdate":
         return api.update(members)
@@ -203,7 +216,7 @@ def _faults(response: httpx2.Response) -> set[str]:
     if any(each.get("reason") == "BATCH_TOO_LARGE" for each in details):
         return {"items"}
     fields = [violation["field"] for each in details for violation in each.get("field_violations", [])]
-    return {re.split(r"[.\[]", field.removeprefix("campaign."))[0] for field in fields}
+    return {re.split(r"[.\[]", re.sub(r"\A(campaign|metadata_operations\[0\])[.]", "", field))[0] for field in fields}
 
 
 @pytest.mark.parametrize("field", sorted(CONSTRAINTS))
@@ -218,7 +231,7 @@ def test_a_value_at_a_limit_is_accepted_and_one_beyond_it_is_refused(api: Api, f
         assert name in _faults(_request_with(api, field, ""))
     if most := limits.get("maxItems"):
         names = ("utm_source", "utm_medium", "utm_campaign", "utm_term", "gclid")
-        items = [f"campaign.{each}" for each in names] if name == "group_by" else [_ITEM[name]] * (most + 1)
+        items: list[Any] = [f"campaign.{each}" for each in names] if name == "group_by" else _items(name, most + 1)
         assert name not in _faults(_request_with(api, field, items[:most]))
         assert {name, "items"} & _faults(_request_with(api, field, items[: most + 1]))
     if "maximum" in limits:
@@ -237,7 +250,7 @@ def test_every_field_of_a_request_has_a_limit() -> None:
     text, many = FieldDescriptorProto.TYPE_STRING, FieldDescriptorProto.LABEL_REPEATED
     without = {
         f"{name}.{field.name}"
-        for name in (*of_requests, "UserUpdate", "Campaign")
+        for name in (*of_requests, "UserUpdate", "MetadataOperation", "Campaign")
         for field in messages[name].field
         if (
             field.type in (text, FieldDescriptorProto.TYPE_BYTES, FieldDescriptorProto.TYPE_INT32)

@@ -4,6 +4,8 @@ It shares no code with the server and works on unescaped keys. Property tests co
 """
 
 import copy
+import json
+import re
 from typing import Any
 
 RESERVED = {"email", "name", "first_name", "last_name", "phone", "photo_url"}
@@ -62,6 +64,8 @@ class ReferenceProfile:
             elif isinstance(value, int | float):
                 metadata[name] = str(value)
         self.metadata = merged(self.metadata, exact(metadata))
+        for operation in update.get("metadata_operations") or []:
+            self.metadata = operated(self.metadata, exact(operation))
 
 
 def exact(value: Any) -> Any:
@@ -84,3 +88,66 @@ def merged(stored: Any, sent: dict[str, Any]) -> dict[str, Any]:
         else:
             result[key] = value
     return result
+
+
+def operated(metadata: dict[str, Any], operation: dict[str, Any]) -> dict[str, Any]:
+    """The metadata after an operation."""
+    *parents, key = operation["path"]
+    if operation.get("union") == [] or operation.get("remove") == []:
+        return metadata
+    result = inner = copy.deepcopy(metadata)
+    for parent in parents:
+        if not isinstance(inner.get(parent), dict):
+            inner[parent] = {}
+        inner = inner[parent]
+    if (value := operation.get("set_once")) is not None:
+        if key not in inner:
+            inner[key] = merged({}, value) if isinstance(value, dict) else value
+    elif (values := operation.get("union")) is not None:
+        array = inner.get(key)
+        inner[key] = array if isinstance(array, list) else []
+        for value in values:
+            if same(value) not in map(same, inner[key]):
+                inner[key] = [*inner[key], value]
+    elif (values := operation.get("remove")) is not None:
+        if isinstance(inner.get(key), list):
+            inner[key] = [item for item in inner[key] if same(item) not in map(same, values)]
+    elif (value := operation.get("minimum")) is not None:
+        if ordered(inner.get(key), value) is not True:
+            inner[key] = value
+    elif ordered(value := operation["maximum"], inner.get(key)) is not True:
+        inner[key] = value
+    return result
+
+
+def same(value: Any) -> str:
+    """A text that equal JSON values have."""
+    return json.dumps(normal(value), sort_keys=True)
+
+
+def normal(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: normal(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [normal(item) for item in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def ordered(one: Any, other: Any) -> bool | None:
+    """Whether the first of two values is at most the second; None if they are not of one kind."""
+    kinds = [(type(value) in (int, float), moment(value)) for value in (one, other)]
+    if kinds[0][0] and kinds[1][0]:
+        return bool(one <= other)
+    first, second = kinds[0][1], kinds[1][1]
+    return None if first is None or second is None else first <= second
+
+
+def moment(value: Any) -> tuple[int, ...] | None:
+    """The year, month, day, hour, minute, second and nanosecond of a time or date."""
+    if not isinstance(value, str) or not re.fullmatch(
+        r"\d{4}-\d\d-\d\d(T\d\d:\d\d:\d\d(\.\d{1,9})?Z)?", value, re.ASCII
+    ):
+        return None
+    *parts, fraction = [*re.split("[^0-9]+", value.split(".")[0].rstrip("Z")), value.partition(".")[2].rstrip("Z")]
+    numbers = [int(part) for part in parts] + [0] * (6 - len(parts))
+    return (*numbers, int(fraction.ljust(9, "0")))

@@ -18,8 +18,12 @@ _SCALARS: Final[Mapping[int, Schema]] = {
     FieldDescriptorProto.TYPE_INT64: {"type": "integer", "format": "int64"},
     FieldDescriptorProto.TYPE_STRING: {"type": "string"},
 }
-_OF_REQUESTS: Final = ("Request", "Update")
+_OF_REQUESTS: Final = ("Request", "Update", "Operation")
 _TIME: Final[Schema] = {"type": "string", "format": "date-time"}
+_ANY_VALUE: Final[Mapping[str, Schema]] = {
+    "google.protobuf.Value": {},
+    "google.protobuf.ListValue": {"type": ["array", "null"], "items": {}},
+}
 _STRUCT, _TIMESTAMP, _STATUS = "google.protobuf.Struct", "google.protobuf.Timestamp", "google.rpc.Status"
 
 _SPARSE: Final[Mapping[str, frozenset[str]]] = {
@@ -112,6 +116,8 @@ class Schemas:
                 types = ["string", "number", "boolean"]
             return {**scalar, "type": [*types, "null"], **constraints}
         name = message_of(field.type_name)
+        if name in _ANY_VALUE:
+            return {**_ANY_VALUE[name], **constraints}
         if name == _TIMESTAMP:
             return {"anyOf": [dict(_TIME), {"type": "string", "maxLength": 0}, {"type": "null"}], **constraints}
         whole: Schema = (
@@ -124,7 +130,9 @@ class Schemas:
     def _lenient_item(self, field: FieldDescriptorProto) -> Schema:
         if field.type != FieldDescriptorProto.TYPE_MESSAGE:
             return {"type": ["string", "integer"]}
-        return self.request(message_of(field.type_name), is_strict=True, is_item=True)
+        name = message_of(field.type_name)
+        is_request = name.endswith("Request")
+        return self.request(name, is_strict=is_request, is_item=is_request)
 
     def _object(self, name: str) -> Schema:
         message = self._api.messages[name]

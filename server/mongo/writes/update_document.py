@@ -6,7 +6,9 @@ What is said of MongoDB here holds for 6.0.
 from typing import cast
 
 from server.limits import ALIASES
+from server.merge.operations import Operation
 from server.model import REMOVE, DotPaths, Patch, ProfileWrite, Remove, Whole
+from server.mongo.writes.operation_expression import Expression, operation_expression
 
 UpdateDocument = dict[str, object]
 Pipeline = list[dict[str, object]]
@@ -71,17 +73,19 @@ def exact_update(write: ProfileWrite) -> Pipeline:
     return pipeline
 
 
-def _expression(change: object, stored: str, path: str, removed: list[str]) -> dict[str, object] | str:
+def _expression(change: object, stored: str, path: str, removed: list[str]) -> Expression:
     """The new value of the expression `stored`. Paths to remove are added to `removed`."""
     if isinstance(change, Remove):
         return "$$REMOVE"
     if not isinstance(change, dict):
         # Outside $literal, a string that starts with `$` would be evaluated, and copy another field.
         return {"$literal": change.value if isinstance(change, Whole) else change}
-    overlay = {}
+    overlay: dict[str, object] = {}
     for key, inner in change.items():
         if isinstance(inner, Remove):
             removed.append(f"{path}.{key}")
+        elif isinstance(inner, Operation):
+            overlay[key] = operation_expression(inner, key)
         else:
             overlay[key] = _expression(inner, f"$$s.{key}", f"{path}.{key}", removed)
     # With a variable, an object repeats only its own key, not the whole path to it.

@@ -65,7 +65,7 @@ class LongInteger(str):
     __slots__ = ()
 
 
-class _Refused(Exception):
+class Refused(Exception):
     """The update is refused, so the rest of it is not visited."""
 
 
@@ -79,6 +79,8 @@ class MetadataPlan:
     """All values, including the `removed` ones."""
     removed = 0
     _unusual_keys = 0
+    _path_limit = limits.METADATA_LEVELS
+    """The limit of the parts of a path to an object or array."""
 
     def __init__(self, size: int) -> None:
         self.violations: list[Violation] = []
@@ -99,17 +101,17 @@ class MetadataPlan:
                     self._stop(too_many_paths())
                 metadata = {**metadata, **changed}
             return self._merge(metadata, ["metadata"], len("metadata"))
-        except _Refused:
+        except Refused:
             return {}
 
     def _stop(self, violation: Violation) -> None:
         self.violations.append(violation)
-        raise _Refused
+        raise Refused
 
     def _refuse_value(self, path: list[str | int], reason: str, description: str) -> None:
         self.refuse(field_path(path), reason, description)
         if len(self.violations) >= limits.REPORTED:
-            raise _Refused
+            raise Refused
 
     def _reserved(self, metadata: JsonObject) -> JsonObject:
         """The reserved fields that are stored in another form than sent."""
@@ -142,7 +144,7 @@ class MetadataPlan:
             self._stop(too_many_paths())
         if self.values > limits.METADATA_VALUES:
             self._stop(too_many_values())
-        if len(path) > limits.METADATA_LEVELS:
+        if len(path) > self._path_limit:
             self._refuse_value(path, "TOO_DEEP", f"nested deeper than {limits.METADATA_LEVELS} levels")
             return {}
         patch: Patch = {}
@@ -210,7 +212,7 @@ class MetadataPlan:
         self.size += ITEM_BYTES * len(value)
         path.append(part)
         checked: object = None
-        if len(path) > limits.METADATA_LEVELS:
+        if len(path) > self._path_limit:
             self._refuse_value(path, "TOO_DEEP", f"nested deeper than {limits.METADATA_LEVELS} levels")
         elif isinstance(value, list):
             checked = [self._checked(item, path, index) for index, item in enumerate(value)]

@@ -1,5 +1,6 @@
 """Columns of CSV as fields of updates."""
 
+import json
 from typing import Any
 
 import pytest
@@ -114,12 +115,15 @@ def test_other_columns_are_refused_ignored_or_metadata() -> None:
 
 def test_whole_objects_are_json() -> None:
     header = ["user_id", "metadata:json", "campaign:json", "initial_campaign:json", "clear_fields"]
-    cells = ["1", '{"a":1}', '{"utm_source":"x"}', "", '["company_id"]']
+    header.append("Metadata operations")
+    operations = [{"path": ["a"], "union": ["x"]}]
+    cells = ["1", '{"a":1}', '{"utm_source":"x"}', "", '["company_id"]', json.dumps(operations)]
     assert _object(header, cells) == {
         "user_id": "1",
         "metadata": {"a": 1},
         "campaign": {"utm_source": "x"},
         "clear_fields": ["company_id"],
+        "metadata_operations": operations,
     }
 
 

@@ -330,6 +330,8 @@ def test_a_path_names_a_field_in_160_characters(parts: tuple[str | int, ...], te
         ("campaign.mine", "campaign"),
         ("modified_time", "modified_time"),
         ("users[3]", "*"),
+        ("metadata_operations[3].path[0]", "metadata_operations.path"),
+        ("users[3].metadata_operations[3].union[2].secret", "metadata_operations.union"),
         ("john@acmeinc.com", "*"),
         ("user_id.x", "user_id"),
         ("campaign", "campaign"),

@@ -40,14 +40,16 @@ def test_a_struct_is_read_whole() -> None:
 
 def test_values_of_a_struct_beyond_the_limit_are_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
     read = 0
-    value_of = metadata_from_struct._Reader._value
+    value_of = metadata_from_struct.StructReader.value
 
-    def count(reader: metadata_from_struct._Reader, value: Value, path: list[str | int], part: str | int) -> object:
+    def count(
+        reader: metadata_from_struct.StructReader, value: Value, path: list[str | int], part: str | int
+    ) -> object:
         nonlocal read
         read += 1
         return value_of(reader, value, path, part)
 
-    monkeypatch.setattr(metadata_from_struct._Reader, "_value", count)
+    monkeypatch.setattr(metadata_from_struct.StructReader, "value", count)
     struct = _struct(**{name: [0] * 6_000 for name in "abc"})
     assert _refused(struct) == [("metadata", "TOO_MANY_VALUES", "more than 10,000 values in one update")]
     assert 6_000 <= read <= limits.METADATA_VALUES

@@ -16,7 +16,7 @@ from server.model import UserUpdate
 from server.services.batch_updates import json_objects
 from server.services.convert import update_from_message
 from server.services.update_from_json import update_from_json
-from tests.support.strategies import UPDATES
+from tests.support.strategies import UPDATES, UPDATES_WITH_OPERATIONS
 
 _DECODER = ObjectDecoder(Message.DESCRIPTOR)
 
@@ -34,7 +34,7 @@ def _sent_as(update: dict[str, Any], *, as_json: bool) -> tuple[UserUpdate | Non
     return read, [*findings.violations, *findings.warnings]
 
 
-@given(UPDATES, st.sampled_from(["u", "", None, 5]), st.booleans())
+@given(UPDATES | UPDATES_WITH_OPERATIONS, st.sampled_from(["u", "", None, 5]), st.booleans())
 def test_an_update_is_the_same_as_json_and_as_a_message(update: dict[str, Any], user_id: Any, is_camel: bool) -> None:
     update = {"userId" if is_camel else "user_id": user_id, **update}
     one, other = _sent_as(update, as_json=True), _sent_as(update, as_json=False)
@@ -42,6 +42,7 @@ def test_an_update_is_the_same_as_json_and_as_a_message(update: dict[str, Any], 
         if read:
             # A message cannot tell these from what is not sent.
             read.campaign, read.clear_fields = read.campaign or None, list(read.clear_fields)
+            read.metadata_operations = list(read.metadata_operations)
     assert one == other
 
 
@@ -64,6 +65,24 @@ def test_an_update_is_the_same_as_json_and_as_a_message(update: dict[str, Any], 
         {"modified_time": [2**62, 0]},
         {"modified_time": [0, -1]},
         {"metadata_json": "{}"},
+        {"metadata_operations": {"path": ["a"]}},
+        *(
+            {"metadata_operations": [operation]}
+            for operation in (
+                5,
+                {"path": ["a"]},
+                {"path": "a", "union": []},
+                {"path": [5], "union": []},
+                {"path": ["a"], "union": {}},
+                {"path": ["a"], "union": [], "remove": []},
+                {"path": ["a"], "union": [], "other": 1},
+                {"path": ["a"], "set_once": 5},
+                {"path": ["a"], "set_once": {"number_value": "5"}},
+                {"path": ["a"], "set_once": {"number_value": True}},
+                {"path": ["a"], "set_once": {"null_value": 5}},
+                {"path": ["a"], "maximum": {"number_value": 5, "bool_value": True}},
+            )
+        ),
         {"other": 1},
     ],
     ids=str,

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from server import limits
 from server.errors import InvalidRequest
-from server.model import REMOVE, JsonObject, ProfileWrite, UserUpdate
+from server.model import REMOVE, JsonObject, MetadataOperation, OperationKind, ProfileWrite, UserUpdate
 from server.mongo.writes.update_document import dotted_update, exact_update
 from server.users.update import fold, plan_update
 from tests.support.strategies import METADATA, UPDATES
@@ -115,6 +115,31 @@ def test_the_size_of_any_update_bounds_its_operation(updates: list[dict[str, Any
     folded, count = fold(writes)
     assert count == len(writes)
     _check(folded)
+
+
+_OBJECT: JsonObject = {"a" * 50: "é", "b": {"c": 1.5, ".": None}}
+_OPERATIONS: list[list[tuple[str, object]]] = [
+    [(kind, [0]) for kind in ("union", "remove") for _ in range(50)],
+    [(kind, [{"a": 1, "b": 2}]) for kind in ("union", "remove") for _ in range(50)],
+    [(kind, [{f"{n}": 1.5, "k" * 80: {}, "l": n} for n in range(100)]) for kind in ("union", "remove")],
+    [(kind, [_nested("k", 14, _OBJECT), [[[[]]]], ""]) for kind in ("union", "remove") for _ in range(30)],
+    [("set_once", _nested("é", 14, _OBJECT)) for _ in range(20)],
+    [(kind, value) for kind in ("minimum", "maximum") for value in [1, 1e300, "2026-01-02"] * 15],
+]
+
+
+@pytest.mark.parametrize("operations", _OPERATIONS, ids=range(len(_OPERATIONS)))
+@pytest.mark.parametrize("key", ["k", "." * 500, "é"], ids=["short", "long", "wide"])
+def test_the_size_of_operations_bounds_the_pipeline(operations: list[tuple[str, object]], key: str) -> None:
+    sent = [
+        MetadataOperation((key, f"{number}"), OperationKind(kind), value)
+        for number, (kind, value) in enumerate(operations)
+    ]
+    write = _write(metadata_operations=sent)
+    assert _operation_bytes(write, exact_update(write)) <= write.size
+    folded, count = fold([write, write])
+    assert count == 2
+    assert _operation_bytes(folded, exact_update(folded)) <= folded.size
 
 
 @given(METADATA)
