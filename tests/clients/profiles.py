@@ -1,7 +1,6 @@
 """The expected profiles of the users in these tests, as the HTTP API returns them."""
 
 import hashlib
-from collections.abc import Container
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -15,6 +14,8 @@ CAMPAIGN: Final = {
     "utm_content": "landing",
 }
 """The campaign of the examples on the API page."""
+
+_CAMPAIGN_TIMES: Final = frozenset({"initial_campaign_time", "latest_campaign_time"})
 
 _TOLERANCE = timedelta(seconds=2)  # MongoDB stores milliseconds.
 
@@ -47,21 +48,24 @@ def profile(user_id: str, **fields: Any) -> dict[str, Any]:
     facts = derived(sent["email"]) if "email" in sent else {}
     here = {"ip_address": "127.0.0.1", "observed_ip_address": "127.0.0.1"}
     always = {"user_id": user_id, **here, "metadata": {}, "alias_count": 0}
-    first = {"initial_campaign": fields["campaign"]} if "campaign" in fields else {}
-    return always | facts | first | fields
+    campaigns = ("initial_campaign", "latest_campaign") if "campaign" in fields else ()
+    whole = dict.fromkeys(campaigns, fields.get("campaign"))
+    times = {f"{name}_time": fields["modified_time"] for name in campaigns if "modified_time" in fields}
+    return always | facts | whole | times | fields
 
 
-def returned_profile(api: Api, user_id: str, *, kept: Container[str] = ()) -> Any:
+def returned_profile(api: Api, user_id: str, *, is_timed: bool = False) -> Any:
     """The profile without its etag and its times, which must be those of a user who was created just now.
 
-    A time that is among the `kept` fields stays, whatever it is: an update had it.
+    `is_timed` says that the updates had a `modified_time`. Then it stays, and so do the times of the campaigns.
     """
     answer = api.get(user_id)
     assert answer.status_code == 200, answer.text
     profile_of_api = answer.json()
     assert profile_of_api.pop("etag")
-    for name in ("created_time", "modified_time", "stored_time"):
-        assert name in kept or is_now(profile_of_api.pop(name))
+    of_update = () if is_timed else ("modified_time", *_CAMPAIGN_TIMES & profile_of_api.keys())
+    for name in ("created_time", "stored_time", *of_update):
+        assert is_now(profile_of_api.pop(name))
     return profile_of_api
 
 

@@ -2,7 +2,7 @@
 
 import json
 
-from tests.clients import profiles, updates
+from tests.clients import updates
 from tests.clients.conftest import NODE, Node
 from tests.clients.programs import run
 from tests.support.stack import Api, Stack
@@ -30,4 +30,4 @@ def test_no_call_of_the_packages_ends_the_process_and_users_are_stored_as_sent(
     assert lines == [*(f"{name} 201" for name in _CALLS), "alive"]
     for package in packages:
         for user in updates.users(package):
-            assert profiles.returned_profile(api, user["user_id"], kept=user) == updates.stored_user(user)
+            assert updates.returned_user(api, user) == updates.stored_user(user)

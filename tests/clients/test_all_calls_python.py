@@ -6,7 +6,7 @@ from typing import Final
 
 import pytest
 
-from tests.clients import profiles, updates
+from tests.clients import updates
 from tests.clients.programs import run_python
 from tests.support.stack import Api, Stack
 
@@ -136,4 +136,4 @@ def test_all_calls_of_a_package_succeed_and_users_are_stored_as_sent(stack: Stac
     )
     assert printed == "alive\n"
     for user in users:
-        assert profiles.returned_profile(api, user["user_id"], kept=user) == updates.stored_user(user)
+        assert updates.returned_user(api, user) == updates.stored_user(user)

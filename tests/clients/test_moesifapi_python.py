@@ -58,6 +58,9 @@ client.update_users_batch([])
         "metadata": {"title": "CTO"},
         "campaign": {"utm_source": "s"},
         "initial_campaign": {"utm_source": "s"},
+        "initial_campaign_time": "2026-01-02T03:04:05.678Z",
+        "latest_campaign": {"utm_source": "s"},
+        "latest_campaign_time": "2026-01-02T03:04:05.678Z",
         "modified_time": "2026-01-02T03:04:05.678901Z",
         "alias_count": 2,
     }

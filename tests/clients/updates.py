@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
 from tests.clients import profiles
+from tests.support.stack import Api
 
 Update: TypeAlias = Mapping[str, Any]
 
@@ -51,6 +52,11 @@ def companies(prefix: str) -> Sequence[Update]:
         {"company_id": f"{prefix}-few", "metadata": {"plan": "free"}},
         {"company_id": f"{prefix}-none"},
     ]
+
+
+def returned_user(api: Api, update: Update) -> Any:
+    """The profile of the user of an update, as stored_user() expects it."""
+    return profiles.returned_profile(api, update["user_id"], is_timed="modified_time" in update)
 
 
 def stored_user(update: Update) -> Update:

@@ -141,8 +141,12 @@ def _expected(user_id: str, reference: ReferenceProfile) -> dict[str, Any]:
         fields["modified_time"] = _utc(fields["modified_time"])
     if reference.campaign:
         fields["campaign"] = reference.campaign
-    if reference.initial_campaign:
-        fields["initial_campaign"] = reference.initial_campaign
+    for name in ("initial_campaign", "latest_campaign"):
+        if campaign := getattr(reference, name):
+            fields[name] = campaign
+        if time := getattr(reference, f"{name}_time"):
+            # It is stored to the millisecond.
+            fields[f"{name}_time"] = re.sub(r"(\.\d{3})\d+", r"\1", _utc(time))
     facts = profiles.derived(email) if "." in (email := reference.metadata.get("email", "")) else {}
     always = {"user_id": user_id, "alias_count": len(reference.tokens)}
     if observed := reference.observed_ip_address:
@@ -175,7 +179,8 @@ def check_stored(api: Api, expected: dict[str, dict[str, Any]]) -> None:
         assert answer.status_code == 200, answer.text
         stored = answer.json()
         assert stored.pop("etag")
-        for name in ("created_time", "modified_time", "stored_time"):
+        of_campaigns = {"initial_campaign_time", "latest_campaign_time"} & stored.keys()
+        for name in ("created_time", "modified_time", "stored_time", *of_campaigns):
             if name not in profile:
                 assert profiles.is_now(stored.pop(name))
         assert stored == profile
@@ -291,8 +296,7 @@ def test_the_recordings_of_a_client_are_accepted_in_order_on_one_connection(
     timeless = [user | {"modified_time": None} for user in users]
     for user_id, profile in folded(timeless).items():
         stored = api.get(user_id).json()
-        times = ("created_time", "modified_time", "stored_time", "etag")
-        assert {key: value for key, value in stored.items() if key not in times} == profile
+        assert {name: value for name, value in stored.items() if not name.endswith(("_time", "etag"))} == profile
 
 
 _ANSWERS: Final[dict[str, tuple[int, Any]]] = {
