@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from server.mongo.backups import backup
 from server.mongo.backups.backup import Counts
@@ -15,9 +15,12 @@ def verified(path: Path) -> tuple[Mapping[str, Any], Counts]:
         return backup.verify(file)
 
 
+_NAMED: Final = ("profiles", "companies", "applications", "credentials")
+
+
 def described(counts: Counts) -> str:
     """What a backup holds, for people."""
-    return ", ".join(f"{counts.get(name, 0):,} {name}" for name in ("profiles", "applications", "credentials"))
+    return ", ".join(f"{counts.get(name, 0):,} {name}" for name in _NAMED)
 
 
 def json_of(counts: Counts, created_time: datetime | None = None) -> dict[str, object]:

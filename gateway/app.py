@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from google.protobuf.descriptor import ServiceDescriptor
-from userfold.internal.v1 import user_update_service_pb2
+from userfold.internal.v1 import company_update_service_pb2, user_update_service_pb2
 from userfold.v1 import (
     application_service_pb2,
     campaign_service_pb2,
+    company_service_pb2,
     credential_service_pb2,
     metadata_service_pb2,
     refusal_service_pb2,
@@ -45,6 +46,7 @@ from runtime.turns import Turns
 SERVICES: Final = (
     user_service_pb2.DESCRIPTOR.services_by_name["UserService"],
     visitor_service_pb2.DESCRIPTOR.services_by_name["VisitorService"],
+    company_service_pb2.DESCRIPTOR.services_by_name["CompanyService"],
     campaign_service_pb2.DESCRIPTOR.services_by_name["CampaignService"],
     refusal_service_pb2.DESCRIPTOR.services_by_name["RefusalService"],
     metadata_service_pb2.DESCRIPTOR.services_by_name["MetadataService"],
@@ -54,7 +56,10 @@ SERVICES: Final = (
 )
 """The services whose methods are served over HTTP. Readiness is that of the first."""
 
-INTERNAL: Final = (user_update_service_pb2.DESCRIPTOR.services_by_name["UserUpdateService"],)
+INTERNAL: Final = (
+    user_update_service_pb2.DESCRIPTOR.services_by_name["UserUpdateService"],
+    company_update_service_pb2.DESCRIPTOR.services_by_name["CompanyUpdateService"],
+)
 """Services whose methods take the requests of many clients together."""
 
 _UPDATES: Final = 2000

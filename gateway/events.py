@@ -14,7 +14,7 @@ EVENTS: Final[Mapping[str, Event]] = {
     ),
     "ready again": Event("a server can do its work again, and the gateway serves"),
     "not stored": Event(
-        "an application sends events, actions, companies or subscriptions, which are accepted and not stored",
+        "an application sends events, actions or subscriptions, which are accepted and not stored",
         "turn that off in the application's client library, unless the calls do no harm",
     ),
 }

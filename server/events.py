@@ -31,6 +31,8 @@ EVENTS: Final[Mapping[str, Event]] = {
         "visitors that have expired cannot be deleted now; servers try again every minute",
         "see `database unavailable`; with another `error`, look at MongoDB's log",
     ),
+    "companies erased": Event("a call erased a company: `deleted` is 0 where there was no profile"),
+    "companies exported": Event("a call exported a company"),
     "aliases removed": Event(
         "a call removed session tokens from users: of `items` that it named, `removed` were there"
     ),

@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from typing import Final
 
 from google.protobuf.descriptor import ServiceDescriptor
+from userfold.internal.v1 import company_update_service_pb2, refusal_report_service_pb2, user_update_service_pb2
 from userfold.internal.v1 import credential_service_pb2 as internal_credential_service_pb2
-from userfold.internal.v1 import refusal_report_service_pb2, user_update_service_pb2
 from userfold.v1 import (
     application_service_pb2,
     campaign_service_pb2,
+    company_service_pb2,
     credential_service_pb2,
     metadata_service_pb2,
     refusal_service_pb2,
@@ -19,11 +20,12 @@ from userfold.v1 import (
     visitor_service_pb2,
 )
 
+from server import model
 from server.commit.write_batcher import WriteBatcher
-from server.model import VISITORS
 from server.mongo.accounts.applications import MongoApplicationStore
 from server.mongo.accounts.credentials import MongoCredentialStore
 from server.mongo.client import Database
+from server.mongo.queries.company_domains import MongoCompanyDomains
 from server.mongo.queries.profile_queries import MongoProfileQueries
 from server.mongo.queries.samples import MongoMetadataSamples
 from server.mongo.queries.visitors import MongoVisitorQueries
@@ -40,18 +42,22 @@ from server.rpc.served_method import Shared
 from server.services.accounts.application_service import ApplicationService
 from server.services.accounts.credential_check import CredentialCheckService
 from server.services.accounts.credential_service import CredentialService
-from server.services.batch_updates import BatchUpdater
 from server.services.campaign_service import CampaignService
-from server.services.dry_runs.updates import UpdateDryRuns
+from server.services.company_finder import CompanyFinder
+from server.services.company_service import CompanyService
+from server.services.dry_runs.updates import UpdateDryRuns, gate_of_dry_runs
 from server.services.overview.metadata_service import MetadataService
 from server.services.overview.status_service import Process, StatusService
 from server.services.refusal_service import RefusalReportService, RefusalService
-from server.services.update_service import UserUpdateService
+from server.services.updates.update_messages import OF_COMPANIES, OF_USERS, UpdateMessages
+from server.services.updates.update_methods import UpdateMethods
+from server.services.updates.update_service import CompanyUpdateService, UserUpdateService
 from server.services.user_service import UserService
 from server.services.visitor_service import VisitorService
 
 USERS: Final = user_service_pb2.DESCRIPTOR.services_by_name["UserService"]
 _VISITORS: Final = visitor_service_pb2.DESCRIPTOR.services_by_name["VisitorService"]
+_COMPANIES: Final = company_service_pb2.DESCRIPTOR.services_by_name["CompanyService"]
 _CAMPAIGNS: Final = campaign_service_pb2.DESCRIPTOR.services_by_name["CampaignService"]
 _REFUSALS: Final = refusal_service_pb2.DESCRIPTOR.services_by_name["RefusalService"]
 _METADATA: Final = metadata_service_pb2.DESCRIPTOR.services_by_name["MetadataService"]
@@ -59,10 +65,11 @@ _STATUS: Final = status_service_pb2.DESCRIPTOR.services_by_name["StatusService"]
 _APPLICATIONS: Final = application_service_pb2.DESCRIPTOR.services_by_name["ApplicationService"]
 _CREDENTIALS: Final = credential_service_pb2.DESCRIPTOR.services_by_name["CredentialService"]
 
-PUBLIC: Final = (USERS, _VISITORS, _CAMPAIGNS, _REFUSALS, _METADATA, _STATUS, _APPLICATIONS, _CREDENTIALS)
+PUBLIC: Final = (USERS, _COMPANIES, _VISITORS, _CAMPAIGNS, _REFUSALS, _METADATA, _STATUS, _APPLICATIONS, _CREDENTIALS)
 """The services that reflection lists: all but the internal ones."""
 
 _UPDATES: Final = user_update_service_pb2.DESCRIPTOR.services_by_name["UserUpdateService"]
+_COMPANY_UPDATES: Final = company_update_service_pb2.DESCRIPTOR.services_by_name["CompanyUpdateService"]
 _CREDENTIAL_CHECKS: Final = internal_credential_service_pb2.DESCRIPTOR.services_by_name["CredentialService"]
 _REFUSAL_REPORTS: Final = refusal_report_service_pb2.DESCRIPTOR.services_by_name["RefusalReportService"]
 
@@ -81,26 +88,37 @@ def servicers(
 ) -> Mapping[ServiceDescriptor, object]:
     """What serves each service. `secret` is one that all servers share. Streams end when `stopping` is set."""
     turns, refusals = shared.turns, shared.refusals
-    updater = BatchUpdater(profiles, time.time_ns, turns)
-    dry_runs = UpdateDryRuns(MongoProfilePreviews(database), time.time_ns, turns)
+    tokens, gate = PageTokens(secret), gate_of_dry_runs()
+    companies = MongoProfileQueries(database, kind=model.COMPANIES)
+
+    def updates(of: UpdateMessages, kind: model.ProfileKind) -> UpdateMethods:
+        dry_runs = UpdateDryRuns(of, MongoProfilePreviews(database, kind), time.time_ns, turns, gate)
+        return UpdateMethods(of, profiles, dry_runs, time.time_ns, stopping, turns)
+
+    of_users, of_companies = updates(OF_USERS, model.USERS), updates(OF_COMPANIES, model.COMPANIES)
     applications = MongoApplicationStore(database)
-    tokens = PageTokens(secret)
     return {
         USERS: UserService(
-            profiles,
-            updater,
-            dry_runs,
+            of_users,
             queries,
+            CompanyFinder(companies, MongoCompanyDomains(database)),
             MongoProfileErasure(database),
             MongoSuppressions(database),
             tokens,
             time.time_ns,
-            stopping,
+            turns,
+        ),
+        _COMPANIES: CompanyService(
+            of_companies,
+            companies,
+            MongoProfileErasure(database, model.COMPANIES),
+            tokens,
+            time.time_ns,
             turns,
         ),
         _VISITORS: VisitorService(
             MongoVisitorQueries(database),
-            MongoProfileQueries(database, kind=VISITORS),
+            MongoProfileQueries(database, kind=model.VISITORS),
             MongoVisitorErasure(database),
             tokens,
             time.time_ns,
@@ -112,7 +130,8 @@ def servicers(
         _STATUS: StatusService(process, profiles, shared, health, MongoStatus(database, time.monotonic), time.time_ns),
         _APPLICATIONS: ApplicationService(applications, ApplicationDeletion(database), time.time),
         _CREDENTIALS: CredentialService(applications, credentials, time.time),
-        _UPDATES: UserUpdateService(updater, dry_runs),
+        _UPDATES: UserUpdateService(of_users),
+        _COMPANY_UPDATES: CompanyUpdateService(of_companies),
         _CREDENTIAL_CHECKS: CredentialCheckService(),
         _REFUSAL_REPORTS: RefusalReportService(refusals, time.time),
     }

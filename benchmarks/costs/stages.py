@@ -20,8 +20,9 @@ from server.mongo.client import connect, open_database
 from server.mongo.writes.profiles import MongoProfileStore
 from server.mongo.writes.update_document import dotted_update
 from server.rpc.call import Call
-from server.services.batch_updates import BatchUpdater, json_objects
-from server.services.update_from_json import update_from_json
+from server.services.updates.batch_updates import BatchUpdater
+from server.services.updates.update_from_json import update_from_json
+from server.services.updates.update_messages import OF_USERS
 from server.users.update import plan_update
 
 _BATCHES: Final = 10
@@ -75,13 +76,15 @@ def _all(work: Callable[[], Iterable[object]]) -> Callable[[], Awaitable[object]
 
 async def _updated(bodies: Sequence[bytes], store: MongoProfileStore) -> None:
     """Update with concurrent batches, as a server does once gRPC has parsed them."""
-    updater = BatchUpdater(WriteBatcher(store), time.time_ns, Turns())
+    updater = BatchUpdater(OF_USERS, WriteBatcher(store), time.time_ns, Turns())
     application = Application(_APPLICATION, CredentialKind.COLLECTOR, COLLECTOR_SCOPES)
     call = Call(application, (), lambda: "unix:", RefusalCounts(_unstored, time.time))
     responses = [BatchUpdateUsersResponse() for _ in range(0, len(bodies), BATCH)]
     await asyncio.gather(
         *(
-            updater.update(json_objects(bodies[place * BATCH : (place + 1) * BATCH]), [], call, response.results)
+            updater.update(
+                OF_USERS.json_objects(bodies[place * BATCH : (place + 1) * BATCH]), [], call, response.results
+            )
             for place, response in enumerate(responses)
         )
     )

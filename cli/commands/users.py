@@ -113,7 +113,7 @@ def lookup(
     as_json: Json = False,
 ) -> None:
     """List the users of a session token, an email address, a company or an anonymous id, the latest first."""
-    known = {"email": email, "company_id": company_id, "anonymous_id": anonymous_id}
+    known: dict[str, Any] = {"email": email, "company_id": company_id, "anonymous_id": anonymous_id}
     if sum(value is not None for value in (session_token, *known.values())) != 1:
         options = "--session-token, --email, --company-id and --anonymous-id"
         raise typer.BadParameter(f"exactly one of {options} is needed")

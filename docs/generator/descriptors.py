@@ -13,6 +13,19 @@ from google.protobuf.descriptor_pb2 import (
     ServiceDescriptorProto,
 )
 
+SUBJECTS: Final = {
+    "UserService": "users",
+    "CompanyService": "companies",
+    "VisitorService": "visitors",
+    "CampaignService": "campaigns",
+    "RefusalService": "refusals",
+    "MetadataService": "metadata",
+    "StatusService": "status",
+    "ApplicationService": "applications",
+    "CredentialService": "credentials",
+}
+"""The services, and what their pages are called by."""
+
 _IMAGE: Final = Path(__file__).parent.parent.parent / "build" / "api.binpb"
 _PACKAGE: Final = "userfold.v1"
 

@@ -1,13 +1,14 @@
 """Messages and their fields, as lists that name type, form and comment."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from functools import cache
 from typing import Final
 
 from google.protobuf.descriptor_pb2 import DescriptorProto, FieldDescriptorProto
 
-from docs.generator.descriptors import Api, message_of, own_oneof
+from docs.generator.descriptors import SUBJECTS, Api, message_of, own_oneof
 
-_MESSAGES_PAGE, _METHODS_PAGE = "messages.md", "grpc-users.md"
+_MESSAGES_PAGE: Final = "messages.md"
 _ERRORS_PAGE: Final = "../errors.md"
 
 _SCALARS: Final = {
@@ -48,6 +49,9 @@ def field_list(api: Api, message: DescriptorProto, *, as_json: bool, without: Co
         comment = api.comments[f"{message.name}.{field.name}"]
         kind = _type(message, field, as_json=as_json)
         lines.append(f"{' ' * indent}- **`{field.name}`** ({kind}): {_indented(comment, indent + 2)}")
+        if field.type == FieldDescriptorProto.TYPE_ENUM:
+            values = api.enum(message_of(field.type_name)).items()
+            lines += [f"{' ' * indent}  - `{name}`: {_indented(text, indent + 4)}" for name, text in values]
     return "\n".join(lines) or "No fields."
 
 
@@ -57,8 +61,18 @@ def link_to(name: str) -> str:
         return f"[`{name}`]({_ERRORS_PAGE})"
     if name.startswith("google."):
         return f"`{name}`"
-    page = _METHODS_PAGE if name.endswith(("Request", "Response")) else _MESSAGES_PAGE
-    return f"[`{name}`]({page}#{name.lower()})"
+    return f"[`{name}`]({_pages().get(name, _MESSAGES_PAGE)}#{name.lower()})"
+
+
+@cache
+def _pages() -> Mapping[str, str]:
+    """The pages of the messages that are described with their methods."""
+    return {
+        message_of(name): f"grpc-{SUBJECTS[service.name]}.md"
+        for service in Api().services.values()
+        for method in service.method
+        for name in (method.input_type, method.output_type)
+    }
 
 
 def _type(message: DescriptorProto, field: FieldDescriptorProto, *, as_json: bool) -> str:
@@ -71,6 +85,8 @@ def _type(message: DescriptorProto, field: FieldDescriptorProto, *, as_json: boo
         if not as_json:
             return f"repeated {link_to(name)}" if repeated else link_to(name)
         kind = _JSON.get(name) or link_to(name)
+    elif field.type == FieldDescriptorProto.TYPE_ENUM:
+        kind = "string" if as_json else f"`{'optional ' * field.proto3_optional}{message_of(field.type_name)}`"
     else:
         name = _SCALARS[field.type]
         if not as_json:

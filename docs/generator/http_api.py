@@ -12,7 +12,10 @@ from docs.generator.descriptors import Api, message_of
 from docs.generator.examples import Examples
 from docs.generator.fields import field_list, link_to
 
-_SUMMARIES: Final = {"BatchUpdateUsers": "BatchUpdateUsersSummary"}
+_SUMMARIES: Final = {
+    "BatchUpdateUsers": "BatchUpdateUsersSummary",
+    "BatchUpdateCompanies": "BatchUpdateCompaniesSummary",
+}
 """Methods whose response the gateway writes in a form of its own."""
 
 
@@ -77,6 +80,9 @@ def _response(api: Api, method: str, message: DescriptorProto, route: Route) -> 
     if route.response_body:
         (field,) = (each for each in message.field if each.name == route.response_body)
         yield f"{status}, and a {link_to(message_of(field.type_name))} as the body."
+        if len(message.field) > 1:
+            yield "Beside its members, as far as they are set:"
+            yield field_list(api, message, as_json=True, without={route.response_body})
         return
     yield f"{status}, and an object with:"
     yield field_list(api, message, as_json=True)

@@ -40,6 +40,12 @@ curl -s -X POST http://127.0.0.1:8080/v1/users \\
 ```json
 {{}}
 ```""",
+    "companies": f"""\
+The routes of the gateway for [companies](../companies.md). Paths, queries, bodies and credentials are described in
+[the HTTP API](../http-api.md), errors in [errors](../errors.md), and the types that are linked in
+[messages](messages.md).
+
+{_KEYS.strip()}""",
     "campaigns": f"""\
 The routes of the gateway for reports of campaigns. Queries, bodies and credentials are described in
 [the HTTP API](../http-api.md), errors in [errors](../errors.md), and the types that are linked in
@@ -167,6 +173,12 @@ update = user_pb2.UserUpdate(anonymous_id="visitor-7", session_token="XXXXXXXXXX
 request = user_service_pb2.UpdateUserRequest(user=update)
 UserServiceStub(channel).UpdateUser(request, timeout=5, metadata=credential)
 ```""",
+    "companies": _STUB.format(
+        modules="company_pb2, company_service_pb2",
+        service="company_service",
+        stub="CompanyServiceStub",
+        name="companies",
+    ),
     "campaigns": _STUB.format(
         modules="campaign_pb2, campaign_service_pb2, user_pb2, user_service_pb2",
         service="campaign_service",

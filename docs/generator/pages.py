@@ -1,27 +1,14 @@
 """The text of each reference page."""
 
 from collections.abc import Iterator, Mapping
-from typing import Final
 
 from google.protobuf.descriptor_pb2 import MethodDescriptorProto
 
 from docs.generator import http_api, intros
 from docs.generator.contract import Contract
-from docs.generator.descriptors import Api, message_of, streams
+from docs.generator.descriptors import SUBJECTS, Api, message_of, streams
 from docs.generator.examples import Examples
 from docs.generator.fields import field_list, link_to
-
-SUBJECTS: Final = {
-    "UserService": "users",
-    "VisitorService": "visitors",
-    "CampaignService": "campaigns",
-    "RefusalService": "refusals",
-    "MetadataService": "metadata",
-    "StatusService": "status",
-    "ApplicationService": "applications",
-    "CredentialService": "credentials",
-}
-"""The services, and what their pages are called by."""
 
 
 def pages() -> Mapping[str, str]:

@@ -33,7 +33,8 @@ _GRAVEST_FIRST = (
 )
 """Codes of failures that are not the caller's. The first that an item has is the code of the whole batch."""
 
-_PREVIEW: Final = ("user", "changed_paths", "suppressed")
+_NO_PREVIEW: Final = "warnings"
+"""The member of a response to a dry run that is beside the previews."""
 
 _WORTH_A_RETRY = (code_pb2.UNAVAILABLE, code_pb2.DEADLINE_EXCEEDED)
 
@@ -109,7 +110,8 @@ class Outcome:
             return
         self._suppressed += "suppressed" in outcome
         if self._is_dry_run:
-            self._preview({"index": indexes[place]} | {name: outcome[name] for name in _PREVIEW if name in outcome})
+            preview = {name: value for name, value in outcome.items() if name != _NO_PREVIEW}
+            self._preview({"index": indexes[place]} | preview)
         if warnings := outcome.get("warnings"):
             self._warned.update(warned_from_warnings(warnings, self._message))
             if len(self._warnings) < FINDINGS_LIMIT:

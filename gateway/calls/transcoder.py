@@ -72,6 +72,12 @@ class Transcoder:
             ObjectDecoder(binding.body_message, is_strict=not binding.is_lenient) if binding.body_message else None
         )
         self._parameters = Parameters(binding)
+        # Members of the response that a body, which is one member, has beside its own where they are set.
+        self._beside = [
+            field.name
+            for field in binding.response.DESCRIPTOR.fields
+            if field.has_presence and field.name != binding.response_body
+        ]
         self._described = binding.body_message or binding.request_type
         self._tasks: set[asyncio.Task[Answer]] = set()
         self._batch_client: BatchClient | None = None
@@ -219,7 +225,9 @@ class Transcoder:
     def _success(self, response: dict[str, Any], warnings: list[Finding]) -> Answer:
         """The answer with the members of the server's response, and the warnings of decoding before its own."""
         name = self._binding.response_body
-        value: dict[str, Any] = response.get(name, {}) if name else response
+        value: dict[str, Any] = response
+        if name:
+            value = response.get(name, {}) | {each: response[each] for each in self._beside if each in response}
         warned: Warned = {}
         if warnings or "warnings" in response:
             joined = [asdict(each) for each in warnings] + response.get("warnings", [])

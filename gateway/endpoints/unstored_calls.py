@@ -1,4 +1,4 @@
-"""Calls of client libraries for which Userfold stores nothing: companies, subscriptions, actions, events.
+"""Calls of client libraries for which Userfold stores nothing: subscriptions, actions, events.
 
 Libraries end their process or raise an error when such a call fails, right after a successful update of a user. So
 these calls succeed with a warning. Their bodies are discarded unread, and the log reports them once a minute.
@@ -21,8 +21,6 @@ from gateway.upstream.credential_cache import Caller
 _log = structlog.get_logger("userfold.gateway")
 
 BODY_BYTES: Final[Mapping[str, int]] = {
-    "/v1/companies": content_encoding.OBJECT_BYTES,
-    "/v1/companies/batch": content_encoding.ARRAY_BYTES,
     "/v1/subscriptions": content_encoding.OBJECT_BYTES,
     "/v1/subscriptions/batch": content_encoding.ARRAY_BYTES,
     "/v1/actions": content_encoding.OBJECT_BYTES,
@@ -43,7 +41,7 @@ ANSWER: Final = Answer(
             {
                 "field": "",
                 "reason": "NOT_STORED",
-                "description": "is accepted and not stored; users are stored by POST /v1/users and /v1/users/batch",
+                "description": "is accepted and not stored; POST /v1/users and /v1/companies store users and companies",
             }
         ]
     },

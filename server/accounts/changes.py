@@ -111,7 +111,9 @@ def _of_kind(kind: str) -> Iterator[Violation]:
 def _of_scopes(kind: str, scopes: Sequence[str]) -> Iterator[Violation]:
     if kind == KIND_NAMES[CredentialKind.COLLECTOR]:
         if scopes:
-            yield Violation("scopes", "TOO_MANY", "must be empty: a collector key always has write:users")
+            yield Violation(
+                "scopes", "TOO_MANY", "must be empty: a collector key always has write:users and write:companies"
+            )
         return
     if not scopes:
         yield Violation("scopes", "REQUIRED", f"must have at least one of {_SCOPES}")

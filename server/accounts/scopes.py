@@ -18,8 +18,9 @@ class Need:
     collector_key: bool = False
 
 
-COLLECTOR_SCOPES: Final = frozenset({Scope.WRITE_USERS})
-"""The scopes of a collector key. It can use them only in methods that accept such a key."""
+COLLECTOR_SCOPES: Final = frozenset({Scope.WRITE_USERS, Scope.WRITE_COMPANIES})
+"""The scopes of a collector key, whatever an earlier version stored. It can use them only in methods that accept such
+a key."""
 
 
 def require(need: Need, application: Application) -> None:

@@ -80,6 +80,9 @@ BY_USER_ID = ["application_id", "user_id"]
 BY_COMPANY_ID = ["application_id", "company_id"]
 """The index of all companies by their ids."""
 
+BY_DOMAIN_KEY = ["application_id", "domain_key", "_id"]
+"""The index of all companies with a domain."""
+
 BY_EMAIL_KEY = ["application_id", "email_key"]
 """The index of all users with an email address, by its key. Visitors are not in it, however many have an address."""
 
@@ -138,9 +141,7 @@ INDEXES: Final = (
     ),
     NeededIndex("companies", BY_CREATED_TIME, {}),
     NeededIndex("companies", BY_COMPANY_ID, {}),
-    NeededIndex(
-        "companies", ["application_id", "domain_key"], {"partialFilterExpression": {"domain_key": {"$exists": True}}}
-    ),
+    NeededIndex("companies", BY_DOMAIN_KEY, {"partialFilterExpression": {"domain_key": {"$exists": True}}}),
     # The pointers to a profile, and those whose profile is not absorbed yet.
     *(NeededIndex("profiles", [field], {"sparse": True}) for field in ("pointer", "absorption")),
     NeededIndex("profiles", BY_VISITOR, {"partialFilterExpression": VISITORS_QUERY}),

@@ -11,6 +11,7 @@ from pymongo.errors import ConfigurationError, OperationFailure, PyMongoError
 from pymongo.uri_parser import parse_uri
 
 from server.errors import PathNotDeclarable
+from server.model import COMPANIES, USERS
 from server.mongo.client import INDEXES, PROFILE_VALIDATOR
 from server.mongo.declared_indexes import index_options
 from server.mongo.driver import options_for
@@ -75,6 +76,7 @@ class Inspection:
     redaction: Fact = Unknown("")
     space: Fact = Unknown("")
     collection: Fact = Unknown("")
+    companies: Fact = Unknown("")
     sharding: Fact = Unknown("")
     schema: Fact = Unknown("")
     clock_seconds: float = 0.0
@@ -83,10 +85,14 @@ class Inspection:
 
     @property
     def has_validator(self) -> bool:
-        """Whether the collection of profiles has the validator of this version, and MongoDB enforces it."""
-        options = self.collection.get("options", {}) if not isinstance(self.collection, Unknown) else {}
-        is_enforced = (options.get("validationLevel", "strict"), options.get("validationAction", "error"))
-        return options.get("validator") == PROFILE_VALIDATOR and is_enforced == ("strict", "error")
+        """Whether the collections of profiles have the validator of this version, and MongoDB enforces it."""
+        return _has_validator(self.collection) and _has_validator(self.companies)
+
+
+def _has_validator(collection: Fact) -> bool:
+    options = collection.get("options", {}) if not isinstance(collection, Unknown) else {}
+    is_enforced = (options.get("validationLevel", "strict"), options.get("validationAction", "error"))
+    return options.get("validator") == PROFILE_VALIDATOR and is_enforced == ("strict", "error")
 
 
 def inspect(uri: str, database: str) -> Inspection:
@@ -163,7 +169,8 @@ class _Inspector:
             profiling=_read(lambda: self._database.command("profile", -1)),
             redaction=_read(self._redaction),
             space=_read(self._space),
-            collection=_read(self._collection),
+            collection=_read(lambda: self._collection(USERS.collection)),
+            companies=_read(lambda: self._collection(COMPANIES.collection)),
             sharding=_read(self._sharding),
             schema=_read(lambda: self._database[SCHEMA].find_one(KEY) or {}),
             clock_seconds=hello["localTime"].timestamp() - middle,
@@ -192,8 +199,8 @@ class _Inspector:
         stats = self._database.command("dbStats")
         return {"total": stats["fsTotalSize"], "used": stats["fsUsedSize"]}
 
-    def _collection(self) -> Document:
-        found = list(self._database.list_collections(filter={"name": "profiles"}))
+    def _collection(self, name: str) -> Document:
+        found = list(self._database.list_collections(filter={"name": name}))
         return dict(found[0]) if found else {}
 
     def _sharding(self) -> Document:

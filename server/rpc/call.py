@@ -22,8 +22,6 @@ CONTRACT_VERSION: Final = 2
 REPORTS_REFUSALS: Final = "x-userfold-reports-refusals"
 """The metadata in which a gateway says that it counts the refusals of its calls, and reports them."""
 
-_READ_USERS: Final = Need(Scope.READ_USERS)
-
 Metadata: TypeAlias = Iterable[tuple[str, str | bytes]]
 
 
@@ -126,9 +124,11 @@ class Call:
         """The address of the client, as the gateway states it; else that of the peer. None for a local socket."""
         return _client_address(self.metadata, self.peer)
 
-    def require_reader(self) -> None:
-        """Raise ScopeMissing where the credential may not read users, as a dry run shows what is stored."""
-        require(_READ_USERS, self.application)
+    def require(self, scope: Scope) -> None:
+        """Raise ScopeMissing where the credential does not have this scope too, as for a dry run, which shows what is
+        stored.
+        """
+        require(Need(scope), self.application)
 
 
 def origin_of_call(

@@ -52,7 +52,7 @@ ERROR_STATUSES: Final[Mapping[type[errors.UserfoldError], ErrorStatus]] = {
     errors.BatchTooLarge: ErrorStatus(
         StatusCode.INVALID_ARGUMENT,
         "BATCH_TOO_LARGE",
-        f"A batch holds at most {limits.BATCH_UPDATES:,} users; none of this one was processed.",
+        f"A batch holds at most {limits.BATCH_UPDATES:,} items; none of this one was processed.",
     ),
     errors.ProfileTooLarge: ErrorStatus(
         StatusCode.FAILED_PRECONDITION,
@@ -120,7 +120,7 @@ ERROR_STATUSES: Final[Mapping[type[errors.UserfoldError], ErrorStatus]] = {
     errors.ResponseTooLarge: ErrorStatus(
         StatusCode.RESOURCE_EXHAUSTED,
         "RESPONSE_TOO_LARGE",
-        "The response would become too large: ask for this user in another call.",
+        "The response would become too large: ask for this one in another call.",
     ),
     errors.UserNotFound: ErrorStatus(
         StatusCode.NOT_FOUND, "USER_NOT_FOUND", "The application has no user with this user_id."
@@ -132,6 +132,9 @@ ERROR_STATUSES: Final[Mapping[type[errors.UserfoldError], ErrorStatus]] = {
         StatusCode.NOT_FOUND,
         "VISITOR_IDENTIFIED",
         "The visitor was identified and is a part of a user: look the user up by this anonymous_id.",
+    ),
+    errors.CompanyNotFound: ErrorStatus(
+        StatusCode.NOT_FOUND, "COMPANY_NOT_FOUND", "The application has no company with this company_id."
     ),
     errors.WriteOutcomeUnknown: ErrorStatus(
         StatusCode.UNAVAILABLE,

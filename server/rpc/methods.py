@@ -55,6 +55,9 @@ class MethodRule:
 
 
 _SEND_UPDATES: Final = Need(Scope.WRITE_USERS, collector_key=True)
+_SEND_COMPANIES: Final = Need(Scope.WRITE_COMPANIES, collector_key=True)
+_READ_COMPANIES: Final = Need(Scope.READ_COMPANIES)
+_DELETE_COMPANIES: Final = Need(Scope.DELETE_COMPANIES)
 _WRITE_USERS: Final = Need(Scope.WRITE_USERS)
 _READ_USERS: Final = Need(Scope.READ_USERS)
 _DELETE_USERS: Final = Need(Scope.DELETE_USERS)
@@ -92,12 +95,28 @@ METHODS: Final[Mapping[str, MethodRule]] = {
     "userfold.v1.VisitorService.CountVisitors": MethodRule(_READ_USERS, Work.QUERY),
     "userfold.v1.VisitorService.DeleteVisitor": MethodRule(_DELETE_USERS, Work.CHANGE),
     "userfold.v1.VisitorService.ExportVisitor": MethodRule(_READ_USERS, Work.READ),
+    "userfold.v1.CompanyService.UpdateCompany": MethodRule(_SEND_COMPANIES, Work.UPDATE),
+    "userfold.v1.CompanyService.BatchUpdateCompanies": MethodRule(_SEND_COMPANIES, Work.UPDATE, items="companies"),
+    "userfold.v1.CompanyService.StreamUpdateCompanies": MethodRule(
+        _SEND_COMPANIES, Work.UPDATE, items="companies", is_stream=True
+    ),
+    "userfold.v1.CompanyService.GetCompany": MethodRule(_READ_COMPANIES, Work.READ),
+    "userfold.v1.CompanyService.ListCompanies": MethodRule(_READ_COMPANIES, Work.QUERY),
+    "userfold.v1.CompanyService.CountCompanies": MethodRule(_READ_COMPANIES, Work.QUERY),
+    "userfold.v1.CompanyService.DeleteCompany": MethodRule(_DELETE_COMPANIES, Work.CHANGE),
+    "userfold.v1.CompanyService.ExportCompany": MethodRule(_READ_COMPANIES, Work.READ),
     "userfold.v1.CampaignService.ReportCampaigns": MethodRule(_READ_CAMPAIGNS, Work.QUERY),
     "userfold.internal.v1.UserUpdateService.BatchUpdateUsers": MethodRule(
         _SEND_UPDATES, Work.UPDATE, items="users_json"
     ),
     "userfold.internal.v1.UserUpdateService.StreamBatchUpdateUsers": MethodRule(
         _SEND_UPDATES, Work.UPDATE, items="users_json", is_stream=True, served_as="BatchUpdateUsers"
+    ),
+    "userfold.internal.v1.CompanyUpdateService.BatchUpdateCompanies": MethodRule(
+        _SEND_COMPANIES, Work.UPDATE, items="companies_json"
+    ),
+    "userfold.internal.v1.CompanyUpdateService.StreamBatchUpdateCompanies": MethodRule(
+        _SEND_COMPANIES, Work.UPDATE, items="companies_json", is_stream=True, served_as="BatchUpdateCompanies"
     ),
     "userfold.v1.RefusalService.ListRefusals": MethodRule(_READ_REFUSALS, Work.READ),
     "userfold.v1.StatusService.GetStatus": MethodRule(_ANY_TOKEN, Work.STATUS),

@@ -61,9 +61,10 @@ async def parse_large(
 
 def _require_size(payload: bytes, request_class: type[Message]) -> None:
     if len(payload) > limits.UPDATE_BYTES:
-        # Of a user, only `metadata` can be that large: all other fields have far lower limits.
-        fields = request_class.DESCRIPTOR.fields
-        field = "user.metadata" if fields[0].name == "user" else fields[0].name
+        first = request_class.DESCRIPTOR.fields[0]
+        # Of an update, only `metadata` can be that large: all other fields have far lower limits.
+        is_update = first.message_type is not None and "metadata" in first.message_type.fields_by_name
+        field = f"{first.name}.metadata" if is_update else first.name
         raise InvalidRequest([Violation(field, "TOO_LARGE", f"must take less than {limits.UPDATE_BYTES:,} bytes")])
 
 

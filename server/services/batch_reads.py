@@ -11,7 +11,7 @@ from server.errors import ResponseTooLarge, UserfoldError
 from server.model import Fetched
 from server.rpc.call import Call
 from server.rpc.observing.refusal_log import status_of_refusal
-from server.services.batch_updates import REFUSED_IN_ONE_TURN
+from server.services.updates.batch_updates import REFUSED_IN_ONE_TURN
 
 
 class ReadResults:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -10,6 +10,8 @@ from google.protobuf.unknown_fields import UnknownFieldSet
 from userfold.v1 import (
     campaign_pb2,
     campaign_service_pb2,
+    company_pb2,
+    company_service_pb2,
     user_agent_pb2,
     user_pb2,
     user_service_pb2,
@@ -20,10 +22,12 @@ from userfold.v1 import (
 from server import limits
 from server.model import (
     CampaignGroup,
+    CompanyUpdate,
     JsonObject,
     ListRequest,
     LookupRequest,
     Profile,
+    ProfileUpdate,
     ReportRequest,
     StoredUser,
     Suppression,
@@ -37,6 +41,7 @@ from server.services.metadata_from_struct import object_from_struct
 from server.services.metadata_operations import operations_from_messages
 from server.services.timestamp import nanoseconds
 from server.users.addresses import MAX_LENGTH
+from server.users.company_of_user import CompanyMatch
 from server.users.lookup import KEY_BYTES
 
 _ADDRESSES_IN_0_1: Final = 2
@@ -45,11 +50,15 @@ _ADDRESSES_IN_0_1: Final = 2
 _FRAMING: Final = 8
 """The upper bound of what protobuf adds to one update and one address: a tag and a length each."""
 
-# Fields of a user that are copied unchanged.
+# Fields of a profile that are copied unchanged, as far as its message has them.
 _COPIED = (
     *("user_id", "company_id", "ip_address", "user_agent_string", "anonymous_id"),
     *("alias_count", "avatar_url", "email_domain", "company_domain", "observed_ip_address", "etag"),
 )
+_COPIED_TO: Final[Mapping[type[Message], Sequence[str]]] = {
+    message: [name for name in _COPIED if name in message.DESCRIPTOR.fields_by_name]
+    for message in (user_pb2.User, company_pb2.Company)
+}
 
 # Times that are stored to the millisecond.
 _TIMES = ("created_time", "stored_time", "initial_campaign_time", "latest_campaign_time")
@@ -60,28 +69,43 @@ _LOOKUP_KEYS: Sequence[Any] = tuple(KEY_BYTES)
 # The names are listed once: `ListFields()` would make an object of each field's descriptor at each call.
 _CAMPAIGN: Sequence[Any] = tuple(campaign_pb2.Campaign.DESCRIPTOR.fields_by_name)
 
+_Update = TypeVar("_Update", bound=ProfileUpdate)
+
 
 def update_from_message(message: user_pb2.UserUpdate, client_address: str | None) -> UserUpdate:
     """The update in a message. Raises InvalidRequest for a value that protobuf allows and JSON does not."""
-    return UserUpdate(
-        user_id=message.user_id,
-        company_id=message.company_id if message.HasField("company_id") else None,
-        modified_time=_nanoseconds(message, "modified_time"),
-        # An empty string is the same as an absent one, so `HasField` is not needed.
-        ip_address=message.ip_address or None,
-        session_token=message.session_token or None,
-        user_agent_string=message.user_agent_string or None,
-        metadata=_metadata(message),
-        campaign=_campaign(message.campaign) if message.HasField("campaign") else None,
-        latest_campaign=_campaign(message.latest_campaign) if message.HasField("latest_campaign") else None,
-        latest_campaign_time=_nanoseconds(message, "latest_campaign_time"),
-        anonymous_id=message.anonymous_id or None,
-        client_address=client_address,
-        etag=message.etag or None,
+    company_id = message.company_id if message.HasField("company_id") else None
+    return _filled(UserUpdate(message.user_id, company_id, message.anonymous_id or None), message, client_address)
+
+
+def company_update_from_message(message: company_pb2.CompanyUpdate, client_address: str | None) -> CompanyUpdate:
+    """As `update_from_message`, of a company."""
+    company_domain = message.company_domain if message.HasField("company_domain") else None
+    return _filled(CompanyUpdate(message.company_id, company_domain), message, client_address)
+
+
+def _filled(
+    update: _Update, message: user_pb2.UserUpdate | company_pb2.CompanyUpdate, client_address: str | None
+) -> _Update:
+    """The update with all that updates of any kind have."""
+    update.modified_time = _nanoseconds(message, "modified_time")
+    # An empty string is the same as an absent one, so `HasField` is not needed.
+    update.ip_address = message.ip_address or None
+    update.session_token = message.session_token or None
+    update.user_agent_string = message.user_agent_string or None
+    update.metadata = _metadata(message)
+    update.campaign = _campaign(message.campaign) if message.HasField("campaign") else None
+    if message.HasField("latest_campaign"):
+        update.latest_campaign = _campaign(message.latest_campaign)
+        update.latest_campaign_time = _nanoseconds(message, "latest_campaign_time")
+    update.client_address = client_address
+    update.etag = message.etag or None
+    if message.clear_fields:
         # One more than the limit, so that the plan refuses it without all of them being copied.
-        clear_fields=message.clear_fields[: limits.CLEAR_FIELDS + 1] if message.clear_fields else (),
-        metadata_operations=operations_from_messages(operations) if (operations := message.metadata_operations) else (),
-    )
+        update.clear_fields = message.clear_fields[: limits.CLEAR_FIELDS + 1]
+    if operations := message.metadata_operations:
+        update.metadata_operations = operations_from_messages(operations)
+    return update
 
 
 def _campaign(message: campaign_pb2.Campaign) -> dict[str, str]:
@@ -95,7 +119,7 @@ def _nanoseconds(message: Message, field: str) -> int | None:
     return nanoseconds(field, timestamp.seconds, timestamp.nanos)
 
 
-def _metadata(message: user_pb2.UserUpdate) -> JsonObject | None:
+def _metadata(message: user_pb2.UserUpdate | company_pb2.CompanyUpdate) -> JsonObject | None:
     metadata_json = message.metadata_json
     if metadata_json or message.HasField("metadata_json"):
         return object_from_json(metadata_json, "metadata_json")
@@ -109,7 +133,9 @@ def lookup_request_from_message(message: user_service_pb2.LookupUsersRequest) ->
 
 
 def list_request_from_message(
-    message: user_service_pb2.ListUsersRequest | visitor_service_pb2.ListVisitorsRequest,
+    message: user_service_pb2.ListUsersRequest
+    | company_service_pb2.ListCompaniesRequest
+    | visitor_service_pb2.ListVisitorsRequest,
 ) -> ListRequest:
     """The list that a message requests."""
     return ListRequest(message.filter, message.order_by, message.page_size, message.page_token, message.fields)
@@ -134,21 +160,21 @@ def fill_group(group: CampaignGroup, message: campaign_service_pb2.CampaignGroup
     message.value_count = group.value_count
 
 
-def fill_user(profile: Profile, user: user_pb2.User) -> None:
-    """Fill the message of a user from a profile, without the metadata."""
-    for name in _COPIED:
+def fill_profile(profile: Profile, message: user_pb2.User | company_pb2.Company) -> None:
+    """Fill the message of a user or a company from a profile, without the metadata."""
+    for name in _COPIED_TO[type(message)]:
         if (value := getattr(profile, name)) is not None:
-            setattr(user, name, value)
+            setattr(message, name, value)
     if profile.user_agent:
-        user.user_agent.CopyFrom(_user_agent_message(profile.user_agent))
+        message.user_agent.CopyFrom(_user_agent_message(profile.user_agent))
     for name in CAMPAIGNS:
         if campaign := getattr(profile, name):
-            getattr(user, name).CopyFrom(campaign_pb2.Campaign(**campaign))
+            getattr(message, name).CopyFrom(campaign_pb2.Campaign(**campaign))
     for name in _TIMES:
         if (time := getattr(profile, name)) is not None:
-            getattr(user, name).FromDatetime(time)
+            getattr(message, name).FromDatetime(time)
     if profile.modified_time is not None:
-        user.modified_time.FromNanoseconds(profile.modified_time)
+        message.modified_time.FromNanoseconds(profile.modified_time)
 
 
 def fill_export(stored: StoredUser, export: user_pb2.UserExport | user_pb2.VisitorExport) -> None:
@@ -157,14 +183,17 @@ def fill_export(stored: StoredUser, export: user_pb2.UserExport | user_pb2.Visit
 
 
 def metadata_json_of(message: Message) -> Sequence[bytes]:
-    """The `metadata_json` of all users in a message."""
-    if isinstance(message, user_pb2.User):
-        return [message.metadata_json]
-    if isinstance(message, user_service_pb2.UpdateUserResponse):
-        return [message.user.metadata_json]
-    if not isinstance(message, user_pb2.UserExport):
-        return []
-    return [message.user.metadata_json, *(visitor.visitor.metadata_json for visitor in message.visitors)]
+    """The `metadata_json` of all profiles in a message."""
+    match message:
+        case user_pb2.User() | company_pb2.Company():
+            return [message.metadata_json]
+        case user_service_pb2.UpdateUserResponse() | user_pb2.UserExport():
+            visitors = message.visitors if isinstance(message, user_pb2.UserExport) else ()
+            return [message.user.metadata_json, *(visitor.visitor.metadata_json for visitor in visitors)]
+        case company_service_pb2.UpdateCompanyResponse():
+            return [message.company.metadata_json]
+        case _:
+            return []
 
 
 def _user_agent_message(facts: Mapping[str, Mapping[str, str]]) -> user_agent_pb2.UserAgent:
@@ -173,6 +202,11 @@ def _user_agent_message(facts: Mapping[str, Mapping[str, str]]) -> user_agent_pb
         os=user_agent_pb2.NameVersion(**facts["os"]) if "os" in facts else None,
         device=user_agent_pb2.Device(**facts["device"]) if "device" in facts else None,
     )
+
+
+def company_match(match: CompanyMatch) -> company_pb2.CompanyMatch.ValueType:
+    """How a company was found, as the value of the contract."""
+    return company_pb2.CompanyMatch.Value(match.name)
 
 
 def suppression_message(suppression: Suppression) -> user_service_pb2.Suppression:

@@ -5,11 +5,11 @@ other applications have a turn after each slice, and a response ends at its limi
 """
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import orjson
 from google.protobuf.message import Message
-from userfold.v1 import campaign_service_pb2, user_pb2, user_service_pb2
+from userfold.v1 import campaign_service_pb2, company_pb2, user_pb2
 
 from runtime.turns import Turns
 from server import limits
@@ -17,6 +17,8 @@ from server.model import Fetched, FetchedGroup, Profile, StoredUser
 from server.rpc.call import Call
 from server.services import convert
 from server.services.stored_metadata import AsJson, AsStruct, Translation
+
+ProfileMessage: TypeAlias = user_pb2.User | company_pb2.Company
 
 METADATA_FORMAT: Final = "x-userfold-metadata-format"
 """The metadata with which a call requests `User.metadata_json`: its value is then `json`."""
@@ -33,7 +35,7 @@ _JSON_GROWTH: Final = 6
 
 
 class ResponseBuilder:
-    """Builds one response, with as many users or groups as fit.
+    """Builds one response, with as many profiles or groups as fit.
 
     `_slice` counts the steps of the current slice, `_work` those of the whole response, `_bytes` its size.
     """
@@ -44,32 +46,32 @@ class ResponseBuilder:
         self._as_json = (METADATA_FORMAT, "json") in call.metadata
         self._slice = self._work = self._bytes = 0
 
-    async def users(self, fetched: Sequence[Fetched], messages: Any) -> int:
-        """Add users to the repeated field `messages`. Returns how many fit: at least the first."""
-        for count, user in enumerate(fetched):
-            if not await self.next_user(user, messages.add()):
+    async def profiles(self, fetched: Sequence[Fetched], messages: Any) -> int:
+        """Add profiles to the repeated field `messages`. Returns how many fit: at least the first."""
+        for count, profile in enumerate(fetched):
+            if not await self.next_profile(profile, messages.add()):
                 del messages[-1]
                 return count
         return len(fetched)
 
-    async def next_user(self, fetched: Fetched, message: user_pb2.User) -> bool:
-        """Fill the message of one of several users. Returns whether it fits, as the first always does."""
+    async def next_profile(self, fetched: Fetched, message: ProfileMessage) -> bool:
+        """Fill the message of one of several profiles. Returns whether it fits, as the first always does."""
         is_first = not self._bytes
-        await self.user(fetched, message)
+        await self.profile(fetched, message)
         return self._add_size(message) or is_first
 
-    async def user(self, fetched: Fetched, message: user_pb2.User) -> None:
-        """Fill the message of a user."""
+    async def profile(self, fetched: Fetched, message: ProfileMessage) -> None:
+        """Fill the message of a profile."""
         await self._decode(fetched)
         await self._translate(fetched.profile(), message)
 
-    async def preview(self, profile: Profile, size: int, response: user_service_pb2.UpdateUserResponse) -> bool:
-        """Fill the user in the response of a dry run, of which `size` bytes of BSON were decoded. Returns whether it
-        fits, as the first always does.
+    async def preview(self, profile: Profile, size: int, response: Message, message: ProfileMessage) -> bool:
+        """Fill the message of the profile in the response of a dry run, of which `size` bytes of BSON were decoded.
+        Returns whether the response fits, as the first always does.
         """
         is_first = not self._bytes
         await self._spend(_PROFILE_WORK + size // _BYTES_PER_STEP)
-        await self._translate(profile, response.user)
+        await self._translate(profile, message)
         return self._add_size(response) or is_first
 
     async def export(self, fetched: Fetched, message: user_pb2.UserExport) -> bool:
@@ -91,6 +93,11 @@ class ResponseBuilder:
     async def _fill_visitor(self, stored: StoredUser, message: user_pb2.VisitorExport) -> None:
         convert.fill_export(stored, message)
         await self._translate(stored.profile, message.visitor)
+
+    async def company_export(self, fetched: Fetched, message: company_pb2.CompanyExport) -> None:
+        """Fill the message of an export of a company."""
+        await self._decode(fetched)
+        await self._translate(fetched.stored_user().profile, message.company)
 
     async def groups(self, fetched: Sequence[FetchedGroup], messages: Any) -> int:
         """Add groups of a report to the repeated field `messages`. Returns how many fit: at least the first."""
@@ -120,8 +127,8 @@ class ResponseBuilder:
     async def _decode(self, fetched: Fetched) -> None:
         await self._spend(_PROFILE_WORK + fetched.size // _BYTES_PER_STEP)
 
-    async def _translate(self, profile: Profile, message: user_pb2.User) -> None:
-        convert.fill_user(profile, message)
+    async def _translate(self, profile: Profile, message: ProfileMessage) -> None:
+        convert.fill_profile(profile, message)
         if profile.metadata is None:
             return
         if self._as_json:

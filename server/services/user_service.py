@@ -1,6 +1,5 @@
 """The methods of UserService: translate, plan, store, translate back."""
 
-import asyncio
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Sequence
 from typing import TypeVar
 
@@ -8,9 +7,8 @@ from userfold.v1 import user_service_pb2 as pb
 
 from runtime.turns import Turns
 from server.commit.lookup_batcher import LookupBatcher
-from server.commit.write_batcher import WriteBatcher
 from server.errors import GatewayTooOld, UserfoldError, UserNotFound
-from server.model import Erasure, PlannedUpdate, WouldErase
+from server.model import Erasure, Scope, WouldErase
 from server.query.field_mask import parse_mask
 from server.query.page_token import PageTokens
 from server.rpc.call import Call, is_from_gateway_0_1
@@ -18,18 +16,10 @@ from server.rpc.observing.refusal_log import status_of_refusal
 from server.rpc.parsing import ParsedRequest
 from server.services import convert
 from server.services.batch_reads import fill_read_results
-from server.services.batch_updates import (
-    BatchUpdater,
-    count_warnings,
-    messages,
-    outcomes_of,
-    plan_each,
-    require_batch,
-    response_of,
-)
-from server.services.dry_runs.updates import UpdateDryRuns
+from server.services.company_finder import CompanyFinder
 from server.services.sliced_responses import ResponseBuilder
-from server.services.update_stream import UpdateStream
+from server.services.updates.batch_updates import outcomes_of, plan_each, require_batch
+from server.services.updates.update_methods import UpdateMethods
 from server.users.count import plan_count
 from server.users.export import plan_export
 from server.users.get import plan_get
@@ -40,7 +30,6 @@ from server.users.removal.delete import plan_delete, plan_suppression
 from server.users.removal.remove_alias import plan_remove_alias
 from server.users.removal.suppressions import next_page_token, plan_lift, plan_suppressions
 from server.users.suggest import merged, plan_suggestions, user_id_of
-from server.users.update import plan_update
 
 _Outcome = TypeVar("_Outcome")
 
@@ -48,73 +37,59 @@ _Outcome = TypeVar("_Outcome")
 class UserService:
     """Serves `userfold.v1.UserService` from a store of profiles.
 
-    `clock` returns nanoseconds since 1970-01-01 UTC. Streams end when `stopping` is set. Long work is done in slices,
-    in `turns` of the applications. The caller of each method is authenticated, and may call it.
+    `clock` returns nanoseconds since 1970-01-01 UTC. Long work is done in slices, in `turns` of the applications. The
+    caller of each method is authenticated, and may call it.
     """
 
     def __init__(
         self,
-        profiles: WriteBatcher,
-        updater: BatchUpdater,
-        dry_runs: UpdateDryRuns,
+        updates: UpdateMethods,
         queries: ProfileQueries,
+        companies: CompanyFinder,
         erasure: ProfileErasure,
         suppressions: Suppressions,
         tokens: PageTokens,
         clock: Callable[[], int],
-        stopping: asyncio.Event,
         turns: Turns,
     ) -> None:
-        self._profiles = profiles
-        self._updater = updater
-        self._dry_runs = dry_runs
+        self._updates = updates
         self._queries = queries
         self._lookups = LookupBatcher(queries)
+        self._companies = companies
         self._erasure = erasure
         self._suppressions = suppressions
         self._tokens = tokens
         self._clock = clock
-        self._stopping = stopping
         self._turns = turns
 
     async def UpdateUser(self, request: pb.UpdateUserRequest, call: Call) -> pb.UpdateUserResponse:
-        if request.validate_only:
-            return await self._dry_runs.update(request, call)
-        application_id, now, address = call.application_id, self._clock(), call.client_address()
-
-        def plan() -> PlannedUpdate:
-            return plan_update(application_id, convert.update_from_message(request.user, address), now)
-
-        planned, outcome = await self._profiles.submit_unplanned(application_id, call.size_bytes, plan)
-        response = _unless_error(response_of(planned, outcome))
-        if planned.warnings or response.suppressed:
-            count_warnings("UpdateUser", [response], call)
+        response: pb.UpdateUserResponse = await self._updates.update(request, call)
         return response
 
     async def BatchUpdateUsers(self, request: pb.BatchUpdateUsersRequest, call: Call) -> pb.BatchUpdateUsersResponse:
         response = pb.BatchUpdateUsersResponse()
-        if request.validate_only:
-            await self._dry_runs.update_batch(messages(request.users), call, response.results)
-            return response
-        require_batch(request.users)
-        await self._updater.update(
-            messages(request.users), convert.addresses_from_gateway_0_1(request), call, response.results
-        )
+        addresses = convert.addresses_from_gateway_0_1(request)
+        await self._updates.update_batch(request, addresses, call, response.results)
         return response
 
     async def StreamUpdateUsers(
         self, requests: AsyncIterable[ParsedRequest], call: Call
     ) -> AsyncIterator[pb.StreamUpdateUsersResponse]:
-        stream = UpdateStream(self._profiles, self._dry_runs, call, self._clock, self._stopping, self._turns)
-        async for response in stream.acknowledge(requests):
+        async for response in self._updates.update_stream(requests, call):
             yield response
 
     async def GetUser(self, request: pb.GetUserRequest, call: Call) -> pb.GetUserResponse:
         fetched = await self._queries.find(plan_get(call.application_id, "user_id", request.user_id))
         if fetched is None:
             raise UserNotFound
-        response = pb.GetUserResponse()
-        await self._builder(call).user(fetched, response.user)
+        response, builder = pb.GetUserResponse(), self._builder(call)
+        await builder.profile(fetched, response.user)
+        if request.include_company:
+            call.require(Scope.READ_COMPANIES)
+            (found,) = await self._companies.of_users(call.application_id, [fetched])
+            if found is not None:
+                response.company_match = convert.company_match(found.match)
+                await builder.profile(found.company, response.company)
         return response
 
     async def BatchGetUsers(self, request: pb.BatchGetUsersRequest, call: Call) -> pb.BatchGetUsersResponse:
@@ -125,7 +100,7 @@ class UserService:
             "BatchGetUsers",
             response.results,
             fetched,
-            lambda user, message: builder.next_user(user, message.user),
+            lambda user, message: builder.next_profile(user, message.user),
             call,
             self._turns,
         )
@@ -135,8 +110,13 @@ class UserService:
         now = self._clock()
         lookup = plan_lookup(call.application_id, convert.lookup_request_from_message(request), self._tokens, now)
         response = pb.LookupUsersResponse()
+        if request.include_company:
+            call.require(Scope.READ_COMPANIES)
         async with self._lookups.look_up(lookup) as (fetched, has_more):
-            count = await self._builder(call).users(fetched, response.users)
+            if request.include_company:
+                count = await self._companies.fill_users(fetched, response, self._builder(call), call.application_id)
+            else:
+                count = await self._builder(call).profiles(fetched, response.users)
         if has_more or count < len(fetched):
             if is_from_gateway_0_1(call.metadata):
                 # It ignores page tokens, and would pass the first page on as the whole result.
@@ -153,7 +133,7 @@ class UserService:
         for matched_field, users in zip(("user_id", "metadata.email"), found, strict=True):
             for user in users:
                 suggestion = response.suggestions.add(matched_field=matched_field)
-                await builder.user(user, suggestion.user)
+                await builder.profile(user, suggestion.user)
         return response
 
     async def RemoveAlias(self, request: pb.RemoveAliasRequest, call: Call) -> pb.RemoveAliasResponse:
@@ -207,7 +187,7 @@ class UserService:
         self, erasures: Sequence[Erasure], call: Call, *, is_dry_run: bool
     ) -> Sequence[Erased | WouldErase]:
         if is_dry_run:
-            call.require_reader()
+            call.require(Scope.READ_USERS)
             return await self._erasure.preview(erasures)
         return await self._erasure.erase(erasures)
 
@@ -253,7 +233,7 @@ class UserService:
         listing = plan_list(call.application_id, list_request, self._tokens, now)
         fetched, has_more = await self._queries.list_users(listing)
         response = pb.ListUsersResponse()
-        count = await self._builder(call).users(fetched, response.users)
+        count = await self._builder(call).profiles(fetched, response.users)
         if has_more or count < len(fetched):
             position = fetched[count - 1].position(listing.keys)
             subject = subject_of_list(call.application_id, list_request)

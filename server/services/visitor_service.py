@@ -5,7 +5,7 @@ from collections.abc import Callable
 from userfold.v1 import visitor_service_pb2 as pb
 
 from runtime.turns import Turns
-from server.model import VISITORS
+from server.model import VISITORS, Scope
 from server.query.page_token import PageTokens
 from server.rpc.call import Call
 from server.services import convert
@@ -42,7 +42,7 @@ class VisitorService:
     async def GetVisitor(self, request: pb.GetVisitorRequest, call: Call) -> pb.GetVisitorResponse:
         fetched = await self._visitors.find(_visitor_id(request.anonymous_id, call))
         response = pb.GetVisitorResponse()
-        await self._builder(call).user(fetched, response.visitor)
+        await self._builder(call).profile(fetched, response.visitor)
         return response
 
     async def ExportVisitor(self, request: pb.ExportVisitorRequest, call: Call) -> pb.ExportVisitorResponse:
@@ -56,7 +56,7 @@ class VisitorService:
         listing = plan_list(call.application_id, list_request, self._tokens, now, VISITORS)
         fetched, has_more = await self._queries.list_users(listing)
         response = pb.ListVisitorsResponse()
-        count = await self._builder(call).users(fetched, response.visitors)
+        count = await self._builder(call).profiles(fetched, response.visitors)
         if has_more or count < len(fetched):
             position = fetched[count - 1].position(listing.keys)
             subject = subject_of_list(call.application_id, list_request, VISITORS)
@@ -70,7 +70,7 @@ class VisitorService:
     async def DeleteVisitor(self, request: pb.DeleteVisitorRequest, call: Call) -> pb.DeleteVisitorResponse:
         visitor_id = _visitor_id(request.anonymous_id, call)
         if request.validate_only:
-            call.require_reader()
+            call.require(Scope.READ_USERS)
             would_erase = await self._erasure.preview(visitor_id)
             return pb.DeleteVisitorResponse(deleted=would_erase.is_stored, alias_count=would_erase.aliases)
         return pb.DeleteVisitorResponse(deleted=await self._erasure.erase(visitor_id))

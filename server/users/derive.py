@@ -85,7 +85,7 @@ def domain_key(domain: str) -> str:
 
     Text that is no domain has its letters in lower case, and is found by nothing.
     """
-    text = domain.strip()
+    text = domain.strip().removesuffix(".")
     valid = _domain_of_plain(text) if len(text) <= _PLAIN_LENGTH else None
     return valid or text.lower()
 

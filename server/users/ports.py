@@ -1,6 +1,6 @@
 """What the service needs of a profile store, and what a store must guarantee."""
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Final, Protocol, TypeAlias
 
 from server.errors import UserfoldError
@@ -107,6 +107,17 @@ class ProfileQueries(Protocol):
 
     async def report(self, report: Report) -> CampaignReport:
         """The report, whose groups and total are of one snapshot. Must raise QueryTooSlow after its time."""
+
+
+class CompanyDomains(Protocol):
+    """Which companies have which domains."""
+
+    async def only_companies(self, application_id: str, domains: Sequence[str]) -> Mapping[str, str]:
+        """The `_id` of the only company with each domain, without domains that none or several companies have.
+
+        Domains are in the form of `derive.domain_key`. The result must include all writes that were acknowledged before
+        the call. Must raise DatabaseUnavailable if the database does not respond, and QueryTooSlow after its time.
+        """
 
 
 Erased: TypeAlias = bool | UserfoldError

@@ -32,6 +32,7 @@ def test_a_renamed_application_has_its_new_name_at_once(api: Api, application: A
 
 def test_a_dry_run_counts_what_would_be_deleted_and_deletes_nothing(api: Api, application: Application) -> None:
     api.batch([{"user_id": "a"}, {"user_id": "b"}, {"anonymous_id": "v"}])
+    api.client.post("/v1/companies", json={"company_id": "c"}, headers=api.writer)
     for _ in range(2):
         application_id = application.application_id
         dry_run = _post(api, "/v1/application:delete", application_id=application_id, validate_only=True)
@@ -39,6 +40,7 @@ def test_a_dry_run_counts_what_would_be_deleted_and_deletes_nothing(api: Api, ap
         assert contents == {
             "user_count": 2,
             "visitor_count": 1,
+            "company_count": 1,
             "suppression_count": 0,
             "refusal_count": 0,
             "credential_count": 2,

@@ -79,7 +79,7 @@ def test_the_list_has_every_credential_and_no_secret(credentials: Credentials) -
     key, first, old, latest = credentials.list()
     assert latest == created["credential"]
     assert [each["kind"] for each in (key, first, old)] == ["collector_key", "management_token", "management_token"]
-    assert (key["scopes"], first["scopes"]) == (["write:users"], ["admin"])
+    assert (key["scopes"], first["scopes"]) == (["write:companies", "write:users"], ["admin"])
     assert datetime.fromisoformat(old["expire_time"]) < datetime.now(UTC)
     secrets = (created["secret"], ended, credentials.application.management_token, credentials.api.writer)
     text = json.dumps(credentials.list())
@@ -106,7 +106,7 @@ def test_a_created_collector_key_sends_updates(credentials: Credentials) -> None
     created = credentials.create(kind="collector_key")
     key = {"X-Moesif-Application-Id": created["secret"]}
     assert credentials.api.client.post("/v1/users", json={"user_id": "u"}, headers=key).status_code == 201
-    assert created["credential"]["scopes"] == ["write:users"]
+    assert created["credential"]["scopes"] == ["write:companies", "write:users"]
 
 
 def test_a_response_with_a_secret_is_not_to_be_stored(credentials: Credentials) -> None:

@@ -13,12 +13,12 @@ from google.protobuf.descriptor_pb2 import FieldDescriptorProto
 from openapi_spec_validator import OpenAPIV31SpecValidator
 from pymongo.database import Database
 
+from docs.generator.descriptors import SUBJECTS
 from docs.generator.descriptors import Api as Protos
 from docs.generator.openapi.constraints import CONSTRAINTS, UNLIMITED
 from docs.generator.openapi.document import document, written
 from docs.generator.openapi.postman import collection
 from docs.generator.openapi.responses import ELSEWHERE, REASONS
-from docs.generator.pages import SUBJECTS
 from tests.api.openapi import DOCUMENT, FILE, Operation, is_valid, operations
 from tests.docs.conversation import same
 from tests.docs.markdown import DOCS, ROOT, Block
@@ -130,7 +130,9 @@ def test_the_examples_are_answered_as_shown(
 def test_every_operation_of_a_method_has_an_example_or_its_other_route_has() -> None:
     without = {key for key, each in _OPERATIONS.items() if each.described["security"] and not [*_examples(each)]}
     assert {key.removesuffix("ByPost") for key in without if key.endswith("ByPost")} == {
+        "countCompanies",
         "countUsers",
+        "listCompanies",
         "countVisitors",
         "reportCampaigns",
     }
@@ -141,6 +143,8 @@ def test_every_operation_of_a_method_has_an_example_or_its_other_route_has() -> 
 
 _REST: Final[dict[str, dict[str, Any]]] = {
     "UserUpdate": {"user_id": "u"},
+    "CompanyUpdate": {"company_id": "c"},
+    **{f"{name}CompanyRequest": {"company_id": "c"} for name in ("Get", "Export", "Delete")},
     "RemoveAliasRequest": {"user_id": "u", "session_token": "t"},
     "GetUserRequest": {"user_id": "u"},
     "ExportUserRequest": {"user_id": "u"},
@@ -168,11 +172,14 @@ _ITEM: Final = {
     "user_ids": "u",
     "scopes": "read:users",
     "requests": {"user_id": "u", "session_token": "t"},
-    "clear_fields": "company_id",
+    "clear_fields": "campaign",
     "path": "k",
     "union": 1,
     "remove": 1,
 }
+
+_UPDATED: Final = {"UserUpdate": "/v1/users", "CompanyUpdate": "/v1/companies"}
+"""The paths of updates, by their messages."""
 
 
 def _items(name: str, count: int) -> list[Any]:
@@ -197,8 +204,8 @@ def _request_with(api: Api, field: str, value: Any) -> httpx2.Response:
         does = {"set_once": 1} if name == "path" else {}
         return api.update({"user_id": "u", "metadata_operations": [{"path": ["a"], **does, name: value}]})
     members = {**_REST.get(field, _REST.get(message, {})), name: value}
-    if message == "UserUpdate":
-        return api.update(members)
+    if message in _UPDATED:
+        return api.client.post(_UPDATED[message], json=members, headers=api.writer)
     operation = _operation_of(field)
     path = operation.path
     for parameter in re.findall(r"\{(\w+)\}", path):
@@ -250,7 +257,7 @@ def test_every_field_of_a_request_has_a_limit() -> None:
     text, many = FieldDescriptorProto.TYPE_STRING, FieldDescriptorProto.LABEL_REPEATED
     without = {
         f"{name}.{field.name}"
-        for name in (*of_requests, "UserUpdate", "MetadataOperation", "Campaign")
+        for name in (*of_requests, *_UPDATED, "MetadataOperation", "Campaign")
         for field in messages[name].field
         if (
             field.type in (text, FieldDescriptorProto.TYPE_BYTES, FieldDescriptorProto.TYPE_INT32)
@@ -258,7 +265,8 @@ def test_every_field_of_a_request_has_a_limit() -> None:
         )
         and f"{name}.{field.name}" not in CONSTRAINTS
     }
-    assert without - UNLIMITED == {"BatchUpdateUsersRequest.users"}  # The body itself, of any length.
+    # The bodies themselves, of any length.
+    assert without - UNLIMITED == {"BatchUpdateUsersRequest.users", "BatchUpdateCompaniesRequest.companies"}
 
 
 # The Postman collection.

@@ -58,7 +58,7 @@ def test_refusals_of_gateway_and_server_are_listed(
     assert api.client.get("/v1/users/never", headers=api.reader | LIBRARY).status_code == 404
     # Accepted with warnings.
     assert send("/v1/users", json={"user_id": "a", "metadata": {"email": "john"}}, headers=sender).status_code == 201
-    assert send("/v1/companies", json={}, headers=sender).status_code == 201
+    assert send("/v1/subscriptions", json={}, headers=sender).status_code == 201
     # Over gRPC.
     key = (("x-moesif-application-id", application.collector_key),)
     with grpc.insecure_channel(stack.grpc) as channel:
@@ -83,7 +83,7 @@ def test_refusals_of_gateway_and_server_are_listed(
             "moesifapi-python",
             1,
         ),
-        ("NOT_STORED (warning)", "/v1/companies", "moesifapi-python", 1),
+        ("NOT_STORED (warning)", "/v1/subscriptions", "moesifapi-python", 1),
         ("INVALID_REQUEST", "UpdateUser", "company_id TOO_LONG", "user_id REQUIRED", "grpc-python", 1),
         ("SCOPE_MISSING", "GetUser", "grpc-python", 1),
         ("INVALID_REQUEST", "BatchUpdateUsers", "user_id REQUIRED", "grpc-python", 5),

@@ -14,7 +14,7 @@ from tests.cli.conftest import Run, Userfold
 from tests.support.applications import Application
 from tests.support.stack import Api
 
-_COUNTS = {"users": 2, "visitors": 0, "suppressions": 0, "refusals": 0, "credentials": 2, "indexes": 0}
+_COUNTS = {"users": 2, "visitors": 0, "companies": 0, "suppressions": 0, "refusals": 0, "credentials": 2, "indexes": 0}
 
 
 class Terminal(io.StringIO):

@@ -11,6 +11,7 @@ from google.protobuf.descriptor import Descriptor, MethodDescriptor
 from google.protobuf.descriptor_pb2 import MethodOptions
 from google.rpc import code_pb2
 from userfold.internal.v1 import credential_service_pb2
+from userfold.v1.company_pb2 import Company
 from userfold.v1.user_pb2 import User
 
 from gateway.app import INTERNAL, SERVICES
@@ -19,7 +20,8 @@ from gateway.errors.catalogue import HTTP_STATUS, OWN, READ_FAILED, Row
 from gateway.http import content_encoding
 from gateway.routing.http_rules import bindings_of
 from server import limits
-from server.query.field_mask import WHOLE
+from server.model import COMPANIES, USERS, ProfileKind
+from server.query.field_mask import WHOLE, whole
 from server.query.fields import field_at
 from server.rpc.error_status import ERROR_STATUSES, ErrorStatus, number
 from server.rpc.error_status import INTERNAL as DEFECT
@@ -45,6 +47,9 @@ def facts() -> Facts:
     return {
         "errors": dict(_errors()),
         "fields of filters": dict(_filter_fields(User.DESCRIPTOR)) | {"metadata.*": _kind(("metadata", "any"))},
+        "fields of filters of companies": dict(_filter_fields(Company.DESCRIPTOR, kind=COMPANIES))
+        | {"metadata.*": _kind(("metadata", "any"), COMPANIES)},
+        "fields of masks of companies": {".".join(path): True for path in whole(COMPANIES).paths},
         "fields of masks": {".".join(path): True for path in WHOLE.paths},
         "http status by code": {code_pb2.Code.Name(code): http for code, http in HTTP_STATUS.items()},  # type: ignore[arg-type]  # The keys are those of code.proto.
         "limits": {name: getattr(limits, name) for name in _LIMITS}
@@ -108,17 +113,17 @@ def _error_of_gateway(row: Row) -> Any:
     return {"code": name, "http": row.http_status or HTTP_STATUS[row.code], "retry_after": row.retry_after}
 
 
-def _filter_fields(message: Descriptor, *owners: str) -> Iterator[tuple[str, str]]:
+def _filter_fields(message: Descriptor, *owners: str, kind: ProfileKind = USERS) -> Iterator[tuple[str, str]]:
     for field in message.fields:
         path = (*owners, field.name)
-        if field_at(path):
-            yield ".".join(path), _kind(path)
+        if field_at(path, kind):
+            yield ".".join(path), _kind(path, kind)
         elif field.message_type and field.message_type.file.package == message.file.package:
-            yield from _filter_fields(field.message_type, *path)
+            yield from _filter_fields(field.message_type, *path, kind=kind)
 
 
-def _kind(path: tuple[str, ...]) -> str:
-    field = field_at(path)
+def _kind(path: tuple[str, ...], kind: ProfileKind = USERS) -> str:
+    field = field_at(path, kind)
     return field.kind.name if field else "none"
 
 

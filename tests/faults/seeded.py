@@ -19,7 +19,7 @@ from server.mongo import client
 from server.mongo.writes import bulk, conditional, profiles
 from server.mongo.writes.bulk import DUPLICATE_KEY, BulkResult, Operation, write_in_bulk
 from server.mongo.writes.profiles import MongoProfileStore
-from server.services import batch_updates, user_service
+from server.services.updates import batch_updates, update_methods
 from server.users.ports import Outcome
 from server.users.update import plan_update
 from tests.faults.cluster import VARIABLE
@@ -28,8 +28,8 @@ from tests.faults.cluster import VARIABLE
 _MIXED_UP = 50
 
 # Typed so that names in these modules can be replaced.
-_batch, _service, _bulk, _database, _profiles, _conditional = cast(
-    Sequence[Any], (batch_updates, user_service, bulk, client, profiles, conditional)
+_batch, _methods, _bulk, _database, _profiles, _conditional = cast(
+    Sequence[Any], (batch_updates, update_methods, bulk, client, profiles, conditional)
 )
 
 _applied = MongoProfileStore.apply
@@ -71,7 +71,7 @@ def _mix_applications_up() -> None:
         seen.append(application_id)
         return _planned(seen[0] if len(seen) % _MIXED_UP == 0 else application_id, update, now)
 
-    _batch.plan_update = _service.plan_update = plan
+    _batch.plan_update = _methods.plan_update = plan
 
 
 def _do_not_wait_for_the_majority() -> None:

@@ -21,7 +21,8 @@ from gateway.upstream.credential_cache import CONTRACT_VERSION
 from runtime.turns import Turns
 from server.errors import InvalidRequest
 from server.rpc.error_status import status_from_error
-from server.services.batch_updates import json_objects, plan_batch
+from server.services.updates.batch_updates import plan_batch
+from server.services.updates.update_messages import OF_USERS
 from tests.fuzz.legal import APPLICATION, NOW
 
 _PIECE: Final = 7
@@ -198,7 +199,7 @@ async def _planned(text: bytes) -> bytes:
     addresses: list[str | None] = [*request.client_addresses] or [None] * len(request.users_json)
     response = internal_pb.BatchUpdateUsersResponse()
     for index, planned in enumerate(
-        await plan_batch(APPLICATION, json_objects(request.users_json), addresses, NOW, Turns())
+        await plan_batch(APPLICATION, OF_USERS.json_objects(request.users_json), addresses, NOW, Turns())
     ):
         result = response.results.add()
         if isinstance(planned, InvalidRequest):

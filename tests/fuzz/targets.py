@@ -28,7 +28,9 @@ from server.mongo.queries.user_queries import profile_query
 from server.query.field_mask import parse_mask
 from server.query.page_token import PageTokens
 from server.rpc.error_status import status_from_error
-from server.services import batch_updates, convert
+from server.services import convert
+from server.services.updates.batch_updates import plan_batch
+from server.services.updates.update_messages import OF_USERS
 from server.users.count import plan_count
 from server.users.list_users import plan_list
 from server.users.report_campaigns import plan_report
@@ -146,9 +148,7 @@ def _plan_all(messages: Sequence[Any]) -> None:
         except InvalidRequest as error:
             _require_reported(error)
     planned = asyncio.run(
-        batch_updates.plan_batch(
-            APPLICATION, batch_updates.messages(messages), ["192.0.2.1"] * len(messages), NOW, Turns()
-        )
+        plan_batch(APPLICATION, OF_USERS.messages(messages), ["192.0.2.1"] * len(messages), NOW, Turns())
     )
     assert len(planned) == len(messages)
 

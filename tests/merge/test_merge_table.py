@@ -7,15 +7,15 @@ import pytest
 from pymongo.database import Database
 
 from server.users.ids import profile_id
-from tests.support.stack import Api
+from tests.support.stack import Api, Profiles
 
 pytestmark = pytest.mark.long
 
 _STORED: list[Any] = [None, "text", 1, True, [1, 2], {"old": 1}, {}]
 
 
-def _metadata(api: Api, *metadata: dict[str, Any]) -> Any:
-    return api.stored(*({"metadata": item} for item in metadata))["metadata"]
+def _metadata(profiles: Profiles, *metadata: dict[str, Any]) -> Any:
+    return profiles.stored(*({"metadata": item} for item in metadata))["metadata"]
 
 
 def _untimed(profile: dict[str, Any]) -> dict[str, Any]:
@@ -37,39 +37,39 @@ def test_a_field_that_is_absent_or_null_in_the_envelope_is_unchanged(api: Api, a
     assert _untimed(api.stored(absent | {"modified_time": None})) == _untimed(before)
 
 
-def test_null_in_a_campaign_is_unchanged(api: Api) -> None:
-    profile = api.stored(
+def test_null_in_a_campaign_is_unchanged(profiles: Profiles) -> None:
+    profile = profiles.stored(
         {"campaign": {"utm_source": "google", "utm_term": "x"}},
         {"campaign": {"utm_source": None, "utm_term": "y", "gclid": None}},
     )
     assert profile["campaign"] == {"utm_source": "google", "utm_term": "y"}
 
 
-def test_an_object_is_merged_recursively_and_its_siblings_stay(api: Api) -> None:
+def test_an_object_is_merged_recursively_and_its_siblings_stay(profiles: Profiles) -> None:
     first = {"a": {"b": {"c": 1, "d": 2}, "e": 3}, "f": 4}
-    assert _metadata(api, first, {"a": {"b": {"d": 5, "g": 6}}}) == {
+    assert _metadata(profiles, first, {"a": {"b": {"d": 5, "g": 6}}}) == {
         "a": {"b": {"c": 1, "d": 5, "g": 6}, "e": 3},
         "f": 4,
     }
-    profile = api.stored({"campaign": {"utm_source": "google"}}, {"campaign": {"utm_medium": "cpc"}})
+    profile = profiles.stored({"campaign": {"utm_source": "google"}}, {"campaign": {"utm_medium": "cpc"}})
     assert profile["campaign"] == {"utm_source": "google", "utm_medium": "cpc"}
 
 
 @pytest.mark.parametrize("stored", _STORED, ids=str)
 @pytest.mark.parametrize("sent", ["new", 2, False, 0.5, ""], ids=str)
-def test_a_scalar_replaces_any_value(api: Api, stored: Any, sent: Any) -> None:
-    assert _metadata(api, {"k": stored, "s": 0}, {"k": sent}) == {"k": sent, "s": 0}
+def test_a_scalar_replaces_any_value(profiles: Profiles, stored: Any, sent: Any) -> None:
+    assert _metadata(profiles, {"k": stored, "s": 0}, {"k": sent}) == {"k": sent, "s": 0}
 
 
 @pytest.mark.parametrize("stored", _STORED, ids=str)
 @pytest.mark.parametrize("sent", [[], [3], [{"new": None}], [[]]], ids=str)
-def test_an_array_replaces_any_value_as_a_whole(api: Api, stored: Any, sent: Any) -> None:
-    assert _metadata(api, {"k": stored, "s": 0}, {"k": sent}) == {"k": sent, "s": 0}
+def test_an_array_replaces_any_value_as_a_whole(profiles: Profiles, stored: Any, sent: Any) -> None:
+    assert _metadata(profiles, {"k": stored, "s": 0}, {"k": sent}) == {"k": sent, "s": 0}
 
 
 @pytest.mark.parametrize("stored", ["text", 1, True, [1, 2], [{"old": 1}], None], ids=str)
-def test_an_object_replaces_a_scalar_or_array(api: Api, stored: Any) -> None:
-    assert _metadata(api, {"k": {"j": stored}, "s": 0}, {"k": {"j": {"new": {"er": 1}}}}) == {
+def test_an_object_replaces_a_scalar_or_array(profiles: Profiles, stored: Any) -> None:
+    assert _metadata(profiles, {"k": {"j": stored}, "s": 0}, {"k": {"j": {"new": {"er": 1}}}}) == {
         "k": {"j": {"new": {"er": 1}}},
         "s": 0,
     }
@@ -79,23 +79,28 @@ def test_an_object_replaces_a_scalar_or_array(api: Api, stored: Any) -> None:
     ("stored", "becomes"), [({"old": 1}, {"old": 1}), (None, {}), ("text", {}), (1, {}), ([1], {}), ({}, {})], ids=str
 )
 @pytest.mark.parametrize("sent", [{}, {"gone": None}, {"gone": None, "too": None}], ids=str)
-def test_an_empty_object_ensures_that_an_object_is_stored(api: Api, stored: Any, becomes: Any, sent: Any) -> None:
-    assert _metadata(api, {"k": stored, "s": 0}, {"k": sent}) == {"k": becomes, "s": 0}
-    assert _metadata(api, {"deep": {"k": stored}}, {"deep": {"k": sent, "set": 1}})["deep"] == {"k": becomes, "set": 1}
+def test_an_empty_object_ensures_that_an_object_is_stored(
+    profiles: Profiles, stored: Any, becomes: Any, sent: Any
+) -> None:
+    assert _metadata(profiles, {"k": stored, "s": 0}, {"k": sent}) == {"k": becomes, "s": 0}
+    assert _metadata(profiles, {"deep": {"k": stored}}, {"deep": {"k": sent, "set": 1}})["deep"] == {
+        "k": becomes,
+        "set": 1,
+    }
 
 
-def test_null_removes_its_key(api: Api) -> None:
-    assert _metadata(api, {"a": 1, "b": {"c": 2, "d": 3}}, {"a": None, "b": {"c": None}, "never": None}) == {
+def test_null_removes_its_key(profiles: Profiles) -> None:
+    assert _metadata(profiles, {"a": 1, "b": {"c": 2, "d": 3}}, {"a": None, "b": {"c": None}, "never": None}) == {
         "b": {"d": 3}
     }
 
 
-def test_null_inside_an_array_stays(api: Api) -> None:
-    assert _metadata(api, {"a": [None, {"b": None}, [None]]}) == {"a": [None, {"b": None}, [None]]}
+def test_null_inside_an_array_stays(profiles: Profiles) -> None:
+    assert _metadata(profiles, {"a": [None, {"b": None}, [None]]}) == {"a": [None, {"b": None}, [None]]}
 
 
-def test_the_first_campaign_stays_complete_as_the_initial_campaign(api: Api) -> None:
-    profile = api.stored(
+def test_the_first_campaign_stays_complete_as_the_initial_campaign(profiles: Profiles) -> None:
+    profile = profiles.stored(
         {"metadata": {"before": "any campaign"}},
         {"campaign": {}},
         {"campaign": {"utm_source": None, "utm_term": ""}},
@@ -106,14 +111,14 @@ def test_the_first_campaign_stays_complete_as_the_initial_campaign(api: Api) -> 
     assert profile["campaign"] == {"utm_source": "bing", "utm_medium": "cpc", "utm_term": ""}
 
 
-def test_the_first_campaign_is_the_first_in_a_batch_and_in_the_exact_form_of_a_write(api: Api) -> None:
+def test_the_first_campaign_is_the_first_in_a_batch_and_in_the_exact_form_of_a_write(profiles: Profiles) -> None:
     values: tuple[Any, ...] = (1, {}, 3)
-    users = [{"user_id": "u", "metadata": {"n": value}, "campaign": {"gclid": str(value)}} for value in values]
-    assert api.batch(users).status_code == 201
-    assert api.get("u").json()["initial_campaign"] == {"gclid": "1"}
+    updates = [{profiles.key: "u", "metadata": {"n": value}, "campaign": {"gclid": str(value)}} for value in values]
+    assert profiles.batch(updates).status_code == 201
+    assert profiles.get("u").json()["initial_campaign"] == {"gclid": "1"}
     # `{}` in the metadata needs the exact form, a pipeline.
     exact = {"metadata": {"empty": {}}, "campaign": {"gclid": "$first"}}
-    assert api.stored(exact, {**exact, "campaign": {"gclid": "second"}}, user_id="v")["initial_campaign"] == {
+    assert profiles.stored(exact, {**exact, "campaign": {"gclid": "second"}}, key="v")["initial_campaign"] == {
         "gclid": "$first"
     }
 
@@ -211,9 +216,9 @@ def test_the_first_campaign_of_an_older_version_stays_without_a_time(
 
 
 @pytest.mark.parametrize("empty", [{}, []], ids=str)
-def test_an_empty_campaign_or_metadata_changes_nothing(api: Api, empty: Any) -> None:
-    before = api.stored({"campaign": {"utm_source": "google"}, "metadata": {"a": 1}})
-    after = api.stored({"campaign": empty, "metadata": empty})
+def test_an_empty_campaign_or_metadata_changes_nothing(profiles: Profiles, empty: Any) -> None:
+    before = profiles.stored({"campaign": {"utm_source": "google"}, "metadata": {"a": 1}})
+    after = profiles.stored({"campaign": empty, "metadata": empty})
     assert _untimed(after) == _untimed(before)
 
 
@@ -241,27 +246,27 @@ def test_a_user_keeps_its_last_thousand_aliases(api: Api) -> None:
         ("9999-12-31T23:59:59.999999999Z", "9999-12-31T23:59:59.999999999Z"),
     ],
 )
-def test_a_modified_time_is_stored_even_if_it_is_older(api: Api, sent: str, stored: str) -> None:
-    profile = api.stored({"modified_time": "2027-01-01T00:00:00Z"}, {"modified_time": sent, "company_id": "c"})
+def test_a_modified_time_is_stored_even_if_it_is_older(profiles: Profiles, sent: str, stored: str) -> None:
+    profile = profiles.stored({"modified_time": "2027-01-01T00:00:00Z"}, {"modified_time": sent, "ip_address": "::1"})
     assert profile["modified_time"] == stored
-    assert profile["company_id"] == "c"
+    assert profile["ip_address"] == "::1"
 
 
-def test_without_a_modified_time_the_servers_time_is_stored(api: Api) -> None:
+def test_without_a_modified_time_the_servers_time_is_stored(profiles: Profiles) -> None:
     before = datetime.now(UTC) - timedelta(seconds=1)
-    profile = api.stored({"modified_time": "2000-01-01T00:00:00Z"}, {})
+    profile = profiles.stored({"modified_time": "2000-01-01T00:00:00Z"}, {})
     assert before <= datetime.fromisoformat(profile["modified_time"]) <= datetime.now(UTC) + timedelta(seconds=1)
 
 
-def test_the_observed_address_is_a_separate_field(api: Api) -> None:
+def test_the_observed_address_is_a_separate_field(profiles: Profiles) -> None:
     def addresses(*updates: dict[str, Any]) -> tuple[Any, Any]:
-        profile = api.stored(*updates)
+        profile = profiles.stored(*updates)
         return profile.get("ip_address"), profile.get("observed_ip_address")
 
     assert addresses({"ip_address": "2001:db8::1"}) == ("2001:db8::1", None)
     assert addresses({}) == ("2001:db8::1", "127.0.0.1")
     assert addresses({"ip_address": "1.2.3.4"}, {"ip_address": None}) == ("1.2.3.4", "127.0.0.1")
-    assert api.stored({}, user_id="v").keys() & {"ip_address", "observed_ip_address"} == {
+    assert profiles.stored({}, key="v").keys() & {"ip_address", "observed_ip_address"} == {
         "ip_address",
         "observed_ip_address",
     }
@@ -269,11 +274,11 @@ def test_the_observed_address_is_a_separate_field(api: Api) -> None:
 
 
 @pytest.mark.parametrize("exact", [{}, {"metadata": {"empty": {}}}], ids=["dotted", "exact"])
-def test_every_update_sets_the_time_of_the_server_that_stored_it(api: Api, exact: dict[str, Any]) -> None:
+def test_every_update_sets_the_time_of_the_server_that_stored_it(profiles: Profiles, exact: dict[str, Any]) -> None:
     times = []
     for modified in ("1970-01-01T00:00:00Z", "2999-01-01T00:00:00Z", "1970-01-01T00:00:00Z"):
         before = datetime.now(UTC)
-        profile = api.stored({"modified_time": modified} | exact)
+        profile = profiles.stored({"modified_time": modified} | exact)
         times.append(datetime.fromisoformat(profile["stored_time"]))
         # Times are stored to the millisecond.
         assert before - timedelta(milliseconds=1) <= times[-1] <= datetime.now(UTC)
@@ -397,15 +402,15 @@ def test_updates_in_one_batch_that_clear_and_set_are_applied_in_order(api: Api) 
     assert "company_id" not in u.keys() | v.keys()
 
 
-def test_a_user_agent_is_stored_as_sent_and_parsed(api: Api) -> None:
+def test_a_user_agent_is_stored_as_sent_and_parsed(profiles: Profiles) -> None:
     user_agent = "Mozilla/5.0 (X11; Linux x86_64; rv:121.0) Gecko/20100101 Firefox/121.0"
-    profile = api.stored({"user_agent_string": user_agent})
+    profile = profiles.stored({"user_agent_string": user_agent})
     assert profile["user_agent_string"] == user_agent
     assert profile["user_agent"] == {
         "browser": {"name": "Firefox", "version": "121.0"},
         "os": {"name": "Linux"},
     }
-    profile = api.stored({"user_agent_string": "UA"})
+    profile = profiles.stored({"user_agent_string": "UA"})
     assert profile["user_agent_string"] == "UA"
     assert "user_agent" not in profile
 
@@ -474,10 +479,10 @@ def test_a_repeated_update_changes_only_its_time(api: Api) -> None:
     ],
     ids=lambda text: ascii(text)[:16],
 )
-def test_keys_are_exact(api: Api, key: str) -> None:
-    assert _metadata(api, {key: {key: [{key: 1}]}}, {key: {"more": 2}}) == {key: {key: [{key: 1}], "more": 2}}
-    assert _metadata(api, {key: "text"}, {key: {key: {}}}) == {key: {key: {}}}
-    assert _metadata(api, {key: None}) == {}
+def test_keys_are_exact(profiles: Profiles, key: str) -> None:
+    assert _metadata(profiles, {key: {key: [{key: 1}]}}, {key: {"more": 2}}) == {key: {key: [{key: 1}], "more": 2}}
+    assert _metadata(profiles, {key: "text"}, {key: {key: {}}}) == {key: {key: {}}}
+    assert _metadata(profiles, {key: None}) == {}
 
 
 def test_no_metadata_key_reaches_a_field_of_the_profile(api: Api) -> None:
@@ -554,16 +559,16 @@ def test_an_email_that_is_no_address_is_stored_with_a_warning(api: Api) -> None:
     assert api.get("u").json()["metadata"] == {"email": "j@x"}
 
 
-def test_reserved_fields_are_strings(api: Api) -> None:
-    answer = api.update({"user_id": "u", "metadata": {"phone": 4155551212, "name": True, "first_name": 1.5}})
+def test_reserved_fields_are_strings(profiles: Profiles) -> None:
+    answer = profiles.update({profiles.key: "p", "metadata": {"phone": 4155551212, "name": True, "first_name": 1.5}})
     assert answer.status_code == 201
     assert [warning["field"] for warning in answer.json()["warnings"]] == [
         "metadata.name",
         "metadata.first_name",
         "metadata.phone",
     ]
-    assert api.get("u").json()["metadata"] == {"phone": "4155551212", "name": "true", "first_name": "1.5"}
-    assert _metadata(api, {"phone": None, "name": None}) == {"first_name": "1.5"}
+    assert profiles.get("p").json()["metadata"] == {"phone": "4155551212", "name": "true", "first_name": "1.5"}
+    assert _metadata(profiles, {"phone": None, "name": None}) == {"first_name": "1.5"}
 
 
 @pytest.mark.parametrize("name", ["email", "name", "first_name", "last_name", "phone", "photo_url"])

@@ -108,7 +108,7 @@ def test_a_backup_is_a_snapshot_under_concurrent_writes(
     finally:
         stopped.set()
         writer.join()
-    assert run.stdout == f"backed up  {_PROFILES + 1:,} profiles, 1 applications, 0 credentials\n"
+    assert run.stdout == f"backed up  {_PROFILES + 1:,} profiles, 0 companies, 1 applications, 0 credentials\n"
     assert command("restore", path, database=target.name).returncode == 0
     first, last = target.applications.find_one() or {}, target.profiles.find_one({"_id": "last"}) or {}
     written = source.profiles.find_one({"_id": "last"}) or {}
@@ -167,7 +167,7 @@ def test_an_empty_database_is_backed_up_only_if_that_is_asked_for(
     run = command("create", "--allow-empty", path, database=source.name)
     assert (run.returncode, run.stdout) == (
         0,
-        "backed up  0 profiles, 0 applications, 0 credentials\n",
+        "backed up  0 profiles, 0 companies, 0 applications, 0 credentials\n",
     )
     path.unlink()
     source.credentials.insert_one({"_id": b"x", "credential_id": "x"})

@@ -126,7 +126,7 @@ def _send(api: Api, second: Api, stub: UserServiceStub) -> None:
     assert api.client.get("/v1/users/marked-1", headers={"Authorization": "Bearer marked"}).status_code == 401
     assert api.client.get("/marked/path").status_code == 404
     assert api.client.request("BREW", "/marked/path").status_code == 400
-    assert api.client.post("/v1/companies", json={}, headers=api.writer).status_code == 201
+    assert api.client.post("/v1/subscriptions", json={}, headers=api.writer).status_code == 201
     assert api.client.get("/healthz").status_code == 200
     key = (("x-moesif-application-id", api.application.collector_key),)
     user = UserUpdate(user_id="marked-1")
@@ -166,7 +166,7 @@ def test_requests_are_counted_by_what_the_client_called(traffic: Traffic) -> Non
         ("GET", user, "401", "none"): 2,
         ("GET", "none", "404", "none"): 1,
         ("none", "none", "400", "none"): 1,
-        ("POST", "/v1/companies", "201", one): 1,
+        ("POST", "/v1/subscriptions", "201", one): 1,
         ("GET", "/healthz", "200", "none"): 1,
     }
     counted = traffic.gateway.values(*_GATEWAY)
@@ -213,10 +213,10 @@ def test_updates_refusals_and_warnings_are_counted_one_by_one(traffic: Traffic) 
     assert gateway.values("userfold_gateway_warnings_total", "route", "reason") == {
         ("/v1/users", "UNKNOWN_FIELD"): 1,
         ("/v1/users/batch", "UNKNOWN_FIELD"): 1,
-        ("/v1/companies", "NOT_STORED"): 1,
+        ("/v1/subscriptions", "NOT_STORED"): 1,
     }
     assert gateway.values("userfold_gateway_not_stored_total", "route", "application") == {
-        ("/v1/companies", traffic.one.application_id): 1
+        ("/v1/subscriptions", traffic.one.application_id): 1
     }
 
 

@@ -133,7 +133,7 @@ def test_a_list_returns_each_user_once_over_grpc(dense: Api, stack: Stack) -> No
 
 
 @pytest.mark.parametrize("asked", [{"company_id": "c"}, {"session_token": "shared"}])
-def test_the_pages_of_a_look_up_return_each_user_once(dense: Api, stack: Stack, asked: dict[str, str]) -> None:
+def test_the_pages_of_a_look_up_return_each_user_once(dense: Api, stack: Stack, asked: dict[str, Any]) -> None:
     seen, over_grpc, pages, token = list[str](), list[str](), 0, ""
     while not pages or token:
         page = _post(dense, "/v1/users:lookup", asked | {"page_size": 1000, "page_token": token})

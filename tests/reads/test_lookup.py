@@ -62,7 +62,7 @@ def test_the_time_of_the_latest_write_is_returned(
 def test_a_look_up_returns_the_profile(api: Api) -> None:
     profile = api.stored({"session_token": "t", "company_id": "c", "metadata": {"email": "john@acme.com", "a.b": 1}})
     for asked in ({"session_token": "t"}, {"company_id": "c"}, {"email": "john@acme.com"}):
-        assert look_up(api, **asked).json() == {"users": [profile], "next_page_token": ""}
+        assert look_up(api, **asked).json() == {"users": [profile], "next_page_token": "", "companies": []}
 
 
 @pytest.mark.parametrize("email", ["John@Acme.com", " john@ACME.COM ", "john@acme.com"])
@@ -144,7 +144,7 @@ def test_an_application_finds_no_user_of_another(api: Api, stack: Stack, databas
     other = Api(stack.http, register(database, "the other one's"))
     with other.client:
         for asked in ({"session_token": "t"}, {"company_id": "c"}, {"anonymous_id": "a"}, {"email": "john@acme.com"}):
-            assert look_up(other, **asked).json() == {"users": [], "next_page_token": ""}
+            assert look_up(other, **asked).json() == {"users": [], "next_page_token": "", "companies": []}
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
-"""Recorded requests of client libraries that are not about users: events, companies, subscriptions.
+"""Recorded requests of client libraries that are not about users: companies, events, subscriptions.
 
-Each gets a successful response, whatever its body, as an error would end the process of some clients.
+Companies are stored as they were sent. All others get a successful response, whatever their bodies, as an error would
+end the process of some clients.
 """
 
 import gzip
@@ -16,6 +17,8 @@ from tests.support.http1 import Connection
 from tests.support.stack import Api, Stack
 
 _RECORDINGS: Final = sorted((Path(__file__).parent / "other-calls").glob("*.json"))
+_COMPANIES: Final = [recording for recording in _RECORDINGS if "companies" in recording.stem]
+_UNSTORED: Final = [recording for recording in _RECORDINGS if recording not in _COMPANIES]
 
 
 def _request(recording: Path, api: Api) -> bytes:
@@ -42,7 +45,22 @@ def test_the_recordings_exist() -> None:
     assert paths == {f"/v1/{kind}{suffix}" for kind in kinds for suffix in ("", "/batch")} | {"/v1/actions"}
 
 
-@pytest.mark.parametrize("recording", _RECORDINGS, ids=lambda recording: recording.stem)
+@pytest.mark.parametrize("recording", _COMPANIES, ids=lambda recording: recording.stem)
+def test_a_recorded_company_is_stored_as_it_was_sent(recording: Path, stack: Stack, api: Api) -> None:
+    sent = json.loads(json.loads(recording.read_text())["body"])
+    (company,) = sent if isinstance(sent, list) else [sent]
+    with ClientConnection(stack) as connection:
+        for _ in range(2):
+            answer = _accepted(connection, _request(recording, api))
+            assert answer == ({"saved_count": 1} if isinstance(sent, list) else {})
+    stored = api.client.get(f"/v1/companies/{company['company_id']}", headers=api.reader).json()
+    assert stored["company_id"] == company["company_id"]
+    assert stored.get("company_domain") == company.get("company_domain")
+    assert stored["metadata"] == company.get("metadata", {})
+    assert "campaign" not in stored
+
+
+@pytest.mark.parametrize("recording", _UNSTORED, ids=lambda recording: recording.stem)
 def test_a_recorded_call_is_accepted_with_the_warning_that_it_is_not_stored(
     recording: Path, stack: Stack, api: Api, database: Database[dict[str, Any]]
 ) -> None:

@@ -13,6 +13,7 @@ import httpx2
 import pytest
 from pymongo.database import Database
 from userfold.v1 import user_service_pb2 as pb
+from userfold.v1.company_service_pb2 import UpdateCompanyRequest
 
 from gateway.app import INTERNAL, SERVICES
 from gateway.routing.http_rules import bindings_of
@@ -58,12 +59,14 @@ class Applications:
         return _bearer(secret)
 
     def store(self, application: Application, ids: UserIds) -> None:
-        """Store the user, a visitor, a suppression, and a refusal. The updates must succeed without warnings, whatever
-        other applications did before.
+        """Store the user, a visitor, the company, a suppression, and a refusal. The updates must have no warnings,
+        whatever other applications did before.
         """
         for update in (ids.update(), ids.visit()):
             request = pb.UpdateUserRequest(user=update)
             assert self._grpc.call("UpdateUser", request, _key(application.collector_key)) == ("OK", b"")
+        company = UpdateCompanyRequest(company=ids.company())
+        assert self._grpc.call("UpdateCompany", company, _key(application.collector_key)) == ("OK", b"")
         erasure = pb.DeleteUserRequest(user_id=ids.erased, suppress_days=1)
         assert self._grpc.call("DeleteUser", erasure, _bearer(application.management_token))[0] == "OK"
         refusal = {
@@ -75,7 +78,8 @@ class Applications:
 
     def seen_by(self, application: Application, ids: UserIds) -> list[RawResponse]:
         """The responses of every read of a user by its own application."""
-        reading = [name for name in METHODS if NEEDS[name].scope in (Scope.READ_USERS, Scope.READ_CAMPAIGNS)]
+        scopes = (Scope.READ_USERS, Scope.READ_COMPANIES, Scope.READ_CAMPAIGNS)
+        reading = [name for name in METHODS if NEEDS[name].scope in scopes]
         return [
             self._grpc.call(name, request, _bearer(application.management_token))
             for name in reading
@@ -120,7 +124,7 @@ def _every(methods: Iterable[str]) -> list[Any]:
 
 def test_every_method_of_the_contract_has_example_requests() -> None:
     assert set(REQUESTS) == set(METHODS)
-    assert set(BINDINGS) == set(METHODS) - {"StreamUpdateUsers", "StreamBatchUpdateUsers"}
+    assert set(BINDINGS) == {name for name in METHODS if not name.startswith("Stream")}
     assert len(bindings_of(SERVICES, INTERNAL)) == sum(map(len, ROUTES.values()))
 
 

@@ -11,13 +11,14 @@ import pytest
 from google.protobuf.descriptor import ServiceDescriptor
 from google.rpc.error_details_pb2 import ErrorInfo, RetryInfo
 from google.rpc.status_pb2 import Status
+from userfold.internal.v1 import company_update_service_pb2, refusal_report_service_pb2, user_update_service_pb2
 from userfold.internal.v1 import credential_service_pb2 as internal_credential_service_pb2
-from userfold.internal.v1 import refusal_report_service_pb2, user_update_service_pb2
 from userfold.internal.v1.credential_service_pb2_grpc import CredentialServiceStub
 from userfold.internal.v1.user_update_service_pb2_grpc import UserUpdateServiceStub
 from userfold.v1 import (
     application_service_pb2,
     campaign_service_pb2,
+    company_service_pb2,
     credential_service_pb2,
     metadata_service_pb2,
     refusal_service_pb2,
@@ -50,6 +51,8 @@ from server.services.refusal_service import RefusalReportService
 SERVICE = pb.DESCRIPTOR.services_by_name["UserService"]
 UPDATES = user_update_service_pb2.DESCRIPTOR.services_by_name["UserUpdateService"]
 VISITORS = visitor_service_pb2.DESCRIPTOR.services_by_name["VisitorService"]
+COMPANIES = company_service_pb2.DESCRIPTOR.services_by_name["CompanyService"]
+COMPANY_UPDATES = company_update_service_pb2.DESCRIPTOR.services_by_name["CompanyUpdateService"]
 CAMPAIGNS = campaign_service_pb2.DESCRIPTOR.services_by_name["CampaignService"]
 CREDENTIAL_CHECKS = internal_credential_service_pb2.DESCRIPTOR.services_by_name["CredentialService"]
 APPLICATIONS = application_service_pb2.DESCRIPTOR.services_by_name["ApplicationService"]
@@ -101,6 +104,10 @@ class FakeService:
             self.oversized = oversized
             self.called.append(call.application_id)
             yield pb.StreamUpdateUsersResponse(acknowledgements=[pb.Acknowledgement()])
+
+    async def StreamUpdateCompanies(self, requests: AsyncIterable[ParsedRequest], call: Call) -> AsyncIterator[Any]:
+        async for _ in requests:
+            yield company_service_pb2.StreamUpdateCompaniesResponse()
 
 
 class FakeUpdateService:
@@ -154,6 +161,8 @@ class Served:
         return {
             SERVICE: self.service,
             VISITORS: self.service,
+            COMPANIES: self.service,
+            COMPANY_UPDATES: self.service,
             CAMPAIGNS: self.service,
             UPDATES: FakeUpdateService(self),
             CREDENTIAL_CHECKS: CredentialCheckService(),

@@ -1,13 +1,15 @@
-"""Requests to each method of the contract about one user. A new method needs a row in `REQUESTS`."""
+"""Requests to each method of the contract about one user and company. A new method needs a row in `REQUESTS`."""
 
 from collections.abc import Callable, Mapping, Sequence
 
 from google.protobuf import struct_pb2
 from google.protobuf.message import Message
+from userfold.internal.v1 import company_update_service_pb2
 from userfold.internal.v1 import user_update_service_pb2 as internal_pb
 from userfold.v1 import (
     application_service_pb2,
     campaign_service_pb2,
+    company_service_pb2,
     credential_service_pb2,
     metadata_service_pb2,
     refusal_service_pb2,
@@ -16,13 +18,14 @@ from userfold.v1 import (
 from userfold.v1 import user_service_pb2 as pb
 from userfold.v1 import visitor_service_pb2 as visitor_pb
 from userfold.v1.campaign_pb2 import Campaign
+from userfold.v1.company_pb2 import CompanyUpdate
 from userfold.v1.user_pb2 import UserUpdate
 
 from tests.support.update_json import json_of
 
 
 class UserIds:
-    """The ids and values of one user. Those of another marker share none of them."""
+    """The ids and values of one user, and of the user's company. Those of another marker share none of them."""
 
     def __init__(self, marker: str) -> None:
         self.user_id = f"user-{marker}"
@@ -33,6 +36,7 @@ class UserIds:
         self.session_token = f"token-{marker}"
         self.email = f"{marker}@acme.com"
         self.utm_source = f"source-{marker}"
+        self.company_domain = f"{marker}.example".lower()
         self.credential_id = f"credential-{marker}"
         self.application_id = marker
 
@@ -56,6 +60,25 @@ class UserIds:
         update.anonymous_id = self.unknown_visitor
         return update
 
+    def company(self) -> CompanyUpdate:
+        """An update of the company, the same each time."""
+        metadata = struct_pb2.Struct()
+        metadata.update({"plan": self.company_domain})
+        update = CompanyUpdate(
+            company_id=self.company_id,
+            company_domain=self.company_domain,
+            ip_address="192.0.2.1",
+            metadata=metadata,
+            campaign=Campaign(utm_source=self.utm_source),
+        )
+        update.modified_time.FromSeconds(1)
+        return update
+
+    def filters_of_companies(self) -> list[str]:
+        """Filters that match the company. The last one is empty."""
+        named = [f'{name} = "{getattr(self, name)}"' for name in ("company_id", "company_domain")]
+        return [*named, f'campaign.utm_source = "{self.utm_source}"', f'metadata.plan = "{self.company_domain}"', ""]
+
     def filters(self) -> list[str]:
         """Filters that match the user. The last one is empty."""
         named = [f'{name} = "{getattr(self, name)}"' for name in ("user_id", "company_id", "anonymous_id")]
@@ -74,9 +97,13 @@ REQUESTS: Mapping[str, Callable[[UserIds], Sequence[Message]]] = {
     "StreamBatchUpdateUsers": lambda ids: [
         internal_pb.StreamBatchUpdateUsersRequest(users_json=[json_of(ids.update())])
     ],
-    "GetUser": lambda ids: [pb.GetUserRequest(user_id=ids.user_id)],
+    "GetUser": lambda ids: [
+        pb.GetUserRequest(user_id=ids.user_id, include_company=True),
+        pb.GetUserRequest(user_id=ids.user_id),
+    ],
     "BatchGetUsers": lambda ids: [pb.BatchGetUsersRequest(user_ids=[ids.user_id])],
     "LookupUsers": lambda ids: [
+        pb.LookupUsersRequest(session_token=ids.session_token, include_company=True),
         pb.LookupUsersRequest(session_token=ids.session_token),
         pb.LookupUsersRequest(email=ids.email),
         pb.LookupUsersRequest(company_id=ids.company_id),
@@ -102,6 +129,21 @@ REQUESTS: Mapping[str, Callable[[UserIds], Sequence[Message]]] = {
     "ExportVisitor": lambda ids: [visitor_pb.ExportVisitorRequest(anonymous_id=ids.unknown_visitor)],
     "ListSuppressions": lambda ids: [pb.ListSuppressionsRequest(user_id=ids.erased), pb.ListSuppressionsRequest()],
     "LiftSuppression": lambda ids: [pb.LiftSuppressionRequest(user_id=ids.erased)],
+    "UpdateCompany": lambda ids: [company_service_pb2.UpdateCompanyRequest(company=ids.company())],
+    "BatchUpdateCompanies": lambda ids: [company_service_pb2.BatchUpdateCompaniesRequest(companies=[ids.company()])],
+    "StreamUpdateCompanies": lambda ids: [company_service_pb2.StreamUpdateCompaniesRequest(companies=[ids.company()])],
+    "StreamBatchUpdateCompanies": lambda ids: [
+        company_update_service_pb2.StreamBatchUpdateCompaniesRequest(companies_json=[json_of(ids.company())])
+    ],
+    "GetCompany": lambda ids: [company_service_pb2.GetCompanyRequest(company_id=ids.company_id)],
+    "ListCompanies": lambda ids: [
+        company_service_pb2.ListCompaniesRequest(filter=text) for text in ids.filters_of_companies()
+    ],
+    "CountCompanies": lambda ids: [
+        company_service_pb2.CountCompaniesRequest(filter=text) for text in ids.filters_of_companies()
+    ],
+    "DeleteCompany": lambda ids: [company_service_pb2.DeleteCompanyRequest(company_id=ids.company_id)],
+    "ExportCompany": lambda ids: [company_service_pb2.ExportCompanyRequest(company_id=ids.company_id)],
     "GetApplication": lambda _: [application_service_pb2.GetApplicationRequest()],
     "RenameApplication": lambda _: [application_service_pb2.RenameApplicationRequest(display_name="New name")],
     "DeleteApplication": lambda ids: [

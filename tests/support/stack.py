@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import IO, Any, Final
+from typing import IO, Any, Final, NamedTuple
 
 import httpx2
 
@@ -100,6 +100,43 @@ class Api:
             response = self.update({"user_id": user_id} | user)
             assert response.status_code == 201, response.text
         response = self.get(user_id)
+        assert response.status_code == 200, response.text
+        return response.json()
+
+
+class ProfileNames(NamedTuple):
+    """The path of a kind of profiles, and the field of their ids."""
+
+    path: str
+    key: str
+
+
+USERS: Final = ProfileNames("/v1/users", "user_id")
+COMPANIES: Final = ProfileNames("/v1/companies", "company_id")
+
+
+class Profiles:
+    """The profiles of one kind in the HTTP API."""
+
+    def __init__(self, api: Api, names: ProfileNames) -> None:
+        self._api = api
+        self.path, self.key = names
+
+    def update(self, update: object) -> httpx2.Response:
+        return self._api.client.post(self.path, json=update, headers=self._api.writer)
+
+    def batch(self, updates: object) -> httpx2.Response:
+        return self._api.client.post(f"{self.path}/batch", json=updates, headers=self._api.writer)
+
+    def get(self, key: str) -> httpx2.Response:
+        return self._api.client.get(f"{self.path}/{percent_encoded(key)}", headers=self._api.reader)
+
+    def stored(self, *updates: dict[str, Any], key: str = "p") -> Any:
+        """The profile after these updates, each of which must be accepted."""
+        for update in updates:
+            response = self.update({self.key: key} | update)
+            assert response.status_code == 201, response.text
+        response = self.get(key)
         assert response.status_code == 200, response.text
         return response.json()
 

@@ -4,10 +4,11 @@ from typing import Any
 
 import orjson
 from google.protobuf.json_format import MessageToDict
+from userfold.v1.company_pb2 import CompanyUpdate
 from userfold.v1.user_pb2 import UserUpdate
 
 
-def json_of(update: UserUpdate) -> bytes:
+def json_of(update: UserUpdate | CompanyUpdate) -> bytes:
     """The JSON of an update."""
     value: dict[str, Any] = MessageToDict(update, preserving_proto_field_name=True)
     if update.HasField("metadata_json"):

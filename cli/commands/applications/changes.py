@@ -41,7 +41,7 @@ def delete(
     yes: Annotated[bool, typer.Option("--yes", help="Delete without asking.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Delete an application with all its data: users, visitors, suppressions, refusals, credentials and indexes.
+    """Delete an application with its data: users, visitors, companies, suppressions, refusals, credentials and indexes.
 
     Its credentials are deleted first. Where servers run, the data follows a minute later, when all of them refuse these
     credentials. After an interruption, run the command again.
@@ -83,6 +83,6 @@ def _reporter() -> Progress:
                 note(f"waiting {number} s until every server refuses its credentials")
         elif number - reported >= _REPORTED:
             reported = number
-            note(f"deleted {number:,} users, visitors and suppressions")
+            note(f"deleted {number:,} users, visitors, companies and suppressions")
 
     return report

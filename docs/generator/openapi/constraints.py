@@ -11,6 +11,10 @@ _CLEARED: Final = (
     *("anonymous_id", "campaign", "company_id", "initial_campaign", "ip_address", "latest_campaign"),
     *("observed_ip_address", "user_agent_string"),
 )
+_CLEARED_OF_COMPANIES: Final = (
+    *("campaign", "company_domain", "initial_campaign", "ip_address", "latest_campaign", "observed_ip_address"),
+    "user_agent_string",
+)
 _INT32: Final = 2**31 - 1
 
 
@@ -40,6 +44,13 @@ CONSTRAINTS: Final[Mapping[str, Mapping[str, Any]]] = {
     "UserUpdate.metadata_operations": {"maxItems": limits.METADATA_OPERATIONS},
     "MetadataOperation.path": {"minItems": 1, "maxItems": limits.METADATA_LEVELS},
     **{f"MetadataOperation.{name}": {"maxItems": limits.OPERATION_VALUES} for name in ("union", "remove")},
+    "CompanyUpdate.company_id": _text(limits.ID_BYTES),
+    "CompanyUpdate.company_domain": _text(limits.ID_BYTES),
+    "CompanyUpdate.ip_address": _text(limits.IP_ADDRESS_BYTES),
+    "CompanyUpdate.user_agent_string": _text(limits.TEXT_BYTES),
+    "CompanyUpdate.etag": _text(limits.ETAG_BYTES),
+    "CompanyUpdate.clear_fields": {"maxItems": limits.CLEAR_FIELDS, "items": {"enum": [*_CLEARED_OF_COMPANIES]}},
+    "CompanyUpdate.metadata_operations": {"maxItems": limits.METADATA_OPERATIONS},
     **{f"Campaign.{name}": _text(limits.TEXT_BYTES) for name in ("utm_source", "utm_medium", "utm_campaign")},
     **{f"Campaign.{name}": _text(limits.TEXT_BYTES) for name in ("utm_term", "utm_content", "referrer")},
     **{f"Campaign.{name}": _text(limits.TEXT_BYTES) for name in ("referring_domain", "gclid")},
@@ -94,6 +105,15 @@ CONSTRAINTS: Final[Mapping[str, Mapping[str, Any]]] = {
     "ListUsersRequest.page_token": _PAGE_TOKEN,
     "ListUsersRequest.fields": _LIST_OF_FIELDS,
     "CountUsersRequest.filter": _FILTER,
+    "GetCompanyRequest.company_id": _ID,
+    "ExportCompanyRequest.company_id": _ID,
+    "DeleteCompanyRequest.company_id": _ID,
+    "ListCompaniesRequest.filter": _FILTER,
+    "ListCompaniesRequest.order_by": _text(limits.ORDER_BY_BYTES),
+    "ListCompaniesRequest.page_size": _PAGE,
+    "ListCompaniesRequest.page_token": _PAGE_TOKEN,
+    "ListCompaniesRequest.fields": _LIST_OF_FIELDS,
+    "CountCompaniesRequest.filter": _FILTER,
     "ReportCampaignsRequest.group_by": {"maxItems": limits.REPORT_FIELDS},
     "ReportCampaignsRequest.value_path": _text(limits.PATHS_BYTES),
     "ReportCampaignsRequest.filter": _FILTER,
@@ -106,6 +126,9 @@ CONSTRAINTS: Final[Mapping[str, Mapping[str, Any]]] = {
 """Parts of schemas by the full name of the field, without the package."""
 
 UNLIMITED: Final = frozenset(
-    {"DeleteApplicationRequest.application_id", "UserUpdate.metadata", "UserUpdate.metadata_json"}
+    {
+        *("DeleteApplicationRequest.application_id", "CompanyUpdate.session_token"),
+        *("UserUpdate.metadata", "UserUpdate.metadata_json", "CompanyUpdate.metadata", "CompanyUpdate.metadata_json"),
+    }
 )
 """Strings and lists of requests whose limits no schema can say, or that are refused whatever they are."""

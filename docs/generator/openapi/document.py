@@ -7,18 +7,17 @@ from pathlib import Path
 from typing import Any, Final
 
 from docs.generator.contract import Contract
-from docs.generator.descriptors import Api
+from docs.generator.descriptors import SUBJECTS, Api
 from docs.generator.openapi import operations, responses
 from docs.generator.openapi.examples import HttpExamples
 from docs.generator.openapi.schemas import Schemas
-from docs.generator.pages import SUBJECTS
 from gateway.app import INTERNAL, SERVICES
 from gateway.routing.http_rules import bindings_of
 
 _ROOT: Final = Path(__file__).parent.parent.parent.parent
 
 _DESCRIPTION: Final = """\
-Partial updates of users in, one exact profile for each user out.
+Partial updates of users and companies in, one exact profile for each out.
 
 **Credentials.** A collector key may send updates and nothing else; a management token may do what its scopes allow.
 Each operation names the scope that it needs.
@@ -26,8 +25,8 @@ Each operation names the scope that it needs.
 **Requests.** A body is JSON in UTF-8, whatever its `Content-Type`; `Content-Encoding` may be gzip. Members and
 parameters may be in camelCase, too. A null is as a member that is not sent, `[]` as an empty object, and an integer
 where a string is expected as its decimal digits. An empty list, number, time or boolean in a query is as an absent one.
-Only the bodies of `POST /v1/users` and `/v1/users/batch` may have unknown members, with a warning: any other unknown
-member or parameter is refused.
+Only the bodies of updates (`POST /v1/users`, `/v1/companies`, and their `/batch`) may have unknown members, with a
+warning: any other unknown member or parameter is refused.
 
 **Limits.** `maxLength` counts characters, and Userfold counts bytes in UTF-8: a shorter string may be too long.
 

@@ -9,14 +9,17 @@ from google.protobuf.descriptor_pb2 import DescriptorProto, FieldDescriptorProto
 from docs.generator.contract import Contract
 from docs.generator.descriptors import Api, message_of
 from docs.generator.openapi.examples import HttpExample, HttpExamples
-from docs.generator.openapi.responses import Reasons
+from docs.generator.openapi.responses import BATCH_ERRORS, Reasons
 from docs.generator.openapi.schemas import Schemas
 from gateway.endpoints import health as endpoints
 from gateway.routing.http_rules import Binding
 
 HEALTH_TAG: Final = {"name": "health", "description": "Whether the gateway lives, and can do its work."}
 
-_SUMMARIES: Final = {"BatchUpdateUsers": "BatchUpdateUsersSummary"}
+_SUMMARIES: Final = {
+    "BatchUpdateUsers": "BatchUpdateUsersSummary",
+    "BatchUpdateCompanies": "BatchUpdateCompaniesSummary",
+}
 """Methods whose response the gateway writes in a form of its own."""
 
 
@@ -123,13 +126,14 @@ def _body(binding: Binding, message: DescriptorProto, schemas: Schemas, shown: l
 def _success(route: Route, api: Api, schemas: Schemas, shown: list[HttpExample], status: str) -> dict[str, Any]:
     name = _SUMMARIES.get(route.method, route.binding.response.DESCRIPTOR.name)
     description = " ".join(api.comments[name].split("\n\n")[0].split())
+    schema = schemas.response(name)
     if member := route.binding.response_body:
         (field,) = (each for each in api.messages[name].field if each.name == member)
-        name = message_of(field.type_name)
-        description = " ".join(api.comments[name].split("\n\n")[0].split())
-    content: dict[str, Any] = {"schema": schemas.response(name)}
+        description = " ".join(api.comments[message_of(field.type_name)].split("\n\n")[0].split())
+        schema = schemas.body(name, member)
+    content: dict[str, Any] = {"schema": schema}
     if route.binding.is_batch:
-        schemas.batch_error(name)
+        schemas.batch_error(BATCH_ERRORS[route.method], name)
     if bodies := {each.name: each.entry(each.response) for each in shown if not each.is_error}:
         content["examples"] = bodies
     return {"description": description, "content": {"application/json": content}}

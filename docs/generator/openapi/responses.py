@@ -17,13 +17,16 @@ _OF_READS: Final = ("SERVER_UNAVAILABLE", "SERVER_TOO_SLOW")
 _OF_WRITES: Final = ("WRITE_OUTCOME_UNKNOWN", "NOT_SENT_IN_TIME")
 _OF_USERS: Final = frozenset({"GetUser", "ExportUser", "RemoveAlias"})
 _OF_QUERIES: Final = frozenset({"ListUsers", "CountUsers", "ReportCampaigns"})
-_OF_UPDATES: Final = frozenset({"UpdateUser", "BatchUpdateUsers"})
+_OF_UPDATES: Final = frozenset({"UpdateUser", "BatchUpdateUsers", "UpdateCompany", "BatchUpdateCompanies"})
 _OF_METHODS: Final[Mapping[str, tuple[str, ...]]] = {
     "GetVisitor": ("VISITOR_NOT_FOUND", "VISITOR_IDENTIFIED"),
     "ListVisitors": ("QUERY_TOO_SLOW",),
     "CountVisitors": ("QUERY_TOO_SLOW",),
     "DeleteVisitor": ("VISITOR_IDENTIFIED",),
     "ExportVisitor": ("VISITOR_NOT_FOUND", "VISITOR_IDENTIFIED"),
+    # Of companies, whose paths cannot be declared; and of users with their companies.
+    **dict.fromkeys(("ListCompanies", "CountCompanies", "GetUser", "LookupUsers"), ("QUERY_TOO_SLOW",)),
+    **dict.fromkeys(("GetCompany", "ExportCompany"), ("COMPANY_NOT_FOUND",)),
     "DeleteApplication": ("QUERY_TOO_SLOW",),
     "CreateApplication": ("TOO_MANY_APPLICATIONS",),
     "CreateCredential": ("TOO_MANY_CREDENTIALS",),
@@ -47,8 +50,8 @@ ELSEWHERE: Final = frozenset(
 """The reasons that are of no operation."""
 
 PARTLY: Final = "BATCH_PARTLY_REFUSED"
-BATCH_ERROR: Final = "BatchError"
-"""The schema of the error that a batch of updates has."""
+BATCH_ERRORS: Final = {"BatchUpdateUsers": "BatchError", "BatchUpdateCompanies": "CompanyBatchError"}
+"""The schema of the error that a batch of updates has, by its method."""
 
 _MAY_PASS: Final = (429, 500, 503, 504)
 
@@ -75,10 +78,10 @@ class Reasons:
             # Its status is that of an item's error that may pass.
             for status in _MAY_PASS:
                 by_status[status].append(PARTLY)
-        return {str(status): self._response(status, reasons) for status, reasons in sorted(by_status.items())}
+        return {str(status): self._response(status, reasons, method) for status, reasons in sorted(by_status.items())}
 
-    def _response(self, status: int, reasons: list[str]) -> dict[str, Any]:
-        schema = BATCH_ERROR if PARTLY in reasons else "Status"
+    def _response(self, status: int, reasons: list[str], method: str) -> dict[str, Any]:
+        schema = BATCH_ERRORS[method] if PARTLY in reasons else "Status"
         listed = "\n".join(f"- `{reason}`: {_sentence(self._comments[reason])}" for reason in reasons)
         response: dict[str, Any] = {
             "description": listed,

@@ -7,7 +7,6 @@ from google.protobuf.descriptor_pb2 import DescriptorProto, FieldDescriptorProto
 
 from docs.generator.descriptors import Api, message_of, own_oneof
 from docs.generator.openapi.constraints import CONSTRAINTS
-from docs.generator.openapi.responses import BATCH_ERROR
 
 Schema = dict[str, Any]
 
@@ -30,6 +29,9 @@ _SPARSE: Final[Mapping[str, frozenset[str]]] = {
     "UpdateUserResponse": frozenset(),
     "BatchUpdateUsersSummary": frozenset({"saved_count"}),
     "PreviewedUpdate": frozenset({"index"}),
+    "UpdateCompanyResponse": frozenset(),
+    "BatchUpdateCompaniesSummary": frozenset({"saved_count"}),
+    "PreviewedCompanyUpdate": frozenset({"index"}),
 }
 """The responses of the client libraries' routes, whose empty members are left out, with those that are always there."""
 
@@ -48,10 +50,10 @@ class Schemas:
         """The schemas that were referred to, by name."""
         return dict(sorted(self._written.items()))
 
-    def batch_error(self, summary: str) -> None:
-        """Write the schema of an error that has the members of a summary beside its own."""
+    def batch_error(self, name: str, summary: str) -> None:
+        """Write the schema `name` of an error that has the members of a summary beside its own."""
         status, members = self._written["Status"], self._object(summary)["properties"]
-        self._written[BATCH_ERROR] = {
+        self._written[name] = {
             **status,
             "description": "An error of the batch as a whole: a `google.rpc.Status`. Where some items were refused, the"
             f" members of {summary} are beside its own.",
@@ -66,6 +68,16 @@ class Schemas:
             self._written[name] = {}  # Before its fields, which may refer to it.
             self._written[name] = self._object(name)
         return _reference(name)
+
+    def body(self, name: str, member: str) -> Schema:
+        """The schema of a body that is one member of a message, and has the others, as far as they are set, beside its
+        own.
+        """
+        message = self._api.messages[name]
+        (field,) = (each for each in message.field if each.name == member)
+        whole = self.response(message_of(field.type_name))
+        beside = {each.name: self._response_field(message, each) for each in message.field if each is not field}
+        return {"allOf": [whole, {"type": "object", "properties": beside}]} if beside else whole
 
     def request(
         self, name: str, *, without: frozenset[str] = frozenset(), is_strict: bool, is_item: bool = False
@@ -163,6 +175,8 @@ class Schemas:
         if (entry := _map_entry(message, field)) is not None:
             (value,) = (each for each in entry.field if each.name == "value")
             return {"type": "object", "additionalProperties": dict(_SCALARS[value.type])}
+        if field.type == FieldDescriptorProto.TYPE_ENUM:
+            return {"type": "string", "enum": [*self._api.enum(message_of(field.type_name))]}
         if field.type != FieldDescriptorProto.TYPE_MESSAGE:
             return dict(_SCALARS[field.type])
         match name := message_of(field.type_name):

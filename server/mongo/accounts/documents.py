@@ -5,6 +5,7 @@ from typing import Any
 
 from server.accounts.applications import StoredApplication
 from server.accounts.credentials import StoredCredential
+from server.accounts.scopes import COLLECTOR_SCOPES
 from server.model import CredentialKind, Scope
 
 
@@ -26,13 +27,15 @@ def document_from_credential(credential: StoredCredential) -> dict[str, Any]:
 def credential_from_document(document: Mapping[str, Any]) -> StoredCredential:
     """The credential of a stored document, without scopes of a later version, which no method here needs."""
     known = set(Scope)
+    kind = CredentialKind(document["kind"])
+    scopes = frozenset(Scope(text) for text in document["scopes"] if text in known)
     return StoredCredential(
         digest=bytes(document["_id"]),
         credential_id=document["credential_id"],
         application_id=document["application_id"],
-        kind=CredentialKind(document["kind"]),
+        kind=kind,
         name=document["name"],
-        scopes=frozenset(Scope(text) for text in document["scopes"] if text in known),
+        scopes=COLLECTOR_SCOPES if kind is CredentialKind.COLLECTOR else scopes,
         created_time=document["created_time"],
         expire_time=document.get("expire_time"),
         replaced_by=document.get("replaced_by"),

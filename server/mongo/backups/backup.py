@@ -12,6 +12,7 @@ from pymongo import UpdateOne
 from pymongo.errors import BulkWriteError, PyMongoError
 
 from server.errors import BackupFailed
+from server.model import KINDS
 from server.mongo import client as mongodb
 from server.mongo.backups.archive import ArchiveReader, ArchiveWriter
 from server.mongo.client import LEASES, REFUSALS, Collection, Database, unusable
@@ -27,7 +28,7 @@ _SLICE_BYTES: Final = 8 * 1024 * 1024
 _RAW = CodecOptions(document_class=RawBSONDocument)
 # MongoDB's error code for an expired snapshot.
 _SNAPSHOT_TOO_OLD = 239
-_KEPT = ("profiles", "applications", "credentials")
+_KEPT = (*(kind.collection for kind in KINDS), "applications", "credentials")
 """A database is empty if these collections are."""
 
 _OPERATIONAL = frozenset({SERVERS, REFUSALS, LEASES})

@@ -17,9 +17,18 @@ from pymongo.errors import PyMongoError
 
 from server.accounts.ports import Counts
 from server.errors import ApplicationNotFound, DatabaseUnavailable
-from server.model import VISITORS
+from server.model import COMPANIES, USERS, VISITORS
 from server.mongo.accounts.transactions import write_errors
-from server.mongo.client import BY_USER_ID, BY_VISITOR, REFUSALS, STRING, TOMBSTONES, Database
+from server.mongo.client import (
+    BY_COMPANY_ID,
+    BY_USER_ID,
+    BY_VISITOR,
+    REFUSALS,
+    STRING,
+    TOMBSTONES,
+    Collection,
+    Database,
+)
 from server.mongo.declared_indexes import drop
 from server.mongo.driver import CREDENTIAL_SECONDS, WRITE_SECONDS
 from server.mongo.failures import read_failures
@@ -56,7 +65,8 @@ class ApplicationDeletion:
         self._database = database
         self._applications = database.get_collection("applications")
         self._credentials = database.get_collection("credentials")
-        self._profiles = database.get_collection("profiles")
+        self._profiles = database.get_collection(USERS.collection)
+        self._companies = database.get_collection(COMPANIES.collection)
         self._refusals = database.get_collection(REFUSALS)
 
     async def count(self, application_id: str, seconds: float = _COUNT_SECONDS) -> Counts:
@@ -72,6 +82,7 @@ class ApplicationDeletion:
                 "visitors": await self._profiles.count_documents(
                     all_by_key(application_id, VISITORS), hint=[(field, 1) for field in BY_VISITOR]
                 ),
+                "companies": await self._companies.count_documents(own, hint=[(field, 1) for field in BY_COMPANY_ID]),
                 "suppressions": await self._profiles.count_documents(
                     {**_profiles_of(application_id, "u"), "suppressed_until": {"$exists": True}}, hint=TOMBSTONES
                 ),
@@ -107,8 +118,9 @@ class ApplicationDeletion:
             await self._settle(began, progress)
             await self._drop_indexes(application_id)
             deleted = 0
-            for kind in ("u", "a"):
-                while number := await self._delete_batch(application_id, kind):
+            stored = (self._profiles, "u"), (self._profiles, "a"), (self._companies, "c")
+            for profiles, letter in stored:
+                while number := await _delete_batch(profiles, application_id, letter):
                     deleted += number
                     progress(Step.DELETING, deleted)
                     await asyncio.sleep(_PAUSE_SECONDS)
@@ -136,14 +148,6 @@ class ApplicationDeletion:
             progress(Step.WAITING, round(seconds))
             await asyncio.sleep(min(seconds, 1.0))
 
-    async def _delete_batch(self, application_id: str, kind: str) -> int:
-        query = _profiles_of(application_id, kind)
-        found = self._profiles.find(query, projection=["_id"]).sort("_id", 1).limit(_BATCH)
-        ids = [document["_id"] async for document in found]
-        if not ids:
-            return 0
-        return (await self._profiles.delete_many({"_id": {"$in": ids}})).deleted_count or len(ids)
-
     async def _drop_indexes(self, application_id: str) -> None:
         for name in await self._indexes(application_id):
             await drop(self._profiles, name)
@@ -154,12 +158,21 @@ class ApplicationDeletion:
         return [name for name in await self._profiles.index_information() if name.startswith(prefix)]
 
 
-def _profiles_of(application_id: str, kind: str) -> dict[str, Any]:
-    """The profiles of users (`u`) or visitors (`a`) of an application, and what erasures leave.
+async def _delete_batch(profiles: Collection, application_id: str, letter: str) -> int:
+    query = _profiles_of(application_id, letter)
+    found = profiles.find(query, projection=["_id"]).sort("_id", 1).limit(_BATCH)
+    ids = [document["_id"] async for document in found]
+    if not ids:
+        return 0
+    return (await profiles.delete_many({"_id": {"$in": ids}})).deleted_count or len(ids)
+
+
+def _profiles_of(application_id: str, letter: str) -> dict[str, Any]:
+    """The profiles of users (`u`), visitors (`a`) or companies (`c`) of an application, and what erasures leave.
 
     The range alone would also hold profiles of an application whose id begins with this one and a slash.
     """
-    prefix = f"{application_id}/{kind}/"
+    prefix = f"{application_id}/{letter}/"
     exact = f"^{re.escape(prefix)}[0-9a-f]{{64}}$"
     return {"_id": {"$gte": prefix, "$lt": f"{prefix[:-1]}0", "$regex": exact}}
 

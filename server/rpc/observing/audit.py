@@ -56,6 +56,14 @@ def _visitor_exported(fields: Mapping[str, Any], *_: Any) -> None:
     _log.info("visitors exported", **fields, items=1, exported=1, refused=0)
 
 
+def _company_erased(fields: Mapping[str, Any], _: Any, response: Any) -> None:
+    _log.info("companies erased", **fields, items=1, deleted=int(response.deleted), refused=0)
+
+
+def _company_exported(fields: Mapping[str, Any], *_: Any) -> None:
+    _log.info("companies exported", **fields, items=1, exported=1, refused=0)
+
+
 def _alias_removed(fields: Mapping[str, Any], _: Any, response: Any) -> None:
     _log.info("aliases removed", **fields, items=1, removed=int(response.removed), refused=0)
 
@@ -102,6 +110,8 @@ AUDITED: Final[Mapping[str, Write]] = {
     "userfold.v1.UserService.BatchExportUsers": _users_exported,
     "userfold.v1.VisitorService.DeleteVisitor": _visitor_erased,
     "userfold.v1.VisitorService.ExportVisitor": _visitor_exported,
+    "userfold.v1.CompanyService.DeleteCompany": _company_erased,
+    "userfold.v1.CompanyService.ExportCompany": _company_exported,
     "userfold.v1.UserService.RemoveAlias": _alias_removed,
     "userfold.v1.UserService.BatchRemoveAliases": _aliases_removed,
     "userfold.v1.UserService.LiftSuppression": _suppression_lifted,

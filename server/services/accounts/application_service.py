@@ -57,6 +57,7 @@ class ApplicationService:
                 response = pb.DeleteApplicationResponse(
                     user_count=counts["users"],
                     visitor_count=counts["visitors"],
+                    company_count=counts["companies"],
                     suppression_count=counts["suppressions"],
                     refusal_count=counts["refusals"],
                     credential_count=counts["credentials"],

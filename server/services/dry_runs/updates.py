@@ -5,9 +5,9 @@ from collections import deque
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import replace
-from typing import Any, Final, TypeAlias
+from typing import Any, TypeAlias
 
-from userfold.v1 import user_service_pb2 as pb
+from google.protobuf.message import Message
 
 from runtime.turns import Turns
 from server import limits
@@ -17,58 +17,56 @@ from server.rpc.admission.gate import Gate
 from server.rpc.call import Call
 from server.services import convert
 from server.services.batch_reads import ReadResults
-from server.services.batch_updates import (
-    Planned,
-    SentUpdates,
-    count_warnings,
-    messages,
-    plan_batch,
-    require_batch,
-    suppressed_response,
-    writes_of,
-)
 from server.services.dry_runs.changed_paths import paths_between
 from server.services.sliced_responses import ResponseBuilder
+from server.services.updates.batch_updates import Planned, count_warnings, plan_batch, require_batch, writes_of
+from server.services.updates.update_messages import SentUpdates, UpdateMessages
 from server.users.ports import Previewed, ProfilePreviews
 
-_BATCH: Final = "BatchUpdateUsers"
+Results: TypeAlias = Sequence[Any]
+"""What each of some updates would do: its response, or its error."""
 
-Results: TypeAlias = Sequence[pb.UpdateUserResponse | UserfoldError]
-"""What each of some updates would do."""
+
+def gate_of_dry_runs() -> Gate:
+    """What all dry runs of a server pass."""
+    return Gate(limits.DRY_RUNS, limits.DRY_RUNS_AT_ONCE)
 
 
 class UpdateDryRuns:
-    """Dry runs of updates. `clock` returns nanoseconds since 1970-01-01 UTC.
+    """Dry runs of updates of one kind. `clock` returns nanoseconds since 1970-01-01 UTC.
 
-    Only few are computed at a time, for which applications take turns. The credential of each call must also permit to
-    read users; else ScopeMissing is raised.
+    Only few are computed at a time, for which applications take turns at the `gate`. The credential of each call must
+    also permit to read profiles of the kind; else ScopeMissing is raised.
     """
 
-    def __init__(self, previews: ProfilePreviews, clock: Callable[[], int], turns: Turns) -> None:
+    def __init__(
+        self, of: UpdateMessages, previews: ProfilePreviews, clock: Callable[[], int], turns: Turns, gate: Gate
+    ) -> None:
+        self._of = of
         self._previews = previews
         self._clock = clock
         self._turns = turns
-        self._gate = Gate(limits.DRY_RUNS, limits.DRY_RUNS_AT_ONCE)
+        self._gate = gate
 
-    async def update(self, request: pb.UpdateUserRequest, call: Call) -> pb.UpdateUserResponse:
+    async def update(self, update: Message, call: Call) -> Any:
         """What one update would do. Raises what refuses it."""
-        planned = await self._planned(messages([request.user]), call)
+        planned = await self._planned(self._of.messages([update]), call)
         async with aclosing(self._parts(planned, call)) as parts:
             (result,) = await anext(parts)
         if isinstance(result, UserfoldError):
             raise result
-        count_warnings("UpdateUser", [result], call)
+        count_warnings(self._of.single, [result], call)
         return result
 
     async def update_batch(self, updates: SentUpdates, call: Call, results: Any) -> None:
         """Add to the repeated field `results` what each update of a batch would do. Raises BatchTooLarge."""
-        call.require_reader()
+        call.require(self._of.reading)
         require_batch(updates.items)
         planned = await self._planned(updates, call)
-        filled, builder = ReadResults(_BATCH, results, call, self._turns), ResponseBuilder(call, self._turns)
+        filled, builder = ReadResults(self._of.batch, results, call, self._turns), ResponseBuilder(call, self._turns)
         async with self._gate.within(call.application_id), aclosing(self._previews.preview(writes_of(planned))) as each:
             for index, item in enumerate(planned):
-                prefix = f"users[{index}]."
+                prefix = self._of.prefix_of(index)
                 if isinstance(item, UserfoldError):
                     await filled.refuse(item, prefix)
                 elif filled.is_full:
@@ -77,9 +75,9 @@ class UpdateDryRuns:
                 elif isinstance(previewed := await anext(each), UserfoldError):
                     await filled.refuse(previewed, prefix)
                 else:
-                    response, fits = await _response(item, previewed, builder, prefix)
+                    response, fits = await self._response(item, previewed, builder, prefix)
                     await filled.add(response, fits=fits)
-        count_warnings(_BATCH, [result.response for result in results], call)
+        count_warnings(self._of.batch, [result.response for result in results], call)
 
     async def update_stream(
         self, updates: SentUpdates, call: Call, oversized: frozenset[int]
@@ -91,7 +89,7 @@ class UpdateDryRuns:
                 yield part
 
     async def _planned(self, updates: SentUpdates, call: Call) -> Planned:
-        call.require_reader()
+        call.require(self._of.reading)
         addresses = [call.client_address()] * len(updates.items)
         return await plan_batch(call.application_id, updates, addresses, self._clock(), self._turns, call.oversized)
 
@@ -100,7 +98,7 @@ class UpdateDryRuns:
             items = deque(planned)
             kept: list[Previewed] = []
             while items:
-                part: list[pb.UpdateUserResponse | UserfoldError] = []
+                part: list[Any] = []
                 builder = ResponseBuilder(call, self._turns)
                 # Left while the caller reads the part.
                 async with self._gate.within(call.application_id):
@@ -114,7 +112,7 @@ class UpdateDryRuns:
                             if isinstance(previewed, UserfoldError):
                                 part.append(previewed)
                             else:
-                                response, fits = await _response(item, previewed, builder)
+                                response, fits = await self._response(item, previewed, builder)
                                 if not fits:
                                     kept.append(previewed)
                                     break
@@ -122,20 +120,19 @@ class UpdateDryRuns:
                         items.popleft()
                 yield part
 
-
-async def _response(
-    planned: PlannedUpdate, previewed: Preview | Suppressed, builder: ResponseBuilder, prefix: str = ""
-) -> tuple[pb.UpdateUserResponse, bool]:
-    """The response to one update, and whether it fits into the response that is built, as the first always does."""
-    if isinstance(previewed, Suppressed):
-        return suppressed_response(planned, prefix), True
-    response = pb.UpdateUserResponse(warnings=convert.warning_messages(planned.warnings, prefix))
-    size = previewed.after.size
-    # A megabyte takes many milliseconds.
-    compared = _compared(previewed) if size <= limits.SLICE_BYTES else await asyncio.to_thread(_compared, previewed)
-    after, paths = compared
-    response.changed_paths.extend(paths)
-    return response, await builder.preview(after, size, response)
+    async def _response(
+        self, planned: PlannedUpdate, previewed: Preview | Suppressed, builder: ResponseBuilder, prefix: str = ""
+    ) -> tuple[Any, bool]:
+        """The response to one update, and whether it fits into the response that is built, as the first always does."""
+        if isinstance(previewed, Suppressed):
+            return self._of.suppressed(planned, prefix), True
+        response = self._of.response(warnings=convert.warning_messages(planned.warnings, prefix))
+        size = previewed.after.size
+        # A megabyte takes many milliseconds.
+        compared = _compared(previewed) if size <= limits.SLICE_BYTES else await asyncio.to_thread(_compared, previewed)
+        after, paths = compared
+        response.changed_paths.extend(paths)
+        return response, await builder.preview(after, size, response, getattr(response, self._of.item))
 
 
 def _compared(preview: Preview) -> tuple[Profile, Sequence[str]]:

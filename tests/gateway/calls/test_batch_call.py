@@ -25,7 +25,7 @@ from runtime.turns import Turns
 from tests.gateway.messages import bad_request, error_info, status_with, stored
 from tests.support.update_json import update_of
 
-(BINDING,) = (each for each in bindings_of(SERVICES, INTERNAL) if each.is_batch)
+(BINDING,) = (each for each in bindings_of(SERVICES, INTERNAL) if each.body == "users")
 assert BINDING.batch_method
 METHOD = BINDING.batch_method
 

@@ -1,4 +1,4 @@
-"""Companies, subscriptions, actions and events: accepted, not stored, and reported to the operator."""
+"""Subscriptions, actions and events: accepted, not stored, and reported to the operator."""
 
 import gzip
 import json
@@ -17,8 +17,9 @@ from tests.gateway.messages import reasons
 from tests.gateway.running import Gateway
 
 _RECORDINGS = Path(__file__).parents[2] / "recordings" / "other-calls"
-_RECORDED = {path.stem: json.loads(path.read_text()) for path in _RECORDINGS.glob("*.json")}
-assert _RECORDED
+_RECORDED = {
+    path.stem: json.loads(path.read_text()) for path in _RECORDINGS.glob("*.json") if "companies" not in path.stem
+}
 
 
 @pytest.mark.parametrize("recorded", sorted(_RECORDED))
@@ -42,7 +43,7 @@ async def test_every_recorded_call_is_answered_201_with_a_warning(
 
 def test_every_recorded_path_is_served() -> None:
     paths = {recorded["path"].replace("//", "/") for recorded in _RECORDED.values()}
-    assert len(_RECORDED) == 27
+    assert len(_RECORDED) == 16
     assert paths <= unstored_calls.BODY_BYTES.keys()
 
 

@@ -24,6 +24,15 @@ def test_the_routes_of_the_services() -> None:
         ("POST", "/v1/applications", "ApplicationService/CreateApplication", "*"),
         ("GET", "/v1/campaigns:report", "CampaignService/ReportCampaigns", ""),
         ("POST", "/v1/campaigns:report", "CampaignService/ReportCampaigns", "*"),
+        ("POST", "/v1/companies/batch", "CompanyService/BatchUpdateCompanies", "companies"),
+        ("GET", "/v1/companies:count", "CompanyService/CountCompanies", ""),
+        ("POST", "/v1/companies:count", "CompanyService/CountCompanies", "*"),
+        ("POST", "/v1/companies:search", "CompanyService/ListCompanies", "*"),
+        ("GET", "/v1/companies/{company_id}:export", "CompanyService/ExportCompany", ""),
+        ("DELETE", "/v1/companies/{company_id}", "CompanyService/DeleteCompany", ""),
+        ("GET", "/v1/companies/{company_id}", "CompanyService/GetCompany", ""),
+        ("GET", "/v1/companies", "CompanyService/ListCompanies", ""),
+        ("POST", "/v1/companies", "CompanyService/UpdateCompany", "company"),
         ("GET", "/v1/credentials:current", "CredentialService/GetCurrentCredential", ""),
         ("POST", "/v1/credentials/{credential_id}:revoke", "CredentialService/RevokeCredential", "*"),
         ("POST", "/v1/credentials/{credential_id}:rotate", "CredentialService/RotateCredential", "*"),
@@ -76,6 +85,9 @@ def test_the_bindings_describe_their_methods() -> None:
         ("POST", "/v1/users:batchRemoveAliases"),
         ("DELETE", "/v1/users/{user_id}"),
         ("DELETE", "/v1/visitors/{anonymous_id}"),
+        ("POST", "/v1/companies"),
+        ("POST", "/v1/companies/batch"),
+        ("DELETE", "/v1/companies/{company_id}"),
         ("POST", "/v1/users:batchDelete"),
         ("POST", "/v1/suppressions:lift"),
         ("POST", "/v1/applications"),
@@ -85,8 +97,11 @@ def test_the_bindings_describe_their_methods() -> None:
         ("POST", "/v1/credentials/{credential_id}:rotate"),
         ("POST", "/v1/credentials/{credential_id}:revoke"),
     }
-    assert [each for each in BOUND if each.is_batch] == [batch]
-    assert {each.rpc for each in BOUND if each.batch_method} == {update.rpc, batch.rpc}
+    company, companies = found["POST", "/v1/companies"], found["POST", "/v1/companies/batch"]
+    assert [each for each in BOUND if each.is_batch] == [companies, batch]
+    assert {each.rpc for each in BOUND if each.batch_method} == {update.rpc, batch.rpc, company.rpc, companies.rpc}
+    assert company.batch_method
+    assert company.batch_method is companies.batch_method
     assert update.batch_method
     assert update.batch_method is batch.batch_method
     assert batch.query.keys() <= {*update.batch_method.request.DESCRIPTOR.fields_by_name}
@@ -103,7 +118,13 @@ def test_the_bindings_describe_their_methods() -> None:
     assert {key: [*each.query] for key, each in found.items() if each.query} == {
         ("POST", "/v1/users"): ["validate_only"],
         ("POST", "/v1/users/batch"): ["validate_only"],
+        ("GET", "/v1/users/{user_id}"): ["include_company"],
         ("DELETE", "/v1/users/{user_id}"): ["suppress_days", "validate_only"],
+        ("POST", "/v1/companies"): ["validate_only"],
+        ("POST", "/v1/companies/batch"): ["validate_only"],
+        ("DELETE", "/v1/companies/{company_id}"): ["validate_only"],
+        ("GET", "/v1/companies"): ["filter", "order_by", "page_size", "page_token", "fields"],
+        ("GET", "/v1/companies:count"): ["filter"],
         ("GET", "/v1/suppressions"): ["user_id", "page_size", "page_token"],
         ("GET", "/v1/users"): ["filter", "order_by", "page_size", "page_token", "fields"],
         ("GET", "/v1/users:count"): ["filter"],

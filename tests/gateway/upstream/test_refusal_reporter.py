@@ -98,7 +98,7 @@ async def test_the_items_of_a_batch_and_warnings_are_reported(gateway: Gateway, 
     await gateway.post("/v1/users/batch", items, **curl)
     service.reply = None
     await gateway.post("/v1/users", {"user_id": "a", "john@acmeinc.com": 1}, **curl)
-    await gateway.post("/v1/companies", {}, **curl)
+    await gateway.post("/v1/subscriptions", {}, **curl)
     assert await reported(gateway, service) == {
         ("BATCH_PARTLY_REFUSED", "/v1/users/batch", (), "curl/7.88.1", 1),
         ("INVALID_REQUEST", "/v1/users/batch", (("user_id", "WRONG_TYPE"),), "curl/7.88.1", 1),
@@ -106,7 +106,7 @@ async def test_the_items_of_a_batch_and_warnings_are_reported(gateway: Gateway, 
         ("UNKNOWN_FIELD", "/v1/users/batch", (("*", "UNKNOWN_FIELD"),), "curl/7.88.1", 1, "warning"),
         ("KEPT_AS_TEXT", "/v1/users/batch", (("metadata", "KEPT_AS_TEXT"),), "curl/7.88.1", 1, "warning"),
         ("UNKNOWN_FIELD", "/v1/users", (("*", "UNKNOWN_FIELD"),), "curl/7.88.1", 1, "warning"),
-        ("NOT_STORED", "/v1/companies", (), "curl/7.88.1", 1, "warning"),
+        ("NOT_STORED", "/v1/subscriptions", (), "curl/7.88.1", 1, "warning"),
     }
 
 

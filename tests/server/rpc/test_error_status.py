@@ -52,7 +52,7 @@ _TABLE: list[tuple[UserfoldError, int, str, str, list[object]]] = [
         errors.BatchTooLarge(),
         3,
         "BATCH_TOO_LARGE",
-        "A batch holds at most 1,000 users; none of this one was processed.",
+        "A batch holds at most 1,000 items; none of this one was processed.",
         [],
     ),
     (
@@ -164,6 +164,7 @@ _TABLE: list[tuple[UserfoldError, int, str, str, list[object]]] = [
         "The visitor was identified and is a part of a user: look the user up by this anonymous_id.",
         [],
     ),
+    (errors.CompanyNotFound(), 5, "COMPANY_NOT_FOUND", "The application has no company with this company_id.", []),
     (
         errors.WriteOutcomeUnknown(),
         14,
@@ -210,7 +211,7 @@ _TABLE: list[tuple[UserfoldError, int, str, str, list[object]]] = [
         errors.ResponseTooLarge(),
         8,
         "RESPONSE_TOO_LARGE",
-        "The response would become too large: ask for this user in another call.",
+        "The response would become too large: ask for this one in another call.",
         [],
     ),
     (

@@ -5,11 +5,17 @@ from pathlib import Path
 
 import pytest
 from google.protobuf.descriptor import MethodDescriptor
+from userfold.internal.v1 import (
+    company_update_service_pb2,
+    options_pb2,
+    refusal_report_service_pb2,
+    user_update_service_pb2,
+)
 from userfold.internal.v1 import credential_service_pb2 as internal_credential_service_pb2
-from userfold.internal.v1 import options_pb2, refusal_report_service_pb2, user_update_service_pb2
 from userfold.v1 import (
     application_service_pb2,
     campaign_service_pb2,
+    company_service_pb2,
     credential_service_pb2,
     metadata_service_pb2,
     refusal_service_pb2,
@@ -26,10 +32,11 @@ from server.services.accounts.application_service import ApplicationService
 from server.services.accounts.credential_check import CredentialCheckService
 from server.services.accounts.credential_service import CredentialService
 from server.services.campaign_service import CampaignService
+from server.services.company_service import CompanyService
 from server.services.overview.metadata_service import MetadataService
 from server.services.overview.status_service import StatusService
 from server.services.refusal_service import RefusalReportService, RefusalService
-from server.services.update_service import UserUpdateService
+from server.services.updates.update_service import CompanyUpdateService, UserUpdateService
 from server.services.user_service import UserService
 from server.services.visitor_service import VisitorService
 
@@ -38,6 +45,7 @@ _SERVICES = [
     for module in (
         user_service_pb2,
         visitor_service_pb2,
+        company_service_pb2,
         campaign_service_pb2,
         refusal_service_pb2,
         metadata_service_pb2,
@@ -45,6 +53,7 @@ _SERVICES = [
         application_service_pb2,
         credential_service_pb2,
         user_update_service_pb2,
+        company_update_service_pb2,
         internal_credential_service_pb2,
         refusal_report_service_pb2,
     )
@@ -53,6 +62,7 @@ _SERVICES = [
 _SERVICERS = (
     UserService,
     VisitorService,
+    CompanyService,
     CampaignService,
     RefusalService,
     MetadataService,
@@ -60,6 +70,7 @@ _SERVICERS = (
     ApplicationService,
     CredentialService,
     UserUpdateService,
+    CompanyUpdateService,
     CredentialCheckService,
     RefusalReportService,
 )
@@ -108,6 +119,11 @@ def test_a_collector_key_may_send_updates_and_reports_and_check_itself_and_nothi
         "v1.UserService.UpdateUser",
         "v1.UserService.BatchUpdateUsers",
         "v1.UserService.StreamUpdateUsers",
+        "v1.CompanyService.UpdateCompany",
+        "v1.CompanyService.BatchUpdateCompanies",
+        "v1.CompanyService.StreamUpdateCompanies",
+        "internal.v1.CompanyUpdateService.BatchUpdateCompanies",
+        "internal.v1.CompanyUpdateService.StreamBatchUpdateCompanies",
         "internal.v1.UserUpdateService.BatchUpdateUsers",
         "internal.v1.UserUpdateService.StreamBatchUpdateUsers",
         "internal.v1.CredentialService.CheckCredential",

@@ -52,7 +52,7 @@ _ORDINARY = FetchedProfile(_profile({"email": "john@acme.com", "sales": {"stage"
 @pytest.mark.parametrize("metadata", [(), _JSON])
 async def test_ordinary_responses_need_no_turn(turns: CountingTurns, metadata: Any) -> None:
     response = pb.ListUsersResponse()
-    assert await _builder(turns, metadata).users([_ORDINARY] * 80, response.users) == 80
+    assert await _builder(turns, metadata).profiles([_ORDINARY] * 80, response.users) == 80
     assert turns.taken == []
 
 
@@ -63,7 +63,7 @@ async def test_a_dense_profile_is_translated_in_slices_in_turns_of_its_applicati
     values = 350_000
     fetched = FetchedProfile(_profile({"a": [None] * values}), size=1_000_000)
     response = pb.GetUserResponse()
-    await _builder(turns, metadata).user(fetched, response.user)
+    await _builder(turns, metadata).profile(fetched, response.user)
     assert len(turns.taken) == pytest.approx(values * steps / limits.SLICE_WORK, abs=3)
     assert {*turns.taken} == {"app"}
     if metadata:
@@ -76,10 +76,10 @@ async def test_a_dense_profile_is_translated_in_slices_in_turns_of_its_applicati
 
 async def test_a_small_response_is_built_between_the_slices_of_a_dense_one(turns: CountingTurns) -> None:
     dense = FetchedProfile(_profile({"a": [None] * 100_000}), size=1_000_000)
-    building = asyncio.create_task(_builder(turns).user(dense, pb.GetUserResponse().user))
+    building = asyncio.create_task(_builder(turns).profile(dense, pb.GetUserResponse().user))
     await asyncio.sleep(0)
     seen = len(turns.taken)
-    await _builder(turns).user(_ORDINARY, pb.GetUserResponse().user)
+    await _builder(turns).profile(_ORDINARY, pb.GetUserResponse().user)
     await asyncio.sleep(0)
     assert not building.done()
     assert len(turns.taken) - seen <= 2
@@ -90,7 +90,7 @@ async def test_a_small_response_is_built_between_the_slices_of_a_dense_one(turns
 async def test_a_response_ends_at_the_limit_of_its_values(turns: CountingTurns, metadata: Any) -> None:
     fetched = FetchedProfile(_profile({"a": [None] * 100_000}), size=300_000)
     response = pb.ListUsersResponse()
-    count = await _builder(turns, metadata).users([fetched] * 20, response.users)
+    count = await _builder(turns, metadata).profiles([fetched] * 20, response.users)
     assert 1 <= count == len(response.users) <= 5
 
 
@@ -98,14 +98,14 @@ async def test_a_response_ends_at_the_limit_of_its_bytes_as_a_message_and_as_jso
     text = {"a": "\x01" * 1_000_000}
     for metadata, limit in (((), 8), (_JSON, 1)):
         response = pb.ListUsersResponse()
-        count = await _builder(turns, metadata).users([FetchedProfile(_profile(text))] * 40, response.users)
+        count = await _builder(turns, metadata).profiles([FetchedProfile(_profile(text))] * 40, response.users)
         assert count == len(response.users) == limit
         assert response.ByteSize() <= limits.ANSWER_BYTES
     # Fields other than metadata grow when they are printed as JSON.
     campaign = dict.fromkeys(("utm_source", "utm_medium", "utm_term"), "\x01" * 8192)
     response = pb.ListUsersResponse()
     fetched = FetchedProfile(_profile({}, campaign=campaign))
-    assert await _builder(turns, _JSON).users([fetched] * 1000, response.users) < 120
+    assert await _builder(turns, _JSON).profiles([fetched] * 1000, response.users) < 120
 
 
 async def test_the_first_profile_always_fits(turns: CountingTurns, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -113,7 +113,7 @@ async def test_the_first_profile_always_fits(turns: CountingTurns, monkeypatch: 
     monkeypatch.setattr(limits, "ANSWER_WORK", 1)
     response, export = pb.ListUsersResponse(), pb.BatchExportUsersResponse()
     builder = _builder(turns)
-    assert await builder.users([_ORDINARY] * 2, response.users) == 1
+    assert await builder.profiles([_ORDINARY] * 2, response.users) == 1
     assert len(response.users) == 1
     builder = _builder(turns)
     fits = [await builder.export(_ORDINARY, export.results.add().response.user_export) for _ in range(3)]

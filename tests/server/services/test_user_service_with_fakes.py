@@ -5,7 +5,7 @@ each coroutine to its end.
 """
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -50,9 +50,11 @@ from server.query.field_mask import Mask
 from server.query.page_token import SECONDS, PageTokens, Position
 from server.rpc.call import Call
 from server.rpc.error_status import status_from_error
-from server.services.batch_updates import BatchUpdater
 from server.services.campaign_service import CampaignService
-from server.services.dry_runs.updates import UpdateDryRuns
+from server.services.company_finder import CompanyFinder
+from server.services.dry_runs.updates import UpdateDryRuns, gate_of_dry_runs
+from server.services.updates.update_messages import OF_USERS
+from server.services.updates.update_methods import UpdateMethods
 from server.services.user_service import UserService
 from server.users.ids import profile_id
 from server.users.list_users import Listing
@@ -147,6 +149,13 @@ class FakeProfileQueries:
         return self.reported
 
 
+class FakeDomains:
+    """Leads to no company."""
+
+    async def only_companies(self, application_id: str, domains: Sequence[str]) -> Mapping[str, str]:
+        return {}
+
+
 class FakeSuppressions:
     """Holds 1,500 suppressions."""
 
@@ -191,12 +200,11 @@ def clock() -> Clock:
 @pytest.fixture
 def service(store: FakeProfileStore, queries: FakeProfileQueries, clock: Clock) -> UserService:
     tokens, turns, profiles = PageTokens(Fernet.generate_key()), Turns(), WriteBatcher(store)
-    updater = BatchUpdater(profiles, clock, turns)
     erasure, suppressions = FakeProfileErasure(), FakeSuppressions()
-    dry_runs = UpdateDryRuns(NoPreviews(), clock, turns)
-    return UserService(
-        profiles, updater, dry_runs, queries, erasure, suppressions, tokens, clock, asyncio.Event(), turns
-    )
+    dry_runs = UpdateDryRuns(OF_USERS, NoPreviews(), clock, turns, gate_of_dry_runs())
+    updates = UpdateMethods(OF_USERS, profiles, dry_runs, clock, asyncio.Event(), turns)
+    companies = CompanyFinder(FakeProfileQueries(), FakeDomains())
+    return UserService(updates, queries, companies, erasure, suppressions, tokens, clock, turns)
 
 
 class SynchronousServicer:

@@ -12,7 +12,7 @@ from runtime.refusal_counts import Occurrences, RefusalKind
 from server.accounts.credentials import generate_management_token, issue
 from server.errors import ApplicationNotFound, DatabaseUnavailable
 from server.local.mongod import EmbeddedMongod
-from server.model import CredentialKind, Erasure, UserUpdate
+from server.model import CompanyUpdate, CredentialKind, Erasure, ProfileUpdate, UserUpdate
 from server.mongo.accounts.applications import MongoApplicationStore
 from server.mongo.accounts.credentials import MongoCredentialStore
 from server.mongo.client import Database, connect, open_database, prepare
@@ -23,7 +23,7 @@ from server.mongo.removal import deletion as module
 from server.mongo.removal.deletion import ApplicationDeletion, Step
 from server.mongo.removal.erasure import MongoProfileErasure
 from server.mongo.schema import Presence
-from server.mongo.writes.profiles import MongoProfileStore
+from server.mongo.writes.by_kind import MongoProfileStores
 from server.query.declared_paths import declared_path
 from server.rpc.credential_cache import KNOWN_SECONDS
 from server.users.ids import alias_digest, profile_id
@@ -34,7 +34,8 @@ _NAME = "userfold_deletion_test"
 _NOW = 1_767_323_045_678_000_000
 _LATER = datetime(2100, 1, 1, tzinfo=UTC)
 _KIND = RefusalKind("INVALID_REQUEST", False, "/v1/users", (), "curl/7.88.1")
-_COUNTS = {"users": 3, "visitors": 1, "suppressions": 1, "refusals": 1, "credentials": 2, "indexes": 1}
+_COUNTS = {"users": 3, "visitors": 1, "companies": 2, "suppressions": 1, "refusals": 1}
+_COUNTS |= {"credentials": 2, "indexes": 1}
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
@@ -58,9 +59,12 @@ async def store(opened: Database, application_id: str) -> None:
     kinds = (CredentialKind.COLLECTOR, CredentialKind.MANAGEMENT)
     issued = [issue(application_id, kind, generate_management_token(), now) for kind in kinds]
     await applications.ensure(application_id, f"name of {application_id}", issued, datetime.now(UTC))
-    updates = [UserUpdate(f"{application_id}-{number}", session_token=application_id) for number in range(3)]
+    updates: list[ProfileUpdate] = [
+        UserUpdate(f"{application_id}-{number}", session_token=application_id) for number in range(3)
+    ]
     updates.append(UserUpdate(anonymous_id=application_id, metadata={application_id: application_id}))
-    await MongoProfileStore(opened).apply([plan_update(application_id, update, _NOW).write for update in updates])
+    updates += [CompanyUpdate(f"{application_id}-{number}", company_domain=application_id) for number in range(2)]
+    await MongoProfileStores(opened).apply([plan_update(application_id, update, _NOW).write for update in updates])
     await MongoProfileErasure(opened).erase([Erasure(application_id, profile_id(application_id, "erased"), _LATER)])
     await MongoRefusals(opened).add({application_id: {_KIND: Occurrences(1, now.timestamp(), now.timestamp())}})
     await applications.declare(application_id, declared_path("metadata.plan"), now)
@@ -136,7 +140,7 @@ async def test_data_is_deleted_when_running_servers_refuse_the_credentials(
         await deletion.delete("served", lambda step, _: steps.append(step))
     finally:
         await server.end()
-    assert steps == [Step.WAITING, Step.DELETING, Step.DELETING]
+    assert steps == [Step.WAITING, Step.DELETING, Step.DELETING, Step.DELETING]
 
 
 async def test_the_credentials_are_gone_while_servers_may_still_accept_them(

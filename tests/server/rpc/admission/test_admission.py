@@ -63,6 +63,11 @@ def test_each_method_passes_a_gate_or_sends_updates_or_causes_no_work() -> None:
         "v1.UserService.UpdateUser": Work.UPDATE,
         "v1.UserService.BatchUpdateUsers": Work.UPDATE,
         "v1.UserService.StreamUpdateUsers": Work.UPDATE,
+        "v1.CompanyService.UpdateCompany": Work.UPDATE,
+        "v1.CompanyService.BatchUpdateCompanies": Work.UPDATE,
+        "v1.CompanyService.StreamUpdateCompanies": Work.UPDATE,
+        "internal.v1.CompanyUpdateService.BatchUpdateCompanies": Work.UPDATE,
+        "internal.v1.CompanyUpdateService.StreamBatchUpdateCompanies": Work.UPDATE,
         "internal.v1.UserUpdateService.BatchUpdateUsers": Work.UPDATE,
         "internal.v1.UserUpdateService.StreamBatchUpdateUsers": Work.UPDATE,
         "internal.v1.CredentialService.CheckCredential": Work.NONE,
@@ -88,6 +93,20 @@ def test_each_method_passes_a_gate_or_sends_updates_or_causes_no_work() -> None:
 )
 def test_a_method_passes_its_own_gate(method: str, work: Work) -> None:
     assert METHODS[f"userfold.v1.UserService.{method}"].work is work
+
+
+@pytest.mark.parametrize(
+    ("method", "work"),
+    [
+        ("GetCompany", Work.READ),
+        ("ExportCompany", Work.READ),
+        ("ListCompanies", Work.QUERY),
+        ("CountCompanies", Work.QUERY),
+        ("DeleteCompany", Work.CHANGE),
+    ],
+)
+def test_a_method_of_companies_passes_the_gate_of_that_of_users(method: str, work: Work) -> None:
+    assert METHODS[f"userfold.v1.CompanyService.{method}"].work is work
 
 
 def test_a_report_passes_the_gate_of_queries() -> None:

@@ -137,6 +137,7 @@ function Delete({ application, onClose }: { application: Application; onClose: (
 const COUNTS: readonly (readonly [string, string, string])[] = [
   ["user_count", "user", "users"],
   ["visitor_count", "visitor", "visitors"],
+  ["company_count", "company", "companies"],
   ["suppression_count", "suppression", "suppressions"],
   ["refusal_count", "kind of refusals", "kinds of refusals"],
   ["credential_count", "credential", "credentials"],

@@ -16,6 +16,7 @@ export const ERRORS: Readonly<Record<string, Advice>> = {
   PROFILE_TOO_LARGE: ["The profile would pass 1 MiB or 50,000 values. Remove what is not needed, with null, and keep logs and events elsewhere.", '{"user_id": "12345", "metadata": {"old_history": null}}'],
   QUERY_TOO_SLOW: ["The database did not find the response in time. Narrow the filter or the range of time, or declare an index for the path."],
   RESPONSE_TOO_LARGE: ["The response had no room for an item of a batch of reads. Request that item in another call."],
+  COMPANY_NOT_FOUND: ["There is no company with this id: no update of it was stored, or it was erased. Send an update first, or check the id."],
   USER_NOT_FOUND: ["There is no user with this id: no update of it was stored, or it was erased. Send an update first, or check the id."],
   ETAG_MISMATCH: ["The profile changed between the read and the update, so nothing was overwritten. Read it again, decide anew, and send the new etag.", '{"user_id": "12345", "etag": "ETAG", "metadata": {"plan": "team"}}'],
   INDEX_REQUIRED: ["No index serves the query, and there are too many users to read them all. Declare the path that the error names, or narrow the filter by company_id or created_time."],
@@ -100,7 +101,7 @@ export const FIELDS: Readonly<Record<string, Advice>> = {
   MOVED_TO_METADATA: ["is stored in metadata. Send it there.", '"metadata": {"email": "john@acmeinc.com"}'],
   NOT_AN_IP_ADDRESS: ["is no IP address, and is stored as sent. Leave it out where it is unknown.", '"203.0.113.5"'],
   SUPPRESSED: ["belongs to a user who was erased and is suppressed: the update is dropped. Stop sending it, or lift the suppression."],
-  NOT_STORED: ["The call is accepted and nothing of it is stored: Userfold stores only users. Turn these calls off in the client."],
+  NOT_STORED: ["The call is accepted and nothing of it is stored: Userfold stores only users and companies. Turn these calls off in the client."],
 };
 
 /** Those that say something else where the request was accepted. */

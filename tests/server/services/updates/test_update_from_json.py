@@ -13,9 +13,9 @@ from gateway.transcoding.json_decoder import ObjectDecoder
 from server import limits
 from server.errors import InvalidRequest
 from server.model import UserUpdate
-from server.services.batch_updates import json_objects
 from server.services.convert import update_from_message
-from server.services.update_from_json import update_from_json
+from server.services.updates.update_from_json import update_from_json
+from server.services.updates.update_messages import OF_USERS
 from tests.support.strategies import UPDATES, UPDATES_WITH_OPERATIONS
 
 _DECODER = ObjectDecoder(Message.DESCRIPTOR)
@@ -123,4 +123,4 @@ def test_an_empty_etag_is_the_same_as_none(sent: bytes, etag: str | None) -> Non
 
 
 def test_the_size_of_an_update_is_that_of_its_json() -> None:
-    assert json_objects([b"{}"]).size_of(b"{}") == 2
+    assert OF_USERS.json_objects([b"{}"]).size_of(b"{}") == 2

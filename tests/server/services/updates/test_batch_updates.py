@@ -11,7 +11,8 @@ from runtime.turns import Turns
 from server import limits
 from server.errors import InvalidRequest, UserfoldError
 from server.model import PlannedUpdate
-from server.services.batch_updates import messages, plan_batch, slices_of
+from server.services.updates.batch_updates import plan_batch, slices_of
+from server.services.updates.update_messages import OF_USERS
 
 
 class CountedTurns(Turns):
@@ -35,7 +36,7 @@ def _update(user_id: str, values: int = 5) -> UserUpdate:
 async def _planned(
     updates: Sequence[UserUpdate], turns: Turns, oversized: frozenset[int] = frozenset()
 ) -> Sequence[PlannedUpdate | UserfoldError]:
-    return await plan_batch("app", messages(updates), [None] * len(updates), 0, turns, oversized)
+    return await plan_batch("app", OF_USERS.messages(updates), [None] * len(updates), 0, turns, oversized)
 
 
 def _user_ids(planned: Sequence[PlannedUpdate | UserfoldError]) -> list[object]:

@@ -6,29 +6,21 @@ Other batches share its first half: each item is planned on its own and has an o
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence, Sized
 from itertools import islice
-from typing import Any, Final, NamedTuple, TypeAlias, TypeVar
-
-from userfold.v1 import user_pb2, user_service_pb2
+from typing import Any, Final, TypeAlias, TypeVar
 
 from runtime.turns import Turns
 from server import limits, metrics
 from server.commit.write_batcher import WriteBatcher
 from server.errors import BatchTooLarge, InvalidRequest, UserfoldError, Violation
-from server.model import PlannedUpdate, ProfileWrite, Stored, Suppressed, UpdateWarning, UserUpdate
+from server.model import PlannedUpdate, ProfileWrite
 from server.rpc.call import Call, SingleRequests
 from server.rpc.error_status import error_status
 from server.rpc.observing.refusal_log import record_warnings, status_of_refusal
-from server.services import convert
-from server.services.update_from_json import update_from_json
+from server.services.updates.update_messages import SentUpdates, UpdateMessages
 from server.users.addresses import client_address
 from server.users.metadata.tree import oversized_update
 from server.users.ports import Outcome
 from server.users.update import plan_update
-
-_STORED: Final = user_service_pb2.UpdateUserResponse()
-_SUPPRESSED: Final = UpdateWarning(
-    "user_id", "SUPPRESSED", "accepted but not stored: the user was erased, and its updates are suppressed for a period"
-)
 
 REFUSED_IN_ONE_TURN: Final = 64
 """Statuses of refused items that are built before other applications have a turn: to build one is slow."""
@@ -39,27 +31,6 @@ _Outcome = TypeVar("_Outcome")
 
 Planned: TypeAlias = Sequence[PlannedUpdate | UserfoldError]
 """The updates of a request in their order, each planned or refused."""
-
-
-class SentUpdates(NamedTuple):
-    """Updates in the form in which they were sent. `size_of` returns the bytes of one, and `read` the update.
-
-    `read` takes the item and the address of its client. It raises an error that refuses the item.
-    """
-
-    items: Sequence[Any]
-    size_of: Callable[[Any], int]
-    read: Callable[[Any, str | None], UserUpdate]
-
-
-def messages(updates: Sequence[user_pb2.UserUpdate]) -> SentUpdates:
-    """Updates as messages."""
-    return SentUpdates(updates, user_pb2.UserUpdate.ByteSize, convert.update_from_message)
-
-
-def json_objects(updates: Sequence[bytes]) -> SentUpdates:
-    """Updates as JSON objects."""
-    return SentUpdates(updates, len, update_from_json)
 
 
 def require_batch(items: Sized) -> None:
@@ -92,9 +63,12 @@ async def outcomes_of(
 
 
 class BatchUpdater:
-    """Merges batches of updates into the profiles of a store. `clock` returns nanoseconds since 1970-01-01 UTC."""
+    """Merges batches of updates of one kind into the profiles of a store. `clock` returns nanoseconds since 1970-01-01
+    UTC.
+    """
 
-    def __init__(self, profiles: WriteBatcher, clock: Callable[[], int], turns: Turns) -> None:
+    def __init__(self, of: UpdateMessages, profiles: WriteBatcher, clock: Callable[[], int], turns: Turns) -> None:
+        self._of = of
         self._profiles = profiles
         self._clock = clock
         self._turns = turns
@@ -109,13 +83,15 @@ class BatchUpdater:
         count = len(updates.items)
         require_batch(updates.items)
         if addresses and len(addresses) != count:
-            raise InvalidRequest([Violation("client_addresses", "WRONG_LENGTH", "must be as many as users, or none")])
+            raise InvalidRequest(
+                [Violation("client_addresses", "WRONG_LENGTH", f"must be as many as {self._of.items}, or none")]
+            )
         clients = [client_address(address) for address in addresses] or [call.client_address()] * count
         if addresses:
-            call.requests = SingleRequests("UpdateUser")
+            call.requests = SingleRequests(self._of.single)
         planned = await plan_batch(call.application_id, updates, clients, self._clock(), self._turns, call.oversized)
         outcomes = await self._profiles.submit(writes_of(planned))
-        await fill_results(results, planned, outcomes, call, self._turns)
+        await fill_results(self._of, results, planned, outcomes, call, self._turns)
 
 
 async def plan_batch(
@@ -167,16 +143,18 @@ def writes_of(planned: Planned) -> list[ProfileWrite]:
     return [item.write for item in planned if isinstance(item, PlannedUpdate)]
 
 
-async def fill_results(results: Any, planned: Planned, outcomes: Iterable[Outcome], call: Call, turns: Turns) -> None:
+async def fill_results(
+    of: UpdateMessages, results: Any, planned: Planned, outcomes: Iterable[Outcome], call: Call, turns: Turns
+) -> None:
     """Add a result for each update of a call. `outcomes` are those of the writes that `writes_of` returns."""
     remaining = iter(outcomes)
-    method = call.requests.method if call.requests else "BatchUpdateUsers"
+    method = call.requests.method if call.requests else of.batch
     codes: dict[str, int] = {}
-    warned: list[user_service_pb2.UpdateUserResponse] = []
+    warned: list[Any] = []
     refused = 0
     for index, item in enumerate(planned):
-        prefix = f"users[{index}]."
-        response = response_of(item, next(remaining), prefix) if isinstance(item, PlannedUpdate) else item
+        prefix = of.prefix_of(index)
+        response = of.response_of(item, next(remaining), prefix) if isinstance(item, PlannedUpdate) else item
         result = results.add()
         if isinstance(response, UserfoldError):
             refused += 1
@@ -187,7 +165,7 @@ async def fill_results(results: Any, planned: Planned, outcomes: Iterable[Outcom
             status = status_of_refusal(method, response, call.origin_of(index), prefix, call.refusals)
             result.error.CopyFrom(status)
         else:
-            if response is not _STORED:
+            if response is not of.plain:
                 warned.append(response)
             result.response.CopyFrom(response)
     if warned:
@@ -198,26 +176,9 @@ async def fill_results(results: Any, planned: Planned, outcomes: Iterable[Outcom
         call.requests.codes = codes
 
 
-def count_warnings(method: str, responses: Iterable[user_service_pb2.UpdateUserResponse], call: Call) -> None:
+def count_warnings(method: str, responses: Iterable[Any], call: Call) -> None:
     """Count the warnings in responses to a call."""
     warnings = [(each.field, each.reason) for response in responses for each in response.warnings]
     for reason, count in Counter([reason for _, reason in warnings]).items():
         metrics.warnings(method, reason).inc(count)
     record_warnings(method, warnings, call.refusals)
-
-
-def response_of(
-    planned: PlannedUpdate, outcome: Outcome, prefix: str = ""
-) -> UserfoldError | user_service_pb2.UpdateUserResponse:
-    """The response to one update, or its error. `prefix` is put before the names of the fields that warnings name."""
-    if isinstance(outcome, Stored):
-        if not planned.warnings:
-            return _STORED
-        return user_service_pb2.UpdateUserResponse(warnings=convert.warning_messages(planned.warnings, prefix))
-    return suppressed_response(planned, prefix) if isinstance(outcome, Suppressed) else outcome
-
-
-def suppressed_response(planned: PlannedUpdate, prefix: str) -> user_service_pb2.UpdateUserResponse:
-    """The response to an update that is dropped."""
-    warnings = convert.warning_messages((*planned.warnings[: limits.REPORTED - 1], _SUPPRESSED), prefix)
-    return user_service_pb2.UpdateUserResponse(warnings=warnings, suppressed=True)

@@ -4,8 +4,7 @@ import asyncio
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
-
-from userfold.v1 import user_service_pb2 as pb
+from typing import Any
 
 from runtime.turns import Turns
 from server import limits
@@ -15,19 +14,17 @@ from server.model import PlannedUpdate
 from server.rpc.call import Call
 from server.rpc.observing.refusal_log import status_of_refusal
 from server.rpc.parsing import ParsedRequest
-from server.services.batch_updates import (
+from server.services.dry_runs.updates import Results as DryRunResults
+from server.services.dry_runs.updates import UpdateDryRuns
+from server.services.updates.batch_updates import (
     REFUSED_IN_ONE_TURN,
     Planned,
-    SentUpdates,
     count_warnings,
-    messages,
     plan_batch,
-    response_of,
     slices_of,
     writes_of,
 )
-from server.services.dry_runs.updates import Results as DryRunResults
-from server.services.dry_runs.updates import UpdateDryRuns
+from server.services.updates.update_messages import SentUpdates, UpdateMessages
 from server.users.ports import Outcome
 
 
@@ -46,6 +43,7 @@ class UpdateStream:
 
     def __init__(
         self,
+        of: UpdateMessages,
         profiles: WriteBatcher,
         dry_runs: UpdateDryRuns,
         call: Call,
@@ -53,6 +51,7 @@ class UpdateStream:
         stopping: asyncio.Event,
         turns: Turns,
     ) -> None:
+        self._of = of
         self._profiles = profiles
         self._dry_runs = dry_runs
         self._call = call
@@ -66,7 +65,7 @@ class UpdateStream:
         self._settled: list[_Settled] = []
         self._progress = asyncio.Event()
 
-    async def acknowledge(self, requests: AsyncIterable[ParsedRequest]) -> AsyncIterator[pb.StreamUpdateUsersResponse]:
+    async def acknowledge(self, requests: AsyncIterable[ParsedRequest]) -> AsyncIterator[Any]:
         """Acknowledge the updates of the requests. Each response acknowledges all updates that are settled by then.
 
         After every update that was read is acknowledged, raises BatchTooLarge or ServerStopping, or ScopeMissing of a
@@ -97,17 +96,16 @@ class UpdateStream:
     async def _read(self, requests: AsyncIterable[ParsedRequest]) -> None:
         number = 0
         async for request, oversized in requests:
-            count = len(request.users)
+            sent = self._of.messages(getattr(request, self._of.items))
+            count = len(sent.items)
             if count > limits.BATCH_UPDATES:
                 raise BatchTooLarge
             if request.validate_only:
-                await self._dry_run(number, messages(request.users), oversized)
+                await self._dry_run(number, sent, oversized)
                 number += count
                 continue
             addresses = [self._client_address] * count
-            planned = await plan_batch(
-                self._application_id, messages(request.users), addresses, self._clock(), self._turns, oversized
-            )
+            planned = await plan_batch(self._application_id, sent, addresses, self._clock(), self._turns, oversized)
             # In parts: there may never be room for all updates of a large request together.
             start = 0
             sizes = (item.write.size if isinstance(item, PlannedUpdate) else 0 for item in planned)
@@ -151,26 +149,27 @@ class UpdateStream:
         self._unacknowledged += count
         submitted.add_done_callback(settle)
 
-    async def _response(self, settled: Sequence[_Settled]) -> pb.StreamUpdateUsersResponse:
-        response = pb.StreamUpdateUsersResponse()
-        warned: list[pb.UpdateUserResponse] = []
+    async def _response(self, settled: Sequence[_Settled]) -> Any:
+        of = self._of
+        response = of.stream_response()
+        warned: list[Any] = []
         refused = 0
         for part in settled:
             outcomes = iter(part.outcomes.result())
             for offset, item in enumerate(part.planned):
                 acknowledgement = response.acknowledgements.add(sequence_number=part.number + offset)
-                result = response_of(item, next(outcomes)) if isinstance(item, PlannedUpdate) else item
+                result = of.response_of(item, next(outcomes)) if isinstance(item, PlannedUpdate) else item
                 if isinstance(result, UserfoldError):
                     refused += 1
                     if refused % REFUSED_IN_ONE_TURN == 0:
                         await self._turns.turn(self._application_id)
                     call = self._call
-                    status = status_of_refusal("StreamUpdateUsers", result, call.origin, refusals=call.refusals)
+                    status = status_of_refusal(of.stream, result, call.origin, refusals=call.refusals)
                     acknowledgement.error.CopyFrom(status)
                 else:
                     if result.warnings:
                         warned.append(result)
                     acknowledgement.response.CopyFrom(result)
         if warned:
-            count_warnings("StreamUpdateUsers", warned, self._call)
+            count_warnings(of.stream, warned, self._call)
         return response

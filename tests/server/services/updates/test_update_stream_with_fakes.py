@@ -14,9 +14,10 @@ from server.commit.write_batcher import WriteBatcher
 from server.model import STORED, Application, CredentialKind, ProfileWrite, Scope
 from server.rpc.call import Call
 from server.rpc.parsing import ParsedRequest
-from server.services.batch_updates import REFUSED_IN_ONE_TURN
-from server.services.dry_runs.updates import UpdateDryRuns
-from server.services.update_stream import UpdateStream
+from server.services.dry_runs.updates import UpdateDryRuns, gate_of_dry_runs
+from server.services.updates.batch_updates import REFUSED_IN_ONE_TURN
+from server.services.updates.update_messages import OF_USERS
+from server.services.updates.update_stream import UpdateStream
 from server.users.ports import Outcome
 from tests.server.fetched import NoPreviews
 from tests.server.served import unstored_counts
@@ -61,8 +62,8 @@ async def _sent(messages: Sequence[pb.StreamUpdateUsersRequest]) -> AsyncIterato
 
 
 async def _acknowledged(grouped: WriteBatcher, *messages: pb.StreamUpdateUsersRequest) -> list[int]:
-    dry_runs = UpdateDryRuns(NoPreviews(), lambda: 0, Turns())
-    stream = UpdateStream(grouped, dry_runs, _CALL, lambda: 0, asyncio.Event(), Turns())
+    dry_runs = UpdateDryRuns(OF_USERS, NoPreviews(), lambda: 0, Turns(), gate_of_dry_runs())
+    stream = UpdateStream(OF_USERS, grouped, dry_runs, _CALL, lambda: 0, asyncio.Event(), Turns())
     responses = [response async for response in stream.acknowledge(_sent(messages))]
     return [item.sequence_number for response in responses for item in response.acknowledgements]
 
