@@ -19,7 +19,7 @@ class LookupRequest:
 class Lookup:
     """The users with `value` in the stored field `field`, or among its elements.
 
-    At most `limit` of them are wanted, those with the latest `stored_time` first, after the position `after`: the
+    With `older_forms`, also the users with one of these values in another stored field, or in the same. At most `limit` of them are wanted, those with the latest `stored_time` first, after the position `after`: the
     `stored_time` and the `_id` of the last profile of the page before.
     """
 
@@ -28,6 +28,7 @@ class Lookup:
     value: object
     limit: int
     after: tuple[datetime | None, str] | None = None
+    older_forms: Sequence[tuple[str, Sequence[object]]] = ()
 
 
 @dataclass(frozen=True, slots=True)

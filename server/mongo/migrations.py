@@ -15,6 +15,7 @@ from server import metrics
 from server.limits import PROFILE_BYTES
 from server.mongo.client import Database
 from server.mongo.schema import KEY, SCHEMA, Presence, oldest_serving, stored_version
+from server.users.email_keys import ADDRESS_LENGTH
 
 _log = structlog.get_logger("userfold.server")
 
@@ -55,12 +56,24 @@ _BLANKS = (
 _HAS_ADDRESS: Final = {
     "$and": [{"$eq": [{"$type": each}, "string"]} for each in ("$avatar_url", "$metadata.email")],
 }
-_EMAIL_KEY: Final = {"$toLower": {"$trim": {"input": "$metadata.email", "chars": _BLANKS}}}
+_TRIMMED_EMAIL: Final = {"$trim": {"input": "$metadata.email", "chars": _BLANKS}}
+_EMAIL_KEY: Final = {"$toLower": _TRIMMED_EMAIL}
+# In one expression, because MongoDB evaluates conditions in any order, and has no length of what is no string.
+_LOOKS_LIKE_AN_ADDRESS: Final = {
+    "$switch": {
+        "branches": [
+            {"case": {"$ne": [{"$type": "$metadata.email"}, "string"]}, "then": False},
+            {"case": {"$gt": [{"$strLenCP": "$metadata.email"}, 2 * ADDRESS_LENGTH]}, "then": False},
+            {"case": {"$gt": [{"$strLenCP": _TRIMMED_EMAIL}, ADDRESS_LENGTH]}, "then": False},
+        ],
+        "default": {"$regexMatch": {"input": _TRIMMED_EMAIL, "regex": ".@.", "options": "s"}},
+    }
+}
 _ROOM: Final = {"$lte": [{"$bsonSize": "$$ROOT"}, PROFILE_BYTES - 4096]}
 
 MIGRATIONS: Final[Sequence[Migration]] = (
-    # `derive.email_key`, by which addresses are suggested. The validator would refuse a profile that grows beyond its
-    # limit: one that is nearly as large gets its key with the next address of its user.
+    # The key by which addresses are suggested, as it was before version 3. The validator would refuse a profile that
+    # grows beyond its limit: one that is nearly as large gets its key with the next address of its user.
     Migration(
         collection="profiles",
         pending={
@@ -73,6 +86,16 @@ MIGRATIONS: Final[Sequence[Migration]] = (
         },
         update=[{"$set": {"email_key": {"$cond": [_HAS_ADDRESS, _EMAIL_KEY, "$$REMOVE"]}}}],
         oldest_program=1,
+    ),
+    # `email_keys.irregular_key`, by which users are found whose addresses are none to the standards.
+    Migration(
+        collection="profiles",
+        pending={
+            **{field: {"$exists": False} for field in ("avatar_url", "email_key")},
+            "$expr": {"$and": [_LOOKS_LIKE_AN_ADDRESS, _ROOM]},
+        },
+        update=[{"$set": {"email_key": _EMAIL_KEY}}],
+        oldest_program=2,
     ),
 )
 """In order, the first one from version 1 to 2. A released migration never changes."""

@@ -1,6 +1,7 @@
 """The methods of UserService: translate, plan, store, translate back."""
 
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Sequence
+from itertools import chain
 from typing import TypeVar
 
 from userfold.v1 import user_service_pb2 as pb
@@ -128,7 +129,7 @@ class UserService:
     async def SuggestUsers(self, request: pb.SuggestUsersRequest, call: Call) -> pb.SuggestUsersResponse:
         prefixes = plan_suggestions(call.application_id, request.text, request.page_size)
         by_id, *by_email = [await self._queries.starting_with(prefix) for prefix in prefixes]
-        found = merged(by_id, by_email[0] if by_email else (), user_id_of, prefixes[0].limit)
+        found = merged(by_id, [*chain.from_iterable(by_email)], user_id_of, prefixes[0].limit)
         response, builder = pb.SuggestUsersResponse(), self._builder(call)
         for matched_field, users in zip(("user_id", "metadata.email"), found, strict=True):
             for user in users:

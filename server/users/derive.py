@@ -2,10 +2,10 @@
 
 import hashlib
 import re
-import string
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cache, lru_cache
 from typing import Final, NamedTuple, cast
+from unicodedata import normalize
 
 from disposable_email_domains import blocklist
 from email_validator import EmailNotValidError, validate_email
@@ -13,6 +13,7 @@ from publicsuffixlist import PublicSuffixList
 from ua_parser import BestAvailableResolver, Domain, Parser, load_lazy_builtins
 
 from server.model import JsonObject
+from server.users.email_keys import ADDRESS_LENGTH, composed
 
 # Providers that give an address to anyone: registrable domains, and names under any public suffix.
 _FREE_MAIL_DOMAINS = frozenset(
@@ -32,20 +33,25 @@ _FREE_MAIL_NAMES = frozenset({"gmail", "gmx", "hotmail", "live", "outlook", "yah
 
 
 class EmailFacts(NamedTuple):
-    """The Gravatar picture of an email address, its domain, the company's domain of a work address, and its key."""
+    """The Gravatar picture of an email address, its domain, the company's domain of a work address, and its key.
+
+    `older_pictures` are the pictures of the same address in other forms of Unicode and of its domain. Earlier versions
+    have stored some profiles with these alone.
+    """
 
     avatar_url: str
     email_domain: str
     company_domain: str | None
     email_key: str
+    older_pictures: Sequence[str] = ()
 
 
 # The usual form of an address. Whether it is valid depends only on its domain, which is cached.
 _PLAIN_ADDRESS = re.compile(r"[A-Za-z0-9_+-]+(?:\.[A-Za-z0-9_+-]+)*@([A-Za-z0-9.-]+)")
 _PLAIN_LENGTH = 128
 
-# An address has at most 254 characters (RFC 5321, erratum 1690). As many blanks may surround it.
-_MAX_LENGTH = 2 * 254
+# As many blanks as an address has characters may surround it.
+_MAX_LENGTH = 2 * ADDRESS_LENGTH
 
 
 def email_facts(email: str) -> EmailFacts | None:
@@ -59,23 +65,27 @@ def email_facts(email: str) -> EmailFacts | None:
 def _facts_of(email: str) -> EmailFacts | None:
     address = email.strip()
     plain = _PLAIN_ADDRESS.fullmatch(address) if len(address) <= _PLAIN_LENGTH else None
-    domain = _domain_of_plain(plain[1]) if plain else _domain(address)
-    if domain is None:
+    domains = _domains_of_plain(plain[1]) if plain else _domains(address)
+    if domains is None:
         return None
-    picture = hashlib.sha256(address.lower().encode()).hexdigest()
-    url = f"https://www.gravatar.com/avatar/{picture}"
-    return EmailFacts(url, domain, _company_domain(domain), email_key(address))
+    domain, unicode_domain = domains
+    lower = address.lower()
+    if plain and domain == unicode_domain:
+        return EmailFacts(_picture(lower), domain, _company_domain(domain), lower)
+    local = composed(address.rpartition("@")[0])
+    pictures = {
+        _picture(f"{each}@{other}")
+        for each in (local, normalize("NFD", local))
+        for other in (domain, unicode_domain, normalize("NFD", unicode_domain))
+    }
+    picture = _picture(lower)
+    key = f"{local}@{unicode_domain}"
+    return EmailFacts(picture, domain, _company_domain(domain), key, sorted(pictures - {picture}))
 
 
-def email_key(address: str) -> str:
-    """The form by which the beginning of an address is compared: without blanks around it, ASCII letters in lower case.
+def _picture(address: str) -> str:
+    return f"https://www.gravatar.com/avatar/{hashlib.sha256(address.encode()).hexdigest()}"
 
-    Other letters stay as they are: MongoDB, which migrates stored addresses, has no lower case of them.
-    """
-    return address.strip().translate(_ASCII_LOWER)
-
-
-_ASCII_LOWER: Final = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 
 _cached_facts = lru_cache(maxsize=10_000)(_facts_of)
 
@@ -86,22 +96,23 @@ def domain_key(domain: str) -> str:
     Text that is no domain has its letters in lower case, and is found by nothing.
     """
     text = domain.strip().removesuffix(".")
-    valid = _domain_of_plain(text) if len(text) <= _PLAIN_LENGTH else None
-    return valid or text.lower()
+    valid = _domains_of_plain(text) if len(text) <= _PLAIN_LENGTH else None
+    return valid[0] if valid else text.lower()
 
 
 @lru_cache(maxsize=10_000)
-def _domain_of_plain(domain: str) -> str | None:
-    return _domain(f"a@{domain}")
+def _domains_of_plain(domain: str) -> tuple[str, str] | None:
+    return _domains(f"a@{domain}")
 
 
-def _domain(address: str) -> str | None:
+def _domains(address: str) -> tuple[str, str] | None:
+    """The domain of an address in ASCII and in Unicode, which are the same for most. None if it is no address."""
     try:
         # Without a DNS query. Test environments use `.test` for addresses that reach nobody.
         valid = validate_email(address, check_deliverability=False, test_environment=True)
     except EmailNotValidError:
         return None
-    return str(valid.ascii_domain).lower()
+    return str(valid.ascii_domain).lower(), str(valid.domain).lower()
 
 
 @lru_cache(maxsize=10_000)

@@ -1,6 +1,8 @@
 """LookupUsers: which stored field the users of a token, an address, a company or an anonymous id have in common."""
 
+import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Final, cast
 
@@ -10,10 +12,13 @@ from server.model import Lookup, LookupRequest
 from server.query.page_token import PageTokens, page_size
 from server.query.strings import text_violation
 from server.users.derive import email_facts
+from server.users.email_keys import irregular_key, migrated_keys
 from server.users.ids import alias_digest
 
 TOKENS: Final = "aliases"
 """The stored field of the digests of session tokens."""
+
+_EMAIL_KEY: Final = "email_key"
 
 LATEST_FIRST: Final = ("stored_time", "_id")
 """The stored fields that order a look-up: the latest `stored_time` first, then by `_id`. Profiles of version 0.1 have
@@ -41,35 +46,40 @@ def plan_lookup(application_id: str, request: LookupRequest, tokens: PageTokens,
     for name, text in request.known.items():
         if violation := text_violation(name, text, KEY_BYTES[name]):
             violations.append(violation)
-        elif name == "email" and email_facts(text) is None:
+        elif name == "email" and email_facts(text) is None and irregular_key(text) is None:
             violations.append(Violation(name, "NOT_AN_EMAIL_ADDRESS", "must be an email address"))
     if violations:
         raise InvalidRequest(violations)
     ((name, text),) = request.known.items()
-    field, value = _stored(application_id, name, text)
-    limit = page_size(request.page_size)
+    lookup = _lookup(application_id, name, text, page_size(request.page_size))
     if not request.page_token:
-        return Lookup(application_id, field, value, limit)
-    time, key = tokens.open(request.page_token, _subject(application_id, field, value), now)
+        return lookup
+    time, key = tokens.open(request.page_token, subject_of_lookup(lookup), now)
     after = datetime.fromisoformat(cast(str, time)) if time else None, cast(str, key)
-    return Lookup(application_id, field, value, limit, after)
+    return replace(lookup, after=after)
 
 
 def subject_of_lookup(lookup: Lookup) -> Sequence[str]:
     """What a page token is bound to: which users are looked up."""
-    return _subject(lookup.application_id, lookup.field, lookup.value)
+    value = lookup.value
+    text = value.hex() if isinstance(value, bytes) else str(value)
+    if lookup.field == _EMAIL_KEY:
+        # No token holds an address, even if it is opened.
+        text = hashlib.sha256(text.encode()).hexdigest()
+    return lookup.application_id, "LookupUsers", lookup.field, text
 
 
-def _subject(application_id: str, field: str, value: object) -> Sequence[str]:
-    # For a session token or an email address, the value is a digest.
-    return application_id, "LookupUsers", field, value.hex() if isinstance(value, bytes) else str(value)
-
-
-def _stored(application_id: str, name: str, text: str) -> tuple[str, object]:
-    """The stored field and its value by which a profile is found."""
+def _lookup(application_id: str, name: str, text: str, limit: int) -> Lookup:
+    """The first page of a look-up."""
     if name == "session_token":
-        return TOKENS, alias_digest(application_id, text)
-    if name == "email" and (facts := email_facts(text)):
-        # The URL holds the digest of the address in lower case, so the case does not matter.
-        return "avatar_url", facts.avatar_url
-    return name, text
+        return Lookup(application_id, TOKENS, alias_digest(application_id, text), limit)
+    if name != "email":
+        return Lookup(application_id, name, text, limit)
+    if facts := email_facts(text):
+        # Earlier versions stored no key, or one of the address as it was sent. The picture holds the digest of the
+        # address in lower case.
+        pictures = facts.avatar_url, *facts.older_pictures
+        return Lookup(application_id, _EMAIL_KEY, facts.email_key, limit, older_forms=[("avatar_url", pictures)])
+    key = irregular_key(text)
+    migrated = [each for each in migrated_keys(text) if each != key]
+    return Lookup(application_id, _EMAIL_KEY, key, limit, older_forms=[(_EMAIL_KEY, migrated)] if migrated else ())

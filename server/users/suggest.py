@@ -7,7 +7,7 @@ from server import limits
 from server.model import Fetched, Prefix
 from server.query.field_mask import parse_mask
 from server.query.page_token import page_size
-from server.users.derive import email_key
+from server.users.email_keys import key_prefixes
 from server.users.ids import require_text
 
 SUGGESTED: Final = parse_mask(
@@ -19,13 +19,11 @@ _User = TypeVar("_User")
 
 
 def plan_suggestions(application_id: str, text: str, requested_size: int) -> Sequence[Prefix]:
-    """The users by id, and by email address if one can begin with `text`. Raises InvalidRequest."""
+    """The users by id, and then by the forms of email addresses that can begin with `text`. Raises InvalidRequest."""
     require_text("text", text, limits.ID_BYTES)
     limit = page_size(requested_size, limits.SUGGESTIONS_BY_DEFAULT, limits.SUGGESTIONS)
-    prefixes = [Prefix(application_id, "user_id", text, limit)]
-    if key := email_key(text):
-        prefixes.append(Prefix(application_id, "email_key", key, limit))
-    return prefixes
+    emails = [Prefix(application_id, "email_key", each, limit) for each in key_prefixes(text)]
+    return [Prefix(application_id, "user_id", text, limit), *emails]
 
 
 def user_id_of(user: Fetched) -> str:

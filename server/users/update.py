@@ -25,6 +25,7 @@ from server.model import (
 from server.users.addresses import is_ip_address
 from server.users.campaigns import CampaignPlan
 from server.users.derive import domain_key, email_facts, user_agent_facts
+from server.users.email_keys import irregular_key
 from server.users.ids import alias_digest, id_of, visitor_id
 from server.users.metadata.flat import FlatMetadata, NotUsual
 from server.users.metadata.operations import OperationsPlan
@@ -33,6 +34,9 @@ from server.users.metadata.tree import too_large
 # An upper bound of the operation's bytes, in either form, beside metadata, campaigns and strings: of the envelope with
 # its field names and the filter.
 _OPERATION_BYTES = 1600
+
+_OF_EMAIL = ("avatar_url", "email_domain", "company_domain", "email_key")
+"""The stored fields of EmailFacts, in their order. An address that is none to the standards has only the last one."""
 
 
 def plan_update(application_id: str, update: ProfileUpdate, now: int) -> PlannedUpdate:
@@ -258,17 +262,15 @@ class _Plan(CampaignPlan, OperationsPlan):
         if "email" not in metadata:
             return
         email = metadata["email"]
-        facts = email_facts(email) if isinstance(email, str) else None
-        if facts is None:
-            if email is not None:
-                self.warn("metadata.email", "NOT_AN_EMAIL_ADDRESS", "kept as sent; nothing is derived from it")
-            self.removes += ("avatar_url", "email_domain", "company_domain", "email_key")
-            return
-        # A character has at most four bytes.
-        self.size += len(facts.avatar_url) + 2 * len(facts.email_domain) + 4 * len(facts.email_key)
-        self.sets["avatar_url"], self.sets["email_domain"] = facts.avatar_url, facts.email_domain
-        self.sets["email_key"] = facts.email_key
-        if facts.company_domain:
-            self.sets["company_domain"] = facts.company_domain
-        else:
-            self.removes.append("company_domain")
+        text = email if isinstance(email, str) else ""
+        facts = email_facts(text)
+        if facts is None and email is not None:
+            self.warn("metadata.email", "NOT_AN_EMAIL_ADDRESS", "kept as sent; nothing is derived from it")
+        derived = facts or (None, None, None, irregular_key(text))
+        for name, value in zip(_OF_EMAIL, derived, strict=False):
+            if value is None:
+                self.removes.append(name)
+            else:
+                # A character has at most four bytes.
+                self.size += len(value) if value.isascii() else 4 * len(value)
+                self.sets[name] = value

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from unicodedata import normalize
 
 import grpc
 import pytest
@@ -9,6 +10,7 @@ from pymongo.database import Database
 from userfold.v1 import user_service_pb2 as pb
 from userfold.v1.user_service_pb2_grpc import UserServiceStub
 
+from server.mongo.migrations import MIGRATIONS
 from server.users.ids import profile_id
 from tests.support.applications import Application, register
 from tests.support.stack import Api, Stack
@@ -69,6 +71,48 @@ def test_a_look_up_returns_the_profile(api: Api) -> None:
 def test_the_case_of_an_address_does_not_matter(api: Api, email: str) -> None:
     api.stored({"metadata": {"email": "JOHN@acme.com"}})
     assert found(api, email=email) == ["u"]
+
+
+_FORMS = {
+    "Unicode": ["jörg@bücher.example", "jörg@xn--bcher-kva.example", "JÖRG@BÜCHER.example"],
+    "an ASCII domain": ["a@xn--bcher-kva.example", "a@bücher.example", "A@BÜCHER.example"],
+    "two dots": ["a..b@docomo.ne.jp", " A..B@docomo.ne.JP"],
+    "quoted": ['"john doe"@acme.com', '"John Doe"@ACME.com'],
+    "a local network": ["ü@nas.local", "Ü@NAS.local"],
+}
+
+
+@pytest.mark.parametrize("name", _FORMS)
+def test_every_form_of_an_address_finds_and_suggests_its_users(
+    api: Api, application: Application, database: Database[dict[str, Any]], name: str
+) -> None:
+    forms = [normalize(unicode_form, form) for form in _FORMS[name] for unicode_form in ("NFC", "NFD")]
+    users = {f"u{number}": form for number, form in enumerate(forms)}
+    for user_id, form in users.items():
+        api.stored({"metadata": {"email": form}}, user_id=user_id)
+    for form in forms:
+        assert {*found(api, email=form)} == users.keys()
+        suggestions = api.client.post("/v1/users:suggest", json={"text": form}, headers=api.reader).json()
+        assert {each["user"]["user_id"] for each in suggestions["suggestions"]} == users.keys()
+    # As version 0.1 stored them: without a key. An address that conforms to no standard has one after the migration.
+    ids = [profile_id(application.application_id, user_id) for user_id in users]
+    database.profiles.update_many({"_id": {"$in": ids}}, {"$unset": {"email_key": ""}})
+    database.profiles.update_many(dict(MIGRATIONS[-1].pending), list(MIGRATIONS[-1].update))
+    for form in forms:
+        assert {*found(api, email=form)} == users.keys()
+    paged = look_up(api, email=forms[0], page_size=2).json()
+    assert len(found(api, email=forms[-1], page_token=paged["next_page_token"])) == len(users) - 2
+
+
+def test_an_address_that_is_none_to_the_standards_is_found_as_long_as_it_is_stored(api: Api) -> None:
+    api.stored({"metadata": {"email": "a..b@docomo.ne.jp"}})
+    assert found(api, email="a..b@docomo.ne.jp") == ["u"]
+    profile = api.stored({"metadata": {"x": 1}})
+    assert not {"avatar_url", "email_domain", "company_domain", "email_key"} & profile.keys()
+    for other in ("a.b@docomo.ne.jp", None, "nobody"):
+        api.stored({"metadata": {"email": "a..b@docomo.ne.jp"}}, {"metadata": {"email": other}})
+        assert found(api, email="a..b@docomo.ne.jp") == []
+    assert found(api, email="a.b@docomo.ne.jp") == []
 
 
 def test_an_email_that_was_replaced_finds_no_user(api: Api) -> None:
@@ -157,6 +201,7 @@ def test_an_application_finds_no_user_of_another(api: Api, stack: Stack, databas
         ({"company_id": "é" * 257}, [("company_id", "TOO_LONG")]),
         ({"email": f"{'x' * 8192}@acme.com"}, [("email", "TOO_LONG")]),
         ({"email": "john"}, [("email", "NOT_AN_EMAIL_ADDRESS")]),
+        ({"email": f"{'x' * 300}@acme.com"}, [("email", "NOT_AN_EMAIL_ADDRESS")]),
         ({"company_id": "c", "page_size": -1}, [("page_size", "OUT_OF_RANGE")]),
         ({"company_id": "c", "page_token": "forged"}, [("page_token", "INVALID_PAGE_TOKEN")]),
         ({"company_id": "c", "max_users": 7}, [("max_users", "UNKNOWN_FIELD")]),

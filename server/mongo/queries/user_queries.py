@@ -66,8 +66,16 @@ def page_query(listing: Listing, *, by_key: bool = False) -> Query:
 
 def lookup_query(lookup: Lookup) -> Query:
     """The users of a page of a look-up, and of the pages after it."""
-    query: Query = {**profiles_of(lookup.application_id), lookup.field: {"$eq": lookup.value}}
-    return query if lookup.after is None else {**query, "$or": _after_lookup(*lookup.after)}
+    users = profiles_of(lookup.application_id)
+    # On top, so that an index serves each of the alternatives.
+    alternatives: list[Query] = [
+        {**users, lookup.field: {"$eq": lookup.value}},
+        *({**users, field: {"$in": [*values]}} for field, values in lookup.older_forms),
+    ]
+    if lookup.after is not None:
+        after = _after_lookup(*lookup.after)
+        alternatives = [{**each, "$or": after} for each in alternatives]
+    return {"$or": alternatives} if lookup.older_forms else alternatives[0]
 
 
 def prefix_query(prefix: Prefix) -> Query:

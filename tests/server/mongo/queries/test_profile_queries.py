@@ -16,6 +16,7 @@ from cryptography.fernet import Fernet
 from pymongo import MongoClient
 
 from server import limits
+from server.commit.lookup_batcher import LookupBatcher
 from server.errors import DatabaseUnavailable, QueryTooSlow, UserfoldError
 from server.local.mongod import EmbeddedMongod
 from server.model import (
@@ -30,7 +31,7 @@ from server.model import (
     ReportRequest,
     UserUpdate,
 )
-from server.mongo.client import Database, connect, open_database, prepare
+from server.mongo.client import BY_EMAIL_KEY, Database, connect, open_database, prepare
 from server.mongo.documents import FetchedDocument
 from server.mongo.queries.profile_queries import MongoProfileQueries
 from server.mongo.queries.report_pipelines import report_pipeline
@@ -467,6 +468,36 @@ async def test_an_index_serves_look_ups_of_anonymous_ids(
     plan = await _explained(mongod, lambda queries: queries.look_up(lookup))
     _assert_served_by(plan["queryPlanner"]["winningPlan"], "anonymous_id")
     assert plan["executionStats"]["totalDocsExamined"] == 0
+
+
+@pytest.mark.usefixtures("profiles_of_others")
+@pytest.mark.parametrize("after", [None, (datetime.now(UTC), "id"), (None, "id")], ids=["first", "later", "last"])
+@pytest.mark.parametrize("email", ["john@acme.com", "jörg@bücher.de", "a..b@docomo.ne.jp", "ü@nas.local"])
+async def test_a_look_up_of_an_email_is_one_query_which_two_indexes_serve(
+    mongod: EmbeddedMongod, email: str, after: tuple[datetime | None, str] | None
+) -> None:
+    lookup = replace(plan_lookup("others", LookupRequest({"email": email}), _TOKENS, _NOW), after=after)
+    plan = await _explained(mongod, lambda queries: queries.look_up(lookup))
+    winning = plan["queryPlanner"]["winningPlan"]
+    assert "COLLSCAN" not in {stage["stage"] for stage in stages_of(winning)}
+    scans = [stage for stage in stages_of(winning) if "keyPattern" in stage]
+    assert {tuple(scan["keyPattern"]) for scan in scans} <= {tuple(BY_EMAIL_KEY), ("application_id", "avatar_url")}
+    for scan in scans:
+        assert "[MinKey, MaxKey]" not in [*scan["indexBounds"].values()][1]
+    executed = plan["executionStats"]
+    # At most one key after each of the addresses.
+    assert (executed["totalDocsExamined"], executed["totalKeysExamined"] < 12) == (0, True)
+
+
+@pytest.mark.parametrize("known", [{"email": "john@acme.com"}, {"session_token": "t"}, {"company_id": "c"}])
+async def test_a_look_up_of_one_user_is_one_command(mongod: EmbeddedMongod, known: dict[str, str]) -> None:
+    commands = Commands()
+    client = connect(mongod.uri, event_listeners=[commands])
+    batcher = LookupBatcher(MongoProfileQueries(open_database(client, _NAME)))
+    async with batcher.look_up(plan_lookup("app", LookupRequest(known), _TOKENS, _NOW)) as (fetched, _):
+        assert fetched == []
+    assert commands.names == ["find"]
+    client.close()
 
 
 @pytest.mark.parametrize("order_by", ["created_time", "created_time desc"])
