@@ -19,7 +19,8 @@ class LookupRequest:
 class Lookup:
     """The users with `value` in the stored field `field`, or among its elements.
 
-    With `older_forms`, also the users with one of these values in another stored field, or in the same. At most `limit` of them are wanted, those with the latest `stored_time` first, after the position `after`: the
+    With `older_forms`, these are also the users with one of such values in another stored field, or in the same one. At
+    most `limit` of them are wanted, those with the latest `stored_time` first, after the position `after`: the
     `stored_time` and the `_id` of the last profile of the page before.
     """
 

@@ -124,14 +124,14 @@ class ProfileWrite:
     """One atomic write of one profile.
 
     `profile_id` is the document's `_id`. `on_insert` holds fields that only a new profile gets. `change` is a patch, or
-    its dot-paths where they express it. `aliases` are digests that are added. `exact` is true if dot-paths cannot
-    express the patch (see `patch.needs_exact`). `leaves` and `size`, an upper bound of the bytes of the MongoDB
-    operation in either form, limit how many writes are folded into one. `values` counts all values that the write may
-    add, including those inside arrays. `first_campaign`, a campaign and its time, is stored if the profile has none. It
-    is None if the patch itself changes `initial_campaign`, since MongoDB refuses two changes of one path. `recount` is
-    true if the profile may hold too many values with the write, and must be counted (see `mongo/writes/values.py`). A
-    write with an `etag` is conditional: it is applied if the profile has that etag. It is `exact` too. `kind` is that
-    of the profile.
+    its dot-paths where they express it. `aliases` are digests that are added, or moved to the end. `exact` is true if
+    dot-paths cannot express the patch (see `patch.needs_exact`), or if there are several aliases. `leaves` and `size`,
+    an upper bound of the bytes of the MongoDB operation in either form, limit how many writes are folded into one.
+    `values` counts all values that the write may add, including those inside arrays. `first_campaign`, a campaign and
+    its time, is stored if the profile has none. It is None if the patch itself changes `initial_campaign`, since
+    MongoDB refuses two changes of one path. `recount` is true if the profile may hold too many values with the write,
+    and must be counted (see `mongo/writes/values.py`). A write with an `etag` is conditional: it is applied if the
+    profile has that etag. It is `exact` too. `kind` is that of the profile.
     """
 
     profile_id: str

@@ -45,9 +45,21 @@ _WRITE_CONCERN = WriteConcern(w="majority", j=True, wtimeout=int(1_000 * WRITE_S
 _NAMESPACE_EXISTS = 48
 NOT_THERE = frozenset({26, 27})
 
-# MongoDB refuses a write that would break a limit of profiles or store an erased user, with error 121.
+# Whether the alias of this update is the last one. An update on dot-paths cannot move an alias that is there already,
+# and is refused then. An update without a token, and one of an older server, has another time, and an older server may
+# have removed the alias.
+_SENT_ALIAS_IS_LAST: Document = {
+    "$or": [
+        {"$ne": ["$sent_alias.time", "$stored_time"]},
+        {"$eq": [{"$last": "$aliases"}, "$sent_alias.alias"]},
+        {"$not": [{"$in": ["$sent_alias.alias", {"$ifNull": ["$aliases", []]}]}]},
+    ]
+}
+
+# MongoDB refuses a write that would break a limit of profiles, leave aliases in another order than that in which they
+# were sent, or store an erased user, with error 121.
 PROFILE_VALIDATOR: Document = {
-    "$expr": {"$lte": [{"$bsonSize": "$$ROOT"}, PROFILE_BYTES]},
+    "$expr": {"$and": [{"$lte": [{"$bsonSize": "$$ROOT"}, PROFILE_BYTES]}, _SENT_ALIAS_IS_LAST]},
     f"aliases.{ALIASES}": {"$exists": False},
     # An upper bound, which writes raise (see `values.py`). Profiles of version 0.1 do not have it.
     "values": {"$not": {"$gt": PROFILE_VALUES}},

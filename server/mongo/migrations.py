@@ -87,7 +87,8 @@ MIGRATIONS: Final[Sequence[Migration]] = (
         update=[{"$set": {"email_key": {"$cond": [_HAS_ADDRESS, _EMAIL_KEY, "$$REMOVE"]}}}],
         oldest_program=1,
     ),
-    # `email_keys.irregular_key`, by which users are found whose addresses are none to the standards.
+    # `email_keys.irregular_key`, by which users are found whose addresses conform to no standard. Where a server of
+    # version 1 has written, the step before removes all of these, and this one stores them again.
     Migration(
         collection="profiles",
         pending={
@@ -95,7 +96,7 @@ MIGRATIONS: Final[Sequence[Migration]] = (
             "$expr": {"$and": [_LOOKS_LIKE_AN_ADDRESS, _ROOM]},
         },
         update=[{"$set": {"email_key": _EMAIL_KEY}}],
-        oldest_program=2,
+        oldest_program=1,
     ),
 )
 """In order, the first one from version 1 to 2. A released migration never changes."""

@@ -5,7 +5,6 @@ This is the merge table of the README as a pure function.
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from itertools import chain
 
 from server import limits
 from server.errors import InvalidRequest
@@ -33,10 +32,10 @@ from server.users.metadata.tree import too_large
 
 # An upper bound of the operation's bytes, in either form, beside metadata, campaigns and strings: of the envelope with
 # its field names and the filter.
-_OPERATION_BYTES = 1600
+_OPERATION_BYTES = 1800
 
 _OF_EMAIL = ("avatar_url", "email_domain", "company_domain", "email_key")
-"""The stored fields of EmailFacts, in their order. An address that is none to the standards has only the last one."""
+"""The first fields of EmailFacts, as they are stored. An address that conforms to no standard has only the last one."""
 
 
 def plan_update(application_id: str, update: ProfileUpdate, now: int) -> PlannedUpdate:
@@ -105,14 +104,16 @@ def fold(writes: Sequence[ProfileWrite]) -> tuple[ProfileWrite, int]:
     if count == 1:
         return first, 1
     folded = writes[:count]
-    aliases = tuple(dict.fromkeys(chain.from_iterable(write.aliases for write in folded)))
+    # In the order in which each was sent last.
+    sent = [alias for write in folded for alias in write.aliases]
+    aliases = tuple(dict.fromkeys(reversed(sent)))[::-1]
     campaign = _first_campaign(folded, patch)
     return ProfileWrite(
         profile_id=first.profile_id,
         on_insert=first.on_insert,
         change=patch,
         aliases=aliases,
-        exact=needs_exact(patch),
+        exact=needs_exact(patch) or len(aliases) > 1,
         leaves=sum(write.leaves for write in folded),
         size=sum(write.size for write in folded),
         first_campaign=campaign,
@@ -266,8 +267,8 @@ class _Plan(CampaignPlan, OperationsPlan):
         facts = email_facts(text)
         if facts is None and email is not None:
             self.warn("metadata.email", "NOT_AN_EMAIL_ADDRESS", "kept as sent; nothing is derived from it")
-        derived = facts or (None, None, None, irregular_key(text))
-        for name, value in zip(_OF_EMAIL, derived, strict=False):
+        derived = facts[:4] if facts else (None, None, None, irregular_key(text))
+        for name, value in zip(_OF_EMAIL, derived, strict=True):
             if value is None:
                 self.removes.append(name)
             else:

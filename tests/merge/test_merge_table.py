@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from pymongo.database import Database
 
-from server.users.ids import profile_id
+from server.users.ids import alias_digest, profile_id
 from tests.support.stack import Api, Profiles
 
 pytestmark = pytest.mark.long
@@ -232,6 +232,48 @@ def test_a_user_keeps_its_last_thousand_aliases(api: Api) -> None:
         answer = api.batch([{"user_id": "u", "session_token": f"t{number}"} for number in range(start, start + 550)])
         assert answer.status_code == 201, answer.text
     assert api.get("u").json()["alias_count"] == 1000
+
+
+def test_a_token_that_is_sent_again_is_the_latest(api: Api) -> None:
+    def tokens() -> list[str]:
+        answer = api.client.get("/v1/users/u:export", headers=api.reader)
+        digests = answer.json()["alias_digests"]
+        return [known[digest] for digest in digests]
+
+    application_id = api.application.application_id
+    known = {alias_digest(application_id, token).hex(): token for token in "abcde"}
+    for token, expected in (("a", "a"), ("b", "ab"), ("c", "abc"), ("a", "bca"), ("a", "bca"), ("b", "cab")):
+        before = api.stored({"session_token": token, "modified_time": _FIRST_TIME})
+        assert tokens() == [*expected]
+        # Sent again, it changes nothing.
+        again = api.stored({"session_token": token, "modified_time": _FIRST_TIME})
+        assert (again["etag"], tokens()) == (before["etag"], [*expected])
+    # In one batch, and with an update in the exact form.
+    batch = [{"user_id": "u", "session_token": token} for token in "dcdae"]
+    assert api.batch(batch).status_code == 201
+    assert tokens() == [*"bcdae"]
+    api.stored({"session_token": "c", "metadata": {"empty": {}}})
+    assert tokens() == [*"bdaec"]
+    # An update without a token leaves them, and so does a token that is removed.
+    api.stored({"metadata": {"x": 1}})
+    api.client.post("/v1/users/u:removeAlias", json={"session_token": "c"}, headers=api.reader)
+    assert tokens() == [*"bdae"]
+    api.stored({"session_token": "d"})
+    assert tokens() == [*"baed"]
+
+
+def test_a_token_in_use_stays_among_the_last_thousand(api: Api) -> None:
+    sent = [f"t{number}" for number in range(1000)] + ["t0", "new"]
+    for start in (0, 500, 1000):
+        batch = [{"user_id": "u", "session_token": token} for token in sent[start : start + 500]]
+        assert api.batch(batch).status_code == 201
+    assert api.get("u").json()["alias_count"] == 1000
+
+    def found(token: str) -> int:
+        answer = api.client.post("/v1/users:lookup", json={"session_token": token}, headers=api.reader)
+        return len(answer.json()["users"])
+
+    assert [found(token) for token in ("t0", "t1", "t2", "new")] == [1, 0, 1, 1]
 
 
 @pytest.mark.parametrize(

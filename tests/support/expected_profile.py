@@ -54,8 +54,8 @@ class ReferenceProfile:
             if not self.initial_campaign:
                 self.initial_campaign, self.initial_campaign_time = campaign, update.get("modified_time")
         token = update.get("session_token")
-        if token and token not in self.tokens:
-            self.tokens = [*self.tokens, token][-1000:]
+        if token:
+            self.tokens = [*(each for each in self.tokens if each != token), token][-1000:]
         metadata = copy.deepcopy(update.get("metadata") or {})
         for name in RESERVED & set(metadata):
             value = metadata[name]

@@ -12,6 +12,7 @@ from server.mongo.client import Database
 from server.mongo.driver import READ_SECONDS, WRITE_SECONDS
 from server.mongo.failures import read_failures
 from server.mongo.writes.bulk import DUPLICATE_KEY, Operation, failure_of, write_in_bulk
+from server.mongo.writes.update_document import SENT_ALIAS
 from server.users.ids import visitor_id
 from server.users.ports import Erased
 
@@ -116,7 +117,8 @@ class MongoProfileErasure:
             return [DatabaseUnavailable() for _ in removals]
         stored: dict[str, Sequence[bytes]] = {document["_id"]: document["aliases"] for document in documents}
         operations = {
-            each: UpdateOne({"_id": each.profile_id}, {"$pull": {"aliases": each.alias}})
+            # The alias may also be the one that was sent last.
+            each: UpdateOne({"_id": each.profile_id}, {"$pull": {"aliases": each.alias}, "$unset": {SENT_ALIAS: ""}})
             for each in removals
             if each.alias in stored.get(each.profile_id, ())
         }

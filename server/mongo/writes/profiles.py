@@ -147,6 +147,10 @@ class MongoProfileStore:
         if stored.get(FIELD, 0) + may_add(write.values) > limits.PROFILE_VALUES:
             write.recount = True
             return AGAIN
+        if write.aliases and not write.exact:
+            # An alias that the profile has is not the last one.
+            write.exact = True
+            return AGAIN
         if stored.get("bytes", 0) + write.size + _MARGIN <= limits.PROFILE_BYTES:
             # The reason is gone. A suppression, for instance, has just ended.
             return DatabaseUnavailable()

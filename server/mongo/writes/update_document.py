@@ -3,7 +3,8 @@
 What is said of MongoDB here holds for 6.0.
 """
 
-from typing import cast
+from collections.abc import Mapping
+from typing import Final, cast
 
 from server.limits import ALIASES
 from server.merge.operations import Operation
@@ -13,13 +14,21 @@ from server.mongo.writes.operation_expression import Expression, operation_expre
 UpdateDocument = dict[str, object]
 Pipeline = list[dict[str, object]]
 
+SENT_ALIAS: Final = "sent_alias"
+"""The stored field of the alias that the latest update with a token carried, and the `stored_time` of that update."""
+
 _STORED_OBJECT = {"$cond": [{"$eq": [{"$type": "$$s"}, "object"]}, "$$s", {}]}
 
 
 def dotted_update(write: ProfileWrite) -> UpdateDocument:
     """The update on dot-paths. It fails with error 28, without any effect, if a path meets a stored non-object."""
     paths = write.change if isinstance(write.change, DotPaths) else _dot_paths(write.change)
-    update: UpdateDocument = {"$set": paths.sets, "$setOnInsert": write.on_insert}
+    sets = paths.sets
+    if write.aliases:
+        # With it, the validator refuses the update if the alias was stored before, and is not the last one: only the
+        # exact update moves it there (see `client.PROFILE_VALIDATOR`).
+        sets = {**sets, SENT_ALIAS: _sent_alias(write, sets)}
+    update: UpdateDocument = {"$set": sets, "$setOnInsert": write.on_insert}
     if paths.removes:
         update["$unset"] = dict.fromkeys(paths.removes, "")
     if write.aliases:
@@ -60,10 +69,12 @@ def exact_update(write: ProfileWrite) -> Pipeline:
         name: {"$ifNull": [f"${name}", {"$literal": value}]} for name, value in write.on_insert.items()
     }
     removed: list[str] = []
-    for name, change in write.patch.items():
+    patch = write.patch
+    for name, change in patch.items():
         fields[name] = _expression(change, f"${name}", name, removed)
     if write.aliases:
-        fields["aliases"] = _added_aliases(write.aliases)
+        fields["aliases"] = _moved_to_the_end(write.aliases)
+        fields[SENT_ALIAS] = {"$literal": _sent_alias(write, patch)}
     if write.first_campaign:
         fields["initial_campaign"] = {"$ifNull": ["$initial_campaign", {"$literal": write.first_campaign}]}
     pipeline: Pipeline = [{"$set": fields}]
@@ -92,7 +103,11 @@ def _expression(change: object, stored: str, path: str, removed: list[str]) -> E
     return {"$let": {"vars": {"s": stored}, "in": {"$mergeObjects": [_STORED_OBJECT, overlay]}}}
 
 
-def _added_aliases(aliases: tuple[bytes, ...]) -> dict[str, object]:
-    stored = {"$ifNull": ["$aliases", []]}
-    new = {"$filter": {"input": {"$literal": list(aliases)}, "cond": {"$not": {"$in": ["$$this", stored]}}}}
-    return {"$slice": [{"$concatArrays": [stored, new]}, -ALIASES]}
+def _sent_alias(write: ProfileWrite, sets: Mapping[str, object]) -> Mapping[str, object]:
+    return {"alias": write.aliases[-1], "time": sets["stored_time"]}
+
+
+def _moved_to_the_end(aliases: tuple[bytes, ...]) -> dict[str, object]:
+    sent = {"$literal": list(aliases)}
+    others = {"$filter": {"input": {"$ifNull": ["$aliases", []]}, "cond": {"$not": {"$in": ["$$this", sent]}}}}
+    return {"$slice": [{"$concatArrays": [others, sent]}, -ALIASES]}

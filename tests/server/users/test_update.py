@@ -42,7 +42,9 @@ def test_a_plan_is_one_write_on_dot_paths() -> None:
     )
     update = dotted_update(planned.write)
     assert planned.write.profile_id == profile_id("app", "u")
+    time = datetime(2026, 1, 2, 3, 4, 5, 678_000, tzinfo=UTC)
     assert update["$set"] == {
+        "sent_alias": {"alias": planned.write.aliases[0], "time": time},
         "modified_time": datetime(2026, 1, 2, 3, 4, 5, 678_000, tzinfo=UTC),
         "modified_nanos": 0,
         "stored_time": datetime(2026, 1, 2, 3, 4, 5, 678_000, tzinfo=UTC),

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import bson
 import pytest
 import pytest_asyncio
 from pymongo import MongoClient
@@ -247,3 +248,15 @@ async def test_one_alias_is_removed_and_only_from_a_user(
     )
     assert outcomes[0] is False
     assert [type(each) for each in outcomes[1:]] == [UserNotFound, UserNotFound]
+
+
+async def test_no_byte_of_a_removed_alias_is_left(
+    erasure: MongoProfileErasure, opened: Database, store: MongoProfileStore, user: str
+) -> None:
+    for token in ("kept", "t"):
+        await update(store, user, session_token=token)
+    removal = AliasRemoval(profile_id("app", user), alias_digest("app", "t"))
+    assert await erasure.remove_aliases([removal]) == [True]
+    document = await stored(opened, removal.profile_id)
+    assert document["aliases"] == [alias_digest("app", "kept")]
+    assert removal.alias not in bson.encode(document)

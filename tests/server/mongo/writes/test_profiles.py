@@ -167,7 +167,67 @@ async def test_the_alias_set_keeps_the_latest_thousand(
     with MongoClient[dict[str, Any]](mongod.uri) as client:
         document = client.userfold_store_test.profiles.find_one({"_id": profile_id("app", user)})
     assert document is not None
-    assert document["aliases"] == [_write(user, session_token=token).aliases[0] for token in tokens[-1000:]]
+    last = [*tokens[3:500], *tokens[501:], tokens[500]]
+    assert document["aliases"] == [_write(user, session_token=token).aliases[0] for token in last]
+
+
+async def test_only_a_token_that_is_not_the_last_is_moved_by_an_exact_write(
+    store: MongoProfileStore, opened: Database, user: str
+) -> None:
+    def write(token: str, now: int) -> ProfileWrite:
+        return plan_update("app", UserUpdate(user_id=user, session_token=token), now).write
+
+    async def aliases() -> list[bytes]:
+        stored = await opened.profiles.find_one({"_id": profile_id("app", user)})
+        assert stored is not None
+        found: list[bytes] = stored["aliases"]
+        return found
+
+    one, two, three = (write(token, _NOW).aliases[0] for token in ("one", "two", "three"))
+    # All at the same millisecond, and then later.
+    for now in (_NOW, _NOW + 5_000_000):
+        for token, expected, is_moved in (
+            ("one", [one], False),
+            ("one", [one], False),
+            ("two", [one, two], False),
+            ("two", [one, two], False),
+            ("one", [two, one], True),
+            ("one", [two, one], False),
+        ):
+            sent = write(token, now)
+            (outcome,) = await store.apply([sent])
+            assert (outcome is AGAIN) == sent.exact == is_moved
+            if is_moved:
+                # Nothing is written before.
+                assert await aliases() == [*reversed(expected)]
+                assert await store.apply([sent]) == [STORED]
+            assert await aliases() == expected
+        # Several at once are in the order in which they were sent last.
+        batch = [write(token, now) for token in ("one", "three", "one", "two", "three")]
+        assert await applied(store, batch) == [STORED] * 5
+        assert await aliases() == [one, two, three]
+        await opened.profiles.delete_one({"_id": profile_id("app", user)})
+
+
+async def test_an_older_server_adds_and_removes_aliases_of_any_order(
+    store: MongoProfileStore, opened: Database, user: str
+) -> None:
+    key = {"_id": profile_id("app", user)}
+    batch = [_write(user, session_token=token) for token in ("one", "two")]
+    assert await applied(store, batch) == [STORED] * 2
+    one, two = (write.aliases[0] for write in batch)
+    # It removes one that this server has just written.
+    await opened.profiles.update_one(key, {"$pull": {"aliases": two}})
+    # It adds one, at a later time, and it adds one that is there already, which it does not move.
+    for alias in (b"new", one):
+        later, _ = stored_time(_NOW + 1_000_000)
+        change = {"$set": {"modified_time": later, "stored_time": later}, "$addToSet": {"aliases": alias}}
+        await opened.profiles.update_one(key, change)
+    stored = await opened.profiles.find_one(key) or {}
+    assert stored["aliases"] == [one, b"new"]
+    assert await applied(store, [_write(user, session_token="one")]) == [STORED]
+    stored = await opened.profiles.find_one(key) or {}
+    assert stored["aliases"] == [b"new", one]
 
 
 async def test_more_new_tokens_than_the_set_holds_keep_the_last(
