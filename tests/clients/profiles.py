@@ -4,7 +4,9 @@ import hashlib
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from tests.support.stack import Api
+from httpx2 import Response
+
+from tests.support.stack import Api, percent_encoded
 
 CAMPAIGN: Final = {
     "utm_source": "google",
@@ -46,12 +48,21 @@ def profile(user_id: str, **fields: Any) -> dict[str, Any]:
     """A profile without its times: of a user with one campaign, updated from this machine."""
     sent = fields.get("metadata", {})
     facts = derived(sent["email"]) if "email" in sent else {}
+    return {"user_id": user_id, "alias_count": 0} | facts | _profile(fields)
+
+
+def company(company_id: str, **fields: Any) -> dict[str, Any]:
+    """A profile without its times: of a company with one campaign, updated from this machine."""
+    return {"company_id": company_id} | _profile(fields)
+
+
+def _profile(fields: dict[str, Any]) -> dict[str, Any]:
+    """What users and companies have alike after an update with these fields."""
     here = {"ip_address": "127.0.0.1", "observed_ip_address": "127.0.0.1"}
-    always = {"user_id": user_id, **here, "metadata": {}, "alias_count": 0}
     campaigns = ("initial_campaign", "latest_campaign") if "campaign" in fields else ()
     whole = dict.fromkeys(campaigns, fields.get("campaign"))
     times = {f"{name}_time": fields["modified_time"] for name in campaigns if "modified_time" in fields}
-    return always | facts | whole | times | fields
+    return here | {"metadata": {}} | whole | times | fields
 
 
 def returned_profile(api: Api, user_id: str, *, is_timed: bool = False) -> Any:
@@ -59,7 +70,16 @@ def returned_profile(api: Api, user_id: str, *, is_timed: bool = False) -> Any:
 
     `is_timed` says that the updates had a `modified_time`. Then it stays, and so do the times of the campaigns.
     """
-    answer = api.get(user_id)
+    return _returned(api.get(user_id), is_timed=is_timed)
+
+
+def returned_company(api: Api, company_id: str, *, is_timed: bool = False) -> Any:
+    """As returned_profile(), of a company."""
+    path = f"/v1/companies/{percent_encoded(company_id)}"
+    return _returned(api.client.get(path, headers=api.reader), is_timed=is_timed)
+
+
+def _returned(answer: Response, *, is_timed: bool) -> Any:
     assert answer.status_code == 200, answer.text
     profile_of_api = answer.json()
     assert profile_of_api.pop("etag")

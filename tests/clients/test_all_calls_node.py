@@ -14,7 +14,7 @@ _CALLS = (
 )
 
 
-def test_no_call_of_the_packages_ends_the_process_and_users_are_stored_as_sent(
+def test_no_call_of_the_packages_ends_the_process_and_users_and_companies_are_stored_as_sent(
     stack: Stack, api: Api, node: Node
 ) -> None:
     packages = ("moesifapi", "moesif-nodejs")
@@ -31,3 +31,5 @@ def test_no_call_of_the_packages_ends_the_process_and_users_are_stored_as_sent(
     for package in packages:
         for user in updates.users(package):
             assert updates.returned_user(api, user) == updates.stored_user(user)
+        for company in updates.companies(package):
+            assert updates.returned_company(api, company) == updates.stored_company(company)

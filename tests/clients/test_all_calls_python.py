@@ -124,7 +124,9 @@ _PROGRAMS: Final[Mapping[str, tuple[str, ...]]] = {
 
 
 @pytest.mark.parametrize("package", _PROGRAMS)
-def test_all_calls_of_a_package_succeed_and_users_are_stored_as_sent(stack: Stack, api: Api, package: str) -> None:
+def test_all_calls_of_a_package_succeed_and_users_and_companies_are_stored_as_sent(
+    stack: Stack, api: Api, package: str
+) -> None:
     users, companies = updates.users(package), updates.companies(package)
     # Warnings and tracebacks would be on stderr, which must be empty.
     printed = run_python(
@@ -137,3 +139,5 @@ def test_all_calls_of_a_package_succeed_and_users_are_stored_as_sent(stack: Stac
     assert printed == "alive\n"
     for user in users:
         assert updates.returned_user(api, user) == updates.stored_user(user)
+    for company in companies:
+        assert updates.returned_company(api, company) == updates.stored_company(company)

@@ -68,3 +68,18 @@ def stored_user(update: Update) -> Update:
     if "user_agent_string" in update:
         stored["user_agent"] = {"browser": {"name": "Firefox", "version": "121.0"}, "os": {"name": "Linux"}}
     return stored
+
+
+def returned_company(api: Api, update: Update) -> Any:
+    """The profile of the company of an update, as stored_company() expects it."""
+    return profiles.returned_company(api, update["company_id"], is_timed="modified_time" in update)
+
+
+def stored_company(update: Update) -> Update:
+    """The profile of a company after this one update, without the times that the server sets."""
+    # A company has no aliases, and nothing is derived from the email address in its metadata.
+    fields = {name: value for name, value in update.items() if name not in ("company_id", "session_token")}
+    stored = profiles.company(update["company_id"], **fields)
+    if "ip_address" in update:
+        del stored["observed_ip_address"]
+    return stored
