@@ -12,7 +12,7 @@ from server.merge.patch import apply_patch
 from server.model import UserUpdate
 from server.mongo.writes.update_document import dotted_update, exact_update
 from server.users.update import plan_update
-from tests.support.expected_profile import RESERVED, merged
+from tests.support.expected_profile import RESERVED, exact, merged, operated
 
 APPLICATION = "0123456789abcdef"
 NOW = 1_767_323_045_000_000_000
@@ -39,7 +39,7 @@ def plan_legally(update: UserUpdate) -> None:
     for document in (dotted, {"pipeline": exact_update(write)}):
         assert len(bson.encode(document)) < _MOST_BYTES
     stored = apply_patch({}, write.patch)
-    assert unescape_object(_object(stored.get("metadata", {}))) == _expected(update.metadata or {})
+    assert unescape_object(_object(stored.get("metadata", {}))) == _expected(update)
     assert stored.get("campaign", {}) == {**(update.campaign or {})}
     assert stored.get("company_id") == (update.company_id or None)
 
@@ -93,9 +93,13 @@ def _query_keys(value: object) -> Iterator[tuple[str, object]]:
             yield from _query_keys(inner)
 
 
-def _expected(metadata: Mapping[str, Any]) -> dict[str, Any]:
+def _expected(update: UserUpdate) -> dict[str, Any]:
     """The metadata of a new profile after this update."""
-    return merged({}, {key: _as_text(value) if key in RESERVED else value for key, value in metadata.items()})
+    sent = update.metadata or {}
+    metadata = merged({}, {key: _as_text(value) if key in RESERVED else value for key, value in sent.items()})
+    for operation in update.metadata_operations:
+        metadata = operated(metadata, exact({"path": list(operation.path), operation.kind: operation.value}))
+    return metadata
 
 
 def _as_text(value: Any) -> Any:

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.fuzz.targets import TARGETS, decode, read
-from tests.support.strategies import UPDATES
+from tests.support.strategies import UPDATES, UPDATES_WITH_OPERATIONS
 
 _CORPUS = Path(__file__).parent / "corpus"
 
@@ -60,7 +60,7 @@ def test_any_bytes_are_parsed_as_python_parses_them(text: bytes) -> None:
 
 
 @settings(max_examples=60)
-@given(st.lists(UPDATES, max_size=3))
+@given(st.lists(UPDATES | UPDATES_WITH_OPERATIONS, max_size=3))
 def test_updates_are_decoded_and_planned_as_sent(updates: list[dict[str, Any]]) -> None:
     for sent in (updates, *updates):
         decode(b"\0" + orjson.dumps(sent))

@@ -124,6 +124,24 @@ def test_operations_are_applied_with_the_rest_of_their_update(api: Api) -> None:
     assert (profile["company_id"], profile["alias_count"], profile["company_domain"]) == ("c", 1, "acmeinc.com")
 
 
+def test_companies_have_operations(api: Api) -> None:
+    for stage in ("Lead", "Customer"):
+        operations = [
+            {"path": ["first_stage"], "set_once": stage},
+            {"path": ["stages"], "union": [stage]},
+            {"path": ["seats"], "maximum": len(stage)},
+        ]
+        company = {"company_id": "c", "metadata": {"stage": stage}, "metadata_operations": operations}
+        assert api.client.post("/v1/companies", json=company, headers=api.writer).status_code == 201
+    stored = api.client.get("/v1/companies/c", headers=api.reader).json()
+    assert stored["metadata"] == {
+        "stage": "Customer",
+        "first_stage": "Lead",
+        "stages": ["Lead", "Customer"],
+        "seats": 8,
+    }
+
+
 def test_an_operation_may_be_conditional_and_be_tried(api: Api) -> None:
     etag = api.stored({"metadata": {"tags": ["a"]}})["etag"]
     update = {"user_id": "u", "metadata_operations": [{"path": ["tags"], "union": ["b"]}]}

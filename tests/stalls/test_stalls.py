@@ -42,6 +42,7 @@ _EXPENSIVE: Final = (
     *("dots", "dots-rpc", "dots-stream", "email-many", "arrays", "zeros-struct", "objects", "small-users"),
     *("agents", "valid", "valid-rpc", "valid-stream", "exact", "pipeline-rpc", "invalid", "invalid-stream"),
     *("nulls-get", "nulls-list", "nulls-company", "nulls-token-rpc", "nulls-exports-rpc", "nulls-exact"),
+    "operations",
 )
 _UNAUTHENTICATED: Final = ("no-credential", "no-credential-rpc", "unknown-credential", "unknown-rpc")
 

@@ -23,6 +23,7 @@ from server.rpc.error_status import INTERNAL, error_status, status_from_error
 _log = structlog.get_logger("userfold.server")
 
 _INDEX = re.compile(r"\[[0-9]+\]")
+_OPERATION = re.compile(r"\Ametadata_operations(?:\[[0-9]+\](?:\.[a-z_]+)?)?")
 _ITEM = re.compile(r"\Ausers\[[0-9]+\]\.")
 
 
@@ -138,4 +139,6 @@ def _recorded(method: str, error: Exception, origin: Origin, refusals: RefusalSo
 
 
 def _contract_part(path: str) -> str:
+    if operation := _OPERATION.match(path):
+        return _INDEX.sub("[]", operation[0])
     return "metadata" if path.startswith("metadata") else _INDEX.sub("[]", path)

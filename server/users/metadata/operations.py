@@ -48,7 +48,6 @@ class OperationsPlan(MetadataPlan):
                 self._add(patch, operation, ["metadata_operations", index])
         except Refused:
             pass
-        self._path_limit = limits.METADATA_LEVELS
         return patch or None
 
     def _add(self, patch: Patch, sent: MetadataOperation, at: _Path) -> None:

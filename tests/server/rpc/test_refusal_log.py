@@ -47,6 +47,21 @@ async def test_the_index_of_an_item_does_not_distinguish_kinds(logged: list[Any]
     assert [line["fields"] for line in logged] == [("user_ids[]",)]
 
 
+@pytest.mark.parametrize(
+    ("path", "field"),
+    [
+        ("metadata_operations", "metadata_operations"),
+        ("metadata_operations[3]", "metadata_operations[]"),
+        ("metadata_operations[3].path", "metadata_operations[].path"),
+        ("metadata_operations[3].union[2].secret", "metadata_operations[].union"),
+        ('metadata_operations[3].set_once["a.secret"]', "metadata_operations[].set_once"),
+    ],
+)
+async def test_no_key_of_an_operation_is_logged(logged: list[Any], path: str, field: str) -> None:
+    status_of_refusal("UpdateUser", InvalidRequest([Violation(path, "X", "")]), ORIGIN)
+    assert [line["fields"] for line in logged] == [(field,)]
+
+
 async def test_reasons_and_methods_are_logged_separately(logged: list[Any]) -> None:
     for _ in range(100):
         for method in ("GetUser", "UpdateUser"):

@@ -123,6 +123,7 @@ _OPERATIONS: list[list[tuple[str, object]]] = [
     [(kind, [{"a": 1, "b": 2}]) for kind in ("union", "remove") for _ in range(50)],
     [(kind, [{f"{n}": 1.5, "k" * 80: {}, "l": n} for n in range(100)]) for kind in ("union", "remove")],
     [(kind, [_nested("k", 14, _OBJECT), [[[[]]]], ""]) for kind in ("union", "remove") for _ in range(30)],
+    [(kind, [[[[]] * 90, {"a": 1, "b": 2}]]) for kind in ("union", "remove") for _ in range(25)],
     [("set_once", _nested("é", 14, _OBJECT)) for _ in range(20)],
     [(kind, value) for kind in ("minimum", "maximum") for value in [1, 1e300, "2026-01-02"] * 15],
 ]

@@ -7,6 +7,7 @@ from typing import Final
 
 import orjson
 from userfold.internal.v1 import user_update_service_pb2 as internal_pb
+from userfold.v1.metadata_operation_pb2 import MetadataOperation
 from userfold.v1.user_pb2 import UserUpdate
 
 from tests.stalls.calls import INTERNAL, Call, Grpc, Http, Who
@@ -45,6 +46,12 @@ def _agents(count: int) -> list[dict[str, object]]:
 
 def _agent_messages(count: int) -> list[UserUpdate]:
     return [UserUpdate(user_id=f"u{n}", user_agent_string=f"{n} {_MOZILLA * 80}"[:8192]) for n in range(count)]
+
+
+def _unions(number: int) -> dict[str, object]:
+    # Objects with two keys are the most expensive to compare.
+    values = [{"b": n, "a": number} for n in range(100)]
+    return user({}, number, metadata_operations=[{"path": [str(n)], "union": values} for n in range(33)])
 
 
 _VALUES = {f"key{n}": n for n in range(800)}
@@ -137,6 +144,21 @@ ROWS: Final = [
         "tokens",
         "1,000 session tokens of 8 KB",
         lambda: batch([user({}, n, session_token=f"{n} {'t' * 8180}") for n in range(1000)], packed=True),
+    ),
+    row(
+        "operations",
+        "20 users with 33 unions of 100 objects each",
+        lambda: batch([_unions(n) for n in range(20)], packed=True),
+    ),
+    row(
+        "operations-empty",
+        "a user with 1,000,000 operations `{}`",
+        lambda: batch(b'[{"user_id":"u","metadata_operations":[%s{}]}]' % (b"{}," * 1_000_000), packed=True),
+    ),
+    row(
+        "operations-rpc",
+        "a user with 300,000 operations, as BatchUpdateUsers",
+        lambda: grpc_batch([UserUpdate(user_id="u", metadata_operations=[MetadataOperation(path=["a"])] * 300_000)]),
     ),
     row(
         "valid",
