@@ -72,7 +72,7 @@ def test_an_erased_user_is_not_found_anywhere(api: Api, user_id: str) -> None:
     assert erase(api, user_id, suppress_days=1).json() == {"deleted": True}
     assert erase(api, user_id).json() == {"deleted": False}
     assert api.get(user_id).json() == api.get("never").json()
-    assert post(api, "lookup", session_token="t").json() == {"users": [], "next_page_token": ""}
+    assert post(api, "lookup", session_token="t").json() == {"users": [], "next_page_token": "", "companies": []}
     listed = api.client.get("/v1/users", headers=api.reader).json()
     assert (listed["users"], api.client.get("/v1/users:count", headers=api.reader).json()) == ([], {"count": 0})
     exported = api.client.get(f"/v1/users/{percent_encoded(user_id)}:export", headers=api.reader)
