@@ -1,7 +1,7 @@
 """Random sequences of updates, read back over HTTP and gRPC, are what the reference merge expects."""
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import Any
 
@@ -29,14 +29,11 @@ _settings = settings(max_examples=300, suppress_health_check=[HealthCheck.functi
 
 
 @pytest.fixture
-def read_over_grpc(stack: Stack, api: Api) -> Callable[[str], User]:
-    def read(user_id: str) -> User:
-        with grpc.insecure_channel(stack.grpc) as channel:
-            metadata = (("authorization", f"Bearer {api.application.management_token}"),)
-            request = GetUserRequest(user_id=user_id)
-            return UserServiceStub(channel).GetUser(request, timeout=10, metadata=metadata).user
-
-    return read
+def read_over_grpc(stack: Stack, api: Api) -> Iterator[Callable[[str], User]]:
+    metadata = (("authorization", f"Bearer {api.application.management_token}"),)
+    with grpc.insecure_channel(stack.grpc) as channel:
+        stub = UserServiceStub(channel)
+        yield lambda user_id: stub.GetUser(GetUserRequest(user_id=user_id), timeout=10, metadata=metadata).user
 
 
 def _check(profile: dict[str, Any], reference: ReferenceProfile) -> None:
