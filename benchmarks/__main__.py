@@ -90,7 +90,9 @@ def _measure(directory: Path, parts: Sequence[str], count: int, seconds: float, 
             "profiles": profiles,
             "machine": machine(),
             "versions": versions(stack.client.server_info()["version"]),
-            "contenders": {contender.name: contender.writes for contender in (*stack.contenders, stack.uvicorn)},
+            "contenders": {
+                contender.name: contender.writes for contender in (*stack.contenders, stack.companies, stack.uvicorn)
+            },
             "memory": bench.databases[profiles].memory if profiles in bench.databases else (),
             "stored": many_profiles.stored(bench),
         }

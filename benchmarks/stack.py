@@ -19,6 +19,7 @@ from benchmarks.contenders.clients import (
     PlainPymongo,
     PlainSchema,
     Userfold,
+    UserfoldCompanies,
     UvicornGateway,
 )
 from benchmarks.environment.machine import CACHE, CORES
@@ -67,6 +68,7 @@ class Stack:
 
     def _start_peers(self) -> None:
         self.uvicorn = self._start_uvicorn()
+        self.companies = self.new_application(UserfoldCompanies, self.userfold.url, self.userfold.services, "userfold")
         self.plain = self._start_plain(Plain)
         self.plain_schema = self._start_plain(PlainSchema)
         self.plain_batcher = self._start_plain(PlainBatcher)
@@ -121,7 +123,7 @@ class Stack:
             application,
             url,
             services,
-            self.client[database].profiles,
+            self.client[database][client.KIND.collection],
             headers={"X-Moesif-Application-Id": key},
             reading={"Authorization": f"Bearer {token}"},
         )

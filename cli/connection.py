@@ -8,6 +8,7 @@ from typing import Final, Self, TypeVar
 
 import grpc
 from userfold.v1.campaign_service_pb2_grpc import CampaignServiceStub
+from userfold.v1.company_service_pb2_grpc import CompanyServiceStub
 from userfold.v1.metadata_service_pb2_grpc import MetadataServiceStub
 from userfold.v1.refusal_service_pb2_grpc import RefusalServiceStub
 from userfold.v1.user_service_pb2_grpc import UserServiceStub
@@ -86,6 +87,7 @@ class Connection:
     def __init__(self, target: Target, channel: grpc.Channel) -> None:
         self.metadata: Final = target.metadata
         self.users: Final = UserServiceStub(channel)
+        self.companies: Final = CompanyServiceStub(channel)
         self.visitors: Final = VisitorServiceStub(channel)
         self.campaigns: Final = CampaignServiceStub(channel)
         self.metadata_catalogues: Final = MetadataServiceStub(channel)

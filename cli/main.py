@@ -31,6 +31,7 @@ COMMANDS: Final = (
     ("server", "cli.commands.programs.server", _SERVING, "Run the gRPC server."),
     ("gateway", "cli.commands.programs.gateway", _SERVING, "Run the HTTP gateway."),
     ("users", "cli.commands.users", _DATA, "Read, count and delete the profiles of users."),
+    ("companies", "cli.commands.companies", _DATA, "Read, count and delete the profiles of companies."),
     ("visitors", "cli.commands.visitors", _DATA, "Read, count and delete the profiles of visitors."),
     ("import", "cli.commands.import_users", _DATA, "Import users from JSON Lines, a JSON array or CSV."),
     ("export", "cli.commands.export_users", _DATA, "Export the users of the application."),

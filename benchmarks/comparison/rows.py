@@ -11,13 +11,24 @@ from benchmarks.contenders.clients import (
     PlainPymongo,
     PlainSchema,
     Userfold,
+    UserfoldCompanies,
     UvicornGateway,
 )
 
 Quantity = Literal["rate", "p50_ms", "p99_ms", "gateway_us", "userfold_us"]
 """A field of Sample."""
 
-_CONTENDERS: Final = (Userfold, Plain, PlainSchema, PlainBatcher, PlainPymongo, Parse, Eve, UvicornGateway)
+_CONTENDERS: Final = (
+    Userfold,
+    UserfoldCompanies,
+    Plain,
+    PlainSchema,
+    PlainBatcher,
+    PlainPymongo,
+    Parse,
+    Eve,
+    UvicornGateway,
+)
 TITLES: Final = {contender.name: contender.title for contender in _CONTENDERS} | {
     "bare": "bare driver, 8 writers of 100 at once",
     "bare-1": "bare driver, one bulk_write of 100 at a time",
@@ -70,6 +81,22 @@ ROWS: Final = (
     Row(_BATCH, "batch/userfold", ("batch/parse",), "rate", 4),
     # Inserting is less work than merging, but the only way in which Eve writes many profiles per request.
     Row(_BATCH, "batch/userfold", ("batch/eve",), "rate", against="Eve, which inserts new users"),
+    Row(
+        "`POST /v1/companies`, 64 connections",
+        "single/companies",
+        ("single/userfold",),
+        "rate",
+        0.95,
+        against="users",
+    ),
+    Row(
+        "`POST /v1/companies/batch` of 100, 8 connections",
+        "batch/companies",
+        ("batch/userfold",),
+        "rate",
+        0.95,
+        against="users",
+    ),
     Row("gRPC `UpdateUser`, 64 callers", "rpc/userfold", ("rpc/echo",), "rate", 0.52, 0.6),
     Row(_STREAM, "stream/userfold", ("batch/bare",), "rate", 0.75, 0.9),
     Row(_STREAM, "stream/userfold", ("batch/bare-1",), "rate"),

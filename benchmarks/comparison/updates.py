@@ -20,7 +20,7 @@ from benchmarks.runs import (
 def single(bench: Bench) -> Sequence[Step]:
     """One update per request, 64 connections."""
     _, *peers = bench.stack.contenders
-    return [*http(bench), *(_single(bench, contender) for contender in peers)]
+    return [*http(bench), *(_single(bench, contender) for contender in (bench.stack.companies, *peers))]
 
 
 def http(bench: Bench) -> Sequence[Step]:
@@ -68,6 +68,7 @@ def batch(bench: Bench) -> Sequence[Step]:
 
     return [
         step(stack.userfold),
+        step(stack.companies),
         Step("batch/bare", bare(BATCH_CONNECTIONS)),
         Step("stream/userfold", stream),
         Step("batch/bare-1", bare(1)),

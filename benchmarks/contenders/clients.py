@@ -12,9 +12,10 @@ import httpx2
 from pymongo.collection import Collection
 
 from benchmarks.environment.processes import BenchmarkFailed, Service
-from benchmarks.load.users import Load, body_of, expected_of
+from benchmarks.load.users import Load, body_of, company_body_of, expected_of
 from benchmarks.load.wrk import Request
-from server.users.ids import profile_id
+from server.model import COMPANIES, USERS, ProfileKind
+from server.users.ids import id_of
 
 _IDS_PER_COUNT = 10_000
 
@@ -78,10 +79,14 @@ class Contender(ABC):
         response = self._client.get(self._PROFILE_PATH + user_id)
         if not response.is_success:
             raise BenchmarkFailed(f"{self.name} responded {response.status_code} for {user_id}: {response.text[:500]}")
-        stored, expected = response.json(), expected_of(user_id)
+        stored, expected = response.json(), self.expected_of(user_id)
         actual = {name: stored.get(name) for name in expected}
         if actual != expected or self.tokens_of(stored) != tokens:
             raise BenchmarkFailed(f"{self.name} stored {user_id} as {json.dumps(stored)}")
+
+    def expected_of(self, user_id: str) -> Mapping[str, Any]:
+        """The fields of a profile that was stored as sent."""
+        return expected_of(user_id)
 
     def check_first_campaign(self) -> None:
         """Send a user two campaigns. Raises BenchmarkFailed unless the first one is kept."""
@@ -107,6 +112,7 @@ class Userfold(Contender):
     writes = "POST /v1/users; POST /v1/users/batch"
     keeps_first_campaign = True
     _PROFILE_PATH = "/v1/users/"
+    KIND: ClassVar[ProfileKind] = USERS
 
     def __init__(
         self,
@@ -123,12 +129,36 @@ class Userfold(Contender):
 
     def count(self, load: Load) -> int:
         # The ids are digests, so a range cannot select those of one load.
-        ids = [profile_id(self._application_id, user_id) for user_id in {*load.base, *load.ids}]
+        ids = [id_of(self.KIND, self._application_id, user_id) for user_id in {*load.base, *load.ids}]
         parts = (ids[start : start + _IDS_PER_COUNT] for start in range(0, len(ids), _IDS_PER_COUNT))
         return sum(self.collection.count_documents({"_id": {"$in": part}}) for part in parts)
 
     def tokens_of(self, stored: Mapping[str, Any]) -> int:
         return int(stored["alias_count"])
+
+
+class UserfoldCompanies(Userfold):
+    """The same with companies in place of users: their updates are those of the users, without session tokens."""
+
+    name = "companies"
+    title = "companies instead of users"
+    writes = "POST /v1/companies; POST /v1/companies/batch"
+    keeps_first_campaign = False
+    _PROFILE_PATH = "/v1/companies/"
+    KIND = COMPANIES
+
+    def single(self, user_id: str) -> Request:
+        return Request("POST", "/v1/companies", company_body_of(user_id))
+
+    def batch(self, ids: Sequence[str]) -> Request:
+        return Request("POST", "/v1/companies/batch", f"[{','.join(map(company_body_of, ids))}]")
+
+    def expected_of(self, user_id: str) -> Mapping[str, Any]:
+        return {**expected_of(user_id), "company_id": user_id}
+
+    def tokens_of(self, stored: Mapping[str, Any]) -> int:
+        # A company has none, and nothing to compare.
+        return 1
 
 
 class UvicornGateway(Userfold):

@@ -26,6 +26,8 @@ _EXAMPLE: Final[dict[str, Any]] = {
     },
 }
 _BODY: Final = json.dumps(_EXAMPLE, separators=(",", ":"))
+_COMPANY: Final = {"company_id": _PLACEHOLDER, **{name: _EXAMPLE[name] for name in ("campaign", "metadata")}}
+_COMPANY_BODY: Final = json.dumps(_COMPANY, separators=(",", ":"))
 
 BATCH: Final = 100
 _UPDATES_PER_NEW_USER: Final = 10
@@ -38,6 +40,11 @@ _SETTLED_CHUNKS: Final = 20
 def body_of(user_id: str) -> str:
     """The update of a user, as JSON. It is always the same, so the stored profile is known."""
     return _BODY.replace(_PLACEHOLDER, user_id)
+
+
+def company_body_of(company_id: str) -> str:
+    """The update of a company, as JSON: that of a user with the same id, without the session token."""
+    return _COMPANY_BODY.replace(_PLACEHOLDER, company_id)
 
 
 def token_of(user_id: str) -> str:
