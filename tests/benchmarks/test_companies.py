@@ -11,4 +11,4 @@ def test_the_update_of_a_company_is_that_of_a_user_without_the_token() -> None:
     company, user = json.loads(company_body_of("c-1")), json.loads(body_of("c-1"))
     assert company == {"company_id": "c-1", "campaign": user["campaign"], "metadata": user["metadata"]}
     planned = plan_update("app", company_update_from_json(company_body_of("c-1").encode(), None), 0)
-    assert planned.warnings == ()
+    assert not planned.warnings

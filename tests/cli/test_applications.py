@@ -60,7 +60,7 @@ def test_a_created_application_can_write_and_read(
     assert document["name"] == "My product"
     credentials = database.credentials.find({"application_id": application.application_id})
     assert {stored["_id"]: (stored["kind"], stored["scopes"]) for stored in credentials} == {
-        digest(application.collector_key): ("collector", ["write:users"]),
+        digest(application.collector_key): ("collector", ["write:companies", "write:users"]),
         digest(application.management_token): ("management", ["admin"]),
     }
 
@@ -233,7 +233,7 @@ def test_the_list_shows_every_credential_and_no_secret(
     assert (run.returncode, run.stderr) == (0, "")
     shown = [re.split(r"  +", line) for line in run.stdout.splitlines() if application_id in line]
     assert [cells[3:6] for cells in shown] == [
-        ["collector key", "-", "write:users"],
+        ["collector key", "-", "write:companies,write:users"],
         ["management token", "first", "admin"],
         ["management token", "Support desk", "delete:users,read:users"],
     ]
