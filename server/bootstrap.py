@@ -28,6 +28,7 @@ from server.mongo.accounts.credentials import MongoCredentialStore
 from server.mongo.client import answers, connect, open_database
 from server.mongo.declared_indexes import DeclaredIndexes
 from server.mongo.deployment import Deployment, find_deployment
+from server.mongo.identity.pending import PendingAbsorptions
 from server.mongo.monitoring import listeners
 from server.mongo.queries.profile_queries import MongoProfileQueries
 from server.mongo.refusals import MongoRefusals
@@ -156,6 +157,7 @@ async def serve(
                 indexes.run(),
                 deletions.run(),
                 expiry.run(),
+                PendingAbsorptions(opened).run(),
                 sample(note_load, metrics.LATENESS),
             )
             watches = [asyncio.create_task(each) for each in tasks]

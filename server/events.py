@@ -47,6 +47,12 @@ EVENTS: Final[Mapping[str, Event]] = {
         "the data of an application that is being deleted cannot be deleted now; servers try again every ten seconds",
         "see `database unavailable`",
     ),
+    "users merged": Event("a call merged a user into another one; `merged` is 0 where it was merged before"),
+    "absorption waiting": Event(
+        "visitors that a stopped server left half merged into their users cannot be merged now; servers try again every"
+        " ten seconds",
+        "see `database unavailable`",
+    ),
     "credential created": Event("a call created a credential, whose id is `created`"),
     "credential rotated": Event("a call replaced a credential, whose id is `replaced`, by another one, `created`"),
     "credential revoked": Event("a call revoked a credential, whose id is `revoked`"),

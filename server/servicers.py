@@ -25,6 +25,7 @@ from server.commit.write_batcher import WriteBatcher
 from server.mongo.accounts.applications import MongoApplicationStore
 from server.mongo.accounts.credentials import MongoCredentialStore
 from server.mongo.client import Database
+from server.mongo.identity.merges import MongoProfileMerges
 from server.mongo.queries.company_domains import MongoCompanyDomains
 from server.mongo.queries.profile_queries import MongoProfileQueries
 from server.mongo.queries.samples import MongoMetadataSamples
@@ -103,6 +104,7 @@ def servicers(
             queries,
             CompanyFinder(companies, MongoCompanyDomains(database)),
             MongoProfileErasure(database),
+            MongoProfileMerges(database),
             MongoSuppressions(database),
             tokens,
             time.time_ns,

@@ -22,15 +22,19 @@ METADATA_FORMAT: Final = ("x-userfold-metadata-format", "json")
 
 _INT64 = 2.0**63
 
+_PROFILE = "userfold.v1.User"
+
 _Encode: TypeAlias = Callable[[Any], Any]
+_IsSet: TypeAlias = Callable[[Message, str], bool]
 
 
 def plain(message: Message) -> Any:
     """The JSON-ready value of a message: a dict for every message of userfold's packages.
 
-    Fields that are not set are left out: messages, `optional` scalars and unset members of a `oneof`. All other fields
-    are always there: lists and maps as `[]` and `{}`, scalars as 0, `false` and `""`. Integers of 64 bits are numbers;
-    a double that is an integer has no fraction (24000). Metadata that is JSON is passed on unchanged.
+    Fields that are not set are left out: messages, `optional` scalars, unset members of a `oneof`, and the empty lists
+    of a profile. All other fields are always there: lists and maps as `[]` and `{}`, scalars as 0, `false` and `""`.
+    Integers of 64 bits are numbers; a double that is an integer has no fraction (24000). Metadata that is JSON is
+    passed on unchanged.
     """
     match message.DESCRIPTOR.full_name:
         case "google.protobuf.Struct":
@@ -47,8 +51,8 @@ def plain(message: Message) -> Any:
             return MessageToDict(message, preserving_proto_field_name=True)
     return {
         json_name: encode(getattr(message, name)) if encode else getattr(message, name)
-        for name, json_name, has_presence, encode in _fields(message.DESCRIPTOR)
-        if not has_presence or message.HasField(name)
+        for name, json_name, is_set, encode in _fields(message.DESCRIPTOR)
+        if is_set is None or is_set(message, name)
     }
 
 
@@ -58,20 +62,30 @@ def sparse(message: Message) -> dict[str, Any]:
 
 
 @lru_cache(maxsize=256)
-def _fields(descriptor: Descriptor) -> list[tuple[str, str, bool, _Encode | None]]:
-    """For each field of a message its name, its name in JSON, whether it has presence, and its encoder.
+def _fields(descriptor: Descriptor) -> list[tuple[str, str, _IsSet | None, _Encode | None]]:
+    """For each field of a message its name, its name in JSON, what says whether it is set, and its encoder.
 
     A field with `_json` at the end of its name, next to a Struct of that name, is the Struct as JSON, and replaces it.
     """
-    fields = []
+    fields: list[tuple[str, str, _IsSet | None, _Encode | None]] = []
     by_name: dict[str, FieldDescriptor] = dict(descriptor.fields_by_name)
     for name, field in by_name.items():
         if name.removesuffix("_json") != name and _is_struct(by_name.get(name.removesuffix("_json"))):
             continue
-        fields.append((name, name, field.has_presence, _encode(field)))
+        is_list_of_profile = field.is_repeated and descriptor.full_name == _PROFILE
+        is_set = _has_elements if is_list_of_profile else _has_field if field.has_presence else None
+        fields.append((name, name, is_set, _encode(field)))
         if _is_struct(field) and f"{name}_json" in by_name:
-            fields.append((f"{name}_json", name, True, orjson.Fragment))
+            fields.append((f"{name}_json", name, _has_field, orjson.Fragment))
     return fields
+
+
+def _has_field(message: Message, name: str) -> bool:
+    return message.HasField(name)
+
+
+def _has_elements(message: Message, name: str) -> bool:
+    return len(getattr(message, name)) > 0
 
 
 def _is_struct(field: FieldDescriptor | None) -> bool:

@@ -15,7 +15,7 @@ from server.commit.queued_writes import QueuedWrite, Submission, UnplannedWrite
 from server.commit.recent_groups import RecentGroups
 from server.commit.write_queues import SHARED_LIMIT, WriteQueues
 from server.errors import Overloaded
-from server.model import STORED, SUPPRESSED, PlannedUpdate, ProfileWrite
+from server.model import STORED, SUPPRESSED, PlannedUpdate, ProfileWrite, Stored
 from server.users.ports import AGAIN, Again, Outcome, ProfileStore
 
 _QUEUED: Final = metrics.PENDING_UPDATES.labels("queued")
@@ -265,7 +265,7 @@ class WriteBatcher(AdaptiveBatcher):
         self._unfinished = self._capacity.updates
         self._start_next()
         self._start_promptly_soon()
-        metrics.UPDATES.inc(outcomes.count(STORED))
+        metrics.UPDATES.inc(sum([isinstance(outcome, Stored) for outcome in outcomes]))
         metrics.SUPPRESSED.inc(outcomes.count(SUPPRESSED))
         for queued, outcome in zip(group, outcomes, strict=True):
             queued.submission.settle(queued.index, cast(Outcome | Exception, outcome))

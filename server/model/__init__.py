@@ -1,7 +1,7 @@
 """The plain values that all packages of the server share."""
 
 from server.model.accounts import Application, CredentialKind, Scope
-from server.model.changes import AliasRemoval, Erasure, Suppression, WouldErase
+from server.model.changes import AliasRemoval, Erasure, Suppression, UserMerge, WouldErase
 from server.model.deployment import DatabaseFacts, Member
 from server.model.kinds import COMPANIES, KINDS, USERS, VISITORS, ProfileKind
 from server.model.operations import MetadataOperation, OperationKind
@@ -76,6 +76,7 @@ __all__ = [
     "Suppressed",
     "Suppression",
     "UpdateWarning",
+    "UserMerge",
     "UserUpdate",
     "Whole",
     "WouldErase",

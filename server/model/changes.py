@@ -6,7 +6,8 @@ from datetime import datetime
 
 @dataclass(frozen=True, slots=True)
 class Erasure:
-    """The profile to erase, with the visitor whom it names. Until `suppressed_until`, no later update is stored."""
+    """The profile to erase, with all visitors and users who became a part of it. Until `suppressed_until`, no later
+    update is stored."""
 
     application_id: str
     profile_id: str
@@ -15,11 +16,21 @@ class Erasure:
 
 @dataclass(frozen=True, slots=True)
 class WouldErase:
-    """What an erasure would do: whether there is a profile, and how many aliases and visitors would be gone."""
+    """What an erasure would do: whether there is a profile, and how many aliases, profiles of visitors, and pointers of
+    visitors and users who became a part of the profile, would be gone."""
 
     is_stored: bool
     aliases: int
     visitors: int
+    pointers: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class UserMerge:
+    """The profile that is to become a part of another one, and that one."""
+
+    source_id: str
+    target_id: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,7 +35,9 @@ _CLEARABLE: Final[Mapping[str, Sequence[str]]] = {
 
 # Only a whole profile has an etag.
 _FIELDS: Final = frozenset(field.name for field in fields(Profile)) - {"etag"}
-_OF_USERS_ALONE: Final = frozenset({"user_id", "anonymous_id", "alias_count", "avatar_url", "email_domain"})
+_OF_USERS_ALONE: Final = frozenset(
+    {"user_id", "anonymous_id", "anonymous_ids", "merged_user_ids", "alias_count", "avatar_url", "email_domain"}
+)
 
 USERS: Final = ProfileKind(
     collection="profiles",

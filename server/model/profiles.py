@@ -36,6 +36,8 @@ class Profile:
     latest_campaign: Mapping[str, str] | None = None
     latest_campaign_time: datetime | None = None
     anonymous_id: str | None = None
+    anonymous_ids: Sequence[str] | None = None
+    merged_user_ids: Sequence[str] | None = None
     avatar_url: str | None = None
     email_domain: str | None = None
     company_domain: str | None = None
@@ -46,11 +48,12 @@ class Profile:
 
 @dataclass(frozen=True, slots=True)
 class StoredUser:
-    """Everything that is stored about one user. `aliases` are digests, the latest last."""
+    """Everything that is stored about one user. `aliases` are digests, the latest last. `visitors` are profiles of
+    visitors who are known to be the user, and not yet a part of the profile."""
 
     profile: Profile
     aliases: Sequence[bytes]
-    visitor: "StoredUser | None"
+    visitors: "Sequence[StoredUser]"
 
 
 class Fetched(Protocol):

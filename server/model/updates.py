@@ -132,6 +132,10 @@ class ProfileWrite:
     MongoDB refuses two changes of one path. `recount` is true if the profile may hold too many values with the write,
     and must be counted (see `mongo/writes/values.py`). A write with an `etag` is conditional: it is applied if the
     profile has that etag. It is `exact` too. `kind` is that of the profile.
+
+    `anonymous_ids` are those that a user's update carries: they are added to the profile, and their visitors become the
+    user. `follows` is true if the profile is a pointer to the one to write, `is_stored` if all that is left to do is to
+    absorb visitors.
     """
 
     profile_id: str
@@ -146,6 +150,9 @@ class ProfileWrite:
     recount: bool = False
     etag: str | None = None
     kind: ProfileKind = USERS
+    anonymous_ids: tuple[str, ...] = ()
+    follows: bool = False
+    is_stored: bool = False
 
     @property
     def patch(self) -> Patch:
@@ -154,8 +161,8 @@ class ProfileWrite:
 
     @property
     def is_slow(self) -> bool:
-        """Whether MongoDB must read and write the whole profile."""
-        return self.exact or self.recount
+        """Whether MongoDB must read and write the whole profile, or that of another one as well."""
+        return self.exact or self.recount or self.follows or self.is_stored
 
 
 @dataclass(slots=True)
@@ -166,14 +173,15 @@ class PlannedUpdate:
     warnings: Sequence[UpdateWarning]
 
 
+@dataclass(frozen=True, slots=True)
 class Stored:
-    """The type of STORED: a majority of MongoDB's members has the update in the journal."""
+    """A majority of MongoDB's members has the update in the journal. `warnings` are what storing it brought up."""
 
-    def __repr__(self) -> str:
-        return "STORED"
+    warnings: Sequence[UpdateWarning] = ()
 
 
 STORED: Final = Stored()
+"""The outcome of an update without warnings."""
 
 
 class Suppressed:

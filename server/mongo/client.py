@@ -98,9 +98,6 @@ BY_DOMAIN_KEY = ["application_id", "domain_key", "_id"]
 BY_EMAIL_KEY = ["application_id", "email_key"]
 """The index of all users with an email address, by its key. Visitors are not in it, however many have an address."""
 
-BY_ANONYMOUS_ID = ["application_id", "anonymous_id"]
-"""The index of all users whose profiles name an anonymous id. Visitors are not in it."""
-
 BY_CREATED_TIME = ["application_id", "created_time", "_id"]
 """The index of all users, or companies, by the time of their creation: the order of lists, and what reports read. `_id`
 makes the order unique."""
@@ -146,10 +143,14 @@ INDEXES: Final = (
     NeededIndex(
         "profiles", BY_EMAIL_KEY, {"partialFilterExpression": {"email_key": STRING, "user_id": {"$exists": True}}}
     ),
-    NeededIndex(
-        "profiles",
-        BY_ANONYMOUS_ID,
-        {"partialFilterExpression": {"anonymous_id": {"$exists": True}, "user_id": {"$exists": True}}},
+    # All users with an anonymous id. Visitors are not in these.
+    *(
+        NeededIndex(
+            "profiles",
+            ["application_id", field],
+            {"partialFilterExpression": {field: {"$exists": True}, "user_id": {"$exists": True}}},
+        )
+        for field in ("anonymous_id", "anonymous_ids")
     ),
     NeededIndex("companies", BY_CREATED_TIME, {}),
     NeededIndex("companies", BY_COMPANY_ID, {}),

@@ -18,27 +18,27 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class FetchedDocument:
-    """A Fetched over the bytes of a document, with the visitor's document for an export, or with a mask."""
+    """A Fetched over the bytes of a document, with those of visitors for an export, or with a mask."""
 
-    __slots__ = ("_mask", "_options", "_user", "_visitor")
+    __slots__ = ("_mask", "_options", "_user", "_visitors")
 
     def __init__(
         self,
         user: RawBSONDocument,
         options: CodecOptions[Any],
         *,
-        visitor: RawBSONDocument | None = None,
+        visitors: Sequence[RawBSONDocument] = (),
         mask: Mask = WHOLE,
     ) -> None:
         self._user = user
         self._options = options
-        self._visitor = visitor
+        self._visitors = visitors
         self._mask = mask
 
     @property
     def size(self) -> int:
         """As of Fetched."""
-        return len(self._user.raw) + (len(self._visitor.raw) if self._visitor is not None else 0)
+        return len(self._user.raw) + sum(len(visitor.raw) for visitor in self._visitors)
 
     def profile(self) -> Profile:
         """As of Fetched."""
@@ -54,20 +54,28 @@ class FetchedDocument:
 
     def stored_user(self) -> StoredUser:
         """As of Fetched."""
-        visitor = None if self._visitor is None else _stored_user(decode(self._visitor.raw, self._options))
-        return _stored_user(decode(self._user.raw, self._options), visitor)
+        visitors = [_stored_user(decode(visitor.raw, self._options)) for visitor in self._visitors]
+        return _stored_user(decode(self._user.raw, self._options), visitors)
 
     def position(self, keys: Sequence[str]) -> Position:
         """As of Fetched."""
         return [self._user.get(key) for key in keys]
 
 
-def _stored_user(document: Mapping[str, Any], visitor: StoredUser | None = None) -> StoredUser:
+def only(document: RawBSONDocument) -> dict[str, Any]:
+    """The filter that only this very document meets."""
+    # To MongoDB, numbers of different types are equal if their values are. 0, an integer, and -0.0, a double, are the
+    # only such numbers that are stored, and have different sizes.
+    same = [{"$eq": ["$$ROOT", {"$literal": document}]}, {"$eq": [{"$bsonSize": "$$ROOT"}, len(document.raw)]}]
+    return {"_id": document["_id"], "$expr": {"$and": same}}
+
+
+def _stored_user(document: Mapping[str, Any], visitors: Sequence[StoredUser] = ()) -> StoredUser:
     aliases = document.get("aliases", ())
     return StoredUser(
         profile=profile_from_document({**document, "alias_count": len(aliases)}, etag_of(document)),
         aliases=[bytes(alias) for alias in aliases],
-        visitor=visitor,
+        visitors=visitors,
     )
 
 
@@ -77,7 +85,8 @@ def profile_from_document(document: Mapping[str, Any], etag: str | None = None) 
     initial_campaign, initial_campaign_time = first_campaign_of(document)
     since_epoch = modified - _EPOCH
     milliseconds = (since_epoch.days * 86_400 + since_epoch.seconds) * 1_000 + since_epoch.microseconds // 1_000
-    same = ("company_id", "user_agent_string", "user_agent", "campaign", "latest_campaign", "anonymous_id")
+    same = ("company_id", "user_agent_string", "user_agent", "campaign", "latest_campaign")
+    ids = ("anonymous_id", "anonymous_ids", "merged_user_ids")
     ours = (
         "avatar_url",
         "email_domain",
@@ -96,5 +105,5 @@ def profile_from_document(document: Mapping[str, Any], etag: str | None = None) 
         initial_campaign=initial_campaign,
         initial_campaign_time=initial_campaign_time,
         etag=etag,
-        **{name: document.get(name) for name in same + ours},
+        **{name: document.get(name) for name in same + ids + ours},
     )

@@ -23,9 +23,8 @@ _FIELDS: Final = (
     *("ip_address", "observed_ip_address", "user_agent_string", "user_agent", "campaign", "initial_campaign"),
     *("avatar_url", "email_domain", "company_domain", "metadata"),
 )
-
 # A profile that does not have these has the etag that versions without them compute.
-_LATER_FIELDS: Final = ("latest_campaign", "latest_campaign_time")
+_LATER_FIELDS: Final = ("latest_campaign", "latest_campaign_time", "anonymous_ids", "merged_user_ids")
 
 
 def etag_of(document: Mapping[str, Any]) -> str:

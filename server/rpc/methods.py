@@ -84,6 +84,7 @@ METHODS: Final[Mapping[str, MethodRule]] = {
     "userfold.v1.UserService.BatchRemoveAliases": MethodRule(
         _WRITE_USERS, Work.CHANGE, items="requests", is_misread_by_0_1=True
     ),
+    "userfold.v1.UserService.MergeUsers": MethodRule(_WRITE_USERS, Work.CHANGE),
     "userfold.v1.UserService.DeleteUser": MethodRule(_DELETE_USERS, Work.CHANGE),
     "userfold.v1.UserService.BatchDeleteUsers": MethodRule(
         _DELETE_USERS, Work.CHANGE, items="user_ids", is_misread_by_0_1=True

@@ -165,6 +165,9 @@ def fill_profile(profile: Profile, message: user_pb2.User | company_pb2.Company)
     for name in _COPIED_TO[type(message)]:
         if (value := getattr(profile, name)) is not None:
             setattr(message, name, value)
+    if isinstance(message, user_pb2.User):
+        message.anonymous_ids.extend(profile.anonymous_ids or ())
+        message.merged_user_ids.extend(profile.merged_user_ids or ())
     if profile.user_agent:
         message.user_agent.CopyFrom(_user_agent_message(profile.user_agent))
     for name in CAMPAIGNS:
@@ -175,6 +178,12 @@ def fill_profile(profile: Profile, message: user_pb2.User | company_pb2.Company)
             getattr(message, name).FromDatetime(time)
     if profile.modified_time is not None:
         message.modified_time.FromNanoseconds(profile.modified_time)
+
+
+def fill_followed(user_id: str, response: user_service_pb2.GetUserResponse) -> None:
+    """Set the id that was asked for, where it is that of a user who was merged into the one in the response."""
+    if response.user.user_id != user_id:
+        response.followed_user_id = user_id
 
 
 def fill_export(stored: StoredUser, export: user_pb2.UserExport | user_pb2.VisitorExport) -> None:
@@ -223,7 +232,10 @@ def erased_message(erased: bool | WouldErase) -> user_service_pb2.DeleteUserResp
     if isinstance(erased, bool):
         return user_service_pb2.DeleteUserResponse(deleted=erased)
     return user_service_pb2.DeleteUserResponse(
-        deleted=erased.is_stored, alias_count=erased.aliases, visitor_count=erased.visitors
+        deleted=erased.is_stored,
+        alias_count=erased.aliases,
+        visitor_count=erased.visitors,
+        pointer_count=erased.pointers,
     )
 
 

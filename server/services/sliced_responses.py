@@ -81,8 +81,8 @@ class ResponseBuilder:
         stored = fetched.stored_user()
         convert.fill_export(stored, message)
         await self._translate(stored.profile, message.user)
-        if stored.visitor is not None:
-            await self._fill_visitor(stored.visitor, message.visitors.add())
+        for visitor in stored.visitors:
+            await self._fill_visitor(visitor, message.visitors.add())
         return self._add_size(message) or is_first
 
     async def visitor_export(self, fetched: Fetched, message: user_pb2.VisitorExport) -> None:

@@ -24,9 +24,10 @@ from server.services.updates.update_methods import UpdateMethods
 from server.users.count import plan_count
 from server.users.export import plan_export
 from server.users.get import plan_get
+from server.users.identity.merge import plan_merge
 from server.users.list_users import plan_list, subject_of_list
 from server.users.lookup import LATEST_FIRST, plan_lookup, subject_of_lookup
-from server.users.ports import Erased, ProfileErasure, ProfileQueries, Suppressions
+from server.users.ports import Erased, ProfileErasure, ProfileMerges, ProfileQueries, Suppressions
 from server.users.removal.delete import plan_delete, plan_suppression
 from server.users.removal.remove_alias import plan_remove_alias
 from server.users.removal.suppressions import next_page_token, plan_lift, plan_suppressions
@@ -48,6 +49,7 @@ class UserService:
         queries: ProfileQueries,
         companies: CompanyFinder,
         erasure: ProfileErasure,
+        merges: ProfileMerges,
         suppressions: Suppressions,
         tokens: PageTokens,
         clock: Callable[[], int],
@@ -58,6 +60,7 @@ class UserService:
         self._lookups = LookupBatcher(queries)
         self._companies = companies
         self._erasure = erasure
+        self._merges = merges
         self._suppressions = suppressions
         self._tokens = tokens
         self._clock = clock
@@ -91,6 +94,7 @@ class UserService:
             if found is not None:
                 response.company_match = convert.company_match(found.match)
                 await builder.profile(found.company, response.company)
+        convert.fill_followed(request.user_id, response)
         return response
 
     async def BatchGetUsers(self, request: pb.BatchGetUsersRequest, call: Call) -> pb.BatchGetUsersResponse:
@@ -105,6 +109,9 @@ class UserService:
             call,
             self._turns,
         )
+        for user_id, result in zip(request.user_ids, response.results, strict=True):
+            if result.HasField("response"):
+                convert.fill_followed(user_id, result.response)
         return response
 
     async def LookupUsers(self, request: pb.LookupUsersRequest, call: Call) -> pb.LookupUsersResponse:
@@ -158,6 +165,10 @@ class UserService:
             else:
                 results.append(pb.RemoveAliasResult(response=pb.RemoveAliasResponse(removed=removed)))
         return pb.BatchRemoveAliasesResponse(results=results)
+
+    async def MergeUsers(self, request: pb.MergeUsersRequest, call: Call) -> pb.MergeUsersResponse:
+        merge = plan_merge(call.application_id, request.user_id, request.source_user_id)
+        return pb.MergeUsersResponse(merged=await self._merges.merge(merge))
 
     async def DeleteUser(self, request: pb.DeleteUserRequest, call: Call) -> pb.DeleteUserResponse:
         until = plan_suppression(request.suppress_days, self._clock())

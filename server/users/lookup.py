@@ -73,6 +73,9 @@ def _lookup(application_id: str, name: str, text: str, limit: int) -> Lookup:
     """The first page of a look-up."""
     if name == "session_token":
         return Lookup(application_id, TOKENS, alias_digest(application_id, text), limit)
+    if name == "anonymous_id":
+        # Earlier versions stored the latest one alone.
+        return Lookup(application_id, "anonymous_ids", text, limit, older_forms=[(name, [text])])
     if name != "email":
         return Lookup(application_id, name, text, limit)
     if facts := email_facts(text):

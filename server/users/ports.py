@@ -16,6 +16,7 @@ from server.model import (
     Stored,
     Suppressed,
     Suppression,
+    UserMerge,
     WouldErase,
 )
 from server.query.conditions import ProfileQuery
@@ -29,7 +30,8 @@ Outcome: TypeAlias = UserfoldError | Suppressed | Stored
 
 
 class Again:
-    """The type of AGAIN: nothing was written, and the store has set `exact` or `recount` of the write."""
+    """The type of AGAIN: the write is not finished, and the store has set `exact`, `recount`, `follows` or `is_stored`
+    of it: only with the last one, the update is in the profile already."""
 
     def __repr__(self) -> str:
         return "AGAIN"
@@ -44,8 +46,9 @@ class ProfileStore(Protocol):
     async def apply(self, writes: Sequence[ProfileWrite]) -> Sequence[Outcome | Again]:
         """Apply writes, those of one profile in their order, and return the outcome of each, in the order given.
 
-        A failure must not affect another write. Must return STORED only for a durable write. Must not raise for an
-        error of the database. Returns AGAIN for a write that turns out to be slow: the caller applies it again, before
+        A failure must not affect another write. Must return Stored only for a durable write, and after the visitors
+        whose anonymous ids it carries have become its user, or another one. Must not raise for an error of the
+        database. Returns AGAIN for a write that turns out to be slow: the caller applies it again, before
         any later write of its profile, with few slow writes. A write with an `etag`, with which only such writes are
         applied, has the outcome EtagMismatch where the profile has another etag when it is written.
         """
@@ -132,7 +135,8 @@ class ProfileErasure(Protocol):
     """
 
     async def erase(self, erasures: Sequence[Erasure]) -> Sequence[Erased]:
-        """Erase users, each with the visitor whom the profile names. Returns for each whether there was a profile.
+        """Erase users, each with the visitors whom the profile names, and with all pointers to it. A pointer stands for
+        the user it leads to. Returns for each whether there was a profile.
 
         Until `suppressed_until`, which must never decrease, no write of the user may be stored, however late it is.
         After an interrupted erasure, the next one must find all that is left.
@@ -163,6 +167,17 @@ class VisitorErasure(Protocol):
 
     async def preview(self, visitor_id: str) -> WouldErase:
         """What `erase` would do now. Must raise DatabaseUnavailable if the database does not respond."""
+
+
+class ProfileMerges(Protocol):
+    """How a user becomes a part of another one."""
+
+    async def merge(self, merge: UserMerge) -> bool:
+        """Merge the source into the target, durably, and leave a pointer to the target. False if it was merged before.
+
+        Raises UserNotFound if one of them has no profile, ProfileTooLarge if both would be too large together, and
+        WriteOutcomeUnknown. Concurrent merges must never leave pointers that lead to each other.
+        """
 
 
 class Suppressions(Protocol):

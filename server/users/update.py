@@ -37,6 +37,9 @@ _OPERATION_BYTES = 1800
 _OF_EMAIL = ("avatar_url", "email_domain", "company_domain", "email_key")
 """The first fields of EmailFacts, as they are stored. An address that conforms to no standard has only the last one."""
 
+# That of an anonymous id, which is stored twice, without the id.
+_ANONYMOUS_ID_BYTES = 256
+
 
 def plan_update(application_id: str, update: ProfileUpdate, now: int) -> PlannedUpdate:
     """The write that folds `update` into its profile at the time `now` (in nanoseconds since 1970-01-01 UTC).
@@ -80,8 +83,16 @@ def plan_update(application_id: str, update: ProfileUpdate, now: int) -> Planned
         first_campaign=first_campaign,
         etag=update.etag,
         kind=kind,
+        anonymous_ids=_identifying(update),
     )
     return PlannedUpdate(write, plan.warnings[: limits.REPORTED])
+
+
+def _identifying(update: ProfileUpdate) -> tuple[str, ...]:
+    """The anonymous ids whose visitors become the user of an update."""
+    if isinstance(update, UserUpdate) and update.user_id and update.anonymous_id:
+        return (update.anonymous_id,)
+    return ()
 
 
 def fold(writes: Sequence[ProfileWrite]) -> tuple[ProfileWrite, int]:
@@ -107,6 +118,7 @@ def fold(writes: Sequence[ProfileWrite]) -> tuple[ProfileWrite, int]:
     # In the order in which each was sent last.
     sent = [alias for write in folded for alias in write.aliases]
     aliases = tuple(dict.fromkeys(reversed(sent)))[::-1]
+    anonymous_ids = tuple({anonymous_id: None for write in folded for anonymous_id in write.anonymous_ids})
     campaign = _first_campaign(folded, patch)
     return ProfileWrite(
         profile_id=first.profile_id,
@@ -119,6 +131,7 @@ def fold(writes: Sequence[ProfileWrite]) -> tuple[ProfileWrite, int]:
         first_campaign=campaign,
         values=sum(write.values for write in folded),
         kind=first.kind,
+        anonymous_ids=anonymous_ids,
     ), count
 
 
@@ -198,6 +211,8 @@ class _Plan(CampaignPlan, OperationsPlan):
             self.sets["company_id"] = update.company_id
         if update.anonymous_id and update.user_id and self.text("anonymous_id", update.anonymous_id, limits.ID_BYTES):
             self.sets["anonymous_id"] = update.anonymous_id
+            # It is also one of the ids that the profile keeps.
+            self.size += len(update.anonymous_id.encode()) + _ANONYMOUS_ID_BYTES
         if update.session_token:
             self.text("session_token", update.session_token, limits.TEXT_BYTES)
 

@@ -89,7 +89,11 @@ def _with_left_out(value: Any) -> Any:
 
 def _prepare(api: Api, subject: str) -> None:
     """Send what the pages send before their examples."""
-    if subject == "campaigns":
+    if subject == "users":
+        # What another example of its page sends.
+        update = {"user_id": "john@acmeinc.com", "metadata": {"phone": "+1 415 555 1212"}}
+        assert api.update(update).status_code == 201
+    elif subject == "campaigns":
         campaign = {"utm_source": "google", "utm_medium": "cpc"}
         update = {"user_id": "1", "campaign": campaign, "metadata": {"value": 24000}}
         assert api.update(update).status_code == 201
@@ -146,6 +150,7 @@ _REST: Final[dict[str, dict[str, Any]]] = {
     "CompanyUpdate": {"company_id": "c"},
     **{f"{name}CompanyRequest": {"company_id": "c"} for name in ("Get", "Export", "Delete")},
     "RemoveAliasRequest": {"user_id": "u", "session_token": "t"},
+    "MergeUsersRequest": {"user_id": "u", "source_user_id": "v"},
     "GetUserRequest": {"user_id": "u"},
     "ExportUserRequest": {"user_id": "u"},
     "DeleteUserRequest": {"user_id": "u"},

@@ -48,7 +48,8 @@ def profile(user_id: str, **fields: Any) -> dict[str, Any]:
     """A profile without its times: of a user with one campaign, updated from this machine."""
     sent = fields.get("metadata", {})
     facts = derived(sent["email"]) if "email" in sent else {}
-    return {"user_id": user_id, "alias_count": 0} | facts | _profile(fields)
+    ids = {"anonymous_ids": [fields["anonymous_id"]]} if "anonymous_id" in fields else {}
+    return {"user_id": user_id, "alias_count": 0} | facts | ids | _profile(fields)
 
 
 def company(company_id: str, **fields: Any) -> dict[str, Any]:

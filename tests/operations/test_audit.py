@@ -72,6 +72,11 @@ _CALLS: Mapping[str, tuple[Message, str, dict[str, int]]] = {
         "aliases removed",
         {"items": 2, "removed": 1, "refused": 0},
     ),
+    "a merge": (
+        pb.MergeUsersRequest(user_id="secret-user", source_user_id="secret-other"),
+        "users merged",
+        {"merged": 1},
+    ),
     "one erasure": (
         pb.DeleteUserRequest(user_id="secret-user", suppress_days=1),
         "users erased",
@@ -103,6 +108,7 @@ def test_each_call_has_one_line_with_who_did_it_and_how_many(
     request, event, numbers = _CALLS[name]
     server.call(pb.UpdateUserRequest(user=UserUpdate(user_id="secret-user", session_token="secret-session")))
     server.call(pb.UpdateUserRequest(user=UserUpdate(anonymous_id="secret-visitor")))
+    server.call(pb.UpdateUserRequest(user=UserUpdate(user_id="secret-other")))
     server.call(request)
     (line,) = server.lines()
     assert {**numbers, "event": event}.items() <= line.items()

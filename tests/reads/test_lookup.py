@@ -171,10 +171,15 @@ def test_an_anonymous_id_finds_the_users_whose_profiles_name_it(
     assert found(api, anonymous_id="v") == ["b", "a"]
     first = look_up(api, anonymous_id="v", page_size=1).json()
     assert found(api, anonymous_id="v", page_token=first["next_page_token"]) == ["a"]
+    # Also those of earlier browsers.
     api.stored({"anonymous_id": "w"}, user_id="b")
-    assert (found(api, anonymous_id="v"), found(api, anonymous_id="w")) == (["a"], ["b"])
+    assert (found(api, anonymous_id="v"), found(api, anonymous_id="w")) == (["b", "a"], ["b"])
     api.stored({"clear_fields": ["anonymous_id"]}, user_id="a")
-    assert found(api, anonymous_id="v") == []
+    assert found(api, anonymous_id="v") == ["a", "b"]
+    # An earlier version stored the latest one alone.
+    mine = {"application_id": application.application_id, "user_id": "a"}
+    database.profiles.update_one(mine, {"$set": {"anonymous_id": "old"}, "$unset": {"anonymous_ids": ""}})
+    assert (found(api, anonymous_id="v"), found(api, anonymous_id="old")) == (["b"], ["a"])
 
 
 def test_a_visitor_without_a_user_id_is_not_found(api: Api) -> None:

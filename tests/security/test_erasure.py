@@ -54,15 +54,26 @@ def test_nothing_of_an_erased_user_remains(
         },
         user_id=marker,
     )
+    # Another browser, another id, and a visitor whom an earlier version did not merge.
+    api.stored({"anonymous_id": f"{marker}-b"}, user_id=marker)
+    api.stored({"metadata": {"of": f"{marker}-m"}}, user_id=f"{marker}-m")
+    merged = api.client.post(f"/v1/users/{marker}:merge", json={"source_user_id": f"{marker}-m"}, headers=api.reader)
+    assert merged.json() == {"merged": True}
+    api.update({"anonymous_id": f"{marker}-d", "metadata": {"of": f"{marker}-d"}})
+    mine = {"application_id": application.application_id, "user_id": marker}
+    database.profiles.update_one(mine, {"$push": {"anonymous_ids": f"{marker}-d"}})
     digest = alias_digest(application.application_id, f"{marker}-t")
     traces = [marker.encode(), digest, digest.hex().encode(), b"203.0.113.77"]
     assert all(trace in everything(database) for trace in traces[:2] + traces[3:])
-    assert erase(api, marker, **query).json() == {"deleted": True}
+    shown = {"deleted": True, "alias_count": 1, "visitor_count": 1, "pointer_count": 3}
+    assert erase(api, marker, validate_only=True, **query).json() == shown
+    assert erase(api, f"{marker}-m", **query).json() == {"deleted": True}
     left = everything(database)
     assert [trace for trace in traces if trace in left] == []
     own = {"_id": {"$regex": f"^{application.application_id}/"}}
+    # Of the user, the other id, and three browsers.
     assert [set(each) for each in database.profiles.find(own)] == (
-        [{"_id", "suppressed_time", "suppressed_until"}] if query else []
+        [{"_id", "suppressed_time", "suppressed_until"}] * 5 if query else []
     )
 
 
@@ -178,17 +189,21 @@ def test_the_suppression_period_is_limited(api: Api, days: int) -> None:
         assert (answer.status_code, violation["field"], violation["reason"]) == (400, "suppress_days", "OUT_OF_RANGE")
 
 
-def test_an_export_contains_everything_that_is_stored(api: Api, application: Application) -> None:
+def test_an_export_contains_everything_that_is_stored(
+    api: Api, application: Application, database: Database[dict[str, Any]]
+) -> None:
+    api.update({"anonymous_id": "b", "session_token": "t"})
     api.update({"anonymous_id": "a", "campaign": {"utm_source": "seen"}, "session_token": "t0"})
-    profile = api.stored(
-        {"anonymous_id": "a", "session_token": "t1", "metadata": {"a.b": [1, None]}},
-        {"session_token": "t2", "ip_address": "203.0.113.7"},
-    )
+    api.stored({"anonymous_id": "b", "session_token": "t1", "metadata": {"a.b": [1, None]}})
+    # As an earlier version stored the two: the user has the id, and the visitor stayed apart.
+    mine = {"application_id": application.application_id, "user_id": "u"}
+    database.profiles.update_one(mine, {"$set": {"anonymous_id": "a"}})
+    profile = api.stored({"session_token": "t2", "ip_address": "203.0.113.7"})
     answer = api.client.get("/v1/users/u:export", headers=api.reader).json()
     (visitor,) = answer["visitors"]
     assert answer == {
         "user": profile,
-        "alias_digests": [alias_digest(application.application_id, token).hex() for token in ("t1", "t2")],
+        "alias_digests": [alias_digest(application.application_id, token).hex() for token in ("t", "t1", "t2")],
         "visitors": [visitor],
     }
     assert (profile["ip_address"], profile["observed_ip_address"]) == ("203.0.113.7", "127.0.0.1")

@@ -14,6 +14,7 @@ import pytest
 from pymongo.database import Database
 from userfold.v1 import user_service_pb2 as pb
 from userfold.v1.company_service_pb2 import UpdateCompanyRequest
+from userfold.v1.user_pb2 import UserUpdate
 
 from gateway.app import INTERNAL, SERVICES
 from gateway.routing.http_rules import bindings_of
@@ -59,10 +60,10 @@ class Applications:
         return _bearer(secret)
 
     def store(self, application: Application, ids: UserIds) -> None:
-        """Store the user, a visitor, the company, a suppression, and a refusal. The updates must have no warnings,
-        whatever other applications did before.
+        """Store the user, another one to merge, a visitor, the company, a suppression, and a refusal. The updates must
+        have no warnings, whatever other applications did before.
         """
-        for update in (ids.update(), ids.visit()):
+        for update in (ids.update(), UserUpdate(user_id=ids.merged), ids.visit()):
             request = pb.UpdateUserRequest(user=update)
             assert self._grpc.call("UpdateUser", request, _key(application.collector_key)) == ("OK", b"")
         company = UpdateCompanyRequest(company=ids.company())

@@ -19,7 +19,7 @@ class FetchedProfile:
         return self._profile
 
     def stored_user(self) -> StoredUser:
-        return StoredUser(self._profile, [], None)
+        return StoredUser(self._profile, [], [])
 
     def position(self, keys: Sequence[str]) -> Sequence[object]:
         assert len(keys) == len(self._position)

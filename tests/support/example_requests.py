@@ -30,6 +30,7 @@ class UserIds:
     def __init__(self, marker: str) -> None:
         self.user_id = f"user-{marker}"
         self.erased = f"erased-{marker}"
+        self.merged = f"merged-{marker}"
         self.company_id = f"company-{marker}"
         self.anonymous_id = f"visitor-{marker}"
         self.unknown_visitor = f"unknown-visitor-{marker}"
@@ -116,6 +117,7 @@ REQUESTS: Mapping[str, Callable[[UserIds], Sequence[Message]]] = {
             requests=[pb.RemoveAliasRequest(user_id=ids.user_id, session_token=ids.session_token)]
         )
     ],
+    "MergeUsers": lambda ids: [pb.MergeUsersRequest(user_id=ids.user_id, source_user_id=ids.merged)],
     "ListUsers": lambda ids: [pb.ListUsersRequest(filter=text) for text in ids.filters()],
     "CountUsers": lambda ids: [pb.CountUsersRequest(filter=text) for text in ids.filters()],
     "DeleteUser": lambda ids: [pb.DeleteUserRequest(user_id=ids.user_id, suppress_days=1)],

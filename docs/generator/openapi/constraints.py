@@ -60,6 +60,8 @@ CONSTRAINTS: Final[Mapping[str, Mapping[str, Any]]] = {
     "DeleteUserRequest.suppress_days": _DAYS,
     "RemoveAliasRequest.user_id": _ID,
     "RemoveAliasRequest.session_token": _text(limits.TEXT_BYTES, shortest=1),
+    "MergeUsersRequest.user_id": _ID,
+    "MergeUsersRequest.source_user_id": _ID,
     "BatchGetUsersRequest.user_ids": _ITEMS,
     "BatchGetUsersRequest.fields": _LIST_OF_FIELDS,
     "BatchRemoveAliasesRequest.requests": _ITEMS,

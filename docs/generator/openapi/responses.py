@@ -19,6 +19,7 @@ _OF_USERS: Final = frozenset({"GetUser", "ExportUser", "RemoveAlias"})
 _OF_QUERIES: Final = frozenset({"ListUsers", "CountUsers", "ReportCampaigns"})
 _OF_UPDATES: Final = frozenset({"UpdateUser", "BatchUpdateUsers", "UpdateCompany", "BatchUpdateCompanies"})
 _OF_METHODS: Final[Mapping[str, tuple[str, ...]]] = {
+    "MergeUsers": ("USER_NOT_FOUND", "PROFILE_TOO_LARGE"),
     "GetVisitor": ("VISITOR_NOT_FOUND", "VISITOR_IDENTIFIED"),
     "ListVisitors": ("QUERY_TOO_SLOW",),
     "CountVisitors": ("QUERY_TOO_SLOW",),

@@ -154,7 +154,8 @@ class Schemas:
             if _is_json_form(message, field):
                 continue
             properties[field.name] = self._response_field(message, field)
-            if _is_always_there(message, field):
+            is_list_of_profile = name == "User" and field.label == FieldDescriptorProto.LABEL_REPEATED
+            if _is_always_there(message, field) and not is_list_of_profile:
                 required.append(field.name)
         if name in _WITH_WARNINGS:
             about = "The parts of the request that were ignored, over HTTP. Left out where there is none."

@@ -18,6 +18,7 @@ from server.mongo.backups.archive import ArchiveReader, ArchiveWriter
 from server.mongo.client import LEASES, REFUSALS, Collection, Database, unusable
 from server.mongo.schema import KEY, SCHEMA, SERVERS, oldest_serving, require_served
 from server.mongo.writes.bulk import DUPLICATE_KEY
+from server.users.identity.fill import anonymous_ids_of
 from server.users.ids import visitor_id
 
 Counts = Mapping[str, int]
@@ -127,7 +128,7 @@ async def _load(database: Database, file: IO[bytes], version: int, *, replace: b
         if name not in (SCHEMA, SERVERS):
             await database.get_collection(name).delete_many(_PROFILE)
     stored_schema: Mapping[str, Any] = {"version": 1, "clean": 1, "least": 1}
-    erased = 0
+    erased: list[str] = []
     visitors: list[str] = []
     for name, documents in archive.slices():
         collection = database.get_collection(name, codec_options=_RAW)
@@ -136,18 +137,20 @@ async def _load(database: Database, file: IO[bytes], version: int, *, replace: b
             stored_schema = dict(raw[0]) if raw else stored_schema
         elif raw:
             refused = await _insert(collection, raw)
-            erased += len(refused)
+            users = [each for each in refused if "user_id" in each]
+            erased += [each["_id"] for each in users]
             visitors += [
-                visitor_id(each["application_id"], each["anonymous_id"])
-                for each in refused
-                if "user_id" in each and "anonymous_id" in each
+                visitor_id(each["application_id"], anonymous_id)
+                for each in users
+                for anonymous_id in anonymous_ids_of(each)
             ]
-    for start in range(0, len(visitors), _SLICE):
-        gone = {"_id": {"$in": visitors[start : start + _SLICE]}, **_PROFILE}
-        await database.get_collection("profiles").delete_many(gone)
+    for field, ids in (("_id", visitors), ("pointer", erased)):
+        for start in range(0, len(ids), _SLICE):
+            gone = {field: {"$in": ids[start : start + _SLICE]}, **_PROFILE}
+            await database.get_collection("profiles").delete_many(gone)
     lease = ("_id", "holder", "until", "position")
     await schema.replace_one(KEY, {field: value for field, value in stored_schema.items() if field not in lease})
-    return erased
+    return len(erased)
 
 
 async def _is_empty(database: Database) -> bool:

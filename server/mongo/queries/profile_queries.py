@@ -15,11 +15,12 @@ from pymongo.errors import ConnectionFailure, ServerSelectionTimeoutError
 from server import limits
 from server.errors import NOT_FOUND, IndexRequired, QueryTooSlow, ResponseTooLarge, UserfoldError
 from server.model import COMPANIES, USERS, VISITORS, CampaignReport, Fetched, Lookup, Prefix, ProfileKind
-from server.mongo.client import BY_ANONYMOUS_ID, BY_COMPANY_ID, BY_EMAIL_KEY, BY_USER_ID, BY_VISITOR, Database
+from server.mongo.client import BY_COMPANY_ID, BY_EMAIL_KEY, BY_USER_ID, BY_VISITOR, Database
 from server.mongo.declared_indexes import DeclaredIndexes
 from server.mongo.documents import FetchedDocument
 from server.mongo.driver import READ_SECONDS
 from server.mongo.failures import read_failures
+from server.mongo.identity.pointers import resolve
 from server.mongo.queries.cursors import ANSWER_SECONDS, read_documents
 from server.mongo.queries.indexes import is_served, path_to_declare, reads_all
 from server.mongo.queries.projections import Projection, cut_projection, projection
@@ -36,6 +37,7 @@ from server.mongo.queries.user_queries import (
 from server.query.conditions import ProfileQuery, StoredPath
 from server.query.declared_paths import text_of
 from server.query.field_mask import WHOLE, Mask, whole
+from server.users.identity.fill import ABSORPTIONS, anonymous_ids_of
 from server.users.ids import visitor_id
 from server.users.list_users import Listing
 from server.users.lookup import TOKENS
@@ -44,6 +46,7 @@ from server.users.report_campaigns import Report
 from server.users.suggest import SUGGESTED
 
 _WHOLE = projection(WHOLE)
+_POINTER: Projection = {"pointer": 1}
 _SUGGESTED = cut_projection(SUGGESTED, limits.SUGGESTED_CHARACTERS)
 _EVERY = {USERS: BY_USER_ID, COMPANIES: BY_COMPANY_ID, VISITORS: BY_VISITOR}
 _PREFIX_INDEXES = {"user_id": BY_USER_ID, "email_key": BY_EMAIL_KEY}
@@ -82,7 +85,10 @@ class MongoProfileQueries:
 
     async def find(self, profile_id: str) -> Fetched | None:
         with read_failures(), timeout(READ_SECONDS):
-            document: Any = await self._raw.find_one({"_id": profile_id}, projection=self._whole_projection)
+            document: Any = await self._raw.find_one({"_id": profile_id}, projection=self._whole_projection | _POINTER)
+            if document is not None and "pointer" in document:
+                (followed,) = await self._followed([profile_id])
+                document = await self._raw.find_one({"_id": followed}, projection=self._whole_projection)
         # A tombstone is no user.
         return self._fetched(document) if document is not None and self._kind.key in document else None
 
@@ -92,7 +98,10 @@ class MongoProfileQueries:
         with read_failures(), timeout(READ_SECONDS):
             # Usually, this query reads all: a thousand profiles of this size fit into a response.
             is_small = {"$lte": [{"$bsonSize": "$$ROOT"}, limits.ANSWER_BYTES // limits.BATCH_UPDATES]}
-            small = await self._documents({"_id": {"$in": profile_ids}, "$expr": is_small}, fields)
+            small = await self._documents({"_id": {"$in": profile_ids}, "$expr": is_small}, fields | _POINTER)
+            if any("pointer" in document for document in small.values()):
+                profile_ids = await self._followed(profile_ids)
+                small = await self._documents({"_id": {"$in": profile_ids}, "$expr": is_small}, fields)
             for start in range(0, len(profile_ids), _LARGE_AT_ONCE):
                 ids = profile_ids[start : start + _LARGE_AT_ONCE]
                 left = [key for key in ids if key not in small]
@@ -113,20 +122,53 @@ class MongoProfileQueries:
         found: list[Fetched | UserfoldError] = []
         room = limits.ANSWER_BYTES
         with read_failures(), timeout(READ_SECONDS):
+            profile_ids = await self._followed(profile_ids)
             for start in range(0, len(profile_ids), _LARGE_AT_ONCE):
                 ids = profile_ids[start : start + _LARGE_AT_ONCE]
                 users = await self._documents(profiles_of(application_id, self._kind) | {"_id": {"$in": ids}})
-                named = {key: user["anonymous_id"] for key, user in users.items() if "anonymous_id" in user}
-                visitor_ids = {key: visitor_id(application_id, name) for key, name in named.items()}
-                visitors = await self._documents({"_id": {"$in": [*visitor_ids.values()]}}) if visitor_ids else {}
+                visitors = await self._visitors(application_id, users)
                 for key in ids:
-                    user, visitor = users.get(key), visitors.get(visitor_ids.get(key, ""))
-                    each = None if user is None else FetchedDocument(user, self._options, visitor=visitor)
+                    user = users.get(key)
+                    each = None if user is None else FetchedDocument(user, self._options, visitors=visitors[key])
                     room -= each.size if each else 0
                     if room < 0 and any(isinstance(before, FetchedDocument) for before in found):
                         return found + [ResponseTooLarge()] * (len(profile_ids) - len(found))
                     found.append(each or NOT_FOUND[self._kind]())
         return found
+
+    async def _visitors(
+        self, application_id: str, users: Mapping[str, RawBSONDocument]
+    ) -> Mapping[str, Sequence[RawBSONDocument]]:
+        """The profiles of visitors that belong to each of these users and are no part of them, as many as fit."""
+        found: dict[str, list[RawBSONDocument]] = {key: [] for key in users}
+        if not users:
+            return found
+        named = {
+            visitor_id(application_id, anonymous_id): key
+            for key, user in users.items()
+            for anonymous_id in anonymous_ids_of(user)
+        }
+        query = {
+            "$or": [
+                {"_id": {"$in": [*named]}, "anonymous_id": {"$exists": True}},
+                {"pointer": {"$in": [*users]}, "absorption": {"$exists": True}},
+            ]
+        }
+        room = limits.ANSWER_BYTES
+        async for document in self._raw.find(query).sort("_id", 1):
+            room -= len(document.raw)
+            if room < 0:
+                break
+            if "pointer" not in document:
+                found[named[document["_id"]]].append(document)
+            elif document["absorption"] not in users[document["pointer"]].get(ABSORPTIONS, ()):
+                found[document["pointer"]].append(document["absorbed"])
+        return found
+
+    async def _followed(self, profile_ids: Sequence[str]) -> Sequence[str]:
+        """The ids, with those of users in place of pointers that lead to them."""
+        targets = await resolve(self._profiles, profile_ids) if self._kind is USERS else {}
+        return [targets[key].profile_id if key in targets else key for key in profile_ids]
 
     async def _documents(self, query: Query, fields: Projection | None = None) -> Mapping[str, RawBSONDocument]:
         """The documents that match, by `_id`."""
@@ -135,9 +177,6 @@ class MongoProfileQueries:
 
     async def look_up(self, lookup: Lookup) -> Found:
         cursor = self._raw.find(lookup_query(lookup), projection=_WHOLE, max_time_ms=_MILLISECONDS)
-        if lookup.field == "anonymous_id":
-            # Of indexes that seem equally good, MongoDB would prefer an older one, which has all users.
-            cursor.hint(BY_ANONYMOUS_ID)
         documents, has_more = await read_documents(cursor.sort(_SORT).limit(lookup.limit + 1), lookup.limit)
         return [self._fetched(document) for document in documents], has_more
 

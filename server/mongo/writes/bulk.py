@@ -5,14 +5,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
-from pymongo import DeleteOne, UpdateOne, timeout
+from pymongo import DeleteOne, InsertOne, UpdateOne, timeout
 from pymongo.errors import BulkWriteError, ConnectionFailure, DocumentTooLarge, PyMongoError, WriteConcernError
 
 from server.errors import ProfileTooLarge, UserfoldError, WriteOutcomeUnknown, WriteRejected
 from server.mongo.client import Collection
 from server.mongo.driver import WRITE_SECONDS
 
-Operation: TypeAlias = UpdateOne | DeleteOne
+Operation: TypeAlias = UpdateOne | DeleteOne | InsertOne[dict[str, Any]]
 
 # MongoDB's error codes.
 PATH_MEETS_NON_OBJECT: Final = 28

@@ -11,11 +11,21 @@ from pymongo.errors import PyMongoError
 from pymongo.read_concern import ReadConcern
 
 from server import limits
-from server.errors import DatabaseUnavailable, EtagMismatch, Overloaded, ProfileTooLarge, WriteOutcomeUnknown
-from server.model import STORED, SUPPRESSED, ProfileWrite
+from server.errors import (
+    DatabaseUnavailable,
+    EtagMismatch,
+    Overloaded,
+    ProfileTooLarge,
+    UserfoldError,
+    WriteOutcomeUnknown,
+)
+from server.model import STORED, SUPPRESSED, ProfileWrite, Suppressed
 from server.mongo.client import Collection
+from server.mongo.documents import only
 from server.mongo.driver import WRITE_SECONDS
 from server.mongo.etags import etag_of
+from server.mongo.identity.redirects import Redirects
+from server.mongo.large_documents import LargeDocuments
 from server.mongo.writes.bulk import VALIDATION_FAILED, failure_of, write_in_bulk
 from server.mongo.writes.update_document import Pipeline, exact_update
 from server.mongo.writes.values import FIELD, Recount, add_values_exactly, may_add
@@ -31,7 +41,7 @@ AT_ONCE: Final = 4
 class ConditionalWrites:
     """Applies conditional updates to the profiles of a collection."""
 
-    def __init__(self, profiles: Collection, recount: Recount) -> None:
+    def __init__(self, profiles: Collection, recount: Recount, redirects: Redirects) -> None:
         self._profiles = profiles
         self._options = profiles.codec_options
         # As bytes, since what is decoded and encoded again need not be the same. The latest document, since a write
@@ -40,8 +50,9 @@ class ConditionalWrites:
             self._options.with_options(document_class=RawBSONDocument), read_concern=ReadConcern("local")
         )
         self._recount = recount
+        self._redirects = redirects
         self._slots = asyncio.Semaphore(AT_ONCE)
-        self._one_large = asyncio.Lock()
+        self._large = LargeDocuments()
 
     async def apply(self, writes: Sequence[ProfileWrite]) -> Sequence[Outcome | Again]:
         """Apply writes, those of one profile in their order. None waits for a write of another profile."""
@@ -72,13 +83,22 @@ class ConditionalWrites:
         async with self._recount.turn():
             return await self._attempt(write)
 
-    async def _attempt(self, write: ProfileWrite) -> Outcome | Again:
+    async def _attempt(self, requested: ProfileWrite) -> Outcome | Again:
+        write = requested
         for _ in range(_ATTEMPTS):
             try:
                 async with self._slots:
                     read: Any = await self._latest.find_one({"_id": write.profile_id})
+                    if read is not None and "pointer" in read:
+                        followed = await self._redirects.follow(requested)
+                        if isinstance(followed, Suppressed):
+                            return SUPPRESSED
+                        write = followed or requested
+                        continue
             except PyMongoError:
                 return DatabaseUnavailable()
+            except UserfoldError as error:
+                return error
             if read is None:
                 return EtagMismatch()
             stored, etag = await self._decoded(read)
@@ -90,9 +110,9 @@ class ConditionalWrites:
             if update is None:
                 return ProfileTooLarge()
             async with self._slots:
-                result = await write_in_bulk(self._profiles, [UpdateOne(_only(write.profile_id, read), update)])
+                result = await write_in_bulk(self._profiles, [UpdateOne(only(read), update)])
             if code := result.codes.get(0):
-                return self._refused(write, stored) if code == VALIDATION_FAILED else failure_of(code)
+                return self._refused(requested, stored) if code == VALIDATION_FAILED else failure_of(code)
             if result.unknown:
                 return WriteOutcomeUnknown()
             if result.effective:
@@ -100,19 +120,11 @@ class ConditionalWrites:
         return Overloaded()
 
     async def _decoded(self, read: RawBSONDocument) -> tuple[dict[str, Any], str]:
-        if len(read.raw) <= limits.SLICE_BYTES:
-            return self._decode(read)
-        # A megabyte takes up to 70 ms, in which the interpreter runs nothing else. Then the event loop has as long.
-        time = asyncio.get_running_loop().time
-        async with self._one_large:
-            started = time()
-            decoded = await asyncio.to_thread(self._decode, read)
-            await asyncio.sleep(time() - started)
-        return decoded
+        def decoded() -> tuple[dict[str, Any], str]:
+            document: dict[str, Any] = decode(read.raw, self._options)
+            return document, etag_of(document)
 
-    def _decode(self, read: RawBSONDocument) -> tuple[dict[str, Any], str]:
-        document: dict[str, Any] = decode(read.raw, self._options)
-        return document, etag_of(document)
+        return await self._large.work(len(read.raw), decoded)
 
     async def _update(self, write: ProfileWrite, stored: Mapping[str, Any]) -> Pipeline | None:
         if write.recount:
@@ -127,11 +139,3 @@ class ConditionalWrites:
             write.recount = True
             return AGAIN
         return ProfileTooLarge()
-
-
-def _only(profile_id: str, document: RawBSONDocument) -> dict[str, Any]:
-    """The filter that only this very document meets."""
-    # To MongoDB, numbers of different types are equal if their values are. 0, an integer, and -0.0, a double, are the
-    # only such numbers that are stored, and have different sizes.
-    same = [{"$eq": ["$$ROOT", {"$literal": document}]}, {"$eq": [{"$bsonSize": "$$ROOT"}, len(document.raw)]}]
-    return {"_id": profile_id, "$expr": {"$and": same}}

@@ -18,6 +18,8 @@ from server.mongo.documents import FetchedDocument
 from server.mongo.driver import READ_SECONDS
 from server.mongo.etags import etag_of
 from server.mongo.failures import read_failures
+from server.mongo.identity.pointers import IS_NO_POINTER, End, resolve
+from server.mongo.identity.redirects import redirected
 from server.mongo.writes.bulk import is_too_large
 from server.mongo.writes.update_document import exact_update
 from server.mongo.writes.values import values_in
@@ -49,6 +51,7 @@ class MongoProfilePreviews:
 
     async def preview(self, writes: Sequence[ProfileWrite]) -> AsyncGenerator[Previewed, None]:
         """As of ProfilePreviews."""
+        writes = await self._followed(writes)
         last = {write.profile_id: index for index, write in enumerate(writes)}
         # Profiles of which there are later writes.
         known: dict[str, RawBSONDocument] = {}
@@ -69,12 +72,19 @@ class MongoProfilePreviews:
                     yield outcome
             start += len(part)
 
+    async def _followed(self, writes: Sequence[ProfileWrite]) -> Sequence[ProfileWrite]:
+        """The writes, with those of users in place of writes of pointers that lead to them."""
+        with read_failures(), timeout(READ_SECONDS):
+            targets = await resolve(self._profiles, [write.profile_id for write in writes])
+        ends = {key: target.profile_id for key, target in targets.items() if target.end is not End.NOWHERE}
+        return [redirected(write, ends[write.profile_id]) if write.profile_id in ends else write for write in writes]
+
     async def _read(self, profile_ids: Sequence[str]) -> dict[str, RawBSONDocument]:
         """The stored documents, by `_id`."""
         if not profile_ids:
             return {}
         with read_failures(), timeout(READ_SECONDS):
-            cursor: Any = self._profiles.find({"_id": {"$in": profile_ids}})
+            cursor: Any = self._profiles.find({"_id": {"$in": profile_ids}, **IS_NO_POINTER})
             return {document["_id"]: document async for document in cursor}
 
     async def _after(

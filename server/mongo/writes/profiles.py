@@ -1,5 +1,6 @@
 """Writes profiles to MongoDB, by one atomic upsert for each write."""
 
+import asyncio
 from collections import deque
 from collections.abc import Mapping, Sequence
 from itertools import islice
@@ -13,6 +14,10 @@ from server import limits
 from server.errors import DatabaseUnavailable, ProfileTooLarge, WriteOutcomeUnknown
 from server.model import STORED, SUPPRESSED, USERS, ProfileKind, ProfileWrite
 from server.mongo.client import Database
+from server.mongo.driver import WRITE_SECONDS
+from server.mongo.identity.absorption import Absorption
+from server.mongo.identity.identification import Identification
+from server.mongo.identity.redirects import Redirects
 from server.mongo.writes.bulk import (
     DUPLICATE_KEY,
     PATH_MEETS_NON_OBJECT,
@@ -37,8 +42,10 @@ _MARGIN = 64 * 1024
 # What the validator checks.
 _REASONS: dict[str, Any] = {
     "suppressed_until": 1,
+    "pointer": 1,
     FIELD: 1,
     "alias_count": {"$size": {"$ifNull": ["$aliases", []]}},
+    "ids": {"$size": {"$ifNull": ["$anonymous_ids", []]}},
     "bytes": {"$bsonSize": "$$ROOT"},
 }
 
@@ -51,12 +58,24 @@ class MongoProfileStore:
         # The document that refused a write may not have reached a majority yet.
         self._latest = self._profiles.with_options(read_concern=ReadConcern("local"))
         self._recount = Recount(self._profiles)
-        self._conditional = ConditionalWrites(self._profiles, self._recount)
+        absorption = Absorption(self._profiles)
+        self._redirects = Redirects(self._profiles, absorption, self._recount)
+        self._identification = Identification(self._profiles, absorption)
+        self._conditional = ConditionalWrites(self._profiles, self._recount, self._redirects)
         self._full_aliases = FullAliases()
 
     async def apply(self, writes: Sequence[ProfileWrite]) -> Sequence[Outcome | Again]:
         if writes and writes[0].etag is not None:
-            return await self._conditional.apply(writes)
+            outcomes = await self._conditional.apply(writes)
+        elif any(write.is_stored for write in writes):
+            merged = iter(await self._merge([write for write in writes if not write.is_stored]))
+            outcomes = [STORED if write.is_stored else next(merged) for write in writes]
+        else:
+            outcomes = await self._merge(writes)
+        return await self._identification.outcomes(writes, outcomes)
+
+    async def _merge(self, writes: Sequence[ProfileWrite]) -> Sequence[Outcome | Again]:
+        """Apply writes, those of one profile in their order."""
         if len({write.profile_id for write in writes}) == len(writes):
             return await self._write(writes)
         outcomes: list[Outcome | Again] = [WriteOutcomeUnknown()] * len(writes)
@@ -78,7 +97,8 @@ class MongoProfileStore:
                 queue = queues[profile_id]
                 if outcome is AGAIN:
                     for index in islice(queue, count):
-                        writes[index].exact, writes[index].recount = write.exact, write.recount
+                        each = writes[index]
+                        each.exact, each.recount, each.follows = write.exact, write.recount, write.follows
                 # After an unknown outcome, the caller may repeat a write, which then replaces a later write.
                 ends_here = outcome is AGAIN or isinstance(outcome, WriteOutcomeUnknown)
                 for _ in range(len(queue) if ends_here else count):
@@ -93,7 +113,8 @@ class MongoProfileStore:
             if write.aliases and not write.exact and self._full_aliases.exceeds(write):
                 write.exact = True
                 outcomes[index] = AGAIN
-        pending = [index for index, write in enumerate(writes) if outcomes[index] is not AGAIN and not write.recount]
+        later = [index for index, write in enumerate(writes) if write.recount or write.follows]
+        pending = [index for index in range(len(writes)) if outcomes[index] is not AGAIN and index not in later]
         refused = []
         for _ in range(_ATTEMPTS):
             if not pending:
@@ -120,10 +141,17 @@ class MongoProfileStore:
         if refused:
             for index, reason in zip(refused, await self._reasons([writes[index] for index in refused]), strict=True):
                 outcomes[index] = reason
-        for index, write in enumerate(writes):
-            if write.recount and outcomes[index] is not AGAIN:
-                outcomes[index] = await self._recounted(write)
+        if later:
+            with timeout(WRITE_SECONDS):
+                left = [index for index in later if outcomes[index] is not AGAIN]
+                slow = await asyncio.gather(*[self._write_slowly(writes[index]) for index in left])
+            for index, outcome in zip(left, slow, strict=True):
+                outcomes[index] = outcome
         return outcomes
+
+    async def _write_slowly(self, write: ProfileWrite) -> Outcome | Again:
+        """Apply a write of a profile that is a pointer, or must be counted."""
+        return await (self._redirects.apply(write) if write.follows else self._recounted(write))
 
     async def _reasons(self, writes: Sequence[ProfileWrite]) -> Sequence[Outcome | Again]:
         """The outcomes of writes that the validator refused."""
@@ -140,6 +168,16 @@ class MongoProfileStore:
         """The outcome of a write that the validator refused. The stored profile may have changed since."""
         if "suppressed_until" in stored:
             return SUPPRESSED
+        if "pointer" in stored:
+            write.follows = True
+            return AGAIN
+        if (
+            write.anonymous_ids
+            and not write.exact
+            and len(write.anonymous_ids) + stored.get("ids", 0) > limits.ANONYMOUS_IDS
+        ):
+            write.exact = True
+            return AGAIN
         if write.aliases and not write.exact and stored.get("alias_count", 0) + len(write.aliases) > limits.ALIASES:
             self._full_aliases.add(write.profile_id)
             write.exact = True
@@ -171,6 +209,7 @@ def _folded(writes: Sequence[ProfileWrite]) -> tuple[ProfileWrite, int]:
         parts = writes[:count]
         folded.exact = folded.exact or any(write.exact for write in parts)
         folded.recount = any(write.recount for write in parts)
+        folded.follows = any(write.follows for write in parts)
     return folded, count
 
 

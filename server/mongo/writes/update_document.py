@@ -3,10 +3,10 @@
 What is said of MongoDB here holds for 6.0.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final, cast
 
-from server.limits import ALIASES
+from server.limits import ALIASES, ANONYMOUS_IDS
 from server.merge.operations import Operation
 from server.model import REMOVE, DotPaths, Patch, ProfileWrite, Remove, Whole
 from server.mongo.writes.operation_expression import Expression, operation_expression
@@ -31,8 +31,13 @@ def dotted_update(write: ProfileWrite) -> UpdateDocument:
     update: UpdateDocument = {"$set": sets, "$setOnInsert": write.on_insert}
     if paths.removes:
         update["$unset"] = dict.fromkeys(paths.removes, "")
+    added: dict[str, object] = {}
     if write.aliases:
-        update["$addToSet"] = {"aliases": write.aliases[0] if len(write.aliases) == 1 else {"$each": write.aliases}}
+        added["aliases"] = write.aliases[0] if len(write.aliases) == 1 else {"$each": write.aliases}
+    if write.anonymous_ids:
+        added["anonymous_ids"] = {"$each": write.anonymous_ids}
+    if added:
+        update["$addToSet"] = added
     if write.first_campaign:
         # $slice keeps the first campaign that was ever pushed, and its time. Behind one that an older version stored
         # without a time, the next campaign takes that place, and is no time either.
@@ -75,6 +80,8 @@ def exact_update(write: ProfileWrite) -> Pipeline:
     if write.aliases:
         fields["aliases"] = _moved_to_the_end(write.aliases)
         fields[SENT_ALIAS] = {"$literal": _sent_alias(write, patch)}
+    if write.anonymous_ids:
+        fields["anonymous_ids"] = _added("anonymous_ids", write.anonymous_ids, ANONYMOUS_IDS)
     if write.first_campaign:
         fields["initial_campaign"] = {"$ifNull": ["$initial_campaign", {"$literal": write.first_campaign}]}
     pipeline: Pipeline = [{"$set": fields}]
@@ -111,3 +118,10 @@ def _moved_to_the_end(aliases: tuple[bytes, ...]) -> dict[str, object]:
     sent = {"$literal": list(aliases)}
     others = {"$filter": {"input": {"$ifNull": ["$aliases", []]}, "cond": {"$not": {"$in": ["$$this", sent]}}}}
     return {"$slice": [{"$concatArrays": [others, sent]}, -ALIASES]}
+
+
+def _added(field: str, values: Sequence[object], limit: int) -> dict[str, object]:
+    """The stored values of a field with those that are new, the latest `limit` of them."""
+    stored = {"$ifNull": [f"${field}", []]}
+    new = {"$filter": {"input": {"$literal": list(values)}, "cond": {"$not": {"$in": ["$$this", stored]}}}}
+    return {"$slice": [{"$concatArrays": [stored, new]}, -limit]}

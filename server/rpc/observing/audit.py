@@ -72,6 +72,10 @@ def _aliases_removed(fields: Mapping[str, Any], _: Any, response: Any) -> None:
     _log.info("aliases removed", **fields, **_numbers(response, "removed"))
 
 
+def _users_merged(fields: Mapping[str, Any], _: Any, response: Any) -> None:
+    _log.info("users merged", **fields, merged=int(response.merged))
+
+
 def _suppression_lifted(fields: Mapping[str, Any], _: Any, response: Any) -> None:
     _log.info("suppression lifted", **fields, lifted=int(response.lifted))
 
@@ -114,6 +118,7 @@ AUDITED: Final[Mapping[str, Write]] = {
     "userfold.v1.CompanyService.ExportCompany": _company_exported,
     "userfold.v1.UserService.RemoveAlias": _alias_removed,
     "userfold.v1.UserService.BatchRemoveAliases": _aliases_removed,
+    "userfold.v1.UserService.MergeUsers": _users_merged,
     "userfold.v1.UserService.LiftSuppression": _suppression_lifted,
     "userfold.v1.ApplicationService.RenameApplication": _application_renamed,
     "userfold.v1.ApplicationService.DeleteApplication": _deletion_begun,

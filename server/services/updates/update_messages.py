@@ -67,9 +67,10 @@ class UpdateMessages:
     def response_of(self, planned: PlannedUpdate, outcome: Outcome, prefix: str = "") -> Any:
         """The response to one update, or its error. `prefix` is put before the names of fields in warnings."""
         if isinstance(outcome, Stored):
-            if not planned.warnings:
+            if not (planned.warnings or outcome.warnings):
                 return self.plain
-            return self.response(warnings=convert.warning_messages(planned.warnings, prefix))
+            warnings = [*planned.warnings, *outcome.warnings][: limits.REPORTED]
+            return self.response(warnings=convert.warning_messages(warnings, prefix))
         return self.suppressed(planned, prefix) if isinstance(outcome, Suppressed) else outcome
 
     def suppressed(self, planned: PlannedUpdate, prefix: str) -> Any:

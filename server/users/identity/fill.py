@@ -32,8 +32,8 @@ def fill(user: Mapping[str, Any], absorbed: Mapping[str, Any], absorption: objec
         **_latest_touch(user, absorbed),
         **_united(user, "aliases", absorbed.get("aliases", ()), limits.ALIASES),
         **_united(user, ANONYMOUS_IDS, anonymous_ids_of(absorbed), limits.ANONYMOUS_IDS),
-        **_united(user, MERGED_USER_IDS, _user_ids_of(absorbed), limits.MERGED_USERS),
-        **_united(user, ABSORPTIONS, [*absorbed.get(ABSORPTIONS, ()), absorption], limits.ABSORPTIONS),
+        **_appended(user, MERGED_USER_IDS, _user_ids_of(absorbed), limits.MERGED_USERS),
+        **_appended(user, ABSORPTIONS, [*absorbed.get(ABSORPTIONS, ()), absorption], limits.ABSORPTIONS),
     }
     for name in ("metadata", "campaign"):
         stored, other = user.get(name, {}), absorbed.get(name, {})
@@ -60,7 +60,7 @@ def filled_object(stored: JsonObject, other: JsonObject) -> JsonObject:
 
 
 def anonymous_ids_of(document: Mapping[str, Any]) -> Sequence[str]:
-    """The anonymous ids of a stored user or visitor, the latest last. A document of version 0.4 has only one."""
+    """The anonymous ids of a stored user or visitor, the latest last. A document of an earlier version has only one."""
     ids: Sequence[str] = document.get(ANONYMOUS_IDS, ())
     last = document.get("anonymous_id")
     return ids if last is None or last in ids else [*ids, last]
@@ -113,6 +113,13 @@ def _united(user: Mapping[str, Any], name: str, older: Iterable[Any], limit: int
     known = set(own)
     added = [value for value in dict.fromkeys(older) if value not in known]
     return {name: [*added, *own][-limit:]} if added else {}
+
+
+def _appended(user: Mapping[str, Any], name: str, newer: Iterable[Any], limit: int) -> dict[str, Any]:
+    """The values of a field with those of the absorbed profile, which are the latest."""
+    own: Sequence[Any] = user.get(name, ())
+    added = [value for value in newer if value not in own]
+    return {name: [*own, *added][-limit:]} if added else {}
 
 
 def _latest(one: Any, other: Any) -> Any:

@@ -124,7 +124,7 @@ async def test_a_stream_shows_what_its_updates_would_do_after_those_before(
     assert [(each.user.company_id, each.user.anonymous_id) for each in shown] == [("d", "a"), ("", "a")]
     # The server's time may be the same for both.
     changed = [{*each.changed_paths} - {"modified_time"} for each in shown]
-    assert changed == [{"anonymous_id"}, {"company_id"}]
+    assert changed == [{"anonymous_id", "anonymous_ids"}, {"company_id"}]
     assert _reason_of(by_number[2].error)[1] == "INVALID_REQUEST"
     assert _reason_of(by_number[5].error) == _MISMATCH
     assert "created_time" in by_number[6].response.changed_paths

@@ -43,6 +43,7 @@ from server.model import (
     ProfileWrite,
     Scope,
     Suppression,
+    UserMerge,
     WouldErase,
 )
 from server.query.conditions import ProfileQuery
@@ -204,7 +205,14 @@ def service(store: FakeProfileStore, queries: FakeProfileQueries, clock: Clock) 
     dry_runs = UpdateDryRuns(OF_USERS, NoPreviews(), clock, turns, gate_of_dry_runs())
     updates = UpdateMethods(OF_USERS, profiles, dry_runs, clock, asyncio.Event(), turns)
     companies = CompanyFinder(FakeProfileQueries(), FakeDomains())
-    return UserService(updates, queries, companies, erasure, suppressions, tokens, clock, turns)
+    return UserService(updates, queries, companies, erasure, NoMerges(), suppressions, tokens, clock, turns)
+
+
+class NoMerges:
+    """No test here merges users."""
+
+    async def merge(self, merge: UserMerge) -> bool:
+        raise NotImplementedError
 
 
 class SynchronousServicer:
@@ -369,6 +377,8 @@ def test_every_field_of_a_profile_is_returned(server: Any, queries: FakeProfileQ
         latest_campaign={"utm_source": "yahoo"},
         latest_campaign_time=_NOW,
         anonymous_id="anon",
+        anonymous_ids=["a", "anon"],
+        merged_user_ids=["v"],
         avatar_url="https://example.com/a",
         email_domain="acme.com",
         company_domain="acme.com",
@@ -385,6 +395,7 @@ def test_every_field_of_a_profile_is_returned(server: Any, queries: FakeProfileQ
     assert user.initial_campaign_time == user.latest_campaign_time == user.stored_time
     assert user.latest_campaign.utm_source == "yahoo"
     assert (user.ip_address, user.observed_ip_address) == ("1.2.3.4", "5.6.7.8")
+    assert ([*user.anonymous_ids], [*user.merged_user_ids]) == (["a", "anon"], ["v"])
     assert user.user_agent.device.model == "T1"
     assert user.user_agent.os.name == "Linux"
     assert not user.user_agent.os.HasField("version")

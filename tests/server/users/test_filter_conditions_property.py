@@ -147,7 +147,8 @@ _numbers = itertools.count()
 async def _check(opened: Database, updates: Iterable[UserUpdate], trees: Iterable[Filter]) -> None:
     """Store users, and check which users each filter finds and counts."""
     application = f"app{next(_numbers)}"
-    visitor = UserUpdate(anonymous_id="x", company_id="x", metadata={"a": "x"})
+    # No user becomes of this one.
+    visitor = UserUpdate(anonymous_id="of nobody", company_id="x", metadata={"a": "x"})
     erased = {"_id": f"{application}/u/erased", "suppressed_until": 0}
     await opened.get_collection("profiles").insert_one(erased)
     writes = [plan_update(application, update, _NOW).write for update in [*updates, visitor]]

@@ -98,7 +98,7 @@ async def test_visitors_without_updates_for_the_period_expire(visitors: Visitors
 
 
 async def test_users_pointers_and_suppressions_never_expire(visitors: Visitors) -> None:
-    await visitors.update(UserUpdate("u"), UserUpdate("v", anonymous_id="a"))
+    await visitors.update(UserUpdate("u"), UserUpdate("v"))
     old = datetime(2000, 1, 1, tzinfo=UTC)
     absorbed = {"created_time": old, "stored_time": old, "anonymous_id": "a"}
     kept: Sequence[dict[str, Any]] = [

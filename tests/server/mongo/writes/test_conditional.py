@@ -17,9 +17,9 @@ from server.errors import DatabaseUnavailable, EtagMismatch, Overloaded, Profile
 from server.local.mongod import EmbeddedMongod
 from server.model import STORED, SUPPRESSED, ProfileWrite, UserUpdate
 from server.mongo.client import Collection, Database, connect, open_database, prepare
+from server.mongo.documents import only
 from server.mongo.queries.profile_queries import MongoProfileQueries
 from server.mongo.writes import bulk, conditional, values
-from server.mongo.writes.conditional import _only
 from server.mongo.writes.profiles import MongoProfileStore
 from server.users.ids import profile_id
 from server.users.ports import AGAIN
@@ -212,7 +212,7 @@ async def test_large_profiles_that_wait_for_each_other_hold_no_other_back(
     text = "x" * limits.SLICE_BYTES
     await applied(store, [*(_write(each, metadata={"a": text}) for each in large), _write(user, company_id="a")])
     writes = [_write(each, await _etag(opened, each), company_id="b") for each in large]
-    async with store._conditional._one_large:
+    async with store._conditional._large._one_at_a_time:
         waiting = asyncio.create_task(store.apply(writes))
         async with asyncio.timeout(20):
             assert await store.apply([_write(user, await _etag(opened, user), company_id="b")]) == [STORED]
@@ -291,9 +291,9 @@ async def test_the_filter_is_met_by_the_very_document_alone(
     await documents.delete_many({})
     await documents.insert_one({"_id": "d", **stored})
     read: Any = await documents.with_options(_RAW).find_one({"_id": "d"})
-    assert await documents.count_documents(_only("d", read)) == 1
+    assert await documents.count_documents(only(read)) == 1
     await documents.replace_one({"_id": "d"}, {"_id": "d", **changed})
-    assert await documents.count_documents(_only("d", read)) == 0
+    assert await documents.count_documents(only(read)) == 0
 
 
 async def test_keys_and_strings_in_the_filter_are_not_evaluated(opened: Database) -> None:
@@ -302,4 +302,4 @@ async def test_keys_and_strings_in_the_filter_are_not_evaluated(opened: Database
     hostile = {"_id": "d", "m": {"$literal": "$$ROOT", "$eq": ["$_id", "$_id"], "a.b": Int64(1), "": "$m"}}
     await documents.insert_one(hostile)
     read: Any = await documents.with_options(_RAW).find_one({"_id": "d"})
-    assert await documents.count_documents(_only("d", read)) == 1
+    assert await documents.count_documents(only(read)) == 1

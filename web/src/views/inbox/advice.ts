@@ -101,6 +101,7 @@ export const FIELDS: Readonly<Record<string, Advice>> = {
   MOVED_TO_METADATA: ["is stored in metadata. Send it there.", '"metadata": {"email": "john@acmeinc.com"}'],
   NOT_AN_IP_ADDRESS: ["is no IP address, and is stored as sent. Leave it out where it is unknown.", '"203.0.113.5"'],
   SUPPRESSED: ["belongs to a user who was erased and is suppressed: the update is dropped. Stop sending it, or lift the suppression."],
+  NOT_ABSORBED: ["stays a visitor: together with the user's, its profile would be too large. Send less metadata, or erase the visitor.", '{"anonymous_id": "visitor-7", "metadata": {"history": null}}'],
   NOT_STORED: ["The call is accepted and nothing of it is stored: Userfold stores only users and companies. Turn these calls off in the client."],
 };
 
