@@ -14,6 +14,9 @@ from tests.console.browser import WAIT_SECONDS, running_browser
 from tests.support.stack import Api, Stack
 
 _CALLS: Final = re.compile(r"/v1/(users|companies)$")
+_CLICK: Final = "/?utm_source=google&utm_medium=cpc&utm_campaign=adwords&utm_term=api%2Btooling&utm_content=landing"
+_CAMPAIGN: Final = profiles.CAMPAIGN
+_LATER_CAMPAIGN: Final = {"utm_source": "newsletter"}
 _METADATA: Final = {"email": "john@acmeinc.com", "firstName": "John", "salesInfo": {"lifetimeValue": 24000}}
 _TOKEN: Final = "d23xdefc3ijhcv93hf4h38f90h43f"
 
@@ -78,18 +81,50 @@ async def shopper(stack: Stack, api: Api, node: Node) -> AsyncIterator[Shopper]:
             shopper.check_no_page_failed()
 
 
-async def test_a_visitor_who_signs_in_is_a_user_with_the_campaign_of_the_visit(shopper: Shopper, api: Api) -> None:
-    campaign = {"utm_source": "google", "utm_medium": "cpc", "utm_campaign": "adwords", "utm_term": "api+tooling"}
-    clicked = "/?utm_source=google&utm_medium=cpc&utm_campaign=adwords&utm_term=api%2Btooling"
-    visit = await shopper.first_visit(clicked)
+async def test_a_visitor_becomes_one_user_who_keeps_the_first_campaign(shopper: Shopper, api: Api) -> None:
+    visit = await shopper.first_visit(_CLICK)
     anonymous_id = visit["anonymous_id"]
-    assert visit == {"anonymous_id": anonymous_id, "campaign": campaign}
+    assert visit == {"anonymous_id": anonymous_id, "campaign": _CAMPAIGN}
     sign_in = {"user_id": "12345", "anonymous_id": anonymous_id, "metadata": _METADATA}
-    assert await shopper.identify("User", "12345", _METADATA) == sign_in | {"campaign": campaign}
-    await shopper.call("identifySession", _TOKEN)
+    # The library now forgets the campaign, although this never arrives.
+    assert await shopper.identify_in_vain("User", "12345", _METADATA) == sign_in | {"campaign": _CAMPAIGN}
+
     await shopper.visit("/basket")
-    later = await shopper.identify("User", "12345", _METADATA)
-    assert later == sign_in | {"campaign": {}, "session_token": _TOKEN}
-    assert profiles.returned_profile(api, "12345") == profiles.profile(
-        "12345", anonymous_id=anonymous_id, campaign=campaign, metadata=_METADATA, alias_count=1
+    assert await shopper.identify("User", "12345", _METADATA) == sign_in | {"campaign": {}}
+    sent = await shopper.identify("Company", "67890", {"plan": "free"}, "acmeinc.com")
+    company = {"company_domain": "acmeinc.com", "metadata": {"plan": "free"}, "campaign": _CAMPAIGN}
+    assert sent == {"company_id": "67890"} | company
+    await shopper.call("identifySession", _TOKEN)
+
+    # What the library has learned is in the next identification.
+    await shopper.visit("/?utm_source=newsletter")
+    learned = {"company_id": "67890", "session_token": _TOKEN, "campaign": _LATER_CAMPAIGN}
+    assert await shopper.identify("User", "12345", _METADATA) == sign_in | learned
+
+    known = {"company_id": "67890", "anonymous_id": anonymous_id, "anonymous_ids": [anonymous_id]}
+    campaigns = {
+        "campaign": _CAMPAIGN | _LATER_CAMPAIGN,
+        "initial_campaign": _CAMPAIGN,
+        "latest_campaign": _LATER_CAMPAIGN,
+    }
+    first = profiles.profile("12345", metadata=_METADATA, alias_count=1, **known, **campaigns)
+    assert profiles.returned_profile(api, "12345") == first
+    assert profiles.returned_company(api, "67890") == profiles.company("67890", **company)
+    visitor = api.client.get(f"/v1/visitors/{anonymous_id}", headers=api.reader)
+    assert (visitor.status_code, visitor.json()["details"][0]["reason"]) == (404, "VISITOR_IDENTIFIED")
+    assert _ids(api, "users", "user_id") == {"12345"}
+    assert _ids(api, "visitors", "anonymous_id") == set()
+
+    # Another person signs in to the same browser, and gets nothing of the first one.
+    other = {"email": "mary@acmeinc.com"}
+    assert await shopper.identify("User", "54321", other) == sign_in | learned | {"user_id": "54321", "metadata": other}
+    assert profiles.returned_profile(api, "54321") == profiles.profile(
+        "54321", metadata=other, alias_count=1, campaign=_LATER_CAMPAIGN, **known
     )
+    assert profiles.returned_profile(api, "12345") == first
+
+
+def _ids(api: Api, kind: str, name: str) -> set[str]:
+    """The ids of all profiles of a kind."""
+    listed = api.client.get(f"/v1/{kind}", headers=api.reader)
+    return {each[name] for each in listed.json()[kind]}
