@@ -1,18 +1,22 @@
 """Visitors become users, in a real MongoDB."""
 
+import re
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 import pytest_asyncio
 
+from server import limits
 from server.local.mongod import EmbeddedMongod
 from server.model import STORED, UserUpdate
 from server.mongo.client import Database, connect, open_database, prepare
+from server.mongo.migrations import MIGRATIONS
 from server.mongo.writes.profiles import MongoProfileStore
 from server.users.ids import profile_id, visitor_id
 from server.users.update import plan_update
 from tests.server.mongo.writes.store_writes import applied
+from tests.support.plans import Commands
 
 _NOW = 1_767_323_045_678_000_000
 
@@ -64,3 +68,81 @@ async def test_a_visitor_becomes_the_user_and_later_visits_are_those_of_the_user
     stored = await user(opened, name)
     assert (stored["metadata"], len(stored["aliases"])) == ({"a": {"b": 2, "c": 3}}, 1)
     assert await visitor(opened, name) == pointer
+
+
+async def test_a_user_and_a_visitor_who_are_too_large_together_stay_apart(
+    opened: Database, store: MongoProfileStore, name: str
+) -> None:
+    large = {"metadata": {"visitor": "x" * 600_000}}
+    await update(store, anonymous_id=name, **large)
+    outcome = await update(store, user_id=name, anonymous_id=name, metadata={"user": "x" * 600_000})
+    assert [(each.field, each.reason) for each in outcome.warnings] == [("anonymous_id", "NOT_ABSORBED")]
+    assert (await visitor(opened, name))["metadata"].keys() == {"visitor"}
+    # When the user has room, the next update makes the visitor the user.
+    assert await update(store, user_id=name, metadata={"user": None}) is STORED
+    assert await update(store, user_id=name, anonymous_id=name) is STORED
+    assert (await visitor(opened, name)).keys() == {"_id", "pointer"}
+    assert (await user(opened, name))["metadata"].keys() == {"visitor"}
+
+
+async def test_too_many_values_stay_apart(opened: Database, store: MongoProfileStore, name: str) -> None:
+    for who in ({"anonymous_id": name}, {"user_id": name}):
+        for part in range(3):
+            values = {f"{next(iter(who))}{part}": [0] * 9_000}
+            assert await update(store, **who, metadata=values) is STORED
+    outcome = await update(store, user_id=name, anonymous_id=name)
+    assert [each.reason for each in outcome.warnings] == ["NOT_ABSORBED"]
+    assert "pointer" not in await visitor(opened, name)
+
+
+async def test_the_latest_hundred_anonymous_ids_are_kept(opened: Database, store: MongoProfileStore, name: str) -> None:
+    for number in range(limits.ANONYMOUS_IDS + 2):
+        assert await update(store, user_id=name, anonymous_id=f"{name}/{number}") is STORED
+    stored = await user(opened, name)
+    assert stored["anonymous_ids"] == [f"{name}/{number}" for number in range(2, limits.ANONYMOUS_IDS + 2)]
+
+
+async def test_updates_in_one_group_identify_each_visitor_once(
+    opened: Database, store: MongoProfileStore, name: str
+) -> None:
+    for number in range(3):
+        await update(store, anonymous_id=f"{name}/{number}", metadata={f"k{number}": number})
+    ids = [("u", 0), ("u", 1), ("v", 2), ("w", 3)]
+    sent = [UserUpdate(f"{name}/{who}", anonymous_id=f"{name}/{number}") for who, number in ids]
+    assert await applied(store, [plan_update("app", each, _NOW).write for each in sent]) == [STORED] * len(sent)
+    metadata = [(await user(opened, f"{name}/{who}")).get("metadata", {}) for who in "uvw"]
+    assert metadata == [{"k0": 0, "k1": 1}, {"k2": 2}, {}]
+
+
+async def test_an_update_without_an_anonymous_id_is_one_command_and_one_whose_visitor_is_known_two(
+    mongod: EmbeddedMongod, store: MongoProfileStore, name: str
+) -> None:
+    await update(store, user_id=name, anonymous_id=name)
+    commands = Commands()
+    client = connect(mongod.uri, event_listeners=[commands])
+    listened = MongoProfileStore(open_database(client, "userfold_identification_test"))
+    assert await update(listened, user_id=name, metadata={"a": 1}) is STORED
+    assert commands.names == ["update"]
+    users = [UserUpdate(user, anonymous_id=name) for user in (name, f"{name}/2", f"{name}/3")]
+    assert await listened.apply([plan_update("app", each, _NOW).write for each in users]) == [STORED] * 3
+    assert commands.names == ["update", "update", "find"]
+    client.close()
+
+
+async def test_stored_profiles_get_their_anonymous_id_as_the_first_of_many(opened: Database, name: str) -> None:
+    migration = MIGRATIONS[-1]
+    profiles = opened.get_collection("profiles")
+    documents: list[dict[str, Any]] = [
+        {"_id": f"{name}/0", "user_id": "u", "anonymous_id": "a"},
+        {"_id": f"{name}/1", "user_id": "u", "anonymous_id": "b", "anonymous_ids": ["a"]},
+        {"_id": f"{name}/2", "user_id": "u", "anonymous_ids": ["a"]},
+        {"_id": f"{name}/3", "anonymous_id": "a"},
+        {"_id": f"{name}/4", "user_id": "u", "anonymous_id": "z", "anonymous_ids": [str(each) for each in range(100)]},
+    ]
+    await profiles.insert_many(documents)
+    own = {"_id": {"$regex": f"^{re.escape(name)}/"}}
+    await profiles.update_many({**own, **migration.pending}, list(migration.update))
+    ids = [each.get("anonymous_ids") async for each in profiles.find(own).sort("_id", 1)]
+    assert ids[:4] == [["a"], ["a", "b"], ["a"], None]
+    assert ids[4] == [*(str(each) for each in range(1, 100)), "z"]
+    assert await profiles.count_documents({**own, **migration.pending}) == 0
