@@ -74,9 +74,6 @@ PROFILE_VALIDATOR: Document = {
 TOMBSTONES = [("_id", 1), ("suppressed_until", 1)]
 """The index of all tombstones. Profiles are not in it."""
 
-POINTER = "pointer"
-"""The field of a visitor who was identified: the `_id` of the user that the visitor is a part of."""
-
 REFUSALS = "refusals"
 """The collection of refusals."""
 

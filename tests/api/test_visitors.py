@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pymongo.database import Database
 
-from server.users.ids import alias_digest, profile_id, visitor_id
+from server.users.ids import alias_digest, visitor_id
 from tests.support.applications import Application
 from tests.support.stack import Api, percent_encoded
 
@@ -133,17 +133,21 @@ def test_what_the_erasure_of_a_user_leaves_is_no_visitor(
     assert database.profiles.find_one({"_id": tombstone["_id"]}) == tombstone
 
 
-def test_a_visitor_who_was_identified_is_a_part_of_a_user(
-    api: Api, application: Application, database: Database[dict[str, Any]]
-) -> None:
+def test_a_visitor_who_was_identified_is_a_part_of_a_user(api: Api) -> None:
     visit(api, "v", metadata={"secret": 1})
     visit(api, "w")
-    visitor = {"_id": visitor_id(application.application_id, "v")}
-    pointer = {**visitor, "pointer": profile_id(application.application_id, "user-42")}
-    database.profiles.replace_one(visitor, pointer)
+    assert api.update({"user_id": "user-42", "anonymous_id": "v"}).status_code == 201
     for method, path in (("GET", "v"), ("GET", "v:export"), ("DELETE", "v"), ("DELETE", "v?validate_only=true")):
         assert refusal(api, method, path) == (404, _IDENTIFIED)
         assert "user-42" not in api.client.request(method, f"/v1/visitors/{path}", headers=api.reader).text
     assert names(read(api, "")) == ["w"]
     assert read(api, ":count") == {"count": 1}
-    assert database.profiles.find_one(visitor) == pointer
+    # As the error says.
+    body = {"anonymous_id": "v"}
+    (user,) = api.client.post("/v1/users:lookup", json=body, headers=api.reader).json()["users"]
+    assert (user["user_id"], user["metadata"]) == ("user-42", {"secret": 1})
+    # Nothing of the visitor is left with the user, so a later visit is that of a new one.
+    assert api.client.delete("/v1/users/user-42", headers=api.reader).json() == {"deleted": True}
+    assert refusal(api, "GET", "v") == (404, _ABSENT)
+    visit(api, "v", metadata={"later": 1})
+    assert read(api, "/v")["metadata"] == {"later": 1}

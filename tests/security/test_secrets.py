@@ -41,7 +41,7 @@ from server.mongo.client import connect, open_database, prepare
 from server.mongo.replica_set import initiate
 from server.rpc.error_status import ERROR_STATUSES
 from server.settings import InvalidSetting
-from server.users.ids import alias_digest, profile_id, visitor_id
+from server.users.ids import alias_digest
 from tests.security import faulty_gateway, faulty_server
 from tests.security.marked_values import MarkedIds, MarkedValues, ValueKind
 from tests.security.recorded_traffic import RecordedTraffic, RecordingClient
@@ -208,13 +208,10 @@ def _drive(client: RecordingClient, traffic: RecordedTraffic, database: Database
     client.call("UpdateUser", pb.UpdateUserRequest(user=ids.update()))
     client.call("UpdateUser", pb.UpdateUserRequest(user=ids.visit()))
     client.call("ExportVisitor", visitor_pb.ExportVisitorRequest(anonymous_id=ids.unknown_visitor))
-    application_id = traffic.application.application_id
-    pointer = {
-        "_id": visitor_id(application_id, ids.anonymous_id),
-        "pointer": profile_id(application_id, ids.user_id),
-    }
-    database.profiles.replace_one({"_id": pointer["_id"]}, pointer, upsert=True)
-    client.call("GetVisitor", visitor_pb.GetVisitorRequest(anonymous_id=ids.anonymous_id))
+    identified = ids.update()
+    identified.anonymous_id = ids.unknown_visitor
+    client.call("UpdateUser", pb.UpdateUserRequest(user=identified))
+    client.call("GetVisitor", visitor_pb.GetVisitorRequest(anonymous_id=ids.unknown_visitor))
     client.http(client.key, method="POST", url="/v1/users", json={"user_id": f"{ids.user_id}-seen"})
     for user_id in (ids.user_id, f"{ids.user_id}-seen"):
         client.call("ExportUser", pb.ExportUserRequest(user_id=user_id))

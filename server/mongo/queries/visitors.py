@@ -8,7 +8,7 @@ from pymongo import timeout
 
 from server.errors import VisitorIdentified, VisitorNotFound
 from server.model import VISITORS, Fetched
-from server.mongo.client import POINTER, Database
+from server.mongo.client import Database
 from server.mongo.documents import FetchedDocument
 from server.mongo.driver import READ_SECONDS
 from server.mongo.failures import read_failures
@@ -25,7 +25,7 @@ class MongoVisitorQueries:
     async def find(self, visitor_id: str) -> Fetched:
         with read_failures(), timeout(READ_SECONDS):
             document: Any = await self._raw.find_one({"_id": visitor_id})
-        if document is not None and POINTER in document:
+        if document is not None and "pointer" in document:
             raise VisitorIdentified
         # A tombstone is no visitor.
         if document is None or VISITORS.key not in document:

@@ -7,12 +7,12 @@ from pymongo.read_concern import ReadConcern
 
 from server.errors import VisitorIdentified, WriteOutcomeUnknown
 from server.model import VISITORS, WouldErase
-from server.mongo.client import POINTER, VISITORS_QUERY, Database
+from server.mongo.client import VISITORS_QUERY, Database
 from server.mongo.driver import READ_SECONDS
 from server.mongo.failures import read_failures
 from server.mongo.writes.bulk import failure_of, write_in_bulk
 
-_PREVIEWED: Final = {POINTER: 1, VISITORS.key: 1, "alias_count": {"$size": {"$ifNull": ["$aliases", []]}}}
+_PREVIEWED: Final = {"pointer": 1, VISITORS.key: 1, "alias_count": {"$size": {"$ifNull": ["$aliases", []]}}}
 
 
 class MongoVisitorErasure:
@@ -31,7 +31,7 @@ class MongoVisitorErasure:
             raise WriteOutcomeUnknown
         if not result.effective:
             with read_failures(), timeout(READ_SECONDS):
-                document: Any = await self._latest.find_one({"_id": visitor_id}, projection=[POINTER])
+                document: Any = await self._latest.find_one({"_id": visitor_id}, projection=["pointer"])
             _require_visitor(document)
         return bool(result.effective)
 
@@ -45,5 +45,5 @@ class MongoVisitorErasure:
 
 
 def _require_visitor(document: Any) -> None:
-    if document is not None and POINTER in document:
+    if document is not None and "pointer" in document:
         raise VisitorIdentified
