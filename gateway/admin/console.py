@@ -1,4 +1,4 @@
-"""The console: one page with its script and style, which are built from web/ and committed."""
+"""The console: one page with its scripts and style, which are built from web/ and committed."""
 
 import gzip
 import hashlib
@@ -13,11 +13,13 @@ from starlette.routing import BaseRoute, Route
 
 _FOLDER: Final = Path(__file__).parent / "console-files"
 
-_FILES: Final[Mapping[str, str]] = {
-    "console.js": "text/javascript; charset=utf-8",
-    "console.css": "text/css; charset=utf-8",
-    "advice.json": "application/json",
-    "licenses.txt": "text/plain; charset=utf-8",
+_PAGE: Final = "index.html"
+
+_TYPES: Final[Mapping[str, str]] = {
+    ".js": "text/javascript; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".json": "application/json",
+    ".txt": "text/plain; charset=utf-8",
 }
 
 GRAVATAR: Final = "https://www.gravatar.com"
@@ -37,13 +39,17 @@ def console(*, gravatar: bool) -> list[BaseRoute]:
 
     With `gravatar`, the page shows pictures of users, which browsers then load from Gravatar.
     """
-    page = (_FOLDER / "index.html").read_text()
+    page = (_FOLDER / _PAGE).read_text()
     page = page.replace("{version}", version("userfold")).replace("{gravatar}", "yes" if gravatar else "")
     policy = _POLICY.format(images=f" {GRAVATAR}" if gravatar else "")
     return [
         Route("/console", _file(page.encode(), "text/html; charset=utf-8", {"content-security-policy": policy})),
         Route("/console/", _to_page),
-        *(Route(f"/console/{name}", _file((_FOLDER / name).read_bytes(), kind, {})) for name, kind in _FILES.items()),
+        *(
+            Route(f"/console/{file.name}", _file(file.read_bytes(), _TYPES[file.suffix], {}))
+            for file in sorted(_FOLDER.iterdir())
+            if file.name != _PAGE
+        ),
     ]
 
 

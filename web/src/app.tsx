@@ -6,22 +6,23 @@ import { can, session } from "./state/session";
 import { Help } from "./parts/help";
 import { Rail } from "./parts/rail";
 import { SearchBox } from "./parts/search-box";
-import { AccessView } from "./views/access/access";
 import { CampaignsView } from "./views/campaigns/campaigns";
 import { CatalogueView } from "./views/catalogue/catalogue";
 import { HealthView } from "./views/health/health";
 import { InboxView } from "./views/inbox/inbox";
+import { AccessView, CompanyView, PrivacyView, VisitorView } from "./views/later";
+import { CompaniesView, UsersView, VisitorsView } from "./views/list/list-view";
 import { NotAllowed, NotFound } from "./views/not-found";
-import { PrivacyView } from "./views/privacy/privacy";
 import { SignIn } from "./views/sign-in";
-import { UserView } from "./views/user/user";
-import { UsersView } from "./views/users/users";
+import { UserView } from "./views/profile/user";
 
 export interface View {
   /** The first segment of the fragment. */
   readonly name: string;
   /** The label in the rail; without one, the view is reached from others only. */
   readonly label?: string;
+  /** The name of the one in the rail that it belongs to. */
+  readonly section?: string;
   /** The scopes of which the token needs one; none: every token may. */
   readonly scopes: readonly string[];
   readonly component: ComponentType;
@@ -29,11 +30,15 @@ export interface View {
 
 export const VIEWS: readonly View[] = [
   { name: "users", label: "Users", scopes: ["read:users"], component: UsersView },
-  { name: "user", scopes: ["read:users"], component: UserView },
+  { name: "user", section: "users", scopes: ["read:users"], component: UserView },
+  { name: "companies", label: "Companies", scopes: ["read:companies"], component: CompaniesView },
+  { name: "company", section: "companies", scopes: ["read:companies"], component: CompanyView },
+  { name: "visitors", label: "Visitors", scopes: ["read:users"], component: VisitorsView },
+  { name: "visitor", section: "visitors", scopes: ["read:users"], component: VisitorView },
   { name: "campaigns", label: "Campaigns", scopes: ["read:campaigns"], component: CampaignsView },
   { name: "inbox", label: "Inbox", scopes: ["read:refusals"], component: InboxView },
   { name: "catalogue", label: "Catalogue", scopes: ["read:users"], component: CatalogueView },
-  { name: "privacy", label: "Privacy", scopes: ["delete:users", "read:users"], component: PrivacyView },
+  { name: "privacy", label: "Privacy", scopes: ["delete:users", "read:users", "delete:companies", "read:companies"], component: PrivacyView },
   { name: "access", label: "Access", scopes: ["admin"], component: AccessView },
   { name: "health", label: "Health", scopes: [], component: HealthView },
 ];
@@ -61,7 +66,7 @@ function Signed() {
       <a class="skip" href="#main" onClick={skip}>
         Skip to the content
       </a>
-      <Rail views={VIEWS.filter((each) => each.label && isAllowed(each))} current={name === "user" ? "users" : name} />
+      <Rail views={VIEWS.filter((each) => each.label && isAllowed(each))} current={view?.section ?? name} />
       <main id="main" tabIndex={-1}>
         {can("read:users") && <SearchBox />}
         {outage.value && (

@@ -1,14 +1,18 @@
 """The page of the console and its files: what they may load, and how they are cached."""
 
 import re
+from pathlib import Path
+from typing import Final
 
 import pytest
 
+from gateway import admin as admin_package
 from gateway.admin.console import GRAVATAR
 from tests.gateway.admin.conftest import Admin, running_admin
 from tests.gateway.running import Backend
 
-_FILES = ("/console/console.js", "/console/console.css", "/console/advice.json", "/console/licenses.txt")
+_FOLDER: Final = Path(admin_package.__file__).parent / "console-files"
+_FILES: Final = [f"/console/{file.name}" for file in sorted(_FOLDER.iterdir()) if file.name != "index.html"]
 
 
 async def test_the_page_loads_its_own_files_alone_and_runs_no_inline_script(admin: Admin) -> None:
@@ -47,11 +51,23 @@ async def test_a_file_is_sent_again_only_when_it_has_changed(admin: Admin, path:
     assert plain.content == first.content
 
 
-@pytest.mark.parametrize(("path", "limit"), [("/console/console.js", 60_000), ("/console/console.css", 10_000)])
-async def test_a_file_is_within_its_budget(admin: Admin, path: str, limit: int) -> None:
+async def _size(admin: Admin, path: str) -> int:
     response = await admin.client.head(path)
     assert response.headers["content-encoding"] == "gzip"
-    assert int(response.headers["content-length"]) <= limit
+    return int(response.headers["content-length"])
+
+
+async def test_all_that_a_browser_loads_is_within_its_budget(admin: Admin) -> None:
+    page = (await admin.client.get("/console")).text
+    at_once = {f"/{path}" for path in re.findall(r'(?:src|href)="(console/[^"]+)"', page)}
+    scripts = {path for path in _FILES if path.endswith(".js")}
+    # What the first script imports is requested with it, and nothing else is needed to show the first page.
+    imported = set(re.findall(r'from"\./([^"]+)"', (_FOLDER / "console.js").read_text()))
+    assert {f"/console/{name}" for name in imported} | {"/console/console.js"} == at_once & scripts
+    assert sum([await _size(admin, path) for path in at_once & scripts]) <= 60_000
+    assert await _size(admin, "/console/console.css") <= 10_000
+    (on_demand,) = scripts - at_once
+    assert await _size(admin, on_demand) <= 12_000
 
 
 async def test_the_page_is_found_with_a_slash_as_well(admin: Admin) -> None:

@@ -1,4 +1,4 @@
-// The fields of a user outside metadata, as filters and lists of users name them.
+// The fields of profiles outside metadata, as filters and lists name them.
 
 import { parsePath, pathText, type Path } from "./paths";
 
@@ -18,22 +18,21 @@ function campaign(name: string, label: string): Field[] {
 }
 
 const text = (path: string, label: string): Field => ({ path, label, kind: "text" });
+const time = (path: string, label: string): Field => ({ path, label, kind: "time" });
 
-export const FIELDS: readonly Field[] = [
-  text("user_id", "User id"),
-  text("company_id", "Company id"),
-  { path: "stored_time", label: "Last update", kind: "time" },
-  { path: "created_time", label: "First seen", kind: "time" },
-  { path: "modified_time", label: "Modified", kind: "time" },
-  text("anonymous_id", "Anonymous id"),
-  text("email_domain", "Domain of the email"),
-  text("company_domain", "Domain of the company"),
-  text("ip_address", "IP address"),
-  text("observed_ip_address", "Observed IP address"),
-  text("avatar_url", "Avatar"),
-  { path: "alias_count", label: "Session tokens", kind: "count" },
+/** The fields of every profile, after its ids. */
+const TIMES: readonly Field[] = [
+  time("stored_time", "Last update"),
+  time("created_time", "First seen"),
+  time("modified_time", "Modified"),
+];
+
+const ADDRESSES: readonly Field[] = [text("ip_address", "IP address"), text("observed_ip_address", "Observed IP address")];
+
+const ORIGINS: readonly Field[] = [
   ...campaign("campaign", "Campaign"),
   ...campaign("initial_campaign", "First campaign"),
+  ...campaign("latest_campaign", "Latest campaign"),
   text("user_agent.browser.name", "Browser"),
   text("user_agent.browser.version", "Version of the browser"),
   text("user_agent.os.name", "Operating system"),
@@ -43,19 +42,34 @@ export const FIELDS: readonly Field[] = [
   text("user_agent.device.model", "Model of the device"),
 ];
 
-const BY_PATH = new Map(FIELDS.map((field) => [field.path, field]));
+const OF_PEOPLE: readonly Field[] = [
+  text("email_domain", "Domain of the email"),
+  text("company_domain", "Domain of the company"),
+  ...ADDRESSES,
+  text("avatar_url", "Avatar"),
+  { path: "alias_count", label: "Session tokens", kind: "count" },
+  ...ORIGINS,
+];
 
-export function fieldAt(path: string): Field | undefined {
-  return BY_PATH.get(path);
+const USER_ID = text("user_id", "User id");
+const COMPANY_ID = text("company_id", "Company id");
+const ANONYMOUS_ID = text("anonymous_id", "Anonymous id");
+
+export const USER_FIELDS: readonly Field[] = [USER_ID, COMPANY_ID, ...TIMES, ANONYMOUS_ID, ...OF_PEOPLE];
+export const COMPANY_FIELDS: readonly Field[] = [COMPANY_ID, text("company_domain", "Domain"), ...TIMES, ...ADDRESSES, ...ORIGINS];
+export const VISITOR_FIELDS: readonly Field[] = [ANONYMOUS_ID, COMPANY_ID, ...TIMES, ...OF_PEOPLE];
+
+export function fieldAt(fields: readonly Field[], path: string): Field | undefined {
+  return fields.find((field) => field.path === path);
 }
 
 /** The levels of metadata, which is the first of them. */
 const METADATA_LEVELS = 20;
 
 /** What a path holds that a filter may compare; undefined where it may not. */
-export function kindAt(path: Path): FieldKind | undefined {
+export function kindAt(fields: readonly Field[], path: Path): FieldKind | undefined {
   if (path[0] === "metadata") return path.length > 1 && path.length <= METADATA_LEVELS + 1 ? "json" : undefined;
-  return fieldAt(path.join("."))?.kind;
+  return fieldAt(fields, path.join("."))?.kind;
 }
 
 /** The keys of a path that somebody typed, in any notation that filters take; undefined if it cannot be read. */

@@ -1,8 +1,8 @@
-// Filters of users: parsed into a tree, and the parts of which they are written. The grammar is that of
+// Filters of profiles: parsed into a tree, and the parts of which they are written. The grammar is that of
 // ListUsersRequest.filter; what it does not allow, the server explains.
 
 import { pathText, type Path } from "./paths";
-import { kindAt } from "./fields";
+import { USER_FIELDS, kindAt } from "./fields";
 
 export type Operator = "=" | "!=" | "<" | "<=" | ">" | ">=" | ":";
 
@@ -159,9 +159,9 @@ export function comparisonText(path: Path, operator: Operator, value: string): s
   return `${pathText(path)} ${operator} ${quotedString(value)}`;
 }
 
-/** Whether a text begins as a filter does, with a field and an operator. */
+/** Whether a text begins as a filter of users does, with a field and an operator. */
 export function looksLikeFilter(text: string): boolean {
   const begin = /^(?:\s*(?:NOT\s|-|\())*\s*([A-Za-z_][\w-]*(?:\s*(?:\.\s*(?:[\w-]+|"[^"]*")|\["[^"]*"\]))*)\s*(?:!=|[=<>:])/.exec(text);
   const path = begin?.[1]?.replace(/\.?"([^"]*)"|\["([^"]*)"\]/g, ".key") ?? "";
-  return kindAt(path.split(".").map((key) => key.trim())) !== undefined;
+  return kindAt(USER_FIELDS, path.split(".").map((key) => key.trim())) !== undefined;
 }

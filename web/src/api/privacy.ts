@@ -1,5 +1,6 @@
 import type { Client } from "./client";
 import { ApiError, errorFromResponse } from "./errors";
+import type { ProfileKind } from "./kinds";
 import type { Status, User } from "./types";
 
 export interface UserExport {
@@ -18,6 +19,7 @@ export interface Deletion {
   deleted?: boolean;
   alias_count?: number;
   visitor_count?: number;
+  pointer_count?: number;
 }
 
 /** The result of one of several users: what was asked for, or why it was refused. */
@@ -55,6 +57,16 @@ export async function eraseUsers(
     results.push(...(await several<Deletion>(client, "v1/users:batchDelete", body)));
   }
   return results;
+}
+
+/** Everything that is stored about one company or visitor. */
+export async function exportProfile(client: Client, of: ProfileKind, id: string): Promise<unknown> {
+  return client.send("POST", `v1/${of.name}:export`, { body: { [of.key]: id } });
+}
+
+/** Erase one company or visitor or, with `validateOnly`, say what would be gone. */
+export async function eraseProfile(client: Client, of: ProfileKind, id: string, validateOnly: boolean): Promise<Deletion> {
+  return client.send<Deletion>("POST", `v1/${of.name}:delete`, { body: { [of.key]: id, validate_only: validateOnly } });
 }
 
 /** The results of a method that takes several users. */

@@ -20,8 +20,9 @@ export interface UserAgent {
   device?: { brand?: string; model?: string; name?: string; family?: string };
 }
 
-export interface User {
-  user_id: string;
+/** The profile of a user, a company or a visitor. */
+export interface Profile {
+  user_id?: string;
   company_id?: string;
   created_time?: string;
   modified_time?: string;
@@ -33,12 +34,21 @@ export interface User {
   metadata?: JsonObject;
   campaign?: Campaign;
   initial_campaign?: Campaign;
+  initial_campaign_time?: string;
+  latest_campaign?: Campaign;
+  latest_campaign_time?: string;
   anonymous_id?: string;
+  anonymous_ids?: string[];
+  merged_user_ids?: string[];
   alias_count?: number;
   avatar_url?: string;
   email_domain?: string;
   company_domain?: string;
   etag?: string;
+}
+
+export interface User extends Profile {
+  user_id: string;
 }
 
 export interface UsersPage {

@@ -9,7 +9,7 @@ export function download(name: string, type: string, parts: readonly string[]): 
   setTimeout(() => URL.revokeObjectURL(url), 60_000);
 }
 
-/** A user id as a part of a file's name. */
+/** An id as a part of a file's name. */
 export function fileName(id: string): string {
-  return id.replace(/[^A-Za-z0-9._-]+/g, "_").replace(/^\.+/, "").slice(0, 80) || "user";
+  return id.replace(/[^A-Za-z0-9._-]+/g, "_").replace(/^\.+/, "").slice(0, 80) || "profile";
 }

@@ -59,6 +59,8 @@ interface Numbers {
   readonly profiles: number;
   readonly aliases: number;
   readonly visitors: number;
+  /** Ids of visitors and users who became a part of one. */
+  readonly pointers: number;
   readonly refused: number;
 }
 
@@ -68,6 +70,7 @@ function numbers(results: readonly Result<Deletion>[]): Numbers {
     profiles: done.filter((each) => each.deleted).length,
     aliases: sum(done.map((each) => each.alias_count ?? 0)),
     visitors: sum(done.map((each) => each.visitor_count ?? 0)),
+    pointers: sum(done.map((each) => each.pointer_count ?? 0)),
     refused: results.length - done.length,
   };
 }
@@ -76,8 +79,9 @@ function sum(values: readonly number[]): number {
   return values.reduce((total, each) => total + each, 0);
 }
 
-function what({ profiles, aliases, visitors }: Numbers): string {
-  return `${counted(profiles, "profile")}, ${counted(aliases, "session token")} and ${counted(visitors, "visitor")}`;
+function what({ profiles, aliases, visitors, pointers }: Numbers): string {
+  const ids = pointers > 0 ? `, with ${counted(pointers, "id that leads", "ids that lead")} there` : "";
+  return `${counted(profiles, "profile")}, ${counted(aliases, "session token")} and ${counted(visitors, "visitor")}${ids}`;
 }
 
 function expected(results: readonly Result<Deletion>[]): string {

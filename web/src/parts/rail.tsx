@@ -42,6 +42,6 @@ export function allowance(scopes: readonly string[]): string {
   if (scopes.includes("admin")) return "may do everything";
   const changes = scopes.filter((scope) => scope.startsWith("write:") || scope.startsWith("delete:"));
   if (changes.length === 0) return scopes.length === 0 ? "may do nothing" : "may read only";
-  const verbs = [scopes.some((scope) => scope.startsWith("read:")) && "read", changes.includes("write:users") && "change", changes.includes("delete:users") && "erase"];
+  const verbs = [scopes.some((scope) => scope.startsWith("read:")) && "read", changes.some((scope) => scope.startsWith("write:")) && "change", changes.some((scope) => scope.startsWith("delete:")) && "erase"];
   return `may ${verbs.filter(Boolean).join(", ")}`;
 }

@@ -8,6 +8,11 @@ export function counted(number: number | string, one: string, many = `${one}s`):
   return `${grouped(number)} ${Number(number) === 1 ? one : many}`;
 }
 
+/** `Users` for `users`. */
+export function capitalised(word: string): string {
+  return word.charAt(0).toUpperCase() + word.slice(1);
+}
+
 /** A text of a caller, isolated: right-to-left text in it does not reorder what is around it. */
 export function Foreign({ text }: { text: string }) {
   return <bdi>{text}</bdi>;

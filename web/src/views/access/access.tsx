@@ -9,7 +9,6 @@ import { ApplicationSection } from "./application";
 import { CreateCredential } from "./create";
 import { CredentialsTable } from "./credentials";
 import { Secret } from "./secret";
-import "./access.css";
 
 /** The application of the session, and the credentials that open it. */
 export function AccessView() {

@@ -1,7 +1,8 @@
 import { useState } from "preact/hooks";
+import { USERS } from "../../api/kinds";
 import type { CampaignGroup, CampaignReport } from "../../api/types";
 import { FilterError } from "../../parts/filter-error";
-import { NoUsersYet } from "../../parts/no-users-yet";
+import { NoneYet } from "../../parts/none-yet";
 import { PageHead } from "../../parts/page";
 import { Empty, Skeleton } from "../../parts/states";
 import { amount, grouped } from "../../parts/text";
@@ -32,8 +33,8 @@ export function CampaignsView() {
         title="Campaigns"
         lead={
           <>
-            <b>First</b> is the campaign that a user arrived with, whole and never changed; <b>merged</b> is the latest value of each of its
-            fields.
+            <b>First</b> is the campaign that a user arrived with, and <b>latest</b> the last one that the user clicked, each whole; <b>merged</b>{" "}
+            is the latest value of each field.
           </>
         }
       />
@@ -107,7 +108,7 @@ function Shorter({ query }: { query: ReportQuery }) {
 }
 
 function Nobody({ query }: { query: ReportQuery }) {
-  if (query.period === "all" && !query.filter) return <NoUsersYet />;
+  if (query.period === "all" && !query.filter) return <NoneYet of={USERS} />;
   return (
     <section>
       <Empty title="Nobody in this range of time">

@@ -105,7 +105,7 @@ function FieldSelect({
 /** The field that is most likely wanted next: the next one of the same campaign. */
 function another(groupBy: readonly string[]): string {
   const touch = groupBy.at(-1)?.split(".")[0] ?? "initial_campaign";
-  const paths = [touch, "initial_campaign", "campaign"].flatMap((each) => FIELDS.map((field) => `${each}.${field}`));
+  const paths = [touch, ...TOUCHES.map(([each]) => each)].flatMap((each) => FIELDS.map((field) => `${each}.${field}`));
   return paths.find((path) => !groupBy.includes(path)) ?? "";
 }
 

@@ -1,4 +1,5 @@
-import { namedPaths, useCatalogue } from "../../api/catalogue";
+import { usePaths } from "../../api/catalogue";
+import { USERS } from "../../api/kinds";
 import { can } from "../../state/session";
 
 export const PATHS_LIST = "number-paths";
@@ -9,7 +10,7 @@ export function NumberPaths() {
 }
 
 function Suggestions() {
-  const paths = namedPaths(useCatalogue().data).filter(({ types }) => types.some(({ type }) => type === "number"));
+  const paths = (usePaths(USERS).data ?? []).filter(({ types }) => types.some(({ type }) => type === "number"));
   return (
     <datalist id={PATHS_LIST}>
       {paths.map(({ path }) => (

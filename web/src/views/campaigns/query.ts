@@ -7,6 +7,7 @@ export const FIELDS = ["utm_source", "utm_medium", "utm_campaign", "utm_term", "
 /** The campaigns of a user, by their fields, and as people call them. */
 export const TOUCHES = [
   ["initial_campaign", "First"],
+  ["latest_campaign", "Latest"],
   ["campaign", "Merged"],
 ] as const;
 
@@ -96,7 +97,7 @@ function startOf(utcDay: string): string {
 /** The name of a field: `first utm_source`. */
 export function fieldName(field: string): string {
   const [touch = "", name = ""] = field.split(".");
-  return `${touch === "campaign" ? "merged" : "first"} ${name}`;
+  return `${TOUCHES.find(([each]) => each === touch)?.[1].toLowerCase()} ${name}`;
 }
 
 /** The values of a group, in the order of the fields. Undefined: its users do not have the field. */

@@ -1,8 +1,9 @@
 import { useMemo, useState } from "preact/hooks";
 import { useCatalogue } from "../../api/catalogue";
+import { USERS } from "../../api/kinds";
 import type { Catalogue } from "../../api/types";
 import { SearchIcon } from "../../parts/icons";
-import { NoUsersYet } from "../../parts/no-users-yet";
+import { NoneYet } from "../../parts/none-yet";
 import { PageHead, Section } from "../../parts/page";
 import { Empty, ErrorNote, Skeleton } from "../../parts/states";
 import { counted, grouped } from "../../parts/text";
@@ -115,7 +116,7 @@ function Sample({ catalogue }: { catalogue: Catalogue }) {
 }
 
 function Nothing({ catalogue }: { catalogue: Catalogue }) {
-  if (catalogue.estimated_user_count === 0) return <NoUsersYet />;
+  if (catalogue.estimated_user_count === 0) return <NoneYet of={USERS} />;
   return (
     <section>
       <Empty title="No user has metadata yet">Whatever an update has in its member metadata appears here within a minute.</Empty>

@@ -1,7 +1,8 @@
 import { useState } from "preact/hooks";
 import { liftSuppression, suppressionOf, type Suppression } from "../../api/privacy";
+import { USERS } from "../../api/kinds";
 import type { User } from "../../api/types";
-import { getUser } from "../../api/users";
+import { getUser } from "../../api/profiles";
 import { ActionButton } from "../../parts/action-button";
 import { Erase } from "../../parts/erase";
 import { Loaded } from "../../parts/states";
@@ -88,7 +89,7 @@ function Facts({ userId, stored, done }: { userId: string; stored: Stored; done:
             <a class="button" href={href(["user", userId])}>
               Open the profile
             </a>
-            <ActionButton label="Download the export" run={() => saveExport(userId)} />
+            <ActionButton label="Download the export" run={() => saveExport(USERS, userId)} />
           </>
         )}
         {suppression && <ActionButton label="Lift the suppression" run={async () => done(await lift(userId))} />}
