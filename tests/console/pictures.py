@@ -86,6 +86,21 @@ async def _erasing(page: Page, product: Product) -> None:
     await expect(page.get_by_text("This removes 1 profile")).to_be_visible()
 
 
+async def _merging(page: Page, product: Product) -> None:
+    """Ask what a merge would change. Nothing is sent."""
+    await showing("Metadata")(page, product)
+    await page.get_by_role("button", name="Merge…").click()
+    await page.get_by_label("User id of the other one").fill("usr_1001")
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_text("of its metadata")).to_be_visible()
+
+
+async def _erasing_company(page: Page, product: Product) -> None:
+    await showing("Metadata")(page, product)
+    await page.get_by_role("button", name="Erase…").click()
+    await expect(page.get_by_text("This removes 1 profile for good")).to_be_visible()
+
+
 _FILTER: Final = "(metadata.sales_info.lifetime_value >= 9600 OR metadata.plan = team) AND company_id:*"
 
 PICTURES: Final[Sequence[Picture]] = (
@@ -106,6 +121,14 @@ PICTURES: Final[Sequence[Picture]] = (
     Picture("user", f"{CONSOLE}#/user/usr_1000", showing("Metadata"), Published()),
     Picture("user-edit", f"{CONSOLE}#/user/usr_1000", _edited),
     Picture("user-review", f"{CONSOLE}#/user/usr_1000", _reviewed, Published(theme="dark")),
+    Picture("user-merge", f"{CONSOLE}#/user/usr_1000", _merging),
+    Picture("companies", f"{CONSOLE}#/companies?order=company_id", showing("contoso")),
+    Picture("company", f"{CONSOLE}#/company/contoso", showing("As commands"), Published()),
+    Picture("company-users", f"{CONSOLE}#/company/contoso?tab=users", showing("usr_")),
+    Picture("company-erase", f"{CONSOLE}#/company/contoso", _erasing_company),
+    Picture("visitors", f"{CONSOLE}#/visitors?order=anonymous_id", showing("visitor-00a2")),
+    Picture("visitor", f"{CONSOLE}#/visitor/visitor-00a2", showing("As commands")),
+    Picture("privacy-visitor", f"{CONSOLE}#/privacy/visitor-00a2?of=visitor", showing("Open the profile")),
     Picture("privacy", f"{CONSOLE}#/privacy/usr_1000", showing("Open the profile")),
     Picture("privacy-erase", f"{CONSOLE}#/privacy/usr_1000", _erasing),
     Picture("access", f"{CONSOLE}#/access", showing("this session")),
