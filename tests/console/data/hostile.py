@@ -96,6 +96,15 @@ def hostile_users() -> Sequence[Mapping[str, Any]]:
     ]
 
 
+def hostile_profiles(key: str) -> Sequence[Mapping[str, Any]]:
+    """An update of each company, or visitor, that means harm: those of users with short values, by this key."""
+    small = [user for user in hostile_users() if len(str(user)) < 10_000]
+    return [
+        {key: user["user_id"], **{name: value for name, value in user.items() if name not in ("user_id", "company_id")}}
+        for user in small
+    ]
+
+
 def _nested(levels: int) -> dict[str, Any]:
     """Metadata of so many levels."""
     inner: dict[str, Any] = {"deepest": True}

@@ -74,6 +74,29 @@ def visitors() -> Sequence[Update]:
     return [*unknown, {"user_id": "usr_1000", "anonymous_id": "visitor-00a1"}]
 
 
+def companies() -> Sequence[Update]:
+    """One update of each company that users belong to, but for the last one, of which only its users are known."""
+    draw = random.Random(_SEED + 3)  # noqa: S311 - As above.
+    return [_company(draw, number, domain) for number, domain in enumerate(COMPANIES[:-1])]
+
+
+def _company(draw: random.Random, number: int, domain: str) -> Update:
+    name, plan = domain.partition(".")[0], draw.choice(_PLANS)[0]
+    return {
+        "company_id": name,
+        "company_domain": domain,
+        "ip_address": f"198.51.100.{number}",
+        "campaign": draw.choice(_CAMPAIGNS),
+        "metadata": {
+            "name": name.replace("-", " ").title(),
+            "plan": plan,
+            "employees": draw.randrange(10, 4_000, 10),
+            "sales_info": {"stage": draw.choice(_STAGES), "account_owner": draw.choice(_OWNERS)},
+            "contract": {"renews": f"2027-{draw.randint(1, 12):02}-01", "seats": draw.randint(5, 500), "notes": []},
+        },
+    }
+
+
 def _person(draw: random.Random, number: int, name: str) -> Update:
     first, last = name.split()
     domain = draw.choice(COMPANIES)

@@ -14,10 +14,10 @@ from server.accounts.credentials import generate_collector_key, generate_managem
 from server.model import CredentialKind, Scope
 from tests.clients.conftest import NODE, Node
 from tests.clients.programs import run
-from tests.console.data.hostile import hostile_users
-from tests.console.data.people import Update, later_updates, people, visitors
+from tests.console.data.hostile import hostile_profiles, hostile_users
+from tests.console.data.people import Update, companies, later_updates, people, visitors
 from tests.support.applications import Application, grant, register
-from tests.support.stack import Api
+from tests.support.stack import COMPANIES, Api, Profiles
 
 _HERE: Final = Path(__file__).parent
 
@@ -149,6 +149,9 @@ def _fill(product: Product, url: str, node: Node) -> None:
         _accepted(api, users[_OF_PYTHON + _OF_NODE :])
         _accepted(api, later_updates(users))
         _accepted(api, visitors())
+        _accepted(api, hostile_profiles("anonymous_id"))
+        sent = [*companies(), *hostile_profiles("company_id")]
+        assert Profiles(api, COMPANIES).batch(sent).json()["saved_count"] == len(sent)
         for user in hostile_users():
             answer = api.update(user)
             assert answer.status_code == 201, answer.text
