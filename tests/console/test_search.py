@@ -51,7 +51,7 @@ async def test_ids_and_addresses_are_suggested_while_one_types(visit: Visit, acm
     await expect(box(page)).to_have_accessible_description("")
     await page.keyboard.type("usr_100")
     options = page.get_by_role("option")
-    await expect(options.filter(has_text="usr_100")).to_have_count(8 + 3)
+    await expect(options.filter(has_text="usr_100")).to_have_count(8 + 4)
     await expect(options.first).to_contain_text("Ada Lindqvist")
     await expect(page.get_by_role("status").filter(has_text="8 suggestions")).to_be_attached()
     await check_nothing_moves(page)
@@ -76,7 +76,11 @@ _GUESSES: Final[Sequence[tuple[str, str]]] = (
     ("usr_1001", "#/user/usr_1001"),
     ("usr_105", "#/users?beginning=usr_105"),
     ("Emma.Johansson", "#/user/usr_1017"),
-    ("contoso", "#/users?company=contoso"),
+    ("contoso", "#/company/contoso"),
+    ("wing", "#/company/wingtiptoys"),
+    ("litwareinc.com", "#/company/litwareinc"),
+    ("margiestravel", "#/company/margiestravel"),
+    ("visitor-00a2", "#/visitor/visitor-00a2"),
     ("visitor-00a1", "#/user/usr_1000"),
     ("session-of-1003", "#/user/usr_1003"),
     ("..", "#/user/.."),
@@ -104,9 +108,10 @@ async def test_what_a_text_can_be_is_offered(visit: Visit, acme: Product) -> Non
     page = await signed_in(visit, acme.tokens.admin)
     await box(page).fill(' someone@<b> "x" ')
     labels = [
-        "Users of company",
+        "Open company",
         "Users with the email",
         "User with the anonymous id",
+        "Open visitor",
         "User with the token",
         "Open user id",
     ]

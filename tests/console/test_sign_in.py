@@ -16,10 +16,12 @@ from tests.console.guard import Guard
 from tests.console.observing import after_input, check_accessible, check_nothing_moves
 
 _SECTIONS: Final[dict[str, Sequence[str]]] = {
-    "admin": ["Users", "Campaigns", "Inbox", "Catalogue", "Privacy", "Access", "Health"],
-    Scope.READ_USERS: ["Users", "Catalogue", "Privacy", "Health"],
+    "admin": ["Users", "Companies", "Visitors", "Campaigns", "Inbox", "Catalogue", "Privacy", "Access", "Health"],
+    Scope.READ_USERS: ["Users", "Visitors", "Catalogue", "Privacy", "Health"],
     Scope.WRITE_USERS: ["Health"],
     Scope.DELETE_USERS: ["Privacy", "Health"],
+    Scope.READ_COMPANIES: ["Companies", "Privacy", "Health"],
+    Scope.DELETE_COMPANIES: ["Privacy", "Health"],
     Scope.READ_CAMPAIGNS: ["Campaigns", "Health"],
     Scope.READ_REFUSALS: ["Inbox", "Health"],
     "no scope": ["Health"],

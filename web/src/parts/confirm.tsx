@@ -44,7 +44,9 @@ export function Confirm({
       <h3>{title}</h3>
       {children}
       <label>
-        Type <code dir="auto">{id}</code> to confirm
+        <span>
+          Type <code dir="auto">{id}</code> to confirm
+        </span>
         <input ref={field} value={typed} onInput={(event) => setTyped(event.currentTarget.value)} autocomplete="off" spellcheck={false} />
       </label>
       {error && <ErrorNote error={error} />}

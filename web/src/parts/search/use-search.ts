@@ -2,7 +2,7 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import { ApiError } from "../../api/errors";
 import { announce } from "../../state/announce";
 import { counted } from "../text";
-import { bestGuess, single, suggest, usersOfToken, type Found, type Suggestion } from "./find";
+import { NO_SUGGESTIONS, bestGuess, single, suggest, usersOfToken, type Found } from "./find";
 import { HIDDEN_OPTIONS, optionsFor, userOption, type Option } from "./options";
 import { recognised } from "./recognise";
 
@@ -27,7 +27,7 @@ export interface Search {
 
 export const HIDDEN = "This looks like a token, so it is hidden.";
 const NOT_A_TOKEN = "No user has this token. What is stored of tokens is their digests: only the whole token finds its user.";
-const TRIED = "Tried: user ids and email addresses that begin with it, a company, an anonymous id and a session token.";
+const TRIED = "Tried: user ids and email addresses that begin with it, companies, visitors, an anonymous id and a session token.";
 
 /** The state of the search box: what is typed, and what it may mean. A later text makes the requests of an earlier one moot. */
 export function useSearch(onPlace: (place: string) => void): Search {
@@ -35,7 +35,7 @@ export function useSearch(onPlace: (place: string) => void): Search {
   const [isHidden, setHidden] = useState(false);
   /** Whether the person has said that the text is no token. */
   const [isShown, setShown] = useState(false);
-  const [suggestions, setSuggestions] = useState<readonly Suggestion[]>([]);
+  const [suggestions, setSuggestions] = useState(NO_SUGGESTIONS);
   const [sharers, setSharers] = useState<readonly Option[]>([]);
   const [outcome, setOutcome] = useState<Outcome>();
   const running = useRef<AbortController | undefined>(undefined);
@@ -53,14 +53,15 @@ export function useSearch(onPlace: (place: string) => void): Search {
   useEffect(() => () => running.current?.abort(), []);
 
   useEffect(() => {
-    if (!isSuggesting) return setSuggestions([]);
+    if (!isSuggesting) return setSuggestions(NO_SUGGESTIONS);
     const controller = new AbortController();
     const timer = setTimeout(() => {
       suggest(text, controller.signal).then(
         (found) => {
           if (controller.signal.aborted) return;
           setSuggestions(found);
-          announce(found.length > 0 ? counted(found.length, "suggestion") : "No suggestions");
+          const count = found.users.length + found.companies.length;
+          announce(count > 0 ? counted(count, "suggestion") : "No suggestions");
         },
         (error: unknown) => {
           if (controller.signal.aborted) return;
@@ -120,7 +121,7 @@ export function useSearch(onPlace: (place: string) => void): Search {
       setHidden(true);
       void follow(async (signal) => single(await usersOfToken(typed, signal)), NOT_A_TOKEN);
     } else if (isFilter) {
-      const [filter] = optionsFor(typed, true, []);
+      const [filter] = optionsFor(typed, true, NO_SUGGESTIONS);
       if (filter?.kind === "place") onPlace(filter.place);
     } else {
       void follow((signal) => bestGuess(text, signal), `Nothing is found. ${TRIED}`);

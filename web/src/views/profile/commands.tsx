@@ -21,7 +21,7 @@ export function Commands({ of, id }: { of: ProfileKind; id: string }) {
               <Copy text={command} what={`${name.toLowerCase()} command`} />
             </span>
           </h3>
-          <pre class="inside" tabIndex={0} aria-label={`${name} command`}>
+          <pre tabIndex={0} aria-label={`${name} command`}>
             {command}
           </pre>
         </div>

@@ -107,11 +107,11 @@ function Content({ of, id, profile }: { of: ProfileKind; id: string; profile: Pr
 function UsersOf({ companyId }: { companyId: string }) {
   const { list, columns } = useList(sourceOf(USERS, { company: companyId }));
   return (
-    <>
+    <div class="users-of">
       <p class="soft">
-        <Count list={list} />, with this company id in their profiles
+        <Count list={list} />
       </p>
       <Listed list={list} columns={columns} />
-    </>
+    </div>
   );
 }
