@@ -34,11 +34,14 @@ def _section(page: Page, title: str) -> Locator:
     return page.get_by_role("main").locator("section").filter(has=page.get_by_role("heading", name=title, exact=True))
 
 
+def _read(path: Path) -> Any:
+    return json.loads(path.read_text())
+
+
 async def _saved(page: Page) -> Any:
     async with page.expect_download() as downloading:
-        await page.get_by_role("button", name="Export").click()
-    path: Path = await (await downloading.value).path()
-    return json.loads(path.read_text())
+        await page.get_by_role("button", name="Export", exact=True).click()
+    return _read(await (await downloading.value).path())
 
 
 async def test_companies_are_listed_filtered_ordered_and_opened(visit: Visit, acme: Product) -> None:
@@ -92,7 +95,7 @@ async def test_commands_do_what_the_buttons_do(visit: Visit, api: Api) -> None:
     page = await _opened(visit, api.application.management_token, "company/it's")
 
     async def run(name: str) -> Any:
-        command = await page.get_by_label(name).inner_text()
+        command = await page.get_by_label(name, exact=True).inner_text()
         shell = await asyncio.create_subprocess_shell(
             command.replace("curl", "curl --silent --noproxy '*'"),
             stdout=asyncio.subprocess.PIPE,
@@ -191,10 +194,10 @@ async def test_hostile_companies_and_visitors_are_text(visit: Visit, acme: Produ
 
 async def test_what_the_scopes_do_not_allow_is_not_shown(visit: Visit, acme: Product) -> None:
     page = await _opened(visit, acme.tokens.of[Scope.READ_COMPANIES], "company/contoso")
-    await expect(page.get_by_role("button", name="Export")).to_be_visible()
+    await expect(page.get_by_role("button", name="Export", exact=True)).to_be_visible()
     await expect(page.get_by_role("button", name="Erase…")).to_have_count(0)
     await expect(page.get_by_role("link", name="Users", exact=True)).to_have_count(0)
-    await expect(page.get_by_label("Erase command")).to_have_count(0)
+    await expect(page.get_by_label("Erase command", exact=True)).to_have_count(0)
     await page.evaluate("location.hash = '#/visitor/visitor-00a2'")
     await expect(page.get_by_role("main")).to_contain_text("needs the scope read:users")
     reading = await _opened(visit, acme.tokens.of[Scope.READ_USERS], "user/usr_1000")

@@ -244,5 +244,5 @@ async def test_a_late_response_changes_no_later_suggestions(visit: Visit, acme: 
         if response := await route.request.response():
             await response.finished()
     await page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
-    await expect(page.get_by_role("option")).to_have_count(4)
+    await expect(page.get_by_role("option")).to_have_count(5)
     await expect(first).to_contain_text("usr_1042")
