@@ -170,8 +170,8 @@ async def test_visitors_are_listed_shown_exported_and_erased(visit: Visit, api: 
     await form.get_by_role("button", name="Erase").click()
     await expect(page.locator(".note")).to_have_text("Erased: 1 profile and 1 session token.")
     for anonymous_id, says in (
-        ("..", "No update of this visitor was ever stored, or the visitor was erased"),
         ("known", "The visitor is known: 1 user has this anonymous id. u"),
+        ("..", "No update of this visitor was ever stored, or the visitor was erased"),
     ):
         await page.evaluate("id => { location.hash = `#/visitor/${id}`; }", anonymous_id)
         await expect(page.locator(".empty")).to_contain_text(says)

@@ -18,6 +18,8 @@ export const ERRORS: Readonly<Record<string, Advice>> = {
   RESPONSE_TOO_LARGE: ["The response had no room for an item of a batch of reads. Request that item in another call."],
   COMPANY_NOT_FOUND: ["There is no company with this id: no update of it was stored, or it was erased. Send an update first, or check the id."],
   USER_NOT_FOUND: ["There is no user with this id: no update of it was stored, or it was erased. Send an update first, or check the id."],
+  VISITOR_NOT_FOUND: ["There is no visitor with this anonymous id: no update of it was stored, or the visitor was erased or has expired."],
+  VISITOR_IDENTIFIED: ["The visitor is known by now, and a part of a user. Look up the user by the anonymous id.", '{"anonymous_id": "visitor-1"}'],
   ETAG_MISMATCH: ["The profile changed between the read and the update, so nothing was overwritten. Read it again, decide anew, and send the new etag.", '{"user_id": "12345", "etag": "ETAG", "metadata": {"plan": "team"}}'],
   INDEX_REQUIRED: ["No index serves the query, and there are too many users to read them all. Declare the path that the error names, or narrow the filter by company_id or created_time."],
   CREDENTIAL_MISSING: ["The request has no credential. Configure the client with a key of the application.", HEADERS],
