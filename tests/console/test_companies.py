@@ -82,7 +82,7 @@ async def test_a_page_of_a_company_says_what_is_known_and_lists_its_users(visit:
     own = sorted(user["user_id"] for user in acme.users if user.get("company_id") == "contoso")
     await expect(page.locator("a[data-row]")).to_have_count(len(own))
     assert sorted(await page.locator("a[data-row]").all_inner_texts()) == own
-    await expect(page.get_by_text(f"{len(own)} users", exact=True)).to_be_visible()
+    await expect(page.get_by_role("main").get_by_text(f"{len(own)} users", exact=True)).to_be_visible()
     await check_accessible(page)
     await page.get_by_role("link", name="Raw JSON").click()
     shown = json.loads(await page.get_by_role("region", name="Raw JSON").inner_text())
