@@ -60,12 +60,22 @@ def _request(api: Api, message: DescriptorProto, routes: list[Route]) -> Iterato
         yield field_list(api, message, as_json=True, without={f.name for f in message.field} - {*in_path})
     rest = [field.name for field in message.field if field.name not in in_path]
     if rest:
-        places = {route.method: "the members of the body" if route.body else "the query" for route in routes}
+        places = {route.method: _place(route, rest) for route in routes}
         where = " or, with ".join(
-            f"in {place}" if at == 0 else f"{method}, as {place}" for at, (method, place) in enumerate(places.items())
+            place if at == 0 else f"{method}, {place}" for at, (method, place) in enumerate(places.items())
         )
-        yield f"{where[0].upper()}{where[1:]}:".replace("In the members", "As the members")
+        yield f"{where[0].upper()}{where[1:]}:"
         yield field_list(api, message, as_json=True, without=in_path)
+
+
+def _place(route: Route, fields: list[str]) -> str:
+    """Where a request by this route has the fields."""
+    if route.body:
+        return "as the members of the body"
+    in_path = set(re.findall(r"\{(\w+)\}", route.path)) & set(fields)
+    if not in_path:
+        return "in the query"
+    return "in the path" if in_path == set(fields) else "in the path and the query"
 
 
 def _response(api: Api, method: str, message: DescriptorProto, route: Route) -> Iterator[str]:
