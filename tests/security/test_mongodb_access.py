@@ -149,8 +149,12 @@ def call_all(users: Any, campaigns: Any, token: str) -> None:
     assert users.CountUsers(pb.CountUsersRequest(filter="metadata.a:*"), **given).count == 1
     report = ReportCampaignsRequest(group_by=["campaign.utm_source"])
     assert campaigns.ReportCampaigns(report, **given).total.user_count == 1
-    (exported,) = users.ExportUser(pb.ExportUserRequest(user_id="u"), **given).user_export.visitors
-    assert exported.visitor.anonymous_id == "v"
+    merge = pb.MergeUsersRequest(user_id="u", source_user_id="w")
+    users.UpdateUser(pb.UpdateUserRequest(user=UserUpdate(user_id="w", anonymous_id="x")), **given)
+    # This needs a transaction.
+    users.MergeUsers(merge, **given)
+    exported = users.ExportUser(pb.ExportUserRequest(user_id="u"), **given).user_export.user
+    assert ({*exported.anonymous_ids}, [*exported.merged_user_ids]) == ({"v", "x"}, ["w"])
     assert users.RemoveAlias(pb.RemoveAliasRequest(user_id="u", session_token="t"), **given).removed
     assert users.DeleteUser(pb.DeleteUserRequest(user_id="u", suppress_days=1), **given).deleted
     suppressed = users.UpdateUser(pb.UpdateUserRequest(user=update), **given)
