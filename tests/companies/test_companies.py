@@ -5,6 +5,9 @@ from typing import Any
 import pytest
 from pymongo.database import Database
 
+from server.accounts.credentials import generate_collector_key
+from server.model import CredentialKind, Scope
+from tests.support.applications import grant
 from tests.support.stack import COMPANIES, Api, Profiles, percent_encoded
 
 _ALWAYS = {"company_id", "created_time", "modified_time", "stored_time", "etag", "metadata"}
@@ -47,6 +50,13 @@ def test_a_session_token_is_ignored_with_a_warning(companies: Profiles, database
     assert warnings == [("plan", "UNKNOWN_FIELD"), ("session_token", "IGNORED")]
     assert companies.get("67890").status_code == 200
     assert "never stored" not in str([*database.companies.find()])
+
+
+def test_a_collector_key_of_an_earlier_version_sends_companies(api: Api, database: Database[dict[str, Any]]) -> None:
+    key = generate_collector_key()
+    grant(database, api.application, CredentialKind.COLLECTOR, key, [Scope.WRITE_USERS])
+    sent = api.client.post("/v1/companies", json={"company_id": "c"}, headers={"X-Moesif-Application-Id": key})
+    assert sent.status_code == 201, sent.text
 
 
 @pytest.mark.parametrize("exact", [{}, {"metadata": {"empty": {}}}], ids=["dotted", "exact"])
@@ -104,7 +114,7 @@ def test_lists_and_counts_are_of_companies_alone(api: Api, companies: Profiles) 
         ("/v1/companies", {"fields": "alias_count"}),
         ("/v1/companies", {"order_by": "user_id"}),
         ("/v1/users", {"page_token": token, "order_by": "company_id"}),
-        ("/v1/users", {"page_token": token}),
+        ("/v1/users", {"page_token": _read(api, "/v1/companies", page_size=1)["next_page_token"]}),
     ):
         assert api.client.get(path, params=params, headers=api.reader).status_code == 400, (path, params)
 

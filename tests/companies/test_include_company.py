@@ -109,12 +109,14 @@ def test_a_look_up_has_each_company_once_with_its_users(api: Api, companies: Pro
     assert plain["companies"] == []
 
 
-def test_a_page_ends_before_the_first_user_whose_company_does_not_fit(api: Api, companies: Profiles) -> None:
-    text = "x" * 1_000_000
+@pytest.mark.parametrize(("company_bytes", "user_bytes"), [(1_000_000, 1), (600_000, 600_000)])
+def test_a_page_ends_before_the_first_user_whose_company_does_not_fit(
+    api: Api, companies: Profiles, company_bytes: int, user_bytes: int
+) -> None:
     for number in range(10):
-        companies.stored({"metadata": {"text": text}}, key=f"c{number}")
-    users = [{"user_id": f"u{number}", "company_id": f"c{number}", "session_token": "s"} for number in range(10)]
-    assert api.batch(users).status_code == 201
+        companies.stored({"metadata": {"text": "x" * company_bytes}}, key=f"c{number}")
+        links = {"company_id": f"c{number}", "session_token": "s"}
+        api.stored(links | {"metadata": {"text": "x" * user_bytes}}, user_id=f"u{number}")
     pages, token, seen = 0, "", []
     while not pages or token:
         request = {"session_token": "s", "include_company": True, "page_token": token}
