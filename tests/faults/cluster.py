@@ -15,6 +15,7 @@ from pymongo import MongoClient, WriteConcern
 from pymongo.read_concern import ReadConcern
 
 from server.accounts.credentials import generate_collector_key
+from server.users.ids import profile_id
 from tests.faults.clients import Traffic
 from tests.faults.history import History, Stored
 from tests.faults.kinds import clients_of
@@ -159,13 +160,30 @@ class Cluster:
             running.result(timeout=60)
 
     def stored(self, applications: list[Application]) -> dict[str, Stored]:
-        """All profiles of these applications by their ids, read with majority read concern."""
+        """All profiles of these applications by their ids, read with majority read concern.
+
+        A visitor is a part of the user whose id is its anonymous id: the clients use one text for both.
+        """
         # After this write, a majority has every earlier write.
         self.client.get_database("faults", write_concern=WriteConcern("majority")).checks.insert_one({})
         profiles = self.client[DATABASE].get_collection("profiles", read_concern=ReadConcern("majority"))
         ids = [application.application_id for application in applications]
-        found = profiles.find({"application_id": {"$in": ids}}, {"aliases": 1, "metadata.counter": 1})
-        return {each["_id"]: Stored(each.get("aliases", ()), each.get("metadata", {}).get("counter")) for each in found}
+        own = {"_id": {"$regex": f"^({'|'.join(ids)})/"}}
+        stored: dict[str, Stored] = {}
+        pointers = {each["_id"]: each["pointer"] for each in profiles.find({**own, "pointer": {"$exists": True}})}
+        assert not pointers.keys() & set(pointers.values()), "a pointer leads to a pointer"
+        for document in profiles.find(own).sort("_id", 1):
+            # Visitors are before users, as in a profile that has absorbed one.
+            each = document.get("absorbed", document)
+            if "pointer" in each:
+                continue
+            user = each["_id"]
+            if "user_id" not in each:
+                user = profile_id(each["application_id"], each["anonymous_id"])
+            visitor = stored.get(user, Stored((), None))
+            counters = [count for count in (visitor.counter, each.get("metadata", {}).get("counter")) if count]
+            stored[user] = Stored([*visitor.aliases, *each.get("aliases", ())], max(counters, default=None))
+        return stored
 
     def last_election(self) -> tuple[float, float]:
         """When the primary began to accept writes, and when a majority had one, in seconds since 1970."""

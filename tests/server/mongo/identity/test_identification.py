@@ -130,7 +130,7 @@ async def test_an_update_without_an_anonymous_id_is_one_command_and_one_whose_vi
 
 
 async def test_stored_profiles_get_their_anonymous_id_as_the_first_of_many(opened: Database, name: str) -> None:
-    migration = MIGRATIONS[-1]
+    migration = MIGRATIONS[2]
     profiles = opened.get_collection("profiles")
     documents: list[dict[str, Any]] = [
         {"_id": f"{name}/0", "user_id": "u", "anonymous_id": "a"},
