@@ -79,6 +79,9 @@ def test_an_import_of_an_export_gives_the_same_profiles(
             exported, imported = _users(first), _users(second)
             assert exported.keys() == imported.keys()
             for user_id, user in exported.items():
+                if "anonymous_id" not in user:
+                    # It was cleared, which leaves what an import does not have.
+                    user.pop("anonymous_ids", None)
                 if {"campaign", "initial_campaign", "latest_campaign"} & user.keys():
                     # A campaign of an import is the first, and the latest one of a new profile, even if it was cleared.
                     for touch in {"initial_campaign", "latest_campaign"} - user.keys():
