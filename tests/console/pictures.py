@@ -86,6 +86,15 @@ async def _erasing(page: Page, product: Product) -> None:
     await expect(page.get_by_text("This removes 1 profile")).to_be_visible()
 
 
+async def _merging(page: Page, product: Product) -> None:
+    """Ask what a merge would change. Nothing is sent."""
+    await showing("Metadata")(page, product)
+    await page.get_by_role("button", name="Merge…").click()
+    await page.get_by_label("User id of the other one").fill("usr_1001")
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_text("of its metadata")).to_be_visible()
+
+
 async def _erasing_company(page: Page, product: Product) -> None:
     await showing("Metadata")(page, product)
     await page.get_by_role("button", name="Erase…").click()
@@ -112,6 +121,7 @@ PICTURES: Final[Sequence[Picture]] = (
     Picture("user", f"{CONSOLE}#/user/usr_1000", showing("Metadata"), Published()),
     Picture("user-edit", f"{CONSOLE}#/user/usr_1000", _edited),
     Picture("user-review", f"{CONSOLE}#/user/usr_1000", _reviewed, Published(theme="dark")),
+    Picture("user-merge", f"{CONSOLE}#/user/usr_1000", _merging),
     Picture("companies", f"{CONSOLE}#/companies?order=company_id", showing("contoso")),
     Picture("company", f"{CONSOLE}#/company/contoso", showing("As commands"), Published()),
     Picture("company-users", f"{CONSOLE}#/company/contoso?tab=users", showing("usr_")),

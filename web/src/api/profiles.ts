@@ -89,3 +89,9 @@ export async function countUsers(client: Client, filter: string, signal?: AbortS
   const { count } = await client.send<{ count?: number | string }>("POST", `v1/${USERS.name}:count`, { body: { filter }, signal });
   return Number(count ?? 0);
 }
+
+/** Merge a user into another one, who stays. Returns whether the source was another user until now. */
+export async function mergeUsers(client: Client, userId: string, sourceUserId: string): Promise<boolean> {
+  const body = { user_id: userId, source_user_id: sourceUserId };
+  return (await client.send<{ merged?: boolean }>("POST", "v1/users:merge", { body })).merged ?? false;
+}

@@ -39,3 +39,4 @@ export const AccessView = later((all) => all.AccessView);
 export const PrivacyView = later((all) => all.PrivacyView);
 export const CompanyView = later((all) => all.CompanyView);
 export const VisitorView = later((all) => all.VisitorView);
+export const Merge = later((all) => all.Merge);

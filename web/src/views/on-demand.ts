@@ -2,4 +2,5 @@
 
 export { AccessView } from "./access/access";
 export { PrivacyView } from "./privacy/privacy";
+export { Merge } from "./profile/merge";
 export { CompanyView, VisitorView } from "./profile/plain";

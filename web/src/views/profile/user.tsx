@@ -16,13 +16,14 @@ import { EditBar } from "./edit/edit-bar";
 import { useEditor } from "./edit/use-editing";
 import { Head } from "./shown/head";
 import { Missing } from "./missing";
+import { Merge } from "../later";
 import "./profile.css";
 
 /** One user. */
 export function UserView() {
   const asked = route.value.args[0] ?? "";
   const { data, error, reload } = useResource(asked, (signal) => getWholeUser(api(), asked, can("read:companies"), signal));
-  const [panel, setPanel] = useState<"" | "erase">("");
+  const [panel, setPanel] = useState<"" | "erase" | "merge">("");
   const [report, setReport] = useState("");
   const [isErased, setErased] = useState(false);
   const editor = useEditor();
@@ -61,7 +62,7 @@ export function UserView() {
     if (wasEditing.current && !isEditing && document.activeElement === document.body) editButton.current?.focus();
     wasEditing.current = isEditing;
   }, [isEditing]);
-  const toggle = (name: "erase") => setPanel(panel === name ? "" : name);
+  const toggle = (name: "erase" | "merge") => setPanel(panel === name ? "" : name);
   if (isErased) return <Erased userId={userId} report={report} />;
   return (
     <>
@@ -69,6 +70,11 @@ export function UserView() {
         {user && !editing && (
           <>
             <ActionButton label="Export" title="Everything that is stored about this user, as a file" run={() => saveExport(USERS, userId)} />
+            {canEdit && (
+              <button type="button" aria-expanded={panel === "merge"} onClick={() => toggle("merge")}>
+                Merge…
+              </button>
+            )}
             {can("delete:users") && (
               <button type="button" class="danger" aria-expanded={panel === "erase"} onClick={() => toggle("erase")}>
                 Erase…
@@ -88,6 +94,17 @@ export function UserView() {
         <p class="note">
           The id <code dir="auto">{data.followed}</code> leads here: that user became a part of this one.
         </p>
+      )}
+      {user && panel === "merge" && !editing && (
+        <Merge
+          user={user}
+          onClose={() => setPanel("")}
+          onDone={(text: string) => {
+            setPanel("");
+            say(text);
+            reload();
+          }}
+        />
       )}
       {panel === "erase" && !editing && (
         <Erase
