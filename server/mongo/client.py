@@ -4,7 +4,8 @@ This is the only module that imports Motor, which is deprecated. A move to PyMon
 file, and annotations in the rest of this package.
 """
 
-from collections.abc import Mapping, Sequence
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple, TypeAlias
 
@@ -36,6 +37,7 @@ Cursor: TypeAlias = Any
 _PING_SECONDS = 2.0
 
 _INDEX_SECONDS = 3600.0
+_BUILDING_SECONDS = 0.2
 """How long a new index of a large collection may take to be built."""
 
 # A write is acknowledged when a majority of the members has it in the journal, whatever the URI or the cluster says.
@@ -43,6 +45,7 @@ _WRITE_CONCERN = WriteConcern(w="majority", j=True, wtimeout=int(1_000 * WRITE_S
 
 # MongoDB's error codes: another server has just created the collection; the collection or index does not exist.
 _NAMESPACE_EXISTS = 48
+_INDEX_IS_BUILT = 12587
 NOT_THERE = frozenset({26, 27})
 
 # Whether the alias of this update is the last one. An update on dot-paths cannot move an alias that is there already,
@@ -240,10 +243,32 @@ async def _create_collection(database: Database, name: str) -> None:
             if not (exists or options):
                 raise
         if exists:
-            # The validator may be of an older version. An equal one changes nothing.
-            await database.command("collMod", name, validator=PROFILE_VALIDATOR)
+            await _set_validator(database, name)
             return
         # Storage engines other than WiredTiger refuse the option.
+
+
+async def _set_validator(database: Database, name: str) -> None:
+    """Set the validator of a collection, which may be of an older version."""
+    if (await database.get_collection(name).options()).get("validator") == PROFILE_VALIDATOR:
+        return
+    with pymongo.timeout(_INDEX_SECONDS):
+        await once_built(lambda: database.command("collMod", name, validator=PROFILE_VALIDATOR))
+
+
+async def once_built(change: Callable[[], Awaitable[object]]) -> None:
+    """Make a change of a collection that MongoDB refuses while it builds an index there: as soon as it is ready.
+
+    Raises PyMongoError, also where the time of `pymongo.timeout` ends before.
+    """
+    while True:
+        try:
+            await change()
+            return
+        except OperationFailure as error:
+            if error.code != _INDEX_IS_BUILT:
+                raise
+        await asyncio.sleep(_BUILDING_SECONDS)
 
 
 async def answers(database: Database) -> bool:

@@ -16,7 +16,7 @@ from pymongo.errors import OperationFailure, PyMongoError
 
 from server import limits
 from server.errors import PathNotDeclarable
-from server.mongo.client import NOT_THERE, Collection, Database
+from server.mongo.client import NOT_THERE, Collection, Database, once_built
 from server.query.conditions import StoredPath
 from server.query.declared_paths import MODIFIED_TIME, declared_path, index_keys
 
@@ -84,9 +84,9 @@ class DeclaredIndexes:
 
 
 async def drop(profiles: Collection, name: str) -> None:
-    """Drop an index if there is one. Raises PyMongoError."""
+    """Drop an index if there is one, as soon as MongoDB builds no other. Raises PyMongoError."""
     try:
-        await profiles.drop_index(name)
+        await once_built(lambda: profiles.drop_index(name))
     except OperationFailure as error:
         if error.code not in NOT_THERE:
             raise

@@ -1,14 +1,31 @@
 """The preparation of the database before the first update."""
 
 import asyncio
-from typing import Any
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final
 
 import pytest
 from pymongo import MongoClient
 
 from server.local.mongod import EmbeddedMongod
 from server.mongo.client import connect, open_database, prepare
+from server.mongo.declared_indexes import drop
 from server.settings import InvalidSetting
+
+_INDEX_IS_BUILT: Final = 12587
+
+
+@contextmanager
+def _failing(mongod: EmbeddedMongod, command: str, code: int) -> Iterator[None]:
+    """Let the next command of a server fail with this code until the end of the block."""
+    with MongoClient[dict[str, Any]](mongod.uri) as client:
+        data = {"failCommands": [command], "appName": "userfold", "errorCode": code}
+        client.admin.command({"configureFailPoint": "failCommand", "mode": {"times": 1}, "data": data})
+        try:
+            yield
+        finally:
+            client.admin.command({"configureFailPoint": "failCommand", "mode": "off"})
 
 
 async def _prepared(mongod: EmbeddedMongod, name: str, *, servers: int = 1) -> dict[str, Any]:
@@ -38,6 +55,25 @@ async def test_an_existing_collection_gets_the_validator(mongod: EmbeddedMongod)
     with MongoClient[dict[str, Any]](mongod.uri) as client:
         client.prepare_old.create_collection("profiles")
     assert "validator" in await _prepared(mongod, "prepare_old")
+
+
+async def test_an_equal_validator_is_not_set_again(mongod: EmbeddedMongod) -> None:
+    await _prepared(mongod, "prepare_again")
+    with _failing(mongod, "collMod", 13):
+        await _prepared(mongod, "prepare_again")
+
+
+async def test_changes_wait_for_an_index_that_is_built(mongod: EmbeddedMongod) -> None:
+    with MongoClient[dict[str, Any]](mongod.uri) as client:
+        profiles = client.prepare_waiting.create_collection("profiles")
+        profiles.create_index("unused", name="unused")
+        with _failing(mongod, "collMod", _INDEX_IS_BUILT):
+            assert "validator" in await _prepared(mongod, "prepare_waiting")
+        own = connect(mongod.uri)
+        with _failing(mongod, "dropIndexes", _INDEX_IS_BUILT):
+            await drop(open_database(own, "prepare_waiting").get_collection("profiles"), "unused")
+        own.close()
+        assert "unused" not in profiles.index_information()
 
 
 async def test_another_storage_engine_uses_its_own_pages(mongod: EmbeddedMongod) -> None:
