@@ -1,4 +1,5 @@
 import { signal } from "@preact/signals";
+import { ApiError } from "../api/errors";
 
 /** Whether Userfold, or the database behind it, does not answer. */
 export const outage = signal(false);
@@ -15,16 +16,26 @@ export function noteOutage(): void {
   setTimeout(poll, POLL_MILLISECONDS);
 }
 
+/** Note an outage, and throw an ApiError, if Userfold does not answer at the moment. */
+export async function requireAnswer(): Promise<void> {
+  if (await isReady()) return;
+  noteOutage();
+  throw new ApiError(0, "UNREACHABLE", "Userfold does not answer.", "");
+}
+
 async function poll(): Promise<void> {
-  try {
-    const response = await fetch(new URL("readyz", document.baseURI), { cache: "no-store", credentials: "omit" });
-    if (response.ok) {
-      outage.value = false;
-      recoveries.value += 1;
-      return;
-    }
-  } catch {
-    // There is no answer yet.
+  if (await isReady()) {
+    outage.value = false;
+    recoveries.value += 1;
+  } else {
+    setTimeout(poll, POLL_MILLISECONDS);
   }
-  setTimeout(poll, POLL_MILLISECONDS);
+}
+
+async function isReady(): Promise<boolean> {
+  try {
+    return (await fetch(new URL("readyz", document.baseURI), { cache: "no-store", credentials: "omit" })).ok;
+  } catch {
+    return false;
+  }
 }

@@ -2,6 +2,7 @@ import type { ComponentType } from "preact";
 import { useState } from "preact/hooks";
 import { ApiError } from "../api/errors";
 import { ErrorNote } from "../parts/states";
+import { requireAnswer } from "../state/outage";
 import { useResource } from "../state/resource";
 
 type Parts = typeof import("./on-demand");
@@ -12,6 +13,8 @@ async function load(): Promise<Parts> {
   try {
     return (parts ??= await import("./on-demand"));
   } catch {
+    // Where Userfold answers, the file itself is gone.
+    await requireAnswer();
     throw new ApiError(0, "NOT_LOADED", "This part of the console could not be loaded. If it cannot be loaded again, load the page again: Userfold may have been updated.", "");
   }
 }
