@@ -12,7 +12,7 @@ from runtime.round_robin import RoundRobin
 from runtime.slots import Slots
 from server import limits, metrics
 from server.model import Lookup
-from server.users.lookup import TOKENS
+from server.users.finding.lookup import TOKENS
 from server.users.ports import Found, ProfileQueries
 
 _GROUP_ITEMS: Final = metrics.GROUP_ITEMS.labels(metrics.LOOKUPS)

@@ -15,7 +15,7 @@ from server import metrics
 from server.limits import ANONYMOUS_IDS, PROFILE_BYTES
 from server.mongo.client import Database
 from server.mongo.schema import KEY, SCHEMA, Presence, oldest_serving, stored_version
-from server.users.email_keys import ADDRESS_LENGTH
+from server.users.finding.email_keys import ADDRESS_LENGTH
 
 _log = structlog.get_logger("userfold.server")
 

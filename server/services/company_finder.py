@@ -11,7 +11,7 @@ from server.model import COMPANIES, Fetched
 from server.query.field_mask import whole
 from server.services import convert
 from server.services.sliced_responses import ResponseBuilder
-from server.users.company_of_user import CompanyLink, CompanyMatch, link_of
+from server.users.finding.company_of_user import CompanyLink, CompanyMatch, link_of
 from server.users.ports import CompanyDomains, ProfileQueries
 
 _WHOLE: Final = whole(COMPANIES)

@@ -41,8 +41,8 @@ from server.services.metadata_from_struct import object_from_struct
 from server.services.metadata_operations import operations_from_messages
 from server.services.timestamp import nanoseconds
 from server.users.addresses import MAX_LENGTH
-from server.users.company_of_user import CompanyMatch
-from server.users.lookup import KEY_BYTES
+from server.users.finding.company_of_user import CompanyMatch
+from server.users.finding.lookup import KEY_BYTES
 
 _ADDRESSES_IN_0_1: Final = 2
 """The number of the field `client_addresses` that a BatchUpdateUsersRequest had in version 0.1."""

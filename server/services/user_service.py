@@ -23,15 +23,15 @@ from server.services.updates.batch_updates import outcomes_of, plan_each, requir
 from server.services.updates.update_methods import UpdateMethods
 from server.users.count import plan_count
 from server.users.export import plan_export
+from server.users.finding.lookup import LATEST_FIRST, plan_lookup, subject_of_lookup
+from server.users.finding.suggest import merged, plan_suggestions, user_id_of
 from server.users.get import plan_get
 from server.users.identity.merge import plan_merge
 from server.users.list_users import plan_list, subject_of_list
-from server.users.lookup import LATEST_FIRST, plan_lookup, subject_of_lookup
 from server.users.ports import Erased, ProfileErasure, ProfileMerges, ProfileQueries, Suppressions
 from server.users.removal.delete import plan_delete, plan_suppression
 from server.users.removal.remove_alias import plan_remove_alias
 from server.users.removal.suppressions import next_page_token, plan_lift, plan_suppressions
-from server.users.suggest import merged, plan_suggestions, user_id_of
 
 _Outcome = TypeVar("_Outcome")
 

@@ -13,7 +13,7 @@ from publicsuffixlist import PublicSuffixList
 from ua_parser import BestAvailableResolver, Domain, Parser, load_lazy_builtins
 
 from server.model import JsonObject
-from server.users.email_keys import ADDRESS_LENGTH, composed
+from server.users.finding.email_keys import ADDRESS_LENGTH, composed
 
 # Providers that give an address to anyone: registrable domains, and names under any public suffix.
 _FREE_MAIL_DOMAINS = frozenset(

@@ -24,7 +24,7 @@ from server.model import (
 from server.users.addresses import is_ip_address
 from server.users.campaigns import CampaignPlan
 from server.users.derive import domain_key, email_facts, user_agent_facts
-from server.users.email_keys import irregular_key
+from server.users.finding.email_keys import irregular_key
 from server.users.ids import alias_digest, id_of, visitor_id
 from server.users.metadata.flat import FlatMetadata, NotUsual
 from server.users.metadata.operations import OperationsPlan

@@ -22,8 +22,8 @@ from server.errors import Overloaded, ProfileTooLarge
 from server.mongo.client import Collection
 from server.mongo.documents import only
 from server.mongo.identity.pointers import IS_NO_POINTER, End, resolve
-from server.mongo.large_documents import LargeDocuments
 from server.mongo.writes.bulk import VALIDATION_FAILED
+from server.mongo.writes.large_documents import LargeDocuments
 from server.mongo.writes.values import FIELD, values_in
 from server.users.identity.fill import ABSORPTIONS, fill
 

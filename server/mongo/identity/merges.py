@@ -13,8 +13,8 @@ from server.mongo.accounts.transactions import together
 from server.mongo.client import Database, Session
 from server.mongo.identity.absorption import filled_document
 from server.mongo.identity.pointers import HOPS
-from server.mongo.large_documents import LargeDocuments
 from server.mongo.writes.bulk import VALIDATION_FAILED
+from server.mongo.writes.large_documents import LargeDocuments
 
 
 class MongoProfileMerges:

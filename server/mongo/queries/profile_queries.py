@@ -37,13 +37,13 @@ from server.mongo.queries.user_queries import (
 from server.query.conditions import ProfileQuery, StoredPath
 from server.query.declared_paths import text_of
 from server.query.field_mask import WHOLE, Mask, whole
+from server.users.finding.lookup import TOKENS
+from server.users.finding.suggest import SUGGESTED
 from server.users.identity.fill import ABSORPTIONS, anonymous_ids_of
 from server.users.ids import visitor_id
 from server.users.list_users import Listing
-from server.users.lookup import TOKENS
 from server.users.ports import Found
 from server.users.report_campaigns import Report
-from server.users.suggest import SUGGESTED
 
 _WHOLE = projection(WHOLE)
 _POINTER: Projection = {"pointer": 1}

@@ -25,8 +25,8 @@ from server.mongo.documents import only
 from server.mongo.driver import WRITE_SECONDS
 from server.mongo.etags import etag_of
 from server.mongo.identity.redirects import Redirects
-from server.mongo.large_documents import LargeDocuments
 from server.mongo.writes.bulk import VALIDATION_FAILED, failure_of, write_in_bulk
+from server.mongo.writes.large_documents import LargeDocuments
 from server.mongo.writes.update_document import Pipeline, exact_update
 from server.mongo.writes.values import FIELD, Recount, add_values_exactly, may_add
 from server.users.ports import AGAIN, Again, Outcome

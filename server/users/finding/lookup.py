@@ -12,7 +12,7 @@ from server.model import Lookup, LookupRequest
 from server.query.page_token import PageTokens, page_size
 from server.query.strings import text_violation
 from server.users.derive import email_facts
-from server.users.email_keys import irregular_key, migrated_keys
+from server.users.finding.email_keys import irregular_key, migrated_keys
 from server.users.ids import alias_digest
 
 TOKENS: Final = "aliases"

@@ -7,7 +7,7 @@ from server import limits
 from server.model import Fetched, Prefix
 from server.query.field_mask import parse_mask
 from server.query.page_token import page_size
-from server.users.email_keys import key_prefixes
+from server.users.finding.email_keys import key_prefixes
 from server.users.ids import require_text
 
 SUGGESTED: Final = parse_mask(

@@ -12,7 +12,7 @@ from server.commit.lookup_batcher import LookupBatcher
 from server.errors import DatabaseUnavailable
 from server.model import Lookup, LookupRequest, Profile
 from server.query.page_token import PageTokens
-from server.users.lookup import plan_lookup, subject_of_lookup
+from server.users.finding.lookup import plan_lookup, subject_of_lookup
 from server.users.ports import Found, ProfileQueries
 from tests.server.fetched import FetchedProfile
 from tests.support.waiting import turns

@@ -12,7 +12,7 @@ from server.mongo import schema
 from server.mongo.client import Database, connect, open_database
 from server.mongo.migrations import MIGRATIONS, Migrator
 from server.users.derive import email_facts
-from server.users.email_keys import irregular_key, migrated_keys
+from server.users.finding.email_keys import irregular_key, migrated_keys
 
 _NAME: Final = "userfold_email_keys_test"
 _BLANKS: Final = "".join(character for character in map(chr, range(0x10000)) if character.isspace())

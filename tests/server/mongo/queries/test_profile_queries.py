@@ -42,9 +42,9 @@ from server.query.field_mask import WHOLE, parse_mask
 from server.query.page_token import PageTokens
 from server.users.count import plan_count
 from server.users.derive import EmailFacts, email_facts
+from server.users.finding.lookup import LATEST_FIRST, plan_lookup, subject_of_lookup
 from server.users.ids import alias_digest, profile_id
 from server.users.list_users import plan_list, subject_of_list
-from server.users.lookup import LATEST_FIRST, plan_lookup, subject_of_lookup
 from server.users.ports import Found
 from server.users.report_campaigns import plan_report
 from server.users.update import plan_update

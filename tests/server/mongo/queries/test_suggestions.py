@@ -9,7 +9,7 @@ from server.local.mongod import EmbeddedMongod
 from server.model import Prefix
 from server.mongo.client import BY_EMAIL_KEY, BY_USER_ID, Database, connect, open_database, prepare
 from server.mongo.queries.profile_queries import MongoProfileQueries
-from server.users.suggest import plan_suggestions
+from server.users.finding.suggest import plan_suggestions
 from tests.support.plans import explained, stages_of
 
 _NAME: Final = "userfold_suggestions_test"

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from server.users.derive import email_facts
-from server.users.email_keys import irregular_key, key_prefixes, migrated_keys
+from server.users.finding.email_keys import irregular_key, key_prefixes, migrated_keys
 
 
 def _key(text: str) -> str | None:

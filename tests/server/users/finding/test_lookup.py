@@ -10,7 +10,7 @@ from server import limits
 from server.errors import InvalidRequest
 from server.model import Lookup, LookupRequest
 from server.query.page_token import SECONDS, PageTokens
-from server.users.lookup import plan_lookup, subject_of_lookup
+from server.users.finding.lookup import plan_lookup, subject_of_lookup
 
 _KEY = Fernet.generate_key()
 _TOKENS = PageTokens(_KEY)

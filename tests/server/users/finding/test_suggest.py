@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from server.errors import InvalidRequest
 from server.model import Prefix
-from server.users.suggest import merged, plan_suggestions
+from server.users.finding.suggest import merged, plan_suggestions
 
 
 def _refused(text: str, size: int) -> list[tuple[str, str]]:
