@@ -4,8 +4,8 @@
 2. The user's document gets what it lacks, and the id of the absorption: only if it is as it was read, and never anew.
 3. The pointer drops what it held.
 
-Whoever meets a pointer that still holds something takes the remaining steps. Each has an effect once only, so several
-servers may take them at the same time, and after an interruption at any point.
+A write or a server that meets a pointer which still holds something takes the remaining steps. Each has an effect once
+only, so several servers may take them at the same time, and after an interruption at any point.
 """
 
 import asyncio

@@ -6,7 +6,7 @@ from typing import Final
 import structlog
 from pymongo.errors import PyMongoError
 
-from server.errors import ProfileTooLarge, UserfoldError
+from server.errors import Overloaded, ProfileTooLarge
 from server.mongo.client import Database
 from server.mongo.identity.absorption import Absorption
 
@@ -31,16 +31,19 @@ class PendingAbsorptions:
         while True:
             try:
                 await self.finish_all()
-            except (PyMongoError, UserfoldError) as error:
+            except PyMongoError as error:
                 _log.warning("absorption waiting", error=type(error).__name__)
             await asyncio.sleep(REFRESH_SECONDS)
 
     async def finish_all(self) -> None:
-        """Finish all absorptions that are there now. Raises PyMongoError or Overloaded."""
+        """Finish all absorptions that are there now, but those whose documents other writes keep changing.
+
+        Raises PyMongoError.
+        """
         # In the order of their ids, which begin with a time: those that are too large are the first, and stay.
         pending = self._profiles.find({"absorption": {"$exists": True}}, ["_id"]).sort("absorption", 1).limit(_AT_ONCE)
         for pointer in [each["_id"] async for each in pending]:
             try:
                 await self._absorption.finish(pointer)
-            except ProfileTooLarge:
+            except (Overloaded, ProfileTooLarge):
                 continue
