@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
+from google.api import annotations_pb2
+
 from docs.generator.contract import Contract
 from docs.generator.descriptors import SUBJECTS, Api
 from docs.generator.openapi import operations, responses
@@ -93,13 +95,11 @@ def written(value: Any) -> str:
 
 
 def _routes(api: Api, service: str) -> Iterator[operations.Route]:
-    """The routes of a service, in the order of its methods."""
-    bindings = bindings_of(SERVICES, INTERNAL)
+    """The routes of a service, in the order of the protos: the first one of a method before its further ones."""
+    bindings = {(binding.method, binding.template): binding for binding in bindings_of(SERVICES, INTERNAL)}
     for method in api.services[service].method:
-        name = f"/userfold.v1.{service}/{method.name}"
-        found = sorted(
-            (binding for binding in bindings if binding.rpc == name),
-            key=lambda binding: (len(binding.template), binding.method),
-        )
-        for place, binding in enumerate(found):
-            yield operations.Route(service, method.name, binding, is_first=place == 0)
+        rule = method.options.Extensions[annotations_pb2.http]
+        for place, each in enumerate((rule, *rule.additional_bindings)):
+            if verb := each.WhichOneof("pattern"):
+                binding = bindings[verb.upper(), getattr(each, verb)]
+                yield operations.Route(service, method.name, binding, is_first=place == 0)
