@@ -1,4 +1,4 @@
-"""Profiles that commands print, as a table or as JSON Lines, and the question before an erasure."""
+"""Profiles that commands print, as a table or as JSON Lines, and the question before what cannot be undone."""
 
 import sys
 from collections.abc import Callable, Sequence
@@ -66,8 +66,16 @@ def cell_of(profile: Any, path: tuple[str, ...]) -> str | None:
 
 def confirm_erasure(what: str, is_confirmed: bool) -> None:
     """Ask before an erasure of `what`, such as "3 users". Raises CommandFailed where nobody can answer."""
+    confirm("an erasure", f"Erase {what} for good?", is_confirmed)
+
+
+def confirm(what: str, question: str, is_confirmed: bool) -> None:
+    """Ask a question before `what`, such as "a merge", which cannot be undone.
+
+    Raises CommandFailed where nobody can answer.
+    """
     if is_confirmed:
         return
     if not sys.stdin.isatty():
-        raise CommandFailed("an erasure cannot be undone: confirm it with --yes", ExitStatus.USAGE)
-    typer.confirm(f"Erase {what} for good?", abort=True, err=True)
+        raise CommandFailed(f"{what} cannot be undone: confirm it with --yes", ExitStatus.USAGE)
+    typer.confirm(question, abort=True, err=True)

@@ -30,7 +30,7 @@ COMMANDS: Final = (
     ("run", "cli.commands.programs.run", _SERVING, "Run MongoDB, the server and the gateway on this machine."),
     ("server", "cli.commands.programs.server", _SERVING, "Run the gRPC server."),
     ("gateway", "cli.commands.programs.gateway", _SERVING, "Run the HTTP gateway."),
-    ("users", "cli.commands.users", _DATA, "Read, count and delete the profiles of users."),
+    ("users", "cli.commands.users", _DATA, "Read, count, merge and delete the profiles of users."),
     ("companies", "cli.commands.companies", _DATA, "Read, count and delete the profiles of companies."),
     ("visitors", "cli.commands.visitors", _DATA, "Read, count and delete the profiles of visitors."),
     ("import", "cli.commands.import_users", _DATA, "Import users from JSON Lines, a JSON array or CSV."),

@@ -14,13 +14,14 @@ from userfold.v1.user_service_pb2 import (
     GetUserRequest,
     ListUsersRequest,
     LookupUsersRequest,
+    MergeUsersRequest,
     RemoveAliasRequest,
     SuggestUsersRequest,
 )
 
 from cli.connection import connected
 from cli.failures import CommandFailed
-from cli.listings import PAGE, Columns, cell_of, columns_of, confirm_erasure, print_profiles
+from cli.listings import PAGE, Columns, cell_of, columns_of, confirm, confirm_erasure, print_profiles
 from cli.output import Json, note, print_fields, print_json, print_json_line, print_table
 from cli.refusals import line_of
 from gateway.transcoding.json_encoder import plain
@@ -56,7 +57,7 @@ Limit: TypeAlias = Annotated[
 
 @app.callback()
 def _users() -> None:
-    """Read, count and delete the profiles of users. Needs USERFOLD_TOKEN."""
+    """Read, count, merge and delete the profiles of users. Needs USERFOLD_TOKEN."""
 
 
 @app.command()
@@ -168,6 +169,38 @@ def export(user_id: UserId) -> None:
     with connected() as connection:
         response = connection.call(connection.users.ExportUser, ExportUserRequest(user_id=user_id))
     print_json(plain(response.user_export))
+
+
+@app.command()
+def merge(
+    user_id: Annotated[str, typer.Argument(metavar="USER_ID", help="The id of the user who stays.")],
+    source_user_id: Annotated[
+        str, typer.Argument(metavar="SOURCE_USER_ID", help="The id of the user who becomes a part of that one.")
+    ],
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Merge a user into another one, for two ids of one person.
+
+    The user who stays keeps its values, and gets those that it lacks. The other id leads to it from then on. This
+    cannot be undone.
+    """
+    if not yes:
+        note(
+            f"{user_id} keeps its values, and gets those of {source_user_id} that it lacks, its session tokens and"
+            f" anonymous ids, and the earlier of the two first campaigns. {source_user_id} is no user of its own any"
+            f" more: the id leads to {user_id} from then on, in updates too."
+        )
+    confirm("a merge of users", "Merge the two for good?", yes)
+    with connected() as connection:
+        request = MergeUsersRequest(user_id=user_id, source_user_id=source_user_id)
+        response = connection.call(connection.users.MergeUsers, request)
+    if as_json:
+        print_json({"merged": response.merged})
+    elif response.merged:
+        print_fields({"merged": source_user_id, "into": user_id})
+    else:
+        print("both ids lead to one user already")
 
 
 @app.command()

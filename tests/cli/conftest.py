@@ -42,6 +42,13 @@ class Userfold(Protocol):
     def __call__(self, *arguments: object, **variables: str) -> Run: ...
 
 
+class Terminal(io.StringIO):
+    """The keyboard of a user."""
+
+    def isatty(self) -> bool:
+        return True
+
+
 @pytest.fixture
 def userfold(stack: Stack, mongod: EmbeddedMongod, application: Application) -> Userfold:
     settings = {

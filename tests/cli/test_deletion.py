@@ -1,6 +1,5 @@
 """`userfold applications rename` and `delete`."""
 
-import io
 import json
 from typing import Any
 from unittest.mock import patch
@@ -10,18 +9,11 @@ from pymongo.database import Database
 
 from cli.commands.applications import changes
 from server.mongo.removal.deletion import Step
-from tests.cli.conftest import Run, Userfold
+from tests.cli.conftest import Run, Terminal, Userfold
 from tests.support.applications import Application
 from tests.support.stack import Api
 
 _COUNTS = {"users": 2, "visitors": 0, "companies": 0, "suppressions": 0, "refusals": 0, "credentials": 2, "indexes": 0}
-
-
-class Terminal(io.StringIO):
-    """The keyboard of a user."""
-
-    def isatty(self) -> bool:
-        return True
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from unittest.mock import patch
 
 import pytest
 
-from tests.cli.conftest import Run, Userfold
+from tests.cli.conftest import Run, Terminal, Userfold
 from tests.support.stack import Api
 
 
@@ -129,6 +129,33 @@ def test_users_are_erased_only_when_that_is_confirmed(userfold: Userfold, users:
     assert run.returncode == 1
     assert [list(each) for each in json.loads(run.stdout)] == [["user_id", "response"], ["user_id", "error"]]
     assert run.stderr.splitlines()[-1] == "userfold: 1 of 2 users are not erased"
+
+
+def test_a_user_is_merged_into_another_one(userfold: Userfold, users: Api) -> None:
+    run = userfold("users", "merge", "u1", "u2", "--yes")
+    assert (run.returncode, run.stdout, run.stderr) == (0, "merged  u2\ninto    u1\n", "")
+    merged = users.get("u2").json()
+    assert (merged["user_id"], merged["followed_user_id"]) == ("u1", "u2")
+    assert (merged["metadata"]["value"], merged["alias_count"]) == (1, 2)
+    assert userfold("users", "merge", "u1", "u2", "--yes").stdout == "both ids lead to one user already\n"
+    for ids, is_merged in ((("u2", "u3"), True), (("u3", "u1"), False)):
+        assert json.loads(userfold("users", "merge", *ids, "--yes", "--json").stdout) == {"merged": is_merged}
+    for source, reason in (("nobody", "USER_NOT_FOUND"), ("u1", "INVALID_REQUEST")):
+        refused = userfold("users", "merge", "u1", source, "--yes")
+        assert (refused.returncode, refused.stdout, reason in refused.stderr) == (1, "", True)
+
+
+def test_users_are_merged_only_when_that_is_confirmed(userfold: Userfold, users: Api) -> None:
+    run = userfold("users", "merge", "u1", "u2")
+    assert (run.returncode, run.stdout) == (2, "")
+    explained, refused = run.stderr.splitlines()
+    assert explained.startswith("u1 keeps its values, and gets those of u2 that it lacks")
+    assert refused == "userfold: a merge of users cannot be undone: confirm it with --yes"
+    for typed, status, user_id in (("n\n", 1, "u2"), ("y\n", 0, "u1")):
+        with patch("sys.stdin", Terminal(typed)):
+            run = userfold("users", "merge", "u1", "u2")
+        assert (run.returncode, "Merge the two for good?" in run.stderr) == (status, True)
+        assert users.get("u2").json()["user_id"] == user_id
 
 
 def test_a_token_is_removed_from_its_user(userfold: Userfold, users: Api) -> None:
