@@ -1,10 +1,10 @@
 """`userfold companies`: profiles of companies, over gRPC."""
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Final, TypeAlias
+from typing import Final
 
 import typer
-from userfold.v1.company_pb2 import Company
+from userfold.v1.company_pb2 import Company, CompanyExport
 from userfold.v1.company_service_pb2 import (
     CountCompaniesRequest,
     DeleteCompanyRequest,
@@ -13,29 +13,10 @@ from userfold.v1.company_service_pb2 import (
     ListCompaniesRequest,
 )
 
-from cli.connection import connected
-from cli.listings import Columns, columns_of, confirm_erasure, print_profiles
-from cli.output import Json, print_fields, print_json
-from gateway.transcoding.json_encoder import plain
+from cli.connection import Connection
+from cli.profile_commands import PageRequest, ProfileCommands
 
 app = typer.Typer(no_args_is_help=True)
-
-
-def _columns_of(text: str) -> Columns:
-    return columns_of(text, "company_id")
-
-
-_COLUMNS: Final = _columns_of("company_domain,created_time,stored_time")
-
-CompanyId: TypeAlias = Annotated[
-    str, typer.Argument(metavar="COMPANY_ID", help="The id of the company, as updates carry it.")
-]
-Filter: TypeAlias = Annotated[
-    str,
-    typer.Option(
-        metavar="FILTER", help="Only companies that match, such as 'metadata.plan = \"Free\"'.", show_default=False
-    ),
-]
 
 
 @app.callback()
@@ -43,79 +24,43 @@ def _companies() -> None:
     """Read, count and delete the profiles of companies. Needs USERFOLD_TOKEN."""
 
 
-@app.command()
-def get(company_id: CompanyId, as_json: Json = False) -> None:
-    """Print the profile of a company, as JSON."""
-    with connected() as connection:
-        response = connection.call(connection.companies.GetCompany, GetCompanyRequest(company_id=company_id))
-    print_json(plain(response.company))
+class _Calls:
+    """The methods of CompanyService."""
+
+    def get(self, connection: Connection, profile_id: str) -> Company:
+        return connection.call(connection.companies.GetCompany, GetCompanyRequest(company_id=profile_id)).company
+
+    def page(self, connection: Connection, request: PageRequest) -> tuple[Sequence[Company], str]:
+        response = connection.call(connection.companies.ListCompanies, ListCompaniesRequest(**request))
+        return response.companies, response.next_page_token
+
+    def count(self, connection: Connection, filter: str) -> int:
+        return connection.call(connection.companies.CountCompanies, CountCompaniesRequest(filter=filter)).count
+
+    def export(self, connection: Connection, profile_id: str) -> CompanyExport:
+        request = ExportCompanyRequest(company_id=profile_id)
+        return connection.call(connection.companies.ExportCompany, request).company_export
+
+    def delete(self, connection: Connection, profile_id: str) -> bool:
+        request = DeleteCompanyRequest(company_id=profile_id)
+        return connection.call(connection.companies.DeleteCompany, request).deleted
 
 
-@app.command("list")
-def list_(
-    filter: Filter = "",
-    order_by: Annotated[
-        str, typer.Option(metavar="ORDER", help="created_time, modified_time or company_id; with ' desc': reversed.")
-    ] = "created_time",
-    fields: Annotated[
-        Any,
-        typer.Option(
-            metavar="FIELD,...",
-            parser=_columns_of,
-            help="The fields to print, such as company_domain,metadata.plan. With --json and without this: all.",
-        ),
-    ] = None,
-    limit: Annotated[
-        int, typer.Option(min=0, metavar="COMPANIES", help="The largest number of companies to print; 0: all.")
-    ] = 100,
-    as_json: Json = False,
-) -> None:
-    """List the companies that a filter matches. With --json: one JSON object on each line."""
-    columns: Columns = fields or _COLUMNS
-    wanted = [] if as_json and fields is None else list(columns)
-    with connected() as connection:
-
-        def page(size: int, token: str) -> tuple[Sequence[Company], str]:
-            request = ListCompaniesRequest(
-                filter=filter, order_by=order_by, page_size=size, page_token=token, fields=wanted
-            )
-            response = connection.call(connection.companies.ListCompanies, request)
-            return response.companies, response.next_page_token
-
-        print_profiles(page, limit, columns, as_json, "companies")
-
-
-@app.command()
-def count(filter: Filter = "", as_json: Json = False) -> None:
-    """Count the companies that a filter matches."""
-    with connected() as connection:
-        response = connection.call(connection.companies.CountCompanies, CountCompaniesRequest(filter=filter))
-    if as_json:
-        print_json({"count": response.count})
-    else:
-        print(response.count)
-
-
-@app.command()
-def export(company_id: CompanyId) -> None:
-    """Print everything that is stored about a company, as JSON."""
-    with connected() as connection:
-        response = connection.call(connection.companies.ExportCompany, ExportCompanyRequest(company_id=company_id))
-    print_json(plain(response.company_export))
-
-
-@app.command()
-def delete(
-    company_id: CompanyId,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
-    as_json: Json = False,
-) -> None:
-    """Erase a company: the profile, and all that is derived from it. Its users stay."""
-    confirm_erasure("the company", yes)
-    with connected() as connection:
-        request = DeleteCompanyRequest(company_id=company_id)
-        response = connection.call(connection.companies.DeleteCompany, request)
-    if as_json:
-        print_json({"deleted": response.deleted})
-    else:
-        print_fields({"erased" if response.deleted else "not found": company_id})
+_CALLS: Final = _Calls()
+_COMMANDS: Final = ProfileCommands(
+    _CALLS,
+    one="company",
+    many="companies",
+    key="company_id",
+    filter='metadata.plan = "Free"',
+    orders="created_time, modified_time or company_id",
+    fields="company_domain,metadata.plan",
+    columns="company_domain,created_time,stored_time",
+)
+_COMMANDS.add_get(app)
+_COMMANDS.add_list(app)
+_COMMANDS.add_count(app)
+_COMMANDS.add_export(app)
+_COMMANDS.add_delete(
+    app, _CALLS.delete, "Erase a company: the profile, and all that is derived from it. Its users stay."
+)

@@ -2,10 +2,10 @@
 
 import sys
 from collections.abc import Sequence
-from typing import Annotated, Any, Final, TypeAlias
+from typing import Annotated, Any, Final
 
 import typer
-from userfold.v1.user_pb2 import User
+from userfold.v1.user_pb2 import User, UserExport
 from userfold.v1.user_service_pb2 import (
     BatchDeleteUsersRequest,
     CountUsersRequest,
@@ -19,40 +19,15 @@ from userfold.v1.user_service_pb2 import (
     SuggestUsersRequest,
 )
 
-from cli.connection import connected
+from cli.connection import Connection, connected
 from cli.failures import CommandFailed
-from cli.listings import PAGE, Columns, cell_of, columns_of, confirm, confirm_erasure, print_profiles
+from cli.listings import PAGE, cell_of, confirm, confirm_erasure, print_profiles
 from cli.output import Json, note, print_fields, print_json, print_json_line, print_table
+from cli.profile_commands import PageRequest, ProfileCommands
 from cli.refusals import line_of
 from gateway.transcoding.json_encoder import plain
 
 app = typer.Typer(no_args_is_help=True)
-
-
-def _columns_of(text: str) -> Columns:
-    return columns_of(text, "user_id")
-
-
-_COLUMNS: Final = _columns_of("company_id,metadata.email,created_time,modified_time")
-
-UserId: TypeAlias = Annotated[str, typer.Argument(metavar="USER_ID", help="The id of the user, as updates carry it.")]
-Filter: TypeAlias = Annotated[
-    str,
-    typer.Option(
-        metavar="FILTER", help="Only users that match, such as 'metadata.plan = \"pro\"'.", show_default=False
-    ),
-]
-Fields: TypeAlias = Annotated[
-    Any,
-    typer.Option(
-        metavar="FIELD,...",
-        parser=_columns_of,
-        help="The fields to print, such as company_id,metadata.plan. With --json and without this: all.",
-    ),
-]
-Limit: TypeAlias = Annotated[
-    int, typer.Option(min=0, metavar="USERS", help="The largest number of users to print; 0: all.")
-]
 
 
 @app.callback()
@@ -60,43 +35,35 @@ def _users() -> None:
     """Read, count, merge and delete the profiles of users. Needs USERFOLD_TOKEN."""
 
 
-@app.command()
-def get(user_id: UserId, as_json: Json = False) -> None:
-    """Print the profile of a user, as JSON."""
-    with connected() as connection:
-        response = connection.call(connection.users.GetUser, GetUserRequest(user_id=user_id))
-    print_json(plain(response.user))
+class _Calls:
+    """The methods of UserService that other services have as well."""
+
+    def get(self, connection: Connection, profile_id: str) -> User:
+        return connection.call(connection.users.GetUser, GetUserRequest(user_id=profile_id)).user
+
+    def page(self, connection: Connection, request: PageRequest) -> tuple[Sequence[User], str]:
+        response = connection.call(connection.users.ListUsers, ListUsersRequest(**request))
+        return response.users, response.next_page_token
+
+    def count(self, connection: Connection, filter: str) -> int:
+        return connection.call(connection.users.CountUsers, CountUsersRequest(filter=filter)).count
+
+    def export(self, connection: Connection, profile_id: str) -> UserExport:
+        return connection.call(connection.users.ExportUser, ExportUserRequest(user_id=profile_id)).user_export
 
 
-@app.command("list")
-def list_(
-    filter: Filter = "",
-    order_by: Annotated[
-        str, typer.Option(metavar="ORDER", help="created_time, modified_time or user_id; with ' desc': reversed.")
-    ] = "created_time",
-    fields: Fields = None,
-    limit: Limit = 100,
-    as_json: Json = False,
-) -> None:
-    """List the users that a filter matches. With --json: one JSON object on each line."""
-    columns: Columns = fields or _COLUMNS
-    wanted = [] if as_json and fields is None else list(columns)
-    with connected() as connection:
-
-        def page(size: int, token: str) -> tuple[Sequence[User], str]:
-            response = connection.call(
-                connection.users.ListUsers,
-                ListUsersRequest(
-                    filter=filter,
-                    order_by=order_by,
-                    page_size=size,
-                    page_token=token,
-                    fields=wanted,
-                ),
-            )
-            return response.users, response.next_page_token
-
-        print_profiles(page, limit, columns, as_json, "users")
+_COMMANDS: Final = ProfileCommands(
+    _Calls(),
+    one="user",
+    many="users",
+    key="user_id",
+    filter='metadata.plan = "pro"',
+    orders="created_time, modified_time or user_id",
+    fields="company_id,metadata.plan",
+    columns="company_id,metadata.email,created_time,modified_time",
+)
+_COMMANDS.add_get(app)
+_COMMANDS.add_list(app)
 
 
 @app.command()
@@ -110,7 +77,7 @@ def lookup(
     anonymous_id: Annotated[
         str | None, typer.Option(metavar="ANONYMOUS_ID", help="An anonymous id that users' profiles name.")
     ] = None,
-    limit: Limit = 100,
+    limit: Annotated[int, _COMMANDS.limit_option()] = 100,
     as_json: Json = False,
 ) -> None:
     """List the users of a session token, an email address, a company or an anonymous id, the latest first."""
@@ -126,7 +93,7 @@ def lookup(
             response = connection.call(connection.users.LookupUsers, request)
             return response.users, response.next_page_token
 
-        print_profiles(page, limit, _COLUMNS, as_json, "users")
+        print_profiles(page, limit, _COMMANDS.columns_of(_COMMANDS.columns), as_json, "users")
 
 
 @app.command()
@@ -145,30 +112,15 @@ def search(
         for suggestion in suggestions:
             print_json_line(plain(suggestion))
         return
-    columns = _columns_of("company_id,metadata.email,metadata.name")
+    columns = _COMMANDS.columns_of("company_id,metadata.email,metadata.name")
     rows = [
         [*(cell_of(plain(each.user), path) for path in columns.values()), each.matched_field] for each in suggestions
     ]
     print_table([*(column.upper() for column in columns), "MATCHED_FIELD"], rows)
 
 
-@app.command()
-def count(filter: Filter = "", as_json: Json = False) -> None:
-    """Count the users that a filter matches."""
-    with connected() as connection:
-        response = connection.call(connection.users.CountUsers, CountUsersRequest(filter=filter))
-    if as_json:
-        print_json({"count": response.count})
-    else:
-        print(response.count)
-
-
-@app.command()
-def export(user_id: UserId) -> None:
-    """Print everything that is stored about a user, as JSON."""
-    with connected() as connection:
-        response = connection.call(connection.users.ExportUser, ExportUserRequest(user_id=user_id))
-    print_json(plain(response.user_export))
+_COMMANDS.add_count(app)
+_COMMANDS.add_export(app)
 
 
 @app.command()
@@ -234,7 +186,7 @@ def delete(
 
 @app.command()
 def remove_alias(
-    user_id: UserId,
+    user_id: Annotated[str, _COMMANDS.id_argument()],
     session_token: Annotated[str, typer.Argument(metavar="TOKEN", help="The token; - reads it from standard input.")],
     as_json: Json = False,
 ) -> None:
