@@ -1,7 +1,7 @@
 """`python -m tests.faults`: cause every fault under load, and test that the checker finds seeded bugs.
 
-Exits with 1 if anything is lost, stale or phantom, or if a bug is not found. The results are written to build/, or with
---publish to results/.
+Exits with 1 if anything is lost, stale, phantom or a cycle, or if a bug is not found. The results are written to
+build/, or with --publish to results/.
 """
 
 import argparse
@@ -71,7 +71,7 @@ def _seeded(cluster: Cluster, chosen: list[str], seconds: float) -> Mapping[str,
         if f"seeded-{bug}" in chosen:
             cluster.seed(bug)
             verdict = try_out(cluster, do, seconds).verdict
-            kinds = {"lost": verdict.lost, "stale": verdict.stale, "phantom": verdict.phantom}
+            kinds = {"lost": verdict.lost, "stale": verdict.stale, "phantom": verdict.phantom, "cycle": verdict.cycle}
             bugs[bug] = [f"{len(findings)} {kind}" for kind, findings in kinds.items() if findings]
             print(f"{bug}: {', '.join(bugs[bug]) or 'NOT FOUND'}", file=sys.stderr, flush=True)
     return bugs
@@ -84,7 +84,7 @@ def _faults(cluster: Cluster, chosen: list[str], seconds: float) -> Mapping[str,
             result = found[fault.name] = try_out(cluster, fault.do, seconds)
             print(fault_row(fault, result), file=sys.stderr, flush=True)
             verdict = result.verdict
-            for text in (*verdict.lost[:5], *verdict.stale[:5], *verdict.phantom[:5]):
+            for text in (*verdict.lost[:5], *verdict.stale[:5], *verdict.phantom[:5], *verdict.cycle[:5]):
                 print(f"  {text}", file=sys.stderr)
     return found
 

@@ -21,12 +21,11 @@ from tests.faults.history import History, Operation, Outcome
 from tests.support.applications import Application
 from tests.support.http1 import AsyncConnection, Response, request_bytes
 
-_PER_USER = 200  # Far below the limit of 1,000 aliases of a profile.
 _PATIENCE = 11.0  # More than the gateway's deadline, as in client libraries.
 _IN_DOUBT = frozenset({"WRITE_OUTCOME_UNKNOWN", "INTERNAL", ""})
 _PAUSE = 0.25  # After a round in which nothing was acknowledged.
 
-OPTIONS = (
+_OPTIONS = (
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.min_reconnect_backoff_ms", 500),
     ("grpc.max_reconnect_backoff_ms", 500),
@@ -49,11 +48,12 @@ class Traffic:
 class Client:
     """Sends updates of its own users of one application. Every second client repeats updates of unknown outcome.
 
-    A round is `size` operations, of `users` users in turn.
+    A round is `size` operations, of `users` users in turn. After `per_user` operations of each, new users follow.
     """
 
     size: ClassVar = 1
     users: ClassVar = 1
+    per_user: ClassVar = 200  # Far below the limit of 1,000 aliases of a profile.
 
     def __init__(self, number: int, application: Application, traffic: Traffic) -> None:
         self._name = f"{type(self).__name__}-{number}"
@@ -101,7 +101,7 @@ class Client:
     def _begin(self, history: History) -> Operation:
         number = next(self._counters)
         turn, user = divmod(number, self.users)
-        generation, counter = divmod(turn, _PER_USER)
+        generation, counter = divmod(turn, self.per_user)
         user_id = f"{self._name}/{user}/{generation}"
         token = f"{user_id}/{counter + 1}"
         application_id = self._application.application_id
@@ -184,7 +184,7 @@ class GrpcSingle(Client):
         super().__init__(number, application, traffic)
         first = number % len(traffic.servers)
         servers = [*traffic.servers[first:], *traffic.servers[:first]]
-        self._channel = grpc.aio.insecure_channel(f"ipv4:{','.join(servers)}", options=OPTIONS)
+        self._channel = grpc.aio.insecure_channel(f"ipv4:{','.join(servers)}", options=_OPTIONS)
         self._stub: Any = UserServiceStub(self._channel)
         self._metadata = (("x-moesif-application-id", application.collector_key),)
 
@@ -237,6 +237,36 @@ class GrpcStream(GrpcSingle):
         async for response in call:
             for each in response.acknowledgements:
                 outcomes[each.sequence_number] = _from_result(each)
+
+
+class TwoServers(GrpcSingle):
+    """`UpdateUser`, through two servers at once."""
+
+    size = 2
+
+    def __init__(self, number: int, application: Application, traffic: Traffic) -> None:
+        super().__init__(number, application, traffic)
+        server = traffic.servers[(number + 1) % len(traffic.servers)]
+        self._other_channel = grpc.aio.insecure_channel(f"ipv4:{server}", options=_OPTIONS)
+        self._other: Any = UserServiceStub(self._other_channel)
+        self._manager = (("authorization", f"Bearer {application.management_token}"),)
+
+    async def run(self) -> None:
+        try:
+            await super().run()
+        finally:
+            await self._other_channel.close(None)
+
+    async def _update(
+        self, server: Any, user: UserUpdate, outcomes: list[Outcome], index: int, options: Mapping[str, Any]
+    ) -> None:
+        """Send an update through one of them, and set its outcome."""
+        try:
+            await server.UpdateUser(pb.UpdateUserRequest(user=user), **options)
+        except grpc.aio.AioRpcError as error:
+            outcomes[index] = outcome_of_error(error)
+        else:
+            outcomes[index] = Outcome.ACKNOWLEDGED
 
 
 def _user(operation: Operation) -> dict[str, Any]:

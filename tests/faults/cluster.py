@@ -12,12 +12,10 @@ from typing import IO, Any, Final, Self
 
 import uvloop
 from pymongo import MongoClient, WriteConcern
-from pymongo.read_concern import ReadConcern
 
 from server.accounts.credentials import generate_collector_key
-from server.users.ids import profile_id
 from tests.faults.clients import Traffic
-from tests.faults.history import History, Stored
+from tests.faults.history import History
 from tests.faults.kinds import clients_of
 from tests.faults.links import Links
 from tests.faults.replica_set import ReplicaSet
@@ -159,31 +157,14 @@ class Cluster:
             traffic.is_over = True
             running.result(timeout=60)
 
-    def stored(self, applications: list[Application]) -> dict[str, Stored]:
-        """All profiles of these applications by their ids, read with majority read concern.
-
-        A visitor is a part of the user whose id is its anonymous id: the clients use one text for both.
-        """
+    def stored(self, applications: list[Application]) -> list[dict[str, Any]]:
+        """All documents of the profiles of these applications, as a majority has them at one moment."""
         # After this write, a majority has every earlier write.
         self.client.get_database("faults", write_concern=WriteConcern("majority")).checks.insert_one({})
-        profiles = self.client[DATABASE].get_collection("profiles", read_concern=ReadConcern("majority"))
         ids = [application.application_id for application in applications]
         own = {"_id": {"$regex": f"^({'|'.join(ids)})/"}}
-        stored: dict[str, Stored] = {}
-        pointers = {each["_id"]: each["pointer"] for each in profiles.find({**own, "pointer": {"$exists": True}})}
-        assert not pointers.keys() & set(pointers.values()), "a pointer leads to a pointer"
-        for document in profiles.find(own).sort("_id", 1):
-            # Visitors are before users, as in a profile that has absorbed one.
-            each = document.get("absorbed", document)
-            if "pointer" in each:
-                continue
-            user = each["_id"]
-            if "user_id" not in each:
-                user = profile_id(each["application_id"], each["anonymous_id"])
-            visitor = stored.get(user, Stored((), None))
-            counters = [count for count in (visitor.counter, each.get("metadata", {}).get("counter")) if count]
-            stored[user] = Stored([*visitor.aliases, *each.get("aliases", ())], max(counters, default=None))
-        return stored
+        with self.client.start_session(snapshot=True) as session:
+            return list(self.client[DATABASE].profiles.find(own, session=session))
 
     def last_election(self) -> tuple[float, float]:
         """When the primary began to accept writes, and when a majority had one, in seconds since 1970."""

@@ -6,48 +6,34 @@ from typing import Any
 
 import grpc
 from userfold.v1 import user_service_pb2 as pb
-from userfold.v1.user_service_pb2_grpc import UserServiceStub
 
-from tests.faults.clients import OPTIONS, GrpcSingle, Traffic, message_of, outcome_of_error
+from tests.faults.clients import Traffic, TwoServers, message_of
 from tests.faults.history import Operation, Outcome
 from tests.support.applications import Application
 
 
-class Conditional(GrpcSingle):
+class Conditional(TwoServers):
     """`UpdateUser` with the etag of a user that was just read, and without one through another server.
 
     A round is a conditional update and its rival. An update that is sent again has the same etag.
     """
 
-    size = 2
-    users = 1
-
     def __init__(self, number: int, application: Application, traffic: Traffic) -> None:
         super().__init__(number, application, traffic)
-        server = traffic.servers[(number + 1) % len(traffic.servers)]
-        self._rival_channel = grpc.aio.insecure_channel(f"ipv4:{server}", options=OPTIONS)
-        self._rival: Any = UserServiceStub(self._rival_channel)
-        self._reader = (("authorization", f"Bearer {application.management_token}"),)
         self._etags: dict[str, str] = {}
-
-    async def run(self) -> None:
-        try:
-            await super().run()
-        finally:
-            await self._rival_channel.close(None)
 
     async def _call(self, operations: Sequence[Operation], outcomes: list[Outcome], **options: Any) -> None:
         conditional = operations[0]
         # What is sent again is the same: also an update that was sent without an etag, since there was no user.
         if conditional.counter % 2 and conditional.token not in self._etags:
             await self._read(conditional)
-        await asyncio.gather(*(self._update(index, each, outcomes, options) for index, each in enumerate(operations)))
+        await asyncio.gather(*(self._send_one(index, each, outcomes, options) for index, each in enumerate(operations)))
 
     async def _read(self, operation: Operation) -> None:
         """Make an operation conditional. A user who is not stored yet has no etag."""
         try:
             response = await self._stub.GetUser(
-                pb.GetUserRequest(user_id=operation.user_id), metadata=self._reader, timeout=5
+                pb.GetUserRequest(user_id=operation.user_id), metadata=self._manager, timeout=5
             )
         except grpc.aio.AioRpcError as error:
             if error.code() is not grpc.StatusCode.NOT_FOUND:
@@ -57,17 +43,13 @@ class Conditional(GrpcSingle):
             self._etags[operation.token] = response.user.etag
             operation.base = response.user.alias_count
 
-    async def _update(self, index: int, operation: Operation, outcomes: list[Outcome], options: dict[str, Any]) -> None:
+    async def _send_one(
+        self, index: int, operation: Operation, outcomes: list[Outcome], options: dict[str, Any]
+    ) -> None:
         is_rival = not operation.counter % 2
         operation.is_rival = is_rival
         message = message_of(operation)
         message.etag = self._etags.get(operation.token, "")
         if is_rival:
             message.metadata_json = b'{"rival":%d}' % operation.counter
-        stub = self._rival if is_rival else self._stub
-        try:
-            await stub.UpdateUser(pb.UpdateUserRequest(user=message), **options)
-        except grpc.aio.AioRpcError as error:
-            outcomes[index] = outcome_of_error(error)
-        else:
-            outcomes[index] = Outcome.ACKNOWLEDGED
+        await self._update(self._other if is_rival else self._stub, message, outcomes, index, options)

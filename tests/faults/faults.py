@@ -300,5 +300,6 @@ SEEDED: Final[Mapping[str, Do]] = {
     "wrong-application": lambda *_: None,
     "w-1": _killed_unreplicated,
     "lost-condition": lambda *_: None,
+    "merge-in-parts": lambda *_: None,
 }
 """The fault under which each bug of `seeded` shows."""

@@ -12,6 +12,7 @@ STALE    An earlier operation replaced the effect of an acknowledged one. The co
          those of acknowledged operations must be in the order of these.
 PHANTOM  A wrong effect: of a refused operation, of another user's operation, of an operation that was not sent, or
          only one of the two effects of an operation, as an update is atomic.
+CYCLE    A pointer leads in a circle, so that no profile has the values of its user (see `stored.py`).
 LATE     No error, but counted: the counter is that of an operation of unknown outcome, which MongoDB applied after a
          later one was acknowledged. A request in the socket of a frozen MongoDB is executed when MongoDB resumes.
 
@@ -70,19 +71,24 @@ class Verdict:
     lost: list[str] = field(default_factory=list)
     stale: list[str] = field(default_factory=list)
     phantom: list[str] = field(default_factory=list)
+    cycle: list[str] = field(default_factory=list)
     late: list[str] = field(default_factory=list)
 
     @property
     def is_clean(self) -> bool:
-        return not (self.lost or self.stale or self.phantom)
+        return not (self.lost or self.stale or self.phantom or self.cycle)
 
 
 class History:
-    """The log of all operations. Each is added before it is sent. `clock` counts seconds."""
+    """The log of all operations. Each is added before it is sent. `clock` counts seconds.
+
+    `merged` has the profiles of each pair of users of whom a merge was acknowledged.
+    """
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self.operations: list[Operation] = []
+        self.merged: set[frozenset[str]] = set()
 
     def begin(self, profile: str, user_id: str, counter: int, token: str, alias: bytes) -> Operation:
         operation = Operation(profile, user_id, counter, token, alias)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from tests.faults.clients import Client, GrpcBatch, GrpcSingle, GrpcStream, HttpBatch, HttpSingle, Traffic
 from tests.faults.conditional_clients import Conditional
 from tests.faults.identifying_clients import Identifying
+from tests.faults.merging_clients import Merging
 from tests.support.applications import Application
 
 
@@ -18,6 +19,7 @@ def clients_of(applications: Sequence[Application], traffic: Traffic, factor: in
         GrpcStream: 4,
         Conditional: 8,
         Identifying: 8,
+        Merging: 8,
     }
     return [
         kind(number, applications[number // 2 % len(applications)], traffic)

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from tests.faults.faults import FAULTS, Fault
 from tests.faults.trial import Result
 
-_COUNTS = ("operations", "acknowledged", "unknown", "refused", "lost", "stale", "phantom", "late")
+_COUNTS = ("operations", "acknowledged", "unknown", "refused", "merged", "lost", "stale", "phantom", "cycle", "late")
 _TIMES = ("longest gap", "after a new primary", "MongoDB's own part")
 
 
@@ -35,5 +35,6 @@ def _line(*cells: str) -> str:
 
 def _counts(result: Result) -> Sequence[int]:
     verdict = result.verdict
-    findings = (verdict.lost, verdict.stale, verdict.phantom, verdict.late)
-    return (result.operations, result.acknowledged, result.unknown, result.refused, *map(len, findings))
+    findings = (verdict.lost, verdict.stale, verdict.phantom, verdict.cycle, verdict.late)
+    counts = (result.operations, result.acknowledged, result.unknown, result.refused, result.merged)
+    return (*counts, *map(len, findings))

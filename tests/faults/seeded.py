@@ -16,6 +16,7 @@ from pymongo.errors import BulkWriteError
 from server.__main__ import main
 from server.model import STORED, PlannedUpdate, ProfileWrite, UserUpdate
 from server.mongo import client
+from server.mongo.identity import merges
 from server.mongo.writes import bulk, conditional, profiles
 from server.mongo.writes.bulk import DUPLICATE_KEY, BulkResult, Operation, write_in_bulk
 from server.mongo.writes.profiles import MongoProfileStore
@@ -28,8 +29,8 @@ from tests.faults.cluster import VARIABLE
 _MIXED_UP = 50
 
 # Typed so that names in these modules can be replaced.
-_batch, _methods, _bulk, _database, _profiles, _conditional = cast(
-    Sequence[Any], (batch_updates, update_methods, bulk, client, profiles, conditional)
+_batch, _methods, _bulk, _database, _profiles, _conditional, _merges = cast(
+    Sequence[Any], (batch_updates, update_methods, bulk, client, profiles, conditional, merges)
 )
 
 _applied = MongoProfileStore.apply
@@ -90,6 +91,13 @@ def _write_to_any_document() -> None:
     _conditional._only = lambda profile_id, _: {"_id": profile_id}
 
 
+def _merge_without_a_transaction() -> None:
+    async def apart(_: Any, write: Callable[[Any], Any]) -> Any:
+        return await write(None)
+
+    _merges.together = apart
+
+
 BUGS: Final[Mapping[str, Callable[[], None]]] = {
     "acknowledge-before-write": _acknowledge_before_the_write,
     "ignore-write-concern-errors": _ignore_write_concern_errors,
@@ -97,6 +105,7 @@ BUGS: Final[Mapping[str, Callable[[], None]]] = {
     "wrong-application": _mix_applications_up,
     "w-1": _do_not_wait_for_the_majority,
     "lost-condition": _write_to_any_document,
+    "merge-in-parts": _merge_without_a_transaction,
 }
 
 if __name__ == "__main__":

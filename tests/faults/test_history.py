@@ -1,5 +1,7 @@
 """The checker with histories of a few operations."""
 
+from dataclasses import asdict
+
 import pytest
 
 from tests.faults.history import History, Operation, Outcome, Stored, Verdict, check
@@ -21,8 +23,7 @@ def verdict(outcomes: list[list[Outcome]], aliases: list[int], counter: int | No
 
 
 def kinds(found: Verdict) -> dict[str, int]:
-    counts = {"lost": found.lost, "stale": found.stale, "phantom": found.phantom, "late": found.late}
-    return {kind: len(texts) for kind, texts in counts.items() if texts}
+    return {kind: len(texts) for kind, texts in asdict(found).items() if texts}
 
 
 @pytest.mark.parametrize(
