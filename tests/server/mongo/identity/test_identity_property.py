@@ -59,7 +59,7 @@ class Servers:
         return bool(await getattr(self, f"_{name}")(step, *arguments))
 
     async def finish(self) -> None:
-        await PendingAbsorptions(self._database).finish_all()
+        await PendingAbsorptions(self._database).make_pass()
         assert await self._database.profiles.count_documents({"absorption": {"$exists": True}}) == 0
 
     async def shown(self) -> dict[str, Any]:
