@@ -109,12 +109,14 @@ class MongoProfileStore:
     async def _write(self, writes: Sequence[ProfileWrite]) -> Sequence[Outcome | Again]:
         """Apply writes of different profiles."""
         outcomes: list[Outcome | Again] = [WriteOutcomeUnknown()] * len(writes)
+        pending: list[int] = []
+        later: list[int] = []
         for index, write in enumerate(writes):
             if write.aliases and not write.exact and self._full_aliases.exceeds(write):
                 write.exact = True
                 outcomes[index] = AGAIN
-        later = [index for index, write in enumerate(writes) if write.recount or write.follows]
-        pending = [index for index in range(len(writes)) if outcomes[index] is not AGAIN and index not in later]
+            else:
+                (later if write.recount or write.follows else pending).append(index)
         refused = []
         for _ in range(_ATTEMPTS):
             if not pending:
@@ -143,9 +145,8 @@ class MongoProfileStore:
                 outcomes[index] = reason
         if later:
             with timeout(WRITE_SECONDS):
-                left = [index for index in later if outcomes[index] is not AGAIN]
-                slow = await asyncio.gather(*[self._write_slowly(writes[index]) for index in left])
-            for index, outcome in zip(left, slow, strict=True):
+                slow = await asyncio.gather(*[self._write_slowly(writes[index]) for index in later])
+            for index, outcome in zip(later, slow, strict=True):
                 outcomes[index] = outcome
         return outcomes
 
