@@ -1,17 +1,18 @@
 """The results of a batch of reads: one for each user, until the response is full."""
 
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Any
+from typing import Any, TypeVar
 
 from google.protobuf.message import Message
 from google.rpc.status_pb2 import Status
 
 from runtime.turns import Turns
 from server.errors import ResponseTooLarge, UserfoldError
-from server.model import Fetched
 from server.rpc.call import Call
 from server.rpc.observing.refusal_log import status_of_refusal
 from server.services.updates.batch_updates import REFUSED_IN_ONE_TURN
+
+_User = TypeVar("_User")
 
 
 class ReadResults:
@@ -34,7 +35,7 @@ class ReadResults:
         """Whether no further user fits."""
         return self._too_large is not None
 
-    async def fill(self, user: Fetched, fill: Callable[[Fetched, Any], Awaitable[bool]]) -> None:
+    async def fill(self, user: _User, fill: Callable[[_User, Any], Awaitable[bool]]) -> None:
         """Add the response that `fill` makes of a user. It returns whether the response still fits."""
         if self._too_large is None:
             result = self._results.add()
@@ -68,8 +69,8 @@ class ReadResults:
 async def fill_read_results(
     method: str,
     results: Any,
-    users: Iterable[Fetched | UserfoldError],
-    fill: Callable[[Fetched, Any], Awaitable[bool]],
+    users: Iterable[_User | UserfoldError],
+    fill: Callable[[_User, Any], Awaitable[bool]],
     call: Call,
     turns: Turns,
 ) -> None:

@@ -26,6 +26,21 @@ class FoundCompany:
     company: Fetched
 
 
+@dataclass(frozen=True, slots=True)
+class FoundUser:
+    """A user, with the company if it was requested and there is one."""
+
+    user: Fetched
+    found: FoundCompany | None = None
+
+    async def fill(self, response: pb.GetUserResponse, builder: ResponseBuilder) -> bool:
+        """Fill the response of one of several users. Returns whether it fits, as the first always does."""
+        if self.found is None:
+            return await builder.next_user(self.user, None, response)
+        response.company_match = convert.company_match(self.found.match)
+        return await builder.next_user(self.user, self.found.company, response)
+
+
 class CompanyFinder:
     """Finds the companies of users in the queries of companies."""
 
@@ -62,6 +77,14 @@ class CompanyFinder:
             else:
                 companies.append(FoundCompany(key, link.match, company))
         return companies
+
+    async def with_companies(
+        self, application_id: str, users: Sequence[Fetched]
+    ) -> Sequence[FoundUser | UserfoldError]:
+        """Each user with the company, and ResponseTooLarge for those after the end of what `of_users` returns."""
+        companies = await self.of_users(application_id, users)
+        found = [FoundUser(user, company) for user, company in zip(users, companies, strict=False)]
+        return [*found, *[ResponseTooLarge()] * (len(users) - len(found))]
 
     async def fill_users(
         self, users: Sequence[Fetched], response: pb.LookupUsersResponse, builder: ResponseBuilder, application_id: str

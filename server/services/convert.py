@@ -196,6 +196,8 @@ def metadata_json_of(message: Message) -> Sequence[bytes]:
     match message:
         case user_pb2.User() | company_pb2.Company():
             return [message.metadata_json]
+        case user_service_pb2.GetUserResponse():
+            return [message.user.metadata_json, message.company.metadata_json]
         case user_service_pb2.UpdateUserResponse() | user_pb2.UserExport():
             visitors = message.visitors if isinstance(message, user_pb2.UserExport) else ()
             return [message.user.metadata_json, *(visitor.visitor.metadata_json for visitor in visitors)]

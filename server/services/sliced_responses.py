@@ -9,7 +9,7 @@ from typing import Any, Final, TypeAlias
 
 import orjson
 from google.protobuf.message import Message
-from userfold.v1 import campaign_service_pb2, company_pb2, user_pb2
+from userfold.v1 import campaign_service_pb2, company_pb2, user_pb2, user_service_pb2
 
 from runtime.turns import Turns
 from server import limits
@@ -64,6 +64,18 @@ class ResponseBuilder:
         """Fill the message of a profile."""
         await self._decode(fetched)
         await self._translate(fetched.profile(), message)
+
+    async def next_user(
+        self, user: Fetched, company: Fetched | None, message: user_service_pb2.GetUserResponse
+    ) -> bool:
+        """Fill the response of one of several users, with the company if there is one. Returns whether it fits, as the
+        first always does.
+        """
+        is_first = not self._bytes
+        await self.profile(user, message.user)
+        if company is not None:
+            await self.profile(company, message.company)
+        return self._add_size(message) or is_first
 
     async def preview(self, profile: Profile, size: int, response: Message, message: ProfileMessage) -> bool:
         """Fill the message of the profile in the response of a dry run, of which `size` bytes of BSON were decoded.

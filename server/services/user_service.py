@@ -9,7 +9,7 @@ from userfold.v1 import user_service_pb2 as pb
 from runtime.turns import Turns
 from server.commit.lookup_batcher import LookupBatcher
 from server.errors import GatewayTooOld, UserfoldError, UserNotFound
-from server.model import Erasure, Scope, WouldErase
+from server.model import Erasure, Fetched, Scope, WouldErase
 from server.query.field_mask import parse_mask
 from server.query.page_token import PageTokens
 from server.rpc.call import Call, is_from_gateway_0_1
@@ -17,7 +17,7 @@ from server.rpc.observing.refusal_log import status_of_refusal
 from server.rpc.parsing import ParsedRequest
 from server.services import convert
 from server.services.batch_reads import fill_read_results
-from server.services.company_finder import CompanyFinder
+from server.services.company_finder import CompanyFinder, FoundUser
 from server.services.sliced_responses import ResponseBuilder
 from server.services.updates.batch_updates import outcomes_of, plan_each, require_batch
 from server.services.updates.update_methods import UpdateMethods
@@ -83,29 +83,36 @@ class UserService:
             yield response
 
     async def GetUser(self, request: pb.GetUserRequest, call: Call) -> pb.GetUserResponse:
+        if request.include_company:
+            call.require(Scope.READ_COMPANIES)
         fetched = await self._queries.find(plan_get(call.application_id, "user_id", request.user_id))
         if fetched is None:
             raise UserNotFound
-        response, builder = pb.GetUserResponse(), self._builder(call)
-        await builder.profile(fetched, response.user)
-        if request.include_company:
-            call.require(Scope.READ_COMPANIES)
-            (found,) = await self._companies.of_users(call.application_id, [fetched])
-            if found is not None:
-                response.company_match = convert.company_match(found.match)
-                await builder.profile(found.company, response.company)
+        response = pb.GetUserResponse()
+        (company,) = (
+            await self._companies.of_users(call.application_id, [fetched]) if request.include_company else [None]
+        )
+        await FoundUser(fetched, company).fill(response, self._builder(call))
         convert.fill_followed(request.user_id, response)
         return response
 
     async def BatchGetUsers(self, request: pb.BatchGetUsersRequest, call: Call) -> pb.BatchGetUsersResponse:
+        if request.include_company:
+            call.require(Scope.READ_COMPANIES)
         planned, mask = _plan_reads(call.application_id, request.user_ids), parse_mask(request.fields)
         fetched = await outcomes_of(planned, lambda ids: self._queries.find_many(ids, mask))
+
+        async def found(users: Sequence[Fetched]) -> Sequence[FoundUser | UserfoldError]:
+            if request.include_company:
+                return await self._companies.with_companies(call.application_id, users)
+            return [FoundUser(user) for user in users]
+
         response, builder = pb.BatchGetUsersResponse(), self._builder(call)
         await fill_read_results(
             "BatchGetUsers",
             response.results,
-            fetched,
-            lambda user, message: builder.next_profile(user, message.user),
+            await outcomes_of(fetched, found),
+            lambda user, message: user.fill(message, builder),
             call,
             self._turns,
         )

@@ -80,6 +80,58 @@ def test_a_company_of_another_application_is_not_found(
     database.companies.delete_many({"application_id": "another"})
 
 
+def _batch(api: Api, *user_ids: str, **asked: Any) -> Any:
+    body = {"user_ids": user_ids, "include_company": True} | asked
+    response = api.client.post("/v1/users:batchGet", json=body, headers=api.reader)
+    assert response.status_code == 200, response.text
+    return response.json()["results"]
+
+
+def test_a_batch_of_reads_returns_each_user_as_get_does(api: Api, companies: Profiles) -> None:
+    companies.stored({"company_domain": "acme.com", "metadata": {"plan": "free"}}, key="a")
+    api.stored({"company_id": "a", "metadata": {"k": 1}}, user_id="by id")
+    api.stored({"metadata": {"email": "x@acme.com", "k": 2}}, user_id="by domain")
+    api.stored({"company_id": "unknown"}, user_id="none")
+    ids = ["by domain", "nobody", "by id", "", "none", "by domain"]
+    results = _batch(api, *ids)
+    assert [each.get("error", {}).get("status") for each in results] == [
+        *(None, "NOT_FOUND", None, "INVALID_ARGUMENT", None, None)
+    ]
+    read = {user_id: each["response"] for user_id, each in zip(ids, results, strict=True) if "response" in each}
+    for user_id, response in read.items():
+        beside = {name: value for name, value in response.items() if name != "user"}
+        assert response["user"] | beside == _user(api, user_id)
+    assert [each.get("company_match") for each in read.values()] == ["COMPANY_DOMAIN", "COMPANY_ID", None]
+    # The fields are those of the user: without those that lead to the company, it is found and is whole.
+    masked = _batch(api, "by domain", "by id", fields=["metadata.k"])
+    assert [each["response"] for each in masked] == [
+        {**read["by domain"], "user": {"user_id": "by domain", "metadata": {"k": 2}}},
+        {**read["by id"], "user": {"user_id": "by id", "metadata": {"k": 1}}},
+    ]
+    plain = _batch(api, "by id", include_company=False)
+    assert [each["response"].keys() for each in plain] == [{"user"}]
+
+
+def test_a_batch_of_reads_ends_before_the_first_user_whose_company_does_not_fit(api: Api, companies: Profiles) -> None:
+    links = dict[str, str]()
+    for number in range(10):
+        # Companies of their own are too large to be read together, and one of all is too large to be repeated.
+        for company_id in (f"c{number}", "shared")[: 1 if number else 2]:
+            companies.stored({"metadata": {"text": "x" * 1_000_000}}, key=company_id)
+        links |= {f"own{number}": f"c{number}", f"same{number}": "shared"}
+    assert api.batch([{"user_id": key, "company_id": each} for key, each in links.items()]).status_code == 201
+    for name in ("own", "same"):
+        left, seen = [f"{name}{number}" for number in range(10)], list[int]()
+        while left:
+            results = _batch(api, *left)
+            read = [each["response"] for each in results if "response" in each]
+            assert [each["company"]["company_id"] for each in read] == [links[each["user"]["user_id"]] for each in read]
+            assert all("error" in each for each in results[len(read) :])
+            assert {each["error"]["details"][0]["reason"] for each in results[len(read) :]} <= {"RESPONSE_TOO_LARGE"}
+            left, seen = left[len(read) :], [*seen, len(read)]
+        assert seen == [8, 2]
+
+
 def test_a_look_up_has_each_company_once_with_its_users(api: Api, companies: Profiles) -> None:
     companies.batch([{"company_id": "a", "company_domain": "acme.com"}, {"company_id": "b", "company_domain": "b.de"}])
     users: list[dict[str, Any]] = [
@@ -139,7 +191,8 @@ def test_it_takes_the_scope_of_companies_too(
     headers = {"Authorization": f"Bearer {secret}"}
     get = api.client.get("/v1/users/u", params={"include_company": "true"}, headers=headers)
     look_up = api.client.post("/v1/users:lookup", json={"session_token": "t", "include_company": True}, headers=headers)
-    for response in (get, look_up):
+    batch = api.client.post("/v1/users:batchGet", json={"user_ids": ["u"], "include_company": True}, headers=headers)
+    for response in (get, batch, look_up):
         if len(scopes) == 1:
             assert response.status_code == 403
             assert response.json()["details"][0]["metadata"] == {"scope": "read:companies"}

@@ -102,7 +102,10 @@ REQUESTS: Mapping[str, Callable[[UserIds], Sequence[Message]]] = {
         pb.GetUserRequest(user_id=ids.user_id, include_company=True),
         pb.GetUserRequest(user_id=ids.user_id),
     ],
-    "BatchGetUsers": lambda ids: [pb.BatchGetUsersRequest(user_ids=[ids.user_id])],
+    "BatchGetUsers": lambda ids: [
+        pb.BatchGetUsersRequest(user_ids=[ids.user_id], include_company=True),
+        pb.BatchGetUsersRequest(user_ids=[ids.user_id]),
+    ],
     "LookupUsers": lambda ids: [
         pb.LookupUsersRequest(session_token=ids.session_token, include_company=True),
         pb.LookupUsersRequest(session_token=ids.session_token),

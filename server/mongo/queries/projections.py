@@ -6,11 +6,12 @@ from server.merge.field_names import escape_key
 from server.mongo.etags import LAST_ALIAS
 from server.query.field_mask import Mask
 from server.query.fields import FIRST_CAMPAIGN
+from server.users.finding.company_of_user import LINKS
 
 Projection = dict[str, Any]
 
-# No mask leaves out what a list may be ordered by, nor the id.
-_ALWAYS: Final = ("created_time", "modified_time", "modified_nanos")
+# No mask leaves out the id, what a list may be ordered by, and what leads to the company of a user.
+_ALWAYS: Final = ("created_time", "modified_time", "modified_nanos", *LINKS)
 _ALIAS_COUNT: Final = {"$size": {"$ifNull": ["$aliases", []]}}
 _LAST_ALIAS: Final = {"$ifNull": [{"$last": "$aliases"}, "$$REMOVE"]}
 

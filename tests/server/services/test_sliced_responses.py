@@ -118,6 +118,9 @@ async def test_the_first_profile_always_fits(turns: CountingTurns, monkeypatch: 
     builder = _builder(turns)
     fits = [await builder.export(_ORDINARY, export.results.add().response.user_export) for _ in range(3)]
     assert fits == [True, False, False]
+    builder = _builder(turns)
+    fits = [await builder.next_user(_ORDINARY, _ORDINARY, pb.GetUserResponse()) for _ in range(3)]
+    assert fits == [True, False, False]
 
 
 async def test_a_report_ends_at_the_limit_of_its_groups(turns: CountingTurns) -> None:
