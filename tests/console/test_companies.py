@@ -138,6 +138,9 @@ async def test_a_users_page_says_how_the_company_was_found(visit: Visit, api: Ap
     api.stored({}, user_id="none")
     page = await _opened(visit, api.application.management_token, "user/by-id")
     company = _section(page, "Company")
+    await expect(company).to_contain_text("Acme")
+    requested: list[str] = []
+    page.on("request", lambda request: requested.append(request.url.partition("/v1/")[2]))
     for user_id, says in (
         ("by-id", "the company id that updates of this user carried"),
         ("by-domain", "the domain of the email address, acme.com"),
@@ -146,6 +149,8 @@ async def test_a_users_page_says_how_the_company_was_found(visit: Visit, api: Ap
     ):
         await page.evaluate("id => { location.hash = `#/user/${id}`; }", user_id)
         await expect(company).to_contain_text(says)
+    # One read returns both.
+    assert not [path for path in requested if path.startswith(("companies", "users:lookup"))]
     await page.evaluate("location.hash = '#/user/by-domain'")
     await company.get_by_role("link", name="Acme").click()
     await expect(page).to_have_url(re.compile(r"#/company/a$"))

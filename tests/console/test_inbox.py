@@ -1,5 +1,6 @@
 """The inbox: what clients send wrongly, by library and reason, with what to do; and how much of it is new."""
 
+import json
 import re
 from pathlib import Path
 from typing import Any, Final
@@ -7,7 +8,9 @@ from typing import Any, Final
 import pytest
 from playwright.async_api import Page, expect
 from pymongo.database import Database
+from userfold.v1.company_pb2 import CompanyUpdate
 from userfold.v1.reasons_pb2 import ErrorReason, FieldReason
+from userfold.v1.user_pb2 import UserUpdate
 
 from server.model import Scope
 from tests.console.actions import sign_in
@@ -18,7 +21,9 @@ from tests.console.observing import check_every_look
 from tests.support.stack import Api
 from tests.support.waiting import wait_until
 
-_ADVICE: Final = Path(__file__).parents[2] / "web" / "src" / "views" / "inbox" / "advice.ts"
+_ROOT: Final = Path(__file__).parents[2]
+_ADVICE: Final = _ROOT / "web" / "src" / "views" / "inbox" / "advice.ts"
+_FORMS: Final = json.loads((_ROOT / "gateway" / "admin" / "console-files" / "advice.json").read_text())["forms"]
 
 
 def _section(page: Page, title: str) -> Any:
@@ -44,6 +49,35 @@ async def test_refusals_are_grouped_by_library_and_reason(visit: Visit, acme: Pr
     await expect(page.get_by_role("heading", name="Warnings")).to_be_visible()
     await expect(page.get_by_text("ip_address is no IP address, and is stored as sent.")).to_be_visible()
     await check_every_look(page)
+
+
+def test_the_form_of_each_field_of_an_update_is_accepted(api: Api) -> None:
+    users, companies = ({*message.DESCRIPTOR.fields_by_name} for message in (UserUpdate, CompanyUpdate))
+    # JSON has no such member, and a condition fits no other profile.
+    for name in sorted((users | companies) - {"metadata_json", "etag"}):
+        update = json.loads(f"{{{_FORMS[name]}}}")
+        assert name in update
+        key, path = ("user_id", "/v1/users") if name in users else ("company_id", "/v1/companies")
+        response = api.client.post(path, json={key: "1"} | update, headers=api.writer)
+        assert (response.status_code, response.json()) == (201, {}), name
+
+
+async def test_a_refused_operation_is_shown_with_the_right_form(
+    visit: Visit, api: Api, database: Database[dict[str, Any]]
+) -> None:
+    refused: list[dict[str, Any]] = [
+        {"path": [], "set_once": 1},
+        {"path": ["email"], "set_once": "a"},
+        {"path": ["plan"]},
+        {"path": ["plan"], "union": "a"},
+    ]
+    for operation in refused:
+        assert api.update({"user_id": "1", "metadata_operations": [operation]}).status_code == 400
+    own = {"application_id": api.application.application_id}
+    wait_until(lambda: database.refusals.count_documents(own) == len(refused))
+    page = await visit("/console#/inbox")
+    await sign_in(page, api.application.management_token)
+    await expect(page.locator("code.form")).to_have_text([_FORMS["metadata_operations"]] * len(refused))
 
 
 async def test_filters_and_the_order_are_in_the_link(visit: Visit, acme: Product, refusals: None) -> None:

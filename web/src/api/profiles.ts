@@ -1,6 +1,6 @@
 import type { Client } from "./client";
 import { comparisonText } from "./filter";
-import { COMPANIES, USERS, type ProfileKind } from "./kinds";
+import { USERS, type ProfileKind } from "./kinds";
 import { several } from "./privacy";
 import type { Profile, User } from "./types";
 
@@ -14,6 +14,8 @@ export interface CompanyOfUser {
 
 interface GotUser {
   user: User;
+  company?: Profile;
+  company_match?: CompanyMatch;
   followed_user_id?: string;
 }
 
@@ -28,40 +30,22 @@ export interface WholeUser {
 
 /** The profile of one user, or null where nothing is stored. The id is in the body, so any id works. */
 export async function getUser(client: Client, userId: string, signal?: AbortSignal): Promise<User | null> {
-  return (await gotUser(client, userId, signal))?.user ?? null;
+  return (await gotUser(client, userId, false, signal))?.user ?? null;
 }
 
 /** A user with the company, if the token may read companies; null where nothing is stored of the user. */
 export async function getWholeUser(client: Client, userId: string, readsCompanies: boolean, signal?: AbortSignal): Promise<WholeUser | null> {
-  const got = await gotUser(client, userId, signal);
+  const got = await gotUser(client, userId, readsCompanies, signal);
   if (!got) return null;
-  const company = readsCompanies ? await companyOf(client, got.user, signal) : undefined;
-  return { user: got.user, followed: got.followed_user_id || undefined, company };
+  const { user, company, company_match: match, followed_user_id: followed } = got;
+  return { user, followed, company: company && match && { company, match } };
 }
 
-async function gotUser(client: Client, userId: string, signal?: AbortSignal): Promise<GotUser | undefined> {
-  const [result] = await several<GotUser>(client, "v1/users:batchGet", { user_ids: [userId] }, signal);
+async function gotUser(client: Client, userId: string, includeCompany: boolean, signal?: AbortSignal): Promise<GotUser | undefined> {
+  const body = { user_ids: [userId], include_company: includeCompany };
+  const [result] = await several<GotUser>(client, "v1/users:batchGet", body, signal);
   if (result?.error && result.error.reason !== "USER_NOT_FOUND") throw result.error;
   return result?.response;
-}
-
-interface Looked {
-  companies?: { company: Profile; users: { user_id: string; match: CompanyMatch }[] }[];
-}
-
-async function companyOf(client: Client, user: User, signal?: AbortSignal): Promise<CompanyOfUser | undefined> {
-  if (user.company_id !== undefined) {
-    const company = await getProfile(client, COMPANIES, user.company_id, signal);
-    return company ? { company, match: "COMPANY_ID" } : undefined;
-  }
-  const email = user.metadata?.["email"];
-  if (user.company_domain === undefined || typeof email !== "string") return undefined;
-  const { companies = [] } = await client.send<Looked>("POST", "v1/users:lookup", { body: { email, include_company: true }, signal });
-  for (const { company, users } of companies) {
-    const match = users.find((each) => each.user_id === user.user_id)?.match;
-    if (match) return { company, match };
-  }
-  return undefined;
 }
 
 type Found = { readonly [name in ProfileKind["name"]]?: Profile[] };

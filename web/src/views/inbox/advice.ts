@@ -65,7 +65,7 @@ export const ERRORS: Readonly<Record<string, Advice>> = {
 /** By the name of a FieldReason. */
 export const FIELDS: Readonly<Record<string, Advice>> = {
   REQUIRED: ["must be set, and not be empty."],
-  NOT_EXACTLY_ONE: ["is one of several fields of which exactly one must be set."],
+  NOT_EXACTLY_ONE: ["must have, or be, exactly one of several fields; the description in the response lists them."],
   CONFLICT: ["excludes another field that is set too, or differs between the path and the body. Send one of them."],
   WRONG_TYPE: ["has another type than the field may have."],
   TOO_LONG: ["is longer than it may be: ids have 512 bytes, session tokens 8 KiB. Send less of it."],
@@ -89,7 +89,7 @@ export const FIELDS: Readonly<Record<string, Advice>> = {
   INVALID_FILTER: ["cannot be read; the error names the column.", 'metadata.plan = "team" AND created_time >= "2026-01-01T00:00:00Z"'],
   INVALID_FIELDS: ["cannot be read, or names what cannot be requested.", "company_id,metadata.sales_info"],
   INVALID_GROUP_BY: ["names what users cannot be grouped by.", "initial_campaign.utm_source,campaign.utm_medium"],
-  INVALID_VALUE_PATH: ["must be one path below metadata.", "metadata.sales_info.lifetime_value"],
+  INVALID_VALUE_PATH: ["must be one path below metadata; in an operation, it must not begin with a reserved field, such as email.", "metadata.sales_info.lifetime_value"],
   INVALID_ORDER_BY: ["is an order that the method does not have.", "created_time desc"],
   INVALID_PAGE_TOKEN: ["was not returned for this request within a day. Begin again with the first page."],
   NOT_CLEARABLE: ["cannot be removed so. Keys of metadata are removed with null.", '"metadata": {"phone": null}'],
@@ -113,16 +113,21 @@ const WARNINGS: Readonly<Record<string, Advice>> = {
   UNKNOWN_FIELD: ["does not exist and is ignored, so its values are lost. Send them in metadata, or correct the name.", ONE_USER],
 };
 
+/** How a field looks in the JSON of an update. */
 const FORMS: Readonly<Record<string, string>> = {
   user_id: '"user_id": "12345"',
   company_id: '"company_id": "67890"',
+  company_domain: '"company_domain": "acmeinc.com"',
   session_token: '"session_token": "XXXXXXXXXX"',
   anonymous_id: '"anonymous_id": "visitor-1"',
   modified_time: '"modified_time": "2026-01-31T12:00:00Z"',
   ip_address: '"ip_address": "203.0.113.5"',
   user_agent_string: '"user_agent_string": "Mozilla/5.0 …"',
   campaign: '"campaign": {"utm_source": "google", "utm_medium": "cpc"}',
+  latest_campaign: '"latest_campaign": {"utm_source": "google"}',
+  latest_campaign_time: '"latest_campaign": {"utm_source": "google"}, "latest_campaign_time": "2026-01-31T12:00:00Z"',
   metadata: '"metadata": {"email": "john@acmeinc.com", "phone": "4155551212"}',
+  metadata_operations: '"metadata_operations": [{"path": ["sales_info", "first_plan"], "set_once": "team"}, {"path": ["products"], "union": ["api"]}]',
   clear_fields: '"clear_fields": ["company_id"]',
 };
 

@@ -15,14 +15,14 @@ export async function loadAdvice(): Promise<void> {
   if (!tables) throw new ApiError(0, "UNREACHABLE", "Userfold does not answer.", "");
 }
 
-/** What to do about a reason of a field, with the right form of that field where there is no better one. */
+/** What to do about a reason of a field, with the right form of that field where it helps. */
 export function adviceForField(field: string, reason: string, isWarning: boolean): Advice {
   const [says, form] = (isWarning ? tables?.warnings[reason] : undefined) ?? tables?.fields[reason] ?? ["has a reason that this console does not know: it is older than the server."];
-  const own = form ?? (FORM_HELPS.has(reason) ? tables?.forms[field.split(".")[0] ?? ""] : undefined);
-  return own ? [says, own] : [says];
+  const shown = (FORM_HELPS.has(reason) && tables?.forms[field.split(/[.[]/)[0] ?? ""]) || form;
+  return shown ? [says, shown] : [says];
 }
 
-const FORM_HELPS = new Set(["REQUIRED", "WRONG_TYPE", "KEPT_AS_TEXT"]);
+const FORM_HELPS = new Set(["REQUIRED", "WRONG_TYPE", "KEPT_AS_TEXT", "NOT_EXACTLY_ONE", "INVALID_VALUE_PATH"]);
 
 /** What to do about an error, or about a warning without a field. */
 export function adviceFor(reason: string): Advice {
