@@ -116,7 +116,8 @@ async def serve(
         credentials = MongoCredentialStore(opened)
         usage = CredentialUsage(credentials.note_used, time.time)
         authenticator = Authenticator(credentials, time.monotonic, time.time, usage.note)
-        profiles = WriteBatcher(MongoProfileStores(opened))
+        stores = MongoProfileStores(opened)
+        profiles = WriteBatcher(stores)
         secret = await page_token_key(opened)
         indexes = DeclaredIndexes(opened)
         admission = Admission(profiles.require_room, TokenBuckets(rate_limit, time.monotonic))
@@ -142,7 +143,7 @@ async def serve(
             stopping=stopping,
         )
         dispatcher = Dispatcher(served, shared)
-        async with migrations.serving(opened, migrations.MIGRATIONS):
+        async with migrations.serving(opened, migrations.MIGRATIONS, stores.note_version):
 
             def note_load() -> None:
                 profiles.note_load()

@@ -2,7 +2,7 @@
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Final
@@ -122,8 +122,12 @@ def version_after(migrations: Sequence[Migration]) -> int:
 
 
 @asynccontextmanager
-async def serving(database: Database, migrations: Sequence[Migration]) -> AsyncIterator[None]:
+async def serving(
+    database: Database, migrations: Sequence[Migration], note_version: Callable[[int], None]
+) -> AsyncIterator[None]:
     """Register as a server of a database for the block, and migrate the database when it holds the lease.
+
+    `note_version` is called with the version that all stored documents have at least, soon and then repeatedly.
 
     Raises InvalidSetting if this program cannot serve the database.
     """
@@ -131,7 +135,7 @@ async def serving(database: Database, migrations: Sequence[Migration]) -> AsyncI
     metrics.SCHEMA_SUPPORTED.set(version)
     presence = Presence(database, version)
     await presence.begin()
-    task = asyncio.create_task(_run(database, presence, Migrator(database, migrations)))
+    task = asyncio.create_task(_run(database, presence, Migrator(database, migrations), note_version))
     try:
         yield
     finally:
@@ -141,12 +145,16 @@ async def serving(database: Database, migrations: Sequence[Migration]) -> AsyncI
         await presence.end()
 
 
-async def _run(database: Database, presence: Presence, migrator: "Migrator") -> None:
+async def _run(
+    database: Database, presence: Presence, migrator: "Migrator", note_version: Callable[[int], None]
+) -> None:
     while True:
         try:
             await migrator.migrate()
             # Another server may have migrated.
-            metrics.SCHEMA_VERSION.set(await stored_version(database))
+            version = await stored_version(database)
+            metrics.SCHEMA_VERSION.set(version)
+            note_version(version)
             await asyncio.sleep(BEAT_SECONDS)
             await presence.renew()
         except PyMongoError as error:

@@ -1,4 +1,4 @@
-"""A schema migration under writes of an old and a new server. The new server is killed in the middle."""
+"""The latest migration under writes of an old and a new server. The new server is killed in the middle."""
 
 import threading
 from collections.abc import Iterator
@@ -18,7 +18,6 @@ from server.mongo.client import connect, open_database
 from server.mongo.migrations import MIGRATIONS, version_after
 from server.mongo.schema import prepare
 from server.settings import InvalidSetting
-from tests.operations.newer_server import MIGRATION
 from tests.support.applications import Application, register
 from tests.support.programs import Program
 from tests.support.stack import start_server
@@ -28,27 +27,48 @@ pytestmark = pytest.mark.long
 
 _PROFILES = 1000
 
-_OLD = version_after(MIGRATIONS)
-"""The version of the present server, which is the old one here."""
+_NEW = version_after(MIGRATIONS)
+_OLD = _NEW - 1
 
 
 class Writer(threading.Thread):
-    """Sends updates to one server until `stop`. `acknowledged` maps each user id to its last company id."""
+    """Sends updates to one server until `stop`, each with an anonymous id of its own.
+
+    `acknowledged` maps each user id to its last company id, and `anonymous_ids` to all its anonymous ids.
+    """
 
     def __init__(self, name: str, server: Program, application: Application) -> None:
         super().__init__(name=name)
         self.acknowledged: dict[str, str] = {}
+        self.anonymous_ids: dict[str, list[str]] = {}
         self._server = server
         self._metadata = (("x-moesif-application-id", application.collector_key),)
+        self._manager = (("authorization", f"Bearer {application.management_token}"),)
         self._stopped = threading.Event()
 
     def send(self, users: dict[str, str]) -> None:
+        sent = [
+            UserUpdate(user_id=user_id, company_id=company, anonymous_id=f"{company}/{user_id}")
+            for user_id, company in users.items()
+        ]
+        assert self.codes(sent) == [0] * len(sent)
+        self.acknowledged |= users
+        for each in sent:
+            self.anonymous_ids.setdefault(each.user_id, []).append(each.anonymous_id)
+
+    def codes(self, sent: list[UserUpdate]) -> list[int]:
+        """Send updates. Returns their gRPC codes."""
         with grpc.insecure_channel(self._server.ready["grpc"]) as channel:
-            updates = [UserUpdate(user_id=user_id, company_id=company) for user_id, company in users.items()]
             stub: Any = UserServiceStub(channel)
-            response = stub.BatchUpdateUsers(pb.BatchUpdateUsersRequest(users=updates), metadata=self._metadata)
-            assert not any(result.HasField("error") for result in response.results)
-            self.acknowledged |= users
+            response = stub.BatchUpdateUsers(pb.BatchUpdateUsersRequest(users=sent), metadata=self._metadata)
+            return [result.error.code for result in response.results]
+
+    def found(self, anonymous_id: str) -> list[str]:
+        """The ids of the users who have an anonymous id."""
+        with grpc.insecure_channel(self._server.ready["grpc"]) as channel:
+            request = pb.LookupUsersRequest(anonymous_id=anonymous_id)
+            response = UserServiceStub(channel).LookupUsers(request, metadata=self._manager)
+            return [each.user_id for each in response.users]
 
     def run(self) -> None:
         count = 0
@@ -84,7 +104,7 @@ def test_old_and_new_servers_serve_while_one_migrates(
         return fresh.schema.find_one() or {}
 
     def left() -> int:
-        return fresh.profiles.count_documents(dict(MIGRATION.pending))
+        return fresh.profiles.count_documents(dict(MIGRATIONS[-1].pending))
 
     with ExitStack() as stack:
 
@@ -100,7 +120,7 @@ def test_old_and_new_servers_serve_while_one_migrates(
             return writer
 
         writers: list[Writer] = []
-        old = start("server")
+        old = start("tests.operations.older_server")
         application = register(fresh, generate_collector_key())
         seed = write("seed", old)
         for name in ("old", "new"):
@@ -108,11 +128,14 @@ def test_old_and_new_servers_serve_while_one_migrates(
                 seed.send({f"u{number}-{name}": f"SEED-{number}" for number in range(first, first + 500)})
         wait_until(lambda: schema()["version"] == _OLD)
         assert left() == 2 * _PROFILES
+        visit = UserUpdate(anonymous_id="browser", metadata_json=b'{"visits":{"first":1}}')
+        sign_in = UserUpdate(user_id="visitor", anonymous_id="browser")
+        assert seed.codes([visit, sign_in]) == [0, 0]
 
         by_old = write("old", old)
         by_old.start()
         killed = start("tests.operations.newer_server")
-        wait_until(lambda: fresh.profiles.count_documents({"company_key": {"$exists": True}}) > 100)
+        wait_until(lambda: fresh.profiles.count_documents({"anonymous_ids": {"$exists": True}}) > 100)
         killed.process.kill()
         killed.process.wait()
         position = schema()["position"]
@@ -121,6 +144,11 @@ def test_old_and_new_servers_serve_while_one_migrates(
         new = start("tests.operations.newer_server")
         by_new = write("new", new)
         by_new.start()
+        # The old server has left the visitor apart, the new one makes it the user, whom the old one does not know then.
+        assert by_new.codes([sign_in]) == [0]
+        visit.metadata_json = b'{"visits":{"later":2}}'
+        assert by_old.codes([visit]) == [grpc.StatusCode.UNAVAILABLE.value[0]]
+        assert by_new.codes([visit]) == [0]
         wait_until(lambda: schema().get("position", position) != position)
         assert schema()["position"] > position
         # The migration has passed once, and the old server still writes documents that need it.
@@ -132,22 +160,34 @@ def test_old_and_new_servers_serve_while_one_migrates(
 
         by_old.stop()
         assert old.stop() == 0
-        wait_until(lambda: schema()["version"] == _OLD + 1)
+        wait_until(lambda: schema()["version"] == _NEW)
         assert left() == 0
         # After a return to the old version, the migration runs again.
-        back = start("server")
+        back = start("tests.operations.older_server")
         assert schema()["version"] == _OLD
         write("back", back).send({"u1-old": "BACK", "u0-back": "BACK"})
         assert back.stop() == 0
-        wait_until(lambda: schema()["version"] == _OLD + 1)
+        wait_until(lambda: schema()["version"] == _NEW)
         by_new.stop()
+        assert [by_new.found(each) for each in ("browser", "BACK/u1-old", "SEED-1/u1-new")] == [
+            ["visitor"],
+            ["u1-old"],
+            ["u1-new"],
+        ]
 
     expected: dict[str, str] = {}
+    last: dict[str, str] = {}
     for writer in writers:
         expected |= writer.acknowledged
-    stored = {each["user_id"]: each for each in fresh.profiles.find()}
+        last |= {user_id: ids[-1] for user_id, ids in writer.anonymous_ids.items()}
+    stored = {each["user_id"]: each for each in fresh.profiles.find({"user_id": {"$exists": True}})}
+    visitor = stored.pop("visitor")
+    assert (visitor["anonymous_ids"], visitor["metadata"]) == (["browser"], {"visits": {"first": 1, "later": 2}})
     assert {user_id: each["company_id"] for user_id, each in stored.items()} == expected
-    assert all(each["company_key"] == each["company_id"].lower() for each in stored.values())
+    # An old server replaces an anonymous id, and a new one keeps it, whoever stored it.
+    assert {user_id: each["anonymous_ids"][-1] for user_id, each in stored.items()} == last
+    for user_id, ids in by_new.anonymous_ids.items():
+        assert stored[user_id]["anonymous_ids"] == [*seed.anonymous_ids.get(user_id, ()), *ids]
     logged = capfd.readouterr().err
     assert '"migrated"' in logged
     assert "defect" not in logged
@@ -175,13 +215,13 @@ async def test_a_server_refuses_a_database_that_it_cannot_serve(
 def test_an_older_server_does_not_change_what_a_newer_one_has_prepared(
     mongod: EmbeddedMongod, fresh: Database[dict[str, Any]]
 ) -> None:
-    newest = _OLD + 1
+    newest = _NEW + 1
     fresh.schema.insert_one({"_id": "schema", "newest": newest, "least": 1, "version": newest, "clean": newest})
     newer = {"$jsonSchema": {"description": "of the newer version"}}
     fresh.create_collection("profiles", validator=newer)
     server = start_server(mongod.uri, fresh.name)
     assert fresh.get_collection("profiles").options()["validator"] == newer
-    assert (fresh.schema.find_one() or {})["version"] == _OLD
-    assert fresh.servers.count_documents({"version": _OLD}) == 1
+    assert (fresh.schema.find_one() or {})["version"] == _NEW
+    assert fresh.servers.count_documents({"version": _NEW}) == 1
     assert server.stop() == 0
     assert fresh.servers.count_documents({}) == 0

@@ -16,7 +16,7 @@ from server.mongo.client import Collection
 from server.mongo.identity.absorption import Absorption
 from server.mongo.identity.pointers import End, Target, resolve
 from server.mongo.writes.bulk import VALIDATION_FAILED, failure_of, write_in_bulk
-from server.mongo.writes.update_document import exact_update
+from server.mongo.writes.earlier_versions import migrating_update
 from server.mongo.writes.values import FIELD, Recount, add_values_exactly, may_add
 from server.users.ports import AGAIN, Again, Outcome
 
@@ -87,7 +87,7 @@ class Redirects:
         """Apply a write to a stored user. None if there is no such user any more, or AGAIN if it must be counted."""
         if write.recount:
             return await self._recount.write(write)
-        update = exact_update(write)
+        update = migrating_update(write)
         add_values_exactly(update, write.values)
         user = {"_id": write.profile_id, "user_id": {"$exists": True}}
         result = await write_in_bulk(self._profiles, [UpdateOne(user, update)])

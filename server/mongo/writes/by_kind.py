@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from server.errors import WriteOutcomeUnknown
 from server.model import KINDS, ProfileKind, ProfileWrite
 from server.mongo.client import Database
+from server.mongo.writes.earlier_versions import ALL_ANONYMOUS_IDS
 from server.mongo.writes.profiles import MongoProfileStore
 from server.users.ports import Again, Outcome
 
@@ -14,7 +15,12 @@ class MongoProfileStores:
     """The profile stores of all kinds in a MongoDB database, as one."""
 
     def __init__(self, database: Database) -> None:
-        self._stores = {kind: MongoProfileStore(database, kind) for kind in KINDS}
+        self._stores = {kind: MongoProfileStore(database, kind, has_earlier=True) for kind in KINDS}
+
+    def note_version(self, version: int) -> None:
+        """Note that all stored profiles are at this version of the schema at least. It is assumed to be the first."""
+        for store in self._stores.values():
+            store.has_earlier = version < ALL_ANONYMOUS_IDS
 
     async def apply(self, writes: Sequence[ProfileWrite]) -> Sequence[Outcome | Again]:
         """As of ProfileStore."""

@@ -26,8 +26,9 @@ from server.mongo.driver import WRITE_SECONDS
 from server.mongo.etags import etag_of
 from server.mongo.identity.redirects import Redirects
 from server.mongo.writes.bulk import VALIDATION_FAILED, failure_of, write_in_bulk
+from server.mongo.writes.earlier_versions import migrating_update
 from server.mongo.writes.large_documents import LargeDocuments
-from server.mongo.writes.update_document import Pipeline, exact_update
+from server.mongo.writes.update_document import Pipeline
 from server.mongo.writes.values import FIELD, Recount, add_values_exactly, may_add
 from server.users.ports import AGAIN, Again, Outcome
 
@@ -129,7 +130,7 @@ class ConditionalWrites:
     async def _update(self, write: ProfileWrite, stored: Mapping[str, Any]) -> Pipeline | None:
         if write.recount:
             return await self._recount.counted_update(write, stored.get("metadata", {}))
-        update = exact_update(write)
+        update = migrating_update(write)
         add_values_exactly(update, write.values)
         return update
 

@@ -21,7 +21,7 @@ from server.mongo.failures import read_failures
 from server.mongo.identity.pointers import IS_NO_POINTER, End, resolve
 from server.mongo.identity.redirects import redirected
 from server.mongo.writes.bulk import is_too_large
-from server.mongo.writes.update_document import exact_update
+from server.mongo.writes.earlier_versions import migrating_update
 from server.mongo.writes.values import values_in
 from server.query.field_mask import whole
 from server.users.ports import Previewed
@@ -174,7 +174,7 @@ def _of_different_profiles(writes: Sequence[ProfileWrite], start: int) -> Sequen
 
 def _pipeline(write: ProfileWrite, stored: RawBSONDocument) -> list[dict[str, Any]]:
     """Returns the document that a write makes of this one."""
-    return [{"$documents": [{"$literal": stored}]}, *exact_update(write)]
+    return [{"$documents": [{"$literal": stored}]}, *migrating_update(write)]
 
 
 def _values_of(document: Mapping[str, Any]) -> int:

@@ -27,8 +27,9 @@ from server.mongo.writes.bulk import (
     write_in_bulk,
 )
 from server.mongo.writes.conditional import ConditionalWrites
+from server.mongo.writes.earlier_versions import changes_anonymous_id, migrating_update
 from server.mongo.writes.full_aliases import FullAliases
-from server.mongo.writes.update_document import dotted_update, exact_update
+from server.mongo.writes.update_document import dotted_update
 from server.mongo.writes.values import FIELD, READ_SECONDS, Recount, add_values, add_values_exactly, may_add
 from server.users.ports import AGAIN, Again, Outcome
 from server.users.update import fold
@@ -51,9 +52,13 @@ _REASONS: dict[str, Any] = {
 
 
 class MongoProfileStore:
-    """The store of the profiles of one kind in a MongoDB database."""
+    """The store of the profiles of one kind in a MongoDB database.
 
-    def __init__(self, database: Database, kind: ProfileKind = USERS) -> None:
+    `has_earlier` is true while there may be users of a version of the schema before `ALL_ANONYMOUS_IDS`.
+    """
+
+    def __init__(self, database: Database, kind: ProfileKind = USERS, *, has_earlier: bool = False) -> None:
+        self.has_earlier = has_earlier
         self._profiles = database.get_collection(kind.collection)
         # The document that refused a write may not have reached a majority yet.
         self._latest = self._profiles.with_options(read_concern=ReadConcern("local"))
@@ -121,7 +126,7 @@ class MongoProfileStore:
         for _ in range(_ATTEMPTS):
             if not pending:
                 break
-            result = await write_in_bulk(self._profiles, [_operation(writes[index]) for index in pending])
+            result = await write_in_bulk(self._profiles, [self._operation(writes[index]) for index in pending])
             again = []
             for position, index in enumerate(pending):
                 code = result.codes.get(position)
@@ -195,6 +200,16 @@ class MongoProfileStore:
             return DatabaseUnavailable()
         return ProfileTooLarge()
 
+    def _operation(self, write: ProfileWrite) -> Upsert:
+        # The filter is `_id` alone: with any other predicate, racing upserts fail with a duplicate key.
+        if write.exact or (self.has_earlier and changes_anonymous_id(write)):
+            pipeline = migrating_update(write)
+            add_values_exactly(pipeline, write.values)
+            return Upsert(write.profile_id, pipeline)
+        update = dotted_update(write)
+        add_values(update, write.values)
+        return Upsert(write.profile_id, update)
+
     async def _recounted(self, write: ProfileWrite) -> Outcome | Again:
         outcome = await self._recount.write(write)
         if outcome is None:
@@ -212,14 +227,3 @@ def _folded(writes: Sequence[ProfileWrite]) -> tuple[ProfileWrite, int]:
         folded.recount = any(write.recount for write in parts)
         folded.follows = any(write.follows for write in parts)
     return folded, count
-
-
-def _operation(write: ProfileWrite) -> Upsert:
-    # The filter is `_id` alone: with any other predicate, racing upserts fail with a duplicate key.
-    if write.exact:
-        pipeline = exact_update(write)
-        add_values_exactly(pipeline, write.values)
-        return Upsert(write.profile_id, pipeline)
-    update = dotted_update(write)
-    add_values(update, write.values)
-    return Upsert(write.profile_id, update)

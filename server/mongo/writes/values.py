@@ -24,7 +24,8 @@ from server.merge.patch import apply_patch
 from server.model import STORED, SUPPRESSED, Patch, ProfileWrite, Stored, Suppressed
 from server.mongo.client import Collection
 from server.mongo.writes.bulk import failure_of, write_in_bulk
-from server.mongo.writes.update_document import Pipeline, UpdateDocument, exact_update
+from server.mongo.writes.earlier_versions import migrating_update
+from server.mongo.writes.update_document import Pipeline, UpdateDocument
 
 FIELD: Final = "values"
 
@@ -128,7 +129,7 @@ class Recount:
         values, before = await asyncio.to_thread(_counts, metadata, write.patch)
         if values > max(limits.PROFILE_VALUES, before):
             return None
-        update = exact_update(write)
+        update = migrating_update(write)
         update.append({"$set": {FIELD: min(values, limits.PROFILE_VALUES)}})
         return update
 

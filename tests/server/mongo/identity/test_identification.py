@@ -11,7 +11,9 @@ from server import limits
 from server.local.mongod import EmbeddedMongod
 from server.model import STORED, UserUpdate
 from server.mongo.client import Database, connect, open_database, prepare
+from server.mongo.etags import etag_of
 from server.mongo.migrations import MIGRATIONS
+from server.mongo.writes.by_kind import MongoProfileStores
 from server.mongo.writes.profiles import MongoProfileStore
 from server.users.ids import profile_id, visitor_id
 from server.users.update import plan_update
@@ -127,6 +129,49 @@ async def test_an_update_without_an_anonymous_id_is_one_command_and_one_whose_vi
     assert await listened.apply([plan_update("app", each, _NOW).write for each in users]) == [STORED] * 3
     assert commands.names == ["update", "update", "find"]
     client.close()
+
+
+@pytest.mark.parametrize(
+    ("fields", "ids"),
+    [
+        ({"anonymous_id": "second"}, ["first", "second"]),
+        ({"anonymous_id": "first"}, ["first"]),
+        ({"anonymous_id": "second", "metadata": {"a": {}}}, ["first", "second"]),
+        ({"anonymous_id": "second", "etag": "as stored"}, ["first", "second"]),
+        ({"clear_fields": ["anonymous_id"]}, ["first"]),
+        ({"anonymous_id": "second", "clear_fields": ["anonymous_id"]}, ["first", "second"]),
+        ({"session_token": "t"}, None),
+    ],
+)
+async def test_what_replaces_the_only_anonymous_id_of_an_earlier_version_keeps_it(
+    opened: Database, name: str, fields: dict[str, Any], ids: list[str] | None
+) -> None:
+    write = plan_update("app", UserUpdate(user_id=name, anonymous_id="first"), _NOW).write
+    stored = {"_id": write.profile_id, **write.on_insert, **write.patch}
+    await opened.profiles.insert_one(stored)
+    if "etag" in fields:
+        fields = {**fields, "etag": etag_of(stored)}
+    stores: Any = MongoProfileStores(opened)
+    assert await update(stores, user_id=name, **fields) is STORED
+    assert (await user(opened, name)).get("anonymous_ids") == ids
+    # Once all profiles are migrated, an update costs what it did.
+    stores.note_version(4)
+    assert await update(stores, user_id=name, anonymous_id="third") is STORED
+    assert (await user(opened, name))["anonymous_ids"][-1] == "third"
+
+
+async def test_a_visit_keeps_the_only_anonymous_id_of_a_user_of_an_earlier_version(
+    opened: Database, store: MongoProfileStore, name: str
+) -> None:
+    write = plan_update("app", UserUpdate(user_id=name, anonymous_id="first"), _NOW).write
+    await opened.profiles.insert_many(
+        [
+            {"_id": write.profile_id, **write.on_insert, **write.patch},
+            {"_id": visitor_id("app", name), "pointer": write.profile_id},
+        ]
+    )
+    assert await update(store, anonymous_id=name) is STORED
+    assert (await user(opened, name))["anonymous_ids"] == ["first", name]
 
 
 async def test_stored_profiles_get_their_anonymous_id_as_the_first_of_many(opened: Database, name: str) -> None:
