@@ -3,7 +3,10 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, TypeAlias
+
+LookupPosition: TypeAlias = Sequence[datetime | str | None]
+"""The times of a profile by which a look-up is ordered, then its `_id`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,15 +23,15 @@ class Lookup:
     """The users with `value` in the stored field `field`, or among its elements.
 
     With `older_forms`, these are also the users with one of such values in another stored field, or in the same one. At
-    most `limit` of them are wanted, those with the latest `stored_time` first, after the position `after`: the
-    `stored_time` and the `_id` of the last profile of the page before.
+    most `limit` of them are wanted, the latest first (see `users/finding/lookup.py`), after the position `after`, which
+    is that of the last profile of the page before.
     """
 
     application_id: str
     field: str
     value: object
     limit: int
-    after: tuple[datetime | None, str] | None = None
+    after: LookupPosition | None = None
     older_forms: Sequence[tuple[str, Sequence[object]]] = ()
 
 

@@ -23,7 +23,7 @@ from server.services.updates.batch_updates import outcomes_of, plan_each, requir
 from server.services.updates.update_methods import UpdateMethods
 from server.users.count import plan_count
 from server.users.export import plan_export
-from server.users.finding.lookup import LATEST_FIRST, plan_lookup, subject_of_lookup
+from server.users.finding.lookup import plan_lookup, position_in, subject_of_lookup
 from server.users.finding.suggest import merged, plan_suggestions, user_id_of
 from server.users.get import plan_get
 from server.users.identity.merge import plan_merge
@@ -136,7 +136,7 @@ class UserService:
             if is_from_gateway_0_1(call.metadata):
                 # It ignores page tokens, and would pass the first page on as the whole result.
                 raise GatewayTooOld
-            position = fetched[count - 1].position(LATEST_FIRST)
+            position = position_in(lookup, fetched[count - 1])
             response.next_page_token = self._tokens.seal(position, subject_of_lookup(lookup), now)
         return response
 

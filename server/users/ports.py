@@ -70,7 +70,7 @@ class ProfilePreviews(Protocol):
 
 
 Found: TypeAlias = tuple[Sequence[Fetched], bool]
-"""The users of a look-up, the latest `stored_time` first, and whether there are more."""
+"""The users of a look-up, the latest first, and whether there are more."""
 
 
 class ProfileQueries(Protocol):

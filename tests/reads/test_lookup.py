@@ -27,27 +27,75 @@ def found(api: Api, **asked: Any) -> list[str]:
     return [user["user_id"] for user in answer.json()["users"]]
 
 
-def stored_at(database: Database[dict[str, Any]], application: Application, user_id: str, second: float | None) -> None:
+def stored_at(
+    database: Database[dict[str, Any]],
+    application: Application,
+    user_id: str,
+    second: float | None,
+    field: str = "stored_time",
+) -> None:
     """Set the time at which the latest update of a user was stored. None: as version 0.1 left it."""
     time = None if second is None else datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=second)
-    change = {"$unset": {"stored_time": ""}} if time is None else {"$set": {"stored_time": time}}
+    change = {"$unset": {field: ""}} if time is None else {"$set": {field: time}}
     database.profiles.update_one({"_id": profile_id(application.application_id, user_id)}, change)
 
 
-def test_a_token_finds_all_users_who_share_it_ordered_by_stored_time_not_by_modified_time(
+def test_users_are_ordered_by_stored_time_not_by_modified_time(
     api: Api, application: Application, database: Database[dict[str, Any]]
 ) -> None:
     for user_id, year, second in (("old", 2030, 1), ("latest", 1970, 3), ("between", 2026, 2), ("other", 2026, 9)):
-        token = "t" if user_id != "other" else "t2"
-        api.stored({"session_token": token, "modified_time": f"{year}-01-01T00:00:00Z"}, user_id=user_id)
+        company_id = "c" if user_id != "other" else "c2"
+        api.stored({"company_id": company_id, "modified_time": f"{year}-01-01T00:00:00Z"}, user_id=user_id)
         stored_at(database, application, user_id, second)
-    assert found(api, session_token="t") == ["latest", "between", "old"]
+    assert found(api, company_id="c") == ["latest", "between", "old"]
     stored_at(database, application, "old", 3.002)
     stored_at(database, application, "between", 3.001)
-    assert found(api, session_token="t") == ["old", "between", "latest"]
+    assert found(api, company_id="c") == ["old", "between", "latest"]
     # Version 0.1 stored no time.
     stored_at(database, application, "old", None)
-    assert found(api, session_token="t") == ["between", "latest", "old"]
+    assert found(api, company_id="c") == ["between", "latest", "old"]
+
+
+def test_of_users_who_share_a_token_those_who_sent_it_last_come_first(
+    api: Api, application: Application, database: Database[dict[str, Any]]
+) -> None:
+    def sent_at(user_id: str, second: float) -> None:
+        stored_at(database, application, user_id, second, "sent_alias.time")
+
+    for user_id in ("again", "once", "switched", "left"):
+        api.stored({"session_token": "t"}, user_id=user_id)
+    for user_id in ("switched", "left"):
+        api.stored({"session_token": "t2"}, user_id=user_id)
+    for second, user_id in enumerate(("again", "once", "switched", "left")):
+        sent_at(user_id, second)
+        # In the other order, because of updates without a token.
+        stored_at(database, application, user_id, 9 - second)
+    assert found(api, session_token="t") == ["once", "again", "switched", "left"]
+    assert found(api, session_token="t2") == ["left", "switched"]
+    for user_id, second in (("again", 4), ("left", 5)):
+        api.stored({"session_token": "t"}, user_id=user_id)
+        sent_at(user_id, second)
+    expected = ["left", "again", "once", "switched"]
+    assert found(api, session_token="t") == expected
+    page_token = ""
+    for user_id in expected:
+        page = look_up(api, session_token="t", page_size=1, page_token=page_token).json()
+        assert [each["user_id"] for each in page["users"]] == [user_id]
+        page_token = page["next_page_token"]
+    assert page_token == ""
+
+
+def test_a_visitor_who_sent_a_token_last_has_sent_it_as_the_user_too(
+    api: Api, application: Application, database: Database[dict[str, Any]]
+) -> None:
+    for user_id in ("u", "v"):
+        api.stored({"session_token": "t"}, user_id=user_id)
+        stored_at(database, application, user_id, 1, "sent_alias.time")
+    api.update({"anonymous_id": "a", "session_token": "t"})
+    api.stored({"anonymous_id": "a"}, user_id="w")
+    for user_id, second in (("u", 3), ("v", 2), ("w", 1)):
+        stored_at(database, application, user_id, second)
+    assert found(api, session_token="t") == ["w", "u", "v"]
 
 
 def test_the_time_of_the_latest_write_is_returned(

@@ -3,14 +3,11 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from datetime import UTC, datetime
-from operator import itemgetter
 from typing import Any
 
 from bson.codec_options import CodecOptions
 from bson.raw_bson import RawBSONDocument
 from pymongo import timeout
-from pymongo.errors import ConnectionFailure, ServerSelectionTimeoutError
 
 from server import limits
 from server.errors import NOT_FOUND, IndexRequired, QueryTooSlow, ResponseTooLarge, UserfoldError
@@ -23,12 +20,12 @@ from server.mongo.failures import read_failures
 from server.mongo.identity.pointers import resolve
 from server.mongo.queries.cursors import ANSWER_SECONDS, read_documents
 from server.mongo.queries.indexes import is_served, path_to_declare, reads_all
+from server.mongo.queries.lookups import Lookups
 from server.mongo.queries.projections import Projection, cut_projection, projection
 from server.mongo.queries.reports import CampaignReports
 from server.mongo.queries.user_queries import (
     Query,
     all_by_key,
-    lookup_query,
     page_query,
     prefix_query,
     profile_query,
@@ -36,8 +33,7 @@ from server.mongo.queries.user_queries import (
 )
 from server.query.conditions import ProfileQuery, StoredPath
 from server.query.declared_paths import text_of
-from server.query.field_mask import WHOLE, Mask, whole
-from server.users.finding.lookup import TOKENS
+from server.query.field_mask import Mask, whole
 from server.users.finding.suggest import SUGGESTED
 from server.users.identity.fill import ABSORPTIONS, anonymous_ids_of
 from server.users.ids import visitor_id
@@ -45,28 +41,14 @@ from server.users.list_users import Listing
 from server.users.ports import Found
 from server.users.report_campaigns import Report
 
-_WHOLE = projection(WHOLE)
 _POINTER: Projection = {"pointer": 1}
 _SUGGESTED = cut_projection(SUGGESTED, limits.SUGGESTED_CHARACTERS)
 _EVERY = {USERS: BY_USER_ID, COMPANIES: BY_COMPANY_ID, VISITORS: BY_VISITOR}
 _PREFIX_INDEXES = {"user_id": BY_USER_ID, "email_key": BY_EMAIL_KEY}
 _MILLISECONDS = 1_000 * limits.QUERY_SECONDS
-# As `lookup.LATEST_FIRST`. MongoDB sorts a missing value as null, which is before every date.
-_SORT = [("stored_time", -1), ("_id", 1)]
-_NEVER = datetime.min.replace(tzinfo=UTC)
 
 # Profiles of any size that are read by one query.
 _LARGE_AT_ONCE = 20
-
-# How many users more than tokens a query for many tokens may find.
-_SHARING = 100
-
-_IS_LARGE = {"$gt": [{"$bsonSize": "$metadata"}, limits.GROUPED_METADATA_BYTES]}
-_GROUPED = _WHOLE | {
-    "application_id": 1,
-    "is_large": _IS_LARGE,
-    "metadata": {"$cond": [_IS_LARGE, "$$REMOVE", "$metadata"]},
-}
 
 
 class MongoProfileQueries:
@@ -81,6 +63,7 @@ class MongoProfileQueries:
         self._options: CodecOptions[Any] = self._profiles.codec_options
         # As bytes, so that the size of a document is known before it is decoded.
         self._raw = self._profiles.with_options(self._options.with_options(document_class=RawBSONDocument))
+        self._lookups = Lookups(database)
         self._reports = CampaignReports(database)
 
     async def find(self, profile_id: str) -> Fetched | None:
@@ -176,65 +159,10 @@ class MongoProfileQueries:
         return {document["_id"]: document async for document in cursor}
 
     async def look_up(self, lookup: Lookup) -> Found:
-        cursor = self._raw.find(lookup_query(lookup), projection=_WHOLE, max_time_ms=_MILLISECONDS)
-        documents, has_more = await read_documents(cursor.sort(_SORT).limit(lookup.limit + 1), lookup.limit)
-        return [self._fetched(document) for document in documents], has_more
+        return await self._lookups.look_up(lookup)
 
     async def look_up_tokens(self, lookups: Sequence[Lookup]) -> Sequence[Found | None] | None:
-        if len(lookups) == 1:
-            return [await self._look_up_token(lookups[0])]
-        digests = [*{lookup.value for lookup in lookups}]
-        # Only the index of aliases can serve this query, so MongoDB need not compare plans.
-        query = {TOKENS: {"$in": digests}, "user_id": {"$exists": True}}
-        fields = _GROUPED | {"asked": {"$setIntersection": ["$" + TOKENS, digests]}}
-        limit = len(digests) + _SHARING
-        cursor = self._raw.find(query, projection=fields, max_time_ms=_MILLISECONDS)
-        documents, has_more = await read_documents(cursor.limit(limit + 1), limit, limits.GROUP_LOOKUP_BYTES)
-        if has_more:
-            return None
-        documents = sorted(documents, key=itemgetter("_id"))
-        documents.sort(key=lambda document: document.get("stored_time", _NEVER), reverse=True)
-        found: dict[tuple[str, object], list[RawBSONDocument]] = {}
-        for document in documents:
-            for digest in document["asked"]:
-                found.setdefault((document["application_id"], digest), []).append(document)
-        return [self._found(found.get((lookup.application_id, lookup.value), ()), lookup.limit) for lookup in lookups]
-
-    async def _look_up_token(self, lookup: Lookup) -> Found | None:
-        """The user of a lone look-up of a session token, found in as few steps of MongoDB and the driver as possible.
-
-        None if the look-up must have a query of its own.
-        """
-        command: dict[str, Any] = {
-            "find": self._profiles.name,
-            "filter": {TOKENS: lookup.value, "user_id": {"$exists": True}},
-            # The order of several users, and whether there are more, would take another kind of query.
-            "limit": 2,
-            "singleBatch": True,
-            "maxTimeMS": _MILLISECONDS,
-            "readConcern": self._profiles.read_concern.document,
-        }
-        with read_failures():
-            async with asyncio.timeout(limits.QUERY_SECONDS + ANSWER_SECONDS):
-                try:
-                    result = await self._profiles.database.command(command, codec_options=self._raw.codec_options)
-                except ConnectionFailure as error:
-                    if isinstance(error, ServerSelectionTimeoutError):
-                        raise
-                    # The driver repeats a query, unlike this command.
-                    return None
-        documents: Sequence[RawBSONDocument] = result["cursor"]["firstBatch"]
-        if len(documents) > 1 or sum(len(document.raw) for document in documents) > limits.GROUPED_LOOKUP_BYTES:
-            return None
-        own = (document for document in documents if document["application_id"] == lookup.application_id)
-        return [self._fetched(document) for document in own], False
-
-    def _found(self, documents: Sequence[RawBSONDocument], limit: int) -> Found | None:
-        page = documents[:limit]
-        size = sum(len(document.raw) for document in page)
-        if size > limits.GROUPED_LOOKUP_BYTES or any(document["is_large"] for document in page):
-            return None
-        return [self._fetched(document) for document in page], len(documents) > limit
+        return await self._lookups.look_up_tokens(lookups)
 
     async def starting_with(self, prefix: Prefix) -> Sequence[Fetched]:
         cursor = self._raw.find(prefix_query(prefix), projection=_SUGGESTED, max_time_ms=_MILLISECONDS)

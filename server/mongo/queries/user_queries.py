@@ -4,11 +4,10 @@ MongoDB's comparisons look into arrays, on the way to a value and in the value i
 array, the document says that there is none. Values stand below explicit operators, so no value is read as an operator.
 """
 
-from collections.abc import Sequence
-from datetime import datetime
+from collections.abc import Mapping, Sequence
 from typing import Final
 
-from server.model import USERS, VISITORS, Lookup, Prefix, ProfileKind
+from server.model import USERS, VISITORS, Lookup, LookupPosition, Prefix, ProfileKind
 from server.mongo.client import DATE, STRING, VISITORS_QUERY
 from server.query.conditions import (
     AllOf,
@@ -24,6 +23,7 @@ from server.query.conditions import (
 )
 from server.query.fields import FIRST_CAMPAIGN, FIRST_CAMPAIGN_TIME
 from server.query.strings import end_of_prefix
+from server.users.finding.lookup import SENT_ALIAS, SENT_TIME, order_of
 from server.users.list_users import Listing
 
 Query = dict[str, object]
@@ -65,17 +65,35 @@ def page_query(listing: Listing, *, by_key: bool = False) -> Query:
 
 
 def lookup_query(lookup: Lookup) -> Query:
-    """The users of a page of a look-up, and of the pages after it."""
-    users = profiles_of(lookup.application_id)
+    """The users of a page of a look-up, and of the pages after it. Not of a token: see `token_pipeline`."""
     # On top, so that an index serves each of the alternatives.
-    alternatives: list[Query] = [
-        {**users, lookup.field: {"$eq": lookup.value}},
-        *({**users, field: {"$in": [*values]}} for field, values in lookup.older_forms),
-    ]
+    alternatives = _alternatives(lookup)
     if lookup.after is not None:
-        after = _after_lookup(*lookup.after)
+        after = _after_lookup(order_of(lookup), lookup.after)
         alternatives = [{**each, "$or": after} for each in alternatives]
     return {"$or": alternatives} if lookup.older_forms else alternatives[0]
+
+
+def lookup_sort(lookup: Lookup) -> Mapping[str, int]:
+    """The order of a look-up. MongoDB sorts a missing value as null, which is before every date."""
+    return {**dict.fromkeys(order_of(lookup), -1), "_id": 1}
+
+
+def token_pipeline(lookup: Lookup, projection: Query) -> Sequence[Query]:
+    """The users of a page of a look-up of a session token in their order, and one more if there are more."""
+    is_last = {"$eq": [f"${SENT_ALIAS}.alias", {"$literal": lookup.value}]}
+    (users,) = _alternatives(lookup)
+    after: list[Query] = []
+    if lookup.after is not None:
+        after.append({"$match": {"$or": _after_lookup(order_of(lookup), lookup.after)}})
+    return [
+        {"$match": users},
+        {"$set": {SENT_TIME: {"$cond": [is_last, f"${SENT_ALIAS}.time", "$$REMOVE"]}}},
+        *after,
+        {"$sort": lookup_sort(lookup)},
+        {"$limit": lookup.limit + 1},
+        {"$project": projection},
+    ]
 
 
 def prefix_query(prefix: Prefix) -> Query:
@@ -98,11 +116,26 @@ def _after(keys: Sequence[str], position: Sequence[object], descending: bool) ->
     return {keys[0]: {f"{beyond}e": position[0]}, "$or": later}
 
 
-def _after_lookup(time: datetime | None, key: str) -> Sequence[Query]:
-    """Conditions, one of which holds for every profile after a position."""
-    # What equals null is not stored.
-    same: Query = {"stored_time": {"$eq": time}, "_id": {"$gt": key}}
-    return [same] if time is None else [{"stored_time": {"$lt": time}}, same, {"stored_time": {"$eq": None}}]
+def _alternatives(lookup: Lookup) -> Sequence[Query]:
+    """The users of a look-up, by each value that they may have."""
+    users = profiles_of(lookup.application_id)
+    return [
+        {**users, lookup.field: {"$eq": lookup.value}},
+        *({**users, field: {"$in": [*values]}} for field, values in lookup.older_forms),
+    ]
+
+
+def _after_lookup(names: Sequence[str], position: LookupPosition) -> Sequence[Query]:
+    """Conditions, one of which holds for every profile after a position in the order of these times."""
+    *times, key = position
+    same: Query = {}
+    after: list[Query] = []
+    for name, time in zip(names, times, strict=True):
+        if time is not None:
+            # What equals null is not stored.
+            after += [{**same, name: {"$lt": time}}, {**same, name: {"$eq": None}}]
+        same = {**same, name: {"$eq": time}}
+    return [*after, {**same, "_id": {"$gt": key}}]
 
 
 def _query(condition: Condition) -> Query:

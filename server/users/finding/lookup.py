@@ -1,14 +1,18 @@
-"""LookupUsers: which stored field the users of a token, an address, a company or an anonymous id have in common."""
+"""LookupUsers: which stored field the users of a token, an address, a company or an anonymous id have in common.
+
+Their order is that of the updates that were stored last. Of a token, the users who sent it last, and no other one
+since, come first.
+"""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Final, cast
 
 from server import limits
 from server.errors import InvalidRequest, Violation
-from server.model import Lookup, LookupRequest
+from server.model import Fetched, Lookup, LookupPosition, LookupRequest
 from server.query.page_token import PageTokens, page_size
 from server.query.strings import text_violation
 from server.users.derive import email_facts
@@ -20,9 +24,14 @@ TOKENS: Final = "aliases"
 
 _EMAIL_KEY: Final = "email_key"
 
-LATEST_FIRST: Final = ("stored_time", "_id")
-"""The stored fields that order a look-up: the latest `stored_time` first, then by `_id`. Profiles of version 0.1 have
-no `stored_time` and are last."""
+SENT_ALIAS: Final = "sent_alias"
+"""The stored field of the digest of the token that was sent last, as `alias`, and its `time`."""
+
+SENT_TIME: Final = "sent_time"
+"""When the token of a look-up was sent, of users who sent no other one since. It is computed, not stored."""
+
+_TIMES: Final = ("stored_time",)
+_TIMES_OF_TOKEN: Final = (SENT_TIME, "stored_time")
 
 KEY_BYTES: Final = {
     "session_token": limits.TEXT_BYTES,
@@ -54,19 +63,37 @@ def plan_lookup(application_id: str, request: LookupRequest, tokens: PageTokens,
     lookup = _lookup(application_id, name, text, page_size(request.page_size))
     if not request.page_token:
         return lookup
-    time, key = tokens.open(request.page_token, subject_of_lookup(lookup), now)
-    after = datetime.fromisoformat(cast(str, time)) if time else None, cast(str, key)
-    return replace(lookup, after=after)
+    *times, key = cast(Sequence[str], tokens.open(request.page_token, subject_of_lookup(lookup), now))
+    return replace(lookup, after=(*[datetime.fromisoformat(time) if time else None for time in times], key))
+
+
+def order_of(lookup: Lookup) -> Sequence[str]:
+    """The times that order a look-up: the latest first, then by `_id`. Users without such a time are last.
+
+    Profiles of version 0.1 have no `stored_time`.
+    """
+    return _TIMES_OF_TOKEN if lookup.field == TOKENS else _TIMES
+
+
+def position_in(lookup: Lookup, user: Fetched) -> LookupPosition:
+    """Where a user is in the order of a look-up."""
+    if lookup.field != TOKENS:
+        stored_time, key = user.position((*_TIMES, "_id"))
+        return cast(LookupPosition, (stored_time, key))
+    sent, stored_time, key = user.position((SENT_ALIAS, "stored_time", "_id"))
+    sent_alias = cast(Mapping[str, object], sent or {})
+    sent_time = sent_alias["time"] if sent_alias.get("alias") == lookup.value else None
+    return cast(LookupPosition, (sent_time, stored_time, key))
 
 
 def subject_of_lookup(lookup: Lookup) -> Sequence[str]:
-    """What a page token is bound to: which users are looked up."""
+    """What a page token is bound to: which users are looked up, and their order."""
     value = lookup.value
     text = value.hex() if isinstance(value, bytes) else str(value)
     if lookup.field == _EMAIL_KEY:
         # No token holds an address, even if it is opened.
         text = hashlib.sha256(text.encode()).hexdigest()
-    return lookup.application_id, "LookupUsers", lookup.field, text
+    return lookup.application_id, "LookupUsers", lookup.field, text, *order_of(lookup)
 
 
 def _lookup(application_id: str, name: str, text: str, limit: int) -> Lookup:

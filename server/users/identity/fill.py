@@ -9,6 +9,7 @@ from typing import Any, Final, cast
 from server import limits
 from server.model import JsonObject
 from server.users.campaigns import first_campaign_of
+from server.users.finding.lookup import SENT_ALIAS
 
 ABSORPTIONS: Final = "absorptions"
 """The stored field with the ids of the latest absorptions, which are repeated after an interruption."""
@@ -31,6 +32,7 @@ def fill(user: Mapping[str, Any], absorbed: Mapping[str, Any], absorption: objec
         **_first_touch(user, absorbed),
         **_latest_touch(user, absorbed),
         **_united(user, "aliases", absorbed.get("aliases", ()), limits.ALIASES),
+        **_sent_alias(user, absorbed),
         **_united(user, ANONYMOUS_IDS, anonymous_ids_of(absorbed), limits.ANONYMOUS_IDS),
         **_appended(user, MERGED_USER_IDS, _user_ids_of(absorbed), limits.MERGED_USERS),
         **_appended(user, ABSORPTIONS, [*absorbed.get(ABSORPTIONS, ()), absorption], limits.ABSORPTIONS),
@@ -105,6 +107,11 @@ def _latest_touch(user: Mapping[str, Any], absorbed: Mapping[str, Any]) -> dict[
     if time is None or (users_time is not None and users_time >= time):
         return {}
     return {"latest_campaign": absorbed["latest_campaign"], "latest_campaign_time": time}
+
+
+def _sent_alias(user: Mapping[str, Any], absorbed: Mapping[str, Any]) -> dict[str, Any]:
+    """The alias that was sent last. Those of the user are the latest, if it has any."""
+    return {SENT_ALIAS: absorbed[SENT_ALIAS]} if SENT_ALIAS in absorbed and not user.get("aliases") else {}
 
 
 def _united(user: Mapping[str, Any], name: str, older: Iterable[Any], limit: int) -> dict[str, Any]:

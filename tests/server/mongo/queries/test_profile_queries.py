@@ -42,7 +42,7 @@ from server.query.field_mask import WHOLE, parse_mask
 from server.query.page_token import PageTokens
 from server.users.count import plan_count
 from server.users.derive import EmailFacts, email_facts
-from server.users.finding.lookup import LATEST_FIRST, plan_lookup, subject_of_lookup
+from server.users.finding.lookup import plan_lookup, position_in, subject_of_lookup
 from server.users.ids import alias_digest, profile_id
 from server.users.list_users import plan_list, subject_of_list
 from server.users.ports import Found
@@ -212,17 +212,24 @@ async def test_a_look_up_of_many_tokens_finds_what_single_look_ups_find(
             at = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(milliseconds=number // 2)
             change = {"$set": {"stored_time": at}} if number % 3 else {"$unset": {"stored_time": ""}}
             await profiles.update_one({"_id": profile_id(application, f"u{number}")}, change)
+            sent_alias = {"alias": alias_digest(application, "t0"), "time": at - timedelta(milliseconds=3 * number)}
+            last = {"$set": {"sent_alias": sent_alias}} if number % 2 else {"$unset": {"sent_alias": ""}}
+            await profiles.update_one({"_id": profile_id(application, f"u{number}")}, last)
     asked = [
         _lookup(application, token, limit)
         for application in ("tokens", "others", "nobody's")
         for token in ("t0", "t1", "t2", "t8", "t8", "t36", "never there")
         for limit in (1, 0)
     ]
-    expected = [_whole(await queries.look_up(lookup)) for lookup in asked]
+    single = [await queries.look_up(lookup) for lookup in asked]
+    expected = [_whole(each) for each in single]
     assert any(has_more for _, has_more in expected)
     found = await queries.look_up_tokens(asked)
     assert found is not None
     assert [each and _whole(each) for each in found] == expected
+    for lookup, one, other in zip(asked, single, found, strict=True):
+        positions = [[position_in(lookup, user) for user in each[0]] for each in (one, other) if each]
+        assert positions[0] == positions[1]
     lone = [await queries.look_up_tokens([lookup]) for lookup in asked]
     # Several users with one token need a query of their own.
     assert [each and each[0] and _whole(each[0]) for each in lone] == [
@@ -264,7 +271,8 @@ async def _looked_up(queries: MongoProfileQueries, known: dict[str, str], size: 
         users, has_more = await queries.look_up(lookup)
         assert users or not has_more
         pages.append([user.profile().user_id for user in users])
-        token = _TOKENS.seal(users[-1].position(LATEST_FIRST), subject_of_lookup(lookup), _NOW) if has_more else ""
+        position = position_in(lookup, users[-1]) if has_more else None
+        token = _TOKENS.seal(position, subject_of_lookup(lookup), _NOW) if position else ""
     return pages
 
 
@@ -274,28 +282,38 @@ async def test_a_look_up_pages_through_all_users_the_latest_first_and_those_of_v
 ) -> None:
     profiles = opened.get_collection("profiles")
     await profiles.delete_many({"application_id": "paged"})
-    token, stored = alias_digest("paged", "t"), dict[str, datetime | None]()
+    token = alias_digest("paged", "t")
     documents = _documents("paged", "u", range(25))
     for number, document in enumerate(documents):
         document |= {"company_id": "c", "avatar_url": _AVATAR, "aliases": [token]}
         # Several have the same time, and several have none.
         if number % 3:
             document["stored_time"] = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(milliseconds=number * 7 % 5)
-        stored[document["user_id"]] = document.get("stored_time")
+        # Of several, the token is the one that they sent last.
+        if number % 4:
+            sent = datetime(2026, 1, 1, tzinfo=UTC) - timedelta(milliseconds=number * 3 % 4)
+            document["sent_alias"] = {"alias": token if number % 4 < 3 else b"another", "time": sent}
     await profiles.insert_many(documents)
     await profiles.insert_one({"_id": "paged/a/visitor", "application_id": "paged", "aliases": [token]})
-    by_id = sorted(stored)
-    expected = sorted(
-        by_id, key=lambda user_id: (stored[user_id] is not None, stored[user_id] or datetime.min), reverse=True
-    )
     # Sorting in reverse keeps the order of equal ones.
-    assert expected[-9:] == [user_id for user_id in by_id if stored[user_id] is None]
-    for known in ({"company_id": "c"}, {"email": "john@acme.com"}, {"session_token": "t"}):
+    documents.sort(key=lambda document: str(document["user_id"]))
+    documents.sort(key=lambda document: document.get("stored_time", _NEVER), reverse=True)
+    latest = [document["user_id"] for document in documents]
+    assert [document["user_id"] for document in documents if "stored_time" not in document] == latest[-9:]
+    is_last = {document["user_id"]: document.get("sent_alias", {}).get("alias") == token for document in documents}
+    documents.sort(
+        key=lambda document: document["sent_alias"]["time"] if is_last[document["user_id"]] else _NEVER, reverse=True
+    )
+    last_sent = [document["user_id"] for document in documents]
+    assert sum(is_last[user_id] for user_id in last_sent[:12]) == sum(is_last.values()) == 12
+    expected = ({"company_id": "c"}, latest), ({"email": "john@acme.com"}, latest), ({"session_token": "t"}, last_sent)
+    for known, users in expected:
         pages = await _looked_up(queries, known, size)
-        assert [user_id for page in pages for user_id in page] == expected
+        assert [user_id for page in pages for user_id in page] == users
         assert {len(page) for page in pages[:-1]} <= {size}
 
 
+_NEVER = datetime.min.replace(tzinfo=UTC)
 _AVATAR = cast(EmailFacts, email_facts("john@acme.com")).avatar_url
 
 
@@ -410,7 +428,7 @@ _SHAPES: dict[str, tuple[dict[str, object], str]] = {
     "many ids": ({"_id": {"$in": ["app/u/x", "app/u/y"]}, "$expr": {"$lte": [{"$bsonSize": "$$ROOT"}, 1]}}, "_id"),
     **{
         f"{name}, {page} page": (lookup_query(Lookup("app", name, "x", 1, after)), name)
-        for name in ("aliases", "avatar_url", "company_id")
+        for name in ("avatar_url", "company_id")
         for page, after in (("first", None), ("later", (datetime.now(UTC), "id")), ("last", (None, "id")))
     },
 }
@@ -458,6 +476,22 @@ async def test_an_index_serves_every_promised_query(opened: Database, name: str)
     query, field = _SHAPES[name]
     plan = await opened.get_collection("profiles").find(query).explain()
     _assert_served_by(plan["queryPlanner"]["winningPlan"], field)
+
+
+@pytest.mark.usefixtures("profiles_of_others")
+@pytest.mark.parametrize(
+    "after",
+    [None, (datetime.now(UTC),) * 2, (None, datetime.now(UTC)), (None, None)],
+    ids=["first", "sent last", "stored later", "last"],
+)
+async def test_an_index_serves_look_ups_of_tokens(
+    mongod: EmbeddedMongod, after: tuple[datetime | None, ...] | None
+) -> None:
+    lookup = Lookup("others", "aliases", b"of one", 1, after and (*after, "id"))
+    plan = await _explained(mongod, lambda queries: queries.look_up(lookup))
+    read = plan["stages"][0]["$cursor"]
+    _assert_served_by(read["queryPlanner"]["winningPlan"], "aliases")
+    assert read["executionStats"]["totalDocsExamined"] == 0
 
 
 @pytest.mark.usefixtures("profiles_of_others")

@@ -20,7 +20,7 @@ def test_profiles_without_a_stored_time_come_after_all_that_have_one() -> None:
     earlier = {"stored_time": {"$lt": _TIME}}
     assert lookup_query(Lookup("app", "company_id", "c", 1, (_TIME, "k"))) == {
         **whole,
-        "$or": [earlier, same_time, {"stored_time": {"$eq": None}}],
+        "$or": [earlier, {"stored_time": {"$eq": None}}, same_time],
     }
     rest = {"stored_time": {"$eq": None}, "_id": {"$gt": "k"}}
     assert lookup_query(Lookup("app", "company_id", "c", 1, (None, "k"))) == {**whole, "$or": [rest]}

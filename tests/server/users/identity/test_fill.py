@@ -71,6 +71,16 @@ _ROWS: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, Any]]] = {
         {"aliases": [b"3", b"1"]},
         {"aliases": [b"3", b"1", b"2"]},
     ),
+    "the token that was sent last": (
+        {"sent_alias": {"alias": b"removed", "time": _LATE}},
+        {"aliases": [b"1", b"2"], "sent_alias": {"alias": b"2", "time": _EARLY}},
+        {"aliases": [b"1", b"2"], "sent_alias": {"alias": b"2", "time": _EARLY}},
+    ),
+    "the token of its own that was sent last": (
+        {"aliases": [b"1"], "sent_alias": {"alias": b"1", "time": _EARLY}},
+        {"aliases": [b"2"], "sent_alias": {"alias": b"2", "time": _LATE}},
+        {"aliases": [b"2", b"1"]},
+    ),
     "the latest tokens": (
         {"aliases": [b"%d" % number for number in range(limits.ALIASES)]},
         {"aliases": [b"old"]},
