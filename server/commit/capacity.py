@@ -3,6 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import Sequence
+from itertools import groupby
 
 from server import limits
 from server.commit.queued_writes import QueuedWrite
@@ -65,11 +66,13 @@ class Capacity:
     def give_back(self, writes: Sequence[QueuedWrite]) -> None:
         """Stop counting updates, which have their outcome."""
         self.updates -= len(writes)
-        for queued in writes:
-            application_id = queued.submission.application_id
-            self._bytes -= queued.size
-            self._bytes_of[application_id] -= queued.size
-            self._updates_of[application_id] -= 1
+        # The writes of a group are mostly of one application.
+        for application_id, of_application in groupby(writes, _application):
+            sizes = [queued.size for queued in of_application]
+            size = sum(sizes)
+            self._bytes -= size
+            self._bytes_of[application_id] -= size
+            self._updates_of[application_id] -= len(sizes)
             if not self._updates_of[application_id]:
                 del self._updates_of[application_id], self._bytes_of[application_id]
         self._freed.set()
@@ -77,3 +80,7 @@ class Capacity:
     async def _wait_for_change(self) -> None:
         self._freed.clear()
         await self._freed.wait()
+
+
+def _application(queued: QueuedWrite) -> str:
+    return queued.submission.application_id

@@ -113,12 +113,13 @@ class WriteQueues:
                         turns.append((application_id, queue))
                     continue
             write = queued.write
+            write_is_slow = write.is_slow
             if write.profile_id in self._busy_profiles:
                 blocked.setdefault(application_id, []).append(queue.popleft())
             elif write.profile_id in passed or (
-                write.is_slow is not is_slow or (is_slow and (write.recount or (write.etag is None) is is_conditional))
+                write_is_slow is not is_slow or (is_slow and (write.recount or (write.etag is None) is is_conditional))
                 if group
-                else write.is_slow and not may_be_slow
+                else write_is_slow and not may_be_slow
             ):
                 passed[write.profile_id] = application_id
                 blocked.setdefault(application_id, []).append(queue.popleft())
@@ -126,7 +127,7 @@ class WriteQueues:
                 too_large[application_id] = queue
                 continue
             else:
-                if write.is_slow and not group:
+                if write_is_slow and not group:
                     # The slow writes of one application: the remaining applications keep their turns.
                     is_slow, limit = True, 1 if write.recount else SLOW_LIMIT
                     is_conditional = write.etag is not None

@@ -41,14 +41,15 @@ class CampaignPlan(MetadataPlan):
         campaign, latest = update.campaign, update.latest_campaign
         has_text = campaign is not None and self._has_text("campaign", campaign)
         if campaign is not None:
-            self.sets |= {f"campaign.{name}": value for name, value in campaign.items()}
+            for name, value in campaign.items():
+                self.sets[f"campaign.{name}"] = value
         if latest is not None and self._has_text("latest_campaign", latest):
             if update.latest_campaign_time is not None:
                 latest_time, _ = stored_time(update.latest_campaign_time)
         else:
             latest = campaign if has_text else None
         if latest is not None:
-            self.sets["latest_campaign"], self.sets["latest_campaign_time"] = {**latest}, latest_time
+            self.sets["latest_campaign"], self.sets["latest_campaign_time"] = latest, latest_time
         return [campaign, time] if has_text else None
 
     def _has_text(self, field: str, campaign: Mapping[str, str]) -> bool:

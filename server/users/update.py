@@ -34,9 +34,6 @@ from server.users.metadata.tree import too_large
 # its field names and the filter.
 _OPERATION_BYTES = 1800
 
-_OF_EMAIL = ("avatar_url", "email_domain", "company_domain", "email_key")
-"""The first fields of EmailFacts, as they are stored. An address that conforms to no standard has only the last one."""
-
 # That of an anonymous id, which is stored twice, without the id.
 _ANONYMOUS_ID_BYTES = 256
 
@@ -280,13 +277,23 @@ class _Plan(CampaignPlan, OperationsPlan):
         email = metadata["email"]
         text = email if isinstance(email, str) else ""
         facts = email_facts(text)
-        if facts is None and email is not None:
+        if facts is not None:
+            # A picture and domains are in ASCII.
+            self.sets["avatar_url"], self.sets["email_domain"] = facts.avatar_url, facts.email_domain
+            self.size += len(facts.avatar_url) + len(facts.email_domain)
+            self.derived("company_domain", facts.company_domain)
+            self.derived("email_key", facts.email_key)
+            return
+        if email is not None:
             self.warn("metadata.email", "NOT_AN_EMAIL_ADDRESS", "kept as sent; nothing is derived from it")
-        derived = facts[:4] if facts else (None, None, None, irregular_key(text))
-        for name, value in zip(_OF_EMAIL, derived, strict=True):
-            if value is None:
-                self.removes.append(name)
-            else:
-                # A character has at most four bytes.
-                self.size += len(value) if value.isascii() else 4 * len(value)
-                self.sets[name] = value
+        self.removes += ("avatar_url", "email_domain", "company_domain")
+        self.derived("email_key", irregular_key(text))
+
+    def derived(self, field: str, value: str | None) -> None:
+        """Set a field that is derived, or remove it."""
+        if value is None:
+            self.removes.append(field)
+        else:
+            # A character has at most four bytes.
+            self.size += len(value) if value.isascii() else 4 * len(value)
+            self.sets[field] = value

@@ -12,7 +12,7 @@ from server.merge.numbers import stored_double
 from server.model import JsonObject
 from server.users.metadata.tree import ITEM_BYTES, OBJECT_BYTES, PATH_BYTES, RESERVED_NAMES
 
-_STRING_OR_NULL: Final = (str, type(None))
+_RESERVED: Final = frozenset(RESERVED_NAMES)
 
 _KEY_LENGTH: Final = 64
 """Characters of a key. Nearly all have fewer."""
@@ -37,9 +37,6 @@ class FlatMetadata:
         self.sets: dict[str, object] = {}
         self.removes: list[str] = []
         self.paths = self.values = self.size = 0
-        for name in RESERVED_NAMES:
-            if name in metadata and type(metadata[name]) not in _STRING_OR_NULL:
-                raise NotUsual
         self._add(metadata, "metadata.", len("metadata"), 1)
 
     def _add(self, values: JsonObject, prefix: str, prefix_bytes: int, level: int) -> None:
@@ -67,13 +64,15 @@ class FlatMetadata:
             if kind is str:
                 sets[path] = value
                 size += len(value) if value.isascii() else len(value.encode())
+            elif value is None:
+                self.removes.append(path)
+                removed += 1
+            elif level == 1 and key in _RESERVED:
+                raise NotUsual
             elif kind is dict:
                 self._add(value, path + ".", prefix_bytes + 1 + key_bytes, level + 1)
                 # The paths below it include its own.
                 size += key_bytes + OBJECT_BYTES - bytes_each
-            elif value is None:
-                self.removes.append(path)
-                removed += 1
             elif kind is bool or (kind is int and -_EXACT <= value <= _EXACT):
                 sets[path] = value
             elif kind is float and -_INFINITY < value < _INFINITY:
