@@ -28,7 +28,8 @@ class ProfileKind:
 
 
 _CLEARABLE: Final[Mapping[str, Sequence[str]]] = {
-    **{name: (name,) for name in ("ip_address", "observed_ip_address", "campaign", "initial_campaign")},
+    **{name: (name,) for name in ("ip_address", "observed_ip_address", "campaign")},
+    "initial_campaign": ("initial_campaign", "has_first_campaign"),
     "latest_campaign": ("latest_campaign", "latest_campaign_time"),
     "user_agent_string": ("user_agent_string", "user_agent"),
 }

@@ -129,7 +129,8 @@ class ProfileWrite:
     an upper bound of the bytes of the MongoDB operation in either form, limit how many writes are folded into one.
     `values` counts all values that the write may add, including those inside arrays. `first_campaign`, a campaign and
     its time, is stored if the profile has none. It is None if the patch itself changes `initial_campaign`, since
-    MongoDB refuses two changes of one path. `recount` is true if the profile may hold too many values with the write,
+    MongoDB refuses two changes of one path. `lacks_first_campaign` is true if the profile is there and has none.
+    `recount` is true if the profile may hold too many values with the write,
     and must be counted (see `mongo/writes/values.py`). A write with an `etag` is conditional: it is applied if the
     profile has that etag. It is `exact` too. `kind` is that of the profile.
 
@@ -146,6 +147,7 @@ class ProfileWrite:
     leaves: int
     size: int
     first_campaign: Sequence[object] | None = None
+    lacks_first_campaign: bool = False
     values: int = 0
     recount: bool = False
     etag: str | None = None

@@ -70,7 +70,10 @@ PROFILE_VALIDATOR: Document = {
     # Each update sets the modified time. So MongoDB refuses a late update of an erased user, and one that meets a
     # pointer (see `identity/pointers.py`), within the write itself, and no read before it is needed.
     "$nor": [
-        {field: {"$exists": True}, "modified_time": {"$exists": True}} for field in ("suppressed_until", "pointer")
+        *({field: {"$exists": True}, "modified_time": {"$exists": True}} for field in ("suppressed_until", "pointer")),
+        # An update with a campaign sets the mark. So MongoDB refuses the first one of a profile that is there already,
+        # which must store that campaign, and all others need not carry it.
+        {"has_first_campaign": {"$exists": True}, "initial_campaign.0": {"$exists": False}},
     ],
 }
 

@@ -45,6 +45,7 @@ _REASONS: dict[str, Any] = {
     "suppressed_until": 1,
     "pointer": 1,
     FIELD: 1,
+    "has_first": {"$gt": [{"$size": {"$ifNull": ["$initial_campaign", []]}}, 0]},
     "alias_count": {"$size": {"$ifNull": ["$aliases", []]}},
     "ids": {"$size": {"$ifNull": ["$anonymous_ids", []]}},
     "bytes": {"$bsonSize": "$$ROOT"},
@@ -104,6 +105,7 @@ class MongoProfileStore:
                     for index in islice(queue, count):
                         each = writes[index]
                         each.exact, each.recount, each.follows = write.exact, write.recount, write.follows
+                        each.lacks_first_campaign = write.lacks_first_campaign
                 # After an unknown outcome, the caller may repeat a write, which then replaces a later write.
                 ends_here = outcome is AGAIN or isinstance(outcome, WriteOutcomeUnknown)
                 for _ in range(len(queue) if ends_here else count):
@@ -177,6 +179,9 @@ class MongoProfileStore:
         if "pointer" in stored:
             write.follows = True
             return AGAIN
+        if write.first_campaign and not (write.exact or write.lacks_first_campaign or stored.get("has_first")):
+            write.lacks_first_campaign = True
+            return AGAIN
         if (
             write.anonymous_ids
             and not write.exact
@@ -226,4 +231,5 @@ def _folded(writes: Sequence[ProfileWrite]) -> tuple[ProfileWrite, int]:
         folded.exact = folded.exact or any(write.exact for write in parts)
         folded.recount = any(write.recount for write in parts)
         folded.follows = any(write.follows for write in parts)
+        folded.lacks_first_campaign = any(write.lacks_first_campaign for write in parts)
     return folded, count

@@ -17,31 +17,39 @@ Pipeline = list[dict[str, object]]
 SENT_ALIAS: Final = "sent_alias"
 """The stored field of the alias that the latest update with a token carried, and the `stored_time` of that update."""
 
+HAS_FIRST_CAMPAIGN: Final = "has_first_campaign"
+"""The stored field of an update with a campaign. The validator refuses it in a profile without a first campaign."""
+
 _STORED_OBJECT = {"$cond": [{"$eq": [{"$type": "$$s"}, "object"]}, "$$s", {}]}
 
 
 def dotted_update(write: ProfileWrite) -> UpdateDocument:
     """The update on dot-paths. It fails with error 28, without any effect, if a path meets a stored non-object."""
     paths = write.change if isinstance(write.change, DotPaths) else _dot_paths(write.change)
-    sets = paths.sets
+    sets, on_insert = paths.sets, write.on_insert
+    added: dict[str, object] = {}
+    update: UpdateDocument = {}
     if write.aliases:
         # With it, the validator refuses the update if the alias was stored before, and is not the last one: only the
         # exact update moves it there (see `client.PROFILE_VALIDATOR`).
         sets = {**sets, SENT_ALIAS: _sent_alias(write, sets)}
-    update: UpdateDocument = {"$set": sets, "$setOnInsert": write.on_insert}
-    if paths.removes:
-        update["$unset"] = dict.fromkeys(paths.removes, "")
-    added: dict[str, object] = {}
-    if write.aliases:
         added["aliases"] = write.aliases[0] if len(write.aliases) == 1 else {"$each": write.aliases}
     if write.anonymous_ids:
         added["anonymous_ids"] = {"$each": write.anonymous_ids}
+    if write.first_campaign:
+        sets = {**sets, HAS_FIRST_CAMPAIGN: True}
+        if write.lacks_first_campaign:
+            # $slice keeps the first campaign that was ever pushed, and its time. Behind one that an older version
+            # stored without a time, the next campaign takes that place, and is no time either. MongoDB stores the array
+            # again, even if it stays as it is.
+            update["$push"] = {"initial_campaign": {"$each": write.first_campaign, "$slice": 2}}
+        else:
+            on_insert = {**on_insert, "initial_campaign": write.first_campaign}
+    update |= {"$set": sets, "$setOnInsert": on_insert}
+    if paths.removes:
+        update["$unset"] = dict.fromkeys(paths.removes, "")
     if added:
         update["$addToSet"] = added
-    if write.first_campaign:
-        # $slice keeps the first campaign that was ever pushed, and its time. Behind one that an older version stored
-        # without a time, the next campaign takes that place, and is no time either.
-        update["$push"] = {"initial_campaign": {"$each": write.first_campaign, "$slice": 2}}
     return update
 
 
@@ -84,6 +92,7 @@ def exact_update(write: ProfileWrite) -> Pipeline:
         fields["anonymous_ids"] = _added("anonymous_ids", write.anonymous_ids, ANONYMOUS_IDS)
     if write.first_campaign:
         fields["initial_campaign"] = {"$ifNull": ["$initial_campaign", {"$literal": write.first_campaign}]}
+        fields[HAS_FIRST_CAMPAIGN] = {"$literal": True}
     pipeline: Pipeline = [{"$set": fields}]
     if removed:
         # In a second stage, because the first one makes sure that every path leads through objects.

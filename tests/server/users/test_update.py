@@ -1,5 +1,6 @@
 """What a plan refuses, changes and bounds. What it means is in test_plan_property and test_merge_table."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, cast
 
@@ -45,6 +46,7 @@ def test_a_plan_is_one_write_on_dot_paths() -> None:
     time = datetime(2026, 1, 2, 3, 4, 5, 678_000, tzinfo=UTC)
     assert update["$set"] == {
         "sent_alias": {"alias": planned.write.aliases[0], "time": time},
+        "has_first_campaign": True,
         "modified_time": datetime(2026, 1, 2, 3, 4, 5, 678_000, tzinfo=UTC),
         "modified_nanos": 0,
         "stored_time": datetime(2026, 1, 2, 3, 4, 5, 678_000, tzinfo=UTC),
@@ -61,6 +63,7 @@ def test_a_plan_is_one_write_on_dot_paths() -> None:
         "application_id": "app",
         "user_id": "u",
         "created_time": datetime(2026, 1, 2, 3, 4, 5, 678_000, tzinfo=UTC),
+        "initial_campaign": [{"utm_source": "google"}, time],
     }
     assert update["$addToSet"] == {"aliases": planned.write.aliases[0]}
     assert b"secret" not in planned.write.aliases[0]
@@ -72,7 +75,7 @@ _ALL += ["campaign", "initial_campaign", "latest_campaign"]
 
 def test_what_is_cleared_is_removed_and_no_path_is_changed_twice() -> None:
     update = dotted_update(_plan(clear_fields=[*_ALL, *_ALL[:5]], client_address="192.0.2.1").write)
-    assert update["$unset"] == dict.fromkeys([*_ALL, "user_agent", "latest_campaign_time"], "")
+    assert update["$unset"] == dict.fromkeys([*_ALL, "user_agent", "latest_campaign_time", "has_first_campaign"], "")
     assert set(_paths(update)) == {"modified_time", "modified_nanos", "stored_time"}
     assert update.keys() == {"$set", "$unset", "$setOnInsert"}
 
@@ -80,26 +83,31 @@ def test_what_is_cleared_is_removed_and_no_path_is_changed_twice() -> None:
 def test_what_is_cleared_and_sent_is_what_was_sent() -> None:
     fields = {"company_id": "c", "ip_address": "1.2.3.4", "user_agent_string": "UA", "anonymous_id": "a"}
     update = dotted_update(_plan(**fields, campaign={"gclid": "g"}, clear_fields=_ALL).write)
-    assert update["$unset"] == {"user_agent": "", "observed_ip_address": ""}
+    assert update["$unset"] == {"user_agent": "", "observed_ip_address": "", "has_first_campaign": ""}
     campaign, time = {"gclid": "g"}, _paths(update)["modified_time"]
     stored = {**fields, "campaign": campaign, "initial_campaign": [campaign, time], "latest_campaign": campaign}
     assert _paths(update) | stored | {"latest_campaign_time": time} == _paths(update)
     assert "$push" not in update
     # A campaign without any text in it is not what brought the user.
     update = dotted_update(_plan(campaign={"gclid": ""}, clear_fields=["initial_campaign"]).write)
-    assert update["$unset"] == {"initial_campaign": ""}
+    assert update["$unset"] == {"initial_campaign": "", "has_first_campaign": ""}
 
 
 def test_a_campaign_has_the_time_of_its_update_to_the_millisecond() -> None:
     sent = _NOW - 86_400 * 10**9
-    update = dotted_update(_plan(campaign={"gclid": "g", "utm_term": ""}, modified_time=sent).write)
-    time = datetime(2026, 1, 1, 3, 4, 5, 678_000, tzinfo=UTC)
+    write = _plan(campaign={"gclid": "g", "utm_term": ""}, modified_time=sent).write
+    update, time = dotted_update(write), datetime(2026, 1, 1, 3, 4, 5, 678_000, tzinfo=UTC)
+    first = [{"gclid": "g", "utm_term": ""}, time]
     assert _paths(update)["latest_campaign_time"] == time
-    assert update["$push"] == {"initial_campaign": {"$each": [{"gclid": "g", "utm_term": ""}, time], "$slice": 2}}
+    assert cast("dict[str, object]", update["$setOnInsert"])["initial_campaign"] == first
+    # A profile that is there, and has no first campaign, gets it otherwise.
+    update = dotted_update(replace(write, lacks_first_campaign=True))
+    assert update["$push"] == {"initial_campaign": {"$each": first, "$slice": 2}}
+    assert "initial_campaign" not in cast("dict[str, object]", update["$setOnInsert"])
     # Without any text, it is merged, and neither the first nor the latest one.
     update = dotted_update(_plan(campaign={"gclid": ""}).write)
     assert _paths(update)["campaign.gclid"] == ""
-    assert "$push" not in update
+    assert "initial_campaign" not in cast("dict[str, object]", update["$setOnInsert"])
     assert not {"latest_campaign", "latest_campaign_time"} & _paths(update).keys()
 
 

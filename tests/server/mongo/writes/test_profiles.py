@@ -113,6 +113,49 @@ async def test_a_profile_that_grows_too_large_is_refused_alone_and_keeps_what_it
     assert await _metadata(queries, user) == {"a": "x" * 600_000, "c": 1}
 
 
+async def _first_campaign(queries: MongoProfileQueries, user_id: str) -> Any:
+    fetched = await queries.find(profile_id("app", user_id))
+    assert fetched is not None
+    return fetched.profile().initial_campaign
+
+
+async def test_the_first_campaign_is_kept_whether_its_user_is_new_or_not(
+    store: MongoProfileStore, queries: MongoProfileQueries, user: str
+) -> None:
+    one, two, three = ({"gclid": each} for each in ("1", "2", "3"))
+    known = f"{user}2"
+    await applied(store, [_write(user, campaign=one), _write(known, metadata={"a": 1})])
+    assert await applied(store, [_write(known, campaign=one), _write(user, campaign=two)]) == [STORED, STORED]
+    # In one group, the first of one profile comes before the others.
+    writes = [_write(known, clear_fields=["initial_campaign"]), _write(known, campaign=two), _write(user)]
+    assert await _first_campaign(queries, known) == one
+    assert await applied(store, [*writes, _write(known, campaign=three)]) == [STORED] * 4
+    assert (await _first_campaign(queries, user), await _first_campaign(queries, known)) == (one, two)
+    await applied(store, [_write(known, clear_fields=["initial_campaign"])])
+    assert await _first_campaign(queries, known) is None
+    assert await applied(store, [_write(known, campaign=three), _write(known, campaign=one)]) == [STORED, STORED]
+    assert await _first_campaign(queries, known) == three
+
+
+async def test_two_servers_store_one_first_campaign_of_a_user_who_is_there(
+    opened: Database, store: MongoProfileStore, queries: MongoProfileQueries, user: str
+) -> None:
+    await applied(store, [_write(user)])
+    writes = [_write(user, campaign={"gclid": each}) for each in ("1", "2")]
+    # Both are refused before either is applied.
+    assert [
+        await each.apply([write]) for each, write in zip((store, MongoProfileStore(opened)), writes, strict=True)
+    ] == [
+        [AGAIN],
+        [AGAIN],
+    ]
+    assert await applied(store, [writes[1]]) == await applied(MongoProfileStore(opened), [writes[0]]) == [STORED]
+    assert await _first_campaign(queries, user) == {"gclid": "2"}
+    stored = await opened.profiles.find_one({"_id": profile_id("app", user)})
+    assert stored is not None
+    assert len(stored["initial_campaign"]) == 2
+
+
 async def test_one_update_beyond_the_size_of_a_profile_is_refused(
     store: MongoProfileStore, queries: MongoProfileQueries, user: str
 ) -> None:

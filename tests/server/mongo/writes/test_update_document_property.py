@@ -1,6 +1,7 @@
 """Random updates on a real mongod: on dot-paths, as pipelines, and folded into one write, they leave the same."""
 
 import itertools
+from dataclasses import replace
 from typing import Any
 
 import bson
@@ -15,7 +16,7 @@ from pymongo.errors import WriteError
 from server.model import JsonObject, ProfileWrite, UserUpdate
 from server.mongo.client import PROFILE_VALIDATOR
 from server.mongo.writes.bulk import PATH_MEETS_NON_OBJECT, VALIDATION_FAILED
-from server.mongo.writes.update_document import SENT_ALIAS, dotted_update, exact_update
+from server.mongo.writes.update_document import HAS_FIRST_CAMPAIGN, SENT_ALIAS, dotted_update, exact_update
 from server.users.metadata.flat import NotUsual
 from server.users.update import fold, plan_update
 from tests.support.strategies import CLEARABLE, UPDATES
@@ -61,9 +62,10 @@ def _not_usual(_: JsonObject) -> None:
 
 def _apply(profiles: Collection[dict[str, Any]], write: ProfileWrite, *, exact: bool = False) -> None:
     key = {"_id": write.profile_id}
-    if not (exact or write.exact):
+    for lacks_first_campaign in () if exact or write.exact else (False, True):
+        dotted = dotted_update(replace(write, lacks_first_campaign=lacks_first_campaign))
         try:
-            profiles.update_one(key, dotted_update(write), upsert=True)
+            profiles.update_one(key, dotted, upsert=True)
         except WriteError as error:
             if error.code not in (PATH_MEETS_NON_OBJECT, VALIDATION_FAILED):
                 raise
@@ -95,6 +97,8 @@ def test_every_form_of_the_same_updates_leaves_the_same(
         # Of folded updates, the alias that was sent last has the time of the last one.
         alias = document.pop(SENT_ALIAS, {}).get("alias")
         assert alias == (document.get("aliases") or [None])[-1]
+        # It may be missing where there is a first campaign, but not the other way round.
+        assert not document.pop(HAS_FIRST_CAMPAIGN, False) or document.get("initial_campaign")
         documents.append({name: value for name, value in document.items() if name not in ("_id", "user_id")})
     created = [document.pop("created_time") for document in documents]
     assert created == [created[0]] * 5
