@@ -97,6 +97,7 @@ _ASKED: dict[str, Any] = {
     "find_many": lambda queries: queries.find_many([profile_id("app", "u")], WHOLE),
     "export": lambda queries: queries.export("app", [profile_id("app", "u")]),
     "look_up": lambda queries: queries.look_up(Lookup("app", "company_id", "c", 1)),
+    "look_up of a token": lambda queries: queries.look_up(Lookup("app", "aliases", b"", 1)),
     "look_up_tokens": lambda queries: queries.look_up_tokens([Lookup("app", "aliases", b"", 1)] * 2),
     "look_up_token": lambda queries: queries.look_up_tokens([Lookup("app", "aliases", b"", 1)]),
     "list_users": lambda queries: queries.list_users(_LISTING),
