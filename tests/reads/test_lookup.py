@@ -77,6 +77,10 @@ def test_of_users_who_share_a_token_those_who_sent_it_last_come_first(
         sent_at(user_id, second)
     expected = ["left", "again", "once", "switched"]
     assert found(api, session_token="t") == expected
+    # Without another token, which was sent before, it is still the last one.
+    removed = api.client.post("/v1/users/left:removeAlias", json={"session_token": "t2"}, headers=api.reader)
+    assert removed.json() == {"removed": True}
+    assert found(api, session_token="t") == expected
     page_token = ""
     for user_id in expected:
         page = look_up(api, session_token="t", page_size=1, page_token=page_token).json()

@@ -15,7 +15,7 @@ from server.mongo.driver import READ_SECONDS, WRITE_SECONDS
 from server.mongo.failures import read_failures
 from server.mongo.identity.pointers import IS_NO_POINTER, IS_POINTER, pointers_to, resolve
 from server.mongo.writes.bulk import DUPLICATE_KEY, Operation, failure_of, write_in_bulk
-from server.mongo.writes.update_document import SENT_ALIAS
+from server.mongo.writes.update_document import SENT_ALIAS, Pipeline
 from server.users.identity.fill import anonymous_ids_of
 from server.users.ids import visitor_id
 from server.users.ports import Erased
@@ -173,8 +173,7 @@ class MongoProfileErasure:
             return [DatabaseUnavailable() for _ in removals]
         stored: dict[str, Sequence[bytes]] = {document["_id"]: document["aliases"] for document in documents}
         operations = {
-            # The alias may also be the one that was sent last.
-            each: UpdateOne({"_id": each.profile_id}, {"$pull": {"aliases": each.alias}, "$unset": {SENT_ALIAS: ""}})
+            each: UpdateOne({"_id": each.profile_id, "aliases": each.alias}, _without_alias(each.alias))
             for each in removals
             if each.alias in stored.get(each.profile_id, ())
         }
@@ -202,6 +201,14 @@ class MongoProfileErasure:
         if not result.unknown:
             all_matched &= result.effective == len(operations) - len(failures)
         return failures, all_matched
+
+
+def _without_alias(alias: bytes) -> Pipeline:
+    """Removes an alias, which may also be the one that was sent last."""
+    removed = {"$literal": alias}
+    others = {"$filter": {"input": "$aliases", "cond": {"$ne": ["$$this", removed]}}}
+    is_last = {"$eq": [f"${SENT_ALIAS}.alias", removed]}
+    return [{"$set": {"aliases": others, SENT_ALIAS: {"$cond": [is_last, "$$REMOVE", f"${SENT_ALIAS}"]}}}]
 
 
 def _erase(query: Mapping[str, Any], erasure: Erasure) -> Operation:
