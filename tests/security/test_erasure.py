@@ -61,7 +61,7 @@ def test_nothing_of_an_erased_user_remains(
     assert merged.json() == {"merged": True}
     api.update({"anonymous_id": f"{marker}-d", "metadata": {"of": f"{marker}-d"}})
     mine = {"application_id": application.application_id, "user_id": marker}
-    database.profiles.update_one(mine, {"$push": {"anonymous_ids": f"{marker}-d"}})
+    database.profiles.update_one(mine, {"$push": {"anonymous_ids": {"$each": [f"{marker}-d"], "$position": 0}}})
     digest = alias_digest(application.application_id, f"{marker}-t")
     traces = [marker.encode(), digest, digest.hex().encode(), b"203.0.113.77"]
     assert all(trace in everything(database) for trace in traces[:2] + traces[3:])
@@ -195,17 +195,19 @@ def test_an_export_contains_everything_that_is_stored(
     api.update({"anonymous_id": "b", "session_token": "t"})
     api.update({"anonymous_id": "a", "campaign": {"utm_source": "seen"}, "session_token": "t0"})
     api.stored({"anonymous_id": "b", "session_token": "t1", "metadata": {"a.b": [1, None]}})
-    # As an earlier version stored the two: the user has the id, and the visitor stayed apart.
+    api.update({"anonymous_id": "c", "session_token": "t3"})
+    # As an earlier version stored them: the user has the ids, and the visitors stayed apart.
     mine = {"application_id": application.application_id, "user_id": "u"}
-    database.profiles.update_one(mine, {"$set": {"anonymous_id": "a"}})
+    database.profiles.update_one(mine, {"$set": {"anonymous_id": "a", "anonymous_ids": ["c", "b"]}})
     profile = api.stored({"session_token": "t2", "ip_address": "203.0.113.7"})
     answer = api.client.get("/v1/users/u:export", headers=api.reader).json()
-    (visitor,) = answer["visitors"]
+    visitor, other = sorted(answer["visitors"], key=lambda each: str(each["visitor"]["anonymous_id"]))
     assert answer == {
         "user": profile,
         "alias_digests": [alias_digest(application.application_id, token).hex() for token in ("t", "t1", "t2")],
-        "visitors": [visitor],
+        "visitors": answer["visitors"],
     }
+    assert (other["visitor"]["anonymous_id"], len(answer["visitors"])) == ("c", 2)
     assert (profile["ip_address"], profile["observed_ip_address"]) == ("203.0.113.7", "127.0.0.1")
     seen = visitor["visitor"]
     assert (seen["user_id"], seen["anonymous_id"], seen["campaign"]) == ("", "a", {"utm_source": "seen"})

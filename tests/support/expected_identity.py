@@ -130,6 +130,10 @@ class ReferenceWorld:
         for anonymous_id in person.anonymous_ids if person else ():
             self.visitors.pop(anonymous_id, None)
 
+    def erase_visitor(self, anonymous_id: str) -> None:
+        """Erase a visitor, unless the visitor has become a user."""
+        self.visitors.pop(anonymous_id, None)
+
     def end_of(self, user_id: str) -> str:
         return self.leads.get(("u", user_id), user_id)
 

@@ -36,6 +36,7 @@ _FIELDS = st.fixed_dictionaries(
     },
 )
 _USER = st.sampled_from(USERS).map(lambda name: {"user_id": name})
+_FORGETTING_USER = _USER.map(lambda user: user | {"clear_fields": ["anonymous_id"]})
 _BROWSER = st.sampled_from(BROWSERS).map(lambda name: {"anonymous_id": name})
 
 
@@ -47,8 +48,10 @@ CALLS: Final[st.SearchStrategy[tuple[Any, ...]]] = st.one_of(
     _updates(_BROWSER),
     _updates(st.builds(lambda one, other: one | other, _USER, _BROWSER)),
     _updates(_USER),
+    st.tuples(st.just("update"), _FORGETTING_USER),
     st.tuples(st.just("merge"), st.sampled_from(USERS), st.sampled_from(USERS)),
     st.tuples(st.just("erase"), st.sampled_from(USERS)),
+    st.tuples(st.just("erase_visitor"), st.sampled_from(BROWSERS)),
     st.just(("resend",)),
 )
 """An update of a visitor or a user, a merge of the second user into the first, an erasure, or the last call again."""

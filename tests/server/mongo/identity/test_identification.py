@@ -1,17 +1,21 @@
 """Visitors become users, in a real MongoDB."""
 
+import itertools
 import re
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 import pytest_asyncio
+from bson import ObjectId
 
 from server import limits
 from server.local.mongod import EmbeddedMongod
 from server.model import STORED, UserUpdate
 from server.mongo.client import Database, connect, open_database, prepare
 from server.mongo.etags import etag_of
+from server.mongo.identity.absorption import Absorption
 from server.mongo.migrations import MIGRATIONS
 from server.mongo.writes.by_kind import MongoProfileStores
 from server.mongo.writes.profiles import MongoProfileStore
@@ -21,6 +25,7 @@ from tests.server.mongo.writes.store_writes import applied
 from tests.support.plans import Commands
 
 _NOW = 1_767_323_045_678_000_000
+_LATER = datetime(2100, 1, 1, tzinfo=UTC)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
@@ -85,6 +90,73 @@ async def test_a_user_and_a_visitor_who_are_too_large_together_stay_apart(
     assert await update(store, user_id=name, anonymous_id=name) is STORED
     assert (await visitor(opened, name)).keys() == {"_id", "pointer"}
     assert (await user(opened, name))["metadata"].keys() == {"visitor"}
+
+
+async def test_what_is_written_while_a_user_gets_what_a_visitor_had_is_kept(
+    opened: Database, store: MongoProfileStore, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await update(store, anonymous_id=name, metadata={"a": {"of": "visitor"}, "b": 1})
+    await update(store, user_id=name, metadata={"a": {}})
+    read = Absorption._documents
+    late = iter([{"a": {"late": 1}}, {"b": 2}])
+
+    async def read_and_changed(absorption: Absorption, visitor: str, user: str) -> Any:
+        found = await read(absorption, visitor, user)
+        for metadata in itertools.islice(late, 1):
+            assert await update(MongoProfileStore(opened), user_id=name, metadata=metadata) is STORED
+        return found
+
+    monkeypatch.setattr(Absorption, "_documents", read_and_changed)
+    assert await update(store, user_id=name, anonymous_id=name) is STORED
+    assert (await user(opened, name))["metadata"] == {"a": {"of": "visitor", "late": 1}, "b": 2}
+
+
+async def test_a_visitor_who_was_erased_and_is_suppressed_becomes_no_user(opened: Database, name: str) -> None:
+    key = visitor_id("app", name)
+    tombstone = {"_id": key, "suppressed_until": _LATER}
+    await opened.profiles.insert_one(tombstone)
+    await Absorption(opened.get_collection("profiles")).absorb(key, profile_id("app", name))
+    assert await visitor(opened, name) == tombstone
+
+
+async def test_what_a_pointer_holds_for_a_user_who_was_erased_and_is_suppressed_is_erased(
+    opened: Database, name: str
+) -> None:
+    pointer = {"_id": visitor_id("app", name), "pointer": profile_id("app", name)}
+    held = {"absorption": ObjectId(), "absorbed": {"_id": pointer["_id"], "metadata": {"a": 1}}}
+    await opened.profiles.insert_many([pointer | held, {"_id": pointer["pointer"], "suppressed_until": _LATER}])
+    await Absorption(opened.get_collection("profiles")).finish(pointer["_id"])
+    assert await visitor(opened, name) == pointer
+
+
+async def test_a_visit_after_the_erasure_of_the_user_is_that_of_a_visitor(
+    opened: Database, store: MongoProfileStore, name: str
+) -> None:
+    await opened.profiles.insert_one({"_id": visitor_id("app", name), "pointer": profile_id("app", name)})
+    assert await update(store, anonymous_id=name, metadata={"a": 1}) is STORED
+    assert (await visitor(opened, name))["metadata"] == {"a": 1}
+    assert await user(opened, name) is None
+
+
+async def test_of_two_users_who_sign_in_at_once_one_gets_what_the_visitor_had(
+    opened: Database, store: MongoProfileStore, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await update(store, anonymous_id=name, metadata={"a": 1})
+    await update(store, user_id=f"{name}/first")
+    absorption = Absorption(opened.get_collection("profiles"))
+    first = iter([profile_id("app", f"{name}/first")])
+    require_room = Absorption._require_room
+
+    async def require_room_too_early(late: Absorption, visitor: str, user: str) -> None:
+        await require_room(late, visitor, user)
+        for each in first:
+            await absorption.absorb(visitor, each)
+
+    monkeypatch.setattr(Absorption, "_require_room", require_room_too_early)
+    assert await update(store, user_id=f"{name}/second", anonymous_id=name) is STORED
+    assert (await visitor(opened, name))["pointer"] == profile_id("app", f"{name}/first")
+    metadata = [(await user(opened, f"{name}/{which}")).get("metadata") for which in ("first", "second")]
+    assert metadata == [{"a": 1}, None]
 
 
 async def test_too_many_values_stay_apart(opened: Database, store: MongoProfileStore, name: str) -> None:

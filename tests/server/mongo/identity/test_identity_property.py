@@ -10,15 +10,17 @@ import pytest_asyncio
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from server.errors import UserfoldError, UserNotFound
+from server.errors import UserfoldError, UserNotFound, VisitorIdentified
 from server.local.mongod import EmbeddedMongod
 from server.model import Erasure, Stored, UserMerge
 from server.mongo.client import Database, connect, open_database, prepare
 from server.mongo.identity.merges import MongoProfileMerges
 from server.mongo.identity.pending import PendingAbsorptions
+from server.mongo.queries.profile_queries import MongoProfileQueries
 from server.mongo.removal.erasure import MongoProfileErasure
+from server.mongo.removal.visitor_erasure import MongoVisitorErasure
 from server.mongo.writes.profiles import MongoProfileStore
-from server.users.ids import profile_id
+from server.users.ids import alias_digest, profile_id, visitor_id
 from tests.server.mongo.identity.interrupted import Interruption, interrupted_by
 from tests.server.mongo.writes.store_writes import applied
 from tests.support.expected_identity import ReferenceWorld
@@ -53,6 +55,7 @@ class Servers:
         self._store = MongoProfileStore(interrupted)
         self._merges = MongoProfileMerges(interrupted)
         self._erasure = MongoProfileErasure(interrupted)
+        self._visitors = MongoVisitorErasure(interrupted)
 
     async def call(self, step: int, name: str, *arguments: Any) -> bool:
         """Make a call. Returns whether it succeeds."""
@@ -65,6 +68,15 @@ class Servers:
     async def shown(self) -> dict[str, Any]:
         own = {"_id": {"$gte": f"{self.application_id}/", "$lt": f"{self.application_id}0"}}
         return shown(self.application_id, await self._database.profiles.find(own).to_list(None))
+
+    async def exported_tokens(self, user_id: str) -> Sequence[bytes]:
+        """The digests of the session tokens in the export of a user, or none if there is no such user."""
+        queries = MongoProfileQueries(self._database)
+        (found,) = await queries.export(self.application_id, [profile_id(self.application_id, user_id)])
+        if isinstance(found, UserfoldError):
+            return []
+        stored = found.stored_user()
+        return [alias for each in (stored, *stored.visitors) for alias in each.aliases]
 
     async def possible(self, worlds: Iterable[ReferenceWorld]) -> Sequence[ReferenceWorld]:
         """Those of the worlds that may be stored now, each once."""
@@ -92,6 +104,13 @@ class Servers:
             return True
         except UserfoldError:
             return False
+        return True
+
+    async def _erase_visitor(self, _: int, anonymous_id: str) -> bool:
+        try:
+            await self._visitors.erase(visitor_id(self.application_id, anonymous_id))
+        except UserfoldError as error:
+            return isinstance(error, VisitorIdentified)
         return True
 
     async def _erase(self, _: int, user_id: str) -> bool:
@@ -197,6 +216,9 @@ async def test_whatever_follows_an_interrupted_identification_goes_on_from_there
         servers.interruption.end()
         # The update, the pointer, what the user lacks, and the end of the absorption are one write each.
         assert succeeded is (at > 4)
+        # Whatever the point, an export has all of the visitor's, and once.
+        token = alias_digest(servers.application_id, "t1")
+        assert await servers.exported_tokens("u1") == ([] if (at, applied_too) == (1, False) else [token])
         results = interrupted if not succeeded else lambda *arguments: [after(*arguments)]
         worlds = await servers.possible(results(world, 1, *_SIGN_IN))
         for step, call in enumerate(following, 2):

@@ -1,6 +1,7 @@
 """Merges of users in a real MongoDB: concurrent ones, and what follows the pointers."""
 
 import asyncio
+import itertools
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Any
@@ -13,6 +14,7 @@ from server.local.mongod import EmbeddedMongod
 from server.model import STORED, SUPPRESSED, AliasRemoval, Erasure, Preview, UserMerge, UserUpdate
 from server.mongo.client import Database, connect, open_database, prepare
 from server.mongo.identity.merges import MongoProfileMerges
+from server.mongo.identity.pointers import HOPS
 from server.mongo.queries.profile_queries import MongoProfileQueries
 from server.mongo.removal.erasure import MongoProfileErasure
 from server.mongo.writes.previews import MongoProfilePreviews
@@ -95,6 +97,16 @@ async def test_merges_in_a_ring_leave_one_user(users: Users) -> None:
     assert len({each.user_id for each in read}) == 1
     assert read[0].metadata.keys() == {*names}
     assert len(read[0].merged_user_ids) == 4
+
+
+async def test_a_user_who_was_merged_many_times_is_still_found_by_the_first_id(users: Users) -> None:
+    names = [f"n{number}" for number in range(HOPS + 3)]
+    for name in names:
+        await users.update(name, metadata={name: 1})
+    for one, other in itertools.pairwise(names):
+        assert await users.merge(other, one)
+    assert await users.update(names[0], metadata={"last": 1}) is STORED
+    assert (await users.read(names[0])).metadata.keys() == {*names, "last"}
 
 
 async def test_every_read_and_write_of_a_merged_user_is_of_the_other_one(users: Users) -> None:

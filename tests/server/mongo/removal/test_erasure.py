@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -170,6 +170,32 @@ async def test_the_visitor_that_the_profile_names_last_is_erased_despite_concurr
     await erasure.erase([erasure_of(user, until)])
     if until is None:
         assert await stored(opened, visitor_id("app", visitors[-1])) is None
+
+
+@pytest.mark.parametrize("until", [None, _LATER])
+async def test_a_pointer_that_is_stored_during_an_erasure_is_erased_too(
+    opened: Database,
+    erasure: MongoProfileErasure,
+    store: MongoProfileStore,
+    user: str,
+    until: datetime | None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    await update(store, user)
+    pointer = {"_id": visitor_id("app", user), "pointer": profile_id("app", user)}
+    late = iter([pointer])
+    read = MongoProfileErasure._pointers_to
+
+    async def read_too_early(self: MongoProfileErasure, users: Iterable[str]) -> Any:
+        found = await read(self, users)
+        for each in late:
+            await opened.profiles.insert_one(each)
+        return found
+
+    monkeypatch.setattr(MongoProfileErasure, "_pointers_to", read_too_early)
+    assert await erasure.erase([erasure_of(user, until)]) == [True]
+    left = await stored(opened, pointer["_id"])
+    assert left is None if until is None else "suppressed_until" in left
 
 
 @contextmanager

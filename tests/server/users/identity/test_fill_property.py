@@ -54,6 +54,11 @@ class Planned:
             if ends[key] != user and not (key in named and "pointer" not in document)
         }
 
+    def erase_visitor(self, anonymous_id: str) -> None:
+        visitor = visitor_id(_APP, anonymous_id)
+        if "pointer" not in self.documents.get(visitor, {}):
+            self.documents.pop(visitor, None)
+
     def _end(self, key: str) -> str:
         while "pointer" in (document := self.documents.get(key, {})):
             key = document["pointer"]
