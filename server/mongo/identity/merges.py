@@ -5,7 +5,8 @@ from typing import Any
 
 from bson import ObjectId, decode
 from bson.raw_bson import RawBSONDocument
-from pymongo.errors import OperationFailure, PyMongoError
+from pymongo import ReplaceOne, UpdateOne
+from pymongo.errors import BulkWriteError, PyMongoError
 
 from server.errors import ProfileTooLarge, UserNotFound
 from server.model import UserMerge
@@ -22,6 +23,10 @@ class MongoProfileMerges:
 
     The transaction writes to both documents. So of two merges that have one in common, MongoDB makes one of them start
     again, and it then meets the pointer that the other one left: no pointers ever lead to each other.
+
+    While documents of an open transaction are changed, updates of these users wait, and so do those in their groups: if
+    the server is killed then, until MongoDB ends the transaction, after a minute. So both changes are one command, the
+    last one before the commit.
     """
 
     def __init__(self, database: Database) -> None:
@@ -59,11 +64,15 @@ class MongoProfileMerges:
 
         changed = await self._large.work(len(source.raw) + len(target.raw), filled)
         target_id, source_id = target["_id"], source["_id"]
+        writes: list[UpdateOne | ReplaceOne[dict[str, Any]]] = [
+            UpdateOne({"_id": target_id}, {"$set": changed}),
+            ReplaceOne({"_id": source_id}, {"pointer": target_id}),
+        ]
         try:
-            await self._profiles.update_one({"_id": target_id}, {"$set": changed}, session=session)
-        except OperationFailure as error:
-            raise ProfileTooLarge if error.code == VALIDATION_FAILED else error from error
-        await self._profiles.replace_one({"_id": source_id}, {"pointer": target_id}, session=session)
+            await self._profiles.bulk_write(writes, session=session)
+        except BulkWriteError as error:
+            is_refused = any(each["code"] == VALIDATION_FAILED for each in error.details["writeErrors"])
+            raise ProfileTooLarge if is_refused else error from error
 
     async def _user(self, profile_id: str, session: Session) -> RawBSONDocument:
         """The document of a user, or of the one that a pointer leads to. Raises UserNotFound."""

@@ -23,6 +23,7 @@ from server.query.field_mask import WHOLE
 from server.users.ids import alias_digest, profile_id, visitor_id
 from server.users.update import plan_update
 from tests.server.mongo.writes.store_writes import applied
+from tests.support.plans import Commands
 
 _NOW = 1_767_323_045_678_000_000
 _LATER = datetime(2100, 1, 1, tzinfo=UTC)
@@ -86,6 +87,20 @@ async def test_two_merges_into_each_other_end_in_one_of_two_results_and_never_in
         assert (await users.pointers())[users.id(source)] == users.id(target)
         for name in (one, other):
             assert (await users.read(name)).alias_count == 2
+
+
+async def test_documents_are_changed_by_the_last_command_before_the_commit(
+    mongod: EmbeddedMongod, users: Users
+) -> None:
+    await users.update("a", session_token="t")
+    await users.update("b", session_token="u")
+    commands = Commands()
+    client = connect(mongod.uri, event_listeners=[commands])
+    merges = MongoProfileMerges(open_database(client, "userfold_merges_test"))
+    assert await merges.merge(UserMerge(users.id("b"), users.id("a")))
+    # The last one shortens ways of pointers, after the transaction.
+    assert commands.names == ["find", "find", "update", "commitTransaction", "update"]
+    client.close()
 
 
 async def test_merges_in_a_ring_leave_one_user(users: Users) -> None:
