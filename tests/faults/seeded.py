@@ -92,10 +92,18 @@ def _write_to_any_document() -> None:
 
 
 def _merge_without_a_transaction() -> None:
+    merge = _merges.MongoProfileMerges._merge
+
     async def apart(_: Any, write: Callable[[Any], Any]) -> Any:
         return await write(None)
 
+    async def slowly(self: Any, *arguments: Any) -> None:
+        # The opposite merge, and updates, have time to be first.
+        await asyncio.sleep(0.05)
+        await merge(self, *arguments)
+
     _merges.together = apart
+    _merges.MongoProfileMerges._merge = slowly
 
 
 BUGS: Final[Mapping[str, Callable[[], None]]] = {
