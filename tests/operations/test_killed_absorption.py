@@ -5,6 +5,7 @@ from contextlib import suppress
 from typing import Any
 
 import grpc
+from bson import ObjectId
 from pymongo.database import Database
 from userfold.v1 import user_service_pb2 as pb
 from userfold.v1.user_pb2 import UserUpdate
@@ -13,7 +14,7 @@ from userfold.v1.user_service_pb2_grpc import UserServiceStub
 from server.local.mongod import EmbeddedMongod
 from tests.support.applications import Application
 from tests.support.programs import Program
-from tests.support.stack import DATABASE, Api
+from tests.support.stack import DATABASE, Api, start_server
 from tests.support.waiting import wait_until
 
 
@@ -45,3 +46,15 @@ def test_what_a_killed_server_left_half_done_is_finished_by_the_next_update(
     profile = api.get("u").json()
     assert (profile["initial_campaign"], profile["metadata"]) == (campaign, {"visit": 2})
     assert [set(each) for each in database.profiles.find(own)] == [{"_id", "pointer"}]
+
+
+def test_a_server_finishes_what_another_one_left_half_done(
+    mongod: EmbeddedMongod, application: Application, database: Database[dict[str, Any]]
+) -> None:
+    # Of a user who was erased meanwhile, so that nothing is left of it.
+    key = {"_id": f"{application.application_id}/a/half-done"}
+    pointer = {"pointer": f"{application.application_id}/u/erased", "absorption": ObjectId(), "absorbed": key}
+    database.profiles.insert_one(key | pointer)
+    server = start_server(mongod.uri, DATABASE)
+    wait_until(lambda: database.profiles.count_documents(key) == 0)
+    assert server.stop() == 0

@@ -43,6 +43,17 @@ def test_each_user_is_returned_as_by_get_in_the_order_of_the_request(api: Api) -
     assert results(api) == []
 
 
+def test_a_user_who_was_merged_is_the_other_one_and_the_response_says_so(api: Api) -> None:
+    for user_id in "ab":
+        api.stored({}, user_id=user_id)
+    body = {"user_id": "a", "source_user_id": "b"}
+    assert api.client.post("/v1/users:merge", json=body, headers=api.reader).json() == {"merged": True}
+    user = api.get("a").json()
+    expected = [{"followed_user_id": "b", "user": user}, {"user": user}]
+    assert [each["response"] for each in results(api, "b", "a")] == expected
+    assert api.get("b").json() == {**user, "followed_user_id": "b"}
+
+
 @pytest.mark.parametrize("user_id", ["..", ".", "a/b", "a:export", "%2F", "é"])
 def test_an_id_that_cannot_be_in_a_path_is_read(api: Api, user_id: str) -> None:
     assert api.update({"user_id": user_id, "company_id": "c"}).status_code == 201

@@ -181,11 +181,25 @@ async def test_updates_in_one_group_identify_each_visitor_once(
 ) -> None:
     for number in range(3):
         await update(store, anonymous_id=f"{name}/{number}", metadata={f"k{number}": number})
-    ids = [("u", 0), ("u", 1), ("v", 2), ("w", 3)]
+    ids: list[tuple[str, object]] = [("u", 0), ("u", 1), ("v", 2), ("w", 3)]
     sent = [UserUpdate(f"{name}/{who}", anonymous_id=f"{name}/{number}") for who, number in ids]
     assert await applied(store, [plan_update("app", each, _NOW).write for each in sent]) == [STORED] * len(sent)
     metadata = [(await user(opened, f"{name}/{who}")).get("metadata", {}) for who in "uvw"]
     assert metadata == [{"k0": 0, "k1": 1}, {"k2": 2}, {}]
+    # Of two users in a group, the first one.
+    ids = [("u", "shared"), ("v", "shared")]
+    sent = [UserUpdate(f"{name}/{who}", anonymous_id=f"{name}/{number}") for who, number in ids]
+    assert await applied(store, [plan_update("app", each, _NOW).write for each in sent]) == [STORED] * 2
+    assert (await visitor(opened, f"{name}/shared"))["pointer"] == profile_id("app", f"{name}/u")
+
+
+async def test_a_conditional_update_identifies_a_visitor(opened: Database, store: MongoProfileStore, name: str) -> None:
+    await update(store, anonymous_id=name, metadata={"a": 1})
+    await update(store, user_id=name)
+    etag = etag_of(await user(opened, name))
+    assert await update(store, user_id=name, anonymous_id=name, etag=etag) is STORED
+    assert (await user(opened, name))["metadata"] == {"a": 1}
+    assert (await visitor(opened, name)).keys() == {"_id", "pointer"}
 
 
 async def test_an_update_without_an_anonymous_id_is_one_command_and_one_whose_visitor_is_known_two(
