@@ -62,7 +62,9 @@ _SENT_ALIAS_IS_LAST: Document = {
 # MongoDB refuses a write that would break a limit of profiles, leave aliases in another order than that in which they
 # were sent, or store an erased user, with error 121.
 PROFILE_VALIDATOR: Document = {
-    "$expr": {"$and": [{"$lte": [{"$bsonSize": "$$ROOT"}, PROFILE_BYTES]}, _SENT_ALIAS_IS_LAST]},
+    "$expr": {"$lte": [{"$bsonSize": "$$ROOT"}, PROFILE_BYTES]},
+    # A single alias is the last one. To look at it in an expression would be slower.
+    "$or": [{"aliases.1": {"$exists": False}}, {"$expr": _SENT_ALIAS_IS_LAST}],
     f"aliases.{ALIASES}": {"$exists": False},
     # An upper bound, which writes raise (see `values.py`). Profiles of version 0.1 do not have it.
     "values": {"$not": {"$gt": PROFILE_VALUES}},

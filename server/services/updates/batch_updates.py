@@ -12,7 +12,7 @@ from runtime.turns import Turns
 from server import limits, metrics
 from server.commit.write_batcher import WriteBatcher
 from server.errors import BatchTooLarge, InvalidRequest, UserfoldError, Violation
-from server.model import PlannedUpdate, ProfileWrite
+from server.model import STORED, PlannedUpdate, ProfileWrite
 from server.rpc.call import Call, SingleRequests
 from server.rpc.error_status import error_status
 from server.rpc.observing.refusal_log import record_warnings, status_of_refusal
@@ -153,20 +153,26 @@ async def fill_results(
     warned: list[Any] = []
     refused = 0
     for index, item in enumerate(planned):
-        prefix = of.prefix_of(index)
-        response = of.response_of(item, next(remaining), prefix) if isinstance(item, PlannedUpdate) else item
         result = results.add()
+        response: Any = item
+        if isinstance(item, PlannedUpdate):
+            outcome = next(remaining)
+            if outcome is STORED and not item.warnings:
+                # As nearly all are.
+                result.response.SetInParent()
+                continue
+            response = of.response_of(item, outcome, of.prefix_of(index))
         if isinstance(response, UserfoldError):
             refused += 1
             if refused % REFUSED_IN_ONE_TURN == 0:
                 await turns.turn(call.application_id)
             code = error_status(response).code.name
             codes[code] = codes.get(code, 0) + 1
+            prefix = of.prefix_of(index)
             status = status_of_refusal(method, response, call.origin_of(index), prefix, call.refusals)
             result.error.CopyFrom(status)
         else:
-            if response is not of.plain:
-                warned.append(response)
+            warned.append(response)
             result.response.CopyFrom(response)
     if warned:
         count_warnings(method, warned, call)
