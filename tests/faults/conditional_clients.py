@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 import grpc
 from userfold.v1 import user_service_pb2 as pb
@@ -10,6 +10,10 @@ from userfold.v1 import user_service_pb2 as pb
 from tests.faults.clients import Traffic, TwoServers, message_of
 from tests.faults.history import Operation, Outcome
 from tests.support.applications import Application
+
+_HEAD_STARTS: Final = (0.0, 0.1, 0.3, 0.6)
+"""Seconds that a rival waits, round by round. A conditional update may wait for other slow writes, and would always be
+second."""
 
 
 class Conditional(TwoServers):
@@ -52,4 +56,5 @@ class Conditional(TwoServers):
         message.etag = self._etags.get(operation.token, "")
         if is_rival:
             message.metadata_json = b'{"rival":%d}' % operation.counter
+            await asyncio.sleep(_HEAD_STARTS[operation.counter // 2 % len(_HEAD_STARTS)])
         await self._update(self._other if is_rival else self._stub, message, outcomes, index, options)

@@ -20,7 +20,7 @@ An operation of unknown outcome may be stored or not.
 
 A conditional operation names the profile that was read, by its etag. At its commit, the profile must hold as many
 aliases as were read; else it was applied to a profile that has changed, and is a PHANTOM. It is never LATE, but STALE.
-A rival is sent at the same time as a conditional operation, in no known order, and sets no counter.
+A rival is sent at about the same time as a conditional operation, in no known order, and sets no counter.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence

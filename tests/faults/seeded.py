@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from pymongo import WriteConcern
 from pymongo.errors import BulkWriteError
@@ -17,8 +17,10 @@ from server.__main__ import main
 from server.model import STORED, PlannedUpdate, ProfileWrite, UserUpdate
 from server.mongo import client
 from server.mongo.identity import merges
+from server.mongo.identity.merges import MongoProfileMerges
 from server.mongo.writes import bulk, conditional, profiles
 from server.mongo.writes.bulk import DUPLICATE_KEY, BulkResult, Operation, write_in_bulk
+from server.mongo.writes.conditional import ConditionalWrites
 from server.mongo.writes.profiles import MongoProfileStore
 from server.services.updates import batch_updates, update_methods
 from server.users.ports import Outcome
@@ -28,14 +30,15 @@ from tests.faults.cluster import VARIABLE
 # One update in this number gets the wrong application.
 _MIXED_UP = 50
 
-# Typed so that names in these modules can be replaced.
-_batch, _methods, _bulk, _database, _profiles, _conditional, _merges = cast(
-    Sequence[Any], (batch_updates, update_methods, bulk, client, profiles, conditional, merges)
-)
-
 _applied = MongoProfileStore.apply
 _details = BulkWriteError.details
 _planned = plan_update
+
+
+def _put(owner: object, name: str, value: object) -> None:
+    """Replace what is there under this name. Raises AttributeError if there is nothing: it would be no bug."""
+    getattr(owner, name)
+    setattr(owner, name, value)
 
 
 def _acknowledge_before_the_write() -> None:
@@ -47,14 +50,14 @@ def _acknowledge_before_the_write() -> None:
         task.add_done_callback(pending.discard)
         return [STORED] * len(writes)
 
-    MongoProfileStore.apply = apply  # type: ignore[method-assign]
+    _put(MongoProfileStore, "apply", apply)
 
 
 def _ignore_write_concern_errors() -> None:
     details: Any = _details
-    BulkWriteError.details = property(lambda error: {**details.fget(error), "writeConcernErrors": []})  # type: ignore[assignment]
+    _put(BulkWriteError, "details", property(lambda error: {**details.fget(error), "writeConcernErrors": []}))
     # MongoDB returns these when the write concern times out.
-    _bulk.WRITE_SECONDS = 1.5
+    _put(bulk, "WRITE_SECONDS", 1.5)
 
 
 def _drop_duplicate_keys() -> None:
@@ -62,7 +65,7 @@ def _drop_duplicate_keys() -> None:
         result = await write_in_bulk(collection, operations)
         return replace(result, codes={at: code for at, code in result.codes.items() if code != DUPLICATE_KEY})
 
-    _profiles.write_in_bulk = write
+    _put(profiles, "write_in_bulk", write)
 
 
 def _mix_applications_up() -> None:
@@ -72,27 +75,28 @@ def _mix_applications_up() -> None:
         seen.append(application_id)
         return _planned(seen[0] if len(seen) % _MIXED_UP == 0 else application_id, update, now)
 
-    _batch.plan_update = _methods.plan_update = plan
+    _put(batch_updates, "plan_update", plan)
+    _put(update_methods, "plan_update", plan)
 
 
 def _do_not_wait_for_the_majority() -> None:
-    _database._WRITE_CONCERN = WriteConcern(w=1)
+    _put(client, "_WRITE_CONCERN", WriteConcern(w=1))
 
 
 def _write_to_any_document() -> None:
-    update = _conditional.ConditionalWrites._update
+    update = ConditionalWrites._update
 
     async def slowly(self: Any, *arguments: Any) -> Any:
         # Rivals have time to be first.
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(0.3)
         return await update(self, *arguments)
 
-    _conditional.ConditionalWrites._update = slowly
-    _conditional._only = lambda profile_id, _: {"_id": profile_id}
+    _put(ConditionalWrites, "_update", slowly)
+    _put(conditional, "only", lambda document: {"_id": document["_id"]})
 
 
 def _merge_without_a_transaction() -> None:
-    merge = _merges.MongoProfileMerges._merge
+    merge = MongoProfileMerges._merge
 
     async def apart(_: Any, write: Callable[[Any], Any]) -> Any:
         return await write(None)
@@ -102,8 +106,8 @@ def _merge_without_a_transaction() -> None:
         await asyncio.sleep(0.05)
         await merge(self, *arguments)
 
-    _merges.together = apart
-    _merges.MongoProfileMerges._merge = slowly
+    _put(merges, "together", apart)
+    _put(MongoProfileMerges, "_merge", slowly)
 
 
 BUGS: Final[Mapping[str, Callable[[], None]]] = {
