@@ -47,7 +47,9 @@ def sent(page: Page) -> list[tuple[str, str]]:
 
 async def test_ids_and_addresses_are_suggested_while_one_types(visit: Visit, acme: Product) -> None:
     page = await signed_in(visit, acme.tokens.of[Scope.READ_USERS])
+    await expect(box(page)).to_be_visible()
     await page.keyboard.press("/")
+    await expect(box(page)).to_be_focused()
     await expect(box(page)).to_have_accessible_description("")
     await page.keyboard.type("usr_100")
     options = page.get_by_role("option")

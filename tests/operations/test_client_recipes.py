@@ -113,4 +113,4 @@ def test_the_service_config_repeats_only_calls_of_idempotent_methods() -> None:
             level = method.GetOptions().idempotency_level
             assert level in (MethodOptions.IDEMPOTENT, MethodOptions.NO_SIDE_EFFECTS), method.full_name
     (policy,) = [each["retryPolicy"] for each in config["methodConfig"] if "retryPolicy" in each]
-    assert policy["retryableStatusCodes"] == ["UNAVAILABLE", "RESOURCE_EXHAUSTED"]
+    assert policy["retryableStatusCodes"] == ["UNAVAILABLE", "RESOURCE_EXHAUSTED", "CANCELLED"]
