@@ -87,7 +87,7 @@ async def test_a_page_has_the_theme_and_the_size_that_it_is_opened_with(visit: V
 
 async def test_the_times_of_a_start_are_reported(visit: Visit) -> None:
     page = await visit("/")
-    await page.wait_for_function("performance.getEntriesByName('first-contentful-paint').length > 0")
+    await page.wait_for_function("performance.getEntriesByName('first-contentful-paint').length > 0", polling=50)
     await page.evaluate("performance.mark('interactive')")
     times = await start_times(page)
     assert 0 < times["first content"] < times["interactive"]
