@@ -130,9 +130,9 @@ class ProfileWrite:
     `values` counts all values that the write may add, including those inside arrays. `first_campaign`, a campaign and
     its time, is stored if the profile has none. It is None if the patch itself changes `initial_campaign`, since
     MongoDB refuses two changes of one path. `lacks_first_campaign` is true if the profile is there and has none.
-    `recount` is true if the profile may hold too many values with the write,
-    and must be counted (see `mongo/writes/values.py`). A write with an `etag` is conditional: it is applied if the
-    profile has that etag. It is `exact` too. `kind` is that of the profile.
+    `recount` is true if the profile may hold too many values with the write, and must be counted (see
+    `mongo/writes/values.py`). A write with an `etag` is conditional: it is applied if the profile has that etag. It is
+    `exact` too. `kind` is that of the profile.
 
     `anonymous_ids` are those that a user's update carries: they are added to the profile, and their visitors become the
     user. `follows` is true if the profile is a pointer to the one to write, `is_stored` if all that is left to do is to

@@ -37,8 +37,10 @@ Cursor: TypeAlias = Any
 _PING_SECONDS = 2.0
 
 _INDEX_SECONDS = 3600.0
-_BUILDING_SECONDS = 0.2
 """How long a new index of a large collection may take to be built."""
+
+_BUILDING_SECONDS = 0.2
+"""The time between two attempts to change a collection while MongoDB builds an index there."""
 
 # A write is acknowledged when a majority of the members has it in the journal, whatever the URI or the cluster says.
 _WRITE_CONCERN = WriteConcern(w="majority", j=True, wtimeout=int(1_000 * WRITE_SECONDS))

@@ -12,9 +12,10 @@ from pymongo import ReturnDocument
 from pymongo.errors import PyMongoError
 
 from server import metrics
-from server.limits import ANONYMOUS_IDS, PROFILE_BYTES
+from server.limits import PROFILE_BYTES
 from server.mongo.client import Database
 from server.mongo.schema import KEY, SCHEMA, Presence, oldest_serving, stored_version
+from server.mongo.writes.earlier_versions import HAS_OTHER_ANONYMOUS_ID, WITH_OTHER_ANONYMOUS_ID
 from server.users.finding.email_keys import ADDRESS_LENGTH
 
 _log = structlog.get_logger("userfold.server")
@@ -71,11 +72,6 @@ _LOOKS_LIKE_AN_ADDRESS: Final = {
 }
 _ROOM: Final = {"$lte": [{"$bsonSize": "$$ROOT"}, PROFILE_BYTES - 4096]}
 
-_IDS: Final = {"$ifNull": ["$anonymous_ids", []]}
-_HAS_OTHER_ANONYMOUS_ID: Final = {
-    "$and": [{"$eq": [{"$type": "$anonymous_id"}, "string"]}, {"$not": {"$in": ["$anonymous_id", _IDS]}}]
-}
-
 MIGRATIONS: Final[Sequence[Migration]] = (
     # The key by which addresses are suggested, as it was before version 3. The validator would refuse a profile that
     # grows beyond its limit: one that is nearly as large gets its key with the next address of its user.
@@ -106,10 +102,8 @@ MIGRATIONS: Final[Sequence[Migration]] = (
     # The anonymous ids of each user, of which the version before has the latest alone.
     Migration(
         collection="profiles",
-        pending={"user_id": {"$exists": True}, "$expr": {"$and": [_HAS_OTHER_ANONYMOUS_ID, _ROOM]}},
-        update=[
-            {"$set": {"anonymous_ids": {"$slice": [{"$concatArrays": [_IDS, ["$anonymous_id"]]}, -ANONYMOUS_IDS]}}}
-        ],
+        pending={"user_id": {"$exists": True}, "$expr": {"$and": [HAS_OTHER_ANONYMOUS_ID, _ROOM]}},
+        update=[{"$set": {"anonymous_ids": WITH_OTHER_ANONYMOUS_ID}}],
         oldest_program=1,
     ),
 )

@@ -184,7 +184,7 @@ def test_old_and_new_servers_serve_while_one_migrates(
     visitor = stored.pop("visitor")
     assert (visitor["anonymous_ids"], visitor["metadata"]) == (["browser"], {"visits": {"first": 1, "later": 2}})
     assert {user_id: each["company_id"] for user_id, each in stored.items()} == expected
-    # An old server replaces an anonymous id, and a new one keeps it, whoever stored it.
+    # An old server replaces the anonymous id of a user. A new server keeps the earlier id, also of an old server.
     assert {user_id: each["anonymous_ids"][-1] for user_id, each in stored.items()} == last
     for user_id, ids in by_new.anonymous_ids.items():
         assert stored[user_id]["anonymous_ids"] == [*seed.anonymous_ids.get(user_id, ()), *ids]

@@ -15,7 +15,8 @@ from server.mongo.driver import READ_SECONDS, WRITE_SECONDS
 from server.mongo.failures import read_failures
 from server.mongo.identity.pointers import IS_NO_POINTER, IS_POINTER, pointers_to, resolve
 from server.mongo.writes.bulk import DUPLICATE_KEY, Operation, failure_of, write_in_bulk
-from server.mongo.writes.update_document import SENT_ALIAS, Pipeline
+from server.mongo.writes.update_document import Pipeline
+from server.users.finding.lookup import SENT_ALIAS
 from server.users.identity.fill import anonymous_ids_of
 from server.users.ids import visitor_id
 from server.users.ports import Erased

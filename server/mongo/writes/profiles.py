@@ -131,9 +131,9 @@ class MongoProfileStore:
             result = await write_in_bulk(self._profiles, [self._operation(writes[index]) for index in pending])
             again = []
             for position, index in enumerate(pending):
-                code = result.codes.get(position) if result.codes else None
+                code = result.codes.get(position)
                 if code is None:
-                    if not result.unknown or position not in result.unknown:
+                    if position not in result.unknown:
                         outcomes[index] = STORED
                         if writes[index].exact:
                             self._full_aliases.stored(writes[index])

@@ -10,12 +10,10 @@ from server.limits import ALIASES, ANONYMOUS_IDS
 from server.merge.operations import Operation
 from server.model import REMOVE, DotPaths, Patch, ProfileWrite, Remove, Whole
 from server.mongo.writes.operation_expression import Expression, operation_expression
+from server.users.finding.lookup import SENT_ALIAS
 
 UpdateDocument = dict[str, object]
 Pipeline = list[dict[str, object]]
-
-SENT_ALIAS: Final = "sent_alias"
-"""The stored field of the alias that the latest update with a token carried, and the `stored_time` of that update."""
 
 HAS_FIRST_CAMPAIGN: Final = "has_first_campaign"
 """The stored field of an update with a campaign. The validator refuses it in a profile without a first campaign."""

@@ -25,7 +25,8 @@ TOKENS: Final = "aliases"
 _EMAIL_KEY: Final = "email_key"
 
 SENT_ALIAS: Final = "sent_alias"
-"""The stored field of the digest of the token that was sent last, as `alias`, and its `time`."""
+"""The stored field of the token that was sent last: its digest as `alias`, and the `stored_time` of its update as
+`time`."""
 
 SENT_TIME: Final = "sent_time"
 """When the token of a look-up was sent, of users who sent no other one since. It is computed, not stored."""

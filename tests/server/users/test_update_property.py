@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from server.merge.field_names import unescape_object
 from server.merge.patch import apply_patch
 from server.model import ProfileWrite, UserUpdate
-from server.mongo.writes.update_document import HAS_FIRST_CAMPAIGN, SENT_ALIAS, dotted_update
+from server.mongo.writes.update_document import HAS_FIRST_CAMPAIGN, dotted_update
+from server.users.finding.lookup import SENT_ALIAS
 from server.users.update import fold, plan_update
 from tests.support.expected_profile import ReferenceProfile
 from tests.support.strategies import UPDATES
