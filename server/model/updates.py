@@ -175,7 +175,7 @@ class PlannedUpdate:
     warnings: Sequence[UpdateWarning]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Stored:
     """A majority of MongoDB's members has the update in the journal. `warnings` are what storing it brought up."""
 

@@ -31,8 +31,8 @@ from server.mongo.writes.earlier_versions import changes_anonymous_id, migrating
 from server.mongo.writes.full_aliases import FullAliases
 from server.mongo.writes.update_document import dotted_update
 from server.mongo.writes.values import FIELD, READ_SECONDS, Recount, add_values, add_values_exactly, may_add
+from server.users.fold import fold
 from server.users.ports import AGAIN, Again, Outcome
-from server.users.update import fold
 
 # Racing upserts on exactly {_id} do not fail on MongoDB 6. On others, one retry nearly always succeeds.
 _ATTEMPTS = 5

@@ -3,20 +3,16 @@
 What is said of MongoDB here holds for 6.0.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Final, cast
+from collections.abc import Sequence
+from typing import cast
 
 from server.limits import ALIASES, ANONYMOUS_IDS
 from server.merge.operations import Operation
 from server.model import REMOVE, DotPaths, Patch, ProfileWrite, Remove, Whole
 from server.mongo.writes.operation_expression import Expression, operation_expression
-from server.users.finding.lookup import SENT_ALIAS
 
 UpdateDocument = dict[str, object]
 Pipeline = list[dict[str, object]]
-
-HAS_FIRST_CAMPAIGN: Final = "has_first_campaign"
-"""The stored field of an update with a campaign. The validator refuses it in a profile without a first campaign."""
 
 _STORED_OBJECT = {"$cond": [{"$eq": [{"$type": "$$s"}, "object"]}, "$$s", {}]}
 
@@ -24,28 +20,22 @@ _STORED_OBJECT = {"$cond": [{"$eq": [{"$type": "$$s"}, "object"]}, "$$s", {}]}
 def dotted_update(write: ProfileWrite) -> UpdateDocument:
     """The update on dot-paths. It fails with error 28, without any effect, if a path meets a stored non-object."""
     paths = write.change if isinstance(write.change, DotPaths) else _dot_paths(write.change)
-    sets, on_insert = paths.sets, write.on_insert
-    added: dict[str, object] = {}
-    update: UpdateDocument = {}
-    if write.aliases:
-        # With it, the validator refuses the update if the alias was stored before, and is not the last one: only the
-        # exact update moves it there (see `client.PROFILE_VALIDATOR`).
-        sets = {**sets, SENT_ALIAS: _sent_alias(write, sets)}
-        added["aliases"] = write.aliases[0] if len(write.aliases) == 1 else {"$each": write.aliases}
-    if write.anonymous_ids:
-        added["anonymous_ids"] = {"$each": write.anonymous_ids}
+    update: UpdateDocument = {"$set": paths.sets, "$setOnInsert": write.on_insert}
     if write.first_campaign:
-        sets = {**sets, HAS_FIRST_CAMPAIGN: True}
         if write.lacks_first_campaign:
             # $slice keeps the first campaign that was ever pushed, and its time. Behind one that an older version
             # stored without a time, the next campaign takes that place, and is no time either. MongoDB stores the array
             # again, even if it stays as it is.
             update["$push"] = {"initial_campaign": {"$each": write.first_campaign, "$slice": 2}}
         else:
-            on_insert = {**on_insert, "initial_campaign": write.first_campaign}
-    update |= {"$set": sets, "$setOnInsert": on_insert}
+            update["$setOnInsert"] = {**write.on_insert, "initial_campaign": write.first_campaign}
     if paths.removes:
         update["$unset"] = dict.fromkeys(paths.removes, "")
+    added: dict[str, object] = {}
+    if write.aliases:
+        added["aliases"] = write.aliases[0] if len(write.aliases) == 1 else {"$each": write.aliases}
+    if write.anonymous_ids:
+        added["anonymous_ids"] = {"$each": write.anonymous_ids}
     if added:
         update["$addToSet"] = added
     return update
@@ -80,17 +70,14 @@ def exact_update(write: ProfileWrite) -> Pipeline:
         name: {"$ifNull": [f"${name}", {"$literal": value}]} for name, value in write.on_insert.items()
     }
     removed: list[str] = []
-    patch = write.patch
-    for name, change in patch.items():
+    for name, change in write.patch.items():
         fields[name] = _expression(change, f"${name}", name, removed)
     if write.aliases:
         fields["aliases"] = _moved_to_the_end(write.aliases)
-        fields[SENT_ALIAS] = {"$literal": _sent_alias(write, patch)}
     if write.anonymous_ids:
         fields["anonymous_ids"] = _added("anonymous_ids", write.anonymous_ids, ANONYMOUS_IDS)
     if write.first_campaign:
         fields["initial_campaign"] = {"$ifNull": ["$initial_campaign", {"$literal": write.first_campaign}]}
-        fields[HAS_FIRST_CAMPAIGN] = {"$literal": True}
     pipeline: Pipeline = [{"$set": fields}]
     if removed:
         # In a second stage, because the first one makes sure that every path leads through objects.
@@ -115,10 +102,6 @@ def _expression(change: object, stored: str, path: str, removed: list[str]) -> E
             overlay[key] = _expression(inner, f"$$s.{key}", f"{path}.{key}", removed)
     # With a variable, an object repeats only its own key, not the whole path to it.
     return {"$let": {"vars": {"s": stored}, "in": {"$mergeObjects": [_STORED_OBJECT, overlay]}}}
-
-
-def _sent_alias(write: ProfileWrite, sets: Mapping[str, object]) -> Mapping[str, object]:
-    return {"alias": write.aliases[-1], "time": sets["stored_time"]}
 
 
 def _moved_to_the_end(aliases: tuple[bytes, ...]) -> dict[str, object]:

@@ -10,8 +10,9 @@ from server import limits
 from server.errors import InvalidRequest
 from server.model import REMOVE, PlannedUpdate, UserUpdate
 from server.mongo.writes.update_document import UpdateDocument, dotted_update
+from server.users.fold import fold
 from server.users.ids import profile_id
-from server.users.update import fold, plan_update
+from server.users.update import plan_update
 
 _NOW = 1_767_323_045_678_901_234
 
@@ -83,7 +84,8 @@ def test_what_is_cleared_is_removed_and_no_path_is_changed_twice() -> None:
 def test_what_is_cleared_and_sent_is_what_was_sent() -> None:
     fields = {"company_id": "c", "ip_address": "1.2.3.4", "user_agent_string": "UA", "anonymous_id": "a"}
     update = dotted_update(_plan(**fields, campaign={"gclid": "g"}, clear_fields=_ALL).write)
-    assert update["$unset"] == {"user_agent": "", "observed_ip_address": "", "has_first_campaign": ""}
+    assert update["$unset"] == {"user_agent": "", "observed_ip_address": ""}
+    assert _paths(update)["has_first_campaign"] is True
     campaign, time = {"gclid": "g"}, _paths(update)["modified_time"]
     stored = {**fields, "campaign": campaign, "initial_campaign": [campaign, time], "latest_campaign": campaign}
     assert _paths(update) | stored | {"latest_campaign_time": time} == _paths(update)

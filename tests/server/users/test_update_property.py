@@ -10,9 +10,11 @@ from hypothesis import strategies as st
 from server.merge.field_names import unescape_object
 from server.merge.patch import apply_patch
 from server.model import ProfileWrite, UserUpdate
-from server.mongo.writes.update_document import HAS_FIRST_CAMPAIGN, dotted_update
+from server.mongo.writes.update_document import dotted_update
+from server.users.campaigns import HAS_FIRST_CAMPAIGN
 from server.users.finding.lookup import SENT_ALIAS
-from server.users.update import fold, plan_update
+from server.users.fold import fold
+from server.users.update import plan_update
 from tests.support.expected_profile import ReferenceProfile
 from tests.support.strategies import UPDATES
 
@@ -37,15 +39,15 @@ def _document(writes: list[ProfileWrite]) -> dict[str, Any]:
     for write in writes:
         update: dict[str, Any] = dotted_update(write)
         _require_separate_paths(update)
-        # They only let MongoDB check the order of the aliases, and that there is a first campaign.
-        for name in (SENT_ALIAS, HAS_FIRST_CAMPAIGN):
-            update["$set"].pop(name, None)
         dotted = None if write.exact else _applied_by_dots(document, update)
         applied = apply_patch(document, write.patch)
         assert dotted is None or dotted == applied, "the dotted update means something else than the patch"
         document = applied
         if write.first_campaign:
             document.setdefault("initial_campaign", write.first_campaign)
+        # With these, MongoDB checks the order of the aliases, and that there is a first campaign.
+        assert not write.aliases or document[SENT_ALIAS]["alias"] == write.aliases[-1]
+        assert (HAS_FIRST_CAMPAIGN in document) == ("initial_campaign" in document)
     return document
 
 

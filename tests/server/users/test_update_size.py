@@ -11,7 +11,8 @@ from server import limits
 from server.errors import InvalidRequest
 from server.model import REMOVE, JsonObject, MetadataOperation, OperationKind, ProfileWrite, UserUpdate
 from server.mongo.writes.update_document import dotted_update, exact_update
-from server.users.update import fold, plan_update
+from server.users.fold import fold
+from server.users.update import plan_update
 from tests.support.strategies import METADATA, UPDATES
 
 _NOW = 1_767_323_045_678_901_234

@@ -21,7 +21,8 @@ from server.model import ProfileWrite
 from server.mongo.writes.update_document import dotted_update, exact_update
 from server.mongo.writes.values import values_in
 from server.services.updates.update_from_json import update_from_json
-from server.users.update import fold, plan_update
+from server.users.fold import fold
+from server.users.update import plan_update
 from tests.support.expected_profile import ReferenceProfile
 from tests.support.strategies import UPDATES_WITH_OPERATIONS
 

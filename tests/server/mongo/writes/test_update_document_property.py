@@ -16,10 +16,12 @@ from pymongo.errors import WriteError
 from server.model import JsonObject, ProfileWrite, UserUpdate
 from server.mongo.client import PROFILE_VALIDATOR
 from server.mongo.writes.bulk import PATH_MEETS_NON_OBJECT, VALIDATION_FAILED
-from server.mongo.writes.update_document import HAS_FIRST_CAMPAIGN, dotted_update, exact_update
+from server.mongo.writes.update_document import dotted_update, exact_update
+from server.users.campaigns import HAS_FIRST_CAMPAIGN
 from server.users.finding.lookup import SENT_ALIAS
+from server.users.fold import fold
 from server.users.metadata.flat import NotUsual
-from server.users.update import fold, plan_update
+from server.users.update import plan_update
 from tests.support.strategies import CLEARABLE, UPDATES
 
 pytestmark = pytest.mark.unmeasured

@@ -8,7 +8,8 @@ from server import limits
 from server.errors import InvalidRequest
 from server.merge.operations import Operation
 from server.model import MetadataOperation, OperationKind, Patch, PlannedUpdate, UserUpdate
-from server.users.update import fold, plan_update
+from server.users.fold import fold
+from server.users.update import plan_update
 
 _NOW = 1_767_323_045_678_901_234
 _CONFLICT = [("metadata_operations[0].path", "CONFLICT")]

@@ -12,9 +12,10 @@ from server.errors import InvalidRequest
 from server.merge import field_names, patch, paths
 from server.merge.numbers import stored_number
 from server.model import JsonObject, Patch, PlannedUpdate, ProfileWrite, UserUpdate, Whole
+from server.users.fold import fold
 from server.users.metadata import tree
 from server.users.metadata.tree import MetadataPlan, oversized_update
-from server.users.update import fold, plan_update
+from server.users.update import plan_update
 
 _NOW = 1_767_323_045_678_901_234
 _TOO_MANY = [("metadata", "TOO_MANY_VALUES", "more than 10,000 values in one update")]
