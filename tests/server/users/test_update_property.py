@@ -1,7 +1,7 @@
 """Thousands of sequences of updates through the planner's meaning, against the reference model: no database here."""
 
 import random
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import given, settings
@@ -46,7 +46,7 @@ def _document(writes: list[ProfileWrite]) -> dict[str, Any]:
         if write.first_campaign:
             document.setdefault("initial_campaign", write.first_campaign)
         # With these, MongoDB checks the order of the aliases, and that there is a first campaign.
-        assert not write.aliases or document[SENT_ALIAS]["alias"] == write.aliases[-1]
+        assert not write.aliases or cast("dict[str, Any]", document[SENT_ALIAS])["alias"] == write.aliases[-1]
         assert (HAS_FIRST_CAMPAIGN in document) == ("initial_campaign" in document)
     return document
 
