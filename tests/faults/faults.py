@@ -299,7 +299,8 @@ SEEDED: Final[Mapping[str, Do]] = {
     "drop-duplicate-key": _fails(_DUPLICATE_KEY, seconds=1),
     "wrong-application": lambda *_: None,
     "w-1": _killed_unreplicated,
-    "lost-condition": lambda *_: None,
+    # A round of a conditional update and its rival takes about a second.
+    "lost-condition": lambda *_: time.sleep(8),
     "merge-in-parts": lambda *_: None,
 }
 """The fault under which each bug of `seeded` shows."""
