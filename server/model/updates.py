@@ -175,6 +175,7 @@ class PlannedUpdate:
     warnings: Sequence[UpdateWarning]
 
 
+# Compared by identity: the outcomes of each group are searched for others.
 @dataclass(frozen=True, slots=True, eq=False)
 class Stored:
     """A majority of MongoDB's members has the update in the journal. `warnings` are what storing it brought up."""

@@ -7,13 +7,10 @@ from typing import Any, Final
 from server import limits
 from server.merge.times import stored_time
 from server.model import ProfileUpdate
-from server.query.fields import CAMPAIGN_FIELDS
 from server.users.metadata.tree import MetadataPlan
 
 HAS_FIRST_CAMPAIGN: Final = "has_first_campaign"
 """The stored field of an update with a campaign. The validator refuses it in a profile without a first campaign."""
-
-_PATHS: Final = {name: f"campaign.{name}" for name in CAMPAIGN_FIELDS}
 
 # An upper bound of the bytes of a field, without its text. It is stored up to three times: merged, in the first and in
 # the latest campaign.
@@ -48,7 +45,7 @@ class CampaignPlan(MetadataPlan):
         has_text = campaign is not None and self._has_text("campaign", campaign)
         if campaign is not None:
             for name, value in campaign.items():
-                self.sets[_PATHS[name]] = value
+                self.sets[f"campaign.{name}"] = value
         if latest is not None and self._has_text("latest_campaign", latest):
             if update.latest_campaign_time is not None:
                 latest_time, _ = stored_time(update.latest_campaign_time)
@@ -63,14 +60,14 @@ class CampaignPlan(MetadataPlan):
 
     def _has_text(self, field: str, campaign: Mapping[str, str]) -> bool:
         """Whether any field of a campaign is not empty. Counts its size, however often it is stored."""
-        texts = "".join(campaign.values())
-        size = len(texts.encode())
-        if size > limits.TEXT_BYTES:
-            for name, value in campaign.items():
-                if len(value.encode()) > limits.TEXT_BYTES:
-                    self.too_long(f"{field}.{name}", limits.TEXT_BYTES)
-        self.size += 3 * size + _FIELD_BYTES * len(campaign)
-        return size > 0
+        texts = 0
+        for name, value in campaign.items():
+            size = len(value) if value.isascii() else len(value.encode())
+            texts += size
+            if size > limits.TEXT_BYTES:
+                self.too_long(f"{field}.{name}", limits.TEXT_BYTES)
+        self.size += 3 * texts + _FIELD_BYTES * len(campaign)
+        return texts > 0
 
     def too_long(self, field: str, max_bytes: int) -> None:
         self.refuse(field, "TOO_LONG", f"longer than {max_bytes:,} bytes in UTF-8")

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from server import limits
 from server.merge.patch import compose, needs_exact
 from server.model import REMOVE, Patch, ProfileWrite, Whole
-from server.users.finding.lookup import SENT_ALIAS
+from server.users.finding.lookup import SENT_ALIAS, sent_alias
 
 
 def fold(writes: Sequence[ProfileWrite]) -> tuple[ProfileWrite, int]:
@@ -32,7 +32,7 @@ def fold(writes: Sequence[ProfileWrite]) -> tuple[ProfileWrite, int]:
     sent = [alias for write in folded for alias in write.aliases]
     aliases = tuple(dict.fromkeys(reversed(sent)))[::-1]
     if aliases:
-        patch[SENT_ALIAS] = Whole({"alias": aliases[-1], "time": patch["stored_time"]})
+        patch[SENT_ALIAS] = Whole(sent_alias(aliases[-1], patch["stored_time"]))
     anonymous_ids = tuple({anonymous_id: None for write in folded for anonymous_id in write.anonymous_ids})
     campaign = _first_campaign(folded, patch)
     return ProfileWrite(

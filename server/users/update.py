@@ -23,7 +23,7 @@ from server.users.addresses import is_ip_address
 from server.users.campaigns import CampaignPlan
 from server.users.derive import domain_key, email_facts, user_agent_facts
 from server.users.finding.email_keys import irregular_key
-from server.users.finding.lookup import SENT_ALIAS
+from server.users.finding.lookup import SENT_ALIAS, sent_alias
 from server.users.ids import alias_digest, id_of, visitor_id
 from server.users.metadata.flat import FlatMetadata, NotUsual
 from server.users.metadata.operations import OperationsPlan
@@ -67,7 +67,7 @@ def plan_update(application_id: str, update: ProfileUpdate, now: int) -> Planned
     aliases: tuple[bytes, ...] = ()
     if update.session_token and kind.has_aliases:
         aliases = (alias_digest(application_id, update.session_token),)
-        plan.sets[SENT_ALIAS] = {"alias": aliases[0], "time": created_time}
+        plan.sets[SENT_ALIAS] = sent_alias(aliases[0], created_time)
     change = DotPaths(plan.sets, plan.removes)
     write = ProfileWrite(
         profile_id=profile_id,

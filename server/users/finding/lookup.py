@@ -25,8 +25,7 @@ TOKENS: Final = "aliases"
 _EMAIL_KEY: Final = "email_key"
 
 SENT_ALIAS: Final = "sent_alias"
-"""The stored field of the token that was sent last: its digest as `alias`, and the `stored_time` of its update as
-`time`."""
+"""The stored field with what `sent_alias` returns."""
 
 SENT_TIME: Final = "sent_time"
 """When the token of a look-up was sent, of users who sent no other one since. It is computed, not stored."""
@@ -82,9 +81,18 @@ def position_in(lookup: Lookup, user: Fetched) -> LookupPosition:
         stored_time, key = user.position((*_TIMES, "_id"))
         return cast(LookupPosition, (stored_time, key))
     sent, stored_time, key = user.position((SENT_ALIAS, "stored_time", "_id"))
-    sent_alias = cast(Mapping[str, object], sent or {})
-    sent_time = sent_alias["time"] if sent_alias.get("alias") == lookup.value else None
+    latest = cast(Mapping[str, object], sent or {})
+    sent_time = latest["time"] if latest.get("alias") == lookup.value else None
     return cast(LookupPosition, (sent_time, stored_time, key))
+
+
+def sent_alias(alias: bytes, stored_time: object) -> dict[str, object]:
+    """The token that was sent last: its digest, and the `stored_time` of its update.
+
+    With it, the validator refuses an update on dot-paths whose alias was stored before, and is not the last one: only
+    the exact update moves it there (see `mongo/client.py`).
+    """
+    return {"alias": alias, "time": stored_time}
 
 
 def subject_of_lookup(lookup: Lookup) -> Sequence[str]:
