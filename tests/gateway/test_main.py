@@ -20,6 +20,7 @@ from runtime import logs
 from tests.gateway.fakes import FakeUserService
 from tests.gateway.running import KEY, Backend
 from tests.support.programs import free_port, start_program
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -77,6 +78,12 @@ async def test_a_request_in_flight_ends_before_it_stops(backend: Backend, servic
     assert answer.startswith(b"HTTP/1.1 201 Created\r\n")
 
 
+def shown(address: str) -> str:
+    with urllib.request.urlopen(f"http://{address}/metrics", timeout=10) as answer:  # Ours.
+        text: str = answer.read().decode()
+    return text
+
+
 def test_it_serves_metrics() -> None:
     metrics = f"127.0.0.1:{free_port()}"
     with program(USERFOLD_GATEWAY_METRICS_ADDRESS=metrics) as process:
@@ -84,10 +91,11 @@ def test_it_serves_metrics() -> None:
         with pytest.raises(urllib.error.HTTPError) as caught:
             urllib.request.urlopen(f"{url}/nowhere", timeout=10)  # noqa: S310  # Ours.
         caught.value.close()
-        with urllib.request.urlopen(f"http://{metrics}/metrics", timeout=10) as answer:
-            text = answer.read().decode()
-        assert 'userfold_gateway_refusals_total{reason="ROUTE_NOT_FOUND",route="none"} 1.0' in text
-        assert 'userfold_gateway_request_seconds_count{code="404",method="GET",route="none"} 1.0' in text
+        # A request is counted when its response has been sent.
+        wait_until(
+            lambda: 'userfold_gateway_request_seconds_count{code="404",method="GET",route="none"} 1.0' in shown(metrics)
+        )
+        assert 'userfold_gateway_refusals_total{reason="ROUTE_NOT_FOUND",route="none"} 1.0' in shown(metrics)
         process.terminate()
         _, err = process.communicate(timeout=20)
     (line,) = err.splitlines()

@@ -10,6 +10,7 @@ import sys
 import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
 
@@ -155,19 +156,18 @@ def test_a_page_is_requested_again_when_the_server_is_there_again(
     address = f"127.0.0.1:{free_port()}"
     server = start_server(mongod.uri, variables={"USERFOLD_GRPC_ADDRESS": address})
     variables = {"USERFOLD_GRPC_ADDRESS": address, "USERFOLD_TOKEN": filled.application.management_token}
-    pauses, sleep = 0, time.sleep
+    pauses = 0
 
     def restart(seconds: float) -> None:
         nonlocal server, pauses
         pauses += 1
         if pauses == 1:
             server = start_server(mongod.uri, variables={"USERFOLD_GRPC_ADDRESS": address})
-        sleep(seconds)
+        time.sleep(seconds)
 
     def stop_after_a_page(writer: Any, users: Any) -> bytes:
         if server.process.poll() is None and not pauses:
             server.process.kill()
-            # Waiting with a time limit would call the patched `sleep`, too.
             server.process.wait()
             server.stop()
         return b"".join(b'{"user_id":"%s"}\n' % user.user_id.encode() for user in users)
@@ -175,7 +175,8 @@ def test_a_page_is_requested_again_when_the_server_is_there_again(
     try:
         with (
             patch("cli.exporting.pages.PAGE_USERS", 1),
-            patch("cli.exporting.pages.time.sleep", restart),
+            # Not `time.sleep` itself, which threads of the database driver call as well.
+            patch("cli.exporting.pages.time", SimpleNamespace(sleep=restart, monotonic=time.monotonic)),
             patch("cli.exporting.writers.JsonLines.lines", stop_after_a_page),
         ):
             run = run_userfold("export", tmp_path / "users.jsonl", variables=variables)
